@@ -1,0 +1,251 @@
+"""Measure the gateway beside its peers in one run, interleaved: `./dev bench gateway`.
+
+One process of each, pinned to one core, the load generator and the upstream on the other. Before every candidate of a round nginx is
+measured under the same load, and ratios are taken to that run, so that a machine whose speed drifts does not decide. CPU per request is
+read from the processes (user + system). Absolute figures hold for this machine only; quote the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from bench.measure import load, peers, report
+from bench.measure.peers import Candidate
+from bench.measure.processes import PINNED, Servers, cpu_seconds, free_port, memory_mb, servers, wait_for_port
+
+ROOT = Path(__file__).parents[1]
+LOADS = {"100 bytes, 32 connections": ("/small", 32), "10 KB, 128 connections": ("/big", 128)}
+
+
+def _action() -> dict[str, object]:
+    return {"action": "no_action", "code": 200, "data": "", "headers": {}}
+
+
+def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
+    """A definition with every rule of its kind switched on; `keyed` adds the key, its rights, its rate limit and its quota."""
+    paths: dict[str, object] = {"ignored": [], "white_list": [], "black_list": []}
+    extra: dict[str, object] = {}
+    if keyed:
+        paths = {
+            "ignored": [{"path": "^/public/{name}$", "method_actions": {"GET": _action()}}],
+            "black_list": [{"path": "^/admin", "method_actions": {"GET": _action(), "POST": _action()}}],
+            "white_list": [{"path": "^/(small|big)$", "method_actions": {"GET": _action()}}],
+        }
+        webhook = {"name": "bench", "method": "POST", "target_path": "http://127.0.0.1:9/", "template_path": "", "header_map": {}, "event_timeout": 60}
+        extra = {
+            "enable_ip_whitelisting": True,
+            "allowed_ips": ["127.0.0.0/8", "10.0.0.0/8", "::1"],
+            "enable_ip_blacklisting": True,
+            "blacklisted_ips": ["203.0.113.0/24"],
+            "global_rate_limit": {"rate": 1_000_000_000, "per": 60},
+            "event_handlers": {"events": {"QuotaExceeded": [{"handler_name": "eh_web_hook_handler", "handler_meta": webhook}]}},
+        }
+    return {
+        "name": "bench keyed" if keyed else "bench keyless",
+        "api_id": "bench-keyed" if keyed else "bench-keyless",
+        "org_id": "default",
+        "active": True,
+        "use_keyless": not keyed,
+        "auth": {"auth_header_name": "X-API-Key"},
+        "definition": {"location": "header", "key": ""},
+        "version_data": {
+            "not_versioned": True,
+            "versions": {"Default": {"name": "Default", "expires": "2099-01-01 00:00" if keyed else "", "use_extended_paths": True, "extended_paths": paths}},
+        },
+        "proxy": {"listen_path": f"{peers.PREFIX}-{'keyed' if keyed else 'keyless'}/", "target_url": f"http://127.0.0.1:{upstream}/", "strip_listen_path": True},
+        **extra,
+    }
+
+
+def _operator(port: int, key: str, method: str, path: str, body: object) -> dict[str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, json.dumps(body), {"authorization": key, "content-type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    if answer.status != 200:
+        raise RuntimeError(f"{method} {path} answered {answer.status}: {text}")
+    parsed: dict[str, str] = json.loads(text)
+    return parsed
+
+
+def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candidate]:
+    """One worker on SQLite with counters in process; a keyed and a keyless candidate of the same process."""
+    port, operator = free_port(), free_port()
+    key = secrets.token_hex(16)
+    (folder / "definitions").mkdir()
+    env = {
+        "GATEWAY_PROXY_BIND": f"127.0.0.1:{port}",
+        "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{operator}",
+        "GATEWAY_OPERATOR_KEY": key,
+        "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
+        "GATEWAY_DEFINITIONS": str(folder / "definitions"),
+        "GATEWAY_WORKERS": "1",
+    }
+    python = sys.executable
+    subprocess.run([python, "-m", "services.common.migrate", "gateway"], cwd=ROOT, env={**_environment(), **env}, check=True, capture_output=True)
+    process = group.start(
+        [python, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"], env=env, core=0, cwd=ROOT
+    )
+    if not wait_for_port(operator):
+        raise RuntimeError("the gateway did not start; see servers.log")
+    for keyed in (True, False):
+        _operator(operator, key, "POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
+    session = {
+        "rate": 1_000_000_000,
+        "per": 60,
+        "expires": 0,
+        "quota_max": 1_000_000_000,
+        "quota_renewal_rate": 3600,
+        "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
+        "org_id": "default",
+    }
+    secret = _operator(operator, key, "POST", "/api/keys", session)["key_id"]
+    return [
+        Candidate("Gatehouse, keyed, all rules", port, process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
+        Candidate("Gatehouse, keyless", port, process, {}, f"{peers.PREFIX}-keyless"),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)
+
+
+def probe(candidate: Candidate) -> None:
+    """Raise RuntimeError unless the candidate answers 200 with the upstream's 100 bytes."""
+    connection = http.client.HTTPConnection("127.0.0.1", candidate.port, timeout=5)
+    connection.request("GET", f"{candidate.path}/small", headers=candidate.headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    if (answer.status, len(body)) != (200, 100):
+        raise RuntimeError(f"{candidate.name} answered {answer.status} with {len(body)} bytes instead of 200 with 100: {body[:200]!r}")
+
+
+def measure(candidates: list[Candidate], *, rounds: int, seconds: int, every: int) -> dict[str, dict[str, report.Figure]]:
+    """All candidates under all loads, `rounds` times, nginx before every `every`-th candidate."""
+    baseline = next((one for one in candidates if one.name == "nginx"), None)
+    runs: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+
+    def one_run(candidate: Candidate, name: str) -> dict[str, float]:
+        path, connections = LOADS[name]
+        before = cpu_seconds(candidate.process)
+        seen = load.run(
+            f"http://127.0.0.1:{candidate.port}{candidate.path}{path}", connections=connections, seconds=seconds, headers=candidate.headers
+        )
+        after = cpu_seconds(candidate.process)
+        count = max(1, seen.requests)
+        figures = {
+            "per_second": seen.per_second,
+            "p50_ms": seen.p50_ms,
+            "p99_ms": seen.p99_ms,
+            "failed": float(seen.failed),
+            "user_us": (after[0] - before[0]) / count * 1e6,
+            "cpu_us": (after[0] - before[0] + after[1] - before[1]) / count * 1e6,
+        }
+        runs[candidate.name, name].append(figures)
+        return figures
+
+    for number in range(rounds):
+        for name in LOADS:
+            nginx = None
+            for place, candidate in enumerate(one for one in candidates if one is not baseline):
+                if baseline and place % every == 0:
+                    nginx = one_run(baseline, name)
+                figures = one_run(candidate, name)
+                if nginx:
+                    figures["rate_ratio"] = figures["per_second"] / nginx["per_second"]
+                    figures["cpu_ratio"] = figures["cpu_us"] / nginx["cpu_us"] if nginx["cpu_us"] else 0.0
+            print(f"round {number + 1} of {rounds}: {name} done", file=sys.stderr, flush=True)
+
+    rows: dict[str, dict[str, report.Figure]] = {}
+    for candidate in candidates:
+        rows[candidate.name] = {}
+        for name in LOADS:
+            seen_runs = runs[candidate.name, name]
+
+            def middle(field: str, of: list[dict[str, float]] = seen_runs) -> float | None:
+                values = [run[field] for run in of if field in run]
+                return report.median(values) if values else None
+
+            rows[candidate.name][name] = report.Figure(
+                per_second=middle("per_second") or 0.0,
+                p50_ms=middle("p50_ms") or 0.0,
+                p99_ms=middle("p99_ms") or 0.0,
+                cpu_us=middle("cpu_us") or 0.0,
+                user_us=middle("user_us") or 0.0,
+                failed=int(sum(run["failed"] for run in seen_runs)),
+                rate_ratio=1.0 if candidate is baseline else middle("rate_ratio"),
+                cpu_ratio=1.0 if candidate is baseline else middle("cpu_ratio"),
+            )
+    return rows
+
+
+def verdicts(rows: dict[str, dict[str, report.Figure]]) -> list[tuple[str, bool]]:
+    """The promises of docs/performance.md, each with whether this run kept it."""
+    small = next(iter(LOADS))
+    ours = rows["Gatehouse, keyed, all rules"][small]
+    kept = [(f"p99 under 10 ms at 32 connections: {ours.p99_ms:.1f} ms", ours.p99_ms < 10)]
+    if ours.cpu_ratio is not None:
+        kept.append((f"at most 2.2 × nginx's CPU a request: {ours.cpu_ratio:.2f}", ours.cpu_ratio <= 2.2))
+    if "Express Gateway, key-auth" in rows:
+        times = ours.per_second / max(1.0, rows["Express Gateway, key-auth"][small].per_second)
+        kept.append((f"at least 6 × Express Gateway with key-auth: {times:.1f} ×", times >= 6))
+    return kept
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev bench gateway", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=4, help="length of one run; Node needs three or more to warm up")
+    parser.add_argument("--every", type=int, default=2, help="candidates between two runs of nginx")
+    parser.add_argument("--only", default="", help="comma-separated beginnings of names")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--plot", type=Path, default=ROOT / "var/bench/gateway.png")
+    arguments = parser.parse_args()
+    if load.generator() is None:
+        print("bench: no load generator here; install wrk (Debian) or run `npm install autocannon` in bench/peers", file=sys.stderr)
+        return 2
+    wanted = [name for name in arguments.only.split(",") if name]
+    with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as scratch, servers(Path(scratch) / "servers.log") as group:
+        folder = Path(scratch)
+        upstream = peers.start_upstream(group, folder)
+        candidates: list[Candidate] = []
+        for name, start in peers.present().items():
+            if not wanted or name == "nginx" or any(name.startswith(one) for one in wanted):
+                candidates.append(start(group, folder, upstream))
+        candidates += [one for one in start_gatehouse(group, folder, upstream) if not wanted or any(one.name.startswith(w) for w in wanted)]
+        for candidate in candidates:
+            if not wait_for_port(candidate.port):
+                raise RuntimeError(f"{candidate.name} did not open its port:\n{(folder / 'servers.log').read_text()[-2000:]}")
+            probe(candidate)
+        rows = measure(candidates, rounds=arguments.rounds, seconds=arguments.seconds, every=arguments.every)
+        memory = {candidate.name: memory_mb(candidate.process) for candidate in candidates}
+    conditions = {"rounds": arguments.rounds, "seconds": arguments.seconds, "load generator": load.generator(), "pinned": PINNED, "workers": 1}
+    print(f"{report.machine()}; {json.dumps(conditions)}\n")
+    print(report.markdown(rows, memory))
+    for text, kept in verdicts(rows):
+        print(f"{'kept  ' if kept else 'MISSED'} {text}")
+    absent = {"nginx", "Express Gateway", "@fastify/http-proxy"} - set(rows)
+    if absent and not wanted:
+        print(f"not on this machine: {', '.join(sorted(absent))} (nginx: Debian's nginx-light; the others: npm install in bench/peers)")
+    if arguments.json:
+        report.write_json(arguments.json, rows, memory, conditions)
+    arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+    if report.plot(arguments.plot, rows):
+        print(f"plot: {arguments.plot}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
