@@ -1,0 +1,58 @@
+"""Tables of endpoints: which entry of a list speaks for a method and a path.
+
+One table serves every list of a definition that names paths: the ignored, black and white lists together, hard time-outs, size limits.
+The first entry whose path and method match decides; an entry that names other methods does not end the search. The table is cut
+by method when it is built, so that at run time only entries that can apply are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from services.gateway.routing.paths import matching_form
+from services.gateway.routing.patterns import Pattern, PatternList
+
+Value = TypeVar("Value")
+
+
+class Endpoint(NamedTuple, Generic[Value]):
+    """A line of a table. methods: those it is for, compared exactly; None = all; empty = none at all."""
+
+    pattern: Pattern
+    methods: Collection[str] | None
+    value: Value
+
+
+class EndpointTable(Generic[Value]):
+    """Endpoints in order. `find` gives the value of the first that matches, or `default`."""
+
+    __slots__ = ("_by_method", "_default", "_others")
+
+    def __init__(self, endpoints: Iterable[Endpoint[Value]], default: Value) -> None:
+        endpoints = list(endpoints)
+        self._default = default
+        named = {method for endpoint in endpoints for method in endpoint.methods or ()}
+        self._others = _part(endpoints, None)
+        self._by_method = {method: _part(endpoints, method) for method in named}
+
+    def find(self, method: str, relative: str) -> Value:
+        """relative: a canonical path relative to the listen path, with its leading slash."""
+        return self.find_matching(method, relative if "%" not in relative else matching_form(relative))
+
+    def find_matching(self, method: str, path: str) -> Value:
+        """As `find`, for a path that is already in its matching form (routing.paths)."""
+        part = self._by_method.get(method, self._others)
+        if part is None:
+            return self._default
+        patterns, values = part
+        index = patterns.first(path)
+        return values[index] if index >= 0 else self._default
+
+
+def _part(endpoints: Sequence[Endpoint[Value]], method: str | None) -> tuple[PatternList, list[Value]] | None:
+    """What can apply to a method; None as the method stands for every method that no endpoint names."""
+    chosen = [e for e in endpoints if e.methods is None or (method is not None and method in e.methods)]
+    if not chosen:
+        return None
+    return PatternList([endpoint.pattern for endpoint in chosen]), [endpoint.value for endpoint in chosen]
