@@ -66,9 +66,7 @@ class Refusal(Exception):
 
     __slots__ = ("detail", "headers", "kind", "reason")
 
-    def __init__(
-        self, kind: RefusalKind, *, headers: Iterable[Header] = (), detail: str | None = None, reason: str | None = None
-    ) -> None:
+    def __init__(self, kind: RefusalKind, *, headers: Iterable[Header] = (), detail: str | None = None, reason: str | None = None) -> None:
         super().__init__(kind.code)
         self.kind = kind
         self.headers: tuple[Header, ...] = tuple(headers)
@@ -137,16 +135,13 @@ UNSUPPORTED_VERSION = _kind("unsupported-http-version", 505, "HTTP version not s
 METHOD_NOT_SUPPORTED = _kind(
     "method-not-supported", 501, "Method not supported", detail="The gateway does not proxy this method.", closes=True
 )
-TARGET_TOO_LONG = _kind(
-    "target-too-long", 414, "The request target is too long", detail="At most 16 KB of path and query.", closes=True
-)
+TARGET_TOO_LONG = _kind("target-too-long", 414, "The request target is too long", detail="At most 16 KB of path and query.", closes=True)
 HEAD_TOO_LARGE = _kind(
     "head-too-large", 431, "The request headers are too large", detail="At most 64 KB and 200 header fields.", closes=True
 )
 BODY_TOO_LARGE = _kind("body-too-large", 413, "Request is too large", detail="Send a smaller body.", closes=True)
-EXPECTATION_FAILED = _kind(
-    "expectation-failed", 417, "Expectation failed", detail="The only expectation served is 100-continue."
-)
+LENGTH_REQUIRED = _kind("length-required", 411, "Content length is required for this request", detail="Send a Content-Length.", closes=True)
+EXPECTATION_FAILED = _kind("expectation-failed", 417, "Expectation failed", detail="The only expectation served is 100-continue.")
 REQUEST_TIMEOUT = _kind(
     "request-timeout", 408, "The request did not arrive in time", detail="Send the whole request without long pauses.", closes=True
 )
@@ -205,9 +200,7 @@ def _version_kind(code: str, message: str, detail: str | None = None) -> Refusal
 
 VERSION_MISSING = _version_kind("version-missing", "Version information not found")
 VERSION_UNKNOWN = _version_kind("version-unknown", "This API version does not seem to exist")
-VERSION_EXPIRED = _version_kind(
-    "version-expired", "Api Version has expired, please check documentation or contact administrator"
-)
+VERSION_EXPIRED = _version_kind("version-expired", "Api Version has expired, please check documentation or contact administrator")
 ENDPOINT_FORBIDDEN = _version_kind("endpoint-forbidden", "Requested endpoint is forbidden")
 
 _group = "Authentication"
@@ -221,15 +214,9 @@ KEY_UNKNOWN = _kind(
     detail="The key is not known.",
 )
 BASIC_MISSING = _kind("basic-missing", 401, "Authorization field missing")
-BASIC_MALFORMED = _kind(
-    "basic-malformed", 400, "Attempted access with malformed header, header not in basic auth format"
-)
-BASIC_NOT_ENCODED = _kind(
-    "basic-not-encoded", 400, "Attempted access with malformed header, auth data not encoded correctly"
-)
-BASIC_NO_COLON = _kind(
-    "basic-no-colon", 400, "Attempted access with malformed header, values not in basic auth format"
-)
+BASIC_MALFORMED = _kind("basic-malformed", 400, "Attempted access with malformed header, header not in basic auth format")
+BASIC_NOT_ENCODED = _kind("basic-not-encoded", 400, "Attempted access with malformed header, auth data not encoded correctly")
+BASIC_NO_COLON = _kind("basic-no-colon", 400, "Attempted access with malformed header, values not in basic auth format")
 BASIC_REFUSED = _kind("basic-refused", 401, "User not authorised", event="AuthFailure", event_message="Auth Failure")
 HMAC_MALFORMED = _kind("hmac-malformed", 400, "Authorization field missing, malformed or invalid")
 HMAC_REFUSED = _kind(
@@ -242,9 +229,7 @@ HMAC_REFUSED = _kind(
 HMAC_DATE = _kind("hmac-date-out-of-range", 400, "Date is out of allowed range.")
 BEARER_MISSING = _kind("bearer-missing", 400, "Authorization field missing")
 BEARER_MALFORMED = _kind("bearer-malformed", 400, "Bearer token malformed")
-TOKEN_UNKNOWN = _kind(
-    "token-unknown", 403, "Key not authorised", event="AuthFailure", event_message="Auth Failure"
-)
+TOKEN_UNKNOWN = _kind("token-unknown", 403, "Key not authorised", event="AuthFailure", event_message="Auth Failure")
 
 _group = "Key state and rights"
 KEY_INACTIVE = _kind(
@@ -289,9 +274,7 @@ API_RATE_LIMITED = _kind(
     event="RatelimitExceeded",
     event_message="API Rate Limit Exceeded",
 )
-QUOTA_EXCEEDED = _kind(
-    "quota-exceeded", 403, "Quota exceeded", event="QuotaExceeded", event_message="Key Quota Limit Exceeded"
-)
+QUOTA_EXCEEDED = _kind("quota-exceeded", 403, "Quota exceeded", event="QuotaExceeded", event_message="Key Quota Limit Exceeded")
 
 _group = "Batch"
 BATCH_MALFORMED = _kind(
@@ -300,20 +283,14 @@ BATCH_MALFORMED = _kind(
     "Batch request malformed",
     detail='Send {"requests": [{"method", "headers", "body", "relative_url"}], "suppress_parallel_execution": bool}.',
 )
-BATCH_ENTRY_MALFORMED = _kind(
-    "batch-entry-malformed", 400, "Batch request creation failed , request structure malformed"
-)
+BATCH_ENTRY_MALFORMED = _kind("batch-entry-malformed", 400, "Batch request creation failed , request structure malformed")
 BATCH_TOO_LARGE = _kind("batch-too-large", 413, "Batch request is too large", detail="At most 100 entries and 10 MB.")
 
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
-UPSTREAM_UNREACHABLE = _kind(
-    "upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made."
-)
+UPSTREAM_UNREACHABLE = _kind("upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made.")
 UPSTREAM_TIMEOUT = _kind("upstream-timeout", 504, _PROXY_PROBLEM, detail="The upstream did not answer in time.")
-UPSTREAM_BROKEN = _kind(
-    "upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP."
-)
+UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP.")
 
 _CONTENT_TYPE: Final = b"Content-Type"
 _JSON_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/json")
@@ -437,11 +414,12 @@ def template_variables(template: Any) -> set[str]:
 _DOCUMENT_HEAD = """\
 # Errors of the gateway
 
-Written from the registry in `services/gateway/refusals.py` (`python -m services.gateway.refusals > docs/errors.md`); a test keeps them in step.
+Written from the registry in `services/gateway/refusals.py` (`python -m services.gateway.refusals > docs/errors.md`); a test keeps
+the two in step.
 
 A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` finds the
-request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the gateway
-carries `X-Generator: gatehouse`, so that it can be told from an upstream's own answer.
+request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the
+gateway carries `X-Generator: gatehouse`, so that it can be told from an upstream's own answer.
 
 ```json
 {
@@ -452,9 +430,12 @@ carries `X-Generator: gatehouse`, so that it can be told from an upstream's own 
 }
 ```
 
-With `Accept: application/problem+json` the body is a problem document (RFC 9457) with the members `type`, `title`, `status`, `detail`, `code`
-and `request_id`. A definition may give its refusals another shape with `error_template` (a JSON object whose strings may use `{{.Message}}`, `{{.Code}}`,
-`{{.StatusCode}}`, `{{.RequestID}}`, `{{.Detail}}`) and other words or statuses with `error_overrides`: `{"quota-exceeded": {"status": 429, "message": "..."}}`.
+With `Accept: application/problem+json` the body is a problem document (RFC 9457) with the members `type`, `title`, `status`,
+`detail`, `code` and `request_id`.
+
+A definition may give its refusals another shape with `error_template`, a JSON object whose strings may use `{{.Message}}`,
+`{{.Code}}`, `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`, and other words or statuses with `error_overrides`:
+`{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`.
 
 "event" is what webhooks and log handlers of a definition hear. "closes": the connection ends after the answer.
 """

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Network = IPv4Network | IPv6Network
 Location = Literal["header", "url-param", "url"]
 Matching = Literal["search", "prefix", "exact"]
 Action = Literal["no_action", "reply"]
+LimitedBy = Literal["api", "address"]
+LOCATIONS: Final[tuple[Location, ...]] = ("header", "url-param", "url")
+MATCHINGS: Final[tuple[Matching, ...]] = ("search", "prefix", "exact")
+ACTIONS: Final[tuple[Action, ...]] = ("no_action", "reply")
+LIMITED_BY: Final[tuple[LimitedBy, ...]] = ("api", "address")
 
-WEBHOOK = "eh_web_hook_handler"
-LOG = "eh_log_handler"
+WEBHOOK: Final = "eh_web_hook_handler"
+LOG: Final = "eh_log_handler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class GlobalRateLimit:
 
     rate: int
     per: float
-    by: Literal["api", "address"] = "api"
+    by: LimitedBy = "api"
 
 
 @dataclass(frozen=True, slots=True)

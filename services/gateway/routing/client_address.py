@@ -1,9 +1,9 @@
 """Who the client is: the address of the TCP peer, or, behind proxies that we trust, the one they name.
 
-Without `GATEWAY_TRUSTED_PROXIES` no header counts. When the peer is in it, `X-Forwarded-For` is read from right to left, over all
-of its lines, up to the first address that is not a trusted proxy: that is the last one written by somebody we trust. An entry
-that is no address ends the walk, because nothing to the left of it can be believed. Addresses are compared in one form: IPv4-mapped IPv6 addresses are
-IPv4, IPv6 is compressed and has no zone.
+Without `GATEWAY_TRUSTED_PROXIES` no header counts. When the peer is in it, `X-Forwarded-For` is read from right to
+left, over all of its lines, up to the first address that is not a trusted proxy: that is the last one written by
+somebody we trust. An entry that is no address ends the walk, because nothing to the left of it can be believed.
+Addresses are compared in one form: IPv4-mapped IPv6 addresses are IPv4, IPv6 is compressed and has no zone.
 """
 
 from __future__ import annotations
@@ -70,10 +70,7 @@ class AddressSet:
         except ValueError:
             return False
         number = int(address)
-        return any(
-            version == address.version and number >> shift in prefixes
-            for (version, shift), prefixes in self._by_length.items()
-        )
+        return any(version == address.version and number >> shift in prefixes for (version, shift), prefixes in self._by_length.items())
 
 
 def client_address(trusted: Iterable[Network]) -> Callable[[str, Headers], str]:

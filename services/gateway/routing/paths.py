@@ -23,9 +23,7 @@ from services.gateway.refusals import BAD_PATH, Refusal
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CLEAN: Final = bytes(sorted(_UNRESERVED)) + b"/!$&'()*+,;=:@"
 # Settles nearly every request in one scan: nothing to decode, no empty segment, none that begins with a dot.
-_NOTHING_TO_DO: Final = re.compile(
-    rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f]*))?"
-).fullmatch
+_NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f]*))?").fullmatch
 _CONTROL: Final = bytes(range(0x20)) + b"\x7f"
 _CONTROL_OR_HASH: Final = _CONTROL + b" #"
 _HEX: Final = frozenset(b"0123456789ABCDEFabcdef")

@@ -1,0 +1,141 @@
+"""A definition becomes its chain: everything parsed, nothing left to look up when a request comes; or every reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
+
+from services.gateway.chain import ORDER, Group
+from services.gateway.definitions import values
+from services.gateway.definitions.model import Definition, TargetUrl
+from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
+from services.gateway.middleware.size_limit import body_limit
+from services.gateway.ports import Ports
+from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
+
+_NO_TIMEOUTS = Timeouts(0, 0, 0)
+
+
+def compile_api(definition: Definition, ports: Ports, revision: int) -> CompiledApi:
+    """The ready API. Raises Mistakes when a part of the definition cannot be built."""
+    stages: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
+    answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
+    mistakes: list[Mistake] = []
+    for step in ORDER:
+        try:
+            built = step.middleware.from_definition(definition, ports)
+        except Exception as error:
+            # A definition that parses and does not compile is a defect of ours; it must not take the others down.
+            mistakes.append(Mistake("", f"{step.middleware.__name__} cannot be built: {error}"))
+            continue
+        if built is None:
+            continue
+        stages[step.group].append(built.on_request)
+        if hasattr(built, "on_response"):
+            answer_stages.append(built.on_response)
+    if mistakes:
+        raise Mistakes(mistakes)
+    timeouts = definition.proxy.timeouts
+    return CompiledApi(
+        api_id=definition.api_id,
+        internal_id=definition.id,
+        org_id=definition.org_id,
+        name=definition.name,
+        revision=revision,
+        domain=definition.domain,
+        listen_path=definition.proxy.listen_path,
+        strip_listen_path=definition.proxy.strip_listen_path,
+        keyless=definition.use_keyless,
+        batch=definition.enable_batch_request_support,
+        targets=tuple(target(url) for url in definition.proxy.targets),
+        timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle),
+        body_limit=body_limit(definition),
+        open_stages=tuple(stages["open"]),
+        keyed_stages=tuple(stages["keyed"]),
+        late_stages=tuple(stages["late"]),
+        answer_stages=tuple(answer_stages),
+        event_handlers=definition.event_handlers,
+        error_template=definition.error_template,
+        error_overrides=definition.error_overrides,
+        definition=definition,
+    )
+
+
+def target(url: TargetUrl) -> Target:
+    """An upstream address as the wire needs it."""
+    name = f"[{url.host}]" if ":" in url.host else url.host
+    usual = 443 if url.scheme == "https" else 80
+    host = name if url.port == usual else f"{name}:{url.port}"
+    origin = (url.scheme, url.host, url.port)
+    return Target(url.scheme, url.host, url.port, url.path, url.query, host.encode("ascii"), origin)
+
+
+def inactive_api(definition: Definition, revision: int) -> CompiledApi:
+    """Keeps the place of a switched-off API: 404, as if it were not there, and no broader neighbour gets its traffic."""
+    return _placeholder(
+        _answer_not_found,
+        api_id=definition.api_id,
+        internal_id=definition.id,
+        org_id=definition.org_id,
+        name=definition.name,
+        revision=revision,
+        domain=definition.domain,
+        listen_path=definition.proxy.listen_path,
+        definition=definition,
+    )
+
+
+def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
+    """Keeps the place of a stored definition that does not compile any more: 503 for its traffic.
+
+    None when not even its place can be read: then it cannot be kept.
+    """
+    report = Report()
+    root = Reader(raw, "", report)
+    proxy = root.object("proxy")
+    domain = "" if root.flag("domain_disabled") else root.text("domain")
+    try:
+        listen_path = values.listen_path(proxy.text("listen_path"))
+        domain = values.host_name(domain) if domain else ""
+    except ValueError:
+        return None
+    return _placeholder(
+        _answer_broken,
+        api_id=root.text("api_id"),
+        internal_id=root.text("id"),
+        org_id=root.text("org_id"),
+        name=root.text("name"),
+        revision=revision,
+        domain=domain,
+        listen_path=listen_path,
+        definition=raw,
+    )
+
+
+def _answer_not_found(exchange: Exchange) -> None:
+    raise Refusal(NOT_FOUND)
+
+
+def _answer_broken(exchange: Exchange) -> None:
+    raise Refusal(DEFINITION_BROKEN)
+
+
+def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
+    return CompiledApi(
+        **identity,
+        strip_listen_path=True,
+        keyless=True,
+        batch=False,
+        targets=(),
+        timeouts=_NO_TIMEOUTS,
+        body_limit=None,
+        open_stages=(answer,),
+        keyed_stages=(),
+        late_stages=(),
+        answer_stages=(),
+        event_handlers={},
+        error_template=None,
+        error_overrides={},
+    )

@@ -1,0 +1,206 @@
+"""Reads JSON objects field by field and gathers every mistake with its place, instead of stopping at the first.
+
+Field names are compared without regard to case and `null` is a field that is not there, as Go's JSON does it, so that definitions
+written for Tyk load unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+Choice = TypeVar("Choice", bound=str)
+
+_KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+
+
+class Mistake(NamedTuple):
+    """pointer: RFC 6901, "" = the whole document. message: what is wrong there and what is expected."""
+
+    pointer: str
+    message: str
+
+
+class Mistakes(Exception):
+    """All the mistakes of a document at once."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
+        super().__init__("; ".join(f"{mistake.pointer or '/'}: {mistake.message}" for mistake in self.mistakes))
+
+
+class Report:
+    """What was found while reading: mistakes, and the places of fields that nobody asked for."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[Mistake] = []
+        self.readers: list[Reader] = []
+
+    def add(self, pointer: str, message: str) -> None:
+        self.mistakes.append(Mistake(pointer, message))
+
+    def unknown(self) -> list[str]:
+        """Pointers of the fields that nothing read."""
+        return [pointer for reader in self.readers for pointer in reader.unread()]
+
+
+def join(pointer: str, name: str | int) -> str:
+    """The pointer of a member (RFC 6901, 3)."""
+    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
+
+
+class Reader:
+    """One JSON object. Each getter gives a value of the right type: the default when the field is absent, null or wrong."""
+
+    def __init__(self, raw: Any, pointer: str, report: Report) -> None:
+        self.pointer = pointer
+        self.report = report
+        self._fields: dict[str, tuple[str, Any]] = {}
+        self._read: set[str] = set()
+        if not isinstance(raw, Mapping):
+            if raw is not None:
+                report.add(pointer, f"must be an object, not {_kind(raw)}")
+            raw = {}
+        for key, value in raw.items():
+            folded = str(key).lower()
+            if folded in self._fields:
+                report.add(join(pointer, key), f"is the same field as `{self._fields[folded][0]}`: case does not count")
+            self._fields[folded] = (key, value)
+        report.readers.append(self)
+
+    def __contains__(self, name: str) -> bool:
+        return self._fields.get(name, ("", None))[1] is not None
+
+    def at(self, name: str) -> str:
+        """The pointer of a field, spelled as it was given."""
+        return join(self.pointer, self._fields.get(name, (name, None))[0])
+
+    def mistake(self, name: str, message: str) -> None:
+        self.report.add(self.at(name), message)
+
+    def value(self, name: str) -> Any:
+        self._read.add(name)
+        return self._fields.get(name, ("", None))[1]
+
+    def unread(self) -> Iterator[str]:
+        return (join(self.pointer, key) for folded, (key, _) in self._fields.items() if folded not in self._read)
+
+    def _typed(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
+        value = self.value(name)
+        if value is None:
+            return default
+        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+            return value
+        wanted = _KINDS[kind if isinstance(kind, type) else kind[0]]
+        self.mistake(name, f"must be {wanted}, not {_kind(value)}")
+        return default
+
+    def text(self, name: str, default: str = "") -> str:
+        value: str = self._typed(name, str, default)
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value: bool = self._typed(name, bool, default)
+        return value
+
+    def integer(self, name: str, default: int = 0, low: int = 0, high: int = 2**53) -> int:
+        value = self._typed(name, (int, float), default)
+        if value != int(value) or not low <= value <= high:
+            self.mistake(name, f"must be a whole number from {low} to {high}")
+            return default
+        return int(value)
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """A number above `low`, at most `high`."""
+        value = self._typed(name, (int, float), default)
+        if value != default and not low < value <= high:
+            self.mistake(name, f"must be a number above {low:g} and at most {high:g}")
+            return default
+        return float(value)
+
+    def choice(self, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+        value = self.text(name, default)
+        for choice in choices:
+            if value == choice:
+                return choice
+        self.mistake(name, f"must be one of {', '.join(choices)}, not `{value}`")
+        return default
+
+    def object(self, name: str) -> Reader:
+        """A nested object; an empty one when it is not there."""
+        return Reader(self.value(name), self.at(name), self.report)
+
+    def mapping(self, name: str) -> list[tuple[str, Any, str]]:
+        """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""
+        value = self._typed(name, dict, {})
+        return [(key, member, join(self.at(name), key)) for key, member in value.items()]
+
+    def items(self, name: str) -> list[tuple[Any, str]]:
+        """The elements of a list: (value, pointer)."""
+        value = self._typed(name, list, [])
+        return [(element, join(self.at(name), index)) for index, element in enumerate(value)]
+
+    def texts(self, name: str) -> list[tuple[str, str]]:
+        """The elements of a list of strings: (value, pointer)."""
+        found = []
+        for element, pointer in self.items(name):
+            if isinstance(element, str):
+                found.append((element, pointer))
+            else:
+                self.report.add(pointer, f"must be a string, not {_kind(element)}")
+        return found
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+
+
+class _Members(dict[str, Any]):
+    """A JSON object that remembers which of its keys came twice."""
+
+    twice: tuple[str, ...] = ()
+
+
+def read_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object from its text. Raises Mistakes: not JSON, not an object, a key given twice (with its pointer)."""
+    try:
+        document = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
+    except RecursionError:
+        raise Mistakes([Mistake("", "is nested too deeply")]) from None
+    except UnicodeDecodeError:
+        raise Mistakes([Mistake("", "is not UTF-8")]) from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Mistakes([Mistake("", f"is not valid JSON: {error.msg} ({where})")]) from None
+    except ValueError as error:
+        raise Mistakes([Mistake("", f"is not valid JSON: {error}")]) from None
+    twice = list(_repeated(document, ""))
+    if twice:
+        raise Mistakes(twice)
+    if not isinstance(document, dict):
+        raise Mistakes([Mistake("", f"must be an object, not {_kind(document)}")])
+    return document
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = _Members(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        members.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _repeated(value: Any, pointer: str) -> Iterator[Mistake]:
+    if isinstance(value, _Members):
+        for name in value.twice:
+            yield Mistake(join(pointer, name), "is given twice")
+        for key, member in value.items():
+            yield from _repeated(member, join(pointer, key))
+    elif isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from _repeated(element, join(pointer, index))

@@ -1,0 +1,323 @@
+"""Tyk's JSON in and out: `parse` turns the JSON object of an API definition into a Definition, or names every mistake in it.
+
+Everything is checked when a definition is saved, so that nothing can be wrong when a request comes. What would make an API more
+open than its author asked for (an authentication mode or a check that is not served yet) is a mistake; other unknown
+fields are kept in `raw` and reported by `lint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from services.gateway.definitions import values
+from services.gateway.definitions.model import (
+    LIMITED_BY,
+    LOCATIONS,
+    LOG,
+    WEBHOOK,
+    Auth,
+    Definition,
+    ErrorOverride,
+    EventHandler,
+    GlobalRateLimit,
+    Location,
+    Network,
+    Proxy,
+    ProxyTimeouts,
+    TargetUrl,
+)
+from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report, join, read_json
+from services.gateway.definitions.version_schema import parse_version
+from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
+from services.gateway.routing.client_address import parse_network
+
+__all__ = ["Mistake", "Mistakes", "dump", "load", "parse", "read"]
+
+Value = TypeVar("Value")
+
+EVENTS: Final = frozenset({
+    "QuotaExceeded", "RatelimitExceeded", "AuthFailure", "KeyExpired", "VersionFailure", "OrgQuotaExceeded",
+    "OrgRateLimitExceeded", "TriggerExceeded", "BreakerTripped", "BreakerReset", "BreakerTriggered", "HostDown", "HostUp",
+    "TokenCreated", "TokenUpdated", "TokenDeleted",
+})  # fmt: skip
+HOOK_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
+
+# Served open, these would let in whom the author wanted to keep out.
+_OTHER_MODES: Final = {
+    "use_basic_auth": "basic authentication",
+    "use_oauth2": "OAuth 2",
+    "enable_signature_checking": "HMAC signatures",
+    "enable_jwt": "JSON Web Tokens",
+    "use_openid": "OpenID Connect",
+    "use_mutual_tls_auth": "client certificates",
+    "enable_coprocess_auth": "authentication by a plug-in",
+    "use_go_plugin_auth": "authentication by a plug-in",
+}
+# Tyk's, without a meaning here: accepted and given back.
+ECHOED: Final = (
+    "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "response_processors", "config_data",
+    "use_standard_auth", "proxy_name", "tags", "api_model", "_id", "base_identity_provided_by",
+)  # fmt: skip
+
+
+def load(text: str | bytes) -> Definition:
+    """A Definition from JSON text. Raises Mistakes, also for a key that is given twice."""
+    return parse(read_json(text))
+
+
+def parse(raw: Mapping[str, Any]) -> Definition:
+    """A Definition from a decoded JSON object. Raises Mistakes with all of them."""
+    definition, report = read(raw)
+    if definition is None:
+        raise Mistakes(report.mistakes)
+    return definition
+
+
+def dump(definition: Definition) -> dict[str, Any]:
+    """The JSON object that a definition came from."""
+    return dict(definition.raw)
+
+
+def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
+    """What `parse` gives, None when there are mistakes, and the report with mistakes and unread fields."""
+    report = Report()
+    root = Reader(raw, "", report)
+    for name in ECHOED:
+        root.value(name)
+    definition = _definition(root, raw)
+    return (None if report.mistakes else definition), report
+
+
+def _checked(reader: Reader, name: str, text: str, check: Callable[[str], Value], fallback: Value) -> Value:
+    try:
+        return check(text)
+    except ValueError as error:
+        reader.mistake(name, str(error))
+        return fallback
+
+
+def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
+    use_keyless = root.flag("use_keyless")
+    auth = _auth(root, use_keyless)
+    placing, version_data = root.object("definition"), root.object("version_data")
+    not_versioned = version_data.flag("not_versioned")
+    members = version_data.mapping("versions")
+    versions = {name: parse_version(name, Reader(member, pointer, root.report)) for name, member, pointer in members}
+    if not versions:
+        version_data.mistake("versions", "versions must hold at least one version")
+    default_version = version_data.text("default_version")
+    if default_version and default_version not in versions:
+        version_data.mistake("default_version", f"default_version `{default_version}` is not among the versions")
+    allowed, blocked = _networks(root, "allowed_ips"), _networks(root, "blacklisted_ips")
+    allow_on, block_on = root.flag("enable_ip_whitelisting"), root.flag("enable_ip_blacklisting")
+    domain = root.text("domain")
+    return Definition(
+        id=root.text("id"),
+        name=root.text("name"),
+        api_id=_checked(root, "api_id", root.text("api_id"), values.identifier, ""),
+        org_id=_org_id(root),
+        active=root.flag("active"),
+        domain="" if root.flag("domain_disabled") or not domain else _checked(root, "domain", domain, values.host_name, ""),
+        use_keyless=use_keyless,
+        auth=auth,
+        version_location=_location(placing, not_versioned, bool(default_version)),
+        version_key=placing.text("key"),
+        strip_version=placing.flag("strip_path"),
+        not_versioned=not_versioned,
+        default_version=default_version,
+        fallback_to_default=placing.flag("fallback_to_default"),
+        versions=versions,
+        proxy=_proxy(root.object("proxy")),
+        disable_rate_limit=root.flag("disable_rate_limit"),
+        disable_quota=root.flag("disable_quota"),
+        session_lifetime=root.integer("session_lifetime"),
+        dont_set_quota_on_create=root.flag("dont_set_quota_on_create"),
+        expire_analytics_after=root.integer("expire_analytics_after"),
+        event_handlers=_event_handlers(root.object("event_handlers")),
+        enable_batch_request_support=root.flag("enable_batch_request_support"),
+        allowed_ips=allowed if allow_on else None,
+        blacklisted_ips=blocked if block_on else (),
+        global_rate_limit=_global_rate_limit(root),
+        error_template=_error_template(root),
+        error_overrides=_error_overrides(root),
+        raw=raw,
+    )
+
+
+def _org_id(root: Reader) -> str:
+    org_id = root.text("org_id")
+    return _checked(root, "org_id", org_id, values.identifier, "") if org_id else ""
+
+
+def _auth(root: Reader, use_keyless: bool) -> Auth:
+    for name, mode in _OTHER_MODES.items():
+        if root.flag(name) and not use_keyless:
+            root.mistake(name, f"{mode} is not available yet; this API would be open to the wrong clients")
+    middleware = root.object("custom_middleware")
+    for name in ("pre", "post", "post_key_auth", "auth_check", "response"):
+        given = middleware.value(name)
+        if isinstance(given, list) and given:
+            middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
+    for name in ("driver", "id_extractor"):
+        middleware.value(name)
+    reader = root.object("auth")
+    auth = Auth(
+        auth_header_name=reader.text("auth_header_name"),
+        use_param=reader.flag("use_param"),
+        param_name=reader.text("param_name"),
+        use_cookie=reader.flag("use_cookie"),
+        cookie_name=reader.text("cookie_name"),
+        strip_auth_data=reader.flag("strip_auth_data"),
+    )
+    if auth.auth_header_name and not values.TOKEN.fullmatch(auth.auth_header_name):
+        reader.mistake("auth_header_name", f"`{auth.auth_header_name}` is no header name")
+    if not use_keyless and not (auth.auth_header_name or auth.use_param or auth.use_cookie):
+        reader.mistake("auth_header_name", "auth_header_name is empty, so no key could ever be found")
+    for name, used, own in (("param_name", auth.use_param, auth.param_name), ("cookie_name", auth.use_cookie, auth.cookie_name)):
+        if used and not (own or auth.auth_header_name):
+            reader.mistake(name, f"{name} is empty, and there is no auth_header_name to use instead")
+    return auth
+
+
+def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Location:
+    if not_versioned and not placing.text("location"):
+        return "header"
+    location = placing.choice("location", LOCATIONS, "header")
+    if not not_versioned and location != "url" and not has_default and not placing.text("key"):
+        placing.mistake("key", "key is empty, so no request could name its version")
+    return location
+
+
+def _networks(root: Reader, name: str) -> tuple[Network, ...]:
+    networks = []
+    for text, pointer in root.texts(name):
+        try:
+            networks.append(parse_network(text))
+        except ValueError:
+            root.report.add(pointer, f"`{text}` is neither an IP address nor a network (10.0.0.0/8, 2001:db8::/32)")
+    return tuple(networks)
+
+
+def _proxy(proxy: Reader) -> Proxy:
+    urls = [(proxy.text("target_url"), proxy.at("target_url"))]
+    listed = proxy.texts("target_list")
+    if proxy.flag("enable_load_balancing"):
+        if not listed:
+            proxy.mistake("target_list", "target_list is empty, and enable_load_balancing asks for it")
+        urls = listed
+    targets: list[TargetUrl] = []
+    for url, pointer in urls:
+        try:
+            targets.append(values.target_url(url))
+        except ValueError as error:
+            proxy.report.add(pointer, str(error))
+    own = ProxyTimeouts()
+    timeouts = proxy.object("timeouts")
+    return Proxy(
+        listen_path=_checked(proxy, "listen_path", proxy.text("listen_path"), values.listen_path, "/"),
+        targets=tuple(targets),
+        strip_listen_path=proxy.flag("strip_listen_path"),
+        timeouts=ProxyTimeouts(
+            connect=timeouts.number("connect", own.connect, 0, 3600),
+            first_byte=timeouts.number("first_byte", own.first_byte, 0, 86400),
+            idle=timeouts.number("idle", own.idle, 0, 86400),
+        ),
+    )
+
+
+def _global_rate_limit(root: Reader) -> GlobalRateLimit | None:
+    """rate 0 or -1, or per 0 = no limit."""
+    reader = root.object("global_rate_limit")
+    rate = reader.integer("rate", 0, -1)
+    per = reader.number("per", 0, 0, 10**9)
+    by = reader.choice("by", LIMITED_BY, "api")
+    disabled = reader.flag("disabled")
+    return None if disabled or rate <= 0 or per <= 0 else GlobalRateLimit(rate, per, by)
+
+
+def _event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
+    found: dict[str, tuple[EventHandler, ...]] = {}
+    events = Reader({"events": reader.value("events")}, reader.pointer, reader.report)
+    for event, handlers, pointer in events.mapping("events"):
+        if event not in EVENTS:
+            reader.report.add(pointer, f"`{event}` is no event; known are {', '.join(sorted(EVENTS))}")
+        if not isinstance(handlers, list | None):
+            reader.report.add(pointer, "must be a list")
+            continue
+        found[event] = tuple(
+            _event_handler(Reader(handler, join(pointer, index), reader.report)) for index, handler in enumerate(handlers or ())
+        )
+    return found
+
+
+def _event_handler(reader: Reader) -> EventHandler:
+    if "handler_name" not in reader:
+        reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK} or {LOG} is expected")
+    name = reader.choice("handler_name", (WEBHOOK, LOG), LOG)
+    meta = reader.object("handler_meta")
+    given = reader.value("handler_meta")
+    given = given if isinstance(given, Mapping) else {}
+    if name == LOG:
+        return EventHandler(LOG, prefix=meta.text("prefix"), meta=given)
+    url = meta.text("target_path")
+    if url:
+        _checked(meta, "target_path", url, _hook_url, None)
+    else:
+        meta.mistake("target_path", "target_path is empty: the URL to call is expected")
+    method = meta.text("method", "POST").upper()
+    if method not in HOOK_METHODS:
+        meta.mistake("method", f"must be one of {', '.join(HOOK_METHODS)}")
+    return EventHandler(
+        WEBHOOK,
+        id=meta.text("_id") or meta.text("id"),
+        name=meta.text("name"),
+        org_id=meta.text("org_id"),
+        method=method,
+        target_path=url,
+        template_path=meta.text("template_path"),
+        header_map=headers(meta, "header_map", values.header),
+        event_timeout=meta.integer("event_timeout"),
+        meta=given,
+    )
+
+
+def _hook_url(text: str) -> None:
+    try:
+        values.target_url(text)
+    except ValueError as error:
+        raise ValueError(str(error).replace("target_url", "target_path")) from None
+
+
+def headers(reader: Reader, name: str, check: Callable[[str, str], tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """A map of header names and values."""
+    found = []
+    for key, value, pointer in reader.mapping(name):
+        if not isinstance(value, str):
+            reader.report.add(pointer, "must be a string")
+            continue
+        try:
+            found.append(check(key, value))
+        except ValueError as error:
+            reader.report.add(pointer, str(error))
+    return tuple(found)
+
+
+def _error_template(root: Reader) -> dict[str, Any] | None:
+    template = {key: value for key, value, _ in root.mapping("error_template")}
+    unknown = sorted(template_variables(template) - TEMPLATE_VARIABLES)
+    if unknown:
+        known = ", ".join(sorted(TEMPLATE_VARIABLES))
+        root.mistake("error_template", f"error_template uses {', '.join(unknown)}; known are {known}")
+    return template or None
+
+
+def _error_overrides(root: Reader) -> dict[str, ErrorOverride]:
+    overrides = {}
+    for code, value, pointer in root.mapping("error_overrides"):
+        reader = Reader(value, pointer, root.report)
+        if code not in REGISTRY:
+            root.report.add(pointer, f"`{code}` is no error code of the gateway")
+        status = reader.integer("status", 0, 400, 599) if "status" in reader else None
+        overrides[code] = ErrorOverride(status, reader.text("message") if "message" in reader else None)
+    return overrides

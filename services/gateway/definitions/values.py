@@ -1,0 +1,116 @@
+"""Checks of single values of a definition: addresses, paths, headers, dates. Each raises ValueError with what is expected."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from ipaddress import IPv6Address
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.gateway.definitions.model import TargetUrl
+from services.gateway.refusals import Refusal
+from services.gateway.routing.paths import canonical_path
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+_EXPIRES: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
+_RESERVED: Final = frozenset({"/hello/"})
+# Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
+_FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+def identifier(text: str) -> str:
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError("must begin with a letter or digit and hold only letters, digits and . _ ~ : - (at most 128)")
+    return text
+
+
+def host_name(text: str) -> str:
+    """A host in lower case and ASCII (IDNA), without a port."""
+    host = text.lower().rstrip(".")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"`{text}` is no host name") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"`{text}` is no host name (a name without port and path is expected)")
+    return host
+
+
+def listen_path(text: str) -> str:
+    """A listen path in its one form: with leading and trailing slash."""
+    if not text:
+        raise ValueError("listen_path must not be empty; write / to own every path of the host")
+    if not text.startswith("/"):
+        raise ValueError("listen_path must begin with a slash")
+    if "//" in text:
+        raise ValueError("listen_path holds an empty segment (//)")
+    try:
+        form = canonical_path(text.encode())
+    except Refusal as refusal:
+        raise ValueError(f"listen_path is no path: {refusal.detail}") from None
+    if form != text:
+        raise ValueError(f"listen_path must be written in its canonical form, `{form}`")
+    form = form if form.endswith("/") else form + "/"
+    if form in _RESERVED:
+        raise ValueError("listen_path /hello is the gateway's own (its health)")
+    return form
+
+
+def target_url(text: str) -> TargetUrl:
+    """An http or https URL. Raises ValueError without repeating the URL, which may hold a password."""
+    if not text:
+        raise ValueError("target_url must not be empty")
+    if re.search(r"[\x00-\x20\x7f]", text):
+        raise ValueError("target_url holds a space or a control character")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("target_url is no URL: the host or the port is malformed") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("target_url must begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("target_url holds a user name or password; credentials do not belong into a definition")
+    if parts.fragment or text.endswith("#"):
+        raise ValueError("target_url holds a fragment (#), which is never sent")
+    if not parts.hostname:
+        raise ValueError("target_url has no host")
+    if port == 0:
+        raise ValueError("target_url has port 0; 1 to 65535 is expected")
+    host = str(IPv6Address(parts.hostname)) if ":" in parts.hostname else host_name(parts.hostname)
+    path = canonical_path((parts.path or "/").encode()).rstrip("/")
+    query = parts.query.encode().decode("latin-1")
+    return TargetUrl(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path, query)
+
+
+def header(name: str, value: str) -> tuple[str, str]:
+    """A header field to send."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"`{name}` is no header name")
+    if _CONTROL.search(value):
+        raise ValueError(f"the value of {name} holds a line break or another control character")
+    return name, value.strip(" \t")
+
+
+def reply_header(name: str, value: str) -> tuple[str, str]:
+    if name.lower() in _FRAMING:
+        raise ValueError(f"{name} belongs to the connection; the gateway sets it itself")
+    return header(name, value)
+
+
+def expires(text: str) -> float | None:
+    """Epoch seconds of a version's end, read as UTC; None for "" and "-1" (never)."""
+    if text in ("", "-1"):
+        return None
+    try:
+        if not _EXPIRES.fullmatch(text):
+            raise ValueError
+        moment = datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f'expires must be `YYYY-MM-DD HH:MM` (UTC), "" or "-1", not `{text}`') from None
+    return moment.timestamp()

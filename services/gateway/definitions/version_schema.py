@@ -1,0 +1,146 @@
+"""The JSON of one version of an API: its lists of paths, time-outs and sizes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.gateway.definitions import values
+from services.gateway.definitions.model import (
+    ACTIONS,
+    MATCHINGS,
+    HardTimeout,
+    Matching,
+    MethodAction,
+    PathEntry,
+    PathLists,
+    SizeLimit,
+    Version,
+)
+from services.gateway.definitions.reader import Reader, Report
+from services.gateway.routing.patterns import PatternError, translate
+
+_METHOD_HINT: Final = "must be an HTTP method in upper case"
+
+
+def parse_version(key: str, reader: Reader) -> Version:
+    """The version under a map key. Mistakes go to the reader's report; then what is returned is not to be used."""
+    name = reader.text("name")
+    if name != key:
+        reader.mistake("name", f"name is `{name}` but the version stands under `{key}`; they must be equal")
+    try:
+        end = values.expires(reader.text("expires"))
+    except ValueError as error:
+        reader.mistake("expires", str(error))
+        end = None
+    matching = reader.choice("path_matching", MATCHINGS, "search")
+    extended = reader.flag("use_extended_paths")
+    for ignored_here in ("paths", "extended_paths", "overrides"):
+        reader.value(ignored_here)
+    paths = reader.object("extended_paths") if extended else Reader(None, reader.pointer, reader.report)
+    return Version(
+        name=name,
+        expires=end,
+        path_matching=matching,
+        lists=_extended(paths, matching) if extended else _legacy(reader.object("paths"), matching),
+        hard_timeouts=tuple(_hard_timeout(*item, matching, reader.report) for item in paths.items("hard_timeouts")),
+        size_limits=tuple(_size_limit(*item, matching, reader.report) for item in paths.items("size_limits")),
+        global_size_limit=reader.integer("global_size_limit"),
+    )
+
+
+def _legacy(paths: Reader, matching: Matching) -> PathLists:
+    def entries(name: str) -> tuple[PathEntry, ...]:
+        found = []
+        for text, pointer in paths.texts(name):
+            _check_pattern(text, pointer, matching, False, paths.report)
+            found.append(PathEntry(text))
+        return tuple(found)
+
+    return PathLists(ignored=entries("ignored"), black=entries("black_list"), white=entries("white_list"))
+
+
+def _extended(paths: Reader, matching: Matching) -> PathLists:
+    def entries(name: str) -> tuple[PathEntry, ...]:
+        readers = [Reader(value, pointer, paths.report) for value, pointer in paths.items(name)]
+        return tuple(_entry(reader, matching) for reader in readers if not reader.flag("disabled"))
+
+    return PathLists(ignored=entries("ignored"), black=entries("black_list"), white=entries("white_list"))
+
+
+def _entry(reader: Reader, matching: Matching) -> PathEntry:
+    ignore_case = reader.flag("ignore_case")
+    path = _path(reader, matching, ignore_case)
+    actions = None
+    if "method_actions" in reader:
+        actions = {
+            method: _action(method, Reader(value, pointer, reader.report)) for method, value, pointer in reader.mapping("method_actions")
+        }
+    reader.value("method_actions")
+    return PathEntry(path, actions, ignore_case)
+
+
+def _action(method: str, reader: Reader) -> MethodAction:
+    if not values.TOKEN.fullmatch(method) or method != method.upper():
+        reader.report.add(reader.pointer, _METHOD_HINT)
+    if "action" not in reader:
+        reader.mistake("action", "action is missing; no_action or reply is expected")
+    action = reader.choice("action", ACTIONS, "no_action")
+    for name in ("code", "data", "headers"):
+        reader.value(name)
+    if action == "no_action":
+        return MethodAction(action, 200, "", ())
+    code = reader.integer("code", 0, -(2**53))
+    if not 200 <= code <= 599:
+        reader.mistake("code", f"code {code} cannot be the status of a reply; 200 to 599 is expected")
+    return MethodAction(action, code, reader.text("data"), _reply_headers(reader))
+
+
+def _reply_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
+    found = []
+    for key, value, pointer in reader.mapping("headers"):
+        try:
+            if not isinstance(value, str):
+                raise ValueError("must be a string")
+            found.append(values.reply_header(key, value))
+        except ValueError as error:
+            reader.report.add(pointer, str(error))
+    return tuple(found)
+
+
+def _hard_timeout(value: Any, pointer: str, matching: Matching, report: Report) -> HardTimeout:
+    reader = Reader(value, pointer, report)
+    seconds = reader.number("timeout", 0, 0, 86400)
+    if seconds == 0:
+        reader.mistake("timeout", "timeout must be a number of seconds above 0")
+    return HardTimeout(_path(reader, matching, False), _method(reader), seconds)
+
+
+def _size_limit(value: Any, pointer: str, matching: Matching, report: Report) -> SizeLimit:
+    reader = Reader(value, pointer, report)
+    limit = reader.integer("size_limit")
+    if limit == 0:
+        reader.mistake("size_limit", "size_limit must be a number of bytes above 0")
+    return SizeLimit(_path(reader, matching, False), _method(reader), limit)
+
+
+def _method(reader: Reader) -> str:
+    method = reader.text("method")
+    if method and (not values.TOKEN.fullmatch(method) or method != method.upper()):
+        reader.mistake("method", _METHOD_HINT)
+    return method
+
+
+def _path(reader: Reader, matching: Matching, ignore_case: bool) -> str:
+    path = reader.text("path")
+    _check_pattern(path, reader.at("path"), matching, ignore_case, reader.report)
+    return path
+
+
+def _check_pattern(text: str, pointer: str, matching: Matching, ignore_case: bool, report: Report) -> None:
+    if not text:
+        report.add(pointer, "path is empty; write / to mean every path")
+        return
+    try:
+        translate(text, matching, ignore_case)
+    except PatternError as error:
+        report.add(pointer, f"path `{text}` is no regular expression in RE2's syntax: {error}")

@@ -1,0 +1,86 @@
+"""Refuses keys that have no right to this API, to the version asked for, or to the path.
+
+Reads nothing of the definition but `use_keyless`, `api_id` and the versions; of the key `access_rights` (none = every
+API), and in its session the `allowed_urls` of the API: `[{"url": pattern, "methods": [...]}]`, patterns as in path
+lists (none = every path).
+Refusals: access-denied, resource-denied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key
+
+from services.gateway.definitions.model import Definition
+from services.gateway.ports import Ports
+from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
+from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.paths import slash_form
+from services.gateway.routing.patterns import PatternError, translate
+
+_REMEMBERED: Final = 4096
+
+
+class AccessRights:
+    """The tables of `allowed_urls` are built once for each state of a key."""
+
+    __slots__ = ("_api_id", "_tables")
+
+    def __init__(self, api_id: str) -> None:
+        self._api_id = api_id
+        self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
+        return None if definition.use_keyless else cls(definition.api_id)
+
+    def on_request(self, exchange: Exchange) -> None:
+        key = exchange.key
+        assert key is not None  # authentication came before
+        rights = key.access_rights
+        if rights is None:
+            return
+        versions = rights.get(self._api_id)
+        if versions is None or exchange.version_name not in versions:
+            raise Refusal(ACCESS_DENIED)
+        known = self._tables.get(key.id)
+        table = known[1] if known is not None and known[0] is key else self._remember(key)
+        if table is not None and not _allowed(table, exchange):
+            raise Refusal(RESOURCE_DENIED)
+
+    def _remember(self, key: Key) -> EndpointTable[bool] | None:
+        if len(self._tables) >= _REMEMBERED:
+            self._tables.clear()
+        table = _table(key, self._api_id)
+        self._tables[key.id] = (key, table)
+        return table
+
+
+def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:
+    """A path with `%2F` must be allowed in both of its readings, as in path lists."""
+    if not table.find(exchange.method, exchange.relative):
+        return False
+    if "%2F" not in exchange.relative:
+        return True
+    other = slash_form(exchange.relative)
+    return other is not None and table.find_matching(exchange.method, other)
+
+
+def _table(key: Key, api_id: str) -> EndpointTable[bool] | None:
+    rights = key.session.get("access_rights")
+    granted = rights.get(api_id) if isinstance(rights, Mapping) else None
+    entries = granted.get("allowed_urls") if isinstance(granted, Mapping) else None
+    if not entries:
+        return None
+    return EndpointTable([endpoint for entry in entries for endpoint in _endpoint(entry)], default=False)
+
+
+def _endpoint(entry: Any) -> list[Endpoint[bool]]:
+    """An entry that cannot be read allows nothing."""
+    try:
+        return [Endpoint(translate(entry["url"]), tuple(entry["methods"]), True)]
+    except (PatternError, KeyError, TypeError):
+        return []

@@ -1,0 +1,51 @@
+"""Gives single endpoints less (or more) time for their answer than the rest of the API.
+
+Fields: `versions.*.extended_paths.hard_timeouts` (path, method, timeout in seconds). The time runs until the first byte of the upstream's
+answer; no connection may take longer either. Refusals: none here; the proxy answers upstream-timeout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.gateway.exchange import Exchange, Timeouts
+
+from services.gateway.definitions.model import Definition, Version
+from services.gateway.ports import Ports
+from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.patterns import translate
+
+
+class HardTimeouts:
+    """Sets `exchange.timeouts`."""
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, tables: dict[str, EndpointTable[Timeouts | None]]) -> None:
+        self._tables = tables
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> HardTimeouts | None:
+        usual = definition.proxy.timeouts
+        timeouts = Timeouts(usual.connect, usual.first_byte, usual.idle)
+        tables = {name: _table(version, timeouts) for name, version in definition.versions.items() if version.hard_timeouts}
+        return cls(tables) if tables else None
+
+    def on_request(self, exchange: Exchange) -> None:
+        table = self._tables.get(exchange.version_name)
+        if table is not None:
+            timeouts = table.find(exchange.method, exchange.relative)
+            if timeouts is not None:
+                exchange.timeouts = timeouts
+
+
+def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
+    endpoints: list[Endpoint[Timeouts | None]] = [
+        Endpoint(
+            translate(entry.path, version.path_matching),
+            (entry.method,) if entry.method else None,
+            replace(usual, connect=min(usual.connect, entry.timeout), first_byte=entry.timeout),
+        )
+        for entry in version.hard_timeouts
+    ]
+    return EndpointTable(endpoints, default=None)

@@ -1,0 +1,115 @@
+"""The lists of paths of a version: what needs no key (ignored), what is closed (black), what alone is open (white); and
+replies.
+
+Fields: `versions.*.paths`, `.extended_paths` (the one that `use_extended_paths` names), `.path_matching`. The lists
+are tried in this order, the first entry whose path and method match decides, wherever it stands a `reply` answers at
+once, and what matches nothing is refused when there is a white list. Lists are asked before the key, so a reply and
+an ignored path need none. A path with `%2F` is asked for in both of its readings, and the stricter answer counts: an
+upstream that takes it for a slash must not serve what a list closes.
+Refusals: endpoint-forbidden.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.gateway.exchange import Exchange, Reply
+
+from services.gateway.definitions.model import Definition, MethodAction, PathEntry, Version
+from services.gateway.ports import Ports
+from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
+from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.paths import matching_form, slash_form
+from services.gateway.routing.patterns import translate
+
+
+class Verdict:
+    """What an entry says. reply: the canned answer, for replies only."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, reply: tuple[int, tuple[tuple[bytes, bytes], ...], bytes] | None = None) -> None:
+        self.reply = reply
+
+
+PASS: Final = Verdict()
+IGNORED: Final = Verdict()
+FORBIDDEN: Final = Verdict()
+
+
+class PathLists:
+    """The lists of all versions, each as one table."""
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, tables: dict[str, EndpointTable[Verdict]]) -> None:
+        self._tables = tables
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> PathLists | None:
+        versions = (definition.unversioned(),) if definition.not_versioned else definition.versions.values()
+        tables = {version.name: _table(version) for version in versions if _used(version)}
+        return cls(tables) if tables else None
+
+    def on_request(self, exchange: Exchange) -> Reply | None:
+        table = self._tables.get(exchange.version_name)
+        if table is None:
+            return None
+        relative = exchange.relative
+        if "%" in relative:
+            verdict = _careful(table, exchange.method, relative)
+        else:
+            verdict = table.find_matching(exchange.method, relative)
+        if verdict is PASS:
+            return None
+        if verdict is IGNORED:
+            exchange.ignored = True
+            return None
+        if verdict.reply is None:
+            raise Refusal(ENDPOINT_FORBIDDEN)
+        status, headers, body = verdict.reply
+        return Reply(status, list(headers), body)
+
+
+def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdict:
+    verdict = table.find_matching(method, matching_form(relative))
+    if "%2F" not in relative or verdict is FORBIDDEN:
+        return verdict
+    other_path = slash_form(relative)
+    other = FORBIDDEN if other_path is None else table.find_matching(method, other_path)
+    if other is FORBIDDEN or (verdict is IGNORED and other is not IGNORED):
+        return other if other.reply is None else PASS
+    return verdict
+
+
+def _used(version: Version) -> bool:
+    return bool(version.lists.ignored or version.lists.black or version.lists.white)
+
+
+def _table(version: Version) -> EndpointTable[Verdict]:
+    lists = version.lists
+    endpoints = [
+        endpoint
+        for entries, verdict in ((lists.ignored, IGNORED), (lists.black, FORBIDDEN), (lists.white, PASS))
+        for entry in entries
+        for endpoint in _endpoints(entry, verdict, version)
+    ]
+    return EndpointTable(endpoints, default=FORBIDDEN if lists.white else PASS)
+
+
+def _endpoints(entry: PathEntry, verdict: Verdict, version: Version) -> list[Endpoint[Verdict]]:
+    pattern = translate(entry.path, version.path_matching, entry.ignore_case)
+    if entry.method_actions is None:
+        return [Endpoint(pattern, None, verdict)]
+    return [
+        Endpoint(pattern, (method,), _reply(action) if action.action == "reply" else verdict)
+        for method, action in entry.method_actions.items()
+    ]
+
+
+def _reply(action: MethodAction) -> Verdict:
+    headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in action.headers]
+    if action.data and not any(name.lower() == b"content-type" for name, _ in headers):
+        headers.append((b"Content-Type", b"text/plain; charset=utf-8"))
+    bodiless = action.code in (204, 304)
+    return Verdict((action.code, tuple(headers), b"" if bodiless else action.data.encode("utf-8", "replace")))

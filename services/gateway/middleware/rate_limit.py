@@ -1,0 +1,122 @@
+"""Holds a key, an API or a client address to so many requests in so many seconds: exactly so many, over all workers and nodes.
+
+Fields: `use_keyless`, `disable_rate_limit`, `global_rate_limit` (`rate`, `per`, `by`: `api` or `address`); of the key `rate` and `per`.
+`rate` 0 or less, or `per` 0 = no limit. The key's limit comes first; what it refuses is not charged to the API's.
+IPv6 clients share a limit by /64, which is what one client owns.
+Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`, `api` or
+`address`; refusals `Retry-After`. Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from ipaddress import IPv6Network
+from math import ceil
+from typing import Final
+
+from services.gateway.counters.port import Counters, Taken
+from services.gateway.exchange import Exchange
+
+from services.gateway.definitions.model import Definition, GlobalRateLimit
+from services.gateway.ports import Ports
+from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind
+
+_POLICY: Final = b"RateLimit-Policy"
+_STATE: Final = b"RateLimit"
+
+
+class Policy:
+    """One limit and how it is announced. whose: how the refusal's detail begins."""
+
+    __slots__ = ("header", "kind", "limit", "name", "whose", "window")
+
+    def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str) -> None:
+        self.name = name
+        self.limit = limit
+        self.window = window
+        self.kind = kind
+        self.whose = whose
+        self.header = (_POLICY, b'"%s";q=%d;w=%d' % (name, limit, ceil(window)))
+
+    def announce(self, exchange: Exchange, taken: Taken) -> None:
+        """Writes the headers; raises the refusal when nothing was left."""
+        headers = exchange.answer_headers
+        headers.append(self.header)
+        wait = ceil(taken.reset_in)
+        headers.append((_STATE, b'"%s";r=%d;t=%d' % (self.name, taken.remaining, wait)))
+        if not taken.admitted:
+            wait = max(wait, 1)
+            detail = f"{self.whose} limit is {self.limit} requests in {self.window:g} seconds; try again in {wait} seconds."
+            raise Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
+
+
+class RateLimit:
+    """Takes from the key's counter, then from the API's."""
+
+    __slots__ = ("_by_address", "_counter", "_global", "_of_key", "_policies", "_prefixes", "_take")
+
+    def __init__(self, api_id: str, of_key: bool, overall: GlobalRateLimit | None, counters: Counters) -> None:
+        self._take = counters.take
+        self._of_key = of_key
+        self._policies: dict[tuple[float, float], Policy] = {}
+        self._prefixes: dict[str, str] = {}
+        self._by_address = overall is not None and overall.by == "address"
+        self._counter = f"a:{api_id}"
+        self._global: Policy | None = None
+        if overall is not None:
+            name, whose = (b"address", "The address's") if self._by_address else (b"api", "The API's")
+            self._global = Policy(name, overall.rate, overall.per, API_RATE_LIMITED, whose)
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> RateLimit | None:
+        of_key = not definition.use_keyless and not definition.disable_rate_limit
+        overall = definition.global_rate_limit
+        return cls(definition.api_id, of_key, overall, ports.counters) if of_key or overall else None
+
+    def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+        if self._of_key:
+            key = exchange.key
+            if key is not None and key.rate > 0 and key.per > 0:
+                policy = self._policies.get((key.rate, key.per)) or self._policy(key.rate, key.per)
+                taken = self._take(key.rate_counter, policy.limit, policy.window)
+                if not isinstance(taken, tuple):
+                    return self._wait(exchange, policy, taken)
+                policy.announce(exchange, taken)
+        return None if self._global is None else self._overall(exchange, self._global)
+
+    async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
+        policy.announce(exchange, await taking)
+        if self._global is not None:
+            rest = self._overall(exchange, self._global)
+            if rest is not None:
+                await rest
+
+    def _overall(self, exchange: Exchange, policy: Policy) -> Awaitable[None] | None:
+        counter = f"{self._counter}@{self._prefix(exchange.client)}" if self._by_address else self._counter
+        taken = self._take(counter, policy.limit, policy.window)
+        if isinstance(taken, tuple):
+            policy.announce(exchange, taken)
+            return None
+        return _announce_later(exchange, policy, taken)
+
+    def _policy(self, rate: float, per: float) -> Policy:
+        """Below one request a window is stretched; a fraction above one is not a request."""
+        limit, window = (int(rate), per) if rate >= 1 else (1, per / rate)
+        if len(self._policies) >= 1024:
+            self._policies.clear()
+        policy = self._policies[rate, per] = Policy(b"key", limit, window, RATE_LIMITED, "The key's")
+        return policy
+
+    def _prefix(self, client: str) -> str:
+        if ":" not in client:
+            return client
+        prefix = self._prefixes.get(client)
+        if prefix is None:
+            if len(self._prefixes) >= 4096:
+                self._prefixes.clear()
+            prefix = self._prefixes[client] = str(IPv6Network(f"{client}/64", strict=False))
+        return prefix
+
+
+async def _announce_later(exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
+    policy.announce(exchange, await taking)

@@ -1,0 +1,64 @@
+"""Tells a client how much of its limits is left, without charging anything: `GET {listen_path}tyk/rate-limits/`.
+
+Reads nothing of the definition but `use_keyless`. The answer is Tyk's:
+`{"quota": {"quota_max", "quota_remaining", "quota_renews"}, "rate_limit": {"requests", "per_unit"}}`; no quota is -1, never renewed is 0.
+Refusals: none of its own. With a white list the path must be on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable
+from typing import Final
+
+from services.gateway.counters.port import Counters, Taken
+from services.gateway.exchange import Exchange, Reply
+from services.gateway.keys.model import Key
+
+from services.gateway.definitions.model import Definition
+from services.gateway.ports import Ports
+
+PATH: Final = "/tyk/rate-limits/"
+
+
+class RateLimitStatus:
+    """Answers one path; all others go on."""
+
+    __slots__ = ("_counters",)
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> RateLimitStatus | None:
+        return None if definition.use_keyless else cls(ports.counters)
+
+    def on_request(self, exchange: Exchange) -> Awaitable[Reply] | Reply | None:
+        if exchange.relative != PATH or exchange.method not in ("GET", "HEAD"):
+            return None
+        key = exchange.key
+        assert key is not None  # authentication came before
+        if key.quota_max <= 0:
+            return _reply(key, None)
+        looked = self._counters.look(key.quota_counter, key.quota_max, max(key.quota_renewal_rate, 0), durable=True)
+        return _reply(key, looked) if isinstance(looked, tuple) else _wait(key, looked)
+
+
+async def _wait(key: Key, looking: Awaitable[Taken]) -> Reply:
+    return _reply(key, await looking)
+
+
+def _reply(key: Key, quota: Taken | None) -> Reply:
+    state = {
+        "quota": {
+            "quota_max": -1 if quota is None else key.quota_max,
+            "quota_remaining": -1 if quota is None else quota.remaining,
+            "quota_renews": 0 if quota is None else int(quota.reset_at),
+        },
+        "rate_limit": {"requests": _plain(key.rate), "per_unit": _plain(key.per)},
+    }
+    return Reply(200, [(b"Content-Type", b"application/json")], json.dumps(state).encode("ascii") + b"\n")
+
+
+def _plain(number: float) -> float:
+    return int(number) if number == int(number) else number

@@ -1,0 +1,84 @@
+"""Finds out which version of an API a request asks for, and refuses versions that do not exist or have ended.
+
+Fields: `definition.location` (`header`, `url-param`, `url`), `.key`, `.strip_path`, `.fallback_to_default`; `version_data.not_versioned`,
+`.default_version`, `versions.*.expires`. A `not_versioned` API has one version, whose end counts too.
+With `url` the version is the first segment after the listen path; path lists see what follows it, and the upstream sees it
+unless `strip_path` says otherwise (Tyk).
+Refusals: version-missing, version-unknown, version-expired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.gateway.exchange import Exchange
+
+from services.gateway.definitions.model import Definition
+from services.gateway.ports import Ports
+from services.gateway.refusals import VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
+from services.gateway.routing.paths import matching_form
+from services.gateway.routing.query import parameter
+
+
+class VersionCheck:
+    """Sets `exchange.version_name`; with `url` also `relative` and, when it is stripped, `upstream_path`."""
+
+    __slots__ = ("_default", "_ends", "_fallback", "_find", "_now", "_prefix", "_strip")
+
+    def __init__(self, definition: Definition, now: Callable[[], float]) -> None:
+        key = definition.version_key
+        header = key.lower().encode("latin-1", "replace")
+        finders: dict[str, Callable[[Exchange], str | None]] = {
+            "header": lambda exchange: _header(exchange, header),
+            "url-param": lambda exchange: parameter(exchange.query, key),
+            "url": _first_segment,
+        }
+        self._ends = {name: version.expires for name, version in definition.versions.items()}
+        self._now = now
+        self._fallback = definition.default_version if definition.fallback_to_default else ""
+        self._default = definition.default_version
+        self._find: Callable[[Exchange], str | None] = finders[definition.version_location]
+        self._strip = definition.version_location == "url"
+        # What the upstream path begins with when the version is cut out; None = the upstream sees the version.
+        kept = "" if definition.proxy.strip_listen_path else definition.proxy.listen_path[:-1]
+        self._prefix = kept if definition.strip_version else None
+        if definition.not_versioned:
+            only = definition.unversioned().name
+            self._find = lambda exchange: only
+            self._strip = False
+
+    @classmethod
+    def from_definition(cls, definition: Definition, ports: Ports) -> VersionCheck:
+        return cls(definition, ports.now)
+
+    def on_request(self, exchange: Exchange) -> None:
+        name = self._find(exchange)
+        found = True
+        if not name:
+            found = False
+            name = self._default
+            if not name:
+                raise Refusal(VERSION_MISSING)
+        elif name not in self._ends:
+            found = False
+            name = self._fallback
+            if not name:
+                raise Refusal(VERSION_UNKNOWN)
+        end = self._ends[name]
+        if end is not None and self._now() >= end:
+            raise Refusal(VERSION_EXPIRED)
+        exchange.version_name = name
+        if found and self._strip:
+            _, _, rest = exchange.relative[1:].partition("/")
+            exchange.relative = "/" + rest
+            if self._prefix is not None:
+                exchange.upstream_path = self._prefix + exchange.relative
+
+
+def _header(exchange: Exchange, name: bytes) -> str | None:
+    value = exchange.fields.get(name)
+    return None if value is None else value.decode("latin-1").strip()
+
+
+def _first_segment(exchange: Exchange) -> str:
+    return matching_form(exchange.relative[1:].partition("/")[0])

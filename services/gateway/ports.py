@@ -1,0 +1,18 @@
+"""What the rules ask the outside world for: keys, counters and the time. Given to every middleware when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.gateway.counters.port import Counters
+from services.gateway.keys.model import KeyFinder
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """now: epoch seconds."""
+
+    keys: KeyFinder
+    counters: Counters
+    now: Callable[[], float]
