@@ -1,0 +1,245 @@
+"""The base of every service's Flask application.
+
+`create_app` gives: a request id on every answer, one place where errors are rendered (each service in the shape of its original system),
+`/health` apart from `/ready`, `/metrics`, an OpenAPI document by flask-smorest, structured logs, a body limit. No stack trace leaves a service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
+from flask_smorest import Api
+from marshmallow import ValidationError
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from services.common import logging as logs
+from services.common import request_id
+from services.common.database import Database, head_revision, is_transient, is_unavailable
+
+log = logs.get(__name__)
+
+# (status, message, code, fields) → the answer in the service's own shape
+RenderError = Callable[[int, str, str, Mapping[str, Any] | None], Response]
+Check = Callable[[], None]
+
+DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
+
+
+class Refusal(Exception):
+    """A request is refused: rendered by the service's `render_error`.
+
+    status: HTTP status. message: what the client reads. code: stable, kebab-case. fields: what is wrong by field. headers: sent besides.
+    """
+
+    def __init__(
+        self, status: int, message: str, code: str = "", *, fields: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code or message.lower().replace(" ", "-")
+        self.fields = fields
+        self.headers = dict(headers or {})
+
+
+class _JSON(DefaultJSONProvider):
+    sort_keys = False
+    ensure_ascii = False
+    compact = True
+
+
+class Checks:
+    """What `/ready` asks. A check raises when its thing is not usable; the message must hold no secret."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        self._checks[name] = check
+
+    def run(self) -> dict[str, str]:
+        """Each check's name with `ok` or what is wrong."""
+        found = {}
+        for name, check in self._checks.items():
+            try:
+                check()
+                found[name] = "ok"
+            except Exception as error:  # a check may fail in any way; the answer says which failed, the log says how
+                log.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
+                found[name] = str(error) if isinstance(error, NotReady) else f"failed ({type(error).__name__})"
+        return found
+
+
+class NotReady(Exception):
+    """Raised by a check; its text is shown by `/ready`."""
+
+
+def plain_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    """The house's own error body: `{"error", "code", "request_id", "fields"?}`."""
+    body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
+    if fields:
+        body["fields"] = fields
+    return Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/json")
+
+
+def create_app(
+    service: str,
+    *,
+    version: str,
+    database: Database | None = None,
+    render_error: RenderError = plain_error,
+    body_limit: int = DEFAULT_BODY_LIMIT,
+    title: str | None = None,
+    description: str = "",
+) -> Flask:
+    """The base application.
+
+    service: its name (`tokens`). version: of the API, for OpenAPI. database: checked by `/ready`. render_error: gives errors the service's
+    shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.
+    The application's `extensions` hold `checks` (Checks) and `api` (flask-smorest's Api, to register blueprints with).
+    """
+    app = Flask(f"services.{service}", static_folder=None)
+    app.json = _JSON(app)
+    app.url_map.strict_slashes = False
+    app.config.update(
+        MAX_CONTENT_LENGTH=body_limit,
+        MAX_FORM_MEMORY_SIZE=body_limit,
+        PROPAGATE_EXCEPTIONS=False,
+        API_TITLE=title or service,
+        API_VERSION=version,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"info": {"description": description}},
+    )
+    api = Api(app)
+    checks = Checks()
+    app.extensions["checks"] = checks
+    app.extensions["api"] = api
+    if database is not None:
+        app.extensions["database"] = database
+        checks.add("database", lambda: _check_database(service, database))
+    _request_ids(app)
+    _errors(app, render_error)
+    _observe(app, service)
+    _health(app, service, checks)
+    return app
+
+
+def _check_database(service: str, database: Database) -> None:
+    database.check()
+    have, want = database.revision(), head_revision(service)
+    if have != want:
+        raise NotReady(f"the database is at migration {have}, the code at {want}: run python -m services.common.migrate {service}")
+
+
+def _request_ids(app: Flask) -> None:
+    @app.before_request
+    def enter() -> None:
+        g.started = time.perf_counter()
+        g.request_id = request_id.accept(request.headers.get(request_id.HEADER))
+        request_id.enter(g.request_id)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def name(response: Response) -> Response:
+        response.headers[request_id.HEADER] = g.get("request_id") or request_id.accept(None)
+        return response
+
+    @app.teardown_request
+    def leave(_: BaseException | None) -> None:
+        request_id.enter(None)
+
+
+def _errors(app: Flask, render: RenderError) -> None:
+    def answer(status: int, message: str, code: str, fields: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Response:
+        response = render(status, message, code, fields)
+        for name, value in (headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    @app.errorhandler(Refusal)
+    def refused(error: Refusal) -> Response:
+        return answer(error.status, error.message, error.code, error.fields, error.headers)
+
+    @app.errorhandler(ValidationError)
+    def invalid(error: ValidationError) -> Response:
+        fields = error.messages if isinstance(error.messages, dict) else {"_": error.messages}
+        return answer(422, "some fields are not valid", "invalid-fields", fields)
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after", "www-authenticate", "location")}
+        if error.response is not None:
+            return Response(error.response.get_data(), status, error.response.headers)
+        data = getattr(error, "data", None) or {}  # flask-smorest's abort and webargs leave what is wrong here
+        fields = data.get("messages") or data.get("errors")
+        if isinstance(error, RequestEntityTooLarge):
+            return answer(413, "body too large", "body-too-large", headers=headers)
+        message = data.get("message") or error.name.lower()
+        return answer(status, message, error.name.lower().replace(" ", "-").replace("'", ""), fields, headers)
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        if is_unavailable(error) or is_transient(error):
+            log.error("database unavailable", error=f"{type(error).__name__}: {error.__cause__ or ''}")
+            return answer(503, "database unavailable", "database-unavailable", headers={"Retry-After": "1"})
+        log.exception("unexpected error", path=request.path, method=request.method)
+        return answer(500, "internal error", "internal-error")
+
+
+def _observe(app: Flask, service: str) -> None:
+    # one registry an application: a process serves one; gunicorn's services run one process by default (several: scrape each by its port)
+    registry = CollectorRegistry()
+    count = Counter("http_requests", "Requests answered.", ["method", "route", "status"], registry=registry)
+    seconds = Histogram("http_request_seconds", "Time to answer.", ["route"], registry=registry)
+    app.extensions["metrics"] = registry
+
+    @app.after_request
+    def measure(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        spent = time.perf_counter() - g.get("started", time.perf_counter())
+        method = request.method if request.method in _METHODS else "(other)"
+        count.labels(method, route, response.status_code).inc()
+        seconds.labels(route).observe(spent)
+        if route not in _QUIET:
+            log.info("request", method=request.method, path=request.path, status=response.status_code, ms=round(spent * 1000, 2))
+        return response
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET = frozenset({"/health", "/ready", "/metrics"})
+
+
+def _health(app: Flask, service: str, checks: Checks) -> None:
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok", "service": service}
+
+    @app.get("/ready")
+    def ready() -> tuple[dict[str, Any], int]:
+        found = checks.run()
+        good = all(state == "ok" for state in found.values())
+        return {"status": "ready" if good else "not ready", "service": service, "checks": found}, 200 if good else 503
+
+
+@contextlib.contextmanager
+def outside_request() -> Iterator[None]:
+    """For work that no request asked for (threads, CLI): log lines carry no stale request id."""
+    structlog.contextvars.clear_contextvars()
+    request_id.enter(None)
+    yield

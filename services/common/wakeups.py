@@ -1,0 +1,215 @@
+"""Wake threads that wait for a topic: long polls, streams, delivery threads.
+
+`InProcess` serves one process; `ThroughValkey` carries every wake-up to all processes that share a Valkey. A wake-up is only a hint: it may
+come twice or without cause, and after a broken connection everybody is woken once, because one may have been lost. So a waiter always
+looks at its store: take a ticket, look, wait, look again.
+
+    ticket = wakeups.ticket("interaction:42")
+    try:
+        while (found := look()) is None and ticket.wait(remaining()):
+            pass
+    finally:
+        ticket.close()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Protocol
+
+import redis
+
+from services.common import logging as logs
+
+log = logs.get(__name__)
+
+
+class Ticket:
+    """One waiter's place at one or several topics. A wake-up between the making of the ticket and `wait` is not lost."""
+
+    __slots__ = ("_board", "_closed", "_event", "topics")
+
+    def __init__(self, board: _Board, topics: tuple[str, ...]) -> None:
+        self._board = board
+        self._event = threading.Event()
+        self._closed = False
+        self.topics = topics
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for a wake-up, at most `timeout` seconds. True when woken, False when the time is over or everything shuts down."""
+        if self._board.closed or timeout <= 0:
+            return False
+        woken = self._event.wait(timeout)
+        self._event.clear()
+        return woken and not self._board.closed
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._board.remove(self)
+
+    def __enter__(self) -> Ticket:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class _Board:
+    """The tickets of this process, by topic."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, set[Ticket]] = {}
+        self.closed = False
+
+    def ticket(self, topics: tuple[str, ...]) -> Ticket:
+        ticket = Ticket(self, topics)
+        with self._lock:
+            for topic in topics:
+                self._waiting.setdefault(topic, set()).add(ticket)
+        return ticket
+
+    def remove(self, ticket: Ticket) -> None:
+        with self._lock:
+            for topic in ticket.topics:
+                waiting = self._waiting.get(topic)
+                if waiting is not None:
+                    waiting.discard(ticket)
+                    if not waiting:
+                        del self._waiting[topic]
+
+    def wake(self, topic: str) -> None:
+        with self._lock:
+            tickets = list(self._waiting.get(topic, ()))
+        for ticket in tickets:
+            ticket.wake()
+
+    def wake_all(self) -> None:
+        with self._lock:
+            tickets = {ticket for waiting in self._waiting.values() for ticket in waiting}
+        for ticket in tickets:
+            ticket.wake()
+
+    def close(self) -> None:
+        self.closed = True
+        self.wake_all()
+
+
+class Wakeups(Protocol):
+    """The port. `publish` after the commit, never before."""
+
+    def ticket(self, *topics: str) -> Ticket: ...
+
+    def publish(self, topics: Iterable[str]) -> None: ...
+
+    @property
+    def closing(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+class InProcess:
+    """Wake-ups within one process."""
+
+    def __init__(self) -> None:
+        self._board = _Board()
+
+    def ticket(self, *topics: str) -> Ticket:
+        return self._board.ticket(topics)
+
+    def publish(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self._board.wake(topic)
+
+    @property
+    def closing(self) -> bool:
+        return self._board.closed
+
+    def close(self) -> None:
+        """Wake everybody for good: every `wait` answers False from now on."""
+        self._board.close()
+
+
+class ThroughValkey:
+    """Wake-ups through Valkey's publish and subscribe: one subscriber thread a process, one channel a service."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        self._board = _Board()
+        self._channel = channel
+        self._client = redis.Redis.from_url(
+            url.replace("valkeys://", "rediss://").replace("valkey://", "redis://"),
+            socket_timeout=5,
+            socket_connect_timeout=2,
+            health_check_interval=15,
+        )
+        self._stop = threading.Event()
+        self._subscribed = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="wakeups", daemon=True)
+        self._thread.start()
+
+    def ticket(self, *topics: str) -> Ticket:
+        return self._board.ticket(topics)
+
+    def publish(self, topics: Iterable[str]) -> None:
+        """Wake all processes. When Valkey is away this process is woken all the same; others look again after they reconnect."""
+        topics = list(topics)
+        if not topics:
+            return
+        for topic in topics:
+            self._board.wake(topic)
+        try:
+            self._client.publish(self._channel, "\n".join(topics))
+        except redis.RedisError as error:
+            log.warning("wake-up not published", error=type(error).__name__)
+
+    @property
+    def closing(self) -> bool:
+        return self._board.closed
+
+    def close(self) -> None:
+        self._board.close()
+        self._stop.set()
+        self._thread.join(3)
+        self._client.close()
+
+    def wait_until_subscribed(self, timeout: float) -> bool:
+        """Whether the subscription stands; messages published earlier are not seen."""
+        return self._subscribed.wait(timeout)
+
+    def _listen(self) -> None:
+        pause = 0.1
+        while not self._stop.is_set():
+            subscription = self._client.pubsub(ignore_subscribe_messages=False)
+            try:
+                subscription.subscribe(self._channel)
+                while not self._stop.is_set():
+                    message = subscription.get_message(timeout=0.5)
+                    if message is None:
+                        continue
+                    if message["type"] == "subscribe":
+                        pause = 0.1
+                        self._subscribed.set()
+                        self._board.wake_all()
+                    elif message["type"] == "message":
+                        for topic in message["data"].decode().split("\n"):
+                            self._board.wake(topic)
+            except (redis.RedisError, OSError) as error:
+                self._subscribed.clear()
+                log.warning("subscription lost, trying again", error=type(error).__name__, pause_s=pause)
+                self._stop.wait(pause)
+                pause = min(pause * 2, 5.0)
+            finally:
+                with contextlib.suppress(redis.RedisError, OSError):
+                    subscription.close()
+
+
+def create(valkey_url: str | None, channel: str) -> InProcess | ThroughValkey:
+    """The implementation that the settings choose."""
+    return ThroughValkey(valkey_url, channel) if valkey_url else InProcess()

@@ -1,0 +1,1 @@
+"""What all tests share: real stores, real processes, waiting for a condition."""
