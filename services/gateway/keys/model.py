@@ -1,0 +1,71 @@
+"""A key as the data plane sees it: who calls, what the key may reach, and its limits. Made from Tyk's session object, which it keeps whole."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key in one state: an edit makes another object.
+
+    id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
+    expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds (0 = never renewed);
+    0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
+    """
+
+    id: str
+    access_rights: Mapping[str, frozenset[str]] | None = None
+    session: Mapping[str, Any] = field(default_factory=dict)
+    is_inactive: bool = False
+    expires: float = 0.0
+    rate: float = 0.0
+    per: float = 0.0
+    quota_max: int = -1
+    quota_renewal_rate: float = 0.0
+    rate_counter: str = ""
+    quota_counter: str = ""
+    org_id: str = ""
+    alias: str = ""
+    tags: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_session(cls, id: str, hashes: Iterable[str], session: Mapping[str, Any]) -> Key:
+        """The key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk."""
+        granted = session.get("access_rights")
+        rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
+        return cls(
+            id=id,
+            access_rights=rights,
+            session=session,
+            is_inactive=bool(session.get("is_inactive")),
+            expires=float(session.get("expires") or 0),
+            rate=float(session.get("rate") or 0),
+            per=float(session.get("per") or 0),
+            quota_max=int(session.get("quota_max") or 0),
+            quota_renewal_rate=float(session.get("quota_renewal_rate") or 0),
+            rate_counter=rate_counter(id),
+            quota_counter=quota_counter(id),
+            org_id=session.get("org_id") or "",
+            alias=session.get("alias") or "",
+            tags=tuple(session.get("tags") or ()),
+            hashes=tuple(hashes),
+        )
+
+
+def rate_counter(id: str) -> str:
+    """The name of the counter that a key's rate limit takes from."""
+    return f"r:{id}"
+
+
+def quota_counter(id: str) -> str:
+    return f"q:{id}"
+
+
+class KeyFinder(Protocol):
+    """Finds the key that a secret opens; None = no key. Answers at once when it knows, else something to await."""
+
+    def find(self, secret: str) -> Key | None | Awaitable[Key | None]: ...
