@@ -1,0 +1,70 @@
+"""Tables of the tokens service: the archive of tokens, the interaction queue, and the counters that order both."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.common.database import new_base
+
+Base = new_base()
+
+# SQLite numbers rows by itself only in an INTEGER primary key; there it holds 64 bits all the same
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Token(Base):  # type: ignore[misc, valid-type]
+    """One archived token; immutable.
+
+    id: milliseconds since 2021-05-01, written in base 34 outside (`ids.py`). position: dense, 1 is the oldest, so that any page is found by an
+    index and nothing is counted. rules: the version of `svg.RULES` that accepted the SVG.
+    """
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(_BIG, primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(_BIG, index=True)
+    svg: Mapped[str] = mapped_column(sa.Text)
+    generated: Mapped[str] = mapped_column(sa.String(64))
+    keywords: Mapped[list[Any]]
+    rules: Mapped[int]
+    created_at: Mapped[dt.datetime]
+    idempotency_key: Mapped[str | None] = mapped_column(sa.String(255), unique=True)
+    body_digest: Mapped[str] = mapped_column(sa.String(64))
+
+
+class Interaction(Base):  # type: ignore[misc, valid-type]
+    """One visitor's turn. status: incomplete → new → waiting → done. seq: number of its newest change, 0 before the first."""
+
+    __tablename__ = "interactions"
+    __table_args__ = (
+        sa.Index("ix_interactions_status_seq", "status", "seq"),
+        sa.Index("ix_interactions_status_deposited_at", "status", "deposited_at"),
+        sa.Index("ix_interactions_status_requested_at", "status", "requested_at"),
+        sa.CheckConstraint("status IN ('incomplete', 'new', 'waiting', 'done')", name="status"),
+    )
+
+    id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    status: Mapped[str] = mapped_column(sa.String(10))
+    color: Mapped[str] = mapped_column(sa.String(7))
+    keywords: Mapped[list[Any] | None]
+    queue_position: Mapped[int | None]
+    token_id: Mapped[int | None] = mapped_column(_BIG)
+    seq: Mapped[int] = mapped_column(_BIG)
+    requested_at: Mapped[dt.datetime]
+    deposited_at: Mapped[dt.datetime | None]
+
+
+class Counter(Base):  # type: ignore[misc, valid-type]
+    """A number that is read and raised under a row lock kept until the commit: so the order of commits is the order of the numbers.
+
+    `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store in `seq`.
+    """
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    value: Mapped[int] = mapped_column(_BIG)
