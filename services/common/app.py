@@ -1,7 +1,8 @@
 """The base of every service's Flask application.
 
 `create_app` gives: a request id on every answer, one place where errors are rendered (each service in the shape of its original system),
-`/health` apart from `/ready`, `/metrics`, an OpenAPI document by flask-smorest, structured logs, a body limit. No stack trace leaves a service.
+`/health` apart from `/ready`, `/metrics`, an OpenAPI document by flask-smorest, structured logs, a body limit. No stack trace leaves a
+service.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ class Refusal(Exception):
     """
 
     def __init__(
-        self, status: int, message: str, code: str = "", *, fields: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        code: str = "",
+        *,
+        fields: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -161,7 +168,9 @@ def _request_ids(app: Flask) -> None:
 
 
 def _errors(app: Flask, render: RenderError) -> None:
-    def answer(status: int, message: str, code: str, fields: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    def answer(
+        status: int, message: str, code: str, fields: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
         response = render(status, message, code, fields)
         for name, value in (headers or {}).items():
             response.headers[name] = value
@@ -179,7 +188,9 @@ def _errors(app: Flask, render: RenderError) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
-        headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after", "www-authenticate", "location")}
+        headers = {
+            name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after", "www-authenticate", "location")
+        }
         if error.response is not None:
             return Response(error.response.get_data(), status, error.response.headers)
         data = getattr(error, "data", None) or {}  # flask-smorest's abort and webargs leave what is wrong here

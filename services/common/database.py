@@ -4,8 +4,8 @@
 * `Database`: engine, short transactions with bounded retries, readiness.
 * `migrate(service, url)`: alembic, under a lock, so that two processes that start at once do not collide.
 
-SQLite runs in WAL mode with foreign keys on; a write transaction takes its lock when it begins (`BEGIN IMMEDIATE`), so that two writers wait
-for each other instead of failing half-way.
+SQLite runs in WAL mode with foreign keys on; a write transaction takes its lock when it begins (`BEGIN IMMEDIATE`), so that two writers
+wait for each other instead of failing half-way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -65,7 +65,7 @@ def new_base() -> type[DeclarativeBase]:
 
     class Base(DeclarativeBase):
         metadata = sa.MetaData(naming_convention=NAMING)
-        type_annotation_map = {dt.datetime: UTCDateTime(), dict[str, Any]: sa.JSON(), list[Any]: sa.JSON()}
+        type_annotation_map: ClassVar[dict[Any, Any]] = {dt.datetime: UTCDateTime(), dict[str, Any]: sa.JSON(), list[Any]: sa.JSON()}
 
     return Base
 
@@ -120,9 +120,7 @@ def is_transient(error: BaseException) -> bool:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the store itself is away (refused connection, lost connection, full disk), as opposed to a wrong statement."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or isinstance(error, (OperationalError, sa.exc.InterfaceError))
-    )
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, (OperationalError, sa.exc.InterfaceError)))
 
 
 class Database:

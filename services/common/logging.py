@@ -35,7 +35,9 @@ def _masked(value: Any) -> Any:
             value = _CREDENTIALS_IN_URL.sub(r"\1" + MASK + "@", value)
         return _BEARER.sub(r"\1 " + MASK, value)
     if isinstance(value, dict):
-        return {name: MASK if isinstance(name, str) and _SECRET_NAME.search(name) and inner else _masked(inner) for name, inner in value.items()}
+        return {
+            name: MASK if isinstance(name, str) and _SECRET_NAME.search(name) and inner else _masked(inner) for name, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_masked(inner) for inner in value]
     return value

@@ -1,8 +1,8 @@
 """Settings from the environment: every mistake at once, before anything starts.
 
-A service declares a frozen dataclass whose fields are made by `setting(...)` and calls `load(Settings, prefix="TOKENS")`. The field `bind` of
-the tokens service is then read from `TOKENS_BIND`; a name given by `env=` is read as it stands (`VALKEY_URL`). A secret may also come as
-`NAME_FILE`, the path of a file whose content (without the final line end) is the value.
+A service declares a frozen dataclass whose fields are made by `setting(...)` and calls `load(Settings, prefix="TOKENS")`. The field `bind`
+of the tokens service is then read from `TOKENS_BIND`; a name given by `env=` is read as it stands (`VALKEY_URL`). A secret may also come
+as `NAME_FILE`, the path of a file whose content (without the final line end) is the value.
 """
 
 from __future__ import annotations
@@ -67,7 +67,13 @@ def setting(
     services share. parse: for types this module does not know; raises ValueError with the reason. minimum, maximum: bounds of a number.
     """
     metadata = {
-        "help": help, "secret": secret, "env": env, "minimum": minimum, "maximum": maximum, "choices": choices, "parse": parse,
+        "help": help,
+        "secret": secret,
+        "env": env,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+        "parse": parse,
     }
     if default is MISSING:
         return dataclasses.field(metadata=metadata)

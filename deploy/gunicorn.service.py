@@ -1,0 +1,88 @@
+"""gunicorn for one domain service: `SERVICE=tokens gunicorn -c deploy/gunicorn.service.py services.tokens.wsgi:app`.
+
+The service is named by `SERVICE` or, without it, by the application's argument. Address, processes and threads come from the service's own
+settings: `<SERVICE>_BIND`, and `<SERVICE>_WORKERS` and `<SERVICE>_THREADS` where it declares them. One process by default, because counters
+and wake-ups are then exact without Valkey; a service with long polls declares as many threads as it wants to let wait.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from services.common import logging as logs  # noqa: E402  the project's folder must be on the path first
+from services.common.settings import SettingsError, stop  # noqa: E402
+
+
+def _service() -> str:
+    named = os.environ.get("SERVICE")
+    found = [match[1] for argument in sys.argv[1:] if (match := re.fullmatch(r"services\.(\w+)\.wsgi(?::\w+)?", argument))]
+    if not named and not found:
+        stop("gunicorn", ["SERVICE is required: the name of the service, when no application services.<name>.wsgi:app is given"])
+    return named or found[-1]
+
+
+service = _service()
+try:
+    settings = importlib.import_module(f"services.{service}.settings").load()
+except SettingsError as error:
+    stop(service, error.mistakes)
+except ModuleNotFoundError:
+    stop(service, [f"SERVICE names {service!r}, and there is no services/{service}"])
+
+
+class StructuredLogger(Logger):  # type: ignore[misc]
+    """gunicorn's own lines in the service's format, from the first one on."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        logs.configure(service, getattr(settings, "log_level", "INFO"))
+
+
+wsgi_app = f"services.{service}.wsgi:app"
+bind = [str(settings.bind)]
+worker_class = "gthread"
+workers = getattr(settings, "workers", 1)
+threads = getattr(settings, "threads", 16)
+worker_connections = max(1000, threads * 2)  # more than threads, or nothing can be kept alive
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  the heartbeat must not wait for a disk
+control_socket_disable = True
+timeout = 60
+graceful_timeout = 20
+keepalive = 75  # above the idle time of the gateway's pool, so that the caller closes first and no request meets a closing connection
+limit_request_line = 8190
+accesslog = None  # the application logs its requests, with their ids
+errorlog = "-"
+logger_class = StructuredLogger
+
+
+def post_worker_init(worker: Any) -> None:
+    """On TERM, let those who wait go at once: all of the application's `extensions["closing"]` is called, and its wake-ups are closed."""
+
+    def close() -> None:
+        extensions = getattr(worker.app.callable, "extensions", {})
+        for closing in (*extensions.get("closing", ()), *(one.close for one in (extensions.get("wakeups"),) if one is not None)):
+            try:
+                closing()
+            except Exception as error:  # one that fails must not keep the others waiting
+                worker.log.warning("closing failed: %s", type(error).__name__)
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=close, name="closing", daemon=True).start()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, on_term)
+    signal.siginterrupt(signal.SIGTERM, False)

@@ -1,0 +1,43 @@
+"""`./dev COMMAND …`: find the command and run it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+HELP = """\
+./dev up       start the gateway and its services, with everything they need; Ctrl-C stops all of them
+                 --workers N     worker processes of the gateway (default 1; more than one uses Valkey, its own if none is set)
+                 --data DIR      databases, keys and logs (default var)
+                 --port-base N   proxy on N, operator port on N+1, services on N+21 to N+25 (default 8080, 8081, 8101 to 8105)
+                 --verbose       every log line on the terminal, not only warnings
+./dev test     everything that passes without Docker: lint, types, architecture, all tests on SQLite, PostgreSQL and Valkey
+                 ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
+                 ./dev test --compose                    the system tests against the containers; needs a Docker engine
+./dev check    the fast part: lint, format, types, imports, architecture, unit tests
+./dev bench    the load suite: ./dev bench [gateway | auth | tokens | all]
+./dev auth     the command line of the auth service: ./dev auth --help
+./dev help     this text
+"""
+
+
+def main(arguments: list[str]) -> int:
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
+    if command in ("help", "--help", "-h"):
+        print(HELP, end="")
+        return 0
+    if command == "auth":
+        os.execv(sys.executable, [sys.executable, "-m", "services.auth.cli", *rest])
+    if command in ("up", "test", "check", "bench"):
+        status: int = importlib.import_module(f"tools.dev.{command}").main(rest)
+        return status
+    sys.stderr.write(f"dev: there is no command {command!r}\n\n{HELP}")
+    return 64
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

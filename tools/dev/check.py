@@ -1,0 +1,30 @@
+"""`./dev check`: lint, format, types, imports, architecture, unit tests; under a minute."""
+
+from __future__ import annotations
+
+import sys
+
+from tools.dev.steps import Step, run, tool
+
+
+def static() -> list[Step]:
+    """What needs no test to run."""
+    return [
+        Step("lint", [tool("ruff"), "check", "."]),
+        Step("format", [tool("ruff"), "format", "--check", "."]),
+        Step("types", [tool("mypy")]),
+        Step("imports", [tool("lint-imports"), "--no-logo"]),
+    ]
+
+
+def pytest(name: str, *arguments: str, workers: int = 2) -> Step:
+    """A run of pytest in `workers` processes; tests of one xdist_group stay in one process."""
+    parallel = ["-n", str(workers), "--dist", "loadgroup"] if workers > 1 else []
+    return Step(name, [sys.executable, "-m", "pytest", "-q", *parallel, *arguments], quiet=False)
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        sys.stderr.write("dev: check takes no arguments; ./dev test narrows\n")
+        return 64
+    return run([*static(), pytest("architecture and unit tests", "tests/architecture", "tests/unit")])

@@ -1,0 +1,124 @@
+"""Children of `./dev up`: each in a process group of its own, with a log file, watched, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+STOP_DEADLINE_S = 15.0
+_LOUD = frozenset({"warning", "warn", "error", "critical", "exception"})
+_SHOWN_APART = frozenset({"event", "level", "service", "time", "logger", "exception"})
+_output = threading.Lock()
+
+
+def say(text: str) -> None:
+    """One whole line at a time, whoever writes."""
+    with _output:
+        print(text, flush=True)
+
+
+class Child:
+    """A running program. What it writes goes to `log`; what is loud also to the terminal."""
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, root: Path, *, verbose: bool = False) -> None:
+        self.name = name
+        self.log = log
+        self._verbose = verbose
+        self._file = log.open("ab")
+        self._process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, name=f"log of {name}", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        loud = False
+        for line in self._process.stdout:
+            self._file.write(line)
+            self._file.flush()
+            text = line.decode(errors="replace").rstrip()
+            # the lines of a stack trace or of a list of mistakes follow the line that they belong to
+            loud = loud if text.startswith((" ", "\t")) else is_loud(text)
+            if text and (loud or self._verbose):
+                say(f"{self.name:>8} | {readable(text)}")
+        self._file.close()
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """To the group, so that workers whose parent is gone hear it too."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def group_alive(self) -> bool:
+        self._process.poll()
+        try:
+            os.killpg(self._process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of its log, after everything that it wrote has arrived."""
+        self._reader.join(2)
+        with contextlib.suppress(OSError):
+            return "\n".join(f"    {readable(line)}" for line in self.log.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+def stop(children: Sequence[Child], deadline: float = STOP_DEADLINE_S) -> list[str]:
+    """TERM to all, wait for all, KILL what is left after `deadline` seconds; the names of those that had to be killed."""
+    for child in children:
+        child.signal(signal.SIGTERM)
+    until = time.monotonic() + deadline
+    while time.monotonic() < until and any(child.group_alive() for child in children):
+        time.sleep(0.05)
+    killed = [child.name for child in children if child.group_alive()]
+    for child in children:
+        child.signal(signal.SIGKILL)
+    return killed
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    if line.startswith("{"):
+        with contextlib.suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict):
+                return found
+    return None
+
+
+def is_loud(line: str) -> bool:
+    """Whether a log line is a warning or worse. What is not in the house's format is loud, except gunicorn's own lower levels."""
+    event = _parsed(line)
+    if event is not None:
+        return str(event.get("level", "")).lower() in _LOUD
+    return not any(f"[{level}]" in line for level in ("INFO", "DEBUG"))
+
+
+def readable(line: str) -> str:
+    """A JSON line as a person reads it: level, event, name=value."""
+    event = _parsed(line)
+    if event is None:
+        return line
+    rest = " ".join(f"{name}={value}" for name, value in event.items() if name not in _SHOWN_APART)
+    text = f"{event.get('level', '')}: {event.get('event', '')} {rest}".rstrip()
+    return f"{text}\n{event['exception']}" if event.get("exception") else text
