@@ -1,0 +1,57 @@
+"""What rate limits and quotas ask of a counter. `memory` keeps counters in this process, `valkey` shares them; `factory.create` chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import NamedTuple, Protocol
+
+
+class Taken(NamedTuple):
+    """What a counter says.
+
+    admitted: whether the request may pass (and, from `take`, was charged).
+    limit: the limit asked for.
+    remaining: requests left in the window, never below 0.
+    reset_at: epoch seconds when the window ends, 0 = never. The same for a whole window.
+    reset_in: seconds until then, 0 = never.
+    """
+
+    admitted: bool
+    limit: int
+    remaining: int
+    reset_at: float
+    reset_in: float
+
+
+class Counters(Protocol):
+    """Counts uses of a limit in fixed windows that begin at the first use. Called on the event loop only.
+
+    The window of a counter is the one of its first use. When a later call names a window shorter than what is left of it, it ends with
+    that shorter one, so an edited limit takes effect; what was used stays used. A `limit` of 0 or less admits nothing.
+
+    uncounted: requests admitted without being counted, because the store was away.
+    available: whether the store answers now.
+    """
+
+    uncounted: int
+
+    @property
+    def available(self) -> bool: ...
+
+    async def start(self) -> None:
+        """Connect or load. Never raises because a store is away: counting begins when it comes back."""
+
+    async def stop(self) -> None:
+        """Write what is still owed and let go of everything. A second call does nothing."""
+
+    def take(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
+        """Charge one use if the limit admits it; a refused one is not charged.
+
+        window: seconds, fractions allowed; 0 or less = never ends. durable: must survive a restart (quotas). Never raises.
+        """
+
+    def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
+        """What `take` would say now about what is left, without charging; `admitted` = whether a use would pass. Never raises."""
+
+    async def reset(self, counter: str) -> None:
+        """Forget the counter: its next use begins a new window. Never raises; kept and done later while the store is away."""
