@@ -1,4 +1,4 @@
-"""A key as the data plane sees it: who calls, what the key may reach, and its limits. Made from Tyk's session object, which it keeps whole."""
+"""A key as the data plane sees it: who calls, what it may reach, its limits. Made from Tyk's session object, which it keeps whole."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Key:
     """One key in one state: an edit makes another object.
 
     id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
-    expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds (0 = never renewed);
-    0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
+    expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds
+    (0 = never renewed); 0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
     """
 
     id: str
@@ -68,4 +68,4 @@ def quota_counter(id: str) -> str:
 class KeyFinder(Protocol):
     """Finds the key that a secret opens; None = no key. Answers at once when it knows, else something to await."""
 
-    def find(self, secret: str) -> Key | None | Awaitable[Key | None]: ...
+    def find(self, secret: str) -> Key | Awaitable[Key | None] | None: ...
