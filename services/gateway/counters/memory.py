@@ -1,0 +1,112 @@
+"""Counters of one process: exact within it, no waiting. Quotas are written behind to a ledger and so survive a restart.
+
+For one worker on one node. Several workers need the Valkey counters to be exact: here each would admit the whole limit, and quotas of the
+same ledger agree only about every half second. A process that is killed (-9) loses the charges of at most the last half second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from math import inf
+from typing import Final
+
+from services.gateway.counters.ledger import Ledger, WriteBehind
+from services.gateway.counters.port import Taken
+from services.gateway.counters.windows import MOST, Clocks, Window, Windows
+
+_SWEEP_S: Final = 1.0
+_SWEPT_AT_ONCE: Final = 2000
+_tuple = tuple.__new__  # half the price of Taken(...), which is a Python function
+
+
+class MemoryCounters:
+    """The `Counters` of one process. `take` and `look` answer directly."""
+
+    available = True
+
+    def __init__(self, ledger: Ledger | None = None, clocks: Clocks | None = None, most: int = MOST) -> None:
+        """ledger: where durable counters are kept; None = nowhere. most: bound of the durable and of the other counters, each."""
+        self.uncounted = 0
+        self._clocks = clocks or Clocks()
+        self._monotonic = self._clocks.monotonic
+        self._passing = Windows(most)
+        self._durable = Windows(most)
+        self._behind = WriteBehind(ledger, self._durable, self._clocks) if ledger is not None else None
+        self._owed = self._behind.owed if self._behind is not None else None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if self._behind is not None:
+            await self._behind.start()
+        self._sweeping = asyncio.create_task(self._sweep(), name="counters-sweep")
+
+    async def stop(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
+            self._sweeping = None
+        if self._behind is not None:
+            await self._behind.stop()
+
+    def take(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
+        now = self._monotonic()
+        windows = self._durable if durable else self._passing
+        held = windows.held.get(counter)
+        if held is None or not 0 < (left := held.ends - now) <= window:
+            held = self._settle(windows, counter, held, now, window)
+            left = held.ends - now
+        used = held.used
+        reset_at = held.ends + self._clocks.offset
+        if left == inf:
+            left = reset_at = 0.0
+        if used >= limit:
+            return _tuple(Taken, (False, limit, 0, reset_at, left))
+        used += 1
+        held.used = used
+        if durable and self._owed is not None:
+            if not held.unwritten:
+                self._owed[counter] = held
+            held.unwritten += 1
+        return _tuple(Taken, (True, limit, limit - used, reset_at, left))
+
+    def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
+        now = self._monotonic()
+        held = (self._durable if durable else self._passing).held.get(counter)
+        used, ends = (0, inf) if held is None or held.ends <= now else (held.used, held.ends)
+        if window > 0:
+            ends = min(ends, now + window)
+        reset_at, left = (0.0, 0.0) if ends == inf else (ends + self._clocks.offset, ends - now)
+        return Taken(used < limit, limit, max(limit - used, 0), reset_at, left)
+
+    async def reset(self, counter: str) -> None:
+        self._passing.drop(counter)
+        self._durable.drop(counter)
+        if self._behind is not None:
+            await self._behind.forget(counter)
+
+    def __len__(self) -> int:
+        """How many counters are held."""
+        return len(self._passing) + len(self._durable)
+
+    def _settle(self, windows: Windows, counter: str, held: Window | None, now: float, window: float) -> Window:
+        """The window to charge when there is none, it has ended, never ends, or ends later than the window now asked for."""
+        if held is None and self._owed is not None and windows is self._durable:
+            held = self._owed.get(counter)  # made room for others, but the ledger does not know all of it yet
+            if held is not None and held.ends > now:
+                windows.put(counter, held)
+        if held is None or held.ends <= now:
+            return windows.open(counter, now, window)
+        if 0 < window < held.ends - now:
+            held.ends = now + window
+        return held
+
+    async def _sweep(self) -> None:
+        while True:
+            now = self._monotonic()
+            more = self._passing.retire(now, _SWEPT_AT_ONCE)
+            more = self._durable.retire(now, _SWEPT_AT_ONCE) or more
+            if self._behind is None:
+                self._clocks.jumped()  # the write-behind asks itself: it must restate the ledger
+            await asyncio.sleep(0.01 if more else _SWEEP_S)
