@@ -213,6 +213,7 @@ KEY_UNKNOWN = _kind(
     event_message="Auth Failure",
     detail="The key is not known.",
 )
+KEYS_UNAVAILABLE = _kind("keys-unavailable", 503, "The key cannot be checked now", detail="Try again in a moment.")
 BASIC_MISSING = _kind("basic-missing", 401, "Authorization field missing")
 BASIC_MALFORMED = _kind("basic-malformed", 400, "Attempted access with malformed header, header not in basic auth format")
 BASIC_NOT_ENCODED = _kind("basic-not-encoded", 400, "Attempted access with malformed header, auth data not encoded correctly")

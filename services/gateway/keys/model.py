@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Protocol
 
 
@@ -63,6 +64,11 @@ def rate_counter(id: str) -> str:
 
 def quota_counter(id: str) -> str:
     return f"q:{id}"
+
+
+def secret_hash(secret: str) -> str:
+    """What is stored of a secret. Text that is not Unicode (escaped bytes of a request) has a hash too, which nothing stored equals."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class KeyFinder(Protocol):

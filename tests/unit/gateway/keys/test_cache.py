@@ -1,0 +1,199 @@
+"""The memory of keys: what it keeps, what it forgets, and what happens while it asks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from services.gateway.keys.cache import CachedKeys
+from services.gateway.keys.model import Key, secret_hash
+from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
+from services.gateway.stores.keys import Opened
+
+
+class FakeStore:
+    """Answers from a dictionary; `gate` holds every look back until it is opened."""
+
+    def __init__(self, **secrets: Key) -> None:
+        self.keys = {secret_hash(secret): Opened(key, None) for secret, key in secrets.items()}
+        self.asked: list[str] = []
+        self.gate: threading.Event | None = None
+        self.fails = False
+
+    def by_hash(self, hash: str) -> Opened | None:
+        self.asked.append(hash)
+        found = self.keys.get(hash)
+        if self.gate is not None:
+            self.gate.wait(10)
+        if self.fails:
+            raise OperationalError("SELECT", {}, Exception("connection refused"))
+        return found
+
+
+async def found(keys: CachedKeys, secret: str) -> Key | None:
+    answer = keys.find(secret)
+    return answer if answer is None or isinstance(answer, Key) else await answer
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def test_a_known_key_is_answered_without_asking_again() -> None:
+    store = FakeStore(s=Key("k1"))
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        assert await found(keys, "s") == Key("k1")
+        assert keys.find("s") == Key("k1")
+        assert len(store.asked) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_unknown_key_is_remembered_for_a_moment() -> None:
+    store = FakeStore()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        assert await found(keys, "wrong") is None
+        assert keys.find("wrong") is None
+        assert len(store.asked) == 1
+        keys.forget([secret_hash("wrong")])
+        assert await found(keys, "wrong") is None
+        assert len(store.asked) == 2
+
+    asyncio.run(scenario())
+
+
+def test_all_who_wait_for_a_key_share_one_look_and_one_who_leaves_takes_nothing() -> None:
+    store = FakeStore(s=Key("k1"))
+    store.gate = threading.Event()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        waiting = [asyncio.create_task(found(keys, "s")) for _ in range(10)]
+        await until(lambda: bool(store.asked))
+        waiting[0].cancel()
+        assert store.gate is not None
+        store.gate.set()
+        assert await asyncio.gather(*waiting[1:]) == [Key("k1")] * 9
+        assert len(store.asked) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_look_that_was_under_way_does_not_bring_the_old_state_back(everything: bool) -> None:
+    store = FakeStore(s=Key("k1", rate=1))
+    store.gate = threading.Event()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        early = asyncio.create_task(found(keys, "s"))
+        await until(lambda: bool(store.asked))
+        store.keys[secret_hash("s")] = Opened(Key("k1", rate=2), None)
+        if everything:
+            keys.clear()
+        else:
+            keys.forget([secret_hash("s")])
+        assert store.gate is not None
+        store.gate.set()
+        await early
+        assert await found(keys, "s") == Key("k1", rate=2)
+
+    asyncio.run(scenario())
+
+
+def test_a_deleted_key_is_gone_once_it_is_forgotten() -> None:
+    store = FakeStore(s=Key("k1"))
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        assert await found(keys, "s") is not None
+        store.keys.clear()
+        keys.forget([secret_hash("s")])
+        assert await found(keys, "s") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_secret_that_was_rotated_out_ends_in_memory_too() -> None:
+    store = FakeStore()
+    store.keys[secret_hash("old")] = Opened(Key("k1"), 1000.0)
+    now = 990.0
+
+    async def scenario() -> None:
+        nonlocal now
+        keys = CachedKeys(store, now=lambda: now)
+        assert await found(keys, "old") is not None
+        assert keys.find("old") == Key("k1")
+        assert len(store.asked) == 1
+        now = 1000.0
+        store.keys.clear()
+        assert await found(keys, "old") is None
+
+    asyncio.run(scenario())
+
+
+def test_without_the_store_known_keys_work_and_others_are_refused() -> None:
+    store = FakeStore(s=Key("k1"))
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        await found(keys, "s")
+        store.fails = True
+        assert keys.find("s") == Key("k1")
+        with pytest.raises(Refusal) as refused:
+            await found(keys, "other")
+        assert refused.value.kind is KEYS_UNAVAILABLE
+        assert refused.value.headers == ((b"Retry-After", b"1"),)
+        store.fails = False
+        assert await found(keys, "other") is None
+
+    asyncio.run(scenario())
+
+
+def test_memory_is_bounded() -> None:
+    store = FakeStore(**{f"s{index}": Key(f"k{index}") for index in range(50)})
+
+    async def scenario() -> None:
+        keys = CachedKeys(store, capacity=20)
+        for index in range(50):
+            assert await found(keys, f"s{index}") == Key(f"k{index}")
+        assert len(keys) <= 20
+        assert await found(keys, "s0") == Key("k0")
+
+    asyncio.run(scenario())
+
+
+def test_the_keys_that_were_used_are_told_once() -> None:
+    store = FakeStore(s=Key("k1"), t=Key("k2"))
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        await found(keys, "s")
+        await found(keys, "s")
+        await found(keys, "t")
+        assert keys.take_used() == {"k1", "k2"}
+        assert keys.take_used() == set()
+
+    asyncio.run(scenario())
+
+
+def test_bytes_that_are_no_text_have_a_hash() -> None:
+    assert len(secret_hash("\udcff")) == 64
+
+
+def test_a_key_of_a_session_object() -> None:
+    rights = {"a": {"versions": ["v1"]}, "b": None}
+    key = Key.from_session("k1", ["h"], {"access_rights": rights, "expires": None, "rate": 3, "quota_max": -1})
+    assert key.access_rights == {"a": frozenset({"v1"}), "b": frozenset()}
+    assert (key.expires, key.rate, key.quota_max, key.rate_counter, key.quota_counter) == (0.0, 3.0, -1, "r:k1", "q:k1")
+    assert Key.from_session("k1", [], {"access_rights": {}}).access_rights is None
