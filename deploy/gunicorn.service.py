@@ -70,18 +70,12 @@ logger_class = StructuredLogger
 
 
 def post_worker_init(worker: Any) -> None:
-    """On TERM, let those who wait go at once: all of the application's `extensions["closing"]` is called, and its wake-ups are closed."""
-
-    def close() -> None:
-        extensions = getattr(worker.app.callable, "extensions", {})
-        for closing in (*extensions.get("closing", ()), *(one.close for one in (extensions.get("wakeups"),) if one is not None)):
-            try:
-                closing()
-            except Exception as error:  # one that fails must not keep the others waiting
-                worker.log.warning("closing failed: %s", type(error).__name__)
+    """On TERM, wake everybody who waits in a long poll or a stream, so that they are answered and the process can go."""
 
     def on_term(number: int, frame: FrameType | None) -> None:
-        threading.Thread(target=close, name="closing", daemon=True).start()
+        wakeups = getattr(worker.app.callable, "extensions", {}).get("wakeups")
+        if wakeups is not None:
+            threading.Thread(target=wakeups.close, name="closing", daemon=True).start()
         worker.handle_exit(number, frame)
 
     signal.signal(signal.SIGTERM, on_term)

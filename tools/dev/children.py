@@ -26,13 +26,20 @@ def say(text: str) -> None:
 
 
 class Child:
-    """A running program. What it writes goes to `log`; what is loud also to the terminal."""
+    """A running program. What it writes goes to `log`; what is loud also to the terminal.
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, root: Path, *, verbose: bool = False) -> None:
+    verbose: everything to the terminal. foreign: it does not log in the house's format, so nothing of it counts as loud.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, root: Path, *, verbose: bool, foreign: bool = False
+    ) -> None:
         self.name = name
         self.log = log
         self._verbose = verbose
+        self._foreign = foreign
         self._file = log.open("ab")
+        self._began_at = self._file.tell()
         self._process = subprocess.Popen(
             command,
             cwd=root,
@@ -53,7 +60,7 @@ class Child:
             self._file.flush()
             text = line.decode(errors="replace").rstrip()
             # the lines of a stack trace or of a list of mistakes follow the line that they belong to
-            loud = loud if text.startswith((" ", "\t")) else is_loud(text)
+            loud = not self._foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
             if text and (loud or self._verbose):
                 say(f"{self.name:>8} | {readable(text)}")
         self._file.close()
@@ -77,10 +84,11 @@ class Child:
         return True
 
     def tail(self, lines: int = 20) -> str:
-        """The end of its log, after everything that it wrote has arrived."""
+        """The end of what it logged in this run, after everything that it wrote has arrived."""
         self._reader.join(2)
         with contextlib.suppress(OSError):
-            return "\n".join(f"    {readable(line)}" for line in self.log.read_text(errors="replace").splitlines()[-lines:])
+            written = self.log.read_bytes()[self._began_at :].decode(errors="replace")
+            return "\n".join(f"    {readable(line)}" for line in written.splitlines()[-lines:])
         return ""
 
 

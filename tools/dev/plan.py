@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -62,11 +64,16 @@ def programs(ports: Ports, data: Path, workers: int, environ: Mapping[str, str] 
     return [*planned, _gateway(ports, data, workers, shared)] if present("gateway") else planned
 
 
-def _database(name: str, data: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    setting = f"{name.upper()}_DATABASE_URL"
-    if setting in environ or f"{setting}_FILE" in environ:
-        return {}
-    return {setting: f"sqlite:///{data / name / f'{name}.db'}"}
+def _inside(data: Path, name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a service whose defaults lie under `var/`, moved into `data`; what the environment says stays."""
+    kind = importlib.import_module(f"services.{name}.settings").Settings
+    found = {}
+    for one in dataclasses.fields(kind):
+        setting = one.metadata.get("env") or f"{name.upper()}_{one.name.upper()}"
+        scheme, separator, path = str(one.default).rpartition("sqlite:///")
+        if path.startswith("var/") and setting not in environ and f"{setting}_FILE" not in environ:
+            found[setting] = scheme + separator + str(data / path.removeprefix("var/"))
+    return found
 
 
 def _gunicorn(configuration: str, name: str) -> list[str]:
@@ -74,7 +81,9 @@ def _gunicorn(configuration: str, name: str) -> list[str]:
 
 
 def _domain_service(name: str, port: int, data: Path, shared: Mapping[str, str]) -> Program:
-    env = {**shared, f"{name.upper()}_BIND": f"127.0.0.1:{port}", **_database(name, data, shared)}
+    env = {**shared, f"{name.upper()}_BIND": f"127.0.0.1:{port}", **_inside(data, name, shared)}
+    if name == "auth":
+        env.pop("AUTH_URL", None)  # where the others find it; in its own settings an unknown name
     return Program(name, _gunicorn("gunicorn.service.py", name), port, "/health", env, [("127.0.0.1", port)])
 
 
@@ -84,7 +93,7 @@ def _gateway(ports: Ports, data: Path, workers: int, shared: Mapping[str, str]) 
         "GATEWAY_PROXY_BIND": f"0.0.0.0:{ports.proxy}",
         "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{ports.operator}",
         "GATEWAY_WORKERS": str(workers),
-        **_database("gateway", data, shared),
+        **_inside(data, "gateway", shared),
     }
     listening = [("0.0.0.0", ports.proxy), ("127.0.0.1", ports.operator)]
     return Program("gateway", _gunicorn("gunicorn.gateway.py", "gateway"), ports.operator, "/hello", env, listening)

@@ -66,7 +66,7 @@ def main(given: Sequence[str]) -> int:
     except _Stopped:
         say("\nstopping")
         return 0
-    except Failed as reason:
+    except (Failed, FileNotFoundError) as reason:
         sys.stderr.write(f"\ndev: {reason}\n")
         return 1
     finally:

@@ -38,7 +38,7 @@ class Valkey:
         self._folder.mkdir(parents=True, exist_ok=True)
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         command = [str(server), "--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), *quiet]
-        return Child("valkey", command, os.environ, log, self._folder, verbose=verbose)
+        return Child("valkey", command, os.environ, log, self._folder, verbose=verbose, foreign=True)
 
     def wait(self, child: Child) -> None:
         """Until it answers; when it died, the caller finds out by the child's status."""
