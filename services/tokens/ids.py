@@ -33,7 +33,7 @@ def encode(number: int) -> str:
 
 
 def decode(text: str) -> int | None:
-    """The number of a token id; None for a text that can be no token's id."""
+    """The number of a token id (a larger one than the store holds becomes its largest); None for a text that can be no token's id."""
     text = text.upper()
     if not text or len(text) > LONGEST:
         return None
@@ -43,7 +43,7 @@ def decode(text: str) -> int | None:
         if value is None:
             return None
         number = number * len(ALPHABET) + value
-    return number if number <= _LARGEST else None
+    return min(number, _LARGEST)
 
 
 def write_seq(number: int, epoch: int) -> str:

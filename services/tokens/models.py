@@ -19,8 +19,8 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 class Token(Base):  # type: ignore[misc, valid-type]
     """One archived token; immutable.
 
-    id: milliseconds since 2021-05-01, written in base 34 outside (`ids.py`). position: dense, 1 is the oldest, so that any page is found by an
-    index and nothing is counted. rules: the version of `svg.RULES` that accepted the SVG.
+    id: milliseconds since 2021-05-01, written in base 34 outside (`ids.py`). position: dense, 1 is the oldest, so that any page is found by
+    an index and nothing is counted. rules: the version of `svg.RULES` that accepted the SVG.
     """
 
     __tablename__ = "tokens"
@@ -61,7 +61,7 @@ class Interaction(Base):  # type: ignore[misc, valid-type]
 class Counter(Base):  # type: ignore[misc, valid-type]
     """A number that is read and raised under a row lock kept until the commit: so the order of commits is the order of the numbers.
 
-    `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store in `seq`.
+    `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store.
     """
 
     __tablename__ = "counters"

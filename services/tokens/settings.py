@@ -1,5 +1,7 @@
 """Settings of the tokens service: environment variables that begin with `TOKENS_`."""
 
+# ruff: noqa: RUF009  setting() makes a dataclass field
+
 from __future__ import annotations
 
 import datetime as dt
@@ -34,6 +36,9 @@ class Settings:
     """What an operator may choose."""
 
     bind: Bind = setting(Bind("127.0.0.1", 8103), help="Address to listen on.")
+    workers: int = setting(1, minimum=1, maximum=64, help="Processes; more than one wake each other only through VALKEY_URL.")
+    log_level: str = setting("INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="Least severe log line that is written.")
+    git_sha: str = setting("unknown", env="GIT_SHA", help="The commit this process was built from, shown by GET /.")
     database_url: str = database_url("tokens")
     valkey_url: str | None = valkey_url()
     auth_url: str = setting(

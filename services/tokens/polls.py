@@ -1,0 +1,106 @@
+"""Waiting: a long poll looks, waits for a wake-up and looks again, until something is there, its time is over or the process stops.
+
+A held poll costs one thread that sleeps; `Places` bounds them. Every few seconds a waiter looks whether its client is still there, so that
+clients that went away do not fill the places.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from services.common.clock import Clock
+from services.common.wakeups import Wakeups
+from services.tokens import refusals
+
+T = TypeVar("T")
+
+PULSE_S = 5.0  # how often a waiter looks after its client, and after a wake-up that got lost
+
+
+class Places:
+    """How many may wait at the same time in this process."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.taken = 0
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """A place for the length of the block. Raises Refusal 503 when all are taken."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def take(self) -> None:
+        with self._lock:
+            if self.taken >= self._limit:
+                raise refusals.too_many_polls()
+            self.taken += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self.taken -= 1
+
+
+class Caller:
+    """The client's connection, where the server hands it out (gunicorn does)."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        self._connection = connection
+
+    def gone(self) -> bool:
+        """Whether the client has closed or broken its connection."""
+        if self._connection is None:
+            return False
+        try:
+            poll = select.poll()
+            poll.register(self._connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+            return bool(poll.poll(0))
+        except (OSError, ValueError):
+            return True
+
+
+class Waiter:
+    """Runs long polls over the service's wake-ups."""
+
+    def __init__(self, wakeups: Wakeups, clock: Clock, places: Places) -> None:
+        self._wakeups = wakeups
+        self._clock = clock
+        self.places = places
+
+    @property
+    def closing(self) -> bool:
+        return self._wakeups.closing
+
+    def poll(self, topic: str, look: Callable[[], T | None], seconds: float, caller: Caller) -> T | None:
+        """As `wait`, in a place of its own. Raises Refusal 503 when none is free."""
+        if seconds <= 0:
+            return look()
+        with self.places.one():
+            return self.wait(topic, look, seconds, caller)
+
+    def wait(self, topic: str, look: Callable[[], T | None], seconds: float, caller: Caller) -> T | None:
+        """What `look` finds, at once or after a wake-up on `topic`; None when `seconds` are over, the client is gone or the process stops.
+
+        Raises whatever `look` raises.
+        """
+        with self._wakeups.ticket(topic) as ticket:  # before the first look: what comes in between is not lost
+            ends = self._clock.monotonic() + seconds
+            while (found := look()) is None:
+                left = ends - self._clock.monotonic()
+                if left <= 0 or self._wakeups.closing:
+                    return None
+                # not woken after a pulse: look again only at the client, not at the store
+                while not ticket.wait(min(left, PULSE_S)):
+                    left = ends - self._clock.monotonic()
+                    if left <= 0 or self._wakeups.closing or caller.gone():
+                        return None
+        return found

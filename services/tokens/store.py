@@ -1,0 +1,182 @@
+"""The archive of tokens in the database. Every method is one transaction; a change takes its counter's lock first, to the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.common.database import Database
+from services.tokens import ids
+from services.tokens.models import Counter, Token
+
+
+class KeyReused(Exception):
+    """An idempotency key came with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """What a generator hands in. digest: of the whole body, to recognise a repeated request."""
+
+    svg: str
+    generated: str
+    keywords: list[str]
+    rules: int
+    idempotency_key: str | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A window of the archive. offset: of its first row in the asked order; previous, following: ids of the neighbours just outside."""
+
+    rows: list[Token]
+    total: int
+    offset: int
+    previous: int | None
+    following: int | None
+
+
+def raise_counter(session: Session, name: str, at_least: int = 0) -> int:
+    """The counter's next number, larger than every number before, at least `at_least`. Its row stays locked until the commit."""
+    counter = Counter.__table__
+    raised = sa.case((counter.c.value + 1 < at_least, at_least), else_=counter.c.value + 1)
+    statement = sa.update(Counter).where(counter.c.name == name).values(value=raised).returning(counter.c.value)
+    value: int = session.execute(statement).scalar_one()
+    return value
+
+
+def snapshot(session: Session) -> None:
+    """Let all reads of the session see one moment (SQLite's readers do already)."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+class TokenStore:
+    """Tokens by id and by position."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, new: NewToken, now: dt.datetime) -> int:
+        """Archive a token and return its id; with a known idempotency key the id given then. Raises KeyReused."""
+
+        def work(session: Session) -> int:
+            number = raise_counter(session, "tokens", ids.milliseconds(now))
+            if new.idempotency_key is not None:
+                known = session.execute(
+                    sa.select(Token.id, Token.body_digest).where(Token.idempotency_key == new.idempotency_key)
+                ).one_or_none()
+                if known is not None:
+                    if known.body_digest != new.digest:
+                        raise KeyReused
+                    return int(known.id)
+            session.add(
+                Token(
+                    id=number,
+                    position=_total(session) + 1,
+                    svg=new.svg,
+                    generated=new.generated,
+                    keywords=new.keywords,
+                    rules=new.rules,
+                    created_at=now,
+                    idempotency_key=new.idempotency_key,
+                    body_digest=new.digest,
+                )
+            )
+            return number
+
+        return self._database.run(work)
+
+    def get(self, number: int) -> Token | None:
+        with self._database.read() as session:
+            return session.get(Token, number)
+
+    def delete(self, number: int) -> bool:
+        """Remove one token and close the gap in the positions (in time linear to the newer tokens). Whether it was there."""
+
+        def work(session: Session) -> bool:
+            raise_counter(session, "tokens")
+            position = session.execute(sa.delete(Token).where(Token.id == number).returning(Token.position)).scalar()
+            if position is None:
+                return False
+            session.execute(sa.update(Token).where(Token.position > position).values(position=Token.position - 1))
+            return True
+
+        return self._database.run(work)
+
+    def delete_all(self) -> None:
+        def work(session: Session) -> None:
+            raise_counter(session, "tokens")
+            session.execute(sa.delete(Token))
+
+        self._database.run(work)
+
+    def total(self) -> int:
+        with self._database.read() as session:
+            return _total(session)
+
+    def page_at(self, offset: int, count: int, *, newest_first: bool) -> Page:
+        """The window that begins at `offset`; a negative one counts from the end and may begin before the archive."""
+        with self._database.read() as session:
+            snapshot(session)
+            total = _total(session)
+            return _window(session, total, offset + total if offset < 0 else offset, count, newest_first)
+
+    def page_from(self, number: int, count: int, *, newest_first: bool) -> Page:
+        """The window that begins with this token, or with the next one in the order when there is none of that id."""
+        with self._database.read() as session:
+            snapshot(session)
+            total = _total(session)
+            return _window(session, total, _offset(session, number, total, newest_first, towards_end=True), count, newest_first)
+
+    def page_to(self, number: int, count: int, *, newest_first: bool) -> Page:
+        """The window that ends with this token, or with the one before it in the order when there is none of that id."""
+        with self._database.read() as session:
+            snapshot(session)
+            total = _total(session)
+            last = _offset(session, number, total, newest_first, towards_end=False)
+            first = max(0, last - count + 1)
+            return _window(session, total, first, last - first + 1, newest_first)
+
+
+def _total(session: Session) -> int:
+    return session.execute(sa.select(sa.func.max(Token.position))).scalar() or 0
+
+
+def _offset(session: Session, number: int, total: int, newest_first: bool, *, towards_end: bool) -> int:
+    """Offset of the token, or of its neighbour towards one end of the order; -1 or `total` when there is none."""
+    older = newest_first == towards_end  # which neighbour stands in for an id that does not exist
+    query = sa.select(Token.position)
+    query = query.where(Token.id <= number).order_by(Token.id.desc()) if older else query.where(Token.id >= number).order_by(Token.id)
+    position = session.execute(query.limit(1)).scalar()
+    if position is None:
+        position = 0 if older else total + 1
+    return total - position if newest_first else position - 1
+
+
+def _window(session: Session, total: int, start: int, count: int, newest_first: bool) -> Page:
+    """Rows start … start+count-1 as far as they exist, and the neighbours of that window. `start` may be below 0 or beyond `total`."""
+    end = start + count  # offsets from here on are outside
+    low, high = max(start - 1, 0), min(end + 1, total)
+    if low >= high:
+        return Page([], total, start, None, None)
+
+    def position(offset: int) -> int:
+        return total - offset if newest_first else offset + 1
+
+    def neighbour(offset: int) -> int | None:
+        if not 0 <= offset < total:
+            return None
+        return session.execute(sa.select(Token.id).where(Token.position == position(offset))).scalar()
+
+    first, last = max(start, 0), min(end, total) - 1
+    rows: list[Token] = []
+    if first <= last:
+        low, high = sorted((position(first), position(last)))
+        order = Token.position.desc() if newest_first else Token.position
+        rows = list(session.scalars(sa.select(Token).where(Token.position.between(low, high)).order_by(order)))
+    return Page(rows, total, start, neighbour(start - 1), neighbour(end))
