@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from math import inf
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.common import logging as logs
 from services.gateway.counters.windows import Clocks, Window, Windows
@@ -78,7 +78,8 @@ class WriteBehind:
         if self._task is None:
             return
         self._stopping.set()
-        task, self._task = self._task, None
+        task: asyncio.Task[Any] = self._task
+        self._task = None
         _, late = await asyncio.wait({task}, timeout=LAST_WRITE_S)
         if not late:
             task = asyncio.create_task(self.write())

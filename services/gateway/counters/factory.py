@@ -1,0 +1,16 @@
+"""Chooses where counters live."""
+
+from __future__ import annotations
+
+from services.gateway.counters.ledger import Ledger
+from services.gateway.counters.memory import MemoryCounters
+from services.gateway.counters.port import Counters
+from services.gateway.counters.valkey import ValkeyCounters
+
+
+def create(valkey_url: str | None, ledger: Ledger | None) -> Counters:
+    """Shared counters when a Valkey is named, else this process's own, with quotas written behind to `ledger` (None = not kept).
+
+    Raises ValueError for a URL that cannot be understood.
+    """
+    return ValkeyCounters(valkey_url) if valkey_url else MemoryCounters(ledger)
