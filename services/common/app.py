@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -113,7 +114,8 @@ def create_app(
     shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.
     The application's `extensions` hold `checks` (Checks) and `api` (flask-smorest's Api, to register blueprints with).
     """
-    app = Flask(f"services.{service}", static_folder=None)
+    # a namespace package tells Flask no root path
+    app = Flask(f"services.{service}", static_folder=None, root_path=str(Path(__file__).parents[1] / service))
     app.json = _JSON(app)
     app.url_map.strict_slashes = False
     app.config.update(
