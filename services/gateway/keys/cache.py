@@ -16,9 +16,8 @@ from typing import Any, Final, Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.common import logging as logs
-from services.gateway.keys.model import Key, secret_hash
+from services.gateway.keys.model import Key, Opened, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
-from services.gateway.stores.keys import Opened
 
 log = logs.get(__name__)
 

@@ -66,6 +66,14 @@ def quota_counter(id: str) -> str:
     return f"q:{id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a secret opens. until: epoch seconds when this secret ends, None = it stays."""
+
+    key: Key
+    until: float | None
+
+
 def secret_hash(secret: str) -> str:
     """What is stored of a secret. Text that is not Unicode (escaped bytes of a request) has a hash too, which nothing stored equals."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -292,9 +292,7 @@ def _check_free(session: Session, id: str, api_id: str, place: str | None, own: 
         raise PlaceTaken
 
 
-def _write(
-    row: DefinitionRow, raw: Mapping[str, Any], hook_references: list[Any], address: str, active: bool, now: dt.datetime
-) -> None:
+def _write(row: DefinitionRow, raw: Mapping[str, Any], hook_references: list[Any], address: str, active: bool, now: dt.datetime) -> None:
     row.api_id = raw["api_id"]
     row.address = address
     row.place = address if active else None
@@ -338,9 +336,7 @@ def _revised_id(session: Session, key: str) -> str:
 
 
 def _stored(row: DefinitionRow) -> StoredDefinition:
-    return StoredDefinition(
-        row.id, row.api_id, row.revision, dict(row.document), list(row.hook_references), row.created_at, row.updated_at
-    )
+    return StoredDefinition(row.id, row.api_id, row.revision, dict(row.document), list(row.hook_references), row.created_at, row.updated_at)
 
 
 def _revision(row: RevisionRow) -> Revision:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
-from services.gateway.keys.model import Key
+from services.gateway.keys.model import Key, Opened
 from services.gateway.stores.base import Base
 from services.gateway.stores.generations import current, raise_generation
 
@@ -72,14 +72,6 @@ class StoredKey:
 
     def key(self) -> Key:
         return Key.from_session(self.id, self.hashes, self.session)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a secret opens. until: epoch seconds when this secret ends, None = it stays."""
-
-    key: Key
-    until: float | None
 
 
 class SecretTaken(Exception):

@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from services.gateway.keys.cache import CachedKeys
-from services.gateway.keys.model import Key, secret_hash
+from services.gateway.keys.model import Key, Opened, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
-from services.gateway.stores.keys import Opened
 
 
 class FakeStore:

@@ -1,0 +1,128 @@
+"""Where definitions come from besides the operator API: a folder of JSON files, and the environment for the addresses of upstreams.
+
+`interpret` is the one way from stored JSON to a Definition: a target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment
+variable followed by `/v1`, so that one file serves a laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read: a
+definition must not be able to send other settings anywhere. What is stored and given back keeps the `env://` form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
+from services.gateway.definitions.schema import parse
+
+_FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
+_NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
+# Stands in for an address that is not known, so that the other mistakes of the definition are found too.
+_NOWHERE: Final = "http://upstream.invalid/"
+
+
+def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Definition:
+    """The Definition of a stored JSON object. Raises Mistakes with all of them, unset variables included."""
+    resolved, mistakes = _resolve(raw, os.environ if environ is None else environ)
+    try:
+        definition = parse(resolved)
+    except Mistakes as error:
+        raise Mistakes([*mistakes, *error.mistakes]) from None
+    if mistakes:
+        raise Mistakes(mistakes)
+    return dataclasses.replace(definition, raw=raw)
+
+
+def address(definition: Definition) -> str:
+    """Host and listen path: the place that one active definition may own."""
+    return definition.domain + definition.proxy.listen_path
+
+
+def _resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
+    """The object with its upstream addresses filled in. Field names are found without regard to case, as everywhere."""
+    proxy_name = next((name for name in raw if name.lower() == "proxy"), "")
+    proxy = raw.get(proxy_name)
+    if not isinstance(proxy, Mapping):
+        return raw, []
+    mistakes: list[Mistake] = []
+    filled = dict(proxy)
+    for name, value in proxy.items():
+        pointer = join(join("", proxy_name), name)
+        if name.lower() == "target_url":
+            filled[name] = _fill(value, pointer, environ, mistakes)
+        elif name.lower() == "target_list" and isinstance(value, list):
+            filled[name] = [_fill(one, join(pointer, index), environ, mistakes) for index, one in enumerate(value)]
+    return {**raw, proxy_name: filled}, mistakes
+
+
+def _fill(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+    match = _FROM_ENVIRONMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    name, rest = match.groups()
+    if not _NAME.fullmatch(name):
+        mistakes.append(Mistake(pointer, "only environment variables that begin with UPSTREAM_ can be used here"))
+        return _NOWHERE
+    base = environ.get(name, "")
+    if not base:
+        mistakes.append(Mistake(pointer, f"{name} is not set in the environment of the gateway"))
+        return _NOWHERE
+    return base.rstrip("/") + rest if rest.startswith("/") else base + rest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileDefinition:
+    """A definition of a folder. raw: with `id` and `api_id`."""
+
+    id: str
+    api_id: str
+    raw: dict[str, Any]
+    hook_references: list[Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileMistakes:
+    """A file that cannot be used. name: without its folder."""
+
+    name: str
+    mistakes: tuple[Mistake, ...]
+
+
+def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]:
+    """Every `*.json` of a folder, by name. Only what cannot be addressed at all is a mistake here: not JSON, no `api_id`, one given twice.
+
+    A definition without `id` gets one that depends on its api_id alone, so that it is the same on every machine.
+    """
+    found: dict[str, FileDefinition] = {}
+    wrong: list[FileMistakes] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            raw, references = _unwrap(read_json(path.read_bytes()))
+            api_id = raw.get("api_id")
+            if not isinstance(api_id, str) or not api_id:
+                raise Mistakes([Mistake("/api_id", "api_id is missing")])
+            if api_id in found:
+                raise Mistakes([Mistake("/api_id", f"`{api_id}` is in another file of the folder, too")])
+        except OSError as error:
+            wrong.append(FileMistakes(path.name, (Mistake("", f"cannot be read: {error.strerror}"),)))
+            continue
+        except Mistakes as error:
+            wrong.append(FileMistakes(path.name, error.mistakes))
+            continue
+        given = raw.get("id")
+        id = given if isinstance(given, str) and given else hashlib.sha256(api_id.encode()).hexdigest()[:24]
+        found[api_id] = FileDefinition(id, api_id, {**raw, "id": id}, references)
+    return list(found.values()), wrong
+
+
+def _unwrap(document: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """A file holds a definition, or what the operator API shows of one."""
+    inner = document.get("api_definition")
+    if isinstance(inner, dict):
+        references = document.get("hook_references")
+        return inner, references if isinstance(references, list) else []
+    return document, []

@@ -1,0 +1,117 @@
+"""Definitions that come from a folder of files: as the first content of the database, or as the only truth."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from services.common import logging as logs
+from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.definitions.sources import FileMistakes, address, interpret, read_folder
+from services.gateway.stores.definitions import (
+    ApiIdTaken,
+    DefinitionStore,
+    NotFound,
+    Page,
+    PlaceTaken,
+    ReadOnly,
+    Revision,
+    StoredDefinition,
+)
+
+log = logs.get(__name__)
+
+
+def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None = None) -> list[FileMistakes]:
+    """Store the folder's definitions that the database never knew; a definition that an operator deleted stays deleted.
+
+    Gives the files that could not be used; they stop nothing. Safe when several processes do it at once.
+    """
+    definitions, wrong = read_folder(folder)
+    for definition in definitions:
+        if store.revisions(definition.api_id) or store.revisions(definition.id):
+            continue
+        try:
+            interpreted = interpret(definition.raw, environ)
+            store.create(
+                definition.raw,
+                definition.hook_references,
+                address=address(interpreted),
+                active=interpreted.active,
+                who="definitions folder",
+                action="seeded",
+            )
+        except Mistakes as error:
+            wrong.append(FileMistakes(definition.api_id, error.mistakes))
+        except PlaceTaken:
+            wrong.append(FileMistakes(definition.api_id, (Mistake("/proxy/listen_path", "another active API owns this place"),)))
+        except ApiIdTaken:
+            continue  # another process was quicker
+    for file in wrong:
+        log.error(
+            "a definition of the folder cannot be used", file=file.name, mistakes=[f"{one.pointer}: {one.message}" for one in file.mistakes]
+        )
+    return wrong
+
+
+class FileDefinitions(DefinitionStore):
+    """The definitions of a folder, when the folder is the only truth. `all` reads it again; writes raise ReadOnly."""
+
+    source: Literal["database", "files"] = "files"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._read: list[StoredDefinition] | None = None
+        self.mistakes: list[FileMistakes] = []
+
+    def all(self) -> list[StoredDefinition]:
+        found, wrong = read_folder(self._folder)
+        stored = [StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in found]
+        with self._lock:
+            self._read, self.mistakes = sorted(stored, key=_order), wrong
+            return list(self._read)
+
+    def get(self, key: str) -> StoredDefinition | None:
+        return next((one for one in self._known() if key in (one.id, one.api_id)), None)
+
+    def known(self, api_ids: set[str]) -> dict[str, str]:
+        return {one.api_id: str(one.raw.get("name") or "") for one in self._known() if one.api_id in api_ids}
+
+    def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
+        items = [one for one in self._known() if query.lower() in _searched(one)]
+        shown = items if number < 0 else items[number * size : (number + 1) * size]
+        return Page(shown, 1 if number < 0 else max(1, -(-len(items) // size)), len(items))
+
+    def create(self, *_: Any, **__: Any) -> NoReturn:
+        raise ReadOnly
+
+    def update(self, *_: Any, **__: Any) -> NoReturn:
+        raise ReadOnly
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
+        raise ReadOnly
+
+    def generation(self) -> int:
+        return 0
+
+    def revisions(self, key: str) -> list[Revision]:
+        return []
+
+    def revision(self, key: str, number: int) -> Revision:
+        raise NotFound
+
+    def _known(self) -> list[StoredDefinition]:
+        return self.all() if self._read is None else self._read
+
+
+def _order(definition: StoredDefinition) -> tuple[str, str]:
+    return str(definition.raw.get("name") or ""), definition.id
+
+
+def _searched(definition: StoredDefinition) -> str:
+    proxy = definition.raw.get("proxy")
+    path = proxy.get("listen_path") if isinstance(proxy, Mapping) else ""
+    return "\n".join(str(part or "") for part in (definition.raw.get("name"), definition.id, definition.api_id, path)).lower()
