@@ -27,4 +27,4 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write("dev: check takes no arguments; ./dev test narrows\n")
         return 64
-    return run([*static(), pytest("architecture and unit tests", "tests/architecture", "tests/unit")])
+    return run([*static(), pytest("architecture and unit tests", "-m", "not slow", "tests/architecture", "tests/unit")])

@@ -1,0 +1,91 @@
+"""What holds for the tree and no linter says: namespaces, docstrings, pins, who may import what in the tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("services", "tools", "tests", "bench", "deploy")
+SHAPELESS = {"utils", "util", "helpers", "helper", "misc", "common_utils"}
+
+
+def _modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts)
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def _relative(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [path for path in _modules(*CODE) if path.read_text().strip() and ast.get_docstring(ast.parse(path.read_text())) is None]
+    assert _relative(silent) == []
+
+
+def test_services_are_a_namespace() -> None:
+    assert _relative([path for path in _modules("services") if path.name == "__init__.py"]) == []
+
+
+def test_names_say_something() -> None:
+    assert _relative([path for path in _modules(*CODE) if SHAPELESS & {path.stem, *path.parts}]) == []
+
+
+def test_system_tests_speak_only_http() -> None:
+    """They import no service: what they know is what a client knows."""
+    knowing = {str(path.relative_to(ROOT)): _imports(path) for path in _modules("tests/system", "tests/compose")}
+    assert {file: names for file, found in knowing.items() if (names := {one for one in found if one.split(".")[0] == "services"})} == {}
+
+
+def test_unit_tests_know_their_own_service_and_the_common_base() -> None:
+    wrong = []
+    for path in _modules("tests/unit"):
+        own = path.relative_to(ROOT / "tests" / "unit").parts[0]
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[0] == "services" and len(parts) > 1 and parts[1] not in (own, "common"):
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert wrong == []
+
+
+def test_tests_wait_for_conditions() -> None:
+    """A fixed sleep is either too short or too long: `time.sleep` stands only where a loop with a deadline waits."""
+    sleeping = [
+        path for path in _modules("tests") if path.parent.name != "support" and re.search(r"\btime\.sleep\((?!0\.0)", path.read_text())
+    ]
+    assert _relative(sleeping) == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "requirements").glob("*")), ids=lambda path: path.name)
+def test_requirements_name_no_registry(file: Path) -> None:
+    """Where packages come from is the business of the machine that installs them."""
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links|^-[if] ", file.read_text(), re.M)
+
+
+@pytest.mark.parametrize("name", ["base", "dev"])
+def test_pins_are_exact_and_hashed(name: str) -> None:
+    pins = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
+    assert pins
+    assert [pin.splitlines()[0] for pin in pins if not re.match(r"[\w.-]+(\[[\w,-]+\])?==\S+", pin) or "--hash=sha256:" not in pin] == []
+
+
+def test_pins_agree() -> None:
+    """What runs in production is what was tested."""
+
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\s;]+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.M))
+
+    assert pins("base") - pins("dev") == set()
