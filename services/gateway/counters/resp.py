@@ -261,5 +261,4 @@ class Client:
 
 def pack(*command: str | bytes | int) -> bytes:
     """A command in the wire's form."""
-    packed: bytes = hiredis.pack_command(command)
-    return packed
+    return hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
