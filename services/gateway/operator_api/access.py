@@ -1,0 +1,43 @@
+"""Who may call the operator API: whoever has the operator key."""
+
+from __future__ import annotations
+
+import hmac
+
+from flask import Blueprint, request
+
+from services.gateway.operator_api.answers import Refused, is_gateway_api, render
+from services.gateway.operator_api.context import gateway
+
+
+def protected(name: str, import_name: str) -> Blueprint:
+    """A blueprint whose every call needs the operator key, and that answers Refused in the shape of its API."""
+    blueprint = Blueprint(name, import_name)
+    blueprint.before_request(require_operator)
+    blueprint.register_error_handler(Refused, render)
+    return blueprint
+
+
+def require_operator() -> None:
+    """Raises Refused. `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`."""
+    if is_gateway_api(request.path):
+        given = request.headers.get("x-tyk-authorization", "")
+        if not _is_operator(given):
+            raise Refused(403, "Attempted administrative access with invalid or missing key!", "operator-key-wrong")
+        return
+    given = request.headers.get("authorization", "")
+    if given[:7].lower() == "bearer ":
+        given = given[7:].strip()
+    if not _is_operator(given):
+        raise Refused(401, "Not authorised", "operator-key-wrong", headers={"WWW-Authenticate": 'Bearer realm="operator"'})
+
+
+def _is_operator(given: str) -> bool:
+    key = gateway().settings.operator_key
+    return bool(key) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+
+
+def author() -> tuple[str, str]:
+    """Who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
+    who = request.headers.get("x-gatehouse-author", "").strip()[:200] or "operator"
+    return who, request.headers.get("x-gatehouse-note", "").strip()[:1000]

@@ -1,0 +1,83 @@
+"""The two shapes of answers: the Advanced Management API's envelope below `/api/`, the gateway API's plain object below `/tyk/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import Response, request
+
+from services.common import request_id
+from services.gateway.definitions.reader import Mistake, Mistakes
+
+
+class Refused(Exception):
+    """A call is refused; `render` gives it the shape of the API that was called.
+
+    status: HTTP status. message: Tyk's words where Tyk has them. code: stable, kebab-case. mistakes: what is wrong, and where.
+    """
+
+    def __init__(
+        self, status: int, message: str, code: str, *, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.mistakes = tuple(mistakes)
+        self.headers = dict(headers or {})
+
+
+def invalid(what: str, mistakes: Mistakes, message: str = "") -> Refused:
+    """400 that names every mistake. what: "definition", "key", ...; message: replaces the summary."""
+    count = len(mistakes.mistakes)
+    summary = message or f"The {what} has {count} mistake{'s' if count > 1 else ''}: {mistakes}"
+    return Refused(400, summary, f"invalid-{what}", mistakes=mistakes.mistakes)
+
+
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(body, ensure_ascii=False) + "\n", status, headers, mimetype="application/json")
+
+
+def done(message: str, meta: Any = "", *, unconfirmed: Iterable[str] = (), headers: Mapping[str, str] | None = None) -> Response:
+    """The envelope of a write. unconfirmed: workers that do not serve it yet; named only when there are any."""
+    body: dict[str, Any] = {"Status": "OK", "Message": message, "Meta": meta}
+    missing = list(unconfirmed)
+    if missing:
+        body["Unconfirmed"] = missing
+    return answer(body, headers=headers)
+
+
+def changed(key: str, action: str, unconfirmed: Iterable[str] = (), **more: Any) -> Response:
+    """The gateway API's answer to a write."""
+    body: dict[str, Any] = {"key": key, "status": "ok", "action": action, **more}
+    missing = list(unconfirmed)
+    if missing:
+        body["unconfirmed"] = missing
+    return answer(body)
+
+
+def is_gateway_api(path: str) -> bool:
+    return path == "/tyk" or path.startswith("/tyk/")
+
+
+def error(status: int, message: str, code: str, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None) -> Response:
+    """An error in the shape of the API that was called; for errors of the application itself (404, 405, 413, 500), too."""
+    listed = [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]
+    body: dict[str, Any]
+    if is_gateway_api(request.path):
+        body = {"status": "error", "message": message, "error": message}
+        names = ("code", "request_id", "errors")
+    else:
+        body = {"Status": "Error", "Message": message, "Meta": None}
+        names = ("Code", "RequestId", "Errors")
+    body[names[0]] = code
+    body[names[1]] = request_id.current()
+    if listed:
+        body[names[2]] = listed
+    return answer(body, status, headers)
+
+
+def render(refused: Refused) -> Response:
+    return error(refused.status, refused.message, refused.code, refused.mistakes, refused.headers)

@@ -1,0 +1,78 @@
+"""`/api/apis`: the definitions, as Tyk's Advanced Management API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from services.gateway.operator_api import arguments, definition_changes
+from services.gateway.operator_api.access import author, protected
+from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.context import gateway
+from services.gateway.stores.definitions import Page, StoredDefinition
+
+blueprint = protected("apis", __name__)
+_DEFINITION = "/api_definition"
+
+
+def shown(stored: StoredDefinition) -> dict[str, Any]:
+    return {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
+
+
+def _listed(page: Page) -> Response:
+    return answer({"apis": [shown(stored) for stored in page.items], "pages": page.pages})
+
+
+@blueprint.get("/api/apis")
+def list_apis() -> Response:
+    number, size = arguments.page()
+    return _listed(gateway().definitions.page(number, size))
+
+
+@blueprint.get("/api/apis/search")
+def search_apis() -> Response:
+    number, size = arguments.page()
+    return _listed(gateway().definitions.page(number, size, request.args.get("q", "").strip()))
+
+
+@blueprint.get("/api/apis/<key>")
+def get_api(key: str) -> Response:
+    stored = gateway().definitions.get(key)
+    if stored is None:
+        raise Refused(404, "Could not retrieve API detail", "api-unknown")
+    return answer(shown(stored), headers={"ETag": f'"{stored.revision}"'})
+
+
+@blueprint.post("/api/apis")
+def create_api() -> Response:
+    raw, references = _definition()
+    saved = definition_changes.create(gateway(), raw, references, *author(), prefix=_DEFINITION)
+    return _saved("API created", saved.stored.id, saved)
+
+
+@blueprint.put("/api/apis/<key>")
+def update_api(key: str) -> Response:
+    raw, references = _definition()
+    saved = definition_changes.update(gateway(), key, raw, references, *author(), arguments.if_match(), prefix=_DEFINITION)
+    return _saved("Api updated", "", saved)
+
+
+@blueprint.delete("/api/apis/<key>")
+def delete_api(key: str) -> Response:
+    saved = definition_changes.delete(gateway(), key, *author(), arguments.if_match())
+    return done("API deleted", unconfirmed=saved.unconfirmed)
+
+
+def _definition() -> tuple[dict[str, Any], Any]:
+    """The definition and its hook references; none given means none."""
+    body = arguments.body("definition")
+    raw = body.get("api_definition")
+    if not isinstance(raw, dict):
+        raise Refused(400, "The body must be an object with api_definition (and hook_references)", "invalid-definition")
+    references = body.get("hook_references")
+    return raw, [] if references is None else references
+
+
+def _saved(message: str, meta: str, saved: definition_changes.Saved) -> Response:
+    return done(message, meta, unconfirmed=saved.unconfirmed, headers={"ETag": f'"{saved.stored.revision}"'})

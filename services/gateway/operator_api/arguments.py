@@ -1,0 +1,79 @@
+"""What callers send: bodies, pages, revisions. Each raises Refused with what is wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from flask import request
+
+from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
+from services.gateway.operator_api.answers import Refused, invalid, is_gateway_api
+
+_ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+_LARGEST_PAGE: Final = 1000
+
+
+def body(what: str) -> dict[str, Any]:
+    """The JSON object of the request, whatever its content type says: a bare `curl -d` names a form."""
+    try:
+        document = read_json(request.get_data(cache=True))
+    except Mistakes as error:
+        if any(mistake.pointer for mistake in error.mistakes):
+            raise invalid(what, error) from None
+        if is_gateway_api(request.path):
+            raise Refused(400, "Request malformed", "malformed-body", mistakes=error.mistakes) from None
+        raise Refused(403, "Request body malformed.", "malformed-body", mistakes=error.mistakes) from None
+    endless = [Mistake(pointer, "is too large a number") for pointer in _endless(document, "")]
+    if endless:
+        raise invalid(what, Mistakes(endless))
+    return document
+
+
+def _endless(value: Any, pointer: str) -> Iterator[str]:
+    """Numbers such as 1e999, which JSON allows and no field can hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield pointer
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _endless(member, join(pointer, name))
+    elif isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from _endless(element, join(pointer, index))
+
+
+def page() -> tuple[int, int]:
+    """`p`, from zero, negative = everything; `page_size`, 10 unless given."""
+    return _whole("p", 0, -1, 10**6), _whole("page_size", 10, 1, _LARGEST_PAGE)
+
+
+def _whole(name: str, default: int, low: int, high: int) -> int:
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = high + 1
+    if number < 0 and low < 0:
+        return -1
+    if not low <= number <= high:
+        raise Refused(400, f"{name} must be a whole number from {low} to {high}", "invalid-argument")
+    return number
+
+
+def flag(name: str) -> bool:
+    return request.args.get(name, "").lower() in ("1", "true", "yes")
+
+
+def if_match() -> int | None:
+    """The revision that the caller saw; None = whatever is there. Raises Refused when it cannot be one (412: it matches nothing)."""
+    text = request.headers.get("if-match", "").strip()
+    if text in ("", "*"):
+        return None
+    match = _ETAG.fullmatch(text)
+    if match is None:
+        raise Refused(412, "If-Match does not name a revision of this API", "revision-conflict")
+    return int(match[1])

@@ -1,0 +1,87 @@
+"""What the operator API asks of the gateway that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from flask import current_app
+
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake
+from services.gateway.exchange import CompiledApi
+from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.keys import KeyStore
+
+EXTENSION = "gatehouse"
+
+
+class Settings(Protocol):
+    @property
+    def operator_key(self) -> str: ...
+    @property
+    def definitions(self) -> Path: ...
+    @property
+    def source(self) -> Literal["database", "files"]: ...
+
+
+class LiveSet(Protocol):
+    """The APIs that this worker serves. broken: those whose definition does not compile, with the reasons."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def apis(self) -> Mapping[str, CompiledApi]: ...
+    @property
+    def broken(self) -> Mapping[str, Iterable[Mistake]]: ...
+
+
+class Live(Protocol):
+    @property
+    def current(self) -> LiveSet: ...
+
+
+class Events(Protocol):
+    def fire(self, event_name: str, api: CompiledApi | None, metadata: dict[str, Any]) -> None:
+        """Tell the handlers of an event. Thread-safe."""
+
+
+class Gateway(Protocol):
+    """Of one worker process. All methods may be called from any thread."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def definitions(self) -> DefinitionStore: ...
+    @property
+    def keys_store(self) -> KeyStore: ...
+    @property
+    def hooks(self) -> HookStore: ...
+    @property
+    def live(self) -> Live: ...
+    @property
+    def events(self) -> Events: ...
+
+    def check(self, definition: Definition, replaces: str | None) -> None:
+        """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
+
+    def publish_definitions(self) -> list[str]:
+        """Make every worker load the definitions. Gives the names of workers that did not confirm in time."""
+        ...
+
+    def publish_keys(self, hashes: Iterable[str]) -> list[str]:
+        """Make every worker forget keys. Gives the names of workers that did not confirm in time."""
+        ...
+
+    def reset_counters(self, counters: Iterable[str]) -> None: ...
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Every worker: its name and the number of the set that it serves."""
+        ...
+
+
+def gateway() -> Gateway:
+    """The gateway of the running application."""
+    return cast(Gateway, current_app.extensions[EXTENSION])
