@@ -8,10 +8,10 @@ from typing import Any
 from flask import Response, jsonify, request
 from flask_smorest import Blueprint
 
-from services.tokens import ids, schemas
+from services.tokens import ids, refusals, schemas
 from services.tokens.clients import RoleTokens
+from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS, Pictures
 from services.tokens.service import Archive, safe_svg, shown
-from services.tokens.settings import Settings
 
 NAME = "Tokens for Climate Care API"
 DESCRIPTION = "Access archived tokens and the interaction queue of the installation."
@@ -26,7 +26,7 @@ IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 
 
-def blueprint(archive: Archive, roles: RoleTokens, settings: Settings) -> Blueprint:
+def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Blueprint:
     """The routes of the archive."""
     blp = Blueprint("archive", "archive", description="Archived tokens.")
 
@@ -54,6 +54,25 @@ def blueprint(archive: Archive, roles: RoleTokens, settings: Settings) -> Bluepr
         if "download" in query:
             attach(answer, f"token-{name}.svg")
         return cached(answer, f"{name}-{found.rules}")
+
+    @blp.get("/png")
+    @blp.arguments(schemas.PngQuery, location="query")
+    @blp.response(200, content_type="image/png", description="The token drawn on white.")
+    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `width must be one of …`")
+    @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
+    @blp.alt_response(501, schema=schemas.ErrorText, description="`png rendering is not available here`")
+    @blp.alt_response(503, schema=schemas.ErrorText, description="`renderer busy`")
+    def png(query: dict[str, str]) -> Response:
+        """A token's picture, 2048 pixels wide unless asked otherwise."""
+        found = archive.get(query.get("id"))
+        name, width = ids.encode(found.id), read_width(query.get("width"))
+        tag = f"{name}-{found.rules}-{width}"
+        if request.if_none_match.contains(tag):  # who has the picture need not wait for it to be drawn
+            return cached(Response(content_type="image/png"), tag)
+        answer = Response(pictures.png(name, found.rules, safe_svg(found), width), content_type="image/png")
+        if "download" in query:
+            attach(answer, f"token-{name}.png")
+        return cached(answer, tag)
 
     @blp.get("/tokens")
     @blp.arguments(schemas.PageQuery, location="query")
@@ -94,7 +113,7 @@ def blueprint(archive: Archive, roles: RoleTokens, settings: Settings) -> Bluepr
     def delete(query: dict[str, str]) -> Response:
         """Remove one token (admin)."""
         roles.require(request.headers, ADMIN)
-        archive.delete(query.get("id"))
+        pictures.forget(ids.encode(archive.delete(query.get("id"))))
         return jsonify({})
 
     @blp.delete("/tokens")
@@ -106,6 +125,7 @@ def blueprint(archive: Archive, roles: RoleTokens, settings: Settings) -> Bluepr
         """Remove every token (admin); only with `confirm=all`."""
         roles.require(request.headers, ADMIN)
         archive.delete_all(query.get("confirm"))
+        pictures.forget()
         return jsonify({})
 
     return blp
@@ -113,6 +133,15 @@ def blueprint(archive: Archive, roles: RoleTokens, settings: Settings) -> Bluepr
 
 def named(number: int | None) -> str | None:
     return None if number is None else ids.encode(number)
+
+
+def read_width(text: str | None) -> int:
+    """Raises Refusal 400."""
+    if not text:
+        return DEFAULT_WIDTH
+    if text not in map(str, WIDTHS):
+        raise refusals.width_out_of_range(WIDTHS)
+    return int(text)
 
 
 def cached(answer: Response, tag: str) -> Response:

@@ -12,6 +12,7 @@ from services.common.clock import Clock, SystemClock
 from services.common.database import Database
 from services.tokens import api, queue_api, refusals
 from services.tokens.clients import KeySet, RoleTokens
+from services.tokens.pictures import Pictures
 from services.tokens.polls import Places, Waiter
 from services.tokens.queue_service import Queue
 from services.tokens.queue_store import QueueStore
@@ -41,7 +42,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     roles = RoleTokens(KeySet(settings.auth_url, clock), settings.jwt_secret, dict(settings.earliest_issue), clock)
     smorest = app.extensions["api"]
     smorest.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    smorest.register_blueprint(api.blueprint(Archive(TokenStore(database), clock), roles, settings))
+    smorest.register_blueprint(api.blueprint(Archive(TokenStore(database), clock), Pictures(settings, clock), roles))
     smorest.register_blueprint(queue_api.blueprint(queue, roles, places))
     _information(app, settings)
     _open_to_all_origins(app)
