@@ -194,7 +194,7 @@ def _errors(app: Flask, render: RenderError) -> None:
             name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after", "www-authenticate", "location")
         }
         if error.response is not None:
-            return Response(error.response.get_data(), status, error.response.headers)
+            return app.make_response(error.get_response(request.environ))
         data = getattr(error, "data", None) or {}  # flask-smorest's abort and webargs leave what is wrong here
         fields = data.get("messages") or data.get("errors")
         if isinstance(error, RequestEntityTooLarge):

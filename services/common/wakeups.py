@@ -186,7 +186,7 @@ class ThroughValkey:
     def _listen(self) -> None:
         pause = 0.1
         while not self._stop.is_set():
-            subscription = self._client.pubsub(ignore_subscribe_messages=False)
+            subscription = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
             try:
                 subscription.subscribe(self._channel)
                 while not self._stop.is_set():

@@ -1,0 +1,272 @@
+"""The database base on both stores: transactions, several writers at once, moments, migrations that start together."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from services.common import database as base
+from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
+
+ROOT = Path(__file__).resolve().parents[3]
+Base: Any = new_base()
+
+
+class Account(Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int]
+    at: Mapped[dt.datetime | None]
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    Base.metadata.create_all(opened.engine)
+    yield opened
+    opened.dispose()
+
+
+def _add(session: Session, number: int, balance: int = 0) -> None:
+    session.add(Account(id=number, balance=balance))
+
+
+def _balance(database: Database, number: int) -> int | None:
+    with database.read() as session:
+        return session.scalar(sa.select(Account.balance).where(Account.id == number))
+
+
+def test_a_transaction_commits(database: Database) -> None:
+    with database.transaction() as session:
+        _add(session, 1, 5)
+    assert _balance(database, 1) == 5
+
+
+def test_an_exception_rolls_back(database: Database) -> None:
+    def fail() -> None:
+        with database.transaction() as session:
+            _add(session, 1)
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert _balance(database, 1) is None
+
+
+def test_writers_at_once_lose_nothing(database: Database) -> None:
+    """Eight threads read, add one and write, 25 times each: with half-way locks some would fail or overwrite."""
+    with database.transaction() as session:
+        _add(session, 1)
+
+    def work(session: Session) -> None:
+        account = session.scalars(sa.select(Account).where(Account.id == 1).with_for_update()).one()
+        account.balance += 1
+
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for _ in range(25):
+                database.run(work)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert _balance(database, 1) == 200
+
+
+def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
+    with database.transaction() as session:
+        _add(session, 1, 1)
+    with database.transaction() as writing:
+        writing.execute(sa.update(Account).values(balance=2))
+        found: list[int | None] = []
+        reader = threading.Thread(target=lambda: found.append(_balance(database, 1)))
+        reader.start()
+        reader.join(5)
+        assert found == [1]
+    assert _balance(database, 1) == 2
+
+
+def _locked() -> OperationalError:
+    return OperationalError("UPDATE", {}, Exception("database is locked"))
+
+
+def test_run_tries_again_after_a_lock_failure(database: Database) -> None:
+    attempts = []
+
+    def work(session: Session) -> str:
+        attempts.append(1)
+        _add(session, len(attempts))
+        session.flush()
+        if len(attempts) < 3:
+            raise _locked()
+        return "done"
+
+    assert database.run(work) == "done"
+    assert [_balance(database, number) for number in (1, 2, 3)] == [None, None, 0]
+
+
+def test_run_gives_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base.time, "sleep", lambda _: None)
+    attempts = []
+
+    def work(_: Session) -> None:
+        attempts.append(1)
+        raise _locked()
+
+    with pytest.raises(OperationalError):
+        database.run(work)
+    assert len(attempts) == base.ATTEMPTS
+
+
+def test_run_does_not_repeat_a_wrong_statement(database: Database) -> None:
+    attempts = []
+
+    def work(session: Session) -> None:
+        attempts.append(1)
+        session.execute(sa.text("SELECT nonsense FROM nowhere"))
+
+    with pytest.raises(sa.exc.DBAPIError):
+        database.run(work)
+    assert len(attempts) == 1
+
+
+def test_a_deadlock_of_postgresql_is_repeated(postgresql_url: str) -> None:
+    """Two transactions lock the same two rows in opposite order: PostgreSQL ends one, and `run` does it again."""
+    database = Database(postgresql_url)
+    Base.metadata.create_all(database.engine)
+    with database.transaction() as session:
+        _add(session, 1)
+        _add(session, 2)
+    both = threading.Barrier(2)
+    attempts: list[int] = []
+
+    def transfer(first: int, second: int) -> None:
+        tried = []
+
+        def work(session: Session) -> None:
+            attempts.append(first)
+            tried.append(1)
+            session.execute(sa.update(Account).where(Account.id == first).values(balance=Account.balance + 1))
+            if len(tried) == 1:
+                both.wait(10)
+            session.execute(sa.update(Account).where(Account.id == second).values(balance=Account.balance + 1))
+
+        database.run(work)
+
+    threads = [threading.Thread(target=transfer, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (_balance(database, 1), _balance(database, 2)) == (2, 2)
+    assert len(attempts) == 3
+    database.dispose()
+
+
+def test_moments_are_utc_with_microseconds(database: Database) -> None:
+    east = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    with database.transaction() as session:
+        session.add(Account(id=1, balance=0, at=east))
+    with database.read() as session:
+        found = session.scalars(sa.select(Account.at)).one()
+    assert found == east
+    assert found is not None
+    assert found.utcoffset() == dt.timedelta(0)
+
+
+def test_a_naive_moment_is_refused(database: Database) -> None:
+    with pytest.raises(StatementError, match="naive datetime"), database.transaction() as session:
+        session.add(Account(id=1, balance=0, at=dt.datetime(2026, 1, 1)))
+
+
+def test_check_raises_when_the_store_is_away() -> None:
+    with pytest.raises(OperationalError) as refused:
+        Database("postgresql://user@127.0.0.1:1/none").check()
+    assert is_unavailable(refused.value)
+    assert not is_transient(refused.value)
+
+
+def test_check_passes(database: Database) -> None:
+    database.check()
+    assert database.revision() is None
+
+
+def test_foreign_keys_hold_on_sqlite(sqlite_url: str) -> None:
+    with Database(sqlite_url).read() as session:
+        assert session.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
+        assert session.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+def test_postgresql_means_psycopg() -> None:
+    assert normalise("postgresql://u:p@h/n").drivername == "postgresql+psycopg"
+    assert normalise("sqlite:///x.db").drivername == "sqlite"
+
+
+def test_constraints_have_names() -> None:
+    base_: type[DeclarativeBase] = new_base()
+    table = sa.Table("t", base_.metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, unique=True))
+    assert {str(constraint.name) for constraint in table.constraints} == {"pk_t", "uq_t_n"}
+
+
+ENVIRONMENT = '''"""Migrations of the example."""
+
+import sqlalchemy as sa
+
+from services.common.database import run_migrations
+
+run_migrations(sa.MetaData())
+'''
+REVISION = '''"""Slow enough that two processes meet."""
+
+import time
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))
+    time.sleep(0.5)
+    op.execute("INSERT INTO thing (id) VALUES (1)")
+'''
+MIGRATE = "import sys; from services.common import database as d; d.migrations_folder = lambda _: __import__('pathlib').Path(sys.argv[2]);"
+MIGRATE += "d.migrate('example', sys.argv[1])"
+
+
+def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "env.py").write_text(ENVIRONMENT)
+    (folder / "versions" / "0001_thing.py").write_text(REVISION)
+    command = [sys.executable, "-c", MIGRATE, database_url, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    children = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    written = [child.communicate(timeout=60)[1] for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0], written
+    database = Database(database_url)
+    assert database.revision() == "0001"
+    with database.read() as session:
+        assert session.execute(sa.text("SELECT count(*) FROM thing")).scalar() == 1
+    database.dispose()

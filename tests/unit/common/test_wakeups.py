@@ -1,0 +1,132 @@
+"""Wake-ups in one process and through Valkey: none is lost, none wakes a stranger, an outage wakes everybody once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.common.wakeups import InProcess, ThroughValkey, Wakeups, create
+from tests.support.stores import Valkey
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(params=["in process", "valkey"])
+def wakeups(request: pytest.FixtureRequest) -> Iterator[Wakeups]:
+    made: Wakeups
+    if request.param == "valkey":
+        valkey: Valkey = request.getfixturevalue("valkey")
+        made = through = ThroughValkey(valkey.url, "example")
+        assert through.wait_until_subscribed(5)
+    else:
+        made = InProcess()
+    yield made
+    made.close()
+
+
+def test_a_wake_up_between_ticket_and_wait_is_not_lost(wakeups: Wakeups) -> None:
+    with wakeups.ticket("a") as ticket:
+        wakeups.publish(["a"])
+        assert ticket.wait(5) is True
+
+
+def test_another_topic_does_not_wake(wakeups: Wakeups) -> None:
+    with wakeups.ticket("a") as mine, wakeups.ticket("b") as marker:
+        wakeups.publish(["b"])
+        assert marker.wait(5) is True
+        assert mine.wait(0.05) is False
+
+
+def test_any_of_several_topics_wakes(wakeups: Wakeups) -> None:
+    with wakeups.ticket("a", "b") as ticket:
+        wakeups.publish(["c", "b"])
+        assert ticket.wait(5) is True
+
+
+def test_all_who_wait_are_woken(wakeups: Wakeups) -> None:
+    tickets = [wakeups.ticket("a") for _ in range(20)]
+    woken: list[bool] = []
+    threads = [threading.Thread(target=lambda one=one: woken.append(one.wait(10))) for one in tickets]
+    for thread in threads:
+        thread.start()
+    wakeups.publish(["a"])
+    for thread in threads:
+        thread.join()
+    assert woken == [True] * 20
+
+
+def test_the_time_ends(wakeups: Wakeups) -> None:
+    with wakeups.ticket("a") as ticket:
+        assert ticket.wait(0.01) is False
+        assert ticket.wait(0) is False
+
+
+def test_closing_sends_everybody_home(wakeups: Wakeups) -> None:
+    ticket = wakeups.ticket("a")
+    answers: list[bool] = []
+    began = time.monotonic()
+    waiter = threading.Thread(target=lambda: answers.append(ticket.wait(60)))
+    waiter.start()
+    wakeups.close()
+    waiter.join(10)
+    assert answers == [False]
+    assert time.monotonic() - began < 10
+    assert wakeups.closing
+    assert ticket.wait(60) is False
+
+
+def test_a_closed_ticket_leaves_nothing_behind() -> None:
+    wakeups = InProcess()
+    ticket = wakeups.ticket("a", "b")
+    ticket.close()
+    ticket.close()
+    assert wakeups._board._waiting == {}
+
+
+def test_one_process_wakes_another(valkey: Valkey) -> None:
+    here, there = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    assert here.wait_until_subscribed(5)
+    assert there.wait_until_subscribed(5)
+    with there.ticket("a") as ticket:
+        ticket.wait(0.01)
+        here.publish(["a"])
+        assert ticket.wait(5) is True
+    here.close()
+    there.close()
+
+
+def test_channels_are_kept_apart(valkey: Valkey) -> None:
+    mine, other = ThroughValkey(valkey.url, "mine"), ThroughValkey(valkey.url, "other")
+    assert mine.wait_until_subscribed(5)
+    assert other.wait_until_subscribed(5)
+    with mine.ticket("a") as ticket, other.ticket("a") as marker:
+        other.publish(["a"])
+        assert marker.wait(5) is True
+        assert ticket.wait(0.1) is False
+    mine.close()
+    other.close()
+
+
+def test_an_outage_wakes_everybody_once_because_something_may_have_been_lost() -> None:
+    valkey = Valkey()
+    wakeups = ThroughValkey(valkey.url, "example")
+    assert wakeups.wait_until_subscribed(5)
+    ticket = wakeups.ticket("a")
+    ticket.wait(0.01)
+    valkey.stop()
+    wait_until(lambda: not wakeups.wait_until_subscribed(0), 10, "the loss of the subscription")
+    wakeups.publish(["b"])  # no error while Valkey is away
+    valkey.start()
+    assert ticket.wait(15) is True
+    wakeups.close()
+    valkey.close()
+
+
+def test_the_settings_choose(valkey: Valkey) -> None:
+    assert isinstance(create(None, "x"), InProcess)
+    chosen = create(valkey.url.replace("redis://", "valkey://"), "x")
+    assert isinstance(chosen, ThroughValkey)
+    assert chosen.wait_until_subscribed(5)
+    chosen.close()
