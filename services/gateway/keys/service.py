@@ -1,0 +1,166 @@
+"""Session objects as operators send them: read field by field, every mistake named; and the making of secrets.
+
+The fields are Tyk's (`rate`, `per`, `quota_max`, `access_rights`, ...) with `alias`, `tags` and `owner`; unknown ones are kept. Names
+are spelled in any case, null is a field that is not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
+from services.gateway.definitions.values import identifier
+from services.gateway.routing.patterns import PatternError, translate
+
+FIELDS: Final = (
+    "last_check", "allowance", "rate", "per", "expires", "quota_max", "quota_renews", "quota_remaining", "quota_renewal_rate",
+    "access_rights", "org_id", "oauth_client_id", "basic_auth_data", "hmac_enabled", "hmac_string", "is_inactive", "meta_data",
+    "alias", "tags", "owner",
+)  # fmt: skip
+_RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls")
+_FAR: Final = 2**53
+_SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
+_LONGEST_NAME: Final = 256
+
+# api_id → name of those among the given that exist
+KnownApis = Callable[[set[str]], Mapping[str, str]]
+
+
+def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
+    """A session object in its one form. Raises Mistakes with all of them, unknown APIs included."""
+    report = Report()
+    reader = Reader(raw, "", report)
+    session = _canonical(raw, FIELDS)
+    _numbers(reader)
+    for name in ("hmac_enabled", "is_inactive"):
+        reader.flag(name)
+    for name in ("oauth_client_id", "hmac_string", "alias", "owner"):
+        reader.text(name)
+    if reader.text("org_id"):
+        try:
+            identifier(reader.text("org_id"))
+        except ValueError as error:
+            reader.mistake("org_id", str(error))
+    reader.texts("tags")
+    reader.object("basic_auth_data").text("password")
+    rights = _rights(reader, known)
+    if report.mistakes:
+        raise Mistakes(report.mistakes)
+    if "access_rights" in session:
+        session["access_rights"] = rights
+    return session
+
+
+def _numbers(reader: Reader) -> None:
+    for name in ("last_check", "expires", "quota_renews", "quota_remaining"):
+        reader.integer(name, 0, -_FAR, _FAR)
+    reader.integer("quota_max", 0, -1, _FAR)
+    for name in ("allowance", "rate", "per", "quota_renewal_rate"):
+        value = reader.number(name, 0, -_FAR, _FAR)
+        if value < 0 and value != -1:
+            reader.mistake(name, "must be a number from 0, or -1 (no limit)")
+
+
+def _rights(reader: Reader, known: KnownApis) -> dict[str, Any]:
+    members = reader.mapping("access_rights")
+    names = known({api_id for api_id, _, _ in members}) if members else {}
+    rights: dict[str, Any] = {}
+    for api_id, given, pointer in members:
+        right = Reader(given, pointer, reader.report)
+        if api_id not in names:
+            reader.report.add(pointer, f"there is no API with the api_id `{api_id}`")
+        if right.text("api_id", api_id) not in ("", api_id):
+            right.mistake("api_id", f"must be `{api_id}`, as the member's name")
+        right.text("api_name")
+        right.texts("versions")
+        for element, place in right.items("allowed_urls"):
+            _allowed_url(Reader(element, place, reader.report))
+        form = _canonical(given, _RIGHT_FIELDS) if isinstance(given, Mapping) else {}
+        name = form.get("api_name") or names.get(api_id, "")
+        rights[api_id] = {**form, "api_id": api_id, "api_name": name, "versions": form.get("versions") or []}
+    return rights
+
+
+def _allowed_url(reader: Reader) -> None:
+    if "url" not in reader or "methods" not in reader:
+        reader.report.add(reader.pointer, "must have url (a pattern) and methods (a list)")
+    reader.texts("methods")
+    try:
+        translate(reader.text("url"))
+    except PatternError as error:
+        reader.mistake("url", str(error))
+
+
+def _canonical(raw: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """A copy with known fields in their spelling and without nulls."""
+    return {name.lower() if name.lower() in fields else name: copy.deepcopy(value) for name, value in raw.items() if value is not None}
+
+
+def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str) -> dict[str, Any]:
+    """What the server adds when a session is saved: the organisation, an HMAC secret, the hash of a password.
+
+    before: the session that is replaced; a secret that the caller left out stays as it was.
+    """
+    session["org_id"] = session.get("org_id") or (before or {}).get("org_id") or org_id
+    if session.get("hmac_enabled") and not session.get("hmac_string"):
+        session["hmac_string"] = (before or {}).get("hmac_string") or base64.b64encode(secrets.token_hex(16).encode()).decode()
+    basic = session.get("basic_auth_data")
+    password = basic.get("password") if isinstance(basic, Mapping) else None
+    if password:
+        session["basic_auth_data"] = {"password": hash_password(password), "hash_type": "scrypt"}
+    elif before and (before.get("basic_auth_data") or {}).get("password"):
+        session["basic_auth_data"] = before["basic_auth_data"]
+    return session
+
+
+def shown(session: Mapping[str, Any]) -> dict[str, Any]:
+    """A session as it is given out: without the hash of a password."""
+    if not (session.get("basic_auth_data") or {}).get("password"):
+        return dict(session)
+    return {**session, "basic_auth_data": {"password": ""}}
+
+
+def new_secret(org_id: str) -> str:
+    """A secret as Tyk's: the organisation and 32 hexadecimal digits (128 random bits)."""
+    return org_id + secrets.token_hex(16)
+
+
+def check_name(name: str, *, of_user: bool) -> None:
+    """A secret that an operator chose travels in a header: printable ASCII. A user's name is any text without a colon. Raises Mistakes."""
+    if of_user:
+        wrong = ":" in name or not name.isprintable()
+        allowed = "no colon and no control characters"
+    else:
+        wrong = not all("!" <= char <= "~" for char in name)
+        allowed = "only letters, digits and punctuation of ASCII"
+    if wrong or not 0 < len(name) <= _LONGEST_NAME:
+        raise Mistakes([Mistake("", f"the name must have 1 to {_LONGEST_NAME} characters, {allowed}")])
+
+
+def user_hash(name: str) -> str:
+    """Where a basic user is found. Another hash than a secret's, so that a user name alone never opens what asks for a key."""
+    return hmac.new(b"basic user", name.encode(), hashlib.sha256).hexdigest()
+
+
+def hash_password(password: str) -> str:
+    """scrypt with a salt of its own, about 50 ms: passwords are guessable, secrets are not."""
+    salt = secrets.token_bytes(16)
+    digest = hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)
+    return f"scrypt${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def verify_password(stored: str, given: str) -> bool:
+    """Whether `given` is the password whose hash was stored."""
+    try:
+        kind, salt, digest = stored.split("$")
+        wanted = base64.b64decode(digest)
+        found = hashlib.scrypt(given.encode(), salt=base64.b64decode(salt), **_SCRYPT)
+    except ValueError:
+        return False
+    return kind == "scrypt" and hmac.compare_digest(wanted, found)

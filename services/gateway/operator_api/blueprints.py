@@ -1,0 +1,11 @@
+"""All parts of the operator API."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from services.gateway.operator_api import apis, gateway_apis, gateway_keys, hooks, keys, revisions
+
+
+def blueprints() -> list[Blueprint]:
+    return [part.blueprint for part in (apis, keys, hooks, revisions, gateway_apis, gateway_keys)]

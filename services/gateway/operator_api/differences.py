@@ -1,0 +1,47 @@
+"""What changed between two JSON documents, place by place."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from services.gateway.definitions.reader import join
+
+
+class Difference(NamedTuple):
+    """pointer: RFC 6901. before, after: None where there is nothing."""
+
+    pointer: str
+    kind: Literal["added", "removed", "changed"]
+    before: Any
+    after: Any
+
+
+def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Difference]:
+    """The smallest places that differ, in the order of the documents. Lists are compared element by element."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in [*before, *(name for name in after if name not in before)]:
+            yield from _member(before, after, name, join(pointer, name))
+    elif isinstance(before, list) and isinstance(after, list):
+        old, new = dict(enumerate(before)), dict(enumerate(after))
+        for index in range(max(len(before), len(after))):
+            yield from _member(old, new, index, join(pointer, index))
+    elif before != after or isinstance(before, bool) != isinstance(after, bool):
+        yield Difference(pointer, "changed", before, after)
+
+
+def _member(before: Mapping[Any, Any], after: Mapping[Any, Any], name: Any, pointer: str) -> Iterator[Difference]:
+    if name not in after:
+        yield Difference(pointer, "removed", before[name], None)
+    elif name not in before:
+        yield Difference(pointer, "added", None, after[name])
+    else:
+        yield from differences(before[name], after[name], pointer)
+
+
+def text(before: Any, after: Any, names: tuple[str, str]) -> str:
+    """A unified diff of the documents as indented JSON; "" when they are equal. names: of the two sides."""
+    old, new = (json.dumps(one, indent=4, ensure_ascii=False).splitlines() if one is not None else [] for one in (before, after))
+    return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))

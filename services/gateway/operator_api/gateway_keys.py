@@ -1,0 +1,76 @@
+"""`/tyk/keys`: keys as Tyk's gateway API shows them."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from services.gateway.keys import service
+from services.gateway.operator_api import arguments, key_changes
+from services.gateway.operator_api.access import protected
+from services.gateway.operator_api.answers import Refused, answer, changed
+from services.gateway.operator_api.context import gateway
+
+blueprint = protected("gateway_keys", __name__)
+_ALL_APIS = "-1"
+
+
+@blueprint.get("/tyk/keys")
+def list_keys() -> Response:
+    """Public ids: secrets are not known here. `api_id`: those of one API; `filter`: how the id begins."""
+    _organisation()
+    api_id = request.args.get("api_id") or None
+    keys, _ = gateway().keys_store.page(api_id, number=-1, begins=request.args.get("filter", ""))
+    return answer({"keys": [key.id for key in keys]})
+
+
+@blueprint.post("/tyk/keys/create")
+def create_key() -> Response:
+    change = key_changes.create(gateway(), arguments.body("key"))
+    return _made(change, change.secret)
+
+
+@blueprint.post("/tyk/keys", defaults={"name": ""})
+@blueprint.post("/tyk/keys/<name>")
+def add_key(name: str) -> Response:
+    if not name:
+        return create_key()
+    change = key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    return _made(change, change.secret or name)
+
+
+@blueprint.put("/tyk/keys/<name>")
+def update_key(name: str) -> Response:
+    """Also makes the key when there is none, as Tyk does."""
+    change = key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    return _made(change, change.secret or name, "added" if change.created else "modified")
+
+
+@blueprint.get("/tyk/keys/<name>")
+def get_key(name: str) -> Response:
+    org_id = _organisation()
+    return answer(service.shown(key_changes.existing(gateway(), name, org_id).session))
+
+
+@blueprint.delete("/tyk/keys/<name>")
+def delete_key(name: str) -> Response:
+    """`deleted` also when there was none, as in Tyk: what the caller wants is so."""
+    stored = key_changes.find(gateway(), name, _organisation())
+    unconfirmed = key_changes.delete(gateway(), stored).unconfirmed if stored is not None else []
+    return changed(name, "deleted", unconfirmed)
+
+
+def _made(change: key_changes.Change, key: str, action: str = "added") -> Response:
+    response = changed(key, action, change.unconfirmed, key_hash=change.stored.id)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _organisation() -> str | None:
+    """Of the API that `api_id` names; None without one. Raises Refused when there is no such API."""
+    api_id = request.args.get("api_id", "")
+    if not api_id or api_id == _ALL_APIS:
+        return None
+    definition = gateway().definitions.get(api_id)
+    if definition is None:
+        raise Refused(400, "API not found", "api-unknown")
+    return str(definition.raw.get("org_id") or "")

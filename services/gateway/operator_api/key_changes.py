@@ -1,0 +1,164 @@
+"""Making, changing and deleting keys: checked, stored, and forgotten by every worker before the call answers.
+
+A key is named by its public id, or, as Tyk's clients do it, by its secret or (a basic user) by its name; the organisation in front
+of both may be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from services.gateway.definitions.reader import Mistakes
+from services.gateway.keys import service
+from services.gateway.keys.model import quota_counter, secret_hash
+from services.gateway.operator_api.answers import Refused, invalid
+from services.gateway.operator_api.context import Gateway
+from services.gateway.operator_api.definition_changes import DEFAULT_ORG
+from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
+
+TokenEvent = Literal["TokenCreated", "TokenUpdated", "TokenDeleted"]
+_MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "TokenDeleted": "Key deleted."}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """secret: what opens the key, given out this once; "" when nothing was made. unconfirmed: workers that may not know yet."""
+
+    stored: StoredKey
+    unconfirmed: list[str]
+    secret: str = ""
+    created: bool = False
+
+
+def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | None:
+    """By public id, by secret or by user name."""
+    store = gateway.keys_store
+    found = store.get(name)
+    if found is not None:
+        return found
+    org = DEFAULT_ORG if org_id is None else org_id
+    for candidate in (name, org + name):
+        for hash in (secret_hash(candidate), service.user_hash(candidate)):
+            opened = store.by_hash(hash)
+            if opened is not None:
+                return store.get(opened.key.id)
+    return None
+
+
+def existing(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey:
+    """Raises Refused."""
+    found = find(gateway, name, org_id)
+    if found is None:
+        raise Refused(404, "Key not found", "key-not-found")
+    return found
+
+
+def create(gateway: Gateway, raw: Mapping[str, Any], *, org_id: str | None = None) -> Change:
+    """A key with a secret of our making."""
+    session = _read(gateway, raw)
+    session = service.complete(session, None, org_id or _org_of(gateway, session))
+    secret = service.new_secret(session["org_id"])
+    return _create(gateway, session, secret, secret_hash(secret), None)
+
+
+def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_counters: bool, is_user: bool | None = None) -> Change:
+    """A key whose secret (or user name, when there is a password) the operator chose; replaces the one that has it already.
+
+    The organisation stands before the name, as in Tyk.
+    """
+    session = _read(gateway, raw)
+    org_id = session.get("org_id") or _org_of(gateway, session)
+    password = (session.get("basic_auth_data") or {}).get("password")
+    of_user = bool(password) if is_user is None else is_user
+    before = find(gateway, name, org_id)
+    if before is not None:
+        return _replace(gateway, before, session, keep_counters)
+    try:
+        service.check_name(name, of_user=of_user)
+    except Mistakes as error:
+        raise invalid("key", error) from None
+    if of_user and not password:
+        raise Refused(400, "basic_auth_data.password is missing: a user needs one", "invalid-key")
+    secret = name if name.startswith(org_id) else org_id + name
+    session = service.complete(session, None, org_id)
+    return _create(gateway, session, secret, service.user_hash(secret) if of_user else secret_hash(secret), secret if of_user else None)
+
+
+def update(gateway: Gateway, stored: StoredKey, raw: Mapping[str, Any], *, keep_counters: bool) -> Change:
+    """Replace the session of a key wholly; its secrets stay."""
+    return _replace(gateway, stored, _read(gateway, raw), keep_counters)
+
+
+def delete(gateway: Gateway, stored: StoredKey) -> Change:
+    try:
+        gone = gateway.keys_store.delete(stored.id)
+    except KeyMissing:
+        raise Refused(404, "Key not found", "key-not-found") from None
+    unconfirmed = gateway.publish_keys(gone.hashes)
+    gateway.reset_counters([quota_counter(gone.id)])
+    _tell(gateway, "TokenDeleted", gone)
+    return Change(gone, unconfirmed)
+
+
+def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
+    """A new secret; the present one opens the key for `overlap` seconds more."""
+    if stored.user_name is not None:
+        raise Refused(400, "A basic user has a password, not a secret: change basic_auth_data.password", "key-of-user")
+    secret = service.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
+    try:
+        rotated, before = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
+    except KeyMissing:
+        raise Refused(404, "Key not found", "key-not-found") from None
+    unconfirmed = gateway.publish_keys([*before, *rotated.hashes])
+    _tell(gateway, "TokenUpdated", rotated)
+    return Change(rotated, unconfirmed, secret)
+
+
+def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return service.read_session(raw, gateway.definitions.known)
+    except Mistakes as error:
+        raise invalid("key", error) from None
+
+
+def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
+    """The organisation of the first API that the key may reach."""
+    for api_id in session.get("access_rights") or ():
+        definition = gateway.definitions.get(api_id)
+        if definition is not None:
+            return str(definition.raw.get("org_id") or DEFAULT_ORG)
+    return DEFAULT_ORG
+
+
+def _create(gateway: Gateway, session: dict[str, Any], secret: str, hash: str, user_name: str | None) -> Change:
+    try:
+        stored = gateway.keys_store.create(hash, session, user_name=user_name)
+    except SecretTaken:
+        raise Refused(409, "A key with this name exists already", "key-taken") from None
+    unconfirmed = gateway.publish_keys(stored.hashes)  # a worker may have noted that nobody has this secret
+    _tell(gateway, "TokenCreated", stored)
+    return Change(stored, unconfirmed, secret, created=True)
+
+
+def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
+    session = service.complete(session, before.session, DEFAULT_ORG)
+    try:
+        stored = gateway.keys_store.replace(before.id, session)
+    except KeyMissing:
+        raise Refused(404, "Key not found", "key-not-found") from None
+    unconfirmed = gateway.publish_keys({*before.hashes, *stored.hashes})
+    if not keep_counters:
+        gateway.reset_counters([quota_counter(stored.id)])
+    _tell(gateway, "TokenUpdated", stored)
+    return Change(stored, unconfirmed)
+
+
+def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:
+    """The handlers of the APIs that the key names (a master key: of all); the secret is never part of it."""
+    named = stored.session.get("access_rights") or None
+    metadata = {"Message": _MESSAGES[event], "Org": str(stored.session.get("org_id") or ""), "Key": stored.id}
+    for api in gateway.live.current.apis.values():
+        if event in api.event_handlers and (named is None or api.api_id in named):
+            gateway.events.fire(event, api, dict(metadata))

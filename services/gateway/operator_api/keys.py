@@ -1,0 +1,148 @@
+"""`/api/keys` and `/api/apis/{id}/keys`: keys as Tyk's Advanced Management API shows them.
+
+Lists hold public ids. A secret is in the answer that makes it, as `key_id`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Response
+
+from services.common.clock import isoformat
+from services.gateway.keys import service
+from services.gateway.operator_api import arguments, definition_changes, key_changes
+from services.gateway.operator_api.access import protected
+from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.context import gateway
+from services.gateway.stores.keys import StoredKey
+
+blueprint = protected("keys", __name__)
+_LONGEST_OVERLAP: Final = 90 * 86400
+_OVERLAP: Final = 86400
+
+
+def summary(stored: StoredKey) -> dict[str, Any]:
+    """A row of a list: what tells keys apart, nothing that opens one."""
+    session = stored.session
+    return {
+        "id": stored.id,
+        "alias": session.get("alias") or "",
+        "owner": session.get("owner") or "",
+        "tags": session.get("tags") or [],
+        "org_id": session.get("org_id") or "",
+        "user_name": stored.user_name,
+        "apis": sorted(session.get("access_rights") or ()),
+        "is_inactive": bool(session.get("is_inactive")),
+        "expires": session.get("expires") or 0,
+        "secrets": len(stored.hashes),
+        "created_at": isoformat(stored.created_at),
+        "updated_at": isoformat(stored.updated_at),
+        "last_used_at": isoformat(stored.last_used_at) if stored.last_used_at else None,
+    }
+
+
+def _listed(api_id: str | None) -> Response:
+    number, size = arguments.page()
+    keys, total = gateway().keys_store.page(api_id, number=number, size=size)
+    pages = 1 if number < 0 else max(1, -(-total // size))
+    return answer({"data": {"keys": [key.id for key in keys], "details": [summary(key) for key in keys]}, "pages": pages})
+
+
+def _one(stored: StoredKey) -> Response:
+    return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": summary(stored)})
+
+
+def _made(change: key_changes.Change) -> Response:
+    """The one answer that shows a secret: never kept by a cache on its way."""
+    stored = change.stored
+    body = {
+        "api_model": {},
+        "key_id": change.secret or stored.user_name or stored.id,
+        "id": stored.id,
+        "data": service.shown(stored.session),
+    }
+    if change.unconfirmed:
+        body["Unconfirmed"] = change.unconfirmed
+    return answer(body, headers={"Cache-Control": "no-store"})
+
+
+@blueprint.get("/api/keys")
+def list_keys() -> Response:
+    return _listed(None)
+
+
+@blueprint.post("/api/keys")
+def create_key() -> Response:
+    return _made(key_changes.create(gateway(), arguments.body("key")))
+
+
+@blueprint.get("/api/keys/<name>")
+def get_key(name: str) -> Response:
+    return _one(key_changes.existing(gateway(), name))
+
+
+@blueprint.put("/api/keys/<name>")
+def update_key(name: str) -> Response:
+    return _update(key_changes.existing(gateway(), name))
+
+
+@blueprint.delete("/api/keys/<name>")
+def delete_key(name: str) -> Response:
+    return _delete(key_changes.existing(gateway(), name))
+
+
+@blueprint.post("/api/keys/<name>/rotate")
+def rotate_key(name: str) -> Response:
+    """Body (optional): `{"overlap": seconds}` for which the present secret still opens the key, a day unless given."""
+    stored = key_changes.existing(gateway(), name)
+    overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
+    if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
+        raise Refused(400, f"overlap must be a number of seconds from 0 to {_LONGEST_OVERLAP}", "invalid-argument")
+    return _made(key_changes.rotate(gateway(), stored, overlap))
+
+
+@blueprint.post("/api/apis/keys/basic/<name>")
+def put_user(name: str) -> Response:
+    return _made(
+        key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"), is_user=True)
+    )
+
+
+@blueprint.get("/api/apis/<key>/keys")
+def list_keys_of_api(key: str) -> Response:
+    return _listed(definition_changes.existing(gateway(), key).api_id)
+
+
+@blueprint.get("/api/apis/<key>/keys/<name>")
+def get_key_of_api(key: str, name: str) -> Response:
+    return _one(_of_api(key, name))
+
+
+@blueprint.put("/api/apis/<key>/keys/<name>")
+def update_key_of_api(key: str, name: str) -> Response:
+    return _update(_of_api(key, name))
+
+
+@blueprint.delete("/api/apis/<key>/keys/<name>")
+def delete_key_of_api(key: str, name: str) -> Response:
+    return _delete(_of_api(key, name))
+
+
+def _of_api(key: str, name: str) -> StoredKey:
+    """A key through an API that it may reach. Raises Refused."""
+    definition = definition_changes.existing(gateway(), key)
+    stored = key_changes.existing(gateway(), name, str(definition.raw.get("org_id") or ""))
+    rights = stored.session.get("access_rights")
+    if rights and definition.api_id not in rights:
+        raise Refused(404, "Key not found", "key-not-found")
+    return stored
+
+
+def _update(stored: StoredKey) -> Response:
+    change = key_changes.update(gateway(), stored, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    return done("Key updated", unconfirmed=change.unconfirmed)
+
+
+def _delete(stored: StoredKey) -> Response:
+    return done("Key deleted succesfully", unconfirmed=key_changes.delete(gateway(), stored).unconfirmed)

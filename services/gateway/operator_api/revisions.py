@@ -1,0 +1,110 @@
+"""`/api/gatehouse`: what Tyk has not: revisions with their differences, undo, lint, and which worker serves what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from services.common.clock import isoformat
+from services.gateway.definitions.lint import lint
+from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.operator_api import arguments, definition_changes, differences
+from services.gateway.operator_api.access import author, protected
+from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.context import gateway
+from services.gateway.stores.definitions import NotFound, Revision
+
+blueprint = protected("revisions", __name__)
+
+
+@blueprint.get("/api/gatehouse/apis/<key>/revisions")
+def list_revisions(key: str) -> Response:
+    """Newest first; also of an API that was deleted."""
+    found = gateway().definitions.revisions(key)
+    if not found and gateway().definitions.get(key) is None:
+        raise Refused(404, "API definition does not exist", "api-unknown")
+    return answer({"revisions": [_summary(revision) for revision in found]})
+
+
+@blueprint.get("/api/gatehouse/apis/<key>/revisions/<int:number>")
+def get_revision(key: str, number: int) -> Response:
+    """One revision and how it differs from the one before, or from `?against=N`."""
+    revision = _revision(key, number)
+    other = request.args.get("against", "")
+    if other and not other.isdecimal():
+        raise Refused(400, "against must be the number of a revision", "invalid-argument")
+    if other:
+        base: Revision | None = _revision(key, int(other))
+    else:
+        earlier = [one for one in gateway().definitions.revisions(key) if one.number < number]
+        base = earlier[0] if earlier else None
+    before, after = _document(base), _document(revision)
+    names = (f"revision {base.number}" if base else "nothing", f"revision {number}")
+    return answer({
+        **_summary(revision),
+        "against": base.number if base else None,
+        "document": after,
+        "changes": [change._asdict() for change in differences.differences(before or {}, after or {})],
+        "diff": differences.text(before, after, names),
+    })  # fmt: skip
+
+
+@blueprint.post("/api/gatehouse/apis/<key>/revisions/<int:number>/restore")
+def restore_revision(key: str, number: int) -> Response:
+    saved = definition_changes.restore(gateway(), key, number, *author(), arguments.if_match())
+    headers = {"ETag": f'"{saved.stored.revision}"'}
+    return done("API restored", saved.stored.id, unconfirmed=saved.unconfirmed, headers=headers)
+
+
+@blueprint.post("/api/gatehouse/lint")
+def lint_definition() -> Response:
+    """Mistakes (they would stop a save) and warnings (they would not) of a definition, which is not stored."""
+    body = arguments.body("definition")
+    raw = body.get("api_definition", body)
+    if not isinstance(raw, dict):
+        raise Refused(400, "api_definition must be an object", "invalid-definition")
+    mistakes: tuple[Mistake, ...] = ()
+    warnings: list[Mistake] = []
+    try:
+        warnings = lint(definition_changes.inspect(gateway(), raw))
+    except Mistakes as error:
+        mistakes = error.mistakes
+    return answer({"valid": not mistakes, "mistakes": _places(mistakes), "warnings": _places(warnings)})
+
+
+@blueprint.get("/api/gatehouse/workers")
+def list_workers() -> Response:
+    """Who serves what: every worker with the number of its set, and the definitions that this worker could not compile."""
+    current = gateway().live.current
+    broken = {api_id: _places(mistakes) for api_id, mistakes in current.broken.items()}
+    return answer({"workers": gateway().workers(), "number": current.number, "broken": broken})
+
+
+def _revision(key: str, number: int) -> Revision:
+    try:
+        return gateway().definitions.revision(key, number)
+    except NotFound:
+        raise Refused(404, "There is no such revision of this API", "revision-unknown") from None
+
+
+def _document(revision: Revision | None) -> dict[str, Any] | None:
+    if revision is None or revision.raw is None:
+        return None
+    return {"api_definition": revision.raw, "hook_references": revision.hook_references}
+
+
+def _summary(revision: Revision) -> dict[str, Any]:
+    return {
+        "id": revision.definition_id,
+        "api_id": revision.api_id,
+        "number": revision.number,
+        "action": revision.action,
+        "at": isoformat(revision.at),
+        "who": revision.who,
+        "note": revision.note,
+    }
+
+
+def _places(mistakes: Any) -> list[dict[str, str]]:
+    return [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]
