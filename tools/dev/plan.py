@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN_SERVICES = ("auth", "sessions", "tokens", "devices", "mobility")
@@ -53,27 +55,68 @@ def present(name: str) -> bool:
 
 
 def programs(ports: Ports, data: Path, workers: int, environ: Mapping[str, str] = os.environ) -> list[Program]:
-    """Every service of this tree, the gateway last. What `environ` already says about databases and binds wins."""
+    """Every service of this tree, the gateway last. What `environ` already says about databases and folders wins."""
     shared = {
         **environ,
         "PYTHONUNBUFFERED": "1",
         **{f"UPSTREAM_{name.upper()}": f"http://127.0.0.1:{port}" for name, port in ports.services.items()},
     }
     shared.setdefault("AUTH_URL", f"http://127.0.0.1:{ports.services['auth']}")
+    shared.setdefault("AUTH_ISSUER", f"http://127.0.0.1:{ports.proxy}/auth")
+    if present("auth"):
+        shared |= _credentials(data, shared)
     planned = [_domain_service(name, ports.services[name], data, shared) for name in DOMAIN_SERVICES if present(name)]
     return [*planned, _gateway(ports, data, workers, shared)] if present("gateway") else planned
 
 
+def _settings(name: str) -> dict[str, dataclasses.Field[Any]]:
+    """What a service can be told, by the name in the environment."""
+    kind = importlib.import_module(f"services.{name}.settings").Settings
+    return {one.metadata.get("env") or f"{name.upper()}_{one.name.upper()}": one for one in dataclasses.fields(kind)}
+
+
+def _given(setting: str, environ: Mapping[str, str]) -> bool:
+    return setting in environ or f"{setting}_FILE" in environ
+
+
 def _inside(data: Path, name: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The settings of a service whose defaults lie under `var/`, moved into `data`; what the environment says stays."""
-    kind = importlib.import_module(f"services.{name}.settings").Settings
     found = {}
-    for one in dataclasses.fields(kind):
-        setting = one.metadata.get("env") or f"{name.upper()}_{one.name.upper()}"
+    for setting, one in _settings(name).items():
         scheme, separator, path = str(one.default).rpartition("sqlite:///")
-        if path.startswith("var/") and setting not in environ and f"{setting}_FILE" not in environ:
+        if path.startswith("var/") and not _given(setting, environ):
             found[setting] = scheme + separator + str(data / path.removeprefix("var/"))
     return found
+
+
+def _credentials(data: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Each neighbour that asks auth gets a secret, `<SERVICE>_AUTH_SECRET`, and auth the list of them; made once, kept in `data`."""
+    if _given("AUTH_SERVICE_CLIENTS", environ):
+        return {}
+    found, pairs = {}, []
+    for name in filter(present, DOMAIN_SERVICES):
+        setting = f"{name.upper()}_AUTH_SECRET"
+        if setting in _settings(name) and not _given(setting, environ):
+            path = data / name / "auth.secret"
+            pairs.append(f"{name}={_kept_secret(path)}")
+            found[f"{setting}_FILE"] = str(path)
+    if pairs:
+        clients = data / "auth" / "service-clients"
+        _write_private(clients, ", ".join(pairs) + "\n")
+        found["AUTH_SERVICE_CLIENTS_FILE"] = str(clients)
+    return found
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.is_file():
+        _write_private(path, secrets.token_urlsafe(32) + "\n")
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
 
 
 def _gunicorn(configuration: str, name: str) -> list[str]:
@@ -82,8 +125,6 @@ def _gunicorn(configuration: str, name: str) -> list[str]:
 
 def _domain_service(name: str, port: int, data: Path, shared: Mapping[str, str]) -> Program:
     env = {**shared, f"{name.upper()}_BIND": f"127.0.0.1:{port}", **_inside(data, name, shared)}
-    if name == "auth":
-        env.pop("AUTH_URL", None)  # where the others find it; in its own settings an unknown name
     return Program(name, _gunicorn("gunicorn.service.py", name), port, "/health", env, [("127.0.0.1", port)])
 
 

@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -84,8 +83,7 @@ def _refuse_when_stopped() -> None:
 def _run(options: argparse.Namespace, children: list[Child]) -> int:
     data = options.data.resolve()
     ports = Ports.defaults() if options.port_base is None else Ports.counted_from(options.port_base)
-    environ = {**os.environ, **_secrets(data)}
-    programs = plan.programs(ports, data, options.workers, environ)
+    programs = plan.programs(ports, data, options.workers)
     if not programs:
         raise Failed("there is no service to start")
     _refuse_taken_ports(programs)
@@ -108,19 +106,6 @@ def _run(options: argparse.Namespace, children: list[Child]) -> int:
         _print_table(programs, ports, data)
     _watch(children)
     return 1
-
-
-def _secrets(data: Path) -> dict[str, str]:
-    """The first operator key and administrator's password, generated into DATA unless the environment or an earlier run has them."""
-    found = {}
-    for setting, path in (("GATEWAY_OPERATOR_KEY", operator_key(data)), ("AUTH_ADMIN_PASSWORD", data / "auth" / "admin.password")):
-        if setting in os.environ or f"{setting}_FILE" in os.environ:
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-        found[f"{setting}_FILE"] = str(path)
-    return found
 
 
 def operator_key(data: Path) -> Path:
