@@ -153,7 +153,7 @@ def _org_id(root: Reader) -> str:
 def _auth(root: Reader, use_keyless: bool) -> Auth:
     for name, mode in _OTHER_MODES.items():
         if root.flag(name) and not use_keyless:
-            root.mistake(name, f"{mode} is not available yet; this API would be open to the wrong clients")
+            root.mistake(name, f"not available yet: {mode}; without it the API would be open to the wrong clients")
     middleware = root.object("custom_middleware")
     for name in ("pre", "post", "post_key_auth", "auth_check", "response"):
         given = middleware.value(name)

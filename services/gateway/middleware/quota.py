@@ -20,7 +20,7 @@ from services.gateway.keys.model import Key
 
 from services.gateway.definitions.model import Definition
 from services.gateway.ports import Ports
-from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
+from services.gateway.refusals import QUOTA_EXCEEDED, Header, Refusal
 
 _LIMIT: Final = b"X-RateLimit-Limit"
 _REMAINING: Final = b"X-RateLimit-Remaining"
@@ -70,16 +70,25 @@ async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]
 
 
 def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
-    exchange.answer_headers += (
-        (_LIMIT, b"%d" % key.quota_max),
-        (_REMAINING, b"%d" % taken.remaining),
-        (_RESET, b"%d" % taken.reset_at),
-    )
-    if taken.admitted:
+    admitted, limit, remaining, reset_at, reset_in = taken
+    # Limit and reset stay the same for a whole period; formatting them once is half of this stage's time.
+    ends = _formatted.get((limit, reset_at)) or _format(limit, reset_at)
+    exchange.answer_headers += (ends[0], (_REMAINING, b"%d" % remaining), ends[1])
+    if admitted:
         return
-    detail = f"The key's quota is {key.quota_max} requests"
-    if taken.reset_at <= 0:
+    detail = f"The key's quota is {limit} requests"
+    if reset_at <= 0:
         raise Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")
-    wait = max(ceil(taken.reset_in), 1)
+    wait = max(ceil(reset_in), 1)
     detail += f" in {key.quota_renewal_rate} seconds; it renews in {wait} seconds."
     raise Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
+
+
+_formatted: dict[tuple[int, float], tuple[Header, Header]] = {}
+
+
+def _format(limit: int, reset_at: float) -> tuple[Header, Header]:
+    if len(_formatted) >= 4096:
+        _formatted.clear()
+    ends = _formatted[limit, reset_at] = ((_LIMIT, b"%d" % limit), (_RESET, b"%d" % reset_at))
+    return ends

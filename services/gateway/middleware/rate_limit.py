@@ -28,23 +28,22 @@ _STATE: Final = b"RateLimit"
 class Policy:
     """One limit and how it is announced. whose: how the refusal's detail begins."""
 
-    __slots__ = ("header", "kind", "limit", "name", "whose", "window")
+    __slots__ = ("header", "kind", "limit", "state", "whose", "window")
 
     def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str) -> None:
-        self.name = name
         self.limit = limit
         self.window = window
         self.kind = kind
         self.whose = whose
         self.header = (_POLICY, b'"%s";q=%d;w=%d' % (name, limit, ceil(window)))
+        self.state = b'"%s";r=%%d;t=%%d' % name
 
     def announce(self, exchange: Exchange, taken: Taken) -> None:
         """Writes the headers; raises the refusal when nothing was left."""
-        headers = exchange.answer_headers
-        headers.append(self.header)
-        wait = ceil(taken.reset_in)
-        headers.append((_STATE, b'"%s";r=%d;t=%d' % (self.name, taken.remaining, wait)))
-        if not taken.admitted:
+        admitted, _, remaining, _, reset_in = taken
+        wait = ceil(reset_in)
+        exchange.answer_headers += (self.header, (_STATE, self.state % (remaining, wait)))
+        if not admitted:
             wait = max(wait, 1)
             detail = f"{self.whose} limit is {self.limit} requests in {self.window:g} seconds; try again in {wait} seconds."
             raise Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from services.gateway.exchange import Exchange
 
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.model import Definition, Version
 from services.gateway.ports import Ports
 from services.gateway.refusals import VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
 from services.gateway.routing.paths import matching_form
@@ -42,14 +42,10 @@ class VersionCheck:
         # What the upstream path begins with when the version is cut out; None = the upstream sees the version.
         kept = "" if definition.proxy.strip_listen_path else definition.proxy.listen_path[:-1]
         self._prefix = kept if definition.strip_version else None
-        if definition.not_versioned:
-            only = definition.unversioned().name
-            self._find = lambda exchange: only
-            self._strip = False
 
     @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> VersionCheck:
-        return cls(definition, ports.now)
+    def from_definition(cls, definition: Definition, ports: Ports) -> VersionCheck | OnlyVersion:
+        return OnlyVersion(definition.unversioned(), ports.now) if definition.not_versioned else cls(definition, ports.now)
 
     def on_request(self, exchange: Exchange) -> None:
         name = self._find(exchange)
@@ -73,6 +69,22 @@ class VersionCheck:
             exchange.relative = "/" + rest
             if self._prefix is not None:
                 exchange.upstream_path = self._prefix + exchange.relative
+
+
+class OnlyVersion:
+    """The one version of a `not_versioned` API."""
+
+    __slots__ = ("_end", "_name", "_now")
+
+    def __init__(self, version: Version, now: Callable[[], float]) -> None:
+        self._name = version.name
+        self._end = version.expires
+        self._now = now
+
+    def on_request(self, exchange: Exchange) -> None:
+        if self._end is not None and self._now() >= self._end:
+            raise Refusal(VERSION_EXPIRED)
+        exchange.version_name = self._name
 
 
 def _header(exchange: Exchange, name: bytes) -> str | None:

@@ -1,0 +1,54 @@
+"""The Flask application of the operator port: the operator API, health, metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response
+
+from services.common import request_id
+from services.common.app import NotReady
+from services.common.app import create_app as create_base
+from services.gateway.operator_api.blueprints import blueprints
+from services.gateway.wiring import VERSION, Gateway
+
+BODY_LIMIT = 10 * 1024 * 1024
+
+
+def create_app(gateway: Gateway) -> Flask:
+    """The application of one worker; `extensions["gatehouse"]` is its Gateway."""
+    app = create_base(
+        "gateway",
+        version=VERSION,
+        database=gateway.database,
+        render_error=_render_error,
+        body_limit=BODY_LIMIT,
+        title="Gatehouse operator API",
+        description="Definitions, keys, webhooks and revisions of the gateway.",
+    )
+    app.extensions["gatehouse"] = gateway
+    if gateway.settings.valkey_url:
+        app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
+    for blueprint in blueprints():
+        app.register_blueprint(blueprint)
+
+    @app.get("/hello")
+    def hello() -> Response:
+        reply = gateway.hello()
+        return Response(reply.body, reply.status, [(name.decode(), value.decode()) for name, value in reply.headers])
+
+    return app
+
+
+def _check_counters(gateway: Gateway) -> None:
+    if not gateway.counters.available:
+        raise NotReady("Valkey cannot be reached: limits are not counted")
+
+
+def _render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
+    if fields:
+        body["fields"] = fields
+    return Response(json.dumps(body, indent=4, ensure_ascii=False) + "\n", status, mimetype="application/json")

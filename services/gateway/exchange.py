@@ -1,0 +1,173 @@
+"""The one value that travels with a request through the gateway, and what answers look like.
+
+An `Exchange` is made by the front door from a parsed head and handed from stage to stage; a stage is a plain function of it. What a
+stage finds out (version, key) or decides (headers to drop, time-outs) is written on the exchange. A compiled API is here as
+well, because every layer speaks of it and none below the compiler may know how it came to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from services.gateway.keys.model import Key
+
+Header = tuple[bytes, bytes]
+
+
+class Reply:
+    """An answer that the gateway gives itself. headers: without framing; the writer adds length, date and connection."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class ResponseHead:
+    """The head of an upstream's answer, before it goes out. Stages of the answer may change `status` and `headers`."""
+
+    __slots__ = ("headers", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, headers: list[Header]) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+class Target(NamedTuple):
+    """An upstream. path: "" or "/base"; query: without "?"; host_header: as sent to it; origin: what connections are pooled by."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str
+    host_header: bytes
+    origin: tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, until the first byte of the answer, between two bytes of a body."""
+
+    connect: float
+    first_byte: float
+    idle: float
+
+
+# None = go on; a Reply = the answer; an awaitable of either only where a stage must ask somebody.
+Stage = Callable[["Exchange"], "Reply | Awaitable[Reply | None] | None"]
+AnswerStage = Callable[["Exchange", ResponseHead], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CompiledApi:
+    """A definition, ready to serve. Stages in order: `open` see all, `keyed` are left out for ignored paths, `late` see all that goes on."""
+
+    api_id: str
+    internal_id: str
+    org_id: str
+    name: str
+    revision: int
+    domain: str
+    listen_path: str
+    strip_listen_path: bool
+    keyless: bool
+    batch: bool
+    targets: tuple[Target, ...]
+    timeouts: Timeouts
+    body_limit: int | None
+    open_stages: tuple[Stage, ...]
+    keyed_stages: tuple[Stage, ...]
+    late_stages: tuple[Stage, ...]
+    answer_stages: tuple[AnswerStage, ...]
+    event_handlers: Mapping[str, tuple[Any, ...]]
+    error_template: Mapping[str, Any] | None
+    error_overrides: Mapping[str, Any]
+    definition: Any
+
+
+class Exchange:
+    """One request on its way.
+
+    headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines are in `headers` only once each
+    where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the listen path, or below
+    the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked.
+    """
+
+    __slots__ = (
+        "answer_headers",
+        "api",
+        "body_length",
+        "client",
+        "drop_headers",
+        "fields",
+        "headers",
+        "host",
+        "ignored",
+        "key",
+        "method",
+        "path",
+        "peer",
+        "presented_key",
+        "query",
+        "refused",
+        "relative",
+        "request_id",
+        "secure",
+        "set_headers",
+        "started",
+        "timeouts",
+        "upgrade",
+        "upstream_path",
+        "upstream_query",
+        "version_name",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        host: str,
+        headers: list[Header],
+        fields: dict[bytes, bytes],
+        peer: str,
+        client: str,
+        request_id: str,
+        body_length: int,
+        started: float,
+        secure: bool = False,
+        upgrade: bool = False,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.host = host
+        self.headers = headers
+        self.fields = fields
+        self.peer = peer
+        self.client = client
+        self.request_id = request_id
+        self.body_length = body_length
+        self.started = started
+        self.secure = secure
+        self.upgrade = upgrade
+        self.api: CompiledApi | None = None
+        self.relative = path
+        self.version_name = ""
+        self.key: Key | None = None
+        self.presented_key = ""
+        self.ignored = False
+        self.answer_headers: tuple[Header, ...] = ()
+        self.drop_headers: set[bytes] | None = None
+        self.set_headers: list[Header] | None = None
+        self.timeouts: Timeouts | None = None
+        self.upstream_path: str | None = None
+        self.upstream_query: str | None = None
+        self.refused = ""

@@ -1,0 +1,368 @@
+"""From a decided request to the upstream and back: heads written anew, bodies piped, one retry where it is safe.
+
+Hop-by-hop fields and those that `Connection` names are dropped both ways; who asked, how and for which host is told in `X-Forwarded-*` and
+`Forwarded` (RFC 7239), `Via` is added (RFC 9110, 7.6.3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
+from services.gateway.refusals import (
+    BODY_TOO_LARGE,
+    MALFORMED_REQUEST,
+    REQUEST_TIMEOUT,
+    UPSTREAM_BROKEN,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+    Refusal,
+)
+from services.gateway.routing.client_address import AddressSet, forwarded_for
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
+from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.heads import BadAnswer, ResponseLine, named_fields, parse_response
+from services.gateway.wire.upstreams import Unreachable, Upstreams
+
+if TYPE_CHECKING:
+    from services.gateway.settings import Settings
+
+BODY_TIMEOUT: Final = 60.0
+TUNNEL_TIMEOUT: Final = 3600.0
+_CONTINUE_AFTER: Final = 0.25
+_LARGEST_COLLECTED: Final = 10 * 1024 * 1024
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_HOP_BY_HOP: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"transfer-encoding", b"upgrade"}
+)
+_REPLACED: Final = _HOP_BY_HOP | {
+    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
+}  # fmt: skip
+_NOT_ANSWERED: Final = _HOP_BY_HOP | {b"x-request-id"}
+_VIA: Final = b"1.1 gatehouse"
+
+
+class Forwarder:
+    """Forwards the requests of one worker."""
+
+    __slots__ = ("_upstreams", "secure", "trusted")
+
+    def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
+        self._upstreams = upstreams
+        self.trusted = AddressSet(settings.trusted_proxies)
+        self.secure = settings.tls_certificate is not None
+
+    async def forward(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
+        """Sends a request on and its answer back: (status, whether the client's connection ends).
+
+        old: the client speaks HTTP/1.0. Raises Refusal as long as no byte of an answer has gone out, Closed afterwards.
+        """
+        timeouts = exchange.timeouts or api.timeouts
+        target = self._upstreams.choose(api.api_id, api.targets)
+        request = self._request_head(exchange, api, target, client)
+        upstream, answer = await self._ask(client, exchange, api, target, request, timeouts)
+        reusable = False
+        try:
+            while answer.status < 200:
+                upstream.take(answer.consumed)
+                if answer.status == 101:
+                    return await self._tunnel(client, upstream, exchange, answer)
+                if not old:
+                    client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, b"".join(_lines(answer, _HOP_BY_HOP))))
+                answer = await self._head(client, upstream)
+            upstream.take(answer.consumed)
+            status, close, reusable = await self._answer(client, upstream, exchange, api, answer, old, close)
+            return status, close
+        finally:
+            client.source = upstream.source = None
+            reusable = reusable and client.sink is None
+            client.break_pipe()
+            upstream.break_pipe()
+            if reusable:
+                self._upstreams.give(upstream, target.origin)
+            else:
+                upstream.close()
+
+    async def fetch(self, client: Connection, exchange: Exchange, api: CompiledApi, payload: bytes) -> tuple[int, list[Header], bytes]:
+        """Sends a request whose body is at hand and collects the answer: (status, headers, body). Raises Refusal."""
+        timeouts = exchange.timeouts or api.timeouts
+        target = self._upstreams.choose(api.api_id, api.targets)
+        upstream, answer = await self._ask(client, exchange, api, target, self._request_head(exchange, api, target, client), timeouts, payload)
+        reusable = False
+        try:
+            while answer.status < 200 and answer.status != 101:
+                upstream.take(answer.consumed)
+                answer = await self._head(client, upstream)
+            if answer.status == 101:
+                raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
+            upstream.take(answer.consumed)
+            headers = [header for header in answer.headers if header[0].lower() not in (_NOT_ANSWERED | answer.named)]
+            body: Body
+            if exchange.method == "HEAD" or answer.status in (204, 304):
+                body = LengthBody(0)
+            elif answer.chunked:
+                body = ChunkedBody(False)
+            else:
+                body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
+            data = await upstream.collect(body, _LARGEST_COLLECTED)
+            reusable = not answer.close and answer.length != -1 or answer.chunked and not answer.close
+            headers += exchange.answer_headers
+            return answer.status, headers, data
+        except (Closed, TimedOut, BadBody, BodyTooLarge):
+            raise Refusal(UPSTREAM_BROKEN) from None
+        finally:
+            if reusable:
+                self._upstreams.give(upstream, target.origin)
+            else:
+                upstream.close()
+
+    async def _ask(
+        self,
+        client: Connection,
+        exchange: Exchange,
+        api: CompiledApi,
+        target: Target,
+        request: bytes,
+        timeouts: Timeouts,
+        payload: bytes | None = None,
+    ) -> tuple[Connection, ResponseLine]:
+        """Sends the request; the connection and the first head that came back. payload: its body, when it is at hand. Raises Refusal."""
+        has_body = exchange.body_length != 0
+        upstream = self._upstreams.take(target.origin)
+        reused = upstream is not None
+        while True:
+            if upstream is None:
+                upstream, target = await self._connect(api, target, timeouts)
+            upstream.idle_timeout = timeouts.idle or NEVER
+            upstream.first_byte = 0.0
+            timer = None
+            try:
+                if has_body and payload is None:
+                    upstream.first_byte = timeouts.first_byte
+                    body: Body = ChunkedBody(True, api.body_limit) if exchange.body_length < 0 else LengthBody(exchange.body_length)
+                    client.idle_timeout = BODY_TIMEOUT
+                    client.start_pipe(upstream, body, request)
+                    if b"expect" in exchange.fields and not body.done:
+                        timer = client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
+                else:
+                    upstream.write(request + payload if payload else request)
+                    if timeouts.first_byte:
+                        upstream.deadline = client.sockets.now + timeouts.first_byte
+                answer = await self._head(client, upstream)
+                upstream.first_byte = 0.0
+                upstream.deadline = NEVER
+                return upstream, answer
+            except Closed:
+                broken = bool(upstream.buffer)
+                upstream.close()
+                if reused and not has_body and not broken and exchange.method in _IDEMPOTENT:
+                    upstream, reused = None, False
+                    continue
+                raise Refusal(UPSTREAM_BROKEN) from None
+            except (BadBody, BodyTooLarge) as error:  # the first piece of the client's body already was wrong
+                upstream.close()
+                raise _body_refusal(error) from None
+            except BaseException:
+                upstream.close()
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    async def _connect(self, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[Connection, Target]:
+        """A new connection; to another target when the first cannot be reached. Raises Refusal."""
+        for left in range(len(api.targets), 0, -1):
+            try:
+                return await self._upstreams.connect(target.origin, timeouts.connect), target
+            except TimeoutError:
+                refusal = Refusal(UPSTREAM_TIMEOUT, detail="The upstream did not accept a connection in time.")
+            except Unreachable as error:
+                refusal = Refusal(UPSTREAM_UNREACHABLE, detail=str(error))
+            if left > 1:
+                self._upstreams.eject(target)
+                other = self._upstreams.choose(api.api_id, api.targets)
+                if other.origin == target.origin:
+                    break
+                target = other
+        raise refusal
+
+    async def _head(self, client: Connection, upstream: Connection) -> ResponseLine:
+        """The next head of an answer. Raises Closed, and Refusal for everything else that went wrong."""
+        try:
+            return await upstream.head(parse_response)
+        except BadAnswer as error:
+            raise Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.") from None
+        except TimedOut as error:
+            raise Refusal(REQUEST_TIMEOUT if error.connection is client else UPSTREAM_TIMEOUT) from None
+        except (BadBody, BodyTooLarge) as error:
+            raise _body_refusal(error) from None
+
+    async def _answer(
+        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, answer: ResponseLine, old: bool, close: bool
+    ) -> tuple[int, bool, bool]:
+        """Sends an answer out: (status, whether the client's connection ends, whether the upstream's can be kept)."""
+        status, reason, headers = answer.status, answer.reason, answer.headers
+        upstream_close = answer.close
+        length, chunked = answer.length, answer.chunked
+        if api.answer_stages:
+            changed = ResponseHead(status, reason, list(headers))
+            for stage in api.answer_stages:
+                stage(exchange, changed)
+            status, reason, headers = changed.status, changed.reason, changed.headers
+        out = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        dropped = _NOT_ANSWERED | answer.named if answer.named else _NOT_ANSWERED
+        via = b""
+        for header in headers:
+            lower = header[0].lower()
+            if lower == b"via":
+                via += header[1] + b", "
+            elif lower not in dropped:
+                out.append(b"%b: %b\r\n" % header)
+        out += [b"%b: %b\r\n" % header for header in exchange.answer_headers]
+        out.append(b"X-Request-Id: %b\r\nVia: %b1.1 gatehouse\r\n" % (exchange.request_id.encode("ascii"), via))
+        body: Body
+        if exchange.method == "HEAD" or status in (204, 304):
+            if exchange.method != "HEAD" and status == 204 and (length > 0 or chunked):
+                upstream_close = True
+            body = LengthBody(0)
+        elif chunked:
+            if old:
+                close = True
+            else:
+                out.append(b"Transfer-Encoding: chunked\r\n")
+            body = ChunkedBody(not old)
+        elif length >= 0:
+            body = LengthBody(length)
+        else:
+            upstream_close = True
+            if old:
+                close = True
+            else:
+                out.append(b"Transfer-Encoding: chunked\r\n")
+            body = CloseBody(not old)
+        if client.sink is not None:
+            close = True  # answered before the request had ended: what is left of it has no meaning any more
+        if close:
+            out.append(b"Connection: close\r\n")
+        elif old:
+            out.append(b"Connection: keep-alive\r\n")
+        out.append(b"\r\n")
+        client.answered = True
+        buffered = upstream.buffer
+        if type(body) is LengthBody and body.left == len(buffered):
+            if buffered:
+                out.append(buffered)
+                upstream.buffer = b""
+            client.write(b"".join(out))
+        else:
+            try:
+                if not upstream.start_pipe(client, body, b"".join(out)):
+                    await upstream.finish_pipe()
+            except (BadBody, BodyTooLarge, TimedOut):
+                # The client must not take half an answer for a whole one.
+                if client.sink is None:
+                    client.transport.abort()
+                raise Closed from None
+        client.answered = False
+        return status, close, not upstream_close
+
+    async def _tunnel(
+        self, client: Connection, upstream: Connection, exchange: Exchange, answer: ResponseLine
+    ) -> tuple[int, bool]:
+        """After a switch of protocols: bytes both ways until one side ends."""
+        if not exchange.upgrade:
+            raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
+        out = [b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n" % (answer.reason, answer.upgrade)]
+        out += _lines(answer, _NOT_ANSWERED)
+        out.append(b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii"))
+        client.answered = True
+        client.idle_timeout = upstream.idle_timeout = TUNNEL_TIMEOUT
+        client.start_pipe(upstream, Tunnel())
+        upstream.start_pipe(client, Tunnel(), b"".join(out))
+        try:
+            await upstream.finish_pipe()
+        except (TimedOut, Closed):
+            pass
+        client.break_pipe()
+        return 101, True
+
+    def _request_head(self, exchange: Exchange, api: CompiledApi, target: Target, client: Connection) -> bytes:
+        path = exchange.upstream_path
+        if path is None:
+            path = (exchange.path[len(api.listen_path) - 1 :] or "/") if api.strip_listen_path else exchange.path
+        query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
+        if target.query:
+            query = f"{target.query}&{query}" if query else target.query
+        line = f"{exchange.method} {target.path}{path}{'?' if query else ''}{query} HTTP/1.1\r\nHost: ".encode("latin-1")
+        headers, fields = exchange.headers, exchange.fields
+        out = [line, target.host_header, b"\r\n"]
+        dropped: Any = _REPLACED
+        connection = fields.get(b"connection")
+        if connection is not None and connection.lower() not in (b"keep-alive", b"close", b"upgrade"):
+            dropped = dropped | named_fields(connection)
+        if exchange.drop_headers:
+            dropped = dropped | exchange.drop_headers
+        if len(fields) == len(headers):
+            out += [b"%b: %b\r\n" % header for lower, header in zip(fields, headers, strict=True) if lower not in dropped]
+        else:
+            out += [b"%b: %b\r\n" % header for header in headers if header[0].lower() not in dropped]
+        if exchange.body_length < 0:
+            out.append(b"Transfer-Encoding: chunked\r\n")
+        if exchange.set_headers:
+            out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
+        if exchange.upgrade:
+            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields[b"upgrade"])
+        if b"x-forwarded-for" in fields or b"via" in fields or (self.trusted and exchange.peer in self.trusted):
+            out.append(self._forwarded(exchange, api))
+        else:
+            memo = client.memo
+            host = fields.get(b"host", b"")
+            if memo is None or memo[0] is not api or memo[1] != host:
+                memo = client.memo = (api, host, self._forwarded(exchange, api))
+            out.append(memo[2])
+        out.append(b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii"))
+        return b"".join(out)
+
+    def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
+        """The fields that tell the upstream who asked, how and for what."""
+        fields, peer = exchange.fields, exchange.peer.encode("latin-1")
+        given: dict[bytes, bytes] = fields if self.trusted and exchange.peer in self.trusted else {}
+        host = fields.get(b"host", b"")
+        proto = b"https" if exchange.secure else b"http"
+        prior = b"".join(entry.encode("latin-1") + b", " for entry in forwarded_for(exchange.headers)) if b"x-forwarded-for" in fields else b""
+        node = b'"[%b]"' % peer if b":" in peer else peer
+        element = b"for=%b;%bproto=%b" % (node, b'host="%b";' % host.replace(b'"', b"") if host else b"", proto)
+        lines = [
+            b"X-Forwarded-For: %b%b\r\n" % (prior, peer),
+            b"X-Forwarded-Proto: %b\r\n" % given.get(b"x-forwarded-proto", proto),
+            b"Forwarded: %b%b\r\n" % (given[b"forwarded"] + b", " if b"forwarded" in given else b"", element),
+            b"Via: %b%b\r\n" % (fields[b"via"] + b", " if b"via" in fields else b"", _VIA),
+        ]
+        host = given.get(b"x-forwarded-host", host)
+        if host:
+            lines.append(b"X-Forwarded-Host: %b\r\n" % host)
+        prefix = given.get(b"x-forwarded-prefix", b"")
+        if api.strip_listen_path and len(api.listen_path) > 1:
+            prefix += api.listen_path[:-1].encode("latin-1")
+        if prefix:
+            lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
+        return b"".join(lines)
+
+
+def _continue(client: Connection, body: Body) -> None:
+    """An upstream that does not know `Expect` would leave the client waiting for ever."""
+    if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
+        client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _body_refusal(error: Exception) -> Refusal:
+    if isinstance(error, BodyTooLarge):
+        return Refusal(BODY_TOO_LARGE)
+    return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
+
+
+
+
+def _lines(answer: ResponseLine, dropped: frozenset[bytes]) -> list[bytes]:
+    """The fields of an interim answer that go out."""
+    return [b"%b: %b\r\n" % header for header in answer.headers if header[0].lower() not in dropped and header[0].lower() not in answer.named]

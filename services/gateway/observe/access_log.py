@@ -1,0 +1,110 @@
+"""The access log: one JSON line for each request, written by a thread, so that a slow disk or pipe never holds up a request.
+
+A line has no query and no header: keys travel in both. When the writer cannot follow, lines are dropped and counted rather than kept
+without end.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from json import dumps
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from services.common import logging as logs
+
+if TYPE_CHECKING:
+    from services.gateway.exchange import Exchange
+
+log = logs.get(__name__)
+
+_MOST_WAITING: Final = 200
+
+
+class AccessLog:
+    """`write` collects lines, `flush` (four times a second) hands them to the thread. path: a file, "-" = standard output, None = no log."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._lines: list[str] = []
+        self._batches: queue.Queue[list[str] | None] = queue.Queue(_MOST_WAITING)
+        self._second = (0, "")
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+        if path is None:
+            self.write = self._nothing  # type: ignore[method-assign]
+
+    def start(self) -> None:
+        """Opens the file and starts the thread. Raises OSError."""
+        if self._path is None:
+            return
+        if self._path == "-":
+            descriptor = os.dup(sys.stdout.fileno())
+        else:
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
+        self._thread.start()
+
+    def write(self, exchange: Exchange, status: int, size: int) -> None:
+        """One request is over. size: bytes sent to the client, heads included."""
+        api, key = exchange.api, exchange.key
+        refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
+        self._lines.append(
+            f'{{"time":"{self._now()}","method":"{exchange.method}","path":{dumps(exchange.path)},"status":{status},"bytes":{size},'
+            f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
+            f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
+        )
+
+    def _nothing(self, exchange: Exchange, status: int, size: int) -> None:
+        """No log was asked for."""
+
+    def write_early(self, peer: str, status: int, refused: str) -> None:
+        """A request that could not be read."""
+        if self._path is not None:
+            self._lines.append(f'{{"time":"{self._now()}","status":{status},"client":"{peer}","refused":"{refused}"}}\n')
+
+    def _now(self) -> str:
+        now = time.time()
+        second = int(now)
+        if second != self._second[0]:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return f"{self._second[1]}.{int(now % 1 * 1000):03d}Z"
+
+    def flush(self) -> None:
+        """Hands what was collected to the writer."""
+        if not self._lines:
+            return
+        lines, self._lines = self._lines, []
+        try:
+            self._batches.put_nowait(lines)
+        except queue.Full:
+            if not self.dropped:
+                log.warning("the access log cannot be written fast enough; lines are dropped")
+            self.dropped += len(lines)
+
+    def stop(self) -> None:
+        """Writes what is left."""
+        self.flush()
+        if self._thread is not None:
+            self._batches.put(None)
+            self._thread.join(5)
+
+    def _run(self, descriptor: int) -> None:
+        told = False
+        while (lines := self._batches.get()) is not None:
+            data = "".join(lines).encode("utf-8", "replace")
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            except OSError as error:  # a full disk must not end the thread
+                self.dropped += len(lines)
+                if not told:
+                    log.error("the access log cannot be written", error=error.strerror)
+                told = True
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""One connection to the operator port: the same strict heads, every request answered by the Flask application in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Final
+
+from services.common import logging as logs
+from services.gateway.exchange import Reply
+from services.gateway.refusals import BAD_HOST, BODY_TOO_LARGE, INTERNAL_ERROR, MALFORMED_REQUEST, REQUEST_TIMEOUT, Refusal, render_early
+from services.gateway.wire import wsgi
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
+from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.heads import parse_request
+from services.gateway.wire.replies import reply_head
+
+if TYPE_CHECKING:
+    from services.gateway.wiring import Gateway
+
+log = logs.get(__name__)
+
+_LARGEST: Final = 10 * 1024 * 1024
+_KEEPALIVE: Final = 30.0
+_TIMEOUT: Final = 15.0
+
+
+class OperatorDoor:
+    """Answers the connections of the operator port."""
+
+    def __init__(self, gateway: Gateway, application: wsgi.Application, threads: Executor) -> None:
+        self._gateway = gateway
+        self._application = application
+        self._threads = threads
+        self._server = (gateway.settings.operator_bind.host, gateway.settings.operator_bind.port)
+        self.open: set[Connection] = set()
+        self.stopping = False
+
+    async def serve(self, connection: Connection) -> None:
+        """The life of one connection."""
+        self.open.add(connection)
+        try:
+            while await self._request(connection):
+                if connection.full:
+                    await connection.drained()
+        except Refusal as refusal:
+            reply = render_early(refusal, self._gateway.next_request_id())
+            connection.write(reply_head(reply, True, 1) + reply.body)
+            connection.linger()
+        except (Closed, TimedOut, asyncio.CancelledError):
+            pass
+        except Exception:
+            log.exception("operator request failed")
+            reply = render_early(Refusal(INTERNAL_ERROR), self._gateway.next_request_id())
+            connection.write(reply_head(reply, True, 1) + reply.body)
+        finally:
+            connection.task = None
+            self.open.discard(connection)
+            if not connection.discarding:
+                connection.close()
+
+    def begin_stop(self) -> None:
+        self.stopping = True
+
+    def close_idle(self) -> None:
+        for connection in list(self.open):
+            if connection.idle and not connection.buffer:
+                connection.close()
+
+    async def _request(self, connection: Connection) -> bool:
+        connection.idle = True
+        connection.deadline = connection.sockets.now + _KEEPALIVE
+        head = await connection.head(parse_request, _TIMEOUT)
+        connection.idle = False
+        connection.deadline = NEVER
+        connection.take(head.consumed)
+        headers = list(head.headers)
+        fields = {name.lower(): value for name, value in headers}
+        if b"host" not in fields and head.minor_version:
+            raise Refusal(BAD_HOST)
+        body = await self._body(connection, head, b"expect" in fields)
+        request = wsgi.environ(
+            head.method.decode("ascii"), head.path.decode("latin-1"), headers, body, connection.peer, self._server, secure=False
+        )
+        reply: Reply = await wsgi.answer(connection, self._application, self._threads, request)
+        close = self.stopping or head.connection_close == 1 or (head.minor_version == 0 and head.connection_close != 0)
+        written = reply_head(reply, close, head.minor_version)
+        connection.write(written if head.method == b"HEAD" else written + reply.body)
+        return not close
+
+    @staticmethod
+    async def _body(connection: Connection, head: object, expect: bool) -> bytes:
+        length: int = head.content_length  # type: ignore[attr-defined]
+        if length > _LARGEST:
+            raise Refusal(BODY_TOO_LARGE)
+        body: Body = ChunkedBody(False, _LARGEST) if head.has_chunked else LengthBody(max(length, 0))  # type: ignore[attr-defined]
+        connection.idle_timeout = _TIMEOUT
+        if expect and not body.done and not connection.buffer:
+            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            return await connection.collect(body, _LARGEST)
+        except BadBody as error:
+            raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
+        except BodyTooLarge:
+            raise Refusal(BODY_TOO_LARGE) from None
+        except TimedOut:
+            raise Refusal(REQUEST_TIMEOUT) from None

@@ -1,0 +1,103 @@
+"""Settings of the gateway, from the environment (`GATEWAY_…`, and `VALKEY_URL`)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.common.settings import (
+    Bind,
+    IPNetwork,
+    SettingsError,
+    database_url,
+    load_or_exit,
+    setting,
+    stop,
+    valkey_url,
+)
+from services.common.settings import load as load_settings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its default; `load` checks them together."""
+
+    proxy_bind: Bind = setting(Bind("0.0.0.0", 8080), help="Address of the public port, where clients' requests arrive.")  # noqa: S104
+    operator_bind: Bind = setting(Bind("127.0.0.1", 8081), help="Address of the operator port: API, pages, health, metrics.")
+    workers: int = setting(1, help="Worker processes; more than one needs VALKEY_URL.", minimum=1, maximum=256)
+    database_url: str = database_url("gateway")
+    valkey_url: str | None = valkey_url()
+    valkey_prefix: str = setting("gatehouse", help="Begins every name in Valkey; gateways of one installation share it.")
+    operator_key: str = setting("", help="The first operator key. Unset: made once and kept in the key file.", secret=True)
+    operator_key_path: Path = setting(Path("var/gateway/operator.key"), help="Where a generated operator key is kept (mode 0600).")
+    definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
+    source: str = setting(
+        "database", help="database: the folder only seeds, the operator API rules. files: the folder is the only truth.", choices=("database", "files")
+    )
+    trusted_proxies: tuple[IPNetwork, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
+    webhook_allow: tuple[IPNetwork, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
+    webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")
+    tls_certificate: Path | None = setting(None, help="Certificate chain (PEM) of the public port; with it the port speaks TLS.")
+    tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")
+    upstream_ca: Path | None = setting(None, help="Further certificate authorities (PEM) for https targets.")
+    max_connections: int = setting(10_000, help="Client connections of one worker; above it new ones get 503.", minimum=1)
+    keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
+    graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
+    access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings, checked together. Raises SettingsError with every mistake."""
+    settings = load_settings(Settings, "GATEWAY", environ)
+    mistakes = []
+    if settings.workers > 1 and settings.valkey_url is None:
+        mistakes.append("GATEWAY_WORKERS above 1 needs VALKEY_URL: limits could not be exact otherwise")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        mistakes.append("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY go together; one is missing")
+    for name in ("tls_certificate", "tls_key", "upstream_ca"):
+        path: Path | None = getattr(settings, name)
+        if path is not None and not os.access(path, os.R_OK):
+            mistakes.append(f"GATEWAY_{name.upper()} ({path}) cannot be read")
+    if settings.source == "files" and not settings.definitions.is_dir():
+        mistakes.append(f"GATEWAY_DEFINITIONS ({settings.definitions}) is not a folder, and GATEWAY_SOURCE is files")
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def load_or_stop() -> Settings:
+    """As `load`, for entry points: every mistake on the standard error, exit status 78."""
+    load_or_exit(Settings, "GATEWAY")
+    try:
+        return load()
+    except SettingsError as error:
+        stop("gateway", error.mistakes)
+
+
+def operator_key(settings: Settings) -> str:
+    """The operator key: the setting, or the one of the key file, which is made when it is not there. Raises OSError.
+
+    Safe when several processes start at once: the file is made whole under another name and then linked, so that exactly one wins.
+    """
+    if settings.operator_key:
+        return settings.operator_key
+    path = settings.operator_key_path
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, f"{secrets.token_urlsafe(32)}\n".encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()

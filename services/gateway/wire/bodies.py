@@ -1,0 +1,191 @@
+"""Message bodies on their way through: where one ends, and how it is framed for the other side (RFC 9112, 6 and 7).
+
+A body is fed with what arrived and gives back what may go out. Chunked bodies are decoded strictly and framed anew: what two parsers
+could read in two ways (bare LF, spaces before a size, a CR in an extension) never leaves this file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+_LONGEST_LINE: Final = 4096
+_MOST_TRAILERS: Final = 64
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+_TRAILER: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*").fullmatch
+# What frames, routes or authenticates a message must not come after its body (RFC 9110, 6.5.1).
+_NOT_IN_TRAILERS: Final = frozenset(
+    {
+        b"authorization", b"connection", b"content-encoding", b"content-length", b"content-range", b"content-type", b"cookie", b"expect",
+        b"forwarded", b"host", b"keep-alive", b"proxy-authorization", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+        b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-request-id",
+    }
+)  # fmt: skip
+
+
+class BadBody(Exception):
+    """The framing of a body is broken. The text says how."""
+
+
+class BodyTooLarge(Exception):
+    """A body has more bytes than it may."""
+
+
+class Body(Protocol):
+    """One body. done: its last byte has been seen."""
+
+    done: bool
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """(what goes out, what belongs to the next message). Raises BadBody, BodyTooLarge."""
+
+    def ended_by_close(self) -> bytes | None:
+        """What still goes out when the sender closes; None when the body is not whole."""
+
+
+class LengthBody:
+    """A body of a known length."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        size = len(data)
+        if size < self.left:
+            self.left -= size
+            return data, b""
+        self.done = True
+        left, self.left = self.left, 0
+        return (data, b"") if size == left else (data[:left], data[left:])
+
+    def ended_by_close(self) -> bytes | None:
+        return None
+
+
+class CloseBody:
+    """An answer that ends with its connection. chunk: the other side gets it in chunks, so that its connection can stay."""
+
+    __slots__ = ("_chunk", "done")
+
+    def __init__(self, chunk: bool) -> None:
+        self._chunk = chunk
+        self.done = False
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        return (b"%x\r\n%b\r\n" % (len(data), data) if self._chunk else data), b""
+
+    def ended_by_close(self) -> bytes | None:
+        self.done = True
+        return b"0\r\n\r\n" if self._chunk else b""
+
+
+class Tunnel:
+    """Bytes that are nobody's message: after a switch of protocols."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        return data, b""
+
+    def ended_by_close(self) -> bytes | None:
+        self.done = True
+        return b""
+
+
+class ChunkedBody:
+    """A chunked body, decoded; framed anew when `chunk`, else plain. limit: decoded bytes it may have, None = any number."""
+
+    __slots__ = ("_chunk", "_left", "_limit", "_line", "_size", "_state", "_trailers", "done")
+
+    _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+    def __init__(self, chunk: bool, limit: int | None = None) -> None:
+        self._chunk = chunk
+        self._limit = limit
+        self._size = 0
+        self._state = self._SIZE
+        self._left = 0
+        self._line = b""
+        self._trailers: list[bytes] = []
+        self.done = False
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        if self._line:
+            data, self._line = self._line + data, b""
+        place, end = 0, len(data)
+        pieces: list[bytes] = []
+        state = self._state
+        while place < end:
+            if state == self._DATA:
+                piece = data[place : place + self._left]
+                pieces.append(piece)
+                place += len(piece)
+                self._left -= len(piece)
+                if self._left == 0:
+                    state = self._DATA_END
+            elif state == self._DATA_END:
+                if end - place < 2:
+                    if data[place] != 13:
+                        raise BadBody("a chunk is longer than its size")
+                    break
+                if data[place : place + 2] != b"\r\n":
+                    raise BadBody("a chunk is longer than its size")
+                place += 2
+                state = self._SIZE
+            else:
+                line_end = data.find(b"\n", place)
+                if line_end < 0:
+                    if end - place > _LONGEST_LINE:
+                        raise BadBody("a line of the chunked body is too long")
+                    break
+                if line_end == place or data[line_end - 1] != 13 or line_end - place > _LONGEST_LINE:
+                    raise BadBody("a line of the chunked body does not end in CR LF, or is too long")
+                line = data[place : line_end - 1]
+                place = line_end + 1
+                if state == self._SIZE:
+                    found = _SIZE_LINE(line)
+                    if found is None:
+                        raise BadBody("a chunk has no valid size")
+                    self._left = int(found[1], 16)
+                    self._count(self._left)
+                    state = self._DATA if self._left else self._TRAILERS
+                elif line:
+                    self._trailer(line)
+                else:
+                    self.done = True
+                    break
+        self._state = state
+        rest = data[place:]
+        if not self.done:
+            self._line, rest = rest, b""
+        return self._framed(pieces), rest
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._limit is not None and self._size > self._limit:
+            raise BodyTooLarge
+
+    def _trailer(self, line: bytes) -> None:
+        found = _TRAILER(line)
+        if found is None:
+            raise BadBody("a trailer field is malformed")
+        if len(self._trailers) >= _MOST_TRAILERS:
+            raise BadBody("there are too many trailer fields")
+        if found[1].lower() not in _NOT_IN_TRAILERS:
+            self._trailers.append(b"%b: %b\r\n" % (found[1], found[2]))
+
+    def _framed(self, pieces: list[bytes]) -> bytes:
+        plain = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self._chunk:
+            return plain
+        last = b"0\r\n%b\r\n" % b"".join(self._trailers) if self.done else b""
+        return b"%x\r\n%b\r\n%b" % (len(plain), plain, last) if plain else last
+
+    def ended_by_close(self) -> bytes | None:
+        return None

@@ -1,0 +1,378 @@
+"""One socket, either side of the gateway: `head()` waits for a message head, `start_pipe()` moves a body to the other side.
+
+Bodies move inside the protocol's callbacks, with back-pressure both ways: who cannot write makes its source stop reading. Deadlines are
+numbers that one sweep compares four times a second (a timer for each would cost more than parsing a head).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Tunnel
+from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, Incomplete
+
+T = TypeVar("T")
+
+NEVER: Final = float("inf")
+SWEEP: Final = 0.25
+_HIGH_WATER: Final = 4 * LARGEST_HEAD
+_LINGER: Final = 2.0
+
+
+class Closed(Exception):
+    """The other end closed the connection before what was awaited had come."""
+
+
+class TimedOut(Exception):
+    """A deadline has passed. connection: the one that was waited for."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__("timed out")
+        self.connection = connection
+
+
+class Sockets:
+    """All connections of a worker and the clock of their deadlines. now: the loop's time, at most `SWEEP` old."""
+
+    __slots__ = ("connections", "loop", "now")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.now = loop.time()
+        self.connections: set[Connection] = set()
+
+    def sweep(self) -> None:
+        """Ends what has waited too long. To be called every `SWEEP` seconds."""
+        now = self.now = self.loop.time()
+        for connection in [one for one in self.connections if one.deadline < now]:
+            connection.expired()
+
+
+class Connection(asyncio.Protocol):
+    """A connection to a client (`serve` given: the coroutine that answers it) or to an upstream.
+
+    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. pool: where the connection waits for its next
+    use, None while it is used.
+    """
+
+    __slots__ = (
+        "_blocked_at", "_drained", "_fault", "_paused", "_serve", "_waiter", "answered", "body", "buffer", "deadline", "discarding",
+        "first_byte", "full", "idle", "idle_timeout", "lost", "memo", "peer", "pool", "sent", "sink", "sockets", "source", "task", "transport",
+    )  # fmt: skip
+
+    def __init__(self, sockets: Sockets, serve: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+        self.sockets = sockets
+        self._serve = serve
+        self.transport: Any = None
+        self.buffer = b""
+        self.sink: Connection | None = None
+        self.source: Connection | None = None
+        self.body: Body | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.pool: Any = None
+        self.peer = ""
+        self.memo: Any = None
+        self.sent = 0
+        self.deadline = NEVER
+        self.idle_timeout = 60.0
+        self.first_byte = 0.0
+        self.lost = self.full = self.idle = self.discarding = self.answered = False
+        self._paused = False
+        self._blocked_at = -1
+        self._fault: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.sockets.connections.add(self)
+        if self._serve is not None:
+            name = transport.get_extra_info("peername")
+            self.peer = name[0] if isinstance(name, tuple) else "local"
+            self.task = self.sockets.loop.create_task(self._serve(self))  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        if self.sink is not None:
+            self._move(data)
+        elif self.discarding:
+            return
+        elif self.pool is not None:
+            self.transport.close()  # nobody asked for anything
+        else:
+            self.buffer = self.buffer + data if self.buffer else data
+            if len(self.buffer) > _HIGH_WATER:
+                self.pause()
+            self._wake()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+        self.deadline = NEVER
+        self.sockets.connections.discard(self)
+        if self.pool is not None and self in self.pool:
+            self.pool.remove(self)
+        if self.task is not None:
+            self.task.cancel()
+        if self.sink is not None and self.body is not None and error is None:
+            last = self.body.ended_by_close()
+            if last is not None:
+                if last:
+                    self.sink.write(last)
+                self._end_pipe(b"")
+        self._wake()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def pause_writing(self) -> None:
+        self.full = True
+        if self.source is not None:
+            self.source.pause()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self.source is not None:
+            self.source.resume()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # The sweep's side.
+
+    def expired(self) -> None:
+        if self.discarding:
+            self.transport.abort()
+        elif self.idle or self.pool is not None:
+            self.transport.close()
+        elif self._paused and self.sink is not None:
+            # The other side takes nothing: it has its time as long as it takes something.
+            waiting = self.sink.transport.get_write_buffer_size()
+            if self._blocked_at < 0 or waiting < self._blocked_at:
+                self._blocked_at = waiting
+                self.deadline = self.sockets.now + self.idle_timeout
+            else:
+                self._trouble(TimedOut(self.sink))
+        else:
+            self._trouble(TimedOut(self))
+
+    def _trouble(self, error: Exception) -> None:
+        """Tells the coroutine: it waits at this connection or at the one that gets this one's body."""
+        self.deadline = NEVER
+        if self._waiter is None and self.sink is not None:
+            self.sink.fail(error)
+        else:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Makes what waits here, or will wait here, raise `error`."""
+        self._fault = error
+        self._wake()
+
+    # The coroutine's side.
+
+    def write(self, data: bytes) -> None:
+        if not self.lost:
+            self.sent += len(data)
+            self.transport.write(data)
+
+    def pause(self) -> None:
+        if not self._paused and not self.lost:
+            self._paused = True
+            self._blocked_at = -1
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and not self.lost:
+            self._paused = False
+            if self.sink is not None:
+                self.deadline = self.sockets.now + self.idle_timeout
+            self.transport.resume_reading()
+
+    async def head(self, parse: Callable[[bytes], T], head_timeout: float = NEVER) -> T:
+        """The next head, parsed; it stays in `buffer`. head_timeout: seconds it may take once it has begun.
+
+        Raises Closed, TimedOut, and what `parse` raises besides Incomplete.
+        """
+        begun = False
+        while True:
+            if self._fault is not None:
+                self._raise_fault()
+            if self.buffer:
+                try:
+                    return parse(self.buffer)
+                except Incomplete:
+                    if not begun and head_timeout is not NEVER:
+                        begun = True
+                        self.idle = False
+                        self.deadline = self.sockets.now + head_timeout
+            await self._more_of_head()
+
+    async def _more_of_head(self) -> None:
+        """Waits until the buffer may hold a whole head: looking again at every byte would make slow senders expensive."""
+        while True:
+            scanned = max(0, len(self.buffer) - 3)
+            await self.more()
+            data = self.buffer
+            if scanned == 0 or len(data) > LARGEST_HEAD or data.find(b"\n\r\n", scanned) >= 0 or data.find(b"\n\n", scanned) >= 0:
+                return
+            if len(data) > LONGEST_TARGET and b"\n" not in data:
+                return
+
+    async def more(self) -> None:
+        """Waits for bytes in `buffer`. Raises Closed, TimedOut."""
+        if self.lost:
+            raise Closed
+        if self._paused and self.sink is None:
+            self.resume()
+        waiter = self._waiter = self.sockets.loop.create_future()
+        await waiter
+        if self._fault is not None:
+            self._raise_fault()
+        if self.lost:
+            raise Closed
+
+    def _raise_fault(self) -> None:
+        fault, self._fault = self._fault, None
+        assert fault is not None
+        raise fault
+
+    def take(self, size: int) -> bytes:
+        """Cuts `size` bytes from the front of the buffer."""
+        data = self.buffer
+        if len(data) == size:
+            self.buffer = b""
+            return data
+        self.buffer = data[size:]
+        return data[:size]
+
+    def start_pipe(self, sink: Connection, body: Body, first: bytes = b"") -> bool:
+        """Begins to move a body from here to `sink`, after `first`. True when all of it was already here."""
+        self.body = body
+        self.sink = sink
+        sink.source = self
+        data, self.buffer = self.buffer, b""
+        self.deadline = self.sockets.now + self.idle_timeout
+        rest = b""
+        if data and not body.done:
+            try:
+                out, rest = body.feed(data)
+            except (BadBody, BodyTooLarge):
+                if first:
+                    sink.write(first)
+                raise
+            first += out
+        if first:
+            sink.write(first)
+        if body.done:
+            self._end_pipe(data if rest is data else rest)
+            return True
+        if self._paused and not sink.full:
+            self.resume()
+        elif sink.full:
+            self.pause()
+        return False
+
+    async def finish_pipe(self) -> None:
+        """Waits for the end of the body. Raises Closed, TimedOut, BadBody, BodyTooLarge."""
+        while self.sink is not None:
+            if self._fault is not None:
+                self._raise_fault()
+            if self.lost:
+                raise Closed
+            self._waiter = self.sockets.loop.create_future()
+            await self._waiter
+        if self._fault is not None:
+            self._raise_fault()
+
+    def _move(self, data: bytes) -> None:
+        sink, body = self.sink, self.body
+        assert sink is not None
+        assert body is not None
+        try:
+            out, rest = body.feed(data)
+        except (BadBody, BodyTooLarge) as error:
+            self.pause()
+            self._trouble(error)
+            return
+        if out:
+            sink.write(out)
+        self.deadline = self.sockets.now + self.idle_timeout
+        if body.done:
+            self._end_pipe(rest)
+        elif type(body) is Tunnel:
+            sink.deadline = self.deadline
+
+    def _end_pipe(self, rest: bytes) -> None:
+        sink = self.sink
+        self.sink = None
+        self.buffer = rest
+        self.deadline = NEVER
+        if sink is not None:
+            sink.source = None
+            if sink.first_byte:
+                # The upstream has the whole request: now it has its time to answer.
+                sink.deadline = self.sockets.now + sink.first_byte
+        self._wake()
+
+    def break_pipe(self) -> None:
+        """Stops moving a body that nobody wants any more."""
+        if self.sink is not None:
+            self.sink.source = None
+            self.sink = None
+
+    async def collect(self, body: Body, limit: int) -> bytes:
+        """Reads a body as a whole. Raises Closed, TimedOut, BadBody, BodyTooLarge."""
+        pieces: list[bytes] = []
+        size = 0
+        while not body.done:
+            if not self.buffer:
+                self.deadline = self.sockets.now + self.idle_timeout
+                try:
+                    await self.more()
+                except Closed:
+                    last = body.ended_by_close()
+                    if last is None:
+                        raise
+                    break
+            data, self.buffer = self.buffer, b""
+            piece, self.buffer = body.feed(data)
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise BodyTooLarge
+        self.deadline = NEVER
+        return b"".join(pieces)
+
+    async def drained(self) -> None:
+        """Waits until the other end has taken enough of what was written."""
+        while self.full and not self.lost:
+            self._drained = self.sockets.loop.create_future()
+            await self._drained
+
+    def linger(self) -> None:
+        """Closes so that the last answer arrives although the other end may still be sending: half first, the rest when it is done."""
+        if self.lost or self.discarding:
+            return
+        self.break_pipe()
+        self.discarding = True
+        self.buffer = b""
+        self.resume()
+        self.deadline = self.sockets.now + _LINGER + SWEEP
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        self.break_pipe()
+        if not self.lost:
+            self.transport.close()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,118 @@
+"""Connections to upstreams: made with a time limit, kept for the next request, chosen among several targets.
+
+An idle connection on which anything happens is closed: what it says was not asked for. Targets that cannot be reached are left out for
+a while, as long as there are others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from services.gateway.exchange import Target
+from services.gateway.wire.connection import NEVER, Connection, Sockets
+
+Origin = tuple[str, str, int]
+
+IDLE_TIMEOUT: Final = 50.0
+_MOST_IDLE: Final = 256
+_EJECTED_FOR: Final = 10.0
+
+
+class Unreachable(Exception):
+    """No connection could be made. The text says why, without the address."""
+
+
+class Upstreams:
+    """The pools of a worker. tls: how certificates of https targets are verified."""
+
+    __slots__ = ("_ejected", "_pools", "_sockets", "_tls", "_turns", "connected", "reused")
+
+    def __init__(self, sockets: Sockets, tls: ssl.SSLContext) -> None:
+        self._sockets = sockets
+        self._tls = tls
+        self._pools: dict[Origin, deque[Connection]] = {}
+        self._ejected: dict[Origin, float] = {}
+        self._turns: dict[str, int] = {}
+        self.connected = 0
+        self.reused = 0
+
+    def choose(self, api_id: str, targets: Sequence[Target]) -> Target:
+        """Round robin over the targets that can be reached; over all when none can."""
+        if len(targets) == 1:
+            return targets[0]
+        turn = self._turns[api_id] = self._turns.get(api_id, -1) + 1
+        now = self._sockets.now
+        for step in range(len(targets)):
+            target = targets[(turn + step) % len(targets)]
+            if self._ejected.get(target.origin, 0.0) <= now:
+                return target
+        return targets[turn % len(targets)]
+
+    def eject(self, target: Target) -> None:
+        """Leaves a target out for ten seconds."""
+        self._ejected[target.origin] = self._sockets.now + _EJECTED_FOR
+
+    def take(self, origin: Origin) -> Connection | None:
+        """An idle connection, the last used first; None when there is none."""
+        pool = self._pools.get(origin)
+        while pool:
+            connection = pool.pop()
+            connection.pool = None
+            if not connection.lost and not connection.transport.is_closing():
+                connection.deadline = NEVER
+                self.reused += 1
+                return connection
+        return None
+
+    async def connect(self, origin: Origin, timeout: float) -> Connection:
+        """A new connection. timeout: seconds, TLS included. Raises Unreachable, TimeoutError."""
+        scheme, host, port = origin
+        secure = scheme == "https"
+        try:
+            async with asyncio.timeout(timeout or None):
+                _, connection = await self._sockets.loop.create_connection(
+                    lambda: Connection(self._sockets),
+                    host,
+                    port,
+                    ssl=self._tls if secure else None,
+                    server_hostname=host if secure else None,
+                )
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(f"The certificate of the upstream is not trusted: {error.verify_message}.") from None
+        except ssl.SSLError:
+            raise Unreachable("TLS with the upstream failed.") from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
+        self.connected += 1
+        return connection
+
+    def give(self, connection: Connection, origin: Origin) -> None:
+        """Keeps a connection for the next request."""
+        if connection.lost or connection.buffer or connection.transport.is_closing():
+            connection.close()
+            return
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = deque()
+        if len(pool) >= _MOST_IDLE:
+            connection.close()
+            return
+        connection.first_byte = 0.0
+        connection.answered = False
+        connection.deadline = self._sockets.now + IDLE_TIMEOUT
+        connection.pool = pool
+        pool.append(connection)
+
+    def close(self) -> None:
+        """Closes all idle connections."""
+        for pool in self._pools.values():
+            while pool:
+                connection = pool.pop()
+                connection.pool = None
+                connection.close()

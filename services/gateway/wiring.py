@@ -1,0 +1,186 @@
+"""Everything that a worker is made of, put together once: stores, keys, counters, events, the live set, and how changes get to it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import itertools
+import json
+import resource
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from services.common import logging as logs
+from services.common.database import Database, head_revision
+from services.gateway import announcements, events
+from services.gateway.counters import factory as counters
+from services.gateway.definitions.model import Definition
+from services.gateway.exchange import Reply
+from services.gateway.keys.cache import CachedKeys
+from services.gateway.live import Live
+from services.gateway.observe.access_log import AccessLog
+from services.gateway.ports import Ports
+from services.gateway.settings import Settings, operator_key
+from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.files import FileDefinitions, seed
+from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.quota import QuotaLedger
+
+log = logs.get(__name__)
+
+VERSION: Final = "0.1.0"
+_LOOK_AGAIN: Final = 3.0
+_RESERVED_FILES: Final = 256
+
+
+class NotMigrated(Exception):
+    """The database is not at the migration that this code needs. The text says what to do."""
+
+
+class Gateway:
+    """One worker's parts. What is public here is what the operator API, the front door and the tests use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.operator_key = operator_key(settings)
+        self.database = Database(settings.database_url)
+        files = settings.source == "files"
+        self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
+        self.keys_store = KeyStore(self.database)
+        self.hooks = HookStore(self.database)
+        self.keys = CachedKeys(self.keys_store)
+        self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
+        self.events = events.create(settings, self.database)
+        self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
+        self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
+        self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
+        self.max_connections = min(settings.max_connections, _connections_possible())
+        self.turned_away = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._looking: threading.Thread | None = None
+        self._seen = (0, 0)
+        self._database_well = True
+        ids = itertools.count(1)
+        prefix = secrets.token_hex(8)
+        self.next_request_id = lambda: f"{prefix}{next(ids):08x}"
+
+    # Life.
+
+    async def start(self) -> None:
+        """Loads everything; afterwards requests can be served. Raises NotMigrated, or the store's error."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._load)
+        await self.counters.start()
+        await self.events.start()
+        self.access_log.start()
+        await asyncio.to_thread(self.announcements.start, self._apply)
+        self._looking = threading.Thread(target=self._look_again, name="look-again", daemon=True)
+        self._looking.start()
+
+    def _load(self) -> None:
+        have, want = self.database.revision(), head_revision("gateway")
+        if have != want:
+            raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate gateway")
+        if self.settings.source == "database" and self.settings.definitions.is_dir():
+            seed(self.definitions, self.settings.definitions)
+        self._seen = self._generations()
+        self.live.reload()
+
+    async def stop(self) -> None:
+        """Writes everything that is still in memory."""
+        self._stopping.set()
+        await asyncio.to_thread(self.announcements.stop)
+        await self.events.stop()
+        await self.counters.stop()
+        await asyncio.to_thread(self._mark_used)
+        self.access_log.stop()
+        self.database.dispose()
+
+    # Changes. All of these block, and belong into threads.
+
+    def check(self, definition: Definition, replaces: str | None = None) -> None:
+        """Compiles a definition beside the live set. Raises Mistakes."""
+        self.live.check(definition, replaces)
+
+    def publish_definitions(self) -> list[str]:
+        """Every worker loads the definitions; the names of those that have not confirmed."""
+        return self.announcements.publish("definitions")
+
+    def publish_keys(self, hashes: Iterable[str]) -> list[str]:
+        """Every worker forgets these keys; the names of those that have not confirmed."""
+        return self.announcements.publish("keys", hashes)
+
+    def reset_counters(self, names: Iterable[str]) -> None:
+        """Sets counters back to nothing, durable ones included."""
+        assert self._loop is not None
+        for name in names:
+            asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
+
+    def _apply(self, kind: str, items: list[str]) -> None:
+        if kind == "definitions":
+            self.live.reload()
+        elif kind == "keys":
+            if items:
+                self.keys.forget(items)
+            else:
+                self.keys.clear()
+
+    def _generations(self) -> tuple[int, int]:
+        return self.definitions.generation(), self.keys_store.generation()
+
+    def _look_again(self) -> None:
+        """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used."""
+        while not self._stopping.wait(_LOOK_AGAIN):
+            try:
+                now = self._generations()
+                if now[0] != self._seen[0]:
+                    self.live.reload()
+                if now[1] != self._seen[1]:
+                    self.keys.clear()
+                self._seen = now
+                self._mark_used()
+                self._database_well = True
+            except Exception as error:  # the database is away: what is loaded goes on serving
+                if self._database_well:
+                    log.error("the database cannot be asked", error=f"{type(error).__name__}")
+                self._database_well = False
+
+    def _mark_used(self) -> None:
+        used = self.keys.take_used()
+        if used:
+            self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
+
+    # Health.
+
+    def hello(self) -> Reply:
+        """`/hello`, as Tyk 3.1 shapes it; 503 only when requests cannot be judged rightly."""
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        details: dict[str, Any] = {"database": {"status": _word(self._database_well), "componentType": "datastore", "time": now}}
+        well = self._database_well
+        if self.settings.valkey_url:
+            available = self.counters.available
+            well = well and available
+            details["redis"] = {"status": _word(available), "componentType": "datastore", "time": now}
+        body = {"status": "pass" if well else "warn", "version": VERSION, "description": "Gatehouse", "details": details}
+        return Reply(200, [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")], json.dumps(body).encode() + b"\n")
+
+
+def _word(well: bool) -> str:
+    return "pass" if well else "fail"
+
+
+def _connections_possible() -> int:
+    """How many clients the limit of open files leaves room for; each may need a connection to an upstream, too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError):
+            log.info("the limit of open files could not be raised", limit=soft)
+    return max(16, (soft - _RESERVED_FILES) // 2)

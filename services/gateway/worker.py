@@ -1,0 +1,146 @@
+"""The gunicorn worker: one event loop that serves both ports, drains when it is asked to stop, and is watched by its master.
+
+Requests of the public port never enter WSGI. The operator port's are handed to the Flask application in a small thread pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import ssl
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import uvloop
+from gunicorn.workers.base import Worker
+
+from services.common import logging as logs
+from services.gateway.forwarding import Forwarder
+from services.gateway.front_door import FrontDoor
+from services.gateway.operator_door import OperatorDoor
+from services.gateway.settings import Settings
+from services.gateway.wire.connection import SWEEP, Connection, Sockets
+from services.gateway.wire.upstreams import Upstreams
+from services.gateway.wiring import Gateway, NotMigrated
+
+log = logs.get(__name__)
+
+_OPERATOR_THREADS: Final = 4
+# How long a kept-alive client has to send one more request, whose answer then says that the connection ends.
+_GRACE_OF_IDLE: Final = 2.0
+# gunicorn's own: the master stops instead of starting the worker again and again.
+_CANNOT_BOOT: Final = 3
+
+
+class GatewayWorker(Worker):
+    """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's."""
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # The loop must not be interrupted in the middle of a callback.
+        signal.siginterrupt(signal.SIGTERM, False)
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        self.alive = False
+        self.cfg.set("graceful_timeout", 0)
+
+    def run(self) -> None:
+        loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self._serve(loop))
+        except NotMigrated as error:
+            sys.stderr.write(f"gateway: cannot start: {error}\n")
+            sys.exit(_CANNOT_BOOT)
+        finally:
+            loop.close()
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        gateway: Gateway = self.wsgi.extensions["gatehouse"]
+        settings = gateway.settings
+        starting = loop.create_task(gateway.start())
+        while not starting.done():  # a slow database must not look like a hanging worker
+            self.notify()
+            await asyncio.wait([starting], timeout=1)
+        starting.result()
+        sockets = Sockets(loop)
+        upstreams = Upstreams(sockets, upstream_tls(settings))
+        forwarder = Forwarder(upstreams, settings)
+        public_tls = server_tls(settings)
+        front = FrontDoor(gateway, forwarder, secure=public_tls is not None)
+        threads = ThreadPoolExecutor(_OPERATOR_THREADS, thread_name_prefix="operator")
+        operator = OperatorDoor(gateway, self.wsgi, threads)
+        public_socket, operator_socket = self.sockets[0].sock, self.sockets[1].sock
+        servers = [
+            await loop.create_server(lambda: Connection(sockets, front.serve), sock=public_socket, ssl=public_tls, backlog=2048),
+            await loop.create_server(lambda: Connection(sockets, operator.serve), sock=operator_socket),
+        ]
+        # What is loaded stays; scanning it at every collection would show as pauses.
+        gc.collect()
+        gc.freeze()
+        log.info("serving", pid=os.getpid(), apis=len(gateway.live.current.apis))
+        beat = 0.0
+        while self.alive:
+            await asyncio.sleep(SWEEP)
+            self._tend(sockets, gateway)
+            beat += SWEEP
+            if beat >= 1.0:
+                beat = 0.0
+                self.notify()
+                if self.ppid != os.getppid():
+                    log.warning("the master is gone; this worker stops")
+                    break
+        await self._drain(sockets, gateway, front, operator, servers)
+        upstreams.close()
+        await gateway.stop()
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def _tend(sockets: Sockets, gateway: Gateway) -> None:
+        sockets.sweep()
+        gateway.access_log.flush()
+
+    async def _drain(
+        self, sockets: Sockets, gateway: Gateway, front: FrontDoor, operator: OperatorDoor, servers: list[asyncio.AbstractServer]
+    ) -> None:
+        """Takes no more connections; ends those under way, at the latest after the graceful time-out."""
+        for server in servers:
+            server.close()
+        front.begin_stop()
+        operator.begin_stop()
+        loop = sockets.loop
+        started = loop.time()
+        end = started + max(float(self.cfg.graceful_timeout) - 1.0, 0.0)
+        while (front.open or operator.open) and loop.time() < end:
+            if loop.time() > started + _GRACE_OF_IDLE:
+                front.close_idle()
+                operator.close_idle()
+            self._tend(sockets, gateway)
+            self.notify()
+            await asyncio.sleep(0.05)
+        for connection in list(sockets.connections):
+            connection.close()
+
+
+def server_tls(settings: Settings) -> ssl.SSLContext | None:
+    """TLS of the public port. Raises OSError or SSLError when certificate and key cannot be used."""
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def upstream_tls(settings: Settings) -> ssl.SSLContext:
+    """How https targets are verified: by the system's authorities, and those of the setting."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.upstream_ca is not None:
+        context.load_verify_locations(settings.upstream_ca)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
