@@ -235,9 +235,10 @@ from services.common.database import run_migrations
 
 run_migrations(sa.MetaData())
 '''
-REVISION = '''"""Slow enough that two processes meet."""
+REVISION = '''"""Holds its lock until all processes have begun, so that they meet."""
 
 import time
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
@@ -248,11 +249,21 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))
-    time.sleep(0.5)
+    deadline = time.monotonic() + 30
+    while len(list(Path(__file__).parents[2].glob("begun-*"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     op.execute("INSERT INTO thing (id) VALUES (1)")
 '''
-MIGRATE = "import sys; from services.common import database as d; d.migrations_folder = lambda _: __import__('pathlib').Path(sys.argv[2]);"
-MIGRATE += "d.migrate('example', sys.argv[1])"
+MIGRATE = """
+import os, sys
+from pathlib import Path
+from services.common import database
+url, folder = sys.argv[1], Path(sys.argv[2])
+database.migrations_folder = lambda _: folder
+(folder.parent / f"begun-{os.getpid()}").touch()
+database.migrate("example", url)
+"""
 
 
 def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tmp_path: Path) -> None:
