@@ -33,7 +33,7 @@ def require_operator() -> None:
 
 
 def _is_operator(given: str) -> bool:
-    key = gateway().settings.operator_key
+    key = gateway().operator_key
     return bool(key) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
 
 

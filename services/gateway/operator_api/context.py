@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 from flask import current_app
 
@@ -16,15 +15,6 @@ from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 
 EXTENSION = "gatehouse"
-
-
-class Settings(Protocol):
-    @property
-    def operator_key(self) -> str: ...
-    @property
-    def definitions(self) -> Path: ...
-    @property
-    def source(self) -> Literal["database", "files"]: ...
 
 
 class LiveSet(Protocol):
@@ -48,11 +38,20 @@ class Events(Protocol):
         """Tell the handlers of an event. Thread-safe."""
 
 
+class Announcements(Protocol):
+    def workers(self) -> list[str]:
+        """The names of the workers that are known to run. Raises RedisError."""
+        ...
+
+
 class Gateway(Protocol):
     """Of one worker process. All methods may be called from any thread."""
 
     @property
-    def settings(self) -> Settings: ...
+    def operator_key(self) -> str:
+        """What `require_operator` compares with; never empty."""
+        ...
+
     @property
     def definitions(self) -> DefinitionStore: ...
     @property
@@ -63,8 +62,10 @@ class Gateway(Protocol):
     def live(self) -> Live: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def announcements(self) -> Announcements: ...
 
-    def check(self, definition: Definition, replaces: str | None) -> None:
+    def check(self, definition: Definition, replaces: str | None = None) -> None:
         """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
 
     def publish_definitions(self) -> list[str]:
@@ -75,11 +76,7 @@ class Gateway(Protocol):
         """Make every worker forget keys. Gives the names of workers that did not confirm in time."""
         ...
 
-    def reset_counters(self, counters: Iterable[str]) -> None: ...
-
-    def workers(self) -> list[dict[str, Any]]:
-        """Every worker: its name and the number of the set that it serves."""
-        ...
+    def reset_counters(self, names: Iterable[str]) -> None: ...
 
 
 def gateway() -> Gateway:

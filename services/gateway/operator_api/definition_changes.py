@@ -179,7 +179,7 @@ def _place_taken(prefix: str) -> Refused:
 
 
 def _refuse_files(gateway: Gateway) -> None:
-    if gateway.settings.source == "files" or gateway.definitions.source == "files":
+    if gateway.definitions.source == "files":
         raise read_only()
 
 

@@ -6,7 +6,7 @@ of both may be left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
         gone = gateway.keys_store.delete(stored.id)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys(gone.hashes)
+    unconfirmed = _publish(gateway, gone.hashes)
     gateway.reset_counters([quota_counter(gone.id)])
     _tell(gateway, "TokenDeleted", gone)
     return Change(gone, unconfirmed)
@@ -111,9 +111,15 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
         rotated, before = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys([*before, *rotated.hashes])
+    unconfirmed = _publish(gateway, [*before, *rotated.hashes])
     _tell(gateway, "TokenUpdated", rotated)
     return Change(rotated, unconfirmed, secret)
+
+
+def _publish(gateway: Gateway, hashes: Iterable[str]) -> list[str]:
+    """No hash means every key to the workers; here it means that nothing opens the key any more."""
+    chosen = list(hashes)
+    return gateway.publish_keys(chosen) if chosen else []
 
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +143,7 @@ def _create(gateway: Gateway, session: dict[str, Any], secret: str, hash: str, u
         stored = gateway.keys_store.create(hash, session, user_name=user_name)
     except SecretTaken:
         raise Refused(409, "A key with this name exists already", "key-taken") from None
-    unconfirmed = gateway.publish_keys(stored.hashes)  # a worker may have noted that nobody has this secret
+    unconfirmed = _publish(gateway, stored.hashes)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, created=True)
 
@@ -148,7 +154,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys({*before.hashes, *stored.hashes})
+    unconfirmed = _publish(gateway, {*before.hashes, *stored.hashes})
     if not keep_counters:
         gateway.reset_counters([quota_counter(stored.id)])
     _tell(gateway, "TokenUpdated", stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, request
+from redis.exceptions import RedisError
 
 from services.common.clock import isoformat
 from services.gateway.definitions.lint import lint
@@ -75,10 +76,19 @@ def lint_definition() -> Response:
 
 @blueprint.get("/api/gatehouse/workers")
 def list_workers() -> Response:
-    """Who serves what: every worker with the number of its set, and the definitions that this worker could not compile."""
+    """Who runs, and what the answering worker serves: every API with its revision, and those it could not compile, with the reasons."""
     current = gateway().live.current
-    broken = {api_id: _places(mistakes) for api_id, mistakes in current.broken.items()}
-    return answer({"workers": gateway().workers(), "number": current.number, "broken": broken})
+    try:
+        workers: list[str] | None = gateway().announcements.workers()
+    except RedisError:
+        workers = None  # Valkey is away: nobody knows
+    return answer({
+        "workers": workers,
+        "number": current.number,
+        "generation": gateway().definitions.generation(),
+        "apis": {api_id: api.revision for api_id, api in current.apis.items()},
+        "broken": {api_id: _places(mistakes) for api_id, mistakes in current.broken.items()},
+    })  # fmt: skip
 
 
 def _revision(key: str, number: int) -> Revision:

@@ -1,4 +1,4 @@
-"""All parts of the operator API."""
+"""The operator API: `/api` and `/tyk`, a module for each part. `blueprints` gives them all."""
 
 from __future__ import annotations
 
