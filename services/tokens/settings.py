@@ -1,7 +1,5 @@
 """Settings of the tokens service: environment variables that begin with `TOKENS_`."""
 
-# ruff: noqa: RUF009  setting() makes a dataclass field
-
 from __future__ import annotations
 
 import datetime as dt
