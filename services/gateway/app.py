@@ -11,7 +11,7 @@ from flask import Flask, Response
 from services.common import request_id
 from services.common.app import NotReady
 from services.common.app import create_app as create_base
-from services.gateway.operator_api.blueprints import blueprints
+from services.gateway import operator_api
 from services.gateway.wiring import VERSION, Gateway
 
 BODY_LIMIT = 10 * 1024 * 1024
@@ -31,7 +31,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.extensions["gatehouse"] = gateway
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
-    for blueprint in blueprints():
+    for blueprint in operator_api.blueprints():
         app.register_blueprint(blueprint)
 
     @app.get("/hello")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from services.gateway.operator_api import apis, gateway_apis, gateway_keys, hooks, keys, revisions
+from services.gateway.operator_api import apis, deliveries, gateway_apis, gateway_keys, hooks, keys, revisions
 
 
 def blueprints() -> list[Blueprint]:
-    return [part.blueprint for part in (apis, keys, hooks, revisions, gateway_apis, gateway_keys)]
+    return [part.blueprint for part in (apis, keys, hooks, revisions, deliveries, gateway_apis, gateway_keys)]

@@ -11,6 +11,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
 from services.gateway.exchange import CompiledApi
 from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 
@@ -34,6 +35,12 @@ class Live(Protocol):
 
 
 class Events(Protocol):
+    @property
+    def outbox(self) -> Outbox: ...
+
+    def wake(self) -> None:
+        """There are calls to make in the outbox. Thread-safe."""
+
     def fire(self, event_name: str, api: CompiledApi | None, metadata: dict[str, Any]) -> None:
         """Tell the handlers of an event. Thread-safe."""
 

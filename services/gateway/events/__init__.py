@@ -1,0 +1,183 @@
+"""Events of the rules: who hears of them, and that requests never wait for it.
+
+`refused` runs on the event loop and only notes what happened; a thread writes it to the outbox within a moment, and couriers make the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from services.common import logging as logs
+from services.common.database import Database
+from services.gateway.definitions.model import LOG, EventHandler
+from services.gateway.events import messages
+from services.gateway.events.delivery import Courier
+from services.gateway.exchange import CompiledApi, Exchange
+from services.gateway.refusals import Refusal
+from services.gateway.stores.events import Call, Outbox
+from services.gateway.stores.hooks import HookStore
+
+log = logs.get(__name__)
+
+_MOST_WAITING: Final = 10_000
+_BATCH: Final = 200
+_SECRET_FOR: Final = 5.0
+
+
+class Settings(Protocol):
+    """What is read of the gateway's settings."""
+
+    @property
+    def webhook_allow(self) -> Sequence[Any]: ...
+    @property
+    def webhook_templates(self) -> Path: ...
+
+
+class Events:
+    """One for each worker. dropped: events that were lost because the outbox could not take them fast enough."""
+
+    def __init__(self, outbox: Outbox, courier: Courier, templates: messages.Templates, *, now: Callable[[], float] = time.time) -> None:
+        self.outbox = outbox
+        self._courier = courier
+        self._templates = templates
+        self._now = now
+        self._waiting: queue.Queue[tuple[messages.Event, tuple[EventHandler, ...]] | None] = queue.Queue(_MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._stopping = threading.Event()
+        self.dropped = 0
+
+    async def start(self) -> None:
+        self._thread.start()
+        self._courier.start()
+
+    async def stop(self) -> None:
+        """Writes what was noted, and waits a moment for the calls under way."""
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        try:
+            self._waiting.put(None, timeout=1)
+        except queue.Full:
+            log.error("events are lost: the outbox cannot be written", waiting=self._waiting.qsize())
+        self._thread.join(10)
+        self._courier.stop()
+
+    def refused(self, exchange: Exchange, refusal: Refusal) -> None:
+        """A request was refused. On the event loop; never blocks."""
+        api = exchange.api
+        handlers = api.event_handlers.get(refusal.kind.event or "") if api is not None and api.event_handlers else None
+        if handlers:
+            self._note(messages.of_refusal(exchange, refusal, self._stamp()), handlers)
+
+    def fire(self, event: str, api: CompiledApi | None, metadata: Mapping[str, Any]) -> None:
+        """Something else happened (`TokenCreated`, …). From any thread; never blocks."""
+        handlers = api.event_handlers.get(event) if api is not None else None
+        if api is not None and handlers:
+            self._note(messages.Event(event, api.api_id, self._stamp(), {name: str(value) for name, value in metadata.items()}), handlers)
+
+    def pending(self) -> int:
+        """Events that are not in the outbox yet."""
+        return self._waiting.qsize()
+
+    def wake(self) -> None:
+        """Calls were put into the outbox by somebody else."""
+        self._courier.wake()
+
+    def _stamp(self) -> str:
+        return dt.datetime.fromtimestamp(self._now(), dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _note(self, event: messages.Event, handlers: tuple[EventHandler, ...]) -> None:
+        try:
+            self._waiting.put_nowait((event, handlers))
+        except queue.Full:
+            if not self.dropped:
+                log.error("events are lost: the outbox cannot be written fast enough")
+            self.dropped += 1
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            noted = [self._waiting.get()]
+            while len(noted) < _BATCH:
+                try:
+                    noted.append(self._waiting.get_nowait())
+                except queue.Empty:
+                    break
+            ended = None in noted
+            calls: list[Call] = []
+            for one in noted:
+                if one is not None:
+                    calls += self._calls(*one)
+            if calls:
+                self._write(calls)
+
+    def _calls(self, event: messages.Event, handlers: tuple[EventHandler, ...]) -> list[Call]:
+        calls = []
+        metadata = event.metadata
+        for handler in handlers:
+            if handler.handler_name == LOG:
+                line = ":".join((handler.prefix, event.name, metadata.get("Message", "")))
+                log.info(line, key=metadata.get("Key", ""), origin=metadata.get("Origin", ""), path=metadata.get("Path", ""), api=event.api_id)
+                continue
+            hook = handler.id or handler.target_path
+            calls.append(
+                Call(
+                    id=f"msg_{uuid.uuid4().hex}",
+                    hook_id=handler.id,
+                    event=event.name,
+                    api_id=event.api_id,
+                    method=handler.method,
+                    url=handler.target_path,
+                    headers=handler.header_map,
+                    body=messages.body(event, self._templates.get(handler.template_path)),
+                    mark=(hook, handler.method, handler.target_path, event.name, event.api_id, metadata.get("Key", ""), metadata.get("Path", "")),
+                    told_for=float(handler.event_timeout),
+                )
+            )
+        return calls
+
+    def _write(self, calls: list[Call]) -> None:
+        """Until it is done, or the worker stops: the outbox may be away for a while."""
+        pause, told = 0.1, False
+        while True:
+            try:
+                if self.outbox.put(calls, self._now()):
+                    self._courier.wake()
+                return
+            except Exception as error:
+                if not told:
+                    log.error("the outbox cannot be written; trying again", error=type(error).__name__, events=len(calls))
+                told = True
+                if self._stopping.wait(pause):
+                    log.error("events are lost: the outbox cannot be written", events=len(calls))
+                    self.dropped += len(calls)
+                    return
+                pause = min(pause * 2, 5.0)
+
+
+def create(settings: Settings, database: Database) -> Events:
+    """The events of one worker."""
+    outbox = Outbox(database)
+    hooks = HookStore(database)
+    known: dict[str, tuple[float, str]] = {}
+
+    def secret_of(hook_id: str) -> str:
+        if not hook_id:
+            return ""
+        found = known.get(hook_id)
+        if found is None or found[0] < time.monotonic():
+            hook = hooks.get(hook_id)
+            found = known[hook_id] = (time.monotonic() + _SECRET_FOR, str((hook or {}).get("secret") or ""))
+        return found[1]
+
+    courier = Courier(outbox, secret_of, settings.webhook_allow)
+    return Events(outbox, courier, messages.Templates(settings.webhook_templates))

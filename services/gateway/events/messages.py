@@ -1,0 +1,109 @@
+"""What an event says, and how a webhook's body is written from it.
+
+The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key` and, for version failures, `Reason`. The default body has Tyk's members (`event`,
+`message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them. Templates know `{{.EventType}}`, `{{.TimeStamp}}` and
+`{{.EventMetaData.NAME}}` and nothing else; what they put in is escaped for JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from services.common import logging as logs
+from services.gateway.exchange import Exchange
+from services.gateway.refusals import Refusal
+
+log = logs.get(__name__)
+
+_SHOWN_OF_UNKNOWN: Final = 4
+_LARGEST_TEMPLATE: Final = 64 * 1024
+_VARIABLE: Final = re.compile(r"\{\{-?\s*\.(EventType|TimeStamp|EventMetaData\.(\w+))\s*-?\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """name: `QuotaExceeded`, …. at: epoch seconds. metadata: Tyk's names. request_id: "" when no request was the cause."""
+
+    name: str
+    api_id: str
+    at: str
+    metadata: Mapping[str, str]
+    request_id: str = ""
+
+
+def of_refusal(exchange: Exchange, refusal: Refusal, at: str) -> Event:
+    """The event of a refused request. Keys: the public id of a known one, the first characters of an unknown one, never a secret."""
+    kind = refusal.kind
+    api = exchange.api
+    metadata = {"Message": kind.event_message, "Path": exchange.path, "Origin": exchange.client, "Key": key_shown(exchange, kind.event_key)}
+    if kind.event == "VersionFailure":
+        metadata["Reason"] = refusal.reason
+    return Event(kind.event or "", api.api_id if api else "", at, metadata, exchange.request_id)
+
+
+def key_shown(exchange: Exchange, whose: str) -> str:
+    """How an event names the key."""
+    if whose == "address":
+        return exchange.client
+    if whose == "none":
+        return ""
+    if exchange.key is not None:
+        return exchange.key.id
+    presented = exchange.presented_key
+    # A secret that is hardly longer than what is shown of it would be given away.
+    return presented[:_SHOWN_OF_UNKNOWN] + "****" if len(presented) >= 3 * _SHOWN_OF_UNKNOWN else "****" if presented else ""
+
+
+def body(event: Event, template: str | None) -> str:
+    """The body of a webhook call. template: its text, None = the default."""
+    if template is not None:
+        return _VARIABLE.sub(lambda found: _escaped(event, found), template)
+    metadata = event.metadata
+    members = {
+        "event": event.name,
+        "message": metadata.get("Message", ""),
+        "path": metadata.get("Path", ""),
+        "origin": metadata.get("Origin", ""),
+        "key": metadata.get("Key", ""),
+        "api_id": event.api_id,
+        "time": event.at,
+    }
+    if "Reason" in metadata:
+        members["reason"] = metadata["Reason"]
+    return json.dumps(members, ensure_ascii=False)
+
+
+def _escaped(event: Event, found: re.Match[str]) -> str:
+    name = found[1]
+    value = event.name if name == "EventType" else event.at if name == "TimeStamp" else event.metadata.get(found[2], "")
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+class Templates:
+    """The templates of one folder, by the path that a hook names; read again when a file changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._read: dict[str, tuple[float, str]] = {}
+
+    def get(self, path: str) -> str | None:
+        """The text, or None for the default body: no path, outside the folder, not readable (as in Tyk, logged)."""
+        if not path:
+            return None
+        file = (self._folder / path).resolve()
+        try:
+            if not file.is_relative_to(self._folder):
+                raise PermissionError("outside the folder of templates")
+            changed = file.stat().st_mtime
+            known = self._read.get(path)
+            if known is None or known[0] != changed:
+                known = self._read[path] = (changed, file.read_text("utf-8")[:_LARGEST_TEMPLATE])
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("a webhook's template cannot be used; the default body is sent", template=path, error=str(error))
+            return None
+        return known[1]
