@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
-
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import values
 from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
+from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
 from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal

@@ -33,7 +33,16 @@ _CONTINUE_AFTER: Final = 0.25
 _LARGEST_COLLECTED: Final = 10 * 1024 * 1024
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _HOP_BY_HOP: Final = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"transfer-encoding", b"upgrade"}
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
 )
 _REPLACED: Final = _HOP_BY_HOP | {
     b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
@@ -87,7 +96,9 @@ class Forwarder:
         """Sends a request whose body is at hand and collects the answer: (status, headers, body). Raises Refusal."""
         timeouts = exchange.timeouts or api.timeouts
         target = self._upstreams.choose(api.api_id, api.targets)
-        upstream, answer = await self._ask(client, exchange, api, target, self._request_head(exchange, api, target, client), timeouts, payload)
+        upstream, answer = await self._ask(
+            client, exchange, api, target, self._request_head(exchange, api, target, client), timeouts, payload
+        )
         reusable = False
         try:
             while answer.status < 200 and answer.status != 101:
@@ -105,7 +116,7 @@ class Forwarder:
             else:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
             data = await upstream.collect(body, _LARGEST_COLLECTED)
-            reusable = not answer.close and answer.length != -1 or answer.chunked and not answer.close
+            reusable = (not answer.close and answer.length != -1) or (answer.chunked and not answer.close)
             headers += exchange.answer_headers
             return answer.status, headers, data
         except (Closed, TimedOut, BadBody, BodyTooLarge):
@@ -266,9 +277,7 @@ class Forwarder:
         client.answered = False
         return status, close, not upstream_close
 
-    async def _tunnel(
-        self, client: Connection, upstream: Connection, exchange: Exchange, answer: ResponseLine
-    ) -> tuple[int, bool]:
+    async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: ResponseLine) -> tuple[int, bool]:
         """After a switch of protocols: bytes both ways until one side ends."""
         if not exchange.upgrade:
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
@@ -329,7 +338,9 @@ class Forwarder:
         given: dict[bytes, bytes] = fields if self.trusted and exchange.peer in self.trusted else {}
         host = fields.get(b"host", b"")
         proto = b"https" if exchange.secure else b"http"
-        prior = b"".join(entry.encode("latin-1") + b", " for entry in forwarded_for(exchange.headers)) if b"x-forwarded-for" in fields else b""
+        prior = (
+            b"".join(entry.encode("latin-1") + b", " for entry in forwarded_for(exchange.headers)) if b"x-forwarded-for" in fields else b""
+        )
         node = b'"[%b]"' % peer if b":" in peer else peer
         element = b"for=%b;%bproto=%b" % (node, b'host="%b";' % host.replace(b'"', b"") if host else b"", proto)
         lines = [
@@ -361,8 +372,8 @@ def _body_refusal(error: Exception) -> Refusal:
     return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
 
 
-
-
 def _lines(answer: ResponseLine, dropped: frozenset[bytes]) -> list[bytes]:
     """The fields of an interim answer that go out."""
-    return [b"%b: %b\r\n" % header for header in answer.headers if header[0].lower() not in dropped and header[0].lower() not in answer.named]
+    return [
+        b"%b: %b\r\n" % header for header in answer.headers if header[0].lower() not in dropped and header[0].lower() not in answer.named
+    ]

@@ -92,6 +92,9 @@ class FrontDoor:
                 self._log_early(connection, REQUEST_TIMEOUT)
         except Exception:
             log.exception("connection failed")
+            self._write(connection, render_early(Refusal(INTERNAL_ERROR), self.next_request_id()), "", True, 1)
+            self._log_early(connection, INTERNAL_ERROR)
+            connection.linger()
         finally:
             connection.task = None
             self.open.discard(connection)
@@ -211,7 +214,7 @@ class FrontDoor:
         """Finds the owner and runs its chain: a reply, or None when the request goes to the upstream. Raises Refusal."""
         path = exchange.path
         api = self._live.current.paths.find(exchange.host, path)
-        if path == "/hello" or path == "/hello/":  # noqa: PLR1714  two comparisons are faster than a look-up
+        if path == "/hello" or path == "/hello/":
             return self._gateway.hello()
         if api is None:
             raise Refusal(NOT_FOUND)
@@ -314,5 +317,3 @@ class FrontDoor:
 
 def _asks_upgrade(fields: dict[bytes, bytes], length: int, old: bool) -> bool:
     return not old and length == 0 and b"upgrade" in [token.strip() for token in fields.get(b"connection", b"").lower().split(b",")]
-
-

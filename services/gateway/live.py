@@ -75,7 +75,9 @@ class Live:
                 except Mistakes as error:
                     broken[stored.api_id] = error.mistakes
                     log.error(
-                        "a stored definition cannot be served", api_id=stored.api_id, mistakes=[f"{m.pointer}: {m.message}" for m in error.mistakes]
+                        "a stored definition cannot be served",
+                        api_id=stored.api_id,
+                        mistakes=[f"{m.pointer}: {m.message}" for m in error.mistakes],
                     )
                     place = broken_api(stored.raw, stored.revision)
                     if place is not None:
@@ -98,4 +100,6 @@ class Live:
         for api in self.current.apis.values():
             same_place = api.domain == definition.domain and api.listen_path == definition.proxy.listen_path
             if same_place and api.api_id not in (replaces, definition.api_id):
-                raise Mistakes([Mistake("/proxy/listen_path", f"`{api.name}` ({api.api_id}) already listens on {api.domain}{api.listen_path}")])
+                raise Mistakes(
+                    [Mistake("/proxy/listen_path", f"`{api.name}` ({api.api_id}) already listens on {api.domain}{api.listen_path}")]
+                )

@@ -35,7 +35,9 @@ class Settings:
     operator_key_path: Path = setting(Path("var/gateway/operator.key"), help="Where a generated operator key is kept (mode 0600).")
     definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
     source: str = setting(
-        "database", help="database: the folder only seeds, the operator API rules. files: the folder is the only truth.", choices=("database", "files")
+        "database",
+        help="database: the folder only seeds, the operator API rules. files: the folder is the only truth.",
+        choices=("database", "files"),
     )
     trusted_proxies: tuple[IPNetwork, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[IPNetwork, ...] = setting((), help="Private networks that webhooks may call; others are refused.")

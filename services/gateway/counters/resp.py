@@ -104,11 +104,9 @@ class Link(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()  # when it is too late, who waits
         self._watch: asyncio.TimerHandle | None = None
-        self.lost: asyncio.Future[str] = self._loop.create_future()
-
-    @property
-    def up(self) -> bool:
-        return not self.lost.done()
+        self.up = True
+        self.why = ""  # it is no longer up
+        self.gone = asyncio.Event()  # the socket is closed too
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -116,8 +114,8 @@ class Link(asyncio.Protocol):
     def call(self, packed: bytes) -> asyncio.Future[Any]:
         """Send one command in the wire's form; its answer. The future raises Away or ServerError."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        if self.lost.done():
-            answer.set_exception(Away(self.lost.result()))
+        if not self.up:
+            answer.set_exception(Away(self.why))
             return answer
         if not self._outgoing:
             self._loop.call_soon(self._flush)
@@ -146,12 +144,14 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close(str(error) if error else "it closed the connection")
+        self.gone.set()
 
     def close(self, why: str) -> None:
         """Everyone who waits is told at once."""
-        if self.lost.done():
+        if not self.up:
             return
-        self.lost.set_result(why)
+        self.up = False
+        self.why = why
         if self._watch is not None:
             self._watch.cancel()
         while self._asked:
@@ -223,7 +223,8 @@ class Client:
                 if not tried.done():
                     tried.set_result(None)
                 reported = False
-                why = await link.lost
+                await link.gone.wait()
+                why = link.why
                 if asyncio.get_running_loop().time() - connected_at > LONGEST_PAUSE_S:
                     pause = SHORTEST_PAUSE_S  # one that breaks at once is not a new beginning
             except Exception as error:  # whatever it is, the next attempt may do better
@@ -232,6 +233,7 @@ class Client:
                 self.link = None
                 if link is not None:
                     link.close("stopped")
+                    await link.gone.wait()
             if not reported:
                 log.warning("valkey is away; requests pass uncounted", address=str(self._address), reason=why)
                 reported = True
@@ -255,10 +257,12 @@ class Client:
             await self._prepare(link)
         except BaseException:
             link.close("given up")
+            await link.gone.wait()
             raise
         return link
 
 
 def pack(*command: str | bytes | int) -> bytes:
     """A command in the wire's form."""
-    return hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    return packed

@@ -126,7 +126,9 @@ class Events:
         for handler in handlers:
             if handler.handler_name == LOG:
                 line = ":".join((handler.prefix, event.name, metadata.get("Message", "")))
-                log.info(line, key=metadata.get("Key", ""), origin=metadata.get("Origin", ""), path=metadata.get("Path", ""), api=event.api_id)
+                log.info(
+                    line, key=metadata.get("Key", ""), origin=metadata.get("Origin", ""), path=metadata.get("Path", ""), api=event.api_id
+                )
                 continue
             hook = handler.id or handler.target_path
             calls.append(
@@ -139,7 +141,15 @@ class Events:
                     url=handler.target_path,
                     headers=handler.header_map,
                     body=messages.body(event, self._templates.get(handler.template_path)),
-                    mark=(hook, handler.method, handler.target_path, event.name, event.api_id, metadata.get("Key", ""), metadata.get("Path", "")),
+                    mark=(
+                        hook,
+                        handler.method,
+                        handler.target_path,
+                        event.name,
+                        event.api_id,
+                        metadata.get("Key", ""),
+                        metadata.get("Path", ""),
+                    ),
                     told_for=float(handler.event_timeout),
                 )
             )

@@ -47,7 +47,12 @@ def checked_address(host: str, port: int, allowed: Sequence[IPv4Network | IPv6Ne
 
 
 def call(
-    method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, allowed: Sequence[IPv4Network | IPv6Network], timeouts: tuple[float, float] = TIMEOUTS
+    method: str,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    allowed: Sequence[IPv4Network | IPv6Network],
+    timeouts: tuple[float, float] = TIMEOUTS,
 ) -> int:
     """Makes one call; its status. Redirects are not followed. Raises TargetRefused, OSError, requests' exceptions."""
     parts = urlsplit(url)
@@ -60,7 +65,9 @@ def call(
         session.trust_env = False  # no proxy of the environment, no .netrc
         if secure:
             session.mount("https://", _Pinned(host))
-        prepared = session.prepare_request(requests.Request(method, urlunsplit((parts.scheme, place, parts.path or "/", parts.query, "")), data=body))
+        prepared = session.prepare_request(
+            requests.Request(method, urlunsplit((parts.scheme, place, parts.path or "/", parts.query, "")), data=body)
+        )
         prepared.headers.clear()
         prepared.headers["Host"] = parts.netloc.rpartition("@")[2]
         prepared.headers["Content-Length"] = str(len(body))

@@ -1,6 +1,6 @@
 """Refuses keys that have no right to this API, to the version asked for, or to the path.
 
-Reads nothing of the definition but `use_keyless`, `api_id` and the versions; of the key `access_rights` (none = every
+Reads nothing of the definition but `use_keyless`, `api_id` and `not_versioned` (then, as in Tyk, the key's versions do not count); of the key `access_rights` (none = every
 API), and in its session the `allowed_urls` of the API: `[{"url": pattern, "methods": [...]}]`, patterns as in path
 lists (none = every path).
 Refusals: access-denied, resource-denied.
@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
-
-from services.gateway.definitions.model import Definition
 from services.gateway.ports import Ports
 from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
@@ -27,15 +26,16 @@ _REMEMBERED: Final = 4096
 class AccessRights:
     """The tables of `allowed_urls` are built once for each state of a key."""
 
-    __slots__ = ("_api_id", "_tables")
+    __slots__ = ("_api_id", "_tables", "_versioned")
 
-    def __init__(self, api_id: str) -> None:
+    def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
+        self._versioned = versioned
         self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
-        return None if definition.use_keyless else cls(definition.api_id)
+        return None if definition.use_keyless else cls(definition.api_id, not definition.not_versioned)
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
@@ -44,7 +44,7 @@ class AccessRights:
         if rights is None:
             return
         versions = rights.get(self._api_id)
-        if versions is None or exchange.version_name not in versions:
+        if versions is None or (self._versioned and exchange.version_name not in versions):
             raise Refusal(ACCESS_DENIED)
         known = self._tables.get(key.id)
         table = known[1] if known is not None and known[0] is key else self._remember(key)

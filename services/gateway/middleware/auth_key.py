@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final
 
+from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key, KeyFinder
-
-from services.gateway.definitions.model import Definition
 from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_MISSING, KEY_UNKNOWN, Refusal
 from services.gateway.routing.query import parameter, without_parameter

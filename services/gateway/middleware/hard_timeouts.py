@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.gateway.exchange import Exchange, Timeouts
-
 from services.gateway.definitions.model import Definition, Version
+from services.gateway.exchange import Exchange, Timeouts
 from services.gateway.ports import Ports
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.patterns import translate

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.gateway.exchange import Exchange
-
 from services.gateway.definitions.model import Definition
+from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, Refusal
 

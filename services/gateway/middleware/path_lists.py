@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.gateway.exchange import Exchange, Reply
-
 from services.gateway.definitions.model import Definition, MethodAction, PathEntry, Version
+from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable

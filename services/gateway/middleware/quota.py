@@ -15,10 +15,9 @@ from math import ceil
 from typing import Final
 
 from services.gateway.counters.port import Counters, Taken
+from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
-
-from services.gateway.definitions.model import Definition
 from services.gateway.ports import Ports
 from services.gateway.refusals import QUOTA_EXCEEDED, Header, Refusal
 

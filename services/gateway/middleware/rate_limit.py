@@ -15,9 +15,8 @@ from math import ceil
 from typing import Final
 
 from services.gateway.counters.port import Counters, Taken
-from services.gateway.exchange import Exchange
-
 from services.gateway.definitions.model import Definition, GlobalRateLimit
+from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind
 

@@ -12,10 +12,9 @@ from collections.abc import Awaitable
 from typing import Final
 
 from services.gateway.counters.port import Counters, Taken
+from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.model import Key
-
-from services.gateway.definitions.model import Definition
 from services.gateway.ports import Ports
 
 PATH: Final = "/tyk/rate-limits/"

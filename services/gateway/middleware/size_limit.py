@@ -8,9 +8,8 @@ Refusals: body-too-large, length-required.
 
 from __future__ import annotations
 
-from services.gateway.exchange import Exchange
-
 from services.gateway.definitions.model import Definition, Version
+from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import BODY_TOO_LARGE, LENGTH_REQUIRED, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from services.gateway.exchange import Exchange
-
 from services.gateway.definitions.model import Definition, Version
+from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
 from services.gateway.routing.paths import matching_form

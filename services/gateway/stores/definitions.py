@@ -149,7 +149,7 @@ class DefinitionStore:
         """api_id → name of those that exist."""
         with self._database.read() as session:
             rows = session.execute(sa.select(DefinitionRow.api_id, DefinitionRow.name).where(DefinitionRow.api_id.in_(api_ids)))
-            return dict(rows.tuples().all())
+            return {row.api_id: row.name for row in rows}
 
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
         """number: from zero, negative = everything. query: a part of the name, an id or the address; case does not count."""

@@ -127,17 +127,16 @@ class Outbox:
             DeliveryRow.state == "pending", DeliveryRow.next_at <= now, DeliveryRow.leased_until <= now, DeliveryRow.hook_id.not_in(busy)
         )
         due = due.order_by(DeliveryRow.next_at).limit(most)
-        if self._database.dialect == "postgresql":
-            due = due.with_for_update(skip_locked=True)
+        locked = due.with_for_update(skip_locked=True) if self._database.dialect == "postgresql" else due
 
         def work(session: Session) -> list[Delivery]:
-            rows = list(session.scalars(due))
+            rows = list(session.scalars(locked))
             for row in rows:
                 row.leased_until = now + seconds
             return [_delivery(row) for row in rows]
 
         with self._database.read() as session:  # looking must not take SQLite's write lock
-            if session.scalar(sa.select(sa.exists(due.with_for_update(None).with_only_columns(DeliveryRow.id)))) is False:
+            if session.scalar(due.with_only_columns(DeliveryRow.id).limit(1)) is None:
                 return []
         return self._database.run(work)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import gunicorn_h1c as h1c
+from gunicorn_h1c import _parser_fast as fast
 
 from services.gateway.refusals import (
     AMBIGUOUS_LENGTH,
@@ -32,7 +33,9 @@ _CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
 _LIMITS: Final = {"limit_request_line": LARGEST_HEAD, "limit_request_field_size": LARGEST_HEAD, "limit_request_fields": MOST_FIELDS}
 _LARGEST_LENGTH: Final = 2**60
 
-Incomplete = h1c.IncompleteError
+# The two parsers of the package raise classes of their own with the same names.
+Incomplete = (h1c.IncompleteError, fast.IncompleteError)
+_Malformed = (h1c.ParseError, fast.ParseError)
 _parse_request = h1c.parse_request_fast
 _parse_response = h1c.parse_response
 
@@ -67,7 +70,7 @@ def parse_request(data: bytes) -> Any:
         if len(data) > LARGEST_HEAD or (len(data) > LONGEST_TARGET + 32 and b"\n" not in data):
             raise _too_large(data) from None
         raise
-    except h1c.ParseError as error:
+    except _Malformed as error:
         raise _explained(data, error) from None
     size = head.consumed
     raw = data if len(data) == size else data[:size]
@@ -103,18 +106,18 @@ def _too_large(data: bytes) -> Refusal:
 
 def _explained(data: bytes, error: Exception) -> Refusal:
     """The refusal for what the parser did not take."""
-    text = str(error)
-    if isinstance(error, h1c.LimitRequestHeaders):
+    text, kind = str(error), type(error).__name__
+    if kind == "LimitRequestHeaders":
         return Refusal(HEAD_TOO_LARGE)
-    if isinstance(error, h1c.LimitRequestLine):
+    if kind == "LimitRequestLine":
         return Refusal(TARGET_TOO_LONG)
-    if isinstance(error, h1c.InvalidHTTPVersion):
+    if kind == "InvalidHTTPVersion":
         return Refusal(UNSUPPORTED_VERSION)
     if "Content-Length" in text or "Transfer-Encoding" in text or "hunked" in text:
         return Refusal(AMBIGUOUS_LENGTH)
     if "Host" in text:
         return Refusal(BAD_HOST)
-    if isinstance(error, h1c.InvalidHeader | h1c.InvalidHeaderName):
+    if kind in ("InvalidHeader", "InvalidHeaderName"):
         return Refusal(BAD_HEADER)
     # The parser does not say which line it stumbled over.
     request_line, _, rest = data.partition(b"\r\n")
@@ -130,7 +133,7 @@ def parse_response(data: bytes) -> ResponseLine:
         if len(data) > LARGEST_HEAD:
             raise BadAnswer("the head is longer than 64 KB") from None
         raise
-    except h1c.ParseError as error:
+    except _Malformed as error:
         raise BadAnswer(str(error)) from None
     headers = found["headers"]
     length, chunked, close, upgrade = -1, False, found["minor_version"] == 0, b""
