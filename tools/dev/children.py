@@ -55,15 +55,15 @@ class Child:
     def _read(self) -> None:
         assert self._process.stdout is not None
         loud = False
-        for line in self._process.stdout:
-            self._file.write(line)
-            self._file.flush()
-            text = line.decode(errors="replace").rstrip()
-            # the lines of a stack trace or of a list of mistakes follow the line that they belong to
-            loud = not self._foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
-            if text and (loud or self._verbose):
-                say(f"{self.name:>8} | {readable(text)}")
-        self._file.close()
+        with self._file, self._process.stdout:
+            for line in self._process.stdout:
+                self._file.write(line)
+                self._file.flush()
+                text = line.decode(errors="replace").rstrip()
+                # the lines of a stack trace or of a list of mistakes follow the line that they belong to
+                loud = not self._foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
+                if text and (loud or self._verbose):
+                    say(f"{self.name:>8} | {readable(text)}")
 
     @property
     def status(self) -> int | None:

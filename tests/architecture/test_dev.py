@@ -1,0 +1,140 @@
+"""The task runner: what is loud, what it starts where, and that nothing which it started outlives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.waiting import free_port, wait_until
+from tools.dev import environment, plan, up
+from tools.dev.children import Child, is_loud, readable, stop
+from tools.dev.plan import Ports
+
+ROOT = Path(__file__).resolve().parents[2]
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.run([sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "loud"),
+    [
+        ('{"level": "info", "event": "x"}', False),
+        ('{"level": "warning", "event": "x"}', True),
+        ('{"level": "error", "event": "x"}', True),
+        ("[2026-01-01 00:00:00 +0000] [7] [INFO] Listening", False),
+        ("[2026-01-01 00:00:00 +0000] [7] [ERROR] Worker failed", True),
+        ("Traceback (most recent call last):", True),
+    ],
+)
+def test_only_warnings_and_what_is_unexpected_are_loud(line: str, loud: bool) -> None:
+    assert is_loud(line) is loud
+
+
+def test_a_json_line_is_shown_as_text() -> None:
+    line = json.dumps({"level": "error", "event": "lost", "service": "s", "time": "t", "port": 5, "exception": "Trace\n  x"})
+    assert readable(line) == "error: lost port=5\nTrace\n  x"
+    assert readable("plain") == "plain"
+
+
+def test_ports_are_those_of_the_contract() -> None:
+    assert list(Ports.defaults().services.values()) == [8101, 8102, 8103, 8104, 8105]
+    moved = Ports.counted_from(9000)
+    assert (moved.proxy, moved.operator, list(moved.services.values())) == (9000, 9001, [9021, 9022, 9023, 9024, 9025])
+
+
+def test_programs_live_in_the_data_folder_and_find_each_other(tmp_path: Path) -> None:
+    planned = {one.name: one for one in plan.programs(Ports.counted_from(9000), tmp_path, 3, {})}
+    tokens, gateway = planned["tokens"], planned["gateway"]
+    assert tokens.env["TOKENS_DATABASE_URL"] == f"sqlite:///{tmp_path}/tokens/tokens.db"
+    assert tokens.env["TOKENS_BIND"] == "127.0.0.1:9023"
+    assert tokens.env["AUTH_URL"] == "http://127.0.0.1:9021"
+    assert gateway.env["UPSTREAM_TOKENS"] == "http://127.0.0.1:9023"
+    assert (gateway.env["GATEWAY_PROXY_BIND"], gateway.env["GATEWAY_WORKERS"]) == ("0.0.0.0:9000", "3")
+    assert gateway.env["GATEWAY_OPERATOR_KEY_PATH"] == f"{tmp_path}/gateway/operator.key"
+
+
+def test_a_database_that_the_environment_names_is_used(tmp_path: Path) -> None:
+    environ = {"TOKENS_DATABASE_URL": "postgresql://db/tokens"}
+    (tokens,) = [one for one in plan.programs(Ports.defaults(), tmp_path, 1, environ) if one.name == "tokens"]
+    assert tokens.env["TOKENS_DATABASE_URL"] == "postgresql://db/tokens"
+
+
+def test_generated_secrets_are_private_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "auth.secret"
+    first = plan._kept_secret(path)
+    assert plan._kept_secret(path) == first
+    assert len(first) >= 24
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> Iterator[Child]:
+    child = Child("stubborn", [sys.executable, "-c", STUBBORN], os.environ, tmp_path / "log", tmp_path, verbose=False)
+    yield child
+    stop([child], 0)
+
+
+def test_what_ignores_term_is_killed_with_its_children(stubborn: Child) -> None:
+    wait_until(lambda: "ready" in stubborn.log.read_text(), 10, "the child's child")
+    assert stop([stubborn], 0.3) == ["stubborn"]
+    wait_until(lambda: not stubborn.group_alive(), 5, "the end of the whole group")
+
+
+def test_the_tail_holds_this_run_only(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("an earlier run\n")
+    child = Child("one", [sys.executable, "-c", "print('this run')"], os.environ, log, tmp_path, verbose=False)
+    wait_until(lambda: child.status is not None, 10)
+    assert child.tail().split("\n") == ["    this run"]
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    import socket
+
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        program = plan.Program("tokens", [], port, "/health", {}, [("127.0.0.1", port)])
+        with pytest.raises(up.Failed, match=f"127.0.0.1:{port} for tokens"):
+            up._refuse_taken_ports([program])
+
+
+def test_a_dead_child_is_reported_with_its_log(tmp_path: Path) -> None:
+    child = Child("one", [sys.executable, "-c", "print('why'); raise SystemExit(3)"], os.environ, tmp_path / "log", tmp_path, verbose=False)
+    wait_until(lambda: child.status is not None, 10)
+    with pytest.raises(up.Failed, match=r"(?s)one ended with status 3.*why"):
+        up._refuse_dead([child])
+
+
+def test_the_stamp_follows_the_requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment.wanted_stamp()
+    changed = tmp_path / "dev.txt"
+    changed.write_text("other==1\n")
+    monkeypatch.setattr(environment, "REQUIREMENTS", changed)
+    assert environment.wanted_stamp() != before
+
+
+def test_an_old_python_is_told_kindly(tmp_path: Path) -> None:
+    for name in ("dirname", "pwd"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\nexit 1\n')
+    old.chmod(0o755)
+    done = subprocess.run(["/bin/sh", str(ROOT / "dev"), "up"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 69
+    assert "needs CPython 3.11 or later and found Python 3.9.2" in done.stderr
+
+
+def test_an_unknown_command_shows_the_known_ones() -> None:
+    done = subprocess.run([sys.executable, "-m", "tools.dev", "frob"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 64
+    assert "there is no command 'frob'" in done.stderr
+    assert "./dev up" in done.stderr
