@@ -1,0 +1,213 @@
+"""What every implementation of the port does: the same tests in process and through Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from services.gateway.counters import factory
+from services.gateway.counters.port import Counters
+from tests.support.stores import Valkey
+from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+
+Scenario = Callable[[Counters], Awaitable[None]]
+Run = Callable[[Scenario], None]
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a scenario on started counters."""
+    url: str | None = None
+    if request.param == "valkey":
+        valkey: Valkey = request.getfixturevalue("valkey")
+        url = valkey.url
+
+    async def play(scenario: Scenario) -> None:
+        async with started(factory.create(url, None)) as counters:
+            assert counters.available
+            await scenario(counters)
+            assert counters.uncounted == 0
+
+    return lambda scenario: asyncio.run(play(scenario))
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_sixty_takers_at_once_are_admitted_exactly_to_the_limit(run: Run, durable: bool) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 60, 1, "k", 11, 60, durable) == 11
+        assert await takers(counters, 60, 5, "l", 20, 60, durable) == 20
+        assert await takers(counters, 60, 5, "m", 300, 60, durable) == 300
+
+    run(scenario)
+
+
+def test_remaining_counts_down_and_reset_stays(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        before = time.time()
+        first = await take(counters, "k", 3, 60)
+        later = [await take(counters, "k", 3, 60) for _ in range(4)]
+        assert (first.admitted, first.limit, first.remaining) == (True, 3, 2)
+        assert [(taken.admitted, taken.remaining) for taken in later] == [(True, 1), (True, 0), (False, 0), (False, 0)]
+        assert {taken.reset_at for taken in later} == {first.reset_at}
+        assert before + 59.9 <= first.reset_at <= time.time() + 60.1
+        assert 59 < later[-1].reset_in <= first.reset_in <= 60
+
+    run(scenario)
+
+
+def test_refused_is_not_charged(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 10, 5, "k", 2, 60) == 2
+        assert (await take(counters, "k", 3, 60)).admitted  # 2 were used, not 50
+        assert not (await take(counters, "k", 3, 60)).admitted
+
+    run(scenario)
+
+
+def test_look_does_not_charge(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert [(await look(counters, "k", 2, 60))[:3] for _ in range(5)] == [(True, 2, 2)] * 5
+        taken = await take(counters, "k", 2, 60)
+        looked = [await look(counters, "k", 2, 60) for _ in range(5)]
+        assert {(one.admitted, one.remaining, one.reset_at) for one in looked} == {(True, 1, taken.reset_at)}
+        await take(counters, "k", 2, 60)
+        assert (await look(counters, "k", 2, 60))[:3] == (False, 2, 0)
+
+    run(scenario)
+
+
+def test_look_opens_no_window(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        looked = await look(counters, "k", 2, 60)
+        await eventually(lambda: time.time() + 60 > looked.reset_at + 0.05)
+        assert (await take(counters, "k", 2, 60)).reset_at > looked.reset_at
+
+    run(scenario)
+
+
+def test_a_window_ends_and_a_new_one_begins_with_its_first_use(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 20, 1, "k", 5, 0.4) == 5
+        ended = (await look(counters, "k", 5, 0.4)).reset_at
+
+        async def open_again() -> bool:
+            return (await look(counters, "k", 5, 0.4)).remaining == 5
+
+        await eventually(open_again)
+        assert time.time() >= ended - 0.01
+        assert await takers(counters, 20, 1, "k", 5, 60) == 5
+        assert (await look(counters, "k", 5, 60)).reset_at >= ended + 59
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("window", [0.25, 1.5, 0.0004])
+def test_windows_may_be_fractions(run: Run, window: float) -> None:
+    async def scenario(counters: Counters) -> None:
+        taken = await take(counters, "k", 1, window)
+        assert taken.admitted
+        assert 0 < taken.reset_in <= max(window, 0.001)
+
+        async def admitted() -> bool:
+            return (await take(counters, "k", 1, window)).admitted
+
+        begun = time.time()
+        await eventually(admitted)
+        assert time.time() >= min(begun, taken.reset_at - 0.01)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_window_0_never_ends(run: Run, durable: bool) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 60, 1, "k", 7, 0, durable) == 7
+        assert await take(counters, "k", 7, 0, durable) == (False, 7, 0, 0.0, 0.0)
+        assert await look(counters, "k", 9, 0, durable) == (True, 9, 2, 0.0, 0.0)
+
+    run(scenario)
+
+
+def test_a_shorter_window_takes_effect_at_once(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        for counter, window in (("month", 2_592_000.0), ("never", 0.0)):
+            assert await takers(counters, 5, 1, counter, 3, window) == 3
+            refused = await take(counters, counter, 3, 30)
+            assert not refused.admitted
+            assert 29 < refused.reset_in <= 30
+            assert (await look(counters, counter, 3, 2_592_000)).reset_in <= 30  # a longer one waits for the next window
+            assert (await take(counters, counter, 4, 0.2)).admitted
+
+            async def over(counter: str = counter) -> bool:
+                return (await look(counters, counter, 3, 60)).remaining == 3
+
+            await eventually(over)
+
+    run(scenario)
+
+
+def test_an_edited_limit_takes_effect_at_once(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 10, 1, "k", 5, 60) == 5
+        assert await take(counters, "k", 2, 60) == (False, 2, 0, *(await look(counters, "k", 2, 60))[3:4], pytest.approx(60, abs=1))
+        assert await takers(counters, 10, 1, "k", 8, 60) == 3
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_nothing_admits_nothing(run: Run, limit: int) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert (await take(counters, "k", limit, 60))[::2][:2] == (False, 0)
+        assert not (await look(counters, "k", limit, 60)).admitted
+        assert (await look(counters, "k", 1, 60)).remaining == 1
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_reset_begins_anew(run: Run, durable: bool) -> None:
+    async def scenario(counters: Counters) -> None:
+        assert await takers(counters, 5, 1, "k", 3, 0, durable) == 3
+        assert await takers(counters, 5, 1, "other", 3, 0, durable) == 3
+        await counters.reset("k")
+        await counters.reset("nobody")
+        assert await takers(counters, 5, 1, "k", 3, 60, durable) == 3
+        assert (await look(counters, "k", 3, 60, durable)).reset_in > 59
+        assert not (await take(counters, "other", 3, 0, durable)).admitted
+
+    run(scenario)
+
+
+def test_counters_do_not_meet(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        names = ["r:1", "q:1", "a:api@2001:db8::/64", "é ✓ \r\n", "", "x" * 3000]
+        admitted = await asyncio.gather(*(takers(counters, 10, 2, name, 4, 60) for name in names))
+        assert admitted == [4] * len(names)
+
+    run(scenario)
+
+
+def test_a_taker_that_goes_away_disturbs_nobody(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        tasks = [asyncio.create_task(takers(counters, 1, 1, "k", 100, 60)) for _ in range(60)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        used = 100 - (await look(counters, "k", 100, 60)).remaining
+        assert sum(task.result() for task in tasks[1::2]) == 30
+        assert 30 <= used <= 60
+
+    run(scenario)
+
+
+def test_stopping_twice_is_harmless(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        await counters.stop()
+
+    run(scenario)
