@@ -1,0 +1,115 @@
+"""`/api/hooks`, and how references to webhooks get into a definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SAMPLE = {
+    "event_name": "QuotaExceeded",
+    "hook": {
+        "api_model": {},
+        "id": "54be6c0beba6db07a6000002",
+        "org_id": "54b53d3aeba6db5c35000002",
+        "name": "Test Post",
+        "method": "POST",
+        "target_path": "http://httpbin.org/post",
+        "template_path": "",
+        "header_map": {"x-tyk-test": "123456"},
+        "event_timeout": 0,
+    },
+    "event_timeout": 60,
+}
+EMBEDDED = {
+    "handler_name": "eh_web_hook_handler",
+    "handler_meta": {
+        "_id": "54be6c0beba6db07a6000002",
+        "event_timeout": 60,
+        "header_map": {"x-tyk-test": "123456"},
+        "method": "POST",
+        "name": "Test Post",
+        "org_id": "54b53d3aeba6db5c35000002",
+        "target_path": "http://httpbin.org/post",
+        "template_path": "",
+    },
+}
+
+
+def test_a_reference_is_embedded_as_in_the_sample(operator: Any, make_definition: Any) -> None:
+    id = operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [SAMPLE]})["Meta"]
+    read = operator.json("GET", f"/api/apis/{id}")
+    assert read["hook_references"] == [SAMPLE]
+    handlers = read["api_definition"]["event_handlers"]
+    assert handlers == {"events": {"QuotaExceeded": [EMBEDDED]}}
+    assert list(handlers["events"]["QuotaExceeded"][0]["handler_meta"]) == list(EMBEDDED["handler_meta"])
+
+
+def test_saving_what_was_read_changes_nothing(operator: Any, make_definition: Any) -> None:
+    own = {"handler_name": "eh_log_handler", "handler_meta": {"prefix": "mine"}}
+    given = make_definition(event_handlers={"events": {"QuotaExceeded": [own]}})
+    id = operator.json("POST", "/api/apis", {"api_definition": given, "hook_references": [SAMPLE]})["Meta"]
+    read = operator.json("GET", f"/api/apis/{id}")
+    operator.json("PUT", f"/api/apis/{id}", read)
+    again = operator.json("GET", f"/api/apis/{id}")
+    assert again == read
+    assert again["api_definition"]["event_handlers"]["events"]["QuotaExceeded"] == [own, EMBEDDED]
+    operator.json("PUT", f"/api/apis/{id}", {**again, "hook_references": []})
+    without = operator.json("GET", f"/api/apis/{id}")
+    assert without["api_definition"]["event_handlers"]["events"] == {"QuotaExceeded": [own]}
+
+
+def test_a_reference_by_id_takes_the_stored_webhook(operator: Any, make_definition: Any) -> None:
+    hook = {"name": "h", "method": "post", "target_path": "http://127.0.0.1:9/sink", "header_map": {"x-h": "1"}, "event_timeout": 5}
+    id = operator.json("POST", "/api/hooks", hook)["Meta"]
+    reference = {"event_name": "AuthFailure", "hook": {"id": id}}
+    operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [reference]})
+    meta = operator.json("GET", "/api/apis/one")["api_definition"]["event_handlers"]["events"]["AuthFailure"][0]["handler_meta"]
+    assert (meta["_id"], meta["target_path"], meta["method"], meta["event_timeout"]) == (id, "http://127.0.0.1:9/sink", "POST", 5)
+
+
+def test_references_that_cannot_be_embedded(operator: Any, make_definition: Any) -> None:
+    for references in (
+        {},
+        ["x"],
+        [{"event_name": "QuotaExceeded"}],
+        [{"hook": SAMPLE["hook"]}],
+        [{"event_name": "QuotaExceeded", "hook": {"id": "none"}}],
+    ):
+        body = operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": references}, status=400)
+        assert body["Errors"][0]["pointer"].startswith("/hook_references")
+    unknown = operator.json(
+        "POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [{**SAMPLE, "event_name": "Nothing"}]}, status=400
+    )
+    assert "Nothing" in unknown["Message"]
+    for wrong in ("x", {"events": "x"}, {"events": {"QuotaExceeded": "x"}}):
+        operator.json(
+            "POST", "/api/apis", {"api_definition": make_definition(event_handlers=wrong), "hook_references": [SAMPLE]}, status=400
+        )
+
+
+def test_webhooks(operator: Any) -> None:
+    given = {"name": "h", "method": "PATCH", "target_path": "http://127.0.0.1:9/", "header_map": {"x-h": "1"}}
+    made = operator.json("POST", "/api/hooks", given)
+    assert (made["Status"], made["Message"]) == ("OK", "Webhook created")
+    id = made["Meta"]
+    shown = {"api_model": {}, "id": id, "org_id": "default", **given, "template_path": "", "event_timeout": 0}
+    assert operator.json("GET", f"/api/hooks/{id}") == shown
+    assert operator.json("GET", "/api/hooks?p=-1") == {"hooks": [shown], "pages": 1}
+    assert operator.json("PUT", f"/api/hooks/{id}", {**shown, "name": "new"})["Message"] == "Webhook updated"
+    assert operator.json("GET", f"/api/hooks/{id}")["name"] == "new"
+    operator.json("PUT", f"/api/hooks/{id}", {**shown, "id": "other"}, status=400)
+    assert operator.json("DELETE", f"/api/hooks/{id}")["Message"] == "Webhook deleted"
+    for method, body in (("GET", None), ("PUT", given), ("DELETE", None)):
+        operator.json(method, f"/api/hooks/{id}", body, status=404)
+
+
+def test_webhooks_that_are_wrong(operator: Any) -> None:
+    target = {"target_path": "http://h/"}
+    wrong = [
+        {"name": "n", "method": "POST"},
+        target,
+        {"method": "GET", "target_path": "file:///etc/passwd"},
+        {"method": "EXEC", **target},
+        {"method": "GET", **target, "header_map": {"a": "b\r\nc: d"}},
+    ]
+    for hook in wrong:
+        assert operator.json("POST", "/api/hooks", hook, status=400)["Message"] == "Webhook object validation failed."

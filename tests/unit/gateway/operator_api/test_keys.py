@@ -1,0 +1,187 @@
+"""`/api/keys`, `/api/apis/{id}/keys`: secrets are shown once, and every change reaches the workers before the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.gateway.keys.model import secret_hash
+from services.gateway.keys.service import user_hash, verify_password
+
+
+def test_a_secret_is_shown_once(operator: Any, make_session: Any) -> None:
+    id = operator.new_api()
+    made = operator.call("POST", "/api/keys", make_session("one", alias="ann", tags=["t"], owner="team"))
+    assert made.headers["Cache-Control"] == "no-store"
+    body = made.get_json()
+    secret = body["key_id"]
+    assert re.fullmatch("default[0-9a-f]{32}", secret)
+    assert body["data"]["access_rights"]["one"] == {"api_id": "one", "api_name": "One", "versions": ["Default"]}
+    assert operator.gateway.published[-1] == {secret_hash(secret)}
+    for path in (
+        "/api/keys",
+        f"/api/apis/{id}/keys",
+        f"/api/keys/{body['id']}",
+        f"/api/apis/{id}/keys/{body['id']}",
+        "/tyk/keys",
+        f"/tyk/keys/{body['id']}",
+    ):
+        assert secret not in operator.call("GET", path).text
+    listed = operator.json("GET", f"/api/apis/{id}/keys")
+    assert listed["data"]["keys"] == [body["id"]]
+    details = listed["data"]["details"][0]
+    assert (details["alias"], details["owner"], details["tags"], details["last_used_at"]) == ("ann", "team", ["t"], None)
+    assert listed["pages"] == 1
+
+
+def test_the_database_holds_only_the_hash(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    secret = operator.json("POST", "/api/keys", make_session("one"))["key_id"]
+    operator.json("POST", "/api/apis/keys/basic/zoe", make_session("one", basic_auth_data={"password": "hush-hush"}))
+    with operator.gateway.keys_store._database.engine.connect() as connection:
+        tables = sa.inspect(connection).get_table_names()
+        everything = "".join(str(row) for table in tables for row in connection.execute(sa.text(f'SELECT * FROM "{table}"')))
+    assert secret not in everything
+    assert "hush-hush" not in everything
+    assert secret_hash(secret) in everything
+
+
+def test_a_key_is_found_by_id_and_by_secret(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/api/keys", make_session("one", quota_max=7))
+    for name in (made["id"], made["key_id"]):
+        read = operator.json("GET", f"/api/apis/one/keys/{name}")
+        assert (read["key_id"], read["data"]["quota_max"]) == (made["id"], 7)
+    operator.json("GET", "/api/keys/nobody", status=404)
+    operator.new_api(api_id="two", listen_path="/two/")
+    operator.json("GET", f"/api/apis/two/keys/{made['id']}", status=404)
+    assert operator.json("GET", "/api/apis/two/keys")["data"]["keys"] == []
+    operator.json("GET", "/api/apis/nothing/keys", status=404)
+
+
+def test_update_resets_the_quota_unless_told_not_to(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/api/keys", make_session("one"))
+    counter = f"q:{made['id']}"
+    path = f"/api/apis/one/keys/{made['id']}"
+    assert operator.json("PUT", f"{path}?suppress_reset=1", make_session("one", rate=5)) == {
+        "Status": "OK",
+        "Message": "Key updated",
+        "Meta": "",
+    }
+    assert counter not in operator.gateway.reset
+    operator.json("PUT", path, make_session("one", rate=6))
+    assert counter in operator.gateway.reset
+    assert operator.gateway.published[-1] == {secret_hash(made["key_id"])}
+    assert operator.json("GET", path)["data"]["rate"] == 6
+
+
+def test_delete_reaches_the_workers(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/api/keys", make_session("one"))
+    operator.gateway.unconfirmed = ["worker-2"]
+    answer = operator.json("DELETE", f"/api/apis/one/keys/{made['id']}")
+    assert answer == {"Status": "OK", "Message": "Key deleted succesfully", "Meta": "", "Unconfirmed": ["worker-2"]}
+    assert operator.gateway.published[-1] == {secret_hash(made["key_id"])}
+    assert operator.gateway.keys_store.by_hash(secret_hash(made["key_id"])) is None
+    operator.json("DELETE", f"/api/keys/{made['id']}", status=404)
+
+
+def test_rotation_overlaps(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    first = operator.json("POST", "/api/keys", make_session("one"))
+    second = operator.json("POST", f"/api/keys/{first['id']}/rotate", {"overlap": 60})
+    assert second["id"] == first["id"]
+    assert second["key_id"] != first["key_id"]
+    store = operator.gateway.keys_store
+    old, new = store.by_hash(secret_hash(first["key_id"])), store.by_hash(secret_hash(second["key_id"]))
+    assert old.key == new.key
+    assert new.until is None
+    assert old.until is not None
+    assert len(new.key.hashes) == 2
+    assert operator.gateway.published[-1] == {secret_hash(first["key_id"]), secret_hash(second["key_id"])}
+    third = operator.json("POST", f"/api/keys/{first['id']}/rotate", {"overlap": 0})
+    assert store.by_hash(secret_hash(first["key_id"])) is None
+    assert store.by_hash(secret_hash(second["key_id"])) is None
+    assert store.by_hash(secret_hash(third["key_id"])) is not None
+    operator.json("POST", f"/api/keys/{first['id']}/rotate")
+    for wrong in (-1, "60", True, 1e12):
+        operator.json("POST", f"/api/keys/{first['id']}/rotate", {"overlap": wrong}, status=400)
+
+
+def test_every_mistake_of_a_session_is_named(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    wrong = make_session("one", "ghost", rate="many", per=-3, is_inactive="no", tags=[1], expires=1.5)
+    wrong["access_rights"]["one"]["api_id"] = "other"
+    body = operator.json("POST", "/api/keys", wrong, status=400)
+    assert {one["pointer"] for one in body["Errors"]} == {
+        "/rate", "/per", "/is_inactive", "/tags/0", "/expires", "/access_rights/ghost", "/access_rights/one/api_id",
+    }  # fmt: skip
+    assert operator.json("GET", "/api/keys")["data"]["keys"] == []
+    operator.json("POST", "/api/keys", make_session(access_rights=["one"]), status=400)
+    operator.json("POST", "/api/keys", make_session(access_rights={"one": {"versions": "Default"}}), status=400)
+    operator.json(
+        "POST", "/api/keys", make_session(access_rights={"one": {"allowed_urls": [{"url": "(", "methods": ["GET"]}]}}), status=400
+    )
+    operator.json("POST", "/api/keys", "{", status=403)
+
+
+def test_a_master_key_is_listed_with_every_api(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/api/keys", make_session())
+    assert operator.gateway.keys_store.get(made["id"]).key().access_rights is None
+    assert operator.json("GET", "/api/apis/one/keys")["data"]["keys"] == [made["id"]]
+
+
+def test_a_basic_user(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    body = make_session("one", basic_auth_data={"password": "hush-hush"})
+    made = operator.call("POST", "/api/apis/keys/basic/zoe", body)
+    assert made.get_json()["key_id"] == "defaultzoe"
+    assert "hush-hush" not in made.text
+    assert "scrypt" not in made.text
+    store = operator.gateway.keys_store
+    assert store.by_hash(secret_hash("defaultzoe")) is None, "the name alone must not open what asks for a key"
+    kept = store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"]
+    assert verify_password(kept, "hush-hush")
+    assert not verify_password(kept, "other")
+    operator.json("PUT", "/api/apis/one/keys/defaultzoe", make_session("one", basic_auth_data={"password": ""}))
+    assert store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"] == kept
+    operator.json("POST", "/api/apis/keys/basic/zoe", make_session("one", basic_auth_data={"password": "new"}))
+    assert verify_password(store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"], "new")
+    operator.json("POST", "/api/apis/keys/basic/amy", make_session("one"), status=400)
+    operator.json("POST", "/api/apis/keys/basic/a:b", body, status=400)
+    operator.json("POST", "/api/keys/defaultzoe/rotate", status=400)
+    operator.json("DELETE", "/tyk/keys/zoe?api_id=one")
+    assert store.by_hash(user_hash("defaultzoe")) is None
+
+
+def test_an_hmac_secret_is_made_and_stays(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/api/keys", make_session("one", hmac_enabled=True, hmac_string=""))
+    assert len(made["data"]["hmac_string"]) == 44
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", hmac_enabled=True))
+    assert operator.json("GET", f"/tyk/keys/{made['id']}")["hmac_string"] == made["data"]["hmac_string"]
+
+
+def test_the_organisation_of_the_api_stands_before_the_secret(operator: Any, make_session: Any) -> None:
+    operator.new_api(org_id="acme")
+    without = make_session("one")
+    del without["org_id"]
+    made = operator.json("POST", "/api/keys", without)
+    assert made["key_id"].startswith("acme")
+    assert made["data"]["org_id"] == "acme"
+
+
+def test_handlers_of_the_api_hear_of_keys(operator: Any, make_session: Any) -> None:
+    handlers = {event: [{"handler_name": "eh_log_handler", "handler_meta": {"prefix": "p"}}] for event in ("TokenCreated", "TokenDeleted")}
+    operator.new_api(event_handlers={"events": handlers})
+    operator.new_api(api_id="two", listen_path="/two/")
+    made = operator.json("POST", "/api/keys", make_session("one"))
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one"))
+    operator.json("POST", "/api/keys", make_session("two"))
+    operator.json("DELETE", f"/api/keys/{made['id']}")
+    assert [(event, api.api_id) for event, api, _ in operator.gateway.fired] == [("TokenCreated", "one"), ("TokenDeleted", "one")]
+    assert operator.gateway.fired[0][2] == {"Message": "Key generated.", "Org": "default", "Key": made["id"]}
