@@ -193,6 +193,8 @@ class KeyStore:
         def work(session: Session) -> tuple[StoredKey, tuple[str, ...]]:
             now = self._clock.now()
             row = _existing(session, id)
+            if session.get(SecretRow, hash) is not None:
+                raise SecretTaken
             before = list(session.scalars(sa.select(SecretRow).where(SecretRow.key_id == id)))
             for secret in before:
                 if secret.ends_at is not None or overlap <= 0:

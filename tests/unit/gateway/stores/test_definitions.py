@@ -1,0 +1,139 @@
+"""Definitions in the database: revisions, lost updates, writers at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from services.common.clock import SettableClock
+from services.common.database import Database
+from services.gateway.stores.base import Base
+from services.gateway.stores.definitions import (
+    ApiIdTaken,
+    DefinitionStore,
+    NotFound,
+    PlaceTaken,
+    RevisionConflict,
+)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[DefinitionStore]:
+    database = Database(database_url)
+    Base.metadata.create_all(database.engine)
+    yield DefinitionStore(database, SettableClock())
+    database.dispose()
+
+
+def create(store: DefinitionStore, id: str, address: str | None = None, active: bool = True) -> Any:
+    raw = {"id": f"i-{id}", "api_id": id, "name": f"Name {id}"}
+    return store.create(raw, [], address=address or f"/{id}/", active=active, who="ann")
+
+
+def update(store: DefinitionStore, id: str, name: str, if_match: int | None = None, address: str | None = None) -> Any:
+    return store.update(id, {"api_id": id, "name": name}, [], address=address or f"/{id}/", active=True, who="bob", if_match=if_match)
+
+
+def at_once(*work: Callable[[], Any]) -> list[Any]:
+    """What each gave or raised, started together."""
+    gate = threading.Barrier(len(work))
+    results: list[Any] = [None] * len(work)
+
+    def run(index: int) -> None:
+        gate.wait(10)
+        try:
+            results[index] = work[index]()
+        except Exception as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+def test_generation_and_revision_rise_with_every_write(store: DefinitionStore) -> None:
+    assert store.generation() == 0
+    assert create(store, "a").revision == 1
+    assert update(store, "a", "B").revision == 2
+    assert store.generation() == 2
+    store.delete("a", who="cy")
+    assert store.generation() == 3
+    assert [(one.number, one.action, one.who) for one in store.revisions("a")] == [
+        (3, "deleted", "cy"),
+        (2, "updated", "bob"),
+        (1, "created", "ann"),
+    ]
+    assert create(store, "a").revision == 4
+
+
+def test_a_refused_write_leaves_no_trace(store: DefinitionStore) -> None:
+    create(store, "a")
+    for refused, error in (
+        (lambda: create(store, "a", "/else/"), ApiIdTaken),
+        (lambda: create(store, "b", "/a/"), PlaceTaken),
+        (lambda: update(store, "a", "X", if_match=7), RevisionConflict),
+        (lambda: update(store, "none", "X"), NotFound),
+        (lambda: store.delete("a", who="x", if_match=7), RevisionConflict),
+        (lambda: store.delete("none", who="x"), NotFound),
+        (lambda: store.revision("a", 9), NotFound),
+    ):
+        with pytest.raises(error):
+            refused()
+    assert store.generation() == 1
+    assert [one.raw["name"] for one in store.all()] == ["Name a"]
+    assert len(store.revisions("a")) == 1
+
+
+def test_an_inactive_definition_owns_no_place(store: DefinitionStore) -> None:
+    create(store, "a", "/p/")
+    create(store, "b", "/p/", active=False)
+    with pytest.raises(PlaceTaken):
+        update(store, "b", "B", address="/p/")
+
+
+def test_an_id_and_an_api_id_are_one_space_of_names(store: DefinitionStore) -> None:
+    create(store, "a")
+    with pytest.raises(ApiIdTaken):
+        store.create({"id": "x", "api_id": "i-a"}, [], address="/x/", active=True, who="ann")
+
+
+def test_of_two_writers_that_saw_the_same_revision_one_wins(store: DefinitionStore) -> None:
+    create(store, "a")
+    for revision in range(1, 6):
+        results = at_once(*(lambda n=n, r=revision: update(store, "a", f"w{n}", if_match=r) for n in range(3)))
+        assert sum(isinstance(one, RevisionConflict) for one in results) == 2, results
+    assert store.get("a").revision == 6  # type: ignore[union-attr]
+
+
+def test_of_two_definitions_for_one_place_one_wins(store: DefinitionStore) -> None:
+    create(store, "first")
+    for round_ in range(5):
+        results = at_once(*(lambda n=n, r=round_: create(store, f"a{r}-{n}", f"/r{r}/") for n in range(3)))
+        assert sum(isinstance(one, PlaceTaken) for one in results) == 2, results
+        same = at_once(*(lambda n=n, r=round_: create(store, f"same{r}", f"/s{r}-{n}/") for n in range(3)))
+        assert sum(isinstance(one, ApiIdTaken) for one in same) == 2, same
+
+
+def test_writers_of_different_definitions_do_not_hinder_each_other(store: DefinitionStore) -> None:
+    create(store, "first")
+    results = at_once(*(lambda n=n: create(store, f"a{n}") for n in range(6)))
+    assert not [one for one in results if isinstance(one, Exception)]
+    assert store.generation() == 7
+
+
+def test_pages(store: DefinitionStore) -> None:
+    for index in range(5):
+        create(store, f"a{index}")
+    assert [one.api_id for one in store.page(1, 2).items] == ["a2", "a3"]
+    assert (store.page(0, 2).pages, store.page(0, 2).total) == (3, 5)
+    assert len(store.page(-1).items) == 5
+    assert store.page(9, 2).items == []
+    assert [one.api_id for one in store.page(query="/A3/").items] == ["a3"]
+    assert store.page(query="_").items == []
+    assert store.known({"a1", "none"}) == {"a1": "Name a1"}

@@ -1,0 +1,91 @@
+"""Keys in the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from services.common.clock import SettableClock
+from services.common.database import Database
+from services.gateway.stores.base import Base
+from services.gateway.stores.keys import KeyMissing, KeyStore, SecretTaken
+
+RIGHTS = {"access_rights": {"a": {"versions": ["Default"]}}}
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def store(database_url: str, clock: SettableClock) -> Iterator[KeyStore]:
+    database = Database(database_url)
+    Base.metadata.create_all(database.engine)
+    yield KeyStore(database, clock)
+    database.dispose()
+
+
+def test_a_key_is_opened_by_its_hash(store: KeyStore) -> None:
+    made = store.create("h1", {**RIGHTS, "rate": 3})
+    opened = store.by_hash("h1")
+    assert opened is not None
+    assert (opened.key.id, opened.key.rate, opened.key.hashes, opened.until) == (made.id, 3.0, ("h1",), None)
+    assert store.by_hash("h2") is None
+    with pytest.raises(SecretTaken):
+        store.create("h1", RIGHTS)
+    assert store.page()[1] == 1
+
+
+def test_a_rotated_secret_ends(store: KeyStore, clock: SettableClock) -> None:
+    id = store.create("h1", RIGHTS).id
+    rotated, before = store.rotate(id, "h2", 60)
+    assert (set(rotated.hashes), before) == ({"h1", "h2"}, ("h1",))
+    old = store.by_hash("h1")
+    assert old is not None
+    assert old.until == (clock.now() + dt.timedelta(seconds=60)).timestamp()
+    clock.move(60)
+    assert store.by_hash("h1") is None
+    assert store.by_hash("h2").key.hashes == ("h2",)  # type: ignore[union-attr]
+    _, before = store.rotate(id, "h3", 60)
+    assert set(before) == {"h1", "h2"}
+    with pytest.raises(SecretTaken):
+        store.rotate(id, "h3", 60)
+
+
+def test_a_deleted_key_leaves_nothing(store: KeyStore) -> None:
+    id = store.create("h1", RIGHTS).id
+    store.rotate(id, "h2", 60)
+    assert set(store.delete(id).hashes) == {"h1", "h2"}
+    assert store.get(id) is None
+    assert store.by_hash("h2") is None
+    for gone in (lambda: store.delete(id), lambda: store.replace(id, RIGHTS), lambda: store.rotate(id, "h", 1)):
+        with pytest.raises(KeyMissing):
+            gone()
+    store.create("h1", RIGHTS)
+
+
+def test_lists_by_api(store: KeyStore, clock: SettableClock) -> None:
+    named = store.create("h1", RIGHTS).id
+    clock.move(1)
+    master = store.create("h2", {"access_rights": {}}).id
+    clock.move(1)
+    other = store.create("h3", {"access_rights": {"b": {}}}).id
+    assert [key.id for key in store.page("a")[0]] == [master, named]
+    assert [key.id for key in store.page(size=2)[0]] == [other, master]
+    assert store.page(size=2)[1] == 3
+    assert [key.id for key in store.page(begins=named)[0]] == [named]
+    assert store.page(begins="%")[0] == []
+    store.replace(named, {"access_rights": {"b": {}}})
+    assert [key.id for key in store.page("a")[0]] == [master]
+    assert store.page("b", number=-1)[0][0].hashes == ("h3",)
+
+
+def test_use_is_noted_without_a_new_generation(store: KeyStore, clock: SettableClock) -> None:
+    ids = [store.create(f"h{index}", RIGHTS).id for index in range(3)]
+    generation = store.generation()
+    store.mark_used(ids[:2], clock.now())
+    assert store.generation() == generation == 3
+    assert [store.get(id).last_used_at for id in ids] == [clock.now(), clock.now(), None]  # type: ignore[union-attr]
