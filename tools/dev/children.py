@@ -37,7 +37,7 @@ class Child:
         self.name = name
         self.log = log
         self._verbose = verbose
-        self._foreign = foreign
+        self.foreign = foreign
         self._file = log.open("ab")
         self._began_at = self._file.tell()
         self._process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Child:
                 self._file.flush()
                 text = line.decode(errors="replace").rstrip()
                 # the lines of a stack trace or of a list of mistakes follow the line that they belong to
-                loud = not self._foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
+                loud = not self.foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
                 if text and (loud or self._verbose):
                     say(f"{self.name:>8} | {readable(text)}")
 
@@ -93,7 +93,15 @@ class Child:
 
 
 def stop(children: Sequence[Child], deadline: float = STOP_DEADLINE_S) -> list[str]:
-    """TERM to all, wait for all, KILL what is left after `deadline` seconds; the names of those that had to be killed."""
+    """TERM to all, wait for all, KILL what is left after `deadline` seconds; the names of those that had to be killed.
+
+    The services go first, then the foreign programs that they use, so that none complains about the loss of another.
+    """
+    own, foreign = [one for one in children if not one.foreign], [one for one in children if one.foreign]
+    return _stop_together(own, deadline) + _stop_together(foreign, deadline)
+
+
+def _stop_together(children: Sequence[Child], deadline: float) -> list[str]:
     for child in children:
         child.signal(signal.SIGTERM)
     until = time.monotonic() + deadline

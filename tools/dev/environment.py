@@ -27,7 +27,7 @@ EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 _NO_NETWORK = re.compile(
     r"name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|Connection refused|Max retries|ProxyError|No address", re.I
 )
-_PACKAGE = re.compile(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)")
+_PACKAGE = re.compile(r"(?:Collecting|Processing|Requirement already satisfied:) (?:/\S*/)?([\w.-]+)")
 
 
 def stop(*lines: str) -> NoReturn:
