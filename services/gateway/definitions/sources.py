@@ -21,6 +21,14 @@ from services.gateway.definitions.schema import parse
 
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
+# Where the services of this house listen unless the environment says otherwise.
+_DEFAULTS: Final = {
+    "UPSTREAM_AUTH": "http://127.0.0.1:8101",
+    "UPSTREAM_SESSIONS": "http://127.0.0.1:8102",
+    "UPSTREAM_TOKENS": "http://127.0.0.1:8103",
+    "UPSTREAM_DEVICES": "http://127.0.0.1:8104",
+    "UPSTREAM_MOBILITY": "http://127.0.0.1:8105",
+}
 # Stands in for an address that is not known, so that the other mistakes of the definition are found too.
 _NOWHERE: Final = "http://upstream.invalid/"
 
@@ -67,7 +75,7 @@ def _fill(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[M
     if not _NAME.fullmatch(name):
         mistakes.append(Mistake(pointer, "only environment variables that begin with UPSTREAM_ can be used here"))
         return _NOWHERE
-    base = environ.get(name, "")
+    base = environ.get(name) or _DEFAULTS.get(name, "")
     if not base:
         mistakes.append(Mistake(pointer, f"{name} is not set in the environment of the gateway"))
         return _NOWHERE
