@@ -112,6 +112,7 @@ def create_app(
 
     service: its name (`tokens`). version: of the API, for OpenAPI. database: checked by `/ready`. render_error: gives errors the service's
     shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.
+    `g.logged_path`, when a service sets it, is logged instead of the path: for paths that hold a secret.
     The application's `extensions` hold `checks` (Checks) and `api` (flask-smorest's Api, to register blueprints with).
     """
     # a namespace package tells Flask no root path
@@ -207,7 +208,7 @@ def _errors(app: Flask, render: RenderError) -> None:
         if is_unavailable(error) or is_transient(error):
             log.error("database unavailable", error=f"{type(error).__name__}: {error.__cause__ or ''}")
             return answer(503, "database unavailable", "database-unavailable", headers={"Retry-After": "1"})
-        log.exception("unexpected error", path=request.path, method=request.method)
+        log.exception("unexpected error", path=g.get("logged_path") or request.path, method=request.method)
         return answer(500, "internal error", "internal-error")
 
 
@@ -226,7 +227,8 @@ def _observe(app: Flask, service: str) -> None:
         count.labels(method, route, response.status_code).inc()
         seconds.labels(route).observe(spent)
         if route not in _QUIET:
-            log.info("request", method=request.method, path=request.path, status=response.status_code, ms=round(spent * 1000, 2))
+            path = g.get("logged_path") or request.path
+            log.info("request", method=request.method, path=path, status=response.status_code, ms=round(spent * 1000, 2))
         return response
 
     @app.get("/metrics")

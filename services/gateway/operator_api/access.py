@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import hmac
+import re
+from typing import Final
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 
 from services.gateway.operator_api.answers import Refused, is_gateway_api, render
 from services.gateway.operator_api.context import gateway
+
+# Tyk's clients name a key by its secret in the path.
+_KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL)
+
+
+def hide_keys_in_logs() -> None:
+    """For every request of the application, those that match no route included."""
+    match = _KEY_PATH.match(request.path)
+    if match is not None:
+        g.logged_path = f"{match[1]}/***"
 
 
 def protected(name: str, import_name: str) -> Blueprint:

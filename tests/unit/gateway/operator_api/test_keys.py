@@ -185,3 +185,34 @@ def test_handlers_of_the_api_hear_of_keys(operator: Any, make_session: Any) -> N
     operator.json("DELETE", f"/api/keys/{made['id']}")
     assert [(event, api.api_id) for event, api, _ in operator.gateway.fired] == [("TokenCreated", "one"), ("TokenDeleted", "one")]
     assert operator.gateway.fired[0][2] == {"Message": "Key generated.", "Org": "default", "Key": made["id"]}
+
+
+def test_a_secret_in_a_path_does_not_reach_the_log(gateway: Any, capsys: Any) -> None:
+    from services.common.app import create_app
+    from services.common.logging import configure
+    from services.gateway import operator_api
+    from services.gateway.operator_api.context import EXTENSION
+
+    configure("gateway")
+    app = create_app("gateway", version="1")
+    app.extensions[EXTENSION] = gateway
+    for blueprint in operator_api.blueprints():
+        app.register_blueprint(blueprint)
+    client = app.test_client()
+    headers = {"authorization": gateway.operator_key, "x-tyk-authorization": gateway.operator_key}
+    for path in (
+        "/tyk/keys/topsecret",
+        "/tyk/keys/topsecret/",
+        "/tyk//keys/topsecret",
+        "/api/keys/topsecret",
+        "/api/apis/a/keys/topsecret",
+        "/tyk/keys/x/topsecret",
+    ):
+        for method in ("GET", "DELETE", "PATCH"):
+            client.open(path, method=method, headers=headers)
+            client.open(path, method=method)
+    client.get("/api/apis", headers=headers)
+    logged = capsys.readouterr()
+    assert "topsecret" not in logged.out + logged.err
+    assert "/tyk/keys/***" in logged.out + logged.err
+    assert '"/api/apis"' in logged.out + logged.err
