@@ -1,0 +1,111 @@
+"""Signing in, and everybody's own account: `/login` and `/me`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from services.auth import refusals, schemas
+from services.auth.api import shapes
+from services.auth.api.context import caller, etag, house, if_match, listed, origin
+from services.auth.service.identity import user_shown
+
+blueprint = Blueprint("account", __name__, description="Signing in, and one's own account.")
+Answer = dict[str, Any]
+
+
+@blueprint.post("/login")
+@blueprint.arguments(schemas.Login)
+@blueprint.response(200)
+@blueprint.alt_response(401, description="invalid credentials")
+@blueprint.alt_response(429, description="too many failures; Retry-After says when")
+def login(given: Answer) -> Answer:
+    """E-mail with password or login key → access token and refresh token."""
+    return house().sign_in.log_in(given["email"], given["password"], origin()).shown()
+
+
+@blueprint.get("/me")
+@blueprint.response(200)
+def me() -> tuple[Answer, int, dict[str, str]]:
+    user = caller(through_client=True).user
+    return user_shown(user), 200, etag(user.version)
+
+
+@blueprint.patch("/me")
+@blueprint.arguments(schemas.OwnChange)
+@blueprint.response(200)
+def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
+    who = caller()
+    user = house().people.change_own(who, given, origin(who), if_match())
+    return user_shown(user), 200, etag(user.version)
+
+
+@blueprint.post("/me/password")
+@blueprint.arguments(schemas.PasswordChange)
+@blueprint.response(204)
+def change_password(given: Answer) -> None:
+    """Needs the current password itself; ends all sign-ins and the login key."""
+    who = caller()
+    house().throttle.check(who.user.email, origin().address)
+    house().people.change_own_password(who, given["current_password"], given["new_password"], origin(who))
+
+
+@blueprint.get("/me/login-key")
+@blueprint.response(200)
+def login_key() -> Answer:
+    """When the key was made and when it ends; the key itself was shown once."""
+    key = house().people.login_key(caller())
+    if key is None:
+        raise refusals.not_found("login key")
+    return {"created_at": shapes.moment(key.created_at), "expires_at": shapes.moment(key.expires_at)}
+
+
+@blueprint.post("/me/login-key")
+@blueprint.response(201)
+def new_login_key() -> Answer:
+    """A new key; the one before ends."""
+    who = caller()
+    key, expires = house().people.new_login_key(who, origin(who))
+    return {"key": key, "expires_at": shapes.moment(expires)}
+
+
+@blueprint.delete("/me/login-key")
+@blueprint.response(204)
+def remove_login_key() -> None:
+    who = caller()
+    if not house().people.drop_login_key(who, origin(who)):
+        raise refusals.not_found("login key")
+
+
+@blueprint.get("/me/tokens")
+@blueprint.arguments(schemas.Page, location="query")
+@blueprint.response(200)
+def tokens(asked: Answer) -> Answer:
+    who = caller()
+    house().verifier.last_used.flush()
+    return listed(house().access_tokens.page(who, asked["page"], asked["per_page"]), shapes.access_token, asked)
+
+
+@blueprint.post("/me/tokens")
+@blueprint.arguments(schemas.NewAccessToken)
+@blueprint.response(201)
+def new_token(given: Answer) -> Answer:
+    """The answer holds the secret, this once."""
+    who = caller()
+    return shapes.access_token(*house().access_tokens.add(who, given, origin(who)))
+
+
+@blueprint.delete("/me/tokens/<token_id>")
+@blueprint.response(204)
+def remove_token(token_id: str) -> None:
+    who = caller()
+    house().access_tokens.remove(who, token_id, origin(who))
+
+
+@blueprint.post("/me/tokens/<token_id>/rotate")
+@blueprint.response(200)
+def rotate_token(token_id: str) -> Answer:
+    """A new secret for the same token; the old one ends at once."""
+    who = caller()
+    return shapes.access_token(*house().access_tokens.rotate(who, token_id, origin(who)))

@@ -1,0 +1,185 @@
+"""For administrators: users, domains, role tokens, clients, signing keys, audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from services.auth import schemas
+from services.auth.api import shapes
+from services.auth.api.context import caller, etag, house, if_match, listed, origin, super_user
+from services.auth.service.identity import user_shown
+from services.auth.store import audit as audit_store
+from services.auth.store import users as user_store
+
+blueprint = Blueprint("administration", __name__, description="Users, domains, role tokens, clients, signing keys, audit.")
+Answer = dict[str, Any]
+Tagged = tuple[Answer, int, dict[str, str]]
+
+
+@blueprint.get("/users")
+@blueprint.arguments(schemas.UserPage, location="query")
+@blueprint.response(200)
+def users(asked: Answer) -> Answer:
+    """Domain admin: of the own domain; super user: all."""
+    wanted = user_store.Filter(asked.get("domain"), asked.get("level"), asked.get("active"), asked.get("q"))
+    return listed(house().people.page(caller(), wanted, asked["page"], asked["per_page"]), user_shown, asked)
+
+
+@blueprint.post("/users")
+@blueprint.arguments(schemas.NewUser)
+@blueprint.response(201)
+def new_user(given: Answer) -> Tagged:
+    who = caller()
+    user = house().people.add(who, given, origin(who))
+    return user_shown(user), 201, etag(user.version)
+
+
+@blueprint.get("/users/<user_id>")
+@blueprint.response(200)
+def user(user_id: str) -> Tagged:
+    found = house().people.get(caller(), user_id)
+    return user_shown(found), 200, etag(found.version)
+
+
+@blueprint.patch("/users/<user_id>")
+@blueprint.arguments(schemas.UserChange)
+@blueprint.response(200)
+@blueprint.alt_response(412, description="somebody changed the user meanwhile")
+def change_user(given: Answer, user_id: str) -> Tagged:
+    """With If-Match only when nobody has changed the user since."""
+    who = caller()
+    changed = house().people.change(who, user_id, given, origin(who), if_match())
+    return user_shown(changed), 200, etag(changed.version)
+
+
+@blueprint.delete("/users/<user_id>")
+@blueprint.response(204)
+def remove_user(user_id: str) -> None:
+    who = caller()
+    house().people.remove(who, user_id, origin(who), if_match())
+
+
+@blueprint.post("/users/<user_id>/password")
+@blueprint.arguments(schemas.NewPassword)
+@blueprint.response(204)
+def set_password(given: Answer, user_id: str) -> None:
+    """Ends all sign-ins and the login key of the user."""
+    who = caller()
+    house().people.set_password(who, user_id, given["new_password"], origin(who))
+
+
+@blueprint.get("/domains")
+@blueprint.arguments(schemas.Page, location="query")
+@blueprint.response(200)
+def domains(asked: Answer) -> Answer:
+    super_user()
+    return listed(house().domains.page(asked["page"], asked["per_page"]), shapes.domain, asked)
+
+
+@blueprint.post("/domains")
+@blueprint.arguments(schemas.NewDomain)
+@blueprint.response(201)
+def new_domain(given: Answer) -> Answer:
+    return shapes.domain(house().domains.add(given["name"], given["login_key_lifetime_s"], origin(super_user())))
+
+
+@blueprint.patch("/domains/<name>")
+@blueprint.arguments(schemas.DomainChange)
+@blueprint.response(200)
+def change_domain(given: Answer, name: str) -> Answer:
+    return shapes.domain(house().domains.change(name, given["login_key_lifetime_s"], origin(super_user())))
+
+
+@blueprint.delete("/domains/<name>")
+@blueprint.response(204)
+def remove_domain(name: str) -> None:
+    house().domains.remove(name, origin(super_user()))
+
+
+@blueprint.get("/role-tokens")
+@blueprint.arguments(schemas.SubjectPage, location="query")
+@blueprint.response(200)
+def role_tokens(asked: Answer) -> Answer:
+    """Those not revoked, and the cut-offs."""
+    super_user()
+    found = house().role_tokens.page(asked.get("subject"), asked["page"], asked["per_page"])
+    return {**listed(found, shapes.role_token, asked), "cut_offs": [shapes.cut_off(one) for one in house().role_tokens.cut_offs()]}
+
+
+@blueprint.post("/role-tokens")
+@blueprint.arguments(schemas.NewRoleToken)
+@blueprint.response(201)
+def new_role_token(given: Answer) -> Answer:
+    """The answer holds the token, this once."""
+    who = super_user()
+    return shapes.role_token(
+        *house().role_tokens.issue(given["subject"], given["label"], given.get("expires_in"), given.get("not_before"), origin(who))
+    )
+
+
+@blueprint.delete("/role-tokens/<jti>")
+@blueprint.response(204)
+def revoke_role_token(jti: str) -> None:
+    house().role_tokens.revoke(jti, origin(super_user()))
+
+
+@blueprint.put("/role-tokens/cut-off/<subject>")
+@blueprint.arguments(schemas.CutOff)
+@blueprint.response(200)
+def cut_off(given: Answer, subject: str) -> Answer:
+    """Tokens of the subject that were issued earlier are refused."""
+    who = super_user()
+    return shapes.cut_off(house().role_tokens.cut_off(subject, given["cut_off"], origin(who)))
+
+
+@blueprint.get("/clients")
+@blueprint.arguments(schemas.Page, location="query")
+@blueprint.response(200)
+def clients(asked: Answer) -> Answer:
+    super_user()
+    return listed(house().clients.page(asked["page"], asked["per_page"]), shapes.client, asked)
+
+
+@blueprint.post("/clients")
+@blueprint.arguments(schemas.NewClient)
+@blueprint.response(201)
+def new_client(given: Answer) -> Answer:
+    """The answer holds the secret, this once."""
+    return shapes.client(*house().clients.add(given, origin(super_user())))
+
+
+@blueprint.delete("/clients/<client_id>")
+@blueprint.response(204)
+def remove_client(client_id: str) -> None:
+    house().clients.remove(client_id, origin(super_user()))
+
+
+@blueprint.get("/signing-keys")
+@blueprint.response(200)
+def signing_keys() -> Answer:
+    super_user()
+    found = [shapes.signing_key(*one) for one in house().keys.all_keys()]
+    return {"items": found, "total": len(found), "page": 1, "per_page": max(1, len(found))}
+
+
+@blueprint.post("/signing-keys/rotate")
+@blueprint.arguments(schemas.Rotation, required=False)
+@blueprint.response(201)
+def rotate(given: Answer) -> Answer:
+    """A new key signs from now on; the old one stays published until the last token that it signed has expired."""
+    key = house().keys.rotate(given["algorithm"], origin(super_user()))
+    return shapes.signing_key(key, True)
+
+
+@blueprint.get("/audit")
+@blueprint.arguments(schemas.AuditPage, location="query")
+@blueprint.response(200)
+def audit(asked: Answer) -> Answer:
+    """Newest first."""
+    super_user()
+    wanted = audit_store.Filter(asked.get("action"), asked.get("actor_id"), asked.get("target"), asked.get("since"), asked.get("until"))
+    with house().database.read() as session:
+        found = audit_store.page(session, wanted, asked["page"], asked["per_page"])
+    return listed(found, shapes.audit_line, asked)

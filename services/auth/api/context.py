@@ -1,0 +1,97 @@
+"""What every route needs: the parts of the service, who asks, from where, and the shapes of answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from flask import current_app, request
+
+from services.auth import refusals
+from services.auth.rules import levels
+from services.auth.service.identity import Caller
+from services.auth.service.origin import Origin
+from services.auth.wiring import House
+from services.common import request_id
+
+T = TypeVar("T")
+LONGEST_HEADER = 8192
+
+
+def house() -> House:
+    found: House = current_app.extensions["auth"]
+    return found
+
+
+def origin(caller: Caller | None = None) -> Origin:
+    """Where the request comes from, and who sent it."""
+    user = caller.user if caller else None
+    return Origin(user.email if user else "anonymous", user.id if user else None, request.remote_addr, request_id.current())
+
+
+def basic() -> tuple[str, str] | None:
+    """User and password of the Authorization header (RFC 7617); None when it holds none, or is malformed."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic" or len(encoded) > LONGEST_HEADER:
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (user, password) if colon else None
+
+
+def bearer() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and len(token) <= LONGEST_HEADER else None
+
+
+def caller(*, through_client: bool = False) -> Caller:
+    """The person who asks, by the access JWT of a sign-in or by Basic with password or login key.
+
+    through_client: also when an OAuth2 client asks in the person's name; managing an account is for the person alone.
+    Raises Refusal 401, 403, 429.
+    """
+    token = bearer()
+    if token:
+        found, client_id = house().verifier.caller(token)
+        if client_id is not None and not through_client:
+            raise refusals.not_allowed("the user's own sign-in, not that of an application")
+        return found
+    pair = basic()
+    if pair is None:
+        raise refusals.credentials_missing()
+    user, method, _ = house().sign_in.check(*pair, origin())
+    return Caller(user, method)
+
+
+def super_user() -> Caller:
+    """Raises Refusal 401, 403."""
+    found = caller()
+    if not levels.at_least(found.user.level, levels.SUPER_USER):
+        raise refusals.not_allowed(levels.SUPER_USER)
+    return found
+
+
+def etag(version: int) -> dict[str, str]:
+    return {"ETag": f'"{version}"'}
+
+
+def if_match() -> int | None:
+    """The version that the caller saw, None when it does not say. Raises Refusal 412 for a tag that was never ours."""
+    given = request.headers.get("If-Match", "").strip()
+    if given in ("", "*"):
+        return None
+    match = re.fullmatch(r'"(\d{1,9})"', given)
+    if not match:
+        raise refusals.changed_meanwhile()
+    return int(match[1])
+
+
+def listed(found: tuple[Iterable[T], int], show: Callable[[T], dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
+    """One page as JSON."""
+    rows, total = found
+    return {"items": [show(row) for row in rows], "total": total, "page": asked["page"], "per_page": asked["per_page"]}

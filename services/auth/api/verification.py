@@ -1,0 +1,99 @@
+"""For the neighbours: what a credential is worth; and for everybody: the public keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from flask import Response, request
+from flask_smorest import Blueprint
+
+from services.auth import refusals, schemas
+from services.auth.api import shapes
+from services.auth.api.context import basic, house, origin
+from services.auth.models import Client
+from services.auth.service.identity import user_shown
+from services.auth.service.issuing import GRANTS
+from services.auth.service.signing import ALGORITHMS
+
+blueprint = Blueprint("verification", __name__, description="What a credential is worth.")
+Answer = dict[str, Any]
+SCOPES = ("openid", "profile", "email")
+
+
+def service() -> Client:
+    """The neighbour that asks, by its client credentials (Basic). Raises Refusal 401."""
+    pair = basic()
+    client = house().verifier.client(*pair) if pair else None
+    if client is None or not client.service:
+        raise refusals.not_a_service()
+    return client
+
+
+@blueprint.post("/verify/basic")
+@blueprint.arguments(schemas.Basic)
+@blueprint.response(200)
+@blueprint.alt_response(401, description="invalid credentials, or the login key has expired")
+def verify_basic(given: Answer) -> Answer:
+    """User and password or login key → the user, and which of the two it was."""
+    client = service()
+    address = given.get("address")
+    place = dataclasses.replace(origin(), actor=client.name, actor_id=client.id, address=str(address) if address else None)
+    user, credential, expires = house().sign_in.check(given["username"], given["password"], place)
+    return {**user_shown(user), "credential": credential, "expires_at": shapes.moment(expires)}
+
+
+@blueprint.post("/verify/token")
+@blueprint.arguments(schemas.TokenToVerify)
+@blueprint.response(200)
+@blueprint.alt_response(401, description="why the token is worth nothing")
+def verify_token(given: Answer) -> Answer:
+    """Any token of the house → its kind, user, permission, policy, end."""
+    service()
+    return house().verifier.token(given["token"]).shown()
+
+
+def _cacheable(document: Answer, seconds: int) -> Response:
+    body = json.dumps(document, separators=(",", ":"))
+    answer = Response(body, mimetype="application/json")
+    answer.headers["Cache-Control"] = f"public, max-age={seconds}"
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    return answer.make_conditional(request)
+
+
+@blueprint.get("/.well-known/jwks.json")
+def jwks() -> Response:
+    """The public keys that live tokens are signed with (RFC 7517)."""
+    return _cacheable(house().keys.published(), 300)
+
+
+@blueprint.get("/.well-known/openid-configuration")
+def discovery() -> Response:
+    """Where everything is (OpenID Connect Discovery 1.0, RFC 8414)."""
+    issuer = house().settings.issuer
+    methods = ["client_secret_basic", "client_secret_post"]
+    return _cacheable(
+        {
+            "issuer": issuer,
+            "authorization_endpoint": f"{issuer}/oauth/authorize",
+            "token_endpoint": f"{issuer}/oauth/token",
+            "revocation_endpoint": f"{issuer}/oauth/revoke",
+            "introspection_endpoint": f"{issuer}/oauth/introspect",
+            "jwks_uri": f"{issuer}/.well-known/jwks.json",
+            "scopes_supported": list(SCOPES),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": list(GRANTS),
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": list(ALGORITHMS),
+            "token_endpoint_auth_methods_supported": [*methods, "none"],
+            "revocation_endpoint_auth_methods_supported": [*methods, "none"],
+            "introspection_endpoint_auth_methods_supported": methods,
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        },
+        300,
+    )

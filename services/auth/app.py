@@ -1,0 +1,84 @@
+"""The auth service put together: settings → stores → services → routes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify
+
+from services.auth.api import account, administration, verification
+from services.auth.proxies import TrustedProxies
+from services.auth.settings import Settings
+from services.auth.wiring import House, master_key
+from services.common.app import create_app, plain_error
+from services.common.clock import Clock, SystemClock
+from services.common.database import Database
+
+NAME = "Gatehouse auth"
+VERSION = "1.0.0"
+DESCRIPTION = "Identities and credentials for the whole house: users, login keys, tokens, OAuth2, signing keys."
+BODY_LIMIT = 64 * 1024
+
+
+def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    """The house's error body; the names of wrong fields without the place where they were found."""
+    if status == 422:
+        message, code = "some fields are not valid", "invalid-fields"
+        if fields and set(fields) <= {"json", "query"}:
+            parts = [found if isinstance(found, dict) else {"_": found} for found in fields.values()]
+            fields = {name: why for part in parts for name, why in part.items()}
+    elif status == 400 and fields:
+        message, code, fields = "malformed JSON", "malformed-json", None
+    answer = plain_error(status, message, code, fields)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def build(settings: Settings, clock: Clock | None = None, *, key: str | None = None) -> Flask:
+    """The application of these settings. clock: for tests. key: the master key, when it is not to be read or made."""
+    database = Database(settings.database_url, pool_size=20)
+    app = create_app(
+        "auth",
+        version=VERSION,
+        database=database,
+        render_error=render_error,
+        body_limit=BODY_LIMIT,
+        title=NAME,
+        description=DESCRIPTION,
+    )
+    house = app.extensions["auth"] = House(settings, database, clock or SystemClock(), key or master_key(settings))
+    app.extensions["closing"] = [house.close]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    smorest = app.extensions["api"]
+    schemes = smorest.spec.components
+    schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    schemes.security_scheme("basic", {"type": "http", "scheme": "basic"})
+    for one in (account, administration, verification):
+        smorest.register_blueprint(one.blueprint)
+    app.extensions["checks"].add("signing key", house.keys.check_master_key)
+    _information(app, settings)
+    _private(app)
+    return app
+
+
+def describe() -> Flask:
+    """The application for its OpenAPI document only: touches no file, no network."""
+    return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"), key="x" * 32)
+
+
+def _information(app: Flask, settings: Settings) -> None:
+    @app.get("/")
+    def information() -> Response:
+        return jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
+
+
+def _private(app: Flask) -> None:
+    """Answers about people are not for caches; those that may be kept say so themselves."""
+
+    @app.after_request
+    def keep_private(answer: Response) -> Response:
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return answer

@@ -1,0 +1,139 @@
+"""The command line: `python -m services.auth.cli --help`. Works on the database of the settings, beside a running service or without it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from services.auth.rules import levels
+from services.auth.rules.emails import key_of
+from services.auth.service.issuing import SUBJECTS, WEEK_S
+from services.auth.service.origin import COMMAND_LINE
+from services.auth.service.signing import ALGORITHMS, generated_secret
+from services.auth.settings import load
+from services.auth.store import users
+from services.auth.wiring import FIRST_DOMAIN, House, master_key
+from services.common import logging as logs
+from services.common.app import Refusal
+from services.common.clock import SystemClock, isoformat
+from services.common.database import Database
+
+
+class _Commands(click.Group):
+    """Says what is wrong in one line instead of a trace."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except Refusal as refused:
+            fields = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (refused.fields or {}).items())
+            raise click.ClickException(f"{refused.message}{': ' + fields if fields else ''}") from None
+
+
+def _house() -> House:
+    settings = load()
+    logs.configure("auth", "WARNING")
+    house = House(settings, Database(settings.database_url), SystemClock(), master_key(settings))
+    house.keys.ensure(COMMAND_LINE)
+    return house
+
+
+def _password(given: str | None) -> tuple[str, bool]:
+    """(the password, whether it was made here). `-` reads it from the standard input, so that it stands in no list of processes."""
+    if given == "-":
+        return sys.stdin.readline().rstrip("\r\n"), False
+    return (given, False) if given else (generated_secret(24), True)
+
+
+def _password_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--password", help="`-` reads it from the standard input; left out: one is made and shown.")(command)
+
+
+def _add(email: str, domain: str, level: str, name: str, password: str | None) -> None:
+    house = _house()
+    chosen, made = _password(password)
+    fields = {"email": email, "domain": domain, "level": level, "full_name": name, "password": chosen}
+    user = house.people.add(None, fields, COMMAND_LINE)
+    click.echo(f"user {user.id} {user.email} {user.level}" + (f"\npassword {chosen}" if made else ""))
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Users, role tokens and signing keys of the auth service."""
+
+
+@main.command("create-admin")
+@click.argument("email")
+@click.option("--name", default="Administrator", show_default=True)
+@_password_option
+def create_admin(email: str, name: str, password: str | None) -> None:
+    """Make a super user; its domain is made when it is not there."""
+    house = _house()
+    with house.database.read() as session:
+        known = users.domain(session, FIRST_DOMAIN)
+    if known is None:
+        house.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
+    _add(email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
+
+
+@main.command("add-domain")
+@click.argument("name")
+@click.option("--login-key-lifetime", type=click.IntRange(600, 31 * 24 * 3600), default=WEEK_S, show_default=True, help="Seconds.")
+def add_domain(name: str, login_key_lifetime: int) -> None:
+    """Make a domain."""
+    _house().domains.add(name, login_key_lifetime, COMMAND_LINE)
+    click.echo(f"domain {name}")
+
+
+@main.command("add-user")
+@click.argument("email")
+@click.option("--domain", default=FIRST_DOMAIN, show_default=True)
+@click.option("--level", type=click.Choice(levels.ALL), default=levels.JOIN_ONLY, show_default=True)
+@click.option("--name", default="")
+@_password_option
+def add_user(email: str, domain: str, level: str, name: str, password: str | None) -> None:
+    """Make a user."""
+    _add(email, domain, level, name, password)
+
+
+@main.command("set-password")
+@click.argument("email")
+@_password_option
+def set_password(email: str, password: str | None) -> None:
+    """Give a user a new password; ends all sign-ins and the login key."""
+    house = _house()
+    with house.database.read() as session:
+        user = users.by_email_key(session, key_of(email) or "")
+    if user is None:
+        raise click.ClickException(f"no user {email}")
+    chosen, made = _password(password)
+    house.people.set_password(None, user.id, chosen, COMMAND_LINE)
+    click.echo(f"user {user.id} {user.email}" + (f"\npassword {chosen}" if made else ""))
+
+
+@main.command("role-token")
+@click.argument("subject", type=click.Choice(SUBJECTS))
+@click.option("--label", default="")
+@click.option("--expires-in", type=click.IntRange(1), help="Seconds; left out: never.")
+@click.option("--not-before", type=click.DateTime(), help="UTC.")
+def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.datetime | None) -> None:
+    """Issue a role token; prints the JWT alone on the standard output."""
+    starts = not_before.replace(tzinfo=dt.UTC) if not_before else None
+    kept, token = _house().role_tokens.issue(subject, label, expires_in, starts, COMMAND_LINE)
+    click.echo(f"jti {kept.jti}, expires {isoformat(kept.expires_at) if kept.expires_at else 'never'}", err=True)
+    click.echo(token)
+
+
+@main.command("rotate-keys")
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="EdDSA", show_default=True)
+def rotate_keys(algorithm: str) -> None:
+    """Sign with a new key from now on; the old one stays published as long as a token needs it."""
+    click.echo(f"key {_house().keys.rotate(algorithm, COMMAND_LINE).kid}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Tables of the auth service. Secrets are never kept: passwords as argon2id, everything random as its SHA-256."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.common.database import new_base
+
+Base = new_base()
+
+ID = sa.String(36)
+DIGEST = sa.String(64)
+
+
+def _user() -> Mapped[str]:
+    return mapped_column(ID, sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
+
+
+class Domain(Base):  # type: ignore[misc, valid-type]
+    """A group of users with a common administration. login_key_lifetime_s: seconds a login key of its users lives."""
+
+    __tablename__ = "domains"
+
+    name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    login_key_lifetime_s: Mapped[int]
+    created_at: Mapped[dt.datetime]
+
+
+class User(Base):  # type: ignore[misc, valid-type]
+    """A person. email as written; email_key is compared, email_skeleton is shared by look-alikes; version counts the changes (ETag)."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    email_key: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    email_skeleton: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    full_name: Mapped[str] = mapped_column(sa.String(200))
+    domain: Mapped[str] = mapped_column(sa.String(64), sa.ForeignKey("domains.name"), index=True)
+    level: Mapped[str] = mapped_column(sa.String(16))
+    active: Mapped[bool]
+    layer_domains: Mapped[list[Any]]
+    password_hash: Mapped[str] = mapped_column(sa.String(255))
+    created_at: Mapped[dt.datetime]
+    last_login_at: Mapped[dt.datetime | None]
+    version: Mapped[int]
+
+
+class LoginKey(Base):  # type: ignore[misc, valid-type]
+    """A text that stands in for the password for a while; one a user."""
+
+    __tablename__ = "login_keys"
+
+    user_id: Mapped[str] = mapped_column(ID, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[str] = mapped_column(DIGEST, unique=True)
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+
+
+class AccessToken(Base):  # type: ignore[misc, valid-type]
+    """A user's token for programs. policy: list of {resource, actions}, for kinds `analysis` and `middleware`."""
+
+    __tablename__ = "access_tokens"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    user_id: Mapped[str] = _user()
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    label: Mapped[str] = mapped_column(sa.String(100))
+    permission: Mapped[str] = mapped_column(sa.String(5))
+    policy: Mapped[list[Any]]
+    digest: Mapped[str] = mapped_column(DIGEST, unique=True)
+    expires_at: Mapped[dt.datetime | None]
+    last_used_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime]
+
+
+class RoleToken(Base):  # type: ignore[misc, valid-type]
+    """What was said in a role token; the token itself is not kept. kid: the key that signed it, which must stay published."""
+
+    __tablename__ = "role_tokens"
+
+    jti: Mapped[str] = mapped_column(ID, primary_key=True)
+    subject: Mapped[str] = mapped_column(sa.String(10), index=True)
+    label: Mapped[str] = mapped_column(sa.String(100))
+    not_before: Mapped[dt.datetime | None]
+    expires_at: Mapped[dt.datetime | None]
+    issued_at: Mapped[dt.datetime]
+    kid: Mapped[str] = mapped_column(sa.String(43), index=True)
+    revoked_at: Mapped[dt.datetime | None]
+
+
+class CutOff(Base):  # type: ignore[misc, valid-type]
+    """Role tokens of the subject that were issued earlier are refused."""
+
+    __tablename__ = "cut_offs"
+
+    subject: Mapped[str] = mapped_column(sa.String(10), primary_key=True)
+    cut_off: Mapped[dt.datetime]
+
+
+class Client(Base):  # type: ignore[misc, valid-type]
+    """An OAuth2 client. secret_digest: None for one that cannot keep a secret (PKCE alone). service: may ask `/verify/*`."""
+
+    __tablename__ = "clients"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    secret_digest: Mapped[str | None] = mapped_column(DIGEST)
+    redirect_uris: Mapped[list[Any]]
+    grants: Mapped[list[Any]]
+    service: Mapped[bool]
+    created_at: Mapped[dt.datetime]
+
+
+class Grant(Base):  # type: ignore[misc, valid-type]
+    """One sign-in and all refresh tokens that follow from it (the family). method: `password`, `login_key` or `code`."""
+
+    __tablename__ = "grants"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    user_id: Mapped[str] = _user()
+    client_id: Mapped[str | None] = mapped_column(ID, sa.ForeignKey("clients.id", ondelete="CASCADE"), index=True)
+    scope: Mapped[str] = mapped_column(sa.String(200))
+    method: Mapped[str] = mapped_column(sa.String(10))
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    revoked_at: Mapped[dt.datetime | None]
+
+
+class RefreshToken(Base):  # type: ignore[misc, valid-type]
+    """One link of a family; spent when the next one was given for it."""
+
+    __tablename__ = "refresh_tokens"
+
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    grant_id: Mapped[str] = mapped_column(ID, sa.ForeignKey("grants.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[dt.datetime]
+    spent_at: Mapped[dt.datetime | None]
+
+
+class AuthorizationCode(Base):  # type: ignore[misc, valid-type]
+    """A code between consent and token. grant_id: what it was exchanged for, ended when the code comes again (RFC 6749 4.1.2)."""
+
+    __tablename__ = "authorization_codes"
+
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    client_id: Mapped[str] = mapped_column(ID, sa.ForeignKey("clients.id", ondelete="CASCADE"))
+    user_id: Mapped[str] = _user()
+    redirect_uri: Mapped[str] = mapped_column(sa.String(2000))
+    scope: Mapped[str] = mapped_column(sa.String(200))
+    nonce: Mapped[str | None] = mapped_column(sa.String(255))
+    challenge: Mapped[str] = mapped_column(sa.String(128))
+    auth_time: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    grant_id: Mapped[str | None] = mapped_column(ID)
+
+
+class RevokedToken(Base):  # type: ignore[misc, valid-type]
+    """An access JWT that was taken back before its time; forgotten when it has expired."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(ID, primary_key=True)
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class SigningKey(Base):  # type: ignore[misc, valid-type]
+    """A key pair. sealed: the private key, encrypted by the master key. current: true for the one that signs, NULL for all others."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(sa.String(43), primary_key=True)
+    algorithm: Mapped[str] = mapped_column(sa.String(5))
+    public_jwk: Mapped[dict[str, Any]]
+    sealed: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[dt.datetime]
+    retired_at: Mapped[dt.datetime | None]
+    current: Mapped[bool | None] = mapped_column(unique=True)
+
+
+class BrowserSession(Base):  # type: ignore[misc, valid-type]
+    """A sign-in on the pages."""
+
+    __tablename__ = "browser_sessions"
+
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    user_id: Mapped[str] = _user()
+    method: Mapped[str] = mapped_column(sa.String(10))
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class Failure(Base):  # type: ignore[misc, valid-type]
+    """Failed log-ins of one account from one address. account: a digest of what was typed, which may be a password by mistake."""
+
+    __tablename__ = "failures"
+
+    account: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    address: Mapped[str] = mapped_column(sa.String(45), primary_key=True, index=True)
+    count: Mapped[int]
+    last_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class AuditLine(Base):  # type: ignore[misc, valid-type]
+    """Who did what to whom, when, from where."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(index=True)
+    action: Mapped[str] = mapped_column(sa.String(40), index=True)
+    actor_id: Mapped[str | None] = mapped_column(ID, index=True)
+    actor: Mapped[str] = mapped_column(sa.String(254))
+    target: Mapped[str | None] = mapped_column(sa.String(254))
+    address: Mapped[str | None] = mapped_column(sa.String(45))
+    request_id: Mapped[str | None] = mapped_column(sa.String(128))
+    details: Mapped[dict[str, Any]]

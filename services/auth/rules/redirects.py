@@ -1,0 +1,48 @@
+"""Which redirect URIs a client may have, and where the pages of auth may send a browser."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
+# Pages that may be asked for before somebody has signed in, and that they are brought back to.
+_OWN_PAGES = re.compile(r"/(oauth/authorize\?[^#]*|account(/[a-z0-9-]+)*)")
+
+
+def problem(uri: str) -> str | None:
+    """Why a redirect URI is refused, or None. https; http on this machine only; a private scheme in reverse-domain form (RFC 8252 7.1)."""
+    if len(uri) > 2000:
+        return "Longer than 2000 characters."
+    if _UNSEEN.search(uri) or not uri.isascii():
+        return "Holds a blank, a backslash, a control character or a letter that must be percent-encoded."
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+        parts.port  # noqa: B018  reading it is what finds a bad one
+    except ValueError:
+        return "Not a valid URI."
+    if "#" in uri:
+        return "Must not have a fragment."
+    if "*" in uri:
+        return "Must be exact; wildcards are not known."
+    if parts.username is not None or parts.password is not None:
+        return "Must not hold a user or a password."
+    if parts.scheme == "https":
+        return None if host else "Needs a host."
+    if parts.scheme == "http":
+        return None if host in _LOOPBACK else "http is for this machine (127.0.0.1, [::1], localhost) only; use https."
+    if "." in parts.scheme:
+        return None
+    return "Must begin with https://, http://127.0.0.1 or a private scheme such as com.example.app:."
+
+
+def own_page(target: str) -> str | None:
+    """`target` when it is a page of auth that may be returned to after signing in; None for everything else, so for every other site.
+
+    target: a path with an optional query, without the prefix that auth is mounted under.
+    """
+    if len(target) > 8000 or _UNSEEN.search(target) or not _OWN_PAGES.fullmatch(target):
+        return None
+    return target

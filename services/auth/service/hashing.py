@@ -1,0 +1,77 @@
+"""Password hashes: argon2id in a bounded number of threads, so that log-ins never take the whole machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from services.auth import refusals
+from services.auth.rules import passwords
+
+
+class Checked(NamedTuple):
+    """right: whether the password fits. renewed: a hash with today's parameters, when the kept one has older ones."""
+
+    right: bool
+    renewed: str | None
+
+
+class Hasher:
+    """argon2id with the settings' parameters. Thread-safe.
+
+    slots: computations at the same time; queue: how many more may wait for one, beyond which Refusal 503 is raised at once.
+    """
+
+    def __init__(self, *, memory_kib: int, passes: int, slots: int, queue: int) -> None:
+        self._argon2 = argon2.PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1, type=argon2.Type.ID)
+        self._slots = threading.BoundedSemaphore(slots)
+        self._places = threading.BoundedSemaphore(slots + queue)
+        self._nobody = self._argon2.hash("somebody who is not there")
+
+    def hash(self, password: str) -> str:
+        """The text to keep. Raises Refusal 503 when too many wait."""
+        with self._place(), self._slots:
+            return self._argon2.hash(passwords.normalise(password))
+
+    def check(self, kept: str | None, password: str, before: Callable[[], None] | None = None) -> Checked:
+        """Compare. With `kept` None (nobody has that name) the work is the same and the answer no.
+
+        before: called when the turn has come, right before the work; what it raises goes to the caller.
+        Raises Refusal 503 when too many wait.
+        """
+        if passwords.too_long(password):
+            return Checked(False, None)
+        password = passwords.normalise(password)
+        with self._place(), self._slots:
+            if before is not None:
+                before()
+            right = self._fits(kept or self._nobody, password) and kept is not None
+            renewed = self._argon2.hash(password) if right and kept and self._argon2.check_needs_rehash(kept) else None
+        return Checked(right, renewed)
+
+    def _fits(self, kept: str, password: str) -> bool:
+        try:
+            return self._argon2.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _place(self) -> _Place:
+        return _Place(self._places)
+
+
+class _Place:
+    """A place in the queue, given back at the end."""
+
+    def __init__(self, places: threading.BoundedSemaphore) -> None:
+        self._places = places
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise refusals.busy()
+
+    def __exit__(self, *_: object) -> None:
+        self._places.release()

@@ -1,0 +1,295 @@
+"""Users: who may see and change whom, and what a change ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.models import LoginKey, User
+from services.auth.rules import credentials, emails, levels, passwords
+from services.auth.service.hashing import Hasher
+from services.auth.service.identity import LOGIN_KEY, Caller
+from services.auth.service.origin import Origin
+from services.auth.store import grants, users
+from services.common.clock import Clock
+from services.common.database import Database
+
+OWN_FIELDS = ("full_name", "email")
+
+
+def read_email(text: str) -> emails.Email:
+    """Raises Refusal 422."""
+    try:
+        return emails.parse(text)
+    except ValueError as error:
+        raise refusals.invalid_fields(email=str(error)) from None
+
+
+class People:
+    """Everything about users. Thread-safe. Every change is audited in its own transaction."""
+
+    def __init__(self, database: Database, clock: Clock, hasher: Hasher) -> None:
+        self._database = database
+        self._clock = clock
+        self._hasher = hasher
+
+    # administration
+
+    def page(self, caller: Caller, wanted: users.Filter, page: int, per_page: int) -> tuple[list[User], int]:
+        """Users that the caller administers. Raises Refusal 403."""
+        scope = self._scope(caller)
+        if scope is not None:
+            if wanted.domain not in (None, scope):
+                return [], 0
+            wanted = users.Filter(scope, wanted.level, wanted.active, wanted.text)
+        with self._database.read() as session:
+            return users.page(session, wanted, page, per_page)
+
+    def get(self, caller: Caller, user_id: str) -> User:
+        """Raises Refusal 403, 404 (of another domain, too)."""
+        with self._database.read() as session:
+            return self._visible(session, caller, user_id)
+
+    def add(self, caller: Caller | None, fields: Mapping[str, Any], origin: Origin) -> User:
+        """A new user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422."""
+        email = read_email(fields["email"])
+        scope = self._scope(caller) if caller else None
+        domain = fields.get("domain") or (caller.user.domain if caller else None)
+        level = fields.get("level", levels.JOIN_ONLY)
+        if not domain:
+            raise refusals.invalid_fields(domain="Missing data for required field.")
+        if scope is not None and domain != scope:
+            raise refusals.not_allowed("SUPER_USER for another domain")
+        self._may_give(caller, level)
+        problem = passwords.problem(fields["password"], email.shown)
+        if problem:
+            raise refusals.invalid_fields(password=problem)
+        with self._database.read() as session:
+            if users.taken(session, email.key, email.skeleton):
+                raise refusals.email_taken()
+        hashed = self._hasher.hash(fields["password"])
+
+        def work(session: Session) -> User:
+            now = self._clock.now()
+            if users.domain(session, domain) is None:
+                raise refusals.invalid_fields(domain="No such domain.")
+            user = User(
+                id=str(uuid.uuid4()),
+                email=email.shown,
+                email_key=email.key,
+                email_skeleton=email.skeleton,
+                full_name=fields.get("full_name", ""),
+                domain=domain,
+                level=level,
+                active=fields.get("active", True),
+                layer_domains=list(fields.get("layer_domains", [])),
+                password_hash=hashed,
+                created_at=now,
+                last_login_at=None,
+                version=1,
+            )
+            session.add(user)
+            session.flush()
+            origin.write(session, now, "user.add", user.id, email=user.email, domain=domain, level=level)
+            return user
+
+        return self._stored(work)
+
+    def change(self, caller: Caller | None, user_id: str, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
+        """Change a user. if_match: the version that the caller saw. Raises Refusal 403, 404, 409, 412, 422."""
+        email = read_email(fields["email"]) if "email" in fields else None
+
+        def work(session: Session) -> User:
+            now = self._clock.now()
+            user = self._manageable(session, caller, user_id, if_match)
+            if fields.get("level", user.level) != user.level:
+                self._may_give(caller, fields["level"])
+            if fields.get("domain", user.domain) != user.domain:
+                if caller is not None and not levels.at_least(caller.user.level, levels.SUPER_USER):
+                    raise refusals.not_allowed("SUPER_USER to move a user")
+                if users.domain(session, fields["domain"]) is None:
+                    raise refusals.invalid_fields(domain="No such domain.")
+            if fields.get("active") is False or fields.get("level", levels.SUPER_USER) != levels.SUPER_USER:
+                self._keep_one_super_user(session, user)
+            changed = self._apply(session, user, fields, email)
+            if changed:
+                user.version += 1
+                if not user.active:
+                    grants.end_all(session, user.id, now)
+                session.flush()
+                origin.write(session, now, "user.change", user.id, fields=changed)
+            return user
+
+        return self._stored(work)
+
+    def remove(self, caller: Caller | None, user_id: str, origin: Origin, if_match: int | None = None) -> None:
+        """Raises Refusal 403, 404, 409, 412."""
+
+        def work(session: Session) -> None:
+            user = self._manageable(session, caller, user_id, if_match)
+            self._keep_one_super_user(session, user)
+            origin.write(session, self._clock.now(), "user.remove", user.id, email=user.email)
+            session.delete(user)
+
+        self._database.run(work)
+
+    def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
+        """By an administrator. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
+        with self._database.read() as session:
+            user = self._manageable(session, caller, user_id, None, lock=False)
+        self._put_password(user, new, origin, "new_password", None)
+
+    # one's own account
+
+    def change_own(self, caller: Caller, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
+        """Raises Refusal 409, 412, 422."""
+        email = read_email(fields["email"]) if "email" in fields else None
+        if email is not None and email.shown != caller.user.email and caller.method == LOGIN_KEY:
+            raise refusals.password_needed()
+
+        def work(session: Session) -> User:
+            user = self._own(session, caller, if_match)
+            changed = self._apply(session, user, {name: value for name, value in fields.items() if name in OWN_FIELDS}, email)
+            if changed:
+                user.version += 1
+                session.flush()
+                origin.write(session, self._clock.now(), "me.change", user.id, fields=changed)
+            return user
+
+        return self._stored(work)
+
+    def change_own_password(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
+        """The current password itself is needed; a login key is not enough. Ends all sign-ins but the caller's page. Raises Refusal 422."""
+        if not self._hasher.check(caller.user.password_hash, current).right:
+            raise refusals.wrong_current_password()
+        if passwords.normalise(current) == passwords.normalise(new):
+            raise refusals.invalid_fields(new_password="Is the current password.")  # noqa: S106  a message
+        self._put_password(caller.user, new, origin, "new_password", caller.session)
+
+    def login_key(self, caller: Caller) -> LoginKey | None:
+        with self._database.read() as session:
+            return users.login_key(session, caller.user.id)
+
+    def new_login_key(self, caller: Caller, origin: Origin) -> tuple[str, dt.datetime]:
+        """(the key, when it ends). The one before ends, with the sign-ins that it began."""
+        key = credentials.make(credentials.LOGIN_KEY)
+
+        def work(session: Session) -> dt.datetime:
+            now = self._clock.now()
+            user = self._own(session, caller, None)
+            domain = users.domain(session, user.domain)
+            expires = now + dt.timedelta(seconds=domain.login_key_lifetime_s if domain else 0)
+            grants.end_all(session, user.id, now, by_login_key_only=True, besides_session=caller.session)
+            users.put_login_key(session, user.id, credentials.digest(key), now, expires)
+            origin.write(session, now, "login-key.new", user.id)
+            return expires
+
+        return key, self._database.run(work)
+
+    def drop_login_key(self, caller: Caller, origin: Origin) -> bool:
+        """Whether there was one. The sign-ins that it began end."""
+
+        def work(session: Session) -> bool:
+            now = self._clock.now()
+            dropped = users.drop_login_key(session, caller.user.id)
+            if dropped:
+                grants.end_all(session, caller.user.id, now, by_login_key_only=True, besides_session=caller.session)
+                origin.write(session, now, "login-key.remove", caller.user.id)
+            return dropped
+
+        return self._database.run(work)
+
+    # rules
+
+    def _put_password(self, user: User, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
+        problem = passwords.problem(new, user.email)
+        if problem:
+            raise refusals.invalid_fields(**{field: problem})
+        hashed = self._hasher.hash(new)
+
+        def work(session: Session) -> None:
+            now = self._clock.now()
+            kept = users.by_id(session, user.id, lock=True)
+            if kept is None:
+                raise refusals.not_found("user")
+            kept.password_hash = hashed
+            kept.version += 1
+            users.drop_login_key(session, kept.id)
+            grants.end_all(session, kept.id, now, besides_session=besides_session)
+            origin.write(session, now, "password.change", kept.id)
+
+        self._database.run(work)
+
+    @staticmethod
+    def _scope(caller: Caller | None) -> str | None:
+        """The domain that the caller administers, None for all. Raises Refusal 403."""
+        if caller is None or levels.at_least(caller.user.level, levels.SUPER_USER):
+            return None
+        if not levels.at_least(caller.user.level, levels.DOMAIN_ADMIN):
+            raise refusals.not_allowed(levels.DOMAIN_ADMIN)
+        return caller.user.domain
+
+    @staticmethod
+    def _may_give(caller: Caller | None, level: str) -> None:
+        if caller is not None and not levels.at_least(caller.user.level, level):
+            raise refusals.not_allowed(f"{level} to give {level}")
+
+    def _visible(self, session: Session, caller: Caller | None, user_id: str, *, lock: bool = False) -> User:
+        scope = self._scope(caller)
+        user = users.by_id(session, user_id, lock=lock)
+        if user is None or (scope is not None and user.domain != scope):
+            raise refusals.not_found("user")
+        return user
+
+    def _manageable(self, session: Session, caller: Caller | None, user_id: str, if_match: int | None, *, lock: bool = True) -> User:
+        if lock:
+            users.lock_super_users(session)  # before the row itself, always in this order, so that no two requests wait for each other
+        user = self._visible(session, caller, user_id, lock=lock)
+        if caller is not None and not levels.at_least(caller.user.level, user.level):
+            raise refusals.not_allowed(f"{user.level} to manage this user")
+        if if_match is not None and if_match != user.version:
+            raise refusals.changed_meanwhile()
+        return user
+
+    @staticmethod
+    def _own(session: Session, caller: Caller, if_match: int | None) -> User:
+        user = users.by_id(session, caller.user.id, lock=True)
+        if user is None or not user.active:
+            raise refusals.token_revoked()
+        if if_match is not None and if_match != user.version:
+            raise refusals.changed_meanwhile()
+        return user
+
+    @staticmethod
+    def _keep_one_super_user(session: Session, user: User) -> None:
+        if user.level == levels.SUPER_USER and user.active and users.lock_super_users(session) == [user.id]:
+            raise refusals.last_super_user()
+
+    @staticmethod
+    def _apply(session: Session, user: User, fields: Mapping[str, Any], email: emails.Email | None) -> list[str]:
+        """Names of the fields that changed."""
+        changed = []
+        if email is not None and email.shown != user.email:
+            if users.taken(session, email.key, email.skeleton, besides=user.id):
+                raise refusals.email_taken()
+            user.email, user.email_key, user.email_skeleton = email
+            changed.append("email")
+        for name in ("full_name", "domain", "level", "active", "layer_domains"):
+            if name in fields and fields[name] != getattr(user, name):
+                setattr(user, name, fields[name])
+                changed.append(name)
+        return changed
+
+    def _stored(self, work: Any) -> User:
+        """Two requests may take one address at the same moment: the store's unique index decides."""
+        try:
+            user: User = self._database.run(work)
+        except IntegrityError:
+            raise refusals.email_taken() from None
+        return user

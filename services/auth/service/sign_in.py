@@ -1,0 +1,194 @@
+"""Signing in: password or login key in, tokens out; refresh tokens rotated, a re-used one ends its family."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.models import Client, Grant, RefreshToken, User
+from services.auth.rules import credentials, emails
+from services.auth.service.hashing import Hasher
+from services.auth.service.identity import LOGIN_KEY, PASSWORD
+from services.auth.service.origin import Origin
+from services.auth.service.signing import KeyRing
+from services.auth.service.throttle import Throttle
+from services.auth.store import grants, users
+from services.common.clock import Clock
+from services.common.database import Database
+
+ACCESS = "at+jwt"  # RFC 9068
+GRANT_KIND = "Bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a sign-in gives. refresh_token: None when the sign-in is over with the access token."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str | None
+    scope: str
+
+    def shown(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"access_token": self.access_token, "token_type": GRANT_KIND, "expires_in": self.expires_in}
+        if self.refresh_token:
+            shown["refresh_token"] = self.refresh_token
+        if self.scope:
+            shown["scope"] = self.scope
+        return shown
+
+
+class Reused(Exception):
+    """A spent refresh token came again; its family has ended."""
+
+
+class SignIn:
+    """Checks people's credentials and keeps their sign-ins. Thread-safe."""
+
+    def __init__(
+        self, database: Database, clock: Clock, hasher: Hasher, keys: KeyRing, throttle: Throttle, *, access_s: int, refresh_days: int
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._hasher = hasher
+        self._keys = keys
+        self._throttle = throttle
+        self._access_s = access_s
+        self._refresh = dt.timedelta(days=refresh_days)
+
+    def check(self, username: str, secret: str, origin: Origin) -> tuple[User, str, dt.datetime | None]:
+        """(user, `password` or `login_key`, when that key expires). Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
+
+        A failure is counted and written to the audit; a success forgets the failures.
+        """
+        self._throttle.check(username, origin.address)
+        key = emails.key_of(username) if len(username) <= 1000 else None
+        with self._database.read() as session:
+            user = users.by_email_key(session, key) if key else None
+            login_key = users.login_key(session, user.id) if user else None
+        if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
+            known = login_key is not None and login_key.digest == credentials.digest(secret)
+            if known and user and login_key and user.active:
+                if login_key.expires_at <= self._clock.now():
+                    raise refusals.login_key_expired()
+                self._succeeded(user, username, None)
+                return user, LOGIN_KEY, login_key.expires_at
+            raise self._failed(username, origin)
+        checked = self._hasher.check(
+            user.password_hash if user else None, secret, before=lambda: self._throttle.check(username, origin.address)
+        )
+        if not checked.right or user is None or not user.active:
+            raise self._failed(username, origin)
+        self._succeeded(user, username, checked.renewed)
+        return user, PASSWORD, None
+
+    def _failed(self, username: str, origin: Origin) -> refusals.Refusal:
+        self._throttle.failed(username, origin.address)
+        now = self._clock.now()
+        self._database.run(lambda session: origin.write(session, now, "login.failed", self._account_name(session, username)))
+        return refusals.invalid_credentials()
+
+    @staticmethod
+    def _account_name(session: Session, username: str) -> str | None:
+        """The account that was tried, when there is one: anything else that was typed may be a password in the wrong field."""
+        key = emails.key_of(username) if len(username) <= 1000 else None
+        user = users.by_email_key(session, key) if key else None
+        return user.email if user else None
+
+    def _succeeded(self, user: User, username: str, renewed: str | None) -> None:
+        now = self._clock.now()
+        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=5) and renewed is None
+        if fresh and not self._throttle.has_failures(username):
+            return  # a neighbour that asks again and again must not write each time
+
+        def work(session: Session) -> None:
+            kept = users.by_id(session, user.id, lock=True)
+            if kept is not None:
+                kept.last_login_at = now
+                if renewed is not None and kept.password_hash == user.password_hash:
+                    kept.password_hash = renewed
+            self._throttle.succeeded(session, username)
+
+        self._database.run(work)
+
+    def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
+        """Tokens for the person. Raises as `check`."""
+        user, method, ends = self.check(email, secret, origin)
+        now = self._clock.now()
+
+        def work(session: Session) -> Tokens:
+            # the sign-in that a login key began does not outlive the key
+            expires = min(now + self._refresh, ends) if ends else now + self._refresh
+            grant = self.new_grant(session, user, None, "", method, expires, now)
+            origin.acting(user).write(session, now, "login", user.id, method=method)
+            return self.issue(session, user, grant, now)
+
+        return self._database.run(work)
+
+    def new_grant(
+        self, session: Session, user: User, client: Client | None, scope: str, method: str, expires: dt.datetime, now: dt.datetime
+    ) -> Grant:
+        grant = Grant(
+            id=str(uuid.uuid4()),
+            user_id=user.id,
+            client_id=client.id if client else None,
+            scope=scope,
+            method=method,
+            created_at=now,
+            expires_at=expires,
+            revoked_at=None,
+        )
+        session.add(grant)
+        session.flush()
+        return grant
+
+    def issue(self, session: Session, user: User, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
+        """An access JWT and the next refresh token of the sign-in."""
+        expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
+        claims = {
+            "sid": grant.id,
+            **({"client_id": grant.client_id} if grant.client_id else {}),
+            **({"scope": grant.scope} if grant.scope else {}),
+        }
+        token, _, _ = self._keys.sign(session, user.id, issued=now, expires=expires, kind=ACCESS, claims=claims)
+        refresh = None
+        if refreshable:
+            refresh = credentials.make(credentials.REFRESH)
+            session.add(RefreshToken(digest=credentials.digest(refresh), grant_id=grant.id, created_at=now, spent_at=None))
+            session.flush()
+        return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, grant.scope)
+
+    def find(self, refresh_token: str) -> Grant | None:
+        """The living sign-in of a refresh token, spent or not."""
+        if credentials.prefix_of(refresh_token) != credentials.REFRESH:
+            return None
+        with self._database.read() as session:
+            found = grants.by_refresh_token(session, credentials.digest(refresh_token))
+            if found is None or found[1].revoked_at is not None or found[1].expires_at <= self._clock.now():
+                return None
+            return found[1]
+
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scope: str | None = None) -> Tokens:
+        """Spend a refresh token for new tokens. Raises Reused, and the family has ended; Refusal 401 when the sign-in is over."""
+        now = self._clock.now()
+        digest = credentials.digest(refresh_token)
+
+        def work(session: Session) -> Tokens | None:
+            user = grants.live_user(session, grant.id)
+            if user is None:
+                raise refusals.token_revoked()
+            if not grants.spend(session, digest, now):
+                grants.end(session, grant.id, now)
+                origin.write(session, now, "refresh-token.reused", user.id, sign_in=grant.id)
+                return None
+            return self.issue(session, user, grant, now)
+
+        found = self._database.run(work)
+        if found is None:
+            raise Reused
+        return found

@@ -1,0 +1,88 @@
+"""Sign-ins, their refresh tokens, authorization codes, sessions of browsers, and access JWTs taken back."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.auth.models import AuthorizationCode, BrowserSession, Grant, RefreshToken, RevokedToken, User
+
+
+def live(session: Session, grant_id: str) -> tuple[Grant, User] | None:
+    """A sign-in that nobody has ended, with its active user."""
+    row = session.execute(
+        sa.select(Grant, User).join(User, User.id == Grant.user_id).where(Grant.id == grant_id, Grant.revoked_at.is_(None), User.active)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def live_user(session: Session, grant_id: str) -> User | None:
+    found = live(session, grant_id)
+    return found[1] if found else None
+
+
+def by_refresh_token(session: Session, digest: str) -> tuple[RefreshToken, Grant] | None:
+    row = session.execute(
+        sa.select(RefreshToken, Grant).join(Grant, Grant.id == RefreshToken.grant_id).where(RefreshToken.digest == digest)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def spend(session: Session, digest: str, now: dt.datetime) -> bool:
+    """Whether the refresh token was still unspent; of two requests at once only one hears yes."""
+    spent = sa.update(RefreshToken).where(RefreshToken.digest == digest, RefreshToken.spent_at.is_(None)).values(spent_at=now)
+    return bool(session.execute(spent).rowcount)
+
+
+def end(session: Session, grant_id: str, now: dt.datetime) -> None:
+    session.execute(sa.update(Grant).where(Grant.id == grant_id, Grant.revoked_at.is_(None)).values(revoked_at=now))
+
+
+def end_all(
+    session: Session, user_id: str, now: dt.datetime, *, besides_session: str | None = None, by_login_key_only: bool = False
+) -> None:
+    """End every sign-in of a user, those of browsers too. besides_session: digest of the browser session that goes on."""
+    grants = sa.update(Grant).where(Grant.user_id == user_id, Grant.revoked_at.is_(None)).values(revoked_at=now)
+    sessions = sa.delete(BrowserSession).where(BrowserSession.user_id == user_id)
+    if by_login_key_only:
+        grants = grants.where(Grant.method == "login_key")
+        sessions = sessions.where(BrowserSession.method == "login_key")
+    if besides_session:
+        sessions = sessions.where(BrowserSession.digest != besides_session)
+    session.execute(grants)
+    session.execute(sessions)
+
+
+def code(session: Session, digest: str) -> AuthorizationCode | None:
+    return session.get(AuthorizationCode, digest)
+
+
+def claim_code(session: Session, digest: str, grant_id: str) -> bool:
+    """Whether the code was still unused; it belongs to the sign-in from now on."""
+    used = sa.update(AuthorizationCode).where(AuthorizationCode.digest == digest, AuthorizationCode.grant_id.is_(None))
+    return bool(session.execute(used.values(grant_id=grant_id)).rowcount)
+
+
+def browser_session(session: Session, digest: str, now: dt.datetime) -> tuple[BrowserSession, User] | None:
+    row = session.execute(
+        sa.select(BrowserSession, User)
+        .join(User, User.id == BrowserSession.user_id)
+        .where(BrowserSession.digest == digest, BrowserSession.expires_at > now, User.active)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def drop_browser_session(session: Session, digest: str) -> None:
+    session.execute(sa.delete(BrowserSession).where(BrowserSession.digest == digest))
+
+
+def is_revoked(session: Session, jti: str) -> bool:
+    return session.get(RevokedToken, jti) is not None
+
+
+def forget_expired(session: Session, now: dt.datetime) -> None:
+    """Delete what nobody can use any more."""
+    for kind in (AuthorizationCode, BrowserSession, RevokedToken, Grant):
+        session.execute(sa.delete(kind).where(kind.expires_at < now - dt.timedelta(days=1)))

@@ -1,0 +1,49 @@
+"""Signing keys in the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.auth.models import CutOff, RoleToken, SigningKey
+
+
+def current(session: Session) -> SigningKey | None:
+    return session.scalar(sa.select(SigningKey).where(SigningKey.current))
+
+
+def retire_current(session: Session, now: dt.datetime) -> None:
+    session.execute(sa.update(SigningKey).where(SigningKey.current).values(current=None, retired_at=now))
+
+
+def all_keys(session: Session) -> list[SigningKey]:
+    return list(session.scalars(sa.select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)))
+
+
+def needed(session: Session, retired_after: dt.datetime, now: dt.datetime) -> list[SigningKey]:
+    """The keys that somebody may still need to check a token.
+
+    The current one, those retired after `retired_after` (their short-lived tokens may be out), and those of role tokens that are good.
+    """
+    in_use = (
+        sa.select(RoleToken.kid)
+        .outerjoin(CutOff, CutOff.subject == RoleToken.subject)
+        .where(
+            RoleToken.revoked_at.is_(None),
+            sa.or_(RoleToken.expires_at.is_(None), RoleToken.expires_at > now),
+            sa.or_(CutOff.cut_off.is_(None), RoleToken.issued_at >= CutOff.cut_off),
+        )
+    )
+    query = sa.select(SigningKey).where(sa.or_(SigningKey.current, SigningKey.retired_at > retired_after, SigningKey.kid.in_(in_use)))
+    return list(session.scalars(query.order_by(SigningKey.created_at.desc(), SigningKey.kid)))
+
+
+def unneeded(session: Session, retired_after: dt.datetime, now: dt.datetime) -> list[str]:
+    kept = {key.kid for key in needed(session, retired_after, now)}
+    return [key.kid for key in all_keys(session) if key.kid not in kept]
+
+
+def drop(session: Session, kids: list[str]) -> None:
+    session.execute(sa.delete(SigningKey).where(SigningKey.kid.in_(kids)))

@@ -1,0 +1,141 @@
+"""The parts of the service, put together from its settings; and what must be there before the first request."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import threading
+from pathlib import Path
+
+from services.auth.rules import levels
+from services.auth.service.hashing import Hasher
+from services.auth.service.issuing import WEEK_S, AccessTokens, Clients, Domains, RoleTokens
+from services.auth.service.origin import STARTUP
+from services.auth.service.people import People
+from services.auth.service.sign_in import SignIn
+from services.auth.service.signing import KeyRing, generated_secret
+from services.auth.service.throttle import FORGOTTEN_AFTER, Throttle
+from services.auth.service.verifying import Verifier
+from services.auth.settings import Settings
+from services.auth.store import audit, failures, grants, users
+from services.common import logging as logs
+from services.common.app import Refusal
+from services.common.clock import Clock
+from services.common.database import Database
+
+log = logs.get(__name__)
+
+FIRST_DOMAIN = "gatehouse"
+MASTER_KEY = 32  # characters at least
+
+
+def private_file(path: Path, content: str) -> str:
+    """The content of a file that only its owner reads; made with `content` when there is none. Safe when several processes do so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    if not path.exists():
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(content + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)  # whole or not at all, and never over another process's
+        new.unlink()
+    return path.read_text().strip()
+
+
+class House:
+    """One of each. Made without touching the database; `start` does the rest."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.hasher = Hasher(
+            memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hashers, queue=settings.hash_queue
+        )
+        self.keys = KeyRing(
+            database, clock, master_key, issuer=settings.issuer, audience=settings.audience, overlap_s=settings.access_token_s
+        )
+        self.throttle = Throttle(database, clock)
+        self.sign_in = SignIn(
+            database,
+            clock,
+            self.hasher,
+            self.keys,
+            self.throttle,
+            access_s=settings.access_token_s,
+            refresh_days=settings.refresh_token_days,
+        )
+        self.people = People(database, clock, self.hasher)
+        self.access_tokens = AccessTokens(database, clock)
+        self.role_tokens = RoleTokens(database, clock, self.keys)
+        self.domains = Domains(database, clock)
+        self.clients = Clients(database, clock, dict(settings.service_clients))
+        self.verifier = Verifier(database, clock, self.keys)
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """The first signing key, the neighbours' credentials, the first administrator. Raises the store's error, or Refusal."""
+        self.keys.ensure(STARTUP)
+        self.keys.check_master_key()
+        self.clients.put_fixed(STARTUP)
+        self._first_administrator()
+
+    def _first_administrator(self) -> None:
+        with self.database.read() as session:
+            if users.any_user(session):
+                return
+        path = self.settings.data / "admin.password"
+        password = self.settings.admin_password or private_file(path, generated_secret(24))
+        with contextlib.suppress(Refusal):  # another process made it at the same moment
+            self.domains.add(FIRST_DOMAIN, WEEK_S, STARTUP)
+        fields = {
+            "email": self.settings.admin_email,
+            "full_name": "Administrator",
+            "domain": FIRST_DOMAIN,
+            "level": levels.SUPER_USER,
+            "password": password,
+        }
+        try:
+            self.people.add(None, fields, STARTUP)
+            log.info("first administrator made", email=self.settings.admin_email)
+        except Refusal as refused:
+            if refused.status != 409:
+                raise
+
+    def keep_house(self) -> threading.Thread:
+        """Write behind and forget what has expired, in a thread of its own until `close`."""
+        thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        thread.start()
+        return thread
+
+    def _keep_house(self) -> None:
+        rounds = 0
+        while not self._stop.wait(5.0):
+            try:
+                self.verifier.last_used.flush()
+                if rounds % 120 == 0:
+                    self.forget_expired()
+            except Exception as error:  # the store may be away for a while; the next round tries again
+                log.warning("housekeeping failed, trying again", error=type(error).__name__)
+            rounds += 1
+
+    def forget_expired(self) -> None:
+        """Delete what nobody can use any more."""
+        now = self.clock.now()
+        self.database.run(lambda session: grants.forget_expired(session, now))
+        self.database.run(lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER))
+        self.database.run(lambda session: audit.forget_before(session, now - dt.timedelta(days=self.settings.audit_days)))
+        self.keys.forget_unneeded()
+
+    def close(self) -> None:
+        """Write what is still noted."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self.verifier.last_used.flush()
+
+
+def master_key(settings: Settings) -> str:
+    """The key that seals the private keys: from the settings, or from a file made at the first start."""
+    return settings.master_key or private_file(settings.data / "master.key", generated_secret(43))
