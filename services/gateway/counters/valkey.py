@@ -42,7 +42,7 @@ end
 local admitted = used < limit
 if charge and admitted then
   used = used + 1
-  if fresh then
+  if fresh and held[1] then
     redis.call('DEL', KEYS[1])
   end
   if fresh or moved then

@@ -1,0 +1,208 @@
+"""What only the shared counters do: several processes, an outage, a server that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.gateway.counters.valkey import PREFIX, ValkeyCounters
+from tests.support.processes import ROOT
+from tests.support.stores import Valkey
+from tests.support.waiting import free_port
+from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server that a test may kill."""
+    server = Valkey()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("limit", [11, 20, 450])
+def test_two_processes_admit_exactly_the_limit(valkey: Valkey, limit: int) -> None:
+    command = [sys.executable, "-m", "tests.unit.gateway.counters.worker", valkey.url, "30", "10", "k", str(limit)]
+    workers = [subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            while (line := worker.stdout.readline()) and "ready" not in line:
+                pass
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        counts = [[int(number) for number in worker.communicate(timeout=30)[0].splitlines()[-1].split()] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+    assert sum(admitted for admitted, _ in counts) == limit
+    assert [uncounted for _, uncounted in counts] == [0, 0]
+
+
+def test_two_counters_of_one_server_see_each_other(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as one, started(ValkeyCounters(valkey.url)) as two:
+            admitted = await asyncio.gather(takers(one, 30, 2, "k", 37, 60), takers(two, 30, 2, "k", 37, 60))
+            assert sum(admitted) == 37
+            await one.reset("k")
+            assert (await look(two, "k", 37, 60)).remaining == 37
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_server_is_passed_by_and_counted_on_again(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            assert await takers(counters, 60, 1, "k", 5, 60) == 5
+            taking = asyncio.create_task(takers(counters, 60, 50, "k", 5, 60))
+            await asyncio.sleep(0)
+            own_valkey.stop()
+            assert await asyncio.wait_for(taking, 2) > 0
+            await eventually(lambda: not counters.available)
+
+            begun = time.monotonic()
+            assert await takers(counters, 60, 20, "k", 5, 60) == 60 * 20
+            assert time.monotonic() - begun < 0.25  # none of them waited
+            taken = await take(counters, "k", 5, 60)
+            assert (taken.admitted, taken.remaining) == (True, 5)
+            assert (await look(counters, "k", 5, 60)).remaining == 5
+            assert counters.uncounted >= 60 * 20 + 1
+
+            await asyncio.to_thread(own_valkey.start)
+            await eventually(lambda: counters.available)
+            assert await takers(counters, 60, 1, "k", 5, 60) == 5
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_hangs_costs_250_ms_once(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            assert await takers(counters, 10, 1, "k", 5, 60) == 5
+            valkey.client.client_pause(1500)
+            begun = time.monotonic()
+            assert await takers(counters, 60, 1, "k", 5, 60) == 60
+            assert 0.15 < time.monotonic() - begun < 0.3
+            begun = time.monotonic()
+            assert await takers(counters, 60, 20, "k", 5, 60) == 60 * 20
+            assert time.monotonic() - begun < 0.25
+            await eventually(lambda: counters.available)
+            assert await takers(counters, 10, 1, "l", 5, 60) == 5
+
+    asyncio.run(scenario())
+
+
+def test_a_loop_that_stood_still_does_not_blame_the_server(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            taking = [asyncio.create_task(take(counters, "k", 3, 60)) for _ in range(6)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            time.sleep(0.4)  # noqa: ASYNC251
+            assert sum([(await one).admitted for one in taking]) == 3
+            assert counters.uncounted == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_start_without_a_server_neither_fails_nor_waits_long() -> None:
+    async def scenario() -> None:
+        begun = time.monotonic()
+        async with started(ValkeyCounters(f"redis://127.0.0.1:{free_port()}/0")) as counters:
+            assert time.monotonic() - begun < 2.5
+            assert not counters.available
+            assert (await take(counters, "k", 1, 0)) == (True, 1, 1, 0.0, 0.0)
+
+    asyncio.run(scenario())
+
+
+def test_a_reset_during_an_outage_is_done_when_the_server_is_back(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            own_valkey.stop()
+            await eventually(lambda: not counters.available)
+            await counters.reset("k")
+            await asyncio.to_thread(own_valkey.start)
+            await asyncio.to_thread(own_valkey.client.hset, PREFIX + "l", mapping={"u": 9, "e": 0})
+            await eventually(lambda: counters.available)
+            assert (await look(counters, "k", 3, 0)).remaining == 3
+            assert (await look(counters, "l", 3, 0)).remaining == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_forgot_the_script_still_counts(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            assert (await take(counters, "k", 3, 60)).remaining == 2
+            valkey.client.script_flush()
+            assert await takers(counters, 60, 1, "k", 3, 60) == 2
+            assert counters.uncounted == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_refuses_to_write_is_passed_by(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            own_valkey.client.config_set("maxmemory", "1")
+            assert await takers(counters, 10, 2, "k", 3, 60) == 20
+            assert counters.uncounted == 20
+            assert counters.available
+            own_valkey.client.config_set("maxmemory", "0")
+            assert await takers(counters, 10, 2, "k", 3, 60) == 3
+            own_valkey.client.replicaof("127.0.0.1", str(free_port()))
+            assert await takers(counters, 10, 2, "l", 3, 60) == 20
+            assert not counters.available  # a replica: the primary may be elsewhere by now
+            own_valkey.client.replicaof("NO", "ONE")
+            await eventually(lambda: counters.available)
+            assert await takers(counters, 10, 2, "m", 3, 60) == 3
+
+    asyncio.run(scenario())
+
+
+def test_counters_leave_the_server_with_their_window(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            await take(counters, "short", 5, 30)
+            await take(counters, "never", 5, 0)
+            await take(counters, "never", 5, 0)
+            assert 29_000 < valkey.client.pttl(PREFIX + "short") <= 30_000
+            assert valkey.client.pttl(PREFIX + "never") == -1
+            await look(counters, "looked", 5, 30)
+            assert valkey.client.dbsize() == 2
+            await take(counters, "never", 2, 20)  # refused, and now with an end
+            assert 19_000 < valkey.client.pttl(PREFIX + "never") <= 20_000
+
+    asyncio.run(scenario())
+
+
+def test_many_takes_of_one_turn_are_one_write(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            link = counters._client.link
+            assert link is not None
+            writes = []
+            write = link._transport.write
+
+            class Counting:
+                def write(self, data: bytes) -> None:
+                    writes.append(data)
+                    write(data)
+
+                def abort(self) -> None:
+                    transport.abort()
+
+            transport, link._transport = link._transport, Counting()
+            assert await takers(counters, 60, 1, "k", 11, 60) == 11
+            assert len(writes) == 1
+
+    asyncio.run(scenario())

@@ -1,0 +1,21 @@
+"""A process with counters of its own on a shared Valkey: `worker.py URL CLIENTS EACH COUNTER LIMIT` waits for a line, takes, prints how many passed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from services.gateway.counters.valkey import ValkeyCounters
+from tests.unit.gateway.counters.asking import started, takers
+
+
+async def main(url: str, clients: int, each: int, counter: str, limit: int) -> None:
+    async with started(ValkeyCounters(url)) as counters:
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        admitted = await takers(counters, clients, each, counter, limit, 60)
+        print(admitted, counters.uncounted, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))
