@@ -26,10 +26,10 @@ def valkey_server() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def valkey(valkey_server: Valkey) -> Iterator[Valkey]:
+def valkey(valkey_server: Valkey) -> Valkey:
     """A real Valkey, empty."""
     valkey_server.client.flushall()
-    yield valkey_server
+    return valkey_server
 
 
 @pytest.fixture
