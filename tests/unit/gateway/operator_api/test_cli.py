@@ -1,0 +1,122 @@
+"""The command line against a real HTTP server with the operator API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
+
+from services.gateway.cli import main
+from services.gateway.keys.model import secret_hash
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(operator: Any, tmp_path: Path) -> Iterator[Run]:
+    server = make_server("127.0.0.1", 0, operator.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    key_file = tmp_path / "operator.key"
+    key_file.write_text(operator.gateway.operator_key + "\n")
+
+    def run(*arguments: str, key: Path = key_file, environ: dict[str, str] | None = None) -> Result:
+        options = ["--url", f"http://127.0.0.1:{server.server_port}", "--key-file", str(key)]
+        return CliRunner().invoke(main, [*options, *arguments], env={"GATEHOUSE_KEY": "", **(environ or {})})
+
+    yield run
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    def write(name: str, document: Any) -> str:
+        path = tmp_path / name
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        return str(path)
+
+    return write
+
+
+def test_definitions(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
+    one, two = (
+        write("one.json", make_definition()),
+        write("two.json", {"api_definition": make_definition(api_id="two", listen_path="/two/")}),
+    )
+    applied = run("definitions", "apply", "--note", "first", one, two)
+    assert applied.exit_code == 0, applied.output
+    assert "one.json: created" in applied.output
+    assert {one["api_definition"]["api_id"] for one in json.loads(run("--json", "definitions", "list").output)} == {"one", "two"}
+    assert "/two/" in run("definitions", "list", "--search", "two").output
+    moved = write("one.json", make_definition(listen_path="/moved/"))
+    assert "updated" in run("definitions", "apply", moved).output
+    assert json.loads(run("definitions", "show", "one").output)["api_definition"]["proxy"]["listen_path"] == "/moved/"
+    assert '+            "listen_path": "/moved/",' in run("definitions", "show", "one", "--revision", "2").output
+    assert "first" in run("definitions", "history", "one").output
+    assert "restored from revision 1" in run("definitions", "undo", "one").output
+    assert operator.json("GET", "/api/apis/one")["api_definition"]["proxy"]["listen_path"] == "/one/"
+    operator.json("DELETE", "/api/apis/two")
+    assert json.loads(run("--json", "definitions", "undo", "two", "--to", "1").output)["restored"] == 1
+    assert operator.call("GET", "/api/apis/two").status_code == 200
+    assert run("definitions", "undo", "two", "--to", "9").exit_code == 1
+
+
+def test_nothing_is_applied_when_one_file_is_wrong(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
+    good, bad = write("good.json", make_definition()), write("bad.json", make_definition(api_id="bad", listen_path="x"))
+    refused = run("definitions", "apply", good, bad)
+    assert refused.exit_code == 1
+    assert "/proxy/listen_path: " in refused.output
+    assert operator.json("GET", "/api/apis")["apis"] == []
+    linted = run("definitions", "lint", good, bad)
+    assert linted.exit_code == 1
+    assert "bad.json: 1 mistakes" in linted.output
+    for wrong in ("{", "[]", '{"api_definition": 1}'):
+        assert run("definitions", "lint", write("broken.json", wrong)).exit_code == 1
+
+
+def test_keys(run: Run, operator: Any) -> None:
+    operator.new_api()
+    made = json.loads(run("--json", "keys", "create", "--api", "one", "--alias", "ann", "--rate", "5", "--per", "10").output)
+    assert (made["data"]["rate"], made["data"]["alias"]) == (5, "ann")
+    assert "ann" in run("keys", "list", "--api", "one").output
+    rotated = run("keys", "rotate", made["id"], "--overlap", "0").output
+    secret = rotated.split("secret: ")[1].split()[0]
+    assert operator.gateway.keys_store.by_hash(secret_hash(secret)) is not None
+    assert secret not in run("--json", "keys", "list").output
+    assert run("keys", "revoke", made["id"]).exit_code == 0
+    assert operator.gateway.keys_store.by_hash(secret_hash(secret)) is None
+    assert run("keys", "revoke", made["id"]).exit_code == 1
+    assert run("keys", "create").exit_code == 2
+    assert run("keys", "create", "--api", "one", "--all-apis").exit_code == 2
+    assert run("keys", "create", "--api", "one", "--rate", "5").exit_code == 2
+    refused = run("keys", "create", "--api", "ghost")
+    assert (refused.exit_code, "/access_rights/ghost" in refused.output) == (1, True)
+    assert run("keys", "create", "--all-apis").exit_code == 0
+
+
+def test_the_operator_key(run: Run, operator: Any, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text("wrong")
+    refused = run("keys", "list", key=wrong)
+    assert (refused.exit_code, "Not authorised" in refused.output) == (1, True)
+    assert run("keys", "list", key=wrong, environ={"GATEHOUSE_KEY": operator.gateway.operator_key}).exit_code == 0
+    missing = run("keys", "list", key=tmp_path / "none")
+    assert (missing.exit_code, "cannot be read" in missing.output) == (2, True)
+
+
+def test_workers_that_did_not_confirm_are_told(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
+    operator.gateway.unconfirmed = ["worker-2"]
+    assert "not confirmed yet by worker-2" in run("definitions", "apply", write("one.json", make_definition())).output
+
+
+def test_a_gateway_that_is_not_there(tmp_path: Path) -> None:
+    gone = CliRunner().invoke(main, ["--url", "http://127.0.0.1:1", "keys", "list"], env={"GATEHOUSE_KEY": "k"})
+    assert (gone.exit_code, "cannot be reached" in gone.output) == (3, True)
