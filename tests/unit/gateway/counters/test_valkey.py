@@ -106,7 +106,7 @@ def test_a_loop_that_stood_still_does_not_blame_the_server(valkey: Valkey) -> No
             taking = [asyncio.create_task(take(counters, "k", 3, 60)) for _ in range(6)]
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            time.sleep(0.4)  # noqa: ASYNC251
+            time.sleep(0.4)
             assert sum([(await one).admitted for one in taking]) == 3
             assert counters.uncounted == 0
 

@@ -1,4 +1,7 @@
-"""A process with counters of its own on a shared Valkey: `worker.py URL CLIENTS EACH COUNTER LIMIT` waits for a line, takes, prints how many passed."""
+"""A process with counters of its own on a shared Valkey.
+
+`python -m …worker URL CLIENTS EACH COUNTER LIMIT` says `ready`, waits for a line, takes, and prints how many passed and how many uncounted.
+"""
 
 from __future__ import annotations
 
