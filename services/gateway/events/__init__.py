@@ -1,6 +1,7 @@
 """Events of the rules: who hears of them, and that requests never wait for it.
 
-`refused` runs on the event loop and only notes what happened; a thread writes it to the outbox within a moment, and couriers make the calls.
+`refused` runs on the event loop and only notes what happened; a thread writes it to the outbox within a moment, and a courier makes the
+calls.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
 from services.common import logging as logs
-from services.common.database import Database
+from services.common.database import Database, is_transient, is_unavailable
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
 from services.gateway.events.delivery import Courier
@@ -30,6 +34,7 @@ log = logs.get(__name__)
 _MOST_WAITING: Final = 10_000
 _BATCH: Final = 200
 _SECRET_FOR: Final = 5.0
+_FLUSH_WITHIN: Final = 10.0
 
 
 class Settings(Protocol):
@@ -64,11 +69,15 @@ class Events:
 
     def _stop(self) -> None:
         self._stopping.set()
-        try:
-            self._waiting.put(None, timeout=1)
-        except queue.Full:
-            log.error("events are lost: the outbox cannot be written", waiting=self._waiting.qsize())
-        self._thread.join(10)
+        if self._thread.ident is not None:  # it was started
+            deadline = time.monotonic() + _FLUSH_WITHIN
+            try:
+                self._waiting.put(None, timeout=_FLUSH_WITHIN)
+            except queue.Full:
+                pass
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+            if self._thread.is_alive():
+                log.error("events are lost: the outbox was not written in time", events=self._waiting.qsize())
         self._courier.stop()
 
     def refused(self, exchange: Exchange, refusal: Refusal) -> None:
@@ -116,7 +125,10 @@ class Events:
             calls: list[Call] = []
             for one in noted:
                 if one is not None:
-                    calls += self._calls(*one)
+                    try:
+                        calls += self._calls(*one)
+                    except Exception as error:  # one event that cannot be told must not end the telling of all others
+                        self._lost(1, "an event cannot be told", error)
             if calls:
                 self._write(calls)
 
@@ -127,14 +139,16 @@ class Events:
             if handler.handler_name == LOG:
                 line = ":".join((handler.prefix, event.name, metadata.get("Message", "")))
                 log.info(
-                    line, key=metadata.get("Key", ""), origin=metadata.get("Origin", ""), path=metadata.get("Path", ""), api=event.api_id
+                    line, key_id=metadata.get("Key", ""), origin=metadata.get("Origin", ""), path=metadata.get("Path", ""), api=event.api_id
                 )
                 continue
             hook = handler.id or handler.target_path
+            target = urlsplit(handler.target_path)
             calls.append(
                 Call(
                     id=f"msg_{uuid.uuid4().hex}",
                     hook_id=handler.id,
+                    lane=f"{target.scheme}://{target.netloc.lower()}",
                     event=event.name,
                     api_id=event.api_id,
                     method=handler.method,
@@ -150,7 +164,8 @@ class Events:
                         metadata.get("Key", ""),
                         metadata.get("Path", ""),
                     ),
-                    told_for=float(handler.event_timeout),
+                    told_for=float(max(handler.event_timeout, 0)),
+                    secret=str(handler.meta.get("secret") or ""),
                 )
             )
         return calls
@@ -164,14 +179,28 @@ class Events:
                     self._courier.wake()
                 return
             except Exception as error:
+                if not (is_unavailable(error) or is_transient(error) or isinstance(error, SQLAlchemyTimeout)):
+                    self._write_singly(calls, error)
+                    return
                 if not told:
                     log.error("the outbox cannot be written; trying again", error=type(error).__name__, events=len(calls))
                 told = True
                 if self._stopping.wait(pause):
-                    log.error("events are lost: the outbox cannot be written", events=len(calls))
-                    self.dropped += len(calls)
+                    self._lost(len(calls), "the outbox cannot be written", error)
                     return
                 pause = min(pause * 2, 5.0)
+
+    def _write_singly(self, calls: list[Call], error: Exception) -> None:
+        """One of them is what the database refuses: it alone is lost."""
+        if len(calls) == 1:
+            self._lost(1, "the outbox does not take it", error)
+        else:
+            for call in calls:
+                self._write([call])
+
+    def _lost(self, count: int, why: str, error: Exception) -> None:
+        self.dropped += count
+        log.error(f"events are lost: {why}", events=count, error=type(error).__name__)
 
 
 def create(settings: Settings, database: Database) -> Events:

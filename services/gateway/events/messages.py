@@ -1,8 +1,10 @@
 """What an event says, and how a webhook's body is written from it.
 
 The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key` and, for version failures, `Reason`. The default body has Tyk's members (`event`,
-`message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them. Templates know `{{.EventType}}`, `{{.TimeStamp}}` and
-`{{.EventMetaData.NAME}}` and nothing else; what they put in is escaped for JSON.
+`message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
+
+Templates know fields (`{{.EventType}}`, `{{.TimeStamp}}`, `{{.EventMetaData.NAME}}`; in later Tyk `{{.Type}}` and `{{.Meta.NAME}}`),
+comments and trim marks. What they put in is escaped for JSON, and a field that the event has not is empty. A template with anything else is not used.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ log = logs.get(__name__)
 
 _SHOWN_OF_UNKNOWN: Final = 4
 _LARGEST_TEMPLATE: Final = 64 * 1024
-_VARIABLE: Final = re.compile(r"\{\{-?\s*\.(EventType|TimeStamp|EventMetaData\.(\w+))\s*-?\}\}")
+_ACTION: Final = re.compile(r"(?:\s*\{\{-(?=\s)|\{\{)\s*(?:\.(\w+(?:\.\w+)*)|/\*.*?\*/)\s*(?:(?<=\s)-\}\}\s*|\}\})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """name: `QuotaExceeded`, …. at: epoch seconds. metadata: Tyk's names. request_id: "" when no request was the cause."""
+    """name: `QuotaExceeded`, …. at: ISO 8601 in UTC. metadata: Tyk's names. request_id: "" when no request was the cause."""
 
     name: str
     api_id: str
@@ -62,7 +64,7 @@ def key_shown(exchange: Exchange, whose: str) -> str:
 def body(event: Event, template: str | None) -> str:
     """The body of a webhook call. template: its text, None = the default."""
     if template is not None:
-        return _VARIABLE.sub(lambda found: _escaped(event, found), template)
+        return _ACTION.sub(lambda found: _escaped(event, found[1]), template)
     metadata = event.metadata
     members = {
         "event": event.name,
@@ -78,32 +80,58 @@ def body(event: Event, template: str | None) -> str:
     return json.dumps(members, ensure_ascii=False)
 
 
-def _escaped(event: Event, found: re.Match[str]) -> str:
-    name = found[1]
-    value = event.name if name == "EventType" else event.at if name == "TimeStamp" else event.metadata.get(found[2], "")
+def _escaped(event: Event, field: str | None) -> str:
+    """The value of a field (None = a comment), as it stands between the quotes of a JSON string."""
+    first, _, second = (field or "").partition(".")
+    if first in ("EventMetaData", "Meta"):
+        value = event.metadata.get(second, "")
+    else:
+        value = {"EventType": event.name, "Type": event.name, "TimeStamp": event.at}.get(field or "", "")
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
+def checked(template: str) -> str:
+    """The template itself. Raises ValueError for what is not understood."""
+    rest = _ACTION.sub("", template)
+    if "{{" in rest or "}}" in rest:
+        strange = rest[max(rest.find("{{"), 0) :].split("}}")[0][:60]
+        known = "fields such as {{.EventType}} and {{.EventMetaData.Path}}"
+        raise ValueError(f"only {known} are understood, not `{strange.strip()}`")
+    return template
+
+
 class Templates:
-    """The templates of one folder, by the path that a hook names; read again when a file changes."""
+    """The templates of one folder, by the path that a hook names; read again when a file changes. For one thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._read: dict[str, tuple[float, str]] = {}
+        self._read: dict[str, tuple[float, str | None]] = {}
 
     def get(self, path: str) -> str | None:
-        """The text, or None for the default body: no path, outside the folder, not readable (as in Tyk, logged)."""
+        """The text, or None for the default body: no path, outside the folder, not readable or not understood (as in Tyk, logged once)."""
         if not path:
             return None
-        file = (self._folder / path).resolve()
+        changed = -1.0
         try:
+            file = (self._folder / path).resolve()
             if not file.is_relative_to(self._folder):
                 raise PermissionError("outside the folder of templates")
             changed = file.stat().st_mtime
             known = self._read.get(path)
             if known is None or known[0] != changed:
-                known = self._read[path] = (changed, file.read_text("utf-8")[:_LARGEST_TEMPLATE])
-        except (OSError, UnicodeDecodeError) as error:
-            log.warning("a webhook's template cannot be used; the default body is sent", template=path, error=str(error))
+                known = self._read[path] = (changed, _read(file))
+            return known[1]
+        except (OSError, ValueError) as error:
+            known = self._read.get(path)
+            if known is None or known != (changed, None):
+                log.warning("a webhook's template cannot be used; the default body is sent", template=path, error=str(error))
+                self._read[path] = (changed, None)
             return None
-        return known[1]
+
+
+def _read(file: Path) -> str:
+    with file.open("rb") as source:
+        content = source.read(_LARGEST_TEMPLATE + 1)
+    if len(content) > _LARGEST_TEMPLATE:
+        raise ValueError(f"larger than {_LARGEST_TEMPLATE} bytes")
+    return checked(content.decode("utf-8"))

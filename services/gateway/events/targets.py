@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
+from services.gateway.definitions.values import host_name
 from services.gateway.routing.client_address import parse_address
 
 TIMEOUTS: Final = (5.0, 30.0)
 _READ_OF_ANSWER: Final = 1024
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "host", "trailer", "upgrade", "te", "expect"})
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class TargetRefused(Exception):
@@ -41,9 +45,17 @@ def checked_address(host: str, port: int, allowed: Sequence[IPv4Network | IPv6Ne
     found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for text in found:
         address = parse_address(str(text))
-        if (address.is_global and not address.is_multicast) or any(address in network for network in allowed):
+        if _is_public(address) or any(address in network for network in allowed):
             return str(address)
     raise TargetRefused("the target is in a private network; GATEWAY_WEBHOOK_ALLOW can name networks that may be called")
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.sixtofour
+        if inner is not None:  # what carries it on sees the IPv4 address
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
 
 
 def call(
@@ -54,28 +66,40 @@ def call(
     allowed: Sequence[IPv4Network | IPv6Network],
     timeouts: tuple[float, float] = TIMEOUTS,
 ) -> int:
-    """Makes one call; its status. Redirects are not followed. Raises TargetRefused, OSError, requests' exceptions."""
+    """Makes one call; its status. Redirects are not followed. Headers that frame the message are ours, whatever `headers` says.
+
+    Raises TargetRefused, OSError, ValueError for what cannot be sent, requests' exceptions.
+    """
     parts = urlsplit(url)
-    host = parts.hostname or ""
     secure = parts.scheme == "https"
+    host = parts.hostname or ""
+    if ":" not in host:
+        host = host_name(host)
     port = parts.port or (443 if secure else 80)
     address = checked_address(host, port, allowed)
-    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     with requests.Session() as session:
         session.trust_env = False  # no proxy of the environment, no .netrc
         if secure:
             session.mount("https://", _Pinned(host))
         prepared = session.prepare_request(
-            requests.Request(method, urlunsplit((parts.scheme, place, parts.path or "/", parts.query, "")), data=body)
+            requests.Request(method, urlunsplit((parts.scheme, _place(address, port), parts.path or "/", parts.query, "")), data=body)
         )
         prepared.headers.clear()
-        prepared.headers["Host"] = parts.netloc.rpartition("@")[2]
+        prepared.headers["Host"] = _place(host, parts.port)
         prepared.headers["Content-Length"] = str(len(body))
         for name, value in headers:
-            prepared.headers[name] = value
+            if name.lower() not in _FRAMING:
+                prepared.headers[name] = value
         answer = session.send(prepared, timeout=timeouts, allow_redirects=False, stream=True)
         try:
-            answer.raw.read(_READ_OF_ANSWER)
-            return answer.status_code
+            answer.raw.read1(_READ_OF_ANSWER)  # once: a receiver that answers drop by drop must not hold us
+        except (OSError, ValueError, HTTPError):
+            pass  # the status has come, and it is all that counts
         finally:
             answer.close()
+        return answer.status_code
+
+
+def _place(host: str, port: int | None) -> str:
+    host = f"[{host}]" if ":" in host else host
+    return host if port is None else f"{host}:{port}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, request
 
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import Refused, answer
 from services.gateway.operator_api.context import gateway
@@ -15,25 +16,23 @@ from services.gateway.stores.events import STATES, Delivery
 
 blueprint = protected("deliveries", __name__)
 
-_PAGE = 50
-
 
 @blueprint.get("/api/gatehouse/deliveries")
 def list_deliveries() -> Response:
-    """`?state=pending|delivered|dead&hook_id=&p=`: the newest first."""
+    """`?state=pending|delivered|dead&hook_id=&p=&page_size=`: the newest first; `p` counts from zero."""
     state: Any = request.args.get("state") or None
     if state is not None and state not in STATES:
-        raise Refused(400, f"state must be one of {', '.join(STATES)}", "bad-argument")
-    number = max(request.args.get("p", 0, int), 0)
-    found, total = gateway().events.outbox.page(state, number, _PAGE, request.args.get("hook_id", ""))
-    return answer({"deliveries": [_shown(one) for one in found], "pages": max(1, -(-total // _PAGE)), "total": total})
+        raise Refused(400, f"state must be one of {', '.join(STATES)}", "invalid-argument")
+    number, size = arguments.page()
+    found, total = gateway().events.outbox.page(state, max(number, 0), size, request.args.get("hook_id", ""))
+    return answer({"deliveries": [_shown(one) for one in found], "pages": max(1, -(-total // size)), "total": total})
 
 
 @blueprint.get("/api/gatehouse/deliveries/<id>")
 def show(id: str) -> Response:
     found = gateway().events.outbox.get(id)
     if found is None:
-        raise Refused(404, "There is no such delivery", "not-found")
+        raise Refused(404, "Delivery not found", "delivery-unknown")
     return answer({**_shown(found), "body": found.body})
 
 
@@ -42,16 +41,19 @@ def replay(id: str) -> Response:
     """Makes one call again."""
     events = gateway().events
     if not events.outbox.replay(id, time.time()):
-        raise Refused(404, "There is no such delivery", "not-found")
+        raise Refused(404, "Delivery not found", "delivery-unknown")
     events.wake()
     return answer({"Status": "OK", "Message": "Delivery scheduled", "Meta": id})
 
 
 @blueprint.post("/api/gatehouse/deliveries/replay")
 def replay_dead() -> Response:
-    """`?hook_id=`: makes all dead calls of a hook again."""
+    """`?hook_id=`: makes all dead calls of a hook again; `?all=1`: of every hook."""
     events = gateway().events
-    count = events.outbox.replay_dead(request.args.get("hook_id", ""), time.time())
+    hook_id = request.args.get("hook_id", "")
+    if not hook_id and not arguments.flag("all"):
+        raise Refused(400, "Name a hook by hook_id, or give all=1", "invalid-argument")
+    count = events.outbox.replay_dead(hook_id or None, time.time())
     events.wake()
     return answer({"Status": "OK", "Message": f"{count} deliveries scheduled", "Meta": count})
 

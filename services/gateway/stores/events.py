@@ -1,13 +1,15 @@
 """The outbox of webhook calls, and the marks that keep one event from being told twice.
 
 A call is written before it is made and stays until it succeeded or was given up, so no crash loses it. Who makes it takes a lease on its
-row first: two workers never make the same call at once, and the calls of a worker that died are free again when its lease has ended.
+row first: two workers never make the same call at once, and the calls of a worker that died are free again when its lease has ended. What
+a worker reports after it lost its lease does not count, unless it is that the call succeeded.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,25 +23,30 @@ from services.gateway.stores.base import Base
 
 State = Literal["pending", "delivered", "dead"]
 STATES: Final[tuple[State, ...]] = ("pending", "delivered", "dead")
-KEPT_FOR: Final = 7 * 86_400.0
+DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
+DEAD_KEPT_FOR: Final = 30 * 86_400.0
+GIVEN_UP_AFTER: Final = 86_400.0
 
 
 class DeliveryRow(Base):
-    """Times are epoch seconds."""
+    """Times are epoch seconds. lane: calls of one lane share a fate, so only a few of them are made at once. secret: "" = unsigned."""
 
     __tablename__ = "deliveries"
 
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
-    hook_id: Mapped[str] = mapped_column(sa.String(64), index=True)
-    event: Mapped[str] = mapped_column(sa.String(64))
-    api_id: Mapped[str] = mapped_column(sa.String(128))
+    hook_id: Mapped[str] = mapped_column(sa.Text, index=True)
+    lane: Mapped[str] = mapped_column(sa.Text)
+    event: Mapped[str] = mapped_column(sa.Text)
+    api_id: Mapped[str] = mapped_column(sa.Text)
     method: Mapped[str] = mapped_column(sa.String(10))
     url: Mapped[str] = mapped_column(sa.Text)
     headers: Mapped[list[Any]]
     body: Mapped[str] = mapped_column(sa.Text)
+    secret: Mapped[str] = mapped_column(sa.Text)
     state: Mapped[str] = mapped_column(sa.String(10))
     attempts: Mapped[int]
     created_at: Mapped[float] = mapped_column(sa.Double)
+    give_up_at: Mapped[float] = mapped_column(sa.Double)
     next_at: Mapped[float] = mapped_column(sa.Double)
     leased_until: Mapped[float] = mapped_column(sa.Double)
     ended_at: Mapped[float | None] = mapped_column(sa.Double)
@@ -60,10 +67,14 @@ class MarkRow(Base):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A webhook call to be made. mark: what makes two events the same; told_for: seconds for which it is not told again, 0 = always told."""
+    """A webhook call to be made. mark: what makes two events the same; told_for: seconds for which it is not told again, 0 = always told.
+
+    lane: what else would fail if this call did, usually the receiver's scheme, host and port.
+    """
 
     id: str
     hook_id: str
+    lane: str
     event: str
     api_id: str
     method: str
@@ -72,6 +83,7 @@ class Call:
     body: str
     mark: tuple[str, ...]
     told_for: float
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +92,20 @@ class Delivery:
 
     id: str
     hook_id: str
+    lane: str
     event: str
     api_id: str
     method: str
     url: str
     headers: list[tuple[str, str]]
     body: str
+    secret: str
     state: str
     attempts: int
     created_at: float
+    give_up_at: float
     next_at: float
+    leased_until: float
     ended_at: float | None
     last_status: int | None
     last_error: str
@@ -121,43 +137,62 @@ class Outbox:
         )
         return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
-    def lease(self, now: float, seconds: float, most: int, busy: Sequence[str] = ()) -> list[Delivery]:
-        """Takes calls that are due, the longest waiting first. busy: hooks that get no more calls now."""
+    def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
+        """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
+
+        Fewer than there could be when many of one lane wait: ask again until none is left.
+        """
+        full = [lane for lane, calls in under_way.items() if calls >= most_of_lane]
         due = sa.select(DeliveryRow).where(
-            DeliveryRow.state == "pending", DeliveryRow.next_at <= now, DeliveryRow.leased_until <= now, DeliveryRow.hook_id.not_in(busy)
+            DeliveryRow.state == "pending", DeliveryRow.next_at <= now, DeliveryRow.leased_until <= now, DeliveryRow.lane.not_in(full)
         )
         due = due.order_by(DeliveryRow.next_at).limit(most)
         locked = due.with_for_update(skip_locked=True) if self._database.dialect == "postgresql" else due
 
         def work(session: Session) -> list[Delivery]:
-            rows = list(session.scalars(locked))
-            for row in rows:
-                row.leased_until = now + seconds
-            return [_delivery(row) for row in rows]
+            calls = Counter(under_way)
+            leased = []
+            for row in session.scalars(locked):
+                if calls[row.lane] < most_of_lane:
+                    calls[row.lane] += 1
+                    row.leased_until = now + seconds
+                    leased.append(_delivery(row))
+            return leased
 
         with self._database.read() as session:  # looking must not take SQLite's write lock
             if session.scalar(due.with_only_columns(DeliveryRow.id).limit(1)) is None:
                 return []
         return self._database.run(work)
 
-    def delivered(self, id: str, status: int, now: float) -> None:
-        self._change(id, state="delivered", last_status=status, last_error="", ended_at=now, attempts=DeliveryRow.attempts + 1)
+    def delivered(self, delivery: Delivery, status: int, now: float) -> None:
+        """It succeeded: that counts even when the lease was lost meanwhile."""
+        self._change(
+            DeliveryRow.id == delivery.id,
+            state="delivered",
+            last_status=status,
+            last_error="",
+            ended_at=now,
+            attempts=DeliveryRow.attempts + 1,
+        )
 
-    def failed(self, id: str, status: int | None, error: str, next_at: float) -> None:
+    def failed(self, delivery: Delivery, status: int | None, error: str, next_at: float) -> None:
         """Try again at `next_at`."""
-        self._change(id, last_status=status, last_error=error, next_at=next_at, leased_until=0.0, attempts=DeliveryRow.attempts + 1)
+        self._change(
+            _still(delivery), last_status=status, last_error=error, next_at=next_at, leased_until=0.0, attempts=DeliveryRow.attempts + 1
+        )
 
-    def given_up(self, id: str, status: int | None, error: str, now: float) -> None:
-        self._change(id, state="dead", last_status=status, last_error=error, ended_at=now, attempts=DeliveryRow.attempts + 1)
+    def given_up(self, delivery: Delivery, status: int | None, error: str, now: float) -> None:
+        self._change(_still(delivery), state="dead", last_status=status, last_error=error, ended_at=now, attempts=DeliveryRow.attempts + 1)
 
     def replay(self, id: str, now: float) -> bool:
-        """Makes a call again from the beginning. False when there is no such call."""
-        return bool(self._change(id, **_again(now)))
+        """Makes a call again from the beginning, with the same `webhook-id`; one that is being made goes on. False when there is none."""
+        free = sa.or_(DeliveryRow.state != "pending", DeliveryRow.leased_until <= now)
+        return bool(self._change(sa.and_(DeliveryRow.id == id, free), **_again(now))) or self.get(id) is not None
 
-    def replay_dead(self, hook_id: str, now: float) -> int:
-        """Makes all dead calls of a hook again; how many."""
-        statement = sa.update(DeliveryRow).where(DeliveryRow.hook_id == hook_id, DeliveryRow.state == "dead").values(**_again(now))
-        return self._database.run(lambda session: int(session.execute(statement).rowcount))  # type: ignore[attr-defined]
+    def replay_dead(self, hook_id: str | None, now: float) -> int:
+        """Makes all dead calls of a hook again, None = of every hook; how many."""
+        dead = DeliveryRow.state == "dead"
+        return self._change(dead if hook_id is None else sa.and_(dead, DeliveryRow.hook_id == hook_id), **_again(now))
 
     def get(self, id: str) -> Delivery | None:
         with self._database.read() as session:
@@ -177,36 +212,45 @@ class Outbox:
             return [_delivery(row) for row in rows], total
 
     def sweep(self, now: float) -> None:
-        """Forgets marks that have ended and calls that ended a week ago."""
+        """Forgets marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
 
         def work(session: Session) -> None:
             session.execute(sa.delete(MarkRow).where(MarkRow.until <= now))
-            session.execute(sa.delete(DeliveryRow).where(DeliveryRow.state != "pending", DeliveryRow.ended_at < now - KEPT_FOR))
+            for state, kept_for in (("delivered", DELIVERED_KEPT_FOR), ("dead", DEAD_KEPT_FOR)):
+                session.execute(sa.delete(DeliveryRow).where(DeliveryRow.state == state, DeliveryRow.ended_at < now - kept_for))
 
         self._database.run(work)
 
-    def _change(self, id: str, **values: Any) -> int:
-        statement = sa.update(DeliveryRow).where(DeliveryRow.id == id).values(**values)
+    def _change(self, which: sa.ColumnElement[bool], **values: Any) -> int:
+        statement = sa.update(DeliveryRow).where(which).values(**values)
         return self._database.run(lambda session: int(session.execute(statement).rowcount))  # type: ignore[attr-defined]
 
 
+def _still(delivery: Delivery) -> sa.ColumnElement[bool]:
+    """Whether the lease is the one that was given."""
+    return sa.and_(DeliveryRow.id == delivery.id, DeliveryRow.state == "pending", DeliveryRow.leased_until == delivery.leased_until)
+
+
 def _again(now: float) -> dict[str, Any]:
-    return {"state": "pending", "attempts": 0, "created_at": now, "next_at": now, "leased_until": 0.0, "ended_at": None}
+    return {"state": "pending", "attempts": 0, "give_up_at": now + GIVEN_UP_AFTER, "next_at": now, "leased_until": 0.0, "ended_at": None}
 
 
 def _row(call: Call, now: float) -> DeliveryRow:
     return DeliveryRow(
         id=call.id,
         hook_id=call.hook_id,
+        lane=call.lane,
         event=call.event,
         api_id=call.api_id,
         method=call.method,
         url=call.url,
         headers=[list(header) for header in call.headers],
         body=call.body,
+        secret=call.secret,
         state="pending",
         attempts=0,
         created_at=now,
+        give_up_at=now + GIVEN_UP_AFTER,
         next_at=now,
         leased_until=0.0,
         last_error="",
@@ -217,16 +261,20 @@ def _delivery(row: DeliveryRow) -> Delivery:
     return Delivery(
         row.id,
         row.hook_id,
+        row.lane,
         row.event,
         row.api_id,
         row.method,
         row.url,
         [(name, value) for name, value in row.headers],
         row.body,
+        row.secret,
         row.state,
         row.attempts,
         row.created_at,
+        row.give_up_at,
         row.next_at,
+        row.leased_until,
         row.ended_at,
         row.last_status,
         row.last_error,
