@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
-from services.common.database import Database
+from services.common.database import Database, migrate
 from services.gateway.counters.ledger import Entry
 from services.gateway.stores.base import Base
-from services.gateway.stores.quota import AT_ONCE, QuotaLedger
+from services.gateway.stores.quota import AT_ONCE, QuotaLedger, QuotaRow
 
 NOW = 1_800_000_000.25
 
@@ -86,3 +87,16 @@ def test_two_writers_add_up_to_the_exact_sum(ledger: QuotaLedger, database_url: 
             done.result()
     other.dispose()
     assert sorted(ledger.load(NOW)) == [Entry(name, 50, NOW + 60) for name in names]
+
+
+def test_the_migration_makes_the_table_that_the_code_knows(database_url: str) -> None:
+    migrate("gateway", database_url)
+    database = Database(database_url)
+    inspector = sa.inspect(database.engine)
+    table = sa.Table("quota_ledger", sa.MetaData(), autoload_with=database.engine)
+    assert {column.name: column.nullable for column in table.columns} == {c.name: c.nullable for c in QuotaRow.__table__.columns}
+    assert inspector.get_pk_constraint("quota_ledger")["constrained_columns"] == ["counter"]
+    assert [index["name"] for index in inspector.get_indexes("quota_ledger")] == ["ix_quota_ledger_window_ends_at"]
+    big = [Entry("q:" + "x" * 300, 2**40, NOW + 0.123456)]
+    assert QuotaLedger(database).write((), big, NOW) == big
+    database.dispose()
