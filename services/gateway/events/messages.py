@@ -4,7 +4,8 @@ The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key` and, for version fail
 `message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
 
 Templates know fields (`{{.EventType}}`, `{{.TimeStamp}}`, `{{.EventMetaData.NAME}}`; in later Tyk `{{.Type}}` and `{{.Meta.NAME}}`),
-comments and trim marks. What they put in is escaped for JSON, and a field that the event has not is empty. A template with anything else is not used.
+comments and trim marks. What they put in is escaped for JSON, and a field that the event has not is empty. A template with anything else
+is not used.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class Outbox:
         statement = statement.on_conflict_do_update(
             index_elements=["mark"], set_={"until": statement.excluded.until}, where=MarkRow.until <= now
         )
-        return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+        # the row count of an insert is not known on every store; what comes back is
+        return session.execute(statement.returning(MarkRow.mark)).first() is not None
 
     def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
         """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
