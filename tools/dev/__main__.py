@@ -15,7 +15,7 @@ HELP = """\
 ./dev test     everything that passes without Docker: lint, types, architecture, all tests on SQLite, PostgreSQL and Valkey
                  ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
-./dev check    the fast part: lint, format, types, imports, architecture, unit tests
+./dev check    the fast part: lint, format, types, imports, architecture, unit tests on SQLite
 ./dev bench    the load suite: ./dev bench [gateway | auth | tokens | all]
 ./dev auth     the command line of the auth service: ./dev auth --help
 ./dev help     this text
