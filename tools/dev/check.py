@@ -1,4 +1,4 @@
-"""`./dev check`: lint, format, types, imports, architecture, unit tests on SQLite; under a minute.
+"""`./dev check`: lint, format, types, imports, architecture, unit tests on SQLite.
 
 `./dev test` runs the unit tests on PostgreSQL too: a database for each test is most of the time that it takes.
 """
