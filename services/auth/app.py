@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
+from services.auth import oauth
 from services.auth.api import account, administration, verification
+from services.auth.api import oauth as oauth_api
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
 from services.auth.wiring import House, master_key
-from services.common.app import create_app, plain_error
+from services.common.app import Refusal, create_app, plain_error
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
 
@@ -55,11 +57,13 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     schemes = smorest.spec.components
     schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     schemes.security_scheme("basic", {"type": "http", "scheme": "basic"})
-    for one in (account, administration, verification):
+    for one in (account, administration, verification, oauth_api):
         smorest.register_blueprint(one.blueprint)
+    oauth.register(app)
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
     _information(app, settings)
     _private(app)
+    _refuse_nul(app)
     return app
 
 
@@ -72,6 +76,15 @@ def _information(app: Flask, settings: Settings) -> None:
     @app.get("/")
     def information() -> Response:
         return jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
+
+
+def _refuse_nul(app: Flask) -> None:
+    """PostgreSQL's texts hold no NUL, so no path of ours does."""
+
+    @app.before_request
+    def refuse() -> None:
+        if "\x00" in request.path:
+            raise Refusal(404, "not found", "not-found")
 
 
 def _private(app: Flask) -> None:

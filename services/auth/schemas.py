@@ -39,16 +39,16 @@ class Page(Schema):
 
 
 class UserPage(Page):
-    domain = fields.String(validate=validate.Length(max=64))
+    domain = fields.String(validate=[validate.Length(max=64), _visible])
     level = fields.String(validate=validate.OneOf(levels.ALL))
     active = fields.Boolean()
-    q = fields.String(validate=validate.Length(max=200), metadata={"description": "Part of the e-mail or the full name."})
+    q = fields.String(validate=TEXT, metadata={"description": "Part of the e-mail or the full name."})
 
 
 class AuditPage(Page):
-    action = fields.String(validate=validate.Length(max=40))
-    actor_id = fields.String(validate=validate.Length(max=36))
-    target = fields.String(validate=validate.Length(max=254))
+    action = fields.String(validate=TEXT)
+    actor_id = fields.String(validate=TEXT)
+    target = fields.String(validate=[validate.Length(max=254), _visible])
     since = Moment()
     until = Moment()
 

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from services.auth.rules import levels
+from services.auth.service.authorizing import Authorizing
 from services.auth.service.hashing import Hasher
 from services.auth.service.issuing import WEEK_S, AccessTokens, Clients, Domains, RoleTokens
 from services.auth.service.origin import STARTUP
@@ -67,12 +68,21 @@ class House:
             access_s=settings.access_token_s,
             refresh_days=settings.refresh_token_days,
         )
-        self.people = People(database, clock, self.hasher)
+        self.people = People(database, clock, self.hasher, self.throttle)
         self.access_tokens = AccessTokens(database, clock)
         self.role_tokens = RoleTokens(database, clock, self.keys)
         self.domains = Domains(database, clock)
         self.clients = Clients(database, clock, dict(settings.service_clients))
         self.verifier = Verifier(database, clock, self.keys)
+        self.authorizing = Authorizing(
+            database,
+            clock,
+            self.keys,
+            self.sign_in,
+            self.verifier,
+            access_s=settings.access_token_s,
+            refresh_days=settings.refresh_token_days,
+        )
         self._stop = threading.Event()
 
     def start(self) -> None:

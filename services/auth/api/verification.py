@@ -14,13 +14,13 @@ from services.auth import refusals, schemas
 from services.auth.api import shapes
 from services.auth.api.context import basic, house, origin
 from services.auth.models import Client
+from services.auth.oauth import SCOPES
 from services.auth.service.identity import user_shown
 from services.auth.service.issuing import GRANTS
 from services.auth.service.signing import ALGORITHMS
 
 blueprint = Blueprint("verification", __name__, description="What a credential is worth.")
 Answer = dict[str, Any]
-SCOPES = ("openid", "profile", "email")
 
 
 def service() -> Client:

@@ -108,7 +108,7 @@ def parse(text: str) -> Email:
     local, at, domain = shown.rpartition("@")
     if not at or not local or not domain:
         raise ValueError("Not a valid e-mail address.")
-    if any(unicodedata.category(one) in ("Cf", "Cc", "Co", "Cn", "Zl", "Zp") for one in shown):
+    if any(unicodedata.category(one) in ("Cf", "Cc", "Co", "Cn", "Cs", "Zl", "Zp") for one in shown):
         raise ValueError("Holds a character that cannot be seen.")
     if len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local) or local[0] == "." or local[-1] == "." or ".." in local:
         raise ValueError("Not a valid e-mail address.")

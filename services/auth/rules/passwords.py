@@ -13,19 +13,19 @@ def normalise(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def too_long(password: str) -> bool:
-    """Whether a password is refused unread. Judged before normalising: that costs time in proportion to the length."""
-    return len(password) > MAX_LENGTH
+def impossible(password: str) -> bool:
+    """Whether nobody can have this password, so that it is refused unread: too long (normalising costs time in proportion), or no text."""
+    return len(password) > MAX_LENGTH or any(0xD800 <= ord(one) <= 0xDFFF for one in password)
 
 
 def problem(password: str, email: str = "") -> str | None:
     """Why a new password is refused, as a sentence for people, or None."""
-    if too_long(password):
+    if len(password) > MAX_LENGTH:
         return f"Longer than {MAX_LENGTH} characters."
     password = normalise(password)
     if len(password) < MIN_LENGTH:
         return f"Shorter than {MIN_LENGTH} characters."
-    if any(unicodedata.category(one) == "Cc" for one in password):
+    if any(unicodedata.category(one) in ("Cc", "Cs") for one in password):
         return "Holds a control character."
     if len(set(password)) < 4:
         return "Repeats fewer than four different characters."

@@ -43,7 +43,7 @@ class Hasher:
         before: called when the turn has come, right before the work; what it raises goes to the caller.
         Raises Refusal 503 when too many wait.
         """
-        if passwords.too_long(password):
+        if passwords.impossible(password):
             return Checked(False, None)
         password = passwords.normalise(password)
         with self._place(), self._slots:

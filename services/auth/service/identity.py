@@ -39,6 +39,7 @@ class Verified:
     subject: str | None = None
     label: str | None = None
     scope: str | None = None
+    client_id: str | None = None
 
     def shown(self) -> dict[str, Any]:
         return {
@@ -50,6 +51,7 @@ class Verified:
             "permission": self.permission,
             "policy": self.policy,
             "scope": self.scope,
+            "client_id": self.client_id,
             "expires_at": isoformat(self.expires_at) if self.expires_at else None,
         }
 

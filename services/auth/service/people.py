@@ -16,6 +16,7 @@ from services.auth.rules import credentials, emails, levels, passwords
 from services.auth.service.hashing import Hasher
 from services.auth.service.identity import LOGIN_KEY, Caller
 from services.auth.service.origin import Origin
+from services.auth.service.throttle import Throttle
 from services.auth.store import grants, users
 from services.common.clock import Clock
 from services.common.database import Database
@@ -34,10 +35,11 @@ def read_email(text: str) -> emails.Email:
 class People:
     """Everything about users. Thread-safe. Every change is audited in its own transaction."""
 
-    def __init__(self, database: Database, clock: Clock, hasher: Hasher) -> None:
+    def __init__(self, database: Database, clock: Clock, hasher: Hasher, throttle: Throttle) -> None:
         self._database = database
         self._clock = clock
         self._hasher = hasher
+        self._throttle = throttle
 
     # administration
 
@@ -165,8 +167,11 @@ class People:
         return self._stored(work)
 
     def change_own_password(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
-        """The current password itself is needed; a login key is not enough. Ends all sign-ins but the caller's page. Raises Refusal 422."""
-        if not self._hasher.check(caller.user.password_hash, current).right:
+        """The current password itself is needed, a login key is not enough. Ends all sign-ins but the caller's page. Raises Refusal 422, 429."""
+        email, address = caller.user.email, origin.address
+        checked = self._hasher.check(caller.user.password_hash, current, before=lambda: self._throttle.check(email, address))
+        if not checked.right:
+            self._throttle.failed(email, address)
             raise refusals.wrong_current_password()
         if passwords.normalise(current) == passwords.normalise(new):
             raise refusals.invalid_fields(new_password="Is the current password.")  # noqa: S106  a message

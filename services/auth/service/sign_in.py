@@ -131,10 +131,18 @@ class SignIn:
         return self._database.run(work)
 
     def new_grant(
-        self, session: Session, user: User, client: Client | None, scope: str, method: str, expires: dt.datetime, now: dt.datetime
+        self,
+        session: Session,
+        user: User,
+        client: Client | None,
+        scope: str,
+        method: str,
+        expires: dt.datetime,
+        now: dt.datetime,
+        grant_id: str | None = None,
     ) -> Grant:
         grant = Grant(
-            id=str(uuid.uuid4()),
+            id=grant_id or str(uuid.uuid4()),
             user_id=user.id,
             client_id=client.id if client else None,
             scope=scope,
@@ -173,7 +181,12 @@ class SignIn:
                 return None
             return found[1]
 
-    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scope: str | None = None) -> Tokens:
+    def is_spent(self, refresh_token: str) -> bool:
+        with self._database.read() as session:
+            found = grants.by_refresh_token(session, credentials.digest(refresh_token))
+        return found is None or found[0].spent_at is not None
+
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens:
         """Spend a refresh token for new tokens. Raises Reused, and the family has ended; Refusal 401 when the sign-in is over."""
         now = self._clock.now()
         digest = credentials.digest(refresh_token)

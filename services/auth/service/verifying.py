@@ -75,11 +75,13 @@ class Verifier:
                 client = tokens.client(session, subject.removeprefix(CLIENT_SUBJECT))
                 if client is None:
                     raise refusals.token_revoked()
-                return Verified("client", jti, expires_at=ends, subject=subject, label=client.name, scope=claims.get("scope"))
+                return Verified("client", jti, expires_at=ends, subject=subject, label=client.name, client_id=client.id)
             user = grants.live_user(session, str(claims.get("sid")))
         if user is None or user.id != subject:
             raise refusals.token_revoked()
-        return Verified("user", jti, user=user, expires_at=ends, subject=subject, scope=claims.get("scope"))
+        return Verified(
+            "user", jti, user=user, expires_at=ends, subject=subject, scope=claims.get("scope"), client_id=claims.get("client_id")
+        )
 
     def _access_token(self, secret: str) -> Verified:
         now = self._clock.now()

@@ -1,0 +1,78 @@
+"""OAuth2 for programs: tokens, revocation, introspection. The pages of the flow are in `pages/`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Response, current_app, request
+from flask_smorest import Blueprint
+
+from services.auth.api.context import house, origin
+
+blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
+
+_PRIVATE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def _answer(status: int, body: dict[str, Any]) -> Response:
+    return Response(json.dumps(body), status, _PRIVATE, mimetype="application/json")
+
+
+def _error(error: str, description: str) -> Response:
+    return _answer(400, {"error": error, "error_description": description})
+
+
+def _repeated() -> Response | None:
+    """RFC 6749 3.2: no parameter more than once."""
+    for name, values in request.form.lists():
+        if len(values) > 1:
+            return _error("invalid_request", f"Multiple '{name[:50]}' in request.")
+    return None
+
+
+def _without_client() -> bool:
+    """Whether the caller names no client: the sign-in of `POST /login` belongs to none."""
+    return "Authorization" not in request.headers and not request.form.get("client_id")
+
+
+@blueprint.post("/oauth/token")
+def token() -> Response:
+    """Grants: authorization_code with PKCE, refresh_token (rotated; a re-used one ends the family), client_credentials."""
+    wrong = _repeated()
+    if wrong is not None:
+        return wrong
+    if request.form.get("grant_type") == "refresh_token" and _without_client():
+        given = request.form.get("refresh_token", "")
+        grant = house().sign_in.find(given)
+        issued = house().authorizing.refresh(given, grant, origin()) if grant and grant.client_id is None else None
+        if issued is None:
+            return _error("invalid_grant", "The refresh token is not known, was used before, or its sign-in is over.")
+        return _answer(200, issued.shown())
+    answer: Response = current_app.extensions["oauth"].create_token_response()
+    return answer
+
+
+@blueprint.post("/oauth/revoke")
+def revoke() -> Response:
+    """Take a token back (RFC 7009). 200 also for one that is not known."""
+    wrong = _repeated()
+    if wrong is not None:
+        return wrong
+    if _without_client() and request.form.get("token"):
+        known = house().authorizing.find_token(request.form["token"])
+        if known is not None and known.client_id is None:
+            house().authorizing.revoke(known, origin())
+        return _answer(200, {})
+    answer: Response = current_app.extensions["oauth"].create_endpoint_response("revocation")
+    return answer
+
+
+@blueprint.post("/oauth/introspect")
+def introspect() -> Response:
+    """What a token is worth (RFC 7662): services ask about every one, other clients about their own."""
+    wrong = _repeated()
+    if wrong is not None:
+        return wrong
+    answer: Response = current_app.extensions["oauth"].create_endpoint_response("introspection")
+    return answer

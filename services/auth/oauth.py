@@ -1,0 +1,268 @@
+"""OAuth2 by authlib: authorization code with PKCE, refresh token, client credentials; RFC 7009, RFC 7662, RFC 9207.
+
+authlib knows the protocol (which errors, which redirects, which client may use what); these classes tell it where things are kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import Any
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Payload, FlaskOAuth2Request
+from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError, InvalidRequestError, OAuth2Request, grants
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from authlib.oauth2.rfc9207 import IssuerParameter
+from flask import Flask, request
+
+from services.auth.api.context import house, origin
+from services.auth.models import AuthorizationCode, Client, Grant, User
+from services.auth.rules import credentials
+from services.auth.service.authorizing import Known, Request
+
+SCOPES = ("openid", "profile", "email")
+METHODS = ["client_secret_basic", "client_secret_post", "none"]
+_NONCE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class OAuthClient(ClientMixin):  # type: ignore[misc]
+    """A client as authlib asks about it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def get_client_id(self) -> str:
+        return self.client.id
+
+    def get_default_redirect_uri(self) -> str | None:
+        return str(self.client.redirect_uris[0]) if len(self.client.redirect_uris) == 1 else None
+
+    def get_allowed_scope(self, scope: str | None) -> str:
+        return " ".join(one for one in SCOPES if one in (scope or "").split())
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Exactly one of those registered; nothing is compared by its beginning."""
+        return redirect_uri in self.client.redirect_uris
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        kept = self.client.secret_digest
+        return kept is not None and hmac.compare_digest(kept, credentials.digest(client_secret))
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return (method == "none") == (self.client.secret_digest is None)
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code" and self.check_grant_type("authorization_code")
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return grant_type in self.client.grants
+
+
+class _Request(FlaskOAuth2Request):  # type: ignore[misc]
+    """TLS ends before the service (the gateway, or what stands before it), so the scheme seen here says nothing about the client's way."""
+
+    def __init__(self, given: Any) -> None:
+        OAuth2Request.__init__(self, method=given.method, uri="https://" + given.url.partition("://")[2], headers=given.headers)
+        self._request = given
+        self.payload = FlaskOAuth2Payload(given)
+
+
+class _Server(AuthorizationServer):  # type: ignore[misc]
+    def create_oauth2_request(self, _: Any) -> _Request:
+        return _Request(request)
+
+    def send_signal(self, *_: Any, **__: Any) -> None:
+        """Nobody listens."""
+
+
+class _Kept:
+    """A code or a sign-in as authlib asks about it."""
+
+    def __init__(self, row: AuthorizationCode | Grant, secret: str) -> None:
+        self.row = row
+        self.secret = secret
+
+    def get_redirect_uri(self) -> str:
+        return str(self.row.redirect_uri)
+
+    def get_scope(self) -> str:
+        return self.row.scope
+
+    def check_client(self, client: OAuthClient) -> bool:
+        return self.row.client_id == client.client.id
+
+    @property
+    def code_challenge(self) -> str:
+        return str(self.row.challenge)
+
+    @property
+    def code_challenge_method(self) -> str:
+        return "S256"
+
+
+class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+
+    def generate_authorization_code(self) -> str:
+        user, auth_time = self.request.user
+        data = self.request.payload.data
+        nonce = data.get("nonce")
+        asked = Request(
+            redirect_uri=self.request.payload.redirect_uri or self.request.client.get_default_redirect_uri(),
+            scope=self.request.scope,
+            nonce=nonce if nonce and _NONCE.fullmatch(nonce) else None,
+            challenge=data["code_challenge"],
+        )
+        return house().authorizing.new_code(self.request.client.client, user, asked, auth_time, origin().acting(user))
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        """Kept when it was made."""
+
+    def query_authorization_code(self, code: str, client: OAuthClient) -> _Kept | None:
+        found = house().authorizing.find_code(code, client.client, origin())
+        return _Kept(found, code) if found else None
+
+    def delete_authorization_code(self, authorization_code: _Kept) -> None:
+        """It stays, marked as used, so that a second use is noticed."""
+
+    def authenticate_user(self, authorization_code: _Kept) -> User | None:
+        return house().authorizing.user_of(authorization_code.row.user_id)
+
+    def generate_token(self, user: User, **_: Any) -> dict[str, Any]:
+        issued = house().authorizing.exchange(self.request.authorization_code.row, self.request.client.client, user, origin())
+        if issued is None:
+            raise InvalidGrantError("Invalid 'code' in request.")
+        return issued
+
+
+class _RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> _Kept | None:
+        grant = house().sign_in.find(refresh_token)
+        return _Kept(grant, refresh_token) if grant else None
+
+    def authenticate_user(self, refresh_token: _Kept) -> User | None:
+        user = house().authorizing.user_of(refresh_token.row.user_id)
+        if user is None:
+            raise InvalidGrantError
+        return user
+
+    def generate_token(self, **_: Any) -> dict[str, Any]:
+        kept = self.request.refresh_token
+        issued = house().authorizing.refresh(kept.secret, kept.row, origin())
+        if issued is None:
+            raise InvalidGrantError("The refresh token was used before, or its sign-in is over.")
+        return issued.shown()
+
+    def revoke_old_credential(self, refresh_token: _Kept) -> None:
+        """Spent when the new one was made, in the same transaction."""
+
+
+class _ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:2]
+
+    def generate_token(self, **_: Any) -> dict[str, Any]:
+        client = self.request.client.client
+        return house().authorizing.for_itself(client, origin())
+
+
+class _RequiredPKCE(CodeChallenge):  # type: ignore[misc]
+    """PKCE by S256 for every client (RFC 9700 2.1.1), not for public ones alone."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
+
+    def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
+        data = grant.request.payload.data
+        if not data.get("code_challenge"):
+            raise InvalidRequestError("Missing 'code_challenge'")
+        if data.get("code_challenge_method") != "S256":
+            raise InvalidRequestError("Unsupported 'code_challenge_method'; use S256")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class _Token:
+    """A good token as authlib asks about it."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+
+    def check_client(self, client: OAuthClient) -> bool:
+        return self.known.client_id == client.client.id
+
+    def is_expired(self) -> bool:
+        return False  # one that has expired is not found
+
+    def is_revoked(self) -> bool:
+        return False
+
+
+class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = METHODS[:2]
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
+        known = house().authorizing.find_token(token_string)
+        return _Token(known) if known else None
+
+    def check_permission(self, token: _Token, client: OAuthClient, request: Any) -> bool:
+        """Services may ask about every token, others about their own."""
+        return client.client.service or token.check_client(client)
+
+    def introspect_token(self, token: _Token) -> dict[str, Any]:
+        known, settings = token.known, house().settings
+        answer: dict[str, Any] = {"active": True, "iss": settings.issuer}
+        if known.client_id:
+            answer["client_id"] = known.client_id
+        if known.user:
+            answer |= {"sub": known.user.id, "username": known.user.email}
+        if known.grant is not None:
+            return answer | {"scope": known.grant.scope, "exp": int(known.grant.expires_at.timestamp()), "token_type": "refresh_token"}
+        assert known.verified is not None
+        answer |= {"aud": settings.audience, "jti": known.verified.id, "token_type": "Bearer"}
+        if known.verified.subject and "sub" not in answer:
+            answer["sub"] = known.verified.subject
+        if known.verified.scope:
+            answer["scope"] = known.verified.scope
+        if known.verified.expires_at:
+            answer["exp"] = int(known.verified.expires_at.timestamp())
+        return answer
+
+
+class _Revocation(RevocationEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = METHODS
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
+        known = house().authorizing.find_token(token_string)
+        return _Token(known) if known else None
+
+    def revoke_token(self, token: _Token, request: Any) -> None:
+        house().authorizing.revoke(token.known, origin())
+
+
+class _Issuer(IssuerParameter):  # type: ignore[misc]
+    def get_issuer(self) -> str:
+        return house().settings.issuer
+
+
+def _client(client_id: str | None) -> OAuthClient | None:
+    found = house().authorizing.find_client(client_id)
+    return OAuthClient(found) if found else None
+
+
+def register(app: Flask) -> AuthorizationServer:
+    """The authorization server of the application, at `extensions["oauth"]`."""
+    app.config["OAUTH2_SCOPES_SUPPORTED"] = list(SCOPES)
+    server = _Server(app, query_client=_client, save_token=lambda token, request: None)
+    server.register_grant(_CodeGrant, [_RequiredPKCE(required=True)])
+    server.register_grant(_RefreshGrant)
+    server.register_grant(_ClientGrant)
+    server.register_endpoint(_Introspection)
+    server.register_endpoint(_Revocation)
+    server.register_extension(lambda _: _Issuer()(server))
+    app.extensions["oauth"] = server
+    return server

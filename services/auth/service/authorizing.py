@@ -1,0 +1,205 @@
+"""What OAuth2 clients get: codes after consent, tokens for codes and refresh tokens, tokens of their own; and taking them back.
+
+The rules of the protocol are the library's (`services/auth/oauth.py`); here is what is kept, each step in one transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.auth.models import AuthorizationCode, Client, Grant, RevokedToken, User
+from services.auth.rules import credentials
+from services.auth.service.identity import Verified
+from services.auth.service.issuing import ROLE
+from services.auth.service.origin import Origin
+from services.auth.service.sign_in import ACCESS, GRANT_KIND, Reused, SignIn, Tokens
+from services.auth.service.signing import KeyRing
+from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
+from services.auth.store import grants, tokens, users
+from services.common.app import Refusal
+from services.common.clock import Clock
+from services.common.database import Database
+
+CODE_S = 60
+METHOD = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked for at the authorization endpoint, checked."""
+
+    redirect_uri: str
+    scope: str
+    nonce: str | None
+    challenge: str
+
+
+class Authorizing:
+    """Thread-safe."""
+
+    def __init__(
+        self, database: Database, clock: Clock, keys: KeyRing, sign_in: SignIn, verifier: Verifier, *, access_s: int, refresh_days: int
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._keys = keys
+        self._sign_in = sign_in
+        self._verifier = verifier
+        self._access_s = access_s
+        self._refresh = dt.timedelta(days=refresh_days)
+
+    def find_client(self, client_id: str | None) -> Client | None:
+        if not client_id or len(client_id) > 36 or "\x00" in client_id:
+            return None
+        with self._database.read() as session:
+            return tokens.client(session, client_id)
+
+    def new_code(self, client: Client, user: User, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
+        """A code for the client, good for a minute."""
+        code = credentials.make(credentials.CODE)
+
+        def work(session: Session) -> None:
+            now = self._clock.now()
+            session.add(
+                AuthorizationCode(
+                    digest=credentials.digest(code),
+                    client_id=client.id,
+                    user_id=user.id,
+                    redirect_uri=asked.redirect_uri,
+                    scope=asked.scope,
+                    nonce=asked.nonce,
+                    challenge=asked.challenge,
+                    auth_time=auth_time,
+                    expires_at=now + dt.timedelta(seconds=CODE_S),
+                    grant_id=None,
+                )
+            )
+            origin.write(session, now, "consent", client.id, scope=asked.scope)
+
+        self._database.run(work)
+        return code
+
+    def find_code(self, code: str, client: Client, origin: Origin) -> AuthorizationCode | None:
+        """The code, when it is the client's and still good. One that was used before ends the sign-in that it gave (RFC 6749 4.1.2)."""
+        if credentials.prefix_of(code) != credentials.CODE:
+            return None
+        digest = credentials.digest(code)
+        with self._database.read() as session:
+            kept = grants.code(session, digest)
+        if kept is None or kept.client_id != client.id:
+            return None
+        if kept.grant_id is not None:
+            self._end_reused(kept, origin)
+            return None
+        return kept if kept.expires_at > self._clock.now() else None
+
+    def _end_reused(self, kept: AuthorizationCode, origin: Origin) -> None:
+        def work(session: Session) -> None:
+            now = self._clock.now()
+            grants.end(session, kept.grant_id or "", now)
+            origin.write(session, now, "code.reused", kept.client_id)
+
+        self._database.run(work)
+
+    def user_of(self, user_id: str) -> User | None:
+        with self._database.read() as session:
+            user = users.by_id(session, user_id)
+        return user if user and user.active else None
+
+    def exchange(self, kept: AuthorizationCode, client: Client, user: User, origin: Origin) -> dict[str, Any] | None:
+        """Tokens for a code, None when another request was faster."""
+        now = self._clock.now()
+        refreshable = "refresh_token" in client.grants
+        lifetime = self._refresh if refreshable else dt.timedelta(seconds=self._access_s)
+
+        def work(session: Session) -> dict[str, Any] | None:
+            grant_id = str(uuid.uuid4())
+            if not grants.claim_code(session, kept.digest, grant_id):
+                return None
+            grant = self._sign_in.new_grant(session, user, client, kept.scope, METHOD, now + lifetime, now, grant_id)
+            issued = self._sign_in.issue(session, user, grant, now, refreshable=refreshable).shown()
+            if "openid" in kept.scope.split():
+                issued["id_token"] = self._id_token(session, user, client, kept, now)
+            origin.acting(user).write(session, now, "login", user.id, method=METHOD, client=client.id)
+            return issued
+
+        return self._database.run(work)
+
+    def _id_token(self, session: Session, user: User, client: Client, kept: AuthorizationCode, now: dt.datetime) -> str:
+        scopes = kept.scope.split()
+        claims: dict[str, Any] = {"auth_time": int(kept.auth_time.timestamp())}
+        if kept.nonce:
+            claims["nonce"] = kept.nonce
+        if "profile" in scopes:
+            claims["name"] = user.full_name
+        if "email" in scopes:
+            claims["email"] = user.email
+        expires = now + dt.timedelta(seconds=self._access_s)
+        return self._keys.sign(session, user.id, issued=now, expires=expires, kind=ROLE, audience=client.id, claims=claims)[0]
+
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens | None:
+        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over."""
+        try:
+            return self._sign_in.refresh(refresh_token, grant, origin)
+        except (Reused, Refusal):
+            return None
+
+    def for_itself(self, client: Client, origin: Origin) -> dict[str, Any]:
+        """An access token that speaks for the client alone."""
+        now = self._clock.now()
+
+        def work(session: Session) -> dict[str, Any]:
+            expires = now + dt.timedelta(seconds=self._access_s)
+            subject = CLIENT_SUBJECT + client.id
+            token, _, _ = self._keys.sign(session, subject, issued=now, expires=expires, kind=ACCESS, claims={"client_id": client.id})
+            origin.write(session, now, "client.token", client.id)
+            return {"access_token": token, "token_type": GRANT_KIND, "expires_in": self._access_s}
+
+        return self._database.run(work)
+
+    # introspection and revocation
+
+    def find_token(self, token: str) -> Known | None:
+        """Whatever token of ours it is, when it is good."""
+        grant = self._sign_in.find(token)
+        if grant is not None:
+            user = self.user_of(grant.user_id)
+            spent = self._sign_in.is_spent(token)
+            return Known("refresh_token", grant.client_id, grant, None, user) if user and not spent else None
+        try:
+            verified = self._verifier.token(token)
+        except Refusal as refused:
+            if refused.status == 503:
+                raise
+            return None
+        return Known("access_token", verified.client_id, None, verified, verified.user)
+
+    def revoke(self, known: Known, origin: Origin) -> None:
+        """A refresh token ends its whole sign-in; an access JWT ends alone. Others have routes of their own."""
+
+        def work(session: Session) -> None:
+            now = self._clock.now()
+            if known.grant is not None:
+                grants.end(session, known.grant.id, now)
+                origin.write(session, now, "sign-in.end", known.grant.user_id)
+            elif known.verified is not None and known.verified.kind in ("user", "client") and known.verified.expires_at is not None:
+                session.merge(RevokedToken(jti=known.verified.id, expires_at=known.verified.expires_at))
+                origin.write(session, now, "token.revoke", known.verified.id)
+
+        self._database.run(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A good token. client_id: of the client that it was given to. One of grant (refresh token) and verified (any other) is there."""
+
+    kind: str
+    client_id: str | None
+    grant: Grant | None
+    verified: Verified | None
+    user: User | None
