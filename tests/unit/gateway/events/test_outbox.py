@@ -16,7 +16,9 @@ WRITER = Path(__file__).parent / "writer.py"
 NOW = 1_800_000_000.0
 
 
-def take(outbox: Outbox, now: float = NOW, most: int = 10, under_way: dict[str, int] | None = None, most_of_lane: int = 10) -> list[Delivery]:
+def take(
+    outbox: Outbox, now: float = NOW, most: int = 10, under_way: dict[str, int] | None = None, most_of_lane: int = 10
+) -> list[Delivery]:
     return outbox.lease(now, 60.0, most, under_way or {}, most_of_lane)
 
 
