@@ -158,6 +158,25 @@ def test_a_reset_while_its_charges_are_being_written(gate: Gate) -> None:
     asyncio.run(scenario())
 
 
+def test_a_reset_while_a_write_is_failing(gate: Gate) -> None:
+    async def scenario() -> None:
+        async with started(MemoryCounters(gate)) as counters:
+            gate.away = True
+            gate.open.clear()
+            await takers(counters, 20, 1, "q:1", 20, 3600, durable=True)
+            writing = asyncio.create_task(counters._behind.write())  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            resetting = asyncio.create_task(counters.reset("q:1"))
+            await asyncio.sleep(0)
+            gate.open.set()
+            await asyncio.gather(writing, resetting)
+            gate.away = False
+        assert used(gate.ledger) == 0
+
+    asyncio.run(scenario())
+
+
 def test_while_the_database_is_away_nothing_waits_and_nothing_is_lost(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledgers, "LONGEST_PAUSE_S", 0.5)
 

@@ -114,6 +114,16 @@ def test_a_full_table_forgets_what_ends_soonest() -> None:
     assert not counters.take("a:9999", 1, 60).admitted
 
 
+def test_room_is_made_by_the_end_that_a_counter_has_now() -> None:
+    counters = MemoryCounters(most=100)
+    counters.take("k", 1, 1)
+    asyncio.run(counters.reset("k"))
+    assert counters.take("k", 1, 3600).admitted
+    for number in range(1_000):
+        counters.take(f"a:{number}", 1, 60)
+    assert not counters.take("k", 1, 3600).admitted
+
+
 def test_resets_leave_nothing_behind() -> None:
     windows = Windows()
     for _ in range(50_000):

@@ -6,9 +6,10 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import uvloop
 
 from services.gateway.counters.valkey import PREFIX, ValkeyCounters
 from tests.support.processes import ROOT
@@ -100,17 +101,24 @@ def test_a_server_that_hangs_costs_250_ms_once(valkey: Valkey) -> None:
     asyncio.run(scenario())
 
 
-def test_a_loop_that_stood_still_does_not_blame_the_server(valkey: Valkey) -> None:
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_loop_that_stood_still_does_not_blame_the_server(
+    valkey: Valkey, loop: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    """turns: after one the question is asked but not yet sent, after two it is sent."""
+
     async def scenario() -> None:
         async with started(ValkeyCounters(valkey.url)) as counters:
             taking = [asyncio.create_task(take(counters, "k", 3, 60)) for _ in range(6)]
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
             time.sleep(0.4)
             assert sum([(await one).admitted for one in taking]) == 3
             assert counters.uncounted == 0
 
-    asyncio.run(scenario())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario())
 
 
 def test_a_start_without_a_server_neither_fails_nor_waits_long() -> None:
