@@ -57,6 +57,10 @@ def ended(outbox: Outbox, id: str = "msg_1") -> Delivery:
     return state_of(outbox, id)
 
 
+def attempted(outbox: Outbox, attempts: int) -> None:
+    wait_until(lambda: state_of(outbox).attempts >= attempts, what=f"attempt {attempts}")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
 def test_a_call_as_the_receiver_gets_it(outbox: Outbox, make_call: MakeCall, receiver: Any, method: str) -> None:
     clock = Time()
@@ -123,7 +127,7 @@ def test_what_fails_is_tried_again_with_the_same_id(outbox: Outbox, make_call: M
     outbox.put([make_call(url=receiver.url)], clock.now)
     with running(outbox, now=clock):
         for attempts in (1, 2):
-            wait_until(lambda attempts=attempts: state_of(outbox).attempts == attempts, what="the note of the failure")
+            attempted(outbox, attempts)
             noted = state_of(outbox)
             assert (noted.state, noted.last_status, noted.last_error) == ("pending", status, f"the target answered {status}")
             assert len(receiver.calls) == attempts
@@ -143,7 +147,7 @@ def test_after_a_day_it_is_a_dead_letter_that_can_be_replayed(outbox: Outbox, ma
         while (noted := state_of(outbox)).state == "pending":
             clock.now = max(clock.now, noted.next_at)
             tries += 1
-            wait_until(lambda noted=noted: state_of(outbox).attempts > noted.attempts, what="another attempt")
+            attempted(outbox, noted.attempts + 1)
         assert noted.state == "dead"
         assert clock.now - begun == pytest.approx(DAY)
         assert noted.attempts == tries == len(receiver.calls) and 10 <= tries <= 20

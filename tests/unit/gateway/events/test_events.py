@@ -1,0 +1,249 @@
+"""From a refusal to the receiver, and that the refused request waits for none of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from services.common.database import Database
+from services.gateway import events, refusals
+from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
+from services.gateway.events import Events, messages
+from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key
+from services.gateway.refusals import Refusal
+from services.gateway.stores.events import Call, Outbox
+from services.gateway.stores.hooks import HookStore
+from tests.support.waiting import wait_until
+
+QUOTA = Refusal(refusals.QUOTA_EXCEEDED)
+
+
+@dataclass
+class Settings:
+    webhook_templates: Path
+    webhook_allow: Sequence[IPv4Network] = (IPv4Network("127.0.0.0/8"),)
+
+
+def api(*handlers: EventHandler, event: str = "QuotaExceeded") -> Any:
+    return SimpleNamespace(api_id="one", event_handlers={event: handlers} if handlers else {})
+
+
+def hook(url: str, **more: Any) -> EventHandler:
+    return EventHandler(WEBHOOK, id=more.pop("id", "h1"), target_path=f"{url}/hook", **more)
+
+
+def exchange(api: Any, path: str = "/one/a", key: str = "public-id") -> Exchange:
+    made = Exchange("GET", path, "", "h", [], {}, "127.0.0.1", "127.0.0.1", "r1", 0, 0.0)
+    made.api = api
+    made.key = Key(key)
+    return made
+
+
+@contextmanager
+def started(told: Events) -> Iterator[Events]:
+    asyncio.run(told.start())
+    try:
+        yield told
+    finally:
+        asyncio.run(told.stop())
+
+
+@pytest.fixture
+def told(database: Database, tmp_path: Path) -> Iterator[Events]:
+    with started(events.create(Settings(tmp_path), database)) as made:
+        yield made
+
+
+def test_a_refusal_is_told_within_a_moment(told: Events, receiver: Any) -> None:
+    begun = time.monotonic()
+    told.refused(exchange(api(hook(receiver.url, header_map=(("X-Tyk-Test-Header", "BANANA"),)))), QUOTA)
+    wait_until(lambda: receiver.calls, pause=0.002)
+    assert time.monotonic() - begun < 1.0
+    [call] = receiver.calls
+    said = json.loads(call.body)
+    assert (said["event"], said["message"], said["path"], said["origin"], said["key"]) == (
+        "QuotaExceeded",
+        "Key Quota Limit Exceeded",
+        "/one/a",
+        "127.0.0.1",
+        "public-id",
+    )
+    assert (said["api_id"], call.headers["x-tyk-test-header"]) == ("one", "BANANA")
+
+
+def test_an_event_that_was_told_is_told_again_after_its_time(told: Events, receiver: Any) -> None:
+    """Another path and another key are other events; so is another hook."""
+    two = api(hook(receiver.url, event_timeout=600), hook(receiver.url, id="h2", event_timeout=600))
+    for path, key in (("/one/a", "k"), ("/one/a", "k"), ("/one/b", "k"), ("/one/a", "k2"), ("/one/b", "k")):
+        told.refused(exchange(two, path, key), QUOTA)
+    asyncio.run(told.stop())
+    assert told.outbox.page(None, 0, 100)[1] == 6
+
+
+def test_nobody_listens(told: Events) -> None:
+    told.refused(exchange(api()), QUOTA)
+    told.refused(exchange(api(hook("http://x"), event="AuthFailure")), QUOTA)
+    told.refused(exchange(api(hook("http://x"))), Refusal(refusals.KEY_MISSING))
+    told.refused(exchange(None), QUOTA)
+    told.fire("TokenCreated", None, {})
+    told.fire("TokenCreated", api(), {})
+    assert told.pending() == 0
+
+
+def test_other_events_are_told_from_any_thread(told: Events, receiver: Any) -> None:
+    told.fire("TokenCreated", api(hook(receiver.url), event="TokenCreated"), {"Message": "Key created.", "Key": "public-id", "Org": 5})
+    wait_until(lambda: receiver.calls)
+    said = json.loads(receiver.calls[0].body)
+    assert (said["event"], said["message"], said["key"], said["path"]) == ("TokenCreated", "Key created.", "public-id", "")
+
+
+def test_a_template_of_the_folder_is_used(told: Events, receiver: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"what": "{{.EventMetaData.Path}}"}')
+    told.refused(exchange(api(hook(receiver.url, template_path="own.json")), '/one/"q"'), QUOTA)
+    wait_until(lambda: receiver.calls)
+    assert json.loads(receiver.calls[0].body) == {"what": '/one/"q"'}
+
+
+def test_a_log_handler_writes_a_line(told: Events) -> None:
+    with capture_logs() as lines:
+        told.refused(exchange(api(EventHandler(LOG, prefix="PFX"), event="AuthFailure")), Refusal(refusals.KEY_UNKNOWN))
+        wait_until(lambda: lines)
+    assert [(line["event"], line["key_id"], line["origin"], line["path"], line["api"]) for line in lines] == [
+        ("PFX:AuthFailure:Auth Failure", "public-id", "127.0.0.1", "/one/a", "one")
+    ]
+
+
+def test_the_secret_of_the_stored_hook_signs_and_is_read_again(database: Database, told: Events, receiver: Any) -> None:
+    HookStore(database).create({"id": "h1", "name": "n", "secret": "of the store"})
+    own = {"meta": {"secret": "of the definition"}}
+    told.refused(exchange(api(hook(receiver.url, **own))), QUOTA)
+    told.refused(exchange(api(hook(receiver.url, id="", **own))), QUOTA)
+    told.refused(exchange(api(hook(receiver.url, id="unknown"))), QUOTA)
+    wait_until(lambda: len(receiver.calls) == 3)
+    from services.gateway.events.delivery import signature
+
+    made = set()
+    for call in receiver.calls:
+        given = (call.headers["webhook-id"], call.headers["webhook-timestamp"], call.body)
+        found = call.headers.get("webhook-signature")
+        made.add(next((secret for secret in ("of the store", "of the definition") if found == signature(secret, *given)), found))
+    assert made == {"of the store", "of the definition", None}
+
+
+def test_ten_thousand_refusals_block_nobody(database: Database, tmp_path: Path) -> None:
+    """The outbox stands still: what is refused is noted up to a bound, the rest is counted, and no call takes long."""
+    told = events.create(Settings(tmp_path), database)
+    refused, worst = exchange(api(hook("http://127.0.0.1:9"))), 0.0
+    begun = time.perf_counter()
+    with capture_logs() as lines:
+        for _ in range(10_100):
+            before = time.perf_counter()
+            told.refused(refused, QUOTA)
+            worst = max(worst, time.perf_counter() - before)
+    spent = time.perf_counter() - begun
+    assert (told.pending(), told.dropped) == (10_000, 100)
+    assert len([line for line in lines if line["log_level"] == "error"]) == 1
+    assert spent < 2.0 and worst < 0.5
+
+
+def test_nobody_listening_costs_next_to_nothing(database: Database, tmp_path: Path) -> None:
+    told = events.create(Settings(tmp_path), database)
+    refused = exchange(api())
+
+    def measure() -> float:
+        begun = time.perf_counter()
+        for _ in range(10_000):
+            told.refused(refused, QUOTA)
+        return (time.perf_counter() - begun) / 10_000
+
+    assert min(measure() for _ in range(5)) < 3e-6
+
+
+def test_what_was_noted_is_in_the_outbox_after_the_stop(database: Database, tmp_path: Path) -> None:
+    told = events.create(Settings(tmp_path, ()), database)
+    one = api(hook("http://127.0.0.1:9"))
+    with started(told):
+        for number in range(500):
+            told.refused(exchange(one, f"/one/{number}"), QUOTA)
+    assert told.pending() == 0
+    assert told.outbox.page(None, 0, 1)[1] == 500
+
+
+def test_a_stop_without_a_start(database: Database, tmp_path: Path) -> None:
+    asyncio.run(events.create(Settings(tmp_path), database).stop())
+
+
+class Away:
+    """An outbox whose database is away until it is said to be back. poison: what it refuses for good."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.back = False
+        self.asked = 0
+        self.poison = ""
+
+    def put(self, calls: Sequence[Call], now: float) -> int:
+        self.asked += 1
+        if not self.back:
+            raise OperationalError("INSERT", {}, Exception("connection refused"))
+        if any(self.poison in call.body for call in calls if self.poison):
+            raise ValueError("not text")
+        return self.outbox.put(calls, now)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.outbox, name)
+
+
+def assembled(away: Away, tmp_path: Path) -> Events:
+    courier: Any = SimpleNamespace(start=lambda: None, stop=lambda: None, wake=lambda: None)
+    made: Callable[..., Events] = Events
+    return made(away, courier, messages.Templates(tmp_path))
+
+
+def test_a_database_that_comes_back_gets_everything(outbox: Outbox, tmp_path: Path) -> None:
+    away = Away(outbox)
+    with capture_logs() as lines, started(assembled(away, tmp_path)) as told:
+        for number in range(50):
+            told.refused(exchange(api(hook("http://127.0.0.1:9")), f"/one/{number}"), QUOTA)
+        wait_until(lambda: away.asked >= 2)
+        away.back = True
+        wait_until(lambda: outbox.page(None, 0, 1)[1] == 50)
+        assert told.dropped == 0
+    assert len([line for line in lines if line["log_level"] == "error"]) == 1
+
+
+def test_a_database_that_stays_away_holds_up_no_stop(outbox: Outbox, tmp_path: Path) -> None:
+    away = Away(outbox)
+    begun = time.monotonic()
+    with started(assembled(away, tmp_path)) as told:
+        told.refused(exchange(api(hook("http://127.0.0.1:9"))), QUOTA)
+        wait_until(lambda: away.asked)
+    assert told.dropped == 1
+    assert time.monotonic() - begun < 8
+
+
+def test_one_event_that_the_database_refuses_is_lost_alone(outbox: Outbox, tmp_path: Path) -> None:
+    away = Away(outbox)
+    away.poison = "/one/7"
+    away.back = True
+    told = assembled(away, tmp_path)
+    broken: Any = SimpleNamespace(handler_name=WEBHOOK)
+    for number in range(10):
+        told.refused(exchange(api(hook("http://127.0.0.1:9")), f"/one/{number}"), QUOTA)
+    told.refused(exchange(api(broken)), QUOTA)
+    with started(told):
+        wait_until(lambda: outbox.page(None, 0, 1)[1] == 9)
+    assert told.dropped == 2

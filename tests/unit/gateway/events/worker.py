@@ -1,0 +1,43 @@
+"""A worker that is told of one refusal and then killed: `worker.py DATABASE_URL TARGET deliver|hold`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from ipaddress import ip_network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[4]))
+
+from services.common.database import Database
+from services.gateway.definitions.model import WEBHOOK, EventHandler
+from services.gateway.events import Events, messages
+from services.gateway.events.delivery import Courier
+from services.gateway.exchange import Exchange
+from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
+from services.gateway.stores.events import Outbox
+
+
+def main(url: str, target: str, what: str) -> None:
+    outbox = Outbox(Database(url))
+    courier: Any = Courier(outbox, lambda _: "", (ip_network("127.0.0.0/8"),))
+    if what == "hold":
+        courier = SimpleNamespace(start=lambda: None, wake=lambda: None)
+    told = Events(outbox, courier, messages.Templates(Path("/nowhere")))
+    asyncio.run(told.start())
+    exchange = Exchange("GET", "/one/a", "", "h", [], {}, "127.0.0.1", "127.0.0.1", "r1", 0, 0.0)
+    handler = EventHandler(WEBHOOK, id="h1", target_path=target, event_timeout=600)
+    api: Any = SimpleNamespace(api_id="one", event_handlers={"QuotaExceeded": (handler,)})
+    exchange.api = api
+    told.refused(exchange, Refusal(QUOTA_EXCEEDED))
+    while outbox.page(None, 0, 1)[1] == 0:
+        time.sleep(0.01)
+    print("written", flush=True)
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
