@@ -1,0 +1,147 @@
+"""A running gateway: own definitions, free ports, its workers' ids and memory. `definition` makes the JSON of an API."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import Process, get, migrate
+from tests.support.waiting import free_port, wait_until
+
+OPERATOR_KEY = "operator-key-of-the-tests"
+
+
+def definition(name: str, target: str, *, listen_path: str | None = None, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """An API without keys on `/{name}/` (stripped) in front of `target`. version: members of its one version. more: members of the API."""
+    proxy = {"listen_path": listen_path or f"/{name}/", "target_url": target, "strip_listen_path": True, **more.pop("proxy", {})}
+    return {
+        "name": name,
+        "api_id": name,
+        "org_id": "default",
+        "active": True,
+        "use_keyless": True,
+        "auth": {"auth_header_name": "authorization"},
+        "version_data": {"not_versioned": True, "versions": {"Default": {"name": "Default", "expires": "", **(version or {})}}},
+        "proxy": proxy,
+        **more,
+    }
+
+
+class Gateway:
+    """One gunicorn master with its workers. `port`: where clients connect; `operator_port`: API, health."""
+
+    def __init__(self, folder: Path, definitions: Sequence[Mapping[str, Any]], env: Mapping[str, str], *, arguments: Sequence[str] = ()) -> None:
+        """Starts it and waits until it answers. env: GATEWAY_… settings that differ from one worker on SQLite, plain HTTP."""
+        self.folder = folder / f"gateway-{secrets.token_hex(3)}"
+        apis = self.folder / "apis"
+        apis.mkdir(parents=True)
+        for item in definitions:
+            (apis / f"{item['api_id']}.json").write_text(json.dumps(item))
+        self.port = free_port()
+        self.operator_port = free_port()
+        self.access_log = self.folder / "access.log"
+        self.env = {
+            "GATEWAY_PROXY_BIND": f"127.0.0.1:{self.port}",
+            "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{self.operator_port}",
+            "GATEWAY_DATABASE_URL": f"sqlite:///{self.folder}/gateway.db",
+            "GATEWAY_OPERATOR_KEY": OPERATOR_KEY,
+            "GATEWAY_DEFINITIONS": str(apis),
+            "GATEWAY_ACCESS_LOG": str(self.access_log),
+            "GATEWAY_WEBHOOK_ALLOW": "127.0.0.0/8",
+            **env,
+        }
+        self.secure = "GATEWAY_TLS_CERTIFICATE" in self.env
+        migrate("gateway", self.env)
+        command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", *arguments, "services.gateway.wsgi:app"]
+        self.process = Process(command, self.env, self.folder / "log")
+        try:
+            wait_until(self._ready, 30, "the gateway's answer")
+        except AssertionError:
+            text = self.process.text()[-4000:]
+            self.process.stop()
+            raise AssertionError(f"the gateway did not start:\n{text}") from None
+
+    def _ready(self) -> bool:
+        if not self.process.alive():
+            raise AssertionError("ended")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            port = self.operator_port if self.secure else self.port
+            return get(port, "/hello", 2.0)[0] == 200 and len(self.workers()) == int(self.env.get("GATEWAY_WORKERS", "1"))
+        return False
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}"
+
+    @property
+    def operator_url(self) -> str:
+        return f"http://127.0.0.1:{self.operator_port}"
+
+    def operator(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """A call of the operator's API: status and body (JSON where it is JSON)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=15)
+        try:
+            sent = {"Authorization": OPERATOR_KEY, "X-Tyk-Authorization": OPERATOR_KEY, **(headers or {})}
+            data = None if body is None else json.dumps(body)
+            if data is not None:
+                sent.setdefault("Content-Type", "application/json")
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+            raw = answer.read()
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(raw)
+        except ValueError:
+            return answer.status, raw
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers, from the kernel."""
+        pid = self.process.pid
+        with contextlib.suppress(FileNotFoundError):
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return []
+
+    def memory(self, field: str = "VmRSS") -> int:
+        """Bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
+        return max(_status_field(pid, field) for pid in self.workers())
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The access log so far."""
+        if not self.access_log.exists():
+            return []
+        return [json.loads(line) for line in self.access_log.read_text().splitlines()]
+
+    def signal(self, number: int) -> None:
+        self.process.signal(number)
+
+    def stop(self) -> int:
+        return self.process.stop(90)
+
+
+def _status_field(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"/proc/{pid}/status has no {field}")
+
+
+@contextlib.contextmanager
+def gateway(
+    folder: Path, definitions: Sequence[Mapping[str, Any]], env: Mapping[str, str] | None = None, *, arguments: Sequence[str] = ()
+) -> Iterator[Gateway]:
+    """A gateway for the length of a block. Its log is shown when the block fails."""
+    running = Gateway(folder, definitions, env or {}, arguments=arguments)
+    try:
+        yield running
+    except BaseException:
+        sys.stderr.write(f"--- the gateway's log\n{running.process.text()[-6000:]}\n")
+        raise
+    finally:
+        running.process.stop()
