@@ -11,6 +11,8 @@ from flask import Flask, Response, jsonify, request
 from services.auth import oauth
 from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
+from services.auth.pages import account as account_pages
+from services.auth.pages import consent
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
 from services.auth.wiring import House, master_key
@@ -60,6 +62,8 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     for one in (account, administration, verification, oauth_api):
         smorest.register_blueprint(one.blueprint)
     oauth.register(app)
+    for pages in (account_pages, consent):
+        app.register_blueprint(pages.blueprint)
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
     _information(app, settings)
     _private(app)

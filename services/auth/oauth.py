@@ -22,6 +22,7 @@ from services.auth.api.context import house, origin
 from services.auth.models import AuthorizationCode, Client, Grant, User
 from services.auth.rules import credentials
 from services.auth.service.authorizing import Known, Request
+from services.auth.service.browsers import Visitor
 
 SCOPES = ("openid", "profile", "email")
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -107,7 +108,8 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def generate_authorization_code(self) -> str:
-        user, auth_time = self.request.user
+        visitor: Visitor = self.request.user
+        user = visitor.caller.user
         data = self.request.payload.data
         nonce = data.get("nonce")
         asked = Request(
@@ -116,7 +118,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
             nonce=nonce if nonce and _NONCE.fullmatch(nonce) else None,
             challenge=data["code_challenge"],
         )
-        return house().authorizing.new_code(self.request.client.client, user, asked, auth_time, origin().acting(user))
+        return house().authorizing.new_code(self.request.client.client, user, asked, visitor.signed_in_at, origin().acting(user))
 
     def save_authorization_code(self, code: str, request: Any) -> None:
         """Kept when it was made."""

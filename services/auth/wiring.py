@@ -10,6 +10,7 @@ from pathlib import Path
 
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
+from services.auth.service.browsers import Browsers
 from services.auth.service.hashing import Hasher
 from services.auth.service.issuing import WEEK_S, AccessTokens, Clients, Domains, RoleTokens
 from services.auth.service.origin import STARTUP
@@ -83,6 +84,7 @@ class House:
             access_s=settings.access_token_s,
             refresh_days=settings.refresh_token_days,
         )
+        self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
         self._stop = threading.Event()
 
     def start(self) -> None:

@@ -167,7 +167,7 @@ class People:
         return self._stored(work)
 
     def change_own_password(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
-        """The current password itself is needed, a login key is not enough. Ends all sign-ins but the caller's page. Raises Refusal 422, 429."""
+        """The current password itself is needed, a login key is not enough. Ends all sign-ins but this page. Raises Refusal 422, 429."""
         email, address = caller.user.email, origin.address
         checked = self._hasher.check(caller.user.password_hash, current, before=lambda: self._throttle.check(email, address))
         if not checked.right:

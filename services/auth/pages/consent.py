@@ -1,0 +1,51 @@
+"""The page between an application and a person: who wants what, allow or not."""
+
+from __future__ import annotations
+
+from authlib.oauth2 import OAuth2Error
+from flask import Blueprint, Response, current_app, request
+
+from services.auth.pages import visit
+from services.auth.service.identity import LOGIN_KEY
+
+blueprint = Blueprint("consent", __name__, template_folder="templates")
+MEANING = {
+    "openid": "Know that it is you",
+    "profile": "See your name",
+    "email": "See your e-mail address",
+}
+
+
+@blueprint.route("/oauth/authorize", methods=["GET", "POST"])
+def authorize() -> Response:
+    """GET: the question. POST: the answer. Both check the application's request from scratch."""
+    server = current_app.extensions["oauth"]
+    here = visit.visitor()
+    try:
+        grant = server.get_consent_grant(end_user=here)
+    except OAuth2Error as error:
+        return _refused(error)
+    if here is None:
+        return visit.to_sign_in()
+    if here.caller.method == LOGIN_KEY:
+        return visit.to_sign_in("password")  # what an application gets may outlive the key
+    if request.method == "GET":
+        client = grant.request.client.client
+        wanted = [MEANING[scope] for scope in grant.request.scope.split()] or ["Act for you at the services of this house"]
+        return visit.page("consent.html", leads_to=grant.redirect_uri, client=client, wanted=wanted, redirect_uri=grant.redirect_uri)
+    visit.check_form()
+    allowed = request.form.get("decision") == "allow"
+    answer: Response = server.create_authorization_response(grant_user=here if allowed else None, grant=grant)
+    answer.status_code = 303 if answer.status_code == 302 else answer.status_code
+    return visit.protect(answer)
+
+
+def _refused(error: OAuth2Error) -> Response:
+    """To the application, when it is known and its address is right; else a page: nobody is sent to an address that is not registered."""
+    server = current_app.extensions["oauth"]
+    if error.redirect_uri:
+        answer: Response = server.handle_error_response(None, error)
+        server.execute_hook("after_create_authorization_response", answer)
+        return visit.protect(answer)
+    message = {"_": error.get_error_description() or "The application's request is not right."}
+    return visit.page("message.html", 400, title="The application asked for something that is not possible", message=message)

@@ -1,0 +1,75 @@
+"""Sign-ins of browsers: a cookie's secret here, its digest in the database; and the token that shows that a form is ours."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from services.auth.models import BrowserSession
+from services.auth.rules import credentials
+from services.auth.service.identity import Caller
+from services.auth.service.origin import Origin
+from services.auth.service.sign_in import SignIn
+from services.auth.store import grants
+from services.common.clock import Clock
+from services.common.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who has signed in on the pages."""
+
+    caller: Caller
+    signed_in_at: dt.datetime
+
+
+def form_token(secret: str) -> str:
+    """What a form must bring along (CSRF): only a page that was made for this cookie's holder can know it."""
+    return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+class Browsers:
+    """Thread-safe."""
+
+    def __init__(self, database: Database, clock: Clock, sign_in: SignIn, *, hours: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._sign_in = sign_in
+        self._lifetime = dt.timedelta(hours=hours)
+
+    def sign_in(self, email: str, secret: str, origin: Origin) -> tuple[str, dt.datetime]:
+        """(the new cookie's secret, when it ends). Raises as `SignIn.check`."""
+        user, method, ends = self._sign_in.check(email, secret, origin)
+        cookie = credentials.make(credentials.SESSION)
+        now = self._clock.now()
+        expires = min(now + self._lifetime, ends) if ends else now + self._lifetime
+
+        def work(session: Session) -> None:
+            digest = credentials.digest(cookie)
+            session.add(BrowserSession(digest=digest, user_id=user.id, method=method, created_at=now, expires_at=expires))
+            origin.acting(user).write(session, now, "login", user.id, method=method, place="page")
+
+        self._database.run(work)
+        return cookie, expires
+
+    def find(self, cookie: str) -> Visitor | None:
+        """Who has this cookie, when the sign-in is still good."""
+        if credentials.prefix_of(cookie) != credentials.SESSION:
+            return None
+        with self._database.read() as session:
+            found = grants.browser_session(session, credentials.digest(cookie), self._clock.now())
+        if found is None:
+            return None
+        kept, user = found
+        return Visitor(Caller(user, kept.method, None, kept.digest), kept.created_at)
+
+    def sign_out(self, caller: Caller, origin: Origin) -> None:
+        def work(session: Session) -> None:
+            grants.drop_browser_session(session, caller.session or "")
+            origin.write(session, self._clock.now(), "logout", caller.user.id)
+
+        self._database.run(work)

@@ -1,0 +1,103 @@
+"""The auth service in process, on both databases, with a clock that the test moves and cheap password checks."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from services.auth.app import build
+from services.auth.models import Base
+from services.auth.settings import Settings
+from services.auth.wiring import House
+from services.common.clock import SettableClock
+
+ADMIN = "admin@gatehouse.local"
+PASSWORD = "correct horse battery"
+SERVICE = ("sessions", "the-secret-of-the-sessions-service")
+
+
+class Auth:
+    """The running service as a client sees it."""
+
+    def __init__(self, app: Flask, clock: SettableClock) -> None:
+        self.app = app
+        self.clock = clock
+        self.house: House = app.extensions["auth"]
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        basic: tuple[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        address: str = "198.51.100.7",
+        **options: Any,
+    ) -> TestResponse:
+        """One request. token: sent as Bearer; basic: sent as Basic; address: where it comes from."""
+        sent = dict(headers or {})
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        if basic:
+            sent["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
+        if body is not None:
+            options["json"] = body
+        return self.app.test_client(use_cookies=False).open(
+            path, method=method, headers=sent, environ_overrides={"REMOTE_ADDR": address}, **options
+        )
+
+    def log_in(self, email: str = ADMIN, password: str = PASSWORD, **options: Any) -> str:
+        """An access JWT."""
+        answer = self.ask("POST", "/login", {"email": email, "password": password}, **options)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json["access_token"])
+
+    def add_user(self, email: str, admin: str, **fields: Any) -> dict[str, Any]:
+        body = {"email": email, "password": PASSWORD, "domain": "gatehouse", **fields}
+        answer = self.ask("POST", "/users", body, token=admin)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json)
+
+    def verify(self, token: str) -> TestResponse:
+        return self.ask("POST", "/verify/token", {"token": token}, basic=SERVICE)
+
+    def verify_basic(self, username: str, password: str, **more: str) -> TestResponse:
+        return self.ask("POST", "/verify/basic", {"username": username, "password": password, **more}, basic=SERVICE)
+
+
+def settings_for(url: str, folder: Path, **changes: Any) -> Settings:
+    cheap = {"argon2_memory_kib": 8192, "argon2_passes": 1, "hashers": 2}
+    fixed = {"admin_password": PASSWORD, "service_clients": (SERVICE,), "data": folder / "auth"}
+    return dataclasses.replace(Settings(), database_url=url, **{**cheap, **fixed, **changes})
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock(dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC))
+
+
+@pytest.fixture
+def auth(database_url: str, tmp_path: Path, clock: SettableClock) -> Iterator[Auth]:
+    app = build(settings_for(database_url, tmp_path), clock, key="k" * 32)
+    house: House = app.extensions["auth"]
+    Base.metadata.create_all(house.database.engine)
+    house.start()
+    yield Auth(app, clock)
+    house.close()
+    house.database.dispose()
+
+
+@pytest.fixture
+def admin(auth: Auth) -> str:
+    """The access JWT of the first administrator."""
+    return auth.log_in()

@@ -1,0 +1,374 @@
+"""OAuth2: codes, tokens, rotation, revocation, introspection. The consent itself is asked in process; the pages have tests of their own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
+
+VERIFIER = "a-verifier-of-at-least-forty-three-characters-1234"
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+REDIRECT = "https://app.example.org/back?kept=1"
+
+
+def client_of(auth: Auth, admin: str, **fields: Any) -> dict[str, Any]:
+    answer = auth.ask("POST", "/clients", {"name": "App", "redirect_uris": [REDIRECT], **fields}, token=admin)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json)
+
+
+class Browser:
+    """A person with a browser, without scripts."""
+
+    def __init__(self, auth: Auth) -> None:
+        self.client = auth.app.test_client()
+
+    def sign_in(self, email: str = ADMIN, password: str = PASSWORD) -> TestResponse:
+        form = {"csrf": self.csrf("/account/sign-in"), "email": email, "password": password}
+        return self.client.post("/account/sign-in", data=form)
+
+    def csrf(self, path: str, **options: Any) -> str:
+        page = self.client.get(path, **options)
+        return page.text.partition('name="csrf" value="')[2].partition('"')[0]
+
+    def authorize(self, client_id: str, decision: str = "allow", **changes: str | None) -> TestResponse:
+        asked = {
+            "response_type": "code",
+            "client_id": client_id,
+            "redirect_uri": REDIRECT,
+            "scope": "openid email",
+            "state": "a state/é",
+            "nonce": "n-1",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        query = {name: value for name, value in asked.items() if value is not None}
+        page = self.client.get("/oauth/authorize", query_string=query)
+        if page.status_code != 200:
+            return page
+        csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+        return self.client.post("/oauth/authorize", query_string=query, data={"csrf": csrf, "decision": decision})
+
+
+def sent_back(answer: TestResponse) -> dict[str, str]:
+    assert answer.status_code in (302, 303), answer.text
+    assert answer.location.startswith("https://app.example.org/back?kept=1&")
+    return {name: values[0] for name, values in parse_qs(urlsplit(answer.location).query).items()}
+
+
+@pytest.fixture
+def browser(auth: Auth) -> Browser:
+    browser = Browser(auth)
+    assert browser.sign_in().status_code == 303
+    return browser
+
+
+def exchange(auth: Auth, client: dict[str, Any], code: str | None, **changes: str | None) -> TestResponse:
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT, "code_verifier": VERIFIER, **changes}
+    basic = (client["client_id"], client["client_secret"]) if "client_secret" in client else None
+    if basic is None:
+        form["client_id"] = client["client_id"]
+    return auth.ask("POST", "/oauth/token", data={name: value for name, value in form.items() if value is not None}, basic=basic)
+
+
+def refresh(auth: Auth, token: str, client: dict[str, Any] | None = None) -> TestResponse:
+    basic = (client["client_id"], client["client_secret"]) if client else None
+    return auth.ask("POST", "/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token}, basic=basic)
+
+
+def test_the_whole_flow(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    back = sent_back(browser.authorize(client["client_id"]))
+    assert (back["state"], back["iss"], back["kept"]) == ("a state/é", auth.house.settings.issuer, "1")
+    answer = exchange(auth, client, back["code"])
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json) == {"access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"}
+    assert (answer.json["token_type"], answer.json["expires_in"], answer.json["scope"]) == ("Bearer", 900, "openid email")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert auth.ask("GET", "/me", token=answer.json["access_token"]).json["email"] == ADMIN
+    claims = jwt.decode(answer.json["id_token"], options={"verify_signature": False})
+    assert (claims["aud"], claims["nonce"], claims["email"]) == (client["client_id"], "n-1", ADMIN)
+    assert claims["auth_time"] == int(auth.clock.now().timestamp())
+    verified = auth.verify(answer.json["access_token"]).json
+    assert (verified["kind"], verified["scope"], verified["client_id"]) == ("user", "openid email", client["client_id"])
+    assert auth.verify(answer.json["id_token"]).status_code == 401
+
+
+def test_a_public_client_needs_no_secret(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin, public=True)
+    assert "client_secret" not in client
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    tokens = exchange(auth, client, code).json
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": client["client_id"]}
+    assert auth.ask("POST", "/oauth/token", data=form).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code_verifier": "another-verifier-of-at-least-forty-three-chars-1"}, "invalid_grant"),
+        ({"code_verifier": None}, "invalid_request"),
+        ({"code_verifier": "short"}, "invalid_request"),
+        ({"redirect_uri": "https://app.example.org/other"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
+        ({"code": "gh_cod_unknown"}, "invalid_grant"),
+        ({"code": None}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+    ],
+)
+def test_a_wrong_exchange_is_refused(auth: Auth, admin: str, browser: Browser, changes: dict[str, str | None], error: str) -> None:
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    answer = exchange(auth, client, **{"code": code, **changes})
+    assert (answer.status_code, answer.json["error"]) == (400, error)
+
+
+def test_a_code_belongs_to_its_client(auth: Auth, admin: str, browser: Browser) -> None:
+    client, other = client_of(auth, admin), client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    assert exchange(auth, other, code).json["error"] == "invalid_grant"
+    assert exchange(auth, client, code).status_code == 200
+
+
+def test_a_code_lives_a_minute(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    auth.clock.move(60)
+    assert exchange(auth, client, code).json["error"] == "invalid_grant"
+
+
+def test_a_code_used_twice_ends_what_it_gave(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    tokens = exchange(auth, client, code).json
+    assert exchange(auth, client, code).json["error"] == "invalid_grant"
+    assert auth.verify(tokens["access_token"]).status_code == 401
+    assert refresh(auth, tokens["refresh_token"], client).json["error"] == "invalid_grant"
+
+
+def test_a_wrong_client_secret_is_401(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    answer = exchange(auth, {**client, "client_secret": "gh_cli_wrong"}, code)
+    assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
+
+
+def test_denying_is_told_to_the_client(auth: Auth, admin: str, browser: Browser) -> None:
+    back = sent_back(browser.authorize(client_of(auth, admin)["client_id"], decision="deny"))
+    assert (back["error"], back["state"]) == ("access_denied", "a state/é")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": None}, "unsupported_response_type"),
+        ({"scope": "everything"}, "invalid_scope"),
+    ],
+)
+def test_a_wrong_request_is_told_to_the_client(
+    auth: Auth, admin: str, browser: Browser, changes: dict[str, str | None], error: str
+) -> None:
+    back = sent_back(browser.authorize(client_of(auth, admin)["client_id"], **changes))
+    assert (back["error"], back["state"]) == (error, "a state/é")
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        "https://evil.example.org/",
+        REDIRECT + "&more=1",
+        REDIRECT.replace("app.", "app.example.org.evil."),
+        "https://app.example.org@evil.example.org/back?kept=1",
+        "//app.example.org/back?kept=1",
+        "javascript:alert(1)",
+    ],
+)
+def test_nobody_is_sent_to_an_unknown_address(auth: Auth, admin: str, browser: Browser, redirect: str) -> None:
+    answer = browser.authorize(client_of(auth, admin)["client_id"], redirect_uri=redirect)
+    assert answer.status_code == 400
+    assert "Location" not in answer.headers
+    assert answer.mimetype == "text/html"
+
+
+def test_an_unknown_client_gets_a_page(auth: Auth, browser: Browser) -> None:
+    answer = browser.authorize("nobody")
+    assert answer.status_code in (400, 401)
+    assert "Location" not in answer.headers
+
+
+# refresh tokens
+
+
+def test_refresh_tokens_rotate_and_a_reused_one_ends_the_family(auth: Auth) -> None:
+    first = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
+    second = refresh(auth, first["refresh_token"])
+    assert second.status_code == 200
+    assert second.json["refresh_token"] != first["refresh_token"]
+    assert auth.verify(second.json["access_token"]).status_code == 200
+    again = refresh(auth, first["refresh_token"])
+    assert (again.status_code, again.json["error"]) == (400, "invalid_grant")
+    assert refresh(auth, second.json["refresh_token"]).status_code == 400
+    assert auth.verify(second.json["access_token"]).json["code"] == "token-revoked"
+    audit = auth.ask("GET", "/audit", basic=(ADMIN, PASSWORD), query_string={"action": "refresh-token.reused"})
+    assert audit.json["total"] == 1
+
+
+def test_of_two_refreshes_at_once_one_wins(auth: Auth) -> None:
+    first = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json["refresh_token"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: refresh(auth, first), range(4)))
+    assert sorted(one.status_code for one in answers) == [200, 400, 400, 400]
+
+
+def test_a_clients_refresh_token_needs_the_client(auth: Auth, admin: str, browser: Browser) -> None:
+    client, other = client_of(auth, admin), client_of(auth, admin)
+    tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+    assert refresh(auth, tokens["refresh_token"]).status_code == 400
+    assert refresh(auth, tokens["refresh_token"], other).json["error"] == "invalid_grant"
+    second = refresh(auth, tokens["refresh_token"], client)
+    assert second.status_code == 200
+    assert refresh(auth, tokens["refresh_token"], client).json["error"] == "invalid_grant"
+    assert refresh(auth, second.json["refresh_token"], client).json["error"] == "invalid_grant"
+
+
+def test_a_refresh_token_ends_with_the_sign_in_and_the_user(auth: Auth, admin: str) -> None:
+    user = auth.add_user("u@example.org", admin)
+    tokens = auth.ask("POST", "/login", {"email": "u@example.org", "password": PASSWORD}).json
+    other = auth.ask("POST", "/login", {"email": "u@example.org", "password": PASSWORD}).json
+    auth.clock.move(30 * 24 * 3600)
+    assert refresh(auth, tokens["refresh_token"]).status_code == 400
+    auth.clock.move(-1)
+    admin = auth.log_in()
+    auth.ask("PATCH", f"/users/{user['id']}", {"active": False}, token=admin)
+    assert refresh(auth, other["refresh_token"]).status_code == 400
+
+
+# client credentials
+
+
+def test_a_service_gets_a_token_for_itself(auth: Auth) -> None:
+    answer = auth.ask("POST", "/oauth/token", data={"grant_type": "client_credentials"}, basic=SERVICE)
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json) == {"access_token", "token_type", "expires_in"}
+    verified = auth.verify(answer.json["access_token"]).json
+    assert (verified["kind"], verified["subject"], verified["user"]) == ("client", "client:sessions", None)
+    assert auth.ask("GET", "/me", token=answer.json["access_token"]).status_code == 401
+
+
+def test_a_grant_the_client_has_not_is_refused(auth: Auth, admin: str) -> None:
+    client = client_of(auth, admin)
+    basic = (client["client_id"], client["client_secret"])
+    answer = auth.ask("POST", "/oauth/token", data={"grant_type": "client_credentials"}, basic=basic)
+    assert answer.json["error"] == "unauthorized_client"
+
+
+def test_a_token_request_with_a_repeated_parameter_is_refused(auth: Auth) -> None:
+    answer = auth.ask(
+        "POST",
+        "/oauth/token",
+        data="grant_type=client_credentials&grant_type=refresh_token",
+        content_type="application/x-www-form-urlencoded",
+        basic=SERVICE,
+    )
+    assert answer.json["error"] == "invalid_request"
+
+
+def test_an_applications_token_does_not_manage_the_account(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    token = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json["access_token"]
+    assert auth.ask("GET", "/me", token=token).status_code == 200
+    for method, path in [("POST", "/me/login-key"), ("GET", "/me/tokens"), ("GET", "/users"), ("POST", "/signing-keys/rotate")]:
+        assert auth.ask(method, path, token=token).status_code == 403
+
+
+# introspection and revocation
+
+
+def introspect(auth: Auth, token: str, basic: tuple[str, str] = SERVICE) -> dict[str, Any]:
+    answer = auth.ask("POST", "/oauth/introspect", data={"token": token}, basic=basic)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json)
+
+
+def test_introspection(auth: Auth, admin: str) -> None:
+    tokens = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
+    secret = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json["secret"]
+    found = introspect(auth, tokens["access_token"])
+    assert (found["active"], found["username"], found["token_type"]) == (True, ADMIN, "Bearer")
+    assert introspect(auth, tokens["refresh_token"])["active"]
+    assert introspect(auth, secret)["active"]
+    assert introspect(auth, "nonsense") == {"active": False}
+    refresh(auth, tokens["refresh_token"])
+    assert introspect(auth, tokens["refresh_token"]) == {"active": False}
+    client = client_of(auth, admin)
+    assert introspect(auth, secret, (client["client_id"], client["client_secret"])) == {"active": False}
+    assert auth.ask("POST", "/oauth/introspect", data={"token": secret}).status_code in (400, 401)
+
+
+def test_revocation(auth: Auth, admin: str, browser: Browser) -> None:
+    client, other = client_of(auth, admin), client_of(auth, admin)
+    tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+
+    def revoke(token: str, who: dict[str, Any] | None) -> int:
+        basic = (who["client_id"], who["client_secret"]) if who else None
+        return auth.ask("POST", "/oauth/revoke", data={"token": token}, basic=basic).status_code
+
+    assert revoke(tokens["access_token"], other) == 400
+    assert revoke(tokens["access_token"], None) == 200
+    assert introspect(auth, tokens["access_token"])["active"]
+    assert revoke(tokens["access_token"], client) == 200
+    assert not introspect(auth, tokens["access_token"])["active"]
+    assert revoke("unknown", client) == 200
+    assert revoke(tokens["refresh_token"], client) == 200
+    assert refresh(auth, tokens["refresh_token"], client).status_code == 400
+
+
+def test_signing_out_without_a_client(auth: Auth) -> None:
+    tokens = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
+    assert auth.ask("POST", "/oauth/revoke", data={"token": tokens["refresh_token"]}).status_code == 200
+    assert auth.verify(tokens["access_token"]).json["code"] == "token-revoked"
+    assert refresh(auth, tokens["refresh_token"]).status_code == 400
+
+
+def test_a_client_that_is_removed_takes_its_sign_ins_with_it(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+    assert auth.ask("DELETE", f"/clients/{client['client_id']}", token=admin).status_code == 204
+    assert auth.verify(tokens["access_token"]).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://app.example.org/",
+        "https://app.example.org/#f",
+        "https://user:pw@app.example.org/",
+        "https://*.example.org/",
+        "/back",
+        "javascript:alert(1)",
+        "https://",
+        "https://a b/",
+    ],
+)
+def test_wrong_redirect_uris_are_refused(auth: Auth, admin: str, uri: str) -> None:
+    answer = auth.ask("POST", "/clients", {"name": "x", "redirect_uris": [uri]}, token=admin)
+    assert answer.status_code == 422
+    assert list(answer.json["fields"]) == ["redirect_uris"]
+
+
+@pytest.mark.parametrize("uri", ["https://app.example.org/back", "http://127.0.0.1:8000/", "http://[::1]/", "com.example.app:/back"])
+def test_good_redirect_uris(auth: Auth, admin: str, uri: str) -> None:
+    assert client_of(auth, admin, redirect_uris=[uri])["redirect_uris"] == [uri]
