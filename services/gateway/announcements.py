@@ -104,7 +104,7 @@ class ThroughValkey:
         message = json.dumps({"kind": kind, "items": list(items), "replies": replies})
         try:
             expected = set(self.workers()) | {self._name}
-            listening = int(self._client.publish(self._channel, message))  # type: ignore[arg-type]
+            listening = int(self._client.publish(self._channel, message))
             deadline = time.monotonic() + CONFIRM_WITHIN
             confirmed: set[str] = set()
             # Who subscribed a moment ago is not in the registry yet, and who has just gone still is: both are waited for.
@@ -141,7 +141,7 @@ class ThroughValkey:
         pause = 0.1
         first = True
         while not self._stop.is_set():
-            subscription = self._client.pubsub(ignore_subscribe_messages=False)
+            subscription = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
             try:
                 subscription.subscribe(self._channel)
                 beaten = 0.0

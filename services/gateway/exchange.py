@@ -67,7 +67,7 @@ AnswerStage = Callable[["Exchange", ResponseHead], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledApi:
-    """A definition, ready to serve. Stages in order: `open` see all, `keyed` are left out for ignored paths, `late` see all that goes on."""
+    """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on."""
 
     api_id: str
     internal_id: str

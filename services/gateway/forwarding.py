@@ -21,7 +21,8 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import AddressSet, forwarded_for
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import BadAnswer, ResponseLine, named_fields, parse_response
+from services.gateway.wire.heads import BadAnswer, named_fields, parse_response
+from services.gateway.wire.heads import ResponseHead as UpstreamHead
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ _HOP_BY_HOP: Final = frozenset(
 _REPLACED: Final = _HOP_BY_HOP | {
     b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
 }  # fmt: skip
-_NOT_ANSWERED: Final = _HOP_BY_HOP | {b"x-request-id"}
 _VIA: Final = b"1.1 gatehouse"
 
 
@@ -77,7 +77,7 @@ class Forwarder:
                 if answer.status == 101:
                     return await self._tunnel(client, upstream, exchange, answer)
                 if not old:
-                    client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, b"".join(_lines(answer, _HOP_BY_HOP))))
+                    client.write(b"\r\n".join((b"HTTP/1.1 %d %b" % (answer.status, answer.reason), *answer.lines, b"\r\n")))
                 answer = await self._head(client, upstream)
             upstream.take(answer.consumed)
             status, close, reusable = await self._answer(client, upstream, exchange, api, answer, old, close)
@@ -107,7 +107,7 @@ class Forwarder:
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
-            headers = [header for header in answer.headers if header[0].lower() not in (_NOT_ANSWERED | answer.named)]
+            headers = _fields(answer.lines)
             body: Body
             if exchange.method == "HEAD" or answer.status in (204, 304):
                 body = LengthBody(0)
@@ -136,7 +136,7 @@ class Forwarder:
         request: bytes,
         timeouts: Timeouts,
         payload: bytes | None = None,
-    ) -> tuple[Connection, ResponseLine]:
+    ) -> tuple[Connection, UpstreamHead]:
         """Sends the request; the connection and the first head that came back. payload: its body, when it is at hand. Raises Refusal."""
         has_body = exchange.body_length != 0
         upstream = self._upstreams.take(target.origin)
@@ -197,7 +197,7 @@ class Forwarder:
                 target = other
         raise refusal
 
-    async def _head(self, client: Connection, upstream: Connection) -> ResponseLine:
+    async def _head(self, client: Connection, upstream: Connection) -> UpstreamHead:
         """The next head of an answer. Raises Closed, and Refusal for everything else that went wrong."""
         try:
             return await upstream.head(parse_response)
@@ -209,28 +209,20 @@ class Forwarder:
             raise _body_refusal(error) from None
 
     async def _answer(
-        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, answer: ResponseLine, old: bool, close: bool
+        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, answer: UpstreamHead, old: bool, close: bool
     ) -> tuple[int, bool, bool]:
         """Sends an answer out: (status, whether the client's connection ends, whether the upstream's can be kept)."""
-        status, reason, headers = answer.status, answer.reason, answer.headers
+        status, reason, lines = answer.status, answer.reason, answer.lines
         upstream_close = answer.close
         length, chunked = answer.length, answer.chunked
         if api.answer_stages:
-            changed = ResponseHead(status, reason, list(headers))
+            changed = ResponseHead(status, reason, _fields(lines))
             for stage in api.answer_stages:
                 stage(exchange, changed)
-            status, reason, headers = changed.status, changed.reason, changed.headers
-        out = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
-        dropped = _NOT_ANSWERED | answer.named if answer.named else _NOT_ANSWERED
-        via = b""
-        for header in headers:
-            lower = header[0].lower()
-            if lower == b"via":
-                via += header[1] + b", "
-            elif lower not in dropped:
-                out.append(b"%b: %b\r\n" % header)
-        out += [b"%b: %b\r\n" % header for header in exchange.answer_headers]
-        out.append(b"X-Request-Id: %b\r\nVia: %b1.1 gatehouse\r\n" % (exchange.request_id.encode("ascii"), via))
+            status, reason, lines = changed.status, changed.reason, [b"%b: %b" % header for header in changed.headers]
+        out = [b"HTTP/1.1 %d %b" % (status, reason), *lines]
+        out += [b"%b: %b" % header for header in exchange.answer_headers]
+        out.append(b"X-Request-Id: %b\r\nVia: %b1.1 gatehouse" % (exchange.request_id.encode("ascii"), answer.via))
         body: Body
         if exchange.method == "HEAD" or status in (204, 304):
             if exchange.method != "HEAD" and status == 204 and (length > 0 or chunked):
@@ -240,7 +232,7 @@ class Forwarder:
             if old:
                 close = True
             else:
-                out.append(b"Transfer-Encoding: chunked\r\n")
+                out.append(b"Transfer-Encoding: chunked")
             body = ChunkedBody(not old)
         elif length >= 0:
             body = LengthBody(length)
@@ -249,25 +241,24 @@ class Forwarder:
             if old:
                 close = True
             else:
-                out.append(b"Transfer-Encoding: chunked\r\n")
+                out.append(b"Transfer-Encoding: chunked")
             body = CloseBody(not old)
         if client.sink is not None:
             close = True  # answered before the request had ended: what is left of it has no meaning any more
         if close:
-            out.append(b"Connection: close\r\n")
+            out.append(b"Connection: close")
         elif old:
-            out.append(b"Connection: keep-alive\r\n")
+            out.append(b"Connection: keep-alive")
         out.append(b"\r\n")
+        head = b"\r\n".join(out)
         client.answered = True
         buffered = upstream.buffer
         if type(body) is LengthBody and body.left == len(buffered):
-            if buffered:
-                out.append(buffered)
-                upstream.buffer = b""
-            client.write(b"".join(out))
+            upstream.buffer = b""
+            client.write(head + buffered)
         else:
             try:
-                if not upstream.start_pipe(client, body, b"".join(out)):
+                if not upstream.start_pipe(client, body, head):
                     await upstream.finish_pipe()
             except (BadBody, BodyTooLarge, TimedOut):
                 # The client must not take half an answer for a whole one.
@@ -277,17 +268,16 @@ class Forwarder:
         client.answered = False
         return status, close, not upstream_close
 
-    async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: ResponseLine) -> tuple[int, bool]:
+    async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: UpstreamHead) -> tuple[int, bool]:
         """After a switch of protocols: bytes both ways until one side ends."""
         if not exchange.upgrade:
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
-        out = [b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n" % (answer.reason, answer.upgrade)]
-        out += _lines(answer, _NOT_ANSWERED)
-        out.append(b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii"))
+        switch = b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b" % (answer.reason, answer.upgrade)
+        out = [switch, *answer.lines, b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii")]
         client.answered = True
         client.idle_timeout = upstream.idle_timeout = TUNNEL_TIMEOUT
         client.start_pipe(upstream, Tunnel())
-        upstream.start_pipe(client, Tunnel(), b"".join(out))
+        upstream.start_pipe(client, Tunnel(), b"\r\n".join(out))
         try:
             await upstream.finish_pipe()
         except (TimedOut, Closed):
@@ -372,8 +362,6 @@ def _body_refusal(error: Exception) -> Refusal:
     return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
 
 
-def _lines(answer: ResponseLine, dropped: frozenset[bytes]) -> list[bytes]:
-    """The fields of an interim answer that go out."""
-    return [
-        b"%b: %b\r\n" % header for header in answer.headers if header[0].lower() not in dropped and header[0].lower() not in answer.named
-    ]
+def _fields(lines: list[bytes]) -> list[Header]:
+    """Lines of a head as names and values."""
+    return [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]

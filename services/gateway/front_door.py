@@ -1,7 +1,8 @@
 """One client connection, top to bottom: head, owner, chain, upstream, answer, next head.
 
-One coroutine for each connection reads straight down; it waits only for sockets and, where a rule must ask somebody, for that answer. Whoever
-refuses raises a Refusal; it is rendered here, once. When the client goes away the coroutine is cancelled, and with it the upstream call.
+One coroutine for each connection reads straight down; it waits only for sockets and, where a rule must ask somebody, for that answer.
+Whoever refuses raises a Refusal; it is rendered here, once. When the client goes away the coroutine is cancelled, and with it the
+upstream call.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
 from services.gateway import batch
-from services.gateway.exchange import Exchange, Header, Reply
+from services.gateway.exchange import Exchange, Reply
 from services.gateway.forwarding import Forwarder
 from services.gateway.refusals import (
-    BAD_HEADER,
     BAD_HOST,
     BODY_TOO_LARGE,
     EXPECTATION_FAILED,
@@ -126,17 +126,13 @@ class FrontDoor:
             connection.deadline = connection.sockets.now + self._keepalive
         elif connection.buffer[0] == 13:  # an empty line before a request line is let pass (RFC 9112, 2.2)
             connection.buffer = connection.buffer.removeprefix(b"\r\n")
-        head = await connection.head(parse_request, HEAD_TIMEOUT)
+        head, headers, fields = await connection.head(parse_request, HEAD_TIMEOUT)
         connection.idle = False
         connection.deadline = NEVER
         connection.take(head.consumed)
         connection.body = None
         started = perf_counter()
         sent = connection.sent
-        headers: list[Header] = head.headers
-        fields = {name.lower(): value for name, value in headers}
-        if b"" in fields:
-            raise Refusal(BAD_HEADER, detail="A header is folded over two lines.")
         old = head.minor_version == 0
         close = head.connection_close == 1 or (old and head.connection_close != 0)
         host = self._host(fields, head.path, old)
@@ -169,7 +165,9 @@ class FrontDoor:
         status = 0
         try:
             reply = await self.decide(exchange)
-            if reply is None:
+            if reply is not None:
+                reply.headers.append((b"X-Request-Id", request_id.encode("ascii")))
+            else:
                 api = exchange.api
                 assert api is not None
                 if api.batch and exchange.relative == batch.PATH:

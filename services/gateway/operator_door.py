@@ -70,12 +70,10 @@ class OperatorDoor:
     async def _request(self, connection: Connection) -> bool:
         connection.idle = True
         connection.deadline = connection.sockets.now + _KEEPALIVE
-        head = await connection.head(parse_request, _TIMEOUT)
+        head, headers, fields = await connection.head(parse_request, _TIMEOUT)
         connection.idle = False
         connection.deadline = NEVER
         connection.take(head.consumed)
-        headers = list(head.headers)
-        fields = {name.lower(): value for name, value in headers}
         if b"host" not in fields and head.minor_version:
             raise Refusal(BAD_HOST)
         body = await self._body(connection, head, b"expect" in fields)

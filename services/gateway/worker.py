@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ _GRACE_OF_IDLE: Final = 2.0
 _CANNOT_BOOT: Final = 3
 
 
-class GatewayWorker(Worker):
+class GatewayWorker(Worker):  # type: ignore[misc]
     """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's."""
 
     def init_signals(self) -> None:
@@ -104,7 +105,7 @@ class GatewayWorker(Worker):
         gateway.access_log.flush()
 
     async def _drain(
-        self, sockets: Sockets, gateway: Gateway, front: FrontDoor, operator: OperatorDoor, servers: list[asyncio.AbstractServer]
+        self, sockets: Sockets, gateway: Gateway, front: FrontDoor, operator: OperatorDoor, servers: Sequence[asyncio.AbstractServer]
     ) -> None:
         """Takes no more connections; ends those under way, at the latest after the graceful time-out."""
         for server in servers:

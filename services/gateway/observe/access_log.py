@@ -11,7 +11,6 @@ import queue
 import sys
 import threading
 import time
-from json import dumps
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -27,7 +26,7 @@ _MOST_WAITING: Final = 200
 
 
 class AccessLog:
-    """`write` collects lines, `flush` (four times a second) hands them to the thread. path: a file, "-" = standard output, None = no log."""
+    """`write` collects lines, `flush` hands them to the thread. path: a file, "-" = standard output, None = no log."""
 
     def __init__(self, path: str | None) -> None:
         self._path = path
@@ -52,11 +51,11 @@ class AccessLog:
         self._thread.start()
 
     def write(self, exchange: Exchange, status: int, size: int) -> None:
-        """One request is over. size: bytes sent to the client, heads included."""
+        """One request is over. size: bytes sent to the client, heads included. A canonical path holds nothing that JSON escapes."""
         api, key = exchange.api, exchange.key
         refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
         self._lines.append(
-            f'{{"time":"{self._now()}","method":"{exchange.method}","path":{dumps(exchange.path)},"status":{status},"bytes":{size},'
+            f'{{"time":"{self._now()}","method":"{exchange.method}","path":"{exchange.path}","status":{status},"bytes":{size},'
             f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
         )

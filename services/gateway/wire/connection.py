@@ -58,9 +58,32 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_blocked_at", "_drained", "_fault", "_paused", "_serve", "_waiter", "answered", "body", "buffer", "deadline", "discarding",
-        "first_byte", "full", "idle", "idle_timeout", "lost", "memo", "peer", "pool", "sent", "sink", "sockets", "source", "task", "transport",
-    )  # fmt: skip
+        "_blocked_at",
+        "_drained",
+        "_fault",
+        "_paused",
+        "_serve",
+        "_waiter",
+        "answered",
+        "body",
+        "buffer",
+        "deadline",
+        "discarding",
+        "first_byte",
+        "full",
+        "idle",
+        "idle_timeout",
+        "lost",
+        "memo",
+        "peer",
+        "pool",
+        "sent",
+        "sink",
+        "sockets",
+        "source",
+        "task",
+        "transport",
+    )
 
     def __init__(self, sockets: Sockets, serve: Callable[[Connection], Awaitable[None]] | None = None) -> None:
         self.sockets = sockets
@@ -209,15 +232,25 @@ class Connection(asyncio.Protocol):
                         begun = True
                         self.idle = False
                         self.deadline = self.sockets.now + head_timeout
-            await self._more_of_head()
+                    await self._rest_of_head()
+                    continue
+            # As `more`, written out: this is where every request and every answer is waited for.
+            if self.lost:
+                raise Closed
+            if self._paused and self.sink is None:
+                self.resume()
+            waiter = self._waiter = self.sockets.loop.create_future()
+            await waiter
+            if self.lost and not self.buffer:
+                raise Closed
 
-    async def _more_of_head(self) -> None:
+    async def _rest_of_head(self) -> None:
         """Waits until the buffer may hold a whole head: looking again at every byte would make slow senders expensive."""
         while True:
             scanned = max(0, len(self.buffer) - 3)
             await self.more()
             data = self.buffer
-            if scanned == 0 or len(data) > LARGEST_HEAD or data.find(b"\n\r\n", scanned) >= 0 or data.find(b"\n\n", scanned) >= 0:
+            if len(data) > LARGEST_HEAD or data.find(b"\n\r\n", scanned) >= 0 or data.find(b"\n\n", scanned) >= 0:
                 return
             if len(data) > LONGEST_TARGET and b"\n" not in data:
                 return

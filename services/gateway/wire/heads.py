@@ -6,7 +6,7 @@ lets through is refused here: bare LF and CR, folded lines, control bytes, lengt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import Any, Final, NamedTuple
 
 import gunicorn_h1c as h1c
@@ -29,43 +29,41 @@ Header = tuple[bytes, bytes]
 LARGEST_HEAD: Final = 64 * 1024
 LONGEST_TARGET: Final = 16 * 1024
 MOST_FIELDS: Final = 200
-_CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
-_LIMITS: Final = {"limit_request_line": LARGEST_HEAD, "limit_request_field_size": LARGEST_HEAD, "limit_request_fields": MOST_FIELDS}
+_NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 _LARGEST_LENGTH: Final = 2**60
 
 # The two parsers of the package raise classes of their own with the same names.
 Incomplete = (h1c.IncompleteError, fast.IncompleteError)
 _Malformed = (h1c.ParseError, fast.ParseError)
 _parse_request = h1c.parse_request_fast
-_parse_response = h1c.parse_response
 
 
 class BadAnswer(Exception):
     """An upstream's answer is not valid HTTP. The text says why."""
 
 
-class ResponseLine(NamedTuple):
-    """What an upstream's head says. length: -1 = not given. named: fields that its `Connection` names."""
+class ResponseHead(NamedTuple):
+    """What an upstream's head says. lines: the fields that go on to the client, as written, without line ends; length: -1 = not given."""
 
     status: int
     reason: bytes
-    minor_version: int
-    headers: list[Header]
+    lines: list[bytes]
     consumed: int
     length: int
     chunked: bool
     close: bool
     upgrade: bytes
-    named: frozenset[bytes] = frozenset()
+    via: bytes
 
 
-def parse_request(data: bytes) -> Any:
-    """The parser's object (method, path, headers, content_length, has_chunked, connection_close, minor_version, consumed).
+def parse_request(data: bytes) -> tuple[Any, list[Header], dict[bytes, bytes]]:
+    """The parser's object, the header lines, and the last value of each field by its lower-case name.
 
-    content_length: -1 = none. Raises Incomplete, or Refusal with what is wrong. `data` begins with the head.
+    The object has method, path, content_length (-1 = none), has_chunked, connection_close, minor_version, consumed. `data` begins with the
+    head. Raises Incomplete, or Refusal with what is wrong.
     """
     try:
-        head = _parse_request(data, **_LIMITS)
+        head = _parse_request(data, 0, LARGEST_HEAD, MOST_FIELDS, LARGEST_HEAD)
     except Incomplete:
         if len(data) > LARGEST_HEAD or (len(data) > LONGEST_TARGET + 32 and b"\n" not in data):
             raise _too_large(data) from None
@@ -73,30 +71,30 @@ def parse_request(data: bytes) -> Any:
     except _Malformed as error:
         raise _explained(data, error) from None
     size = head.consumed
-    raw = data if len(data) == size else data[:size]
     if size > LARGEST_HEAD:
         raise _too_large(data)
-    lines = raw.count(b"\r\n")
-    if raw.count(b"\n") != lines or raw.count(b"\r") != lines or len(raw.translate(None, _CONTROL)) != size:
+    # The parser refuses control bytes. A line that ends in a bare LF is a header without a CR LF of its own.
+    if data.count(b"\r\n", 0, size) != head.header_count + 2:
         raise Refusal(BAD_HEADER)
     method, target = head.method, head.path
     if len(target) > LONGEST_TARGET:
         raise Refusal(TARGET_TOO_LONG)
-    if not raw.startswith(b"%b %b HTTP/1.%d\r\n" % (method, target, head.minor_version)):
+    if data.find(b"\r\n") != len(method) + len(target) + 10:  # more than one space somewhere
         raise Refusal(MALFORMED_REQUEST)
-    if head.content_length > 0 and (head.content_length > _LARGEST_LENGTH or len(field(head.headers, b"content-length")) > 18):
+    headers = head.headers
+    fields = {name.lower(): value for name, value in headers}
+    if b"" in fields:
+        raise Refusal(BAD_HEADER, detail="A header is folded over two lines.")
+    length = head.content_length
+    if length > 0 and (length > _LARGEST_LENGTH or len(fields[b"content-length"]) > 18):
         raise Refusal(AMBIGUOUS_LENGTH)
-    if method in (b"CONNECT", b"TRACE"):
+    if b"transfer-encoding" in fields and (
+        fields[b"transfer-encoding"].lower() != b"chunked" or sum(name.lower() == b"transfer-encoding" for name, _ in headers) > 1
+    ):
+        raise Refusal(AMBIGUOUS_LENGTH)
+    if method in _NOT_SERVED:
         raise Refusal(METHOD_NOT_SUPPORTED)
-    return head
-
-
-def field(headers: Sequence[Header], name: bytes) -> bytes:
-    """The first value of a field by its lower-case name, or nothing."""
-    for key, value in headers:
-        if key.lower() == name:
-            return value
-    return b""
+    return head, headers, fields
 
 
 def _too_large(data: bytes) -> Refusal:
@@ -125,49 +123,100 @@ def _explained(data: bytes, error: Exception) -> Refusal:
     return Refusal(BAD_HEADER if sound and rest else MALFORMED_REQUEST)
 
 
-def parse_response(data: bytes) -> ResponseLine:
-    """An upstream's head, or raises Incomplete, BadAnswer."""
-    try:
-        found = _parse_response(data)
-    except Incomplete:
+# What a field of an answer is, by its name as it was written: nearly every name comes again and again.
+_PLAIN, _LENGTH, _CONNECTION, _ENCODING, _UPGRADE, _VIA, _DROPPED = range(7)
+_MEANINGS: Final = {
+    b"content-length": _LENGTH,
+    b"connection": _CONNECTION,
+    b"transfer-encoding": _ENCODING,
+    b"upgrade": _UPGRADE,
+    b"via": _VIA,
+    b"keep-alive": _DROPPED,
+    b"proxy-connection": _DROPPED,
+    b"proxy-authenticate": _DROPPED,
+    b"proxy-authorization": _DROPPED,
+    b"te": _DROPPED,
+    b"x-request-id": _DROPPED,
+}
+_REMEMBERED_NAMES: Final = 2048
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
+_meaning_of: dict[bytes, int] = {}
+
+
+def _meaning(name: bytes) -> int:
+    """Of a name that is not remembered. Raises BadAnswer when it is no name; a folded line has none."""
+    if not _TOKEN(name):
+        raise BadAnswer("a header name is malformed, or a header is folded over two lines")
+    found = _MEANINGS.get(name.lower(), _PLAIN)
+    if len(_meaning_of) < _REMEMBERED_NAMES:
+        _meaning_of[name] = found
+    return found
+
+
+def parse_response(data: bytes) -> ResponseHead:
+    """An upstream's head. Raises Incomplete, BadAnswer.
+
+    Written for speed: a line that goes on is never taken apart further than its name.
+    """
+    end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
+    if end < 0:
         if len(data) > LARGEST_HEAD:
-            raise BadAnswer("the head is longer than 64 KB") from None
-        raise
-    except _Malformed as error:
-        raise BadAnswer(str(error)) from None
-    headers = found["headers"]
-    length, chunked, close, upgrade = -1, False, found["minor_version"] == 0, b""
+            raise BadAnswer("the head is longer than 64 KB")
+        if b"\n\n" in data or not b"HTTP/1.".startswith(data[:7]):
+            raise BadAnswer("it does not begin with an HTTP/1.x head")
+        raise h1c.IncompleteError
+    raw = data[:end]
+    lines = raw.split(b"\r\n")
+    breaks = len(lines) - 1
+    if raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or len(raw.translate(None, _CONTROL)) != end:
+        raise BadAnswer("its head holds control bytes or lines that do not end in CR LF")
+    first = lines[0]
+    version, digits, reason = first[:9], first[9:12], first[13:]
+    if version not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or not digits.isdigit() or first[12:13] not in (b" ", b"") or digits < b"100":
+        raise BadAnswer("its status line is malformed")
+    old = version == b"HTTP/1.0 "
+    length, chunked, close, upgrade, via = -1, False, old, b"", b""
     named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        size = len(name)
-        if size == 14:
-            if name.lower() == b"content-length":
-                if not value.isdigit() or len(value) > 18 or length not in (-1, int(value)):
-                    raise BadAnswer("its Content-Length is malformed or ambiguous")
-                length = int(value)
-        elif size == 10:
-            if name.lower() == b"connection":
-                tokens = value.lower()
-                if b"close" in tokens:
-                    close = True
-                elif b"keep-alive" in tokens:
-                    close = False
-                if tokens not in (b"close", b"keep-alive", b"upgrade"):
-                    named |= named_fields(tokens)
-        elif size == 17:
-            if name.lower() == b"transfer-encoding":
-                if chunked or value.lower() != b"chunked":
-                    raise BadAnswer("its Transfer-Encoding is not chunked")
-                chunked = True
-        elif size == 7:
-            if name.lower() == b"upgrade":
-                upgrade = value
-        elif size == 0:
-            raise BadAnswer("it folds a header over two lines")
+    kept: list[bytes] = []
+    known = _meaning_of.get
+    for line in lines[1:]:
+        name = line[: line.find(b":")]
+        meaning = known(name)
+        if meaning is None:
+            meaning = _meaning(name)
+        if meaning == _PLAIN:
+            kept.append(line)
+            continue
+        if meaning == _DROPPED:
+            continue
+        value = line[len(name) + 1 :].strip(b" \t")
+        if meaning == _LENGTH:
+            if not value.isdigit() or len(value) > 18 or length not in (-1, int(value)):
+                raise BadAnswer("its Content-Length is malformed or ambiguous")
+            if length < 0:
+                kept.append(line)
+            length = int(value)
+        elif meaning == _CONNECTION:
+            tokens = value.lower()
+            if tokens == b"keep-alive":
+                close = False
+            else:
+                close = close or b"close" in tokens
+                named |= named_fields(tokens)
+        elif meaning == _ENCODING:
+            if chunked or value.lower() != b"chunked":
+                raise BadAnswer("its Transfer-Encoding is not chunked")
+            chunked = True
+        elif meaning == _UPGRADE:
+            upgrade = value
+        else:
+            via += value + b", "
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
-    status, reason, minor = found["status"], found["message"], found["minor_version"]
-    return ResponseLine(status, reason, minor, headers, found["consumed"], length, chunked, close, upgrade, named)
+    if named:
+        kept = [line for line in kept if line[: line.find(b":")].lower() not in named]
+    return ResponseHead(int(digits), reason, kept, end + 4, length, chunked, close, upgrade, via)
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:
