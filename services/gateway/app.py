@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from services.common import request_id
 from services.common.app import NotReady
 from services.common.app import create_app as create_base
 from services.gateway import operator_api
+from services.gateway.operator_api import answers
 from services.gateway.wiring import VERSION, Gateway
 
 BODY_LIMIT = 10 * 1024 * 1024
@@ -48,6 +49,8 @@ def _check_counters(gateway: Gateway) -> None:
 
 
 def _render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    if request.path.startswith(("/api/", "/tyk/")):
+        return answers.error(status, message, code)
     body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
     if fields:
         body["fields"] = fields

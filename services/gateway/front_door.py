@@ -172,6 +172,7 @@ class FrontDoor:
                 assert api is not None
                 if api.batch and exchange.relative == batch.PATH:
                     reply = await self._batch(connection, exchange)
+                    reply.headers.append((b"X-Request-Id", request_id.encode("ascii")))
                 else:
                     answered_upstream = True
                     status, close = await self._forwarder.forward(connection, exchange, api, old, close or self.stopping)
