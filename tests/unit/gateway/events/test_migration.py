@@ -1,0 +1,25 @@
+"""The migration makes the tables that the outbox describes."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from services.common.database import Database, migrate
+from services.gateway.stores import events
+from services.gateway.stores.base import Base
+
+TABLES = {events.DeliveryRow.__tablename__, events.MarkRow.__tablename__}
+
+
+def test_migrated_and_described_tables_are_the_same(database_url: str) -> None:
+    migrate("gateway", database_url)
+    database = Database(database_url)
+    options = {"compare_type": True, "include_name": lambda name, kind, _: kind != "table" or name in TABLES}
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        ours = [table for table in Base.metadata.sorted_tables if table.name in TABLES]
+        assert len(ours) == 2
+        differences = [one for one in compare_metadata(context, Base.metadata) if any(table in str(one) for table in TABLES)]
+    database.dispose()
+    assert differences == []
