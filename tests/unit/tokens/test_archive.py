@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services.common.database import Database
 from services.tokens import ids, svg
 from services.tokens.models import Token
-from tests.unit.tokens.conftest import ADM, EX, GEN, SVG, API
+from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG
 
 
 def ten(api: API) -> list[str]:
@@ -80,9 +80,10 @@ def test_first_of_repeated_parameters_counts(api: API) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"svg": ""}, {"svg": None}, {"svg": 1}, {"svg": "\ud800"}, {"svg": "a\x00"}, {"generated": None}, {"generated": "tomorrow"}, {"generated": 5},
-        {"keywords": None}, {"keywords": "a,b,c"}, {"keywords": ["a", "b"]}, {"keywords": ["a", "b", "c", "d"]}, {"keywords": ["a", "b", 3]},
-        {"keywords": ["a", "b", "\x00"]},
+        {"svg": ""}, {"svg": None}, {"svg": 1}, {"svg": "\ud800"}, {"svg": "a\x00"},
+        {"generated": None}, {"generated": "tomorrow"}, {"generated": 5},
+        {"keywords": None}, {"keywords": "a,b,c"}, {"keywords": ["a", "b"]}, {"keywords": ["a", "b", "c", "d"]},
+        {"keywords": ["a", "b", 3]}, {"keywords": ["a", "b", "\x00"]},
     ],
 )  # fmt: skip
 def test_put_of_a_wrong_attribute(api: API, other: dict[str, object]) -> None:
@@ -166,10 +167,13 @@ def test_a_clock_that_goes_back_does_not_disturb_the_order(api: API) -> None:
 
 
 PAGES = [
-    ("offset=0&count=3", "012", None, 3), ("offset=3&count=3", "345", 2, 6), ("offset=8&count=5", "89", 7, None), ("offset=10", "", 9, None),
+    ("offset=0&count=3", "012", None, 3), ("offset=3&count=3", "345", 2, 6), ("offset=8&count=5", "89", 7, None),
+    ("offset=10", "", 9, None),
     ("offset=99", "", None, None), ("offset=-1", "9", 8, None), ("offset=-3&count=5", "789", 6, None), ("offset=-5&count=3", "567", 4, 8),
-    ("offset=-11", "", None, 0), ("offset=-12&count=5", "012", None, 3), ("offset=-99", "", None, None), ("offset=-2147483648", "", None, None),
-    ("start_id=3&count=3", "345", 2, 6), ("end_id=5&count=3", "345", 2, 6), ("end_id=1&count=3", "01", None, 2), ("start_id=9&count=3", "9", 8, None),
+    ("offset=-11", "", None, 0), ("offset=-12&count=5", "012", None, 3), ("offset=-99", "", None, None),
+    ("offset=-2147483648", "", None, None),
+    ("start_id=3&count=3", "345", 2, 6), ("end_id=5&count=3", "345", 2, 6), ("end_id=1&count=3", "01", None, 2),
+    ("start_id=9&count=3", "9", 8, None),
     ("offset=0&start_id=5&end_id=2", "0", None, 1), ("start_id=5&end_id=2", "5", 4, 6),
 ]  # fmt: skip
 
@@ -224,7 +228,8 @@ def test_walk_there_and_back_while_tokens_are_added(api: API) -> None:
 
 
 @pytest.mark.parametrize(("query", "message"), [
-    ({}, "need offset, start_id or end_id"), ({"offset": ""}, "need offset, start_id or end_id"), ({"count": 5}, "need offset, start_id or end_id"),
+    ({}, "need offset, start_id or end_id"), ({"offset": ""}, "need offset, start_id or end_id"),
+    ({"count": 5}, "need offset, start_id or end_id"),
     *[({"offset": 0, "count": count}, "count out of range") for count in ("0", "-1", "251", "abc", "2.5", "9" * 400)],
     *[({"offset": offset}, "offset out of range") for offset in ("abc", "1.5", "2147483649", "-2147483649", "9" * 400, "１")],
     ({"offset": 0, "newest_first": "maybe"}, "invalid newest_first"),
