@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvloop
 
+from services.gateway.counters.port import Taken
 from services.gateway.counters.valkey import PREFIX, ValkeyCounters
 from tests.support.processes import ROOT
 from tests.support.stores import Valkey
@@ -69,9 +70,8 @@ def test_a_killed_server_is_passed_by_and_counted_on_again(own_valkey: Valkey) -
             assert await asyncio.wait_for(taking, 2) > 0
             await eventually(lambda: not counters.available)
 
-            begun = time.monotonic()
+            assert isinstance(counters.take("k", 5, 60), Taken)  # nobody waits any more
             assert await takers(counters, 60, 20, "k", 5, 60) == 60 * 20
-            assert time.monotonic() - begun < 0.25  # none of them waited
             taken = await take(counters, "k", 5, 60)
             assert (taken.admitted, taken.remaining) == (True, 5)
             assert (await look(counters, "k", 5, 60)).remaining == 5
@@ -91,10 +91,9 @@ def test_a_server_that_hangs_costs_250_ms_once(valkey: Valkey) -> None:
             valkey.client.client_pause(1500)
             begun = time.monotonic()
             assert await takers(counters, 60, 1, "k", 5, 60) == 60
-            assert 0.15 < time.monotonic() - begun < 0.3
-            begun = time.monotonic()
+            assert 0.15 < time.monotonic() - begun < 0.4  # 250 ms, and a busy machine
+            assert isinstance(counters.take("k", 5, 60), Taken)
             assert await takers(counters, 60, 20, "k", 5, 60) == 60 * 20
-            assert time.monotonic() - begun < 0.25
             await eventually(lambda: counters.available)
             assert await takers(counters, 10, 1, "l", 5, 60) == 5
 
