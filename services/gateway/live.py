@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.common import logging as logs
 from services.gateway.compiler import broken_api, compile_api, inactive_api
@@ -19,15 +19,27 @@ from services.gateway.definitions.sources import interpret
 from services.gateway.exchange import CompiledApi
 from services.gateway.ports import Ports
 from services.gateway.routing.listen_paths import ListenPaths
-from services.gateway.stores.definitions import StoredDefinition
 
 log = logs.get(__name__)
+
+
+class Stored(Protocol):
+    """A definition as it is kept. raw: its JSON object."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def api_id(self) -> str: ...
+    @property
+    def revision(self) -> int: ...
+    @property
+    def raw(self) -> Mapping[str, Any]: ...
 
 
 class Source(Protocol):
     """Where the definitions come from."""
 
-    def all(self) -> Sequence[StoredDefinition]: ...
+    def all(self) -> Sequence[Stored]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ class Live:
         self._source = source
         self._ports = ports
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, int], tuple[StoredDefinition, CompiledApi]] = {}
+        self._kept: dict[tuple[str, int], tuple[Stored, CompiledApi]] = {}
         self.current = Snapshot()
 
     def reload(self) -> Snapshot:
@@ -57,7 +69,7 @@ class Live:
             apis: dict[str, CompiledApi] = {}
             inactive: dict[str, CompiledApi] = {}
             broken: dict[str, Sequence[Mistake]] = {}
-            kept: dict[tuple[str, int], tuple[StoredDefinition, CompiledApi]] = {}
+            kept: dict[tuple[str, int], tuple[Stored, CompiledApi]] = {}
             holding: list[CompiledApi] = []
             for stored in self._source.all():
                 known = self._kept.get((stored.id, stored.revision))

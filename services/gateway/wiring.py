@@ -15,9 +15,12 @@ from typing import Any, Final
 
 from services.common import logging as logs
 from services.common.database import Database, head_revision
-from services.gateway import announcements, events
+from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
+from services.gateway.events import Events
+from services.gateway.events.delivery import Courier
+from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.live import Live
@@ -25,8 +28,9 @@ from services.gateway.observe.access_log import AccessLog
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
-from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.hooks import HookStore, SigningSecrets
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.quota import QuotaLedger
 
@@ -54,7 +58,7 @@ class Gateway:
         self.hooks = HookStore(self.database)
         self.keys = CachedKeys(self.keys_store)
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
-        self.events = events.create(settings, self.database)
+        self.events = self._events()
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
@@ -67,6 +71,11 @@ class Gateway:
         self._database_well = True
         # One call of C code: the name of this worker and a number that rises.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
+
+    def _events(self) -> Events:
+        outbox = Outbox(self.database)
+        courier = Courier(outbox, SigningSecrets(self.hooks).of, self.settings.webhook_allow)
+        return Events(outbox, courier, Templates(self.settings.webhook_templates))
 
     # Life.
 

@@ -24,16 +24,14 @@ from services.common.database import Database, is_transient, is_unavailable
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
 from services.gateway.events.delivery import Courier
+from services.gateway.events.outbox import Call, Outbox
 from services.gateway.exchange import CompiledApi, Exchange
 from services.gateway.refusals import Refusal
-from services.gateway.stores.events import Call, Outbox
-from services.gateway.stores.hooks import HookStore
 
 log = logs.get(__name__)
 
 _MOST_WAITING: Final = 10_000
 _BATCH: Final = 200
-_SECRET_FOR: Final = 5.0
 _FLUSH_WITHIN: Final = 10.0
 
 
@@ -201,22 +199,3 @@ class Events:
     def _lost(self, count: int, why: str, error: Exception) -> None:
         self.dropped += count
         log.error(f"events are lost: {why}", events=count, error=type(error).__name__)
-
-
-def create(settings: Settings, database: Database) -> Events:
-    """The events of one worker."""
-    outbox = Outbox(database)
-    hooks = HookStore(database)
-    known: dict[str, tuple[float, str]] = {}
-
-    def secret_of(hook_id: str) -> str:
-        if not hook_id:
-            return ""
-        found = known.get(hook_id)
-        if found is None or found[0] < time.monotonic():
-            hook = hooks.get(hook_id)
-            found = known[hook_id] = (time.monotonic() + _SECRET_FOR, str((hook or {}).get("secret") or ""))
-        return found[1]
-
-    courier = Courier(outbox, secret_of, settings.webhook_allow)
-    return Events(outbox, courier, messages.Templates(settings.webhook_templates))

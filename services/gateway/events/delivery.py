@@ -21,7 +21,7 @@ import requests
 
 from services.common import logging as logs
 from services.gateway.events import targets
-from services.gateway.stores.events import Delivery, Outbox
+from services.gateway.events.outbox import Delivery, Outbox
 
 log = logs.get(__name__)
 

@@ -9,9 +9,9 @@ from flask import current_app
 
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
+from services.gateway.events.outbox import Outbox
 from services.gateway.exchange import CompiledApi
 from services.gateway.stores.definitions import DefinitionStore
-from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 

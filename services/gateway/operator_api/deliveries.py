@@ -8,11 +8,11 @@ from typing import Any
 
 from flask import Response, request
 
+from services.gateway.events.outbox import STATES, Delivery
 from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import Refused, answer
 from services.gateway.operator_api.context import gateway
-from services.gateway.stores.events import STATES, Delivery
 
 blueprint = protected("deliveries", __name__)
 

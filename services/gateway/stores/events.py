@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -19,10 +18,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.database import Database
+from services.gateway.events.outbox import Call, Delivery, State
 from services.gateway.stores.base import Base
 
-State = Literal["pending", "delivered", "dead"]
-STATES: Final[tuple[State, ...]] = ("pending", "delivered", "dead")
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0
 GIVEN_UP_AFTER: Final = 86_400.0
@@ -63,52 +61,6 @@ class MarkRow(Base):
 
     mark: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     until: Mapped[float] = mapped_column(sa.Double, index=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A webhook call to be made. mark: what makes two events the same; told_for: seconds for which it is not told again, 0 = always told.
-
-    lane: what else would fail if this call did, usually the receiver's scheme, host and port.
-    """
-
-    id: str
-    hook_id: str
-    lane: str
-    event: str
-    api_id: str
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: str
-    mark: tuple[str, ...]
-    told_for: float
-    secret: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A call and how far it got."""
-
-    id: str
-    hook_id: str
-    lane: str
-    event: str
-    api_id: str
-    method: str
-    url: str
-    headers: list[tuple[str, str]]
-    body: str
-    secret: str
-    state: str
-    attempts: int
-    created_at: float
-    give_up_at: float
-    next_at: float
-    leased_until: float
-    ended_at: float | None
-    last_status: int | None
-    last_error: str
 
 
 class Outbox:

@@ -1,0 +1,99 @@
+"""What the events ask of the outbox: calls are put in, leased, and noted as delivered, failed or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+State = Literal["pending", "delivered", "dead"]
+STATES: Final[tuple[State, ...]] = ("pending", "delivered", "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A webhook call to be made. mark: what makes two events the same; told_for: seconds for which it is not told again, 0 = always told.
+
+    lane: what else would fail if this call did, usually the receiver's scheme, host and port.
+    """
+
+    id: str
+    hook_id: str
+    lane: str
+    event: str
+    api_id: str
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    mark: tuple[str, ...]
+    told_for: float
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A call and how far it got."""
+
+    id: str
+    hook_id: str
+    lane: str
+    event: str
+    api_id: str
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: str
+    secret: str
+    state: str
+    attempts: int
+    created_at: float
+    give_up_at: float
+    next_at: float
+    leased_until: float
+    ended_at: float | None
+    last_status: int | None
+    last_error: str
+
+
+class Outbox(Protocol):
+    """Thread-safe. All times are epoch seconds, given by the caller."""
+
+    def put(self, calls: Sequence[Call], now: float) -> int:
+        """Writes the calls whose event was not told a moment ago; how many. In one transaction."""
+        ...
+
+    def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
+        """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
+
+        Fewer than there could be when many of one lane wait: ask again until none is left.
+        """
+        ...
+
+    def delivered(self, delivery: Delivery, status: int, now: float) -> None:
+        """It succeeded: that counts even when the lease was lost meanwhile."""
+        ...
+
+    def failed(self, delivery: Delivery, status: int | None, error: str, next_at: float) -> None:
+        """Try again at `next_at`."""
+        ...
+
+    def given_up(self, delivery: Delivery, status: int | None, error: str, now: float) -> None: ...
+
+    def replay(self, id: str, now: float) -> bool:
+        """Makes a call again from the beginning, with the same `webhook-id`; one that is being made goes on. False when there is none."""
+        ...
+
+    def replay_dead(self, hook_id: str | None, now: float) -> int:
+        """Makes all dead calls of a hook again, None = of every hook; how many."""
+        ...
+
+    def get(self, id: str) -> Delivery | None: ...
+
+    def page(self, state: State | None, number: int, size: int, hook_id: str = "") -> tuple[list[Delivery], int]:
+        """The newest first. number: from zero."""
+        ...
+
+    def sweep(self, now: float) -> None:
+        """Forgets marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
+        ...
