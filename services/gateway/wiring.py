@@ -19,6 +19,7 @@ from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
 from services.gateway.events import Events
+from services.gateway.events import Settings as EventSettings
 from services.gateway.events.delivery import Courier
 from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
@@ -45,6 +46,13 @@ class NotMigrated(Exception):
     """The database is not at the migration that this code needs. The text says what to do."""
 
 
+def create_events(settings: EventSettings, database: Database) -> Events:
+    """The events of one worker, with the outbox and the secrets of this database."""
+    outbox = Outbox(database)
+    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, settings.webhook_allow)
+    return Events(outbox, courier, Templates(settings.webhook_templates))
+
+
 class Gateway:
     """One worker's parts. What is public here is what the operator API, the front door and the tests use."""
 
@@ -58,7 +66,7 @@ class Gateway:
         self.hooks = HookStore(self.database)
         self.keys = CachedKeys(self.keys_store)
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
-        self.events = self._events()
+        self.events = create_events(settings, self.database)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
@@ -71,11 +79,6 @@ class Gateway:
         self._database_well = True
         # One call of C code: the name of this worker and a number that rises.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
-
-    def _events(self) -> Events:
-        outbox = Outbox(self.database)
-        courier = Courier(outbox, SigningSecrets(self.hooks).of, self.settings.webhook_allow)
-        return Events(outbox, courier, Templates(self.settings.webhook_templates))
 
     # Life.
 

@@ -12,15 +12,14 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
 from services.common import logging as logs
-from services.common.database import Database, is_transient, is_unavailable
+from services.common.database import is_transient, is_unavailable
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
 from services.gateway.events.delivery import Courier
@@ -33,15 +32,6 @@ log = logs.get(__name__)
 _MOST_WAITING: Final = 10_000
 _BATCH: Final = 200
 _FLUSH_WITHIN: Final = 10.0
-
-
-class Settings(Protocol):
-    """What is read of the gateway's settings."""
-
-    @property
-    def webhook_allow(self) -> Sequence[Any]: ...
-    @property
-    def webhook_templates(self) -> Path: ...
 
 
 class Events:

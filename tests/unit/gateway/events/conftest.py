@@ -10,10 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from services.common.database import Database
+from services.gateway.events.outbox import Call
 from services.gateway.stores import events as event_tables
 from services.gateway.stores import hooks as hook_tables
 from services.gateway.stores.base import Base
-from services.gateway.stores.events import Call, Outbox
+from services.gateway.stores.events import Outbox
 
 
 @dataclass

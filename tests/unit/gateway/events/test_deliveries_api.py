@@ -9,9 +9,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from services.gateway.events.outbox import Call
 from services.gateway.operator_api import deliveries
 from services.gateway.operator_api.context import EXTENSION
-from services.gateway.stores.events import Call, Outbox
+from services.gateway.stores.events import Outbox
 
 LONG_AGO = 1_700_000_000.0
 KEY = "operator-key-of-the-test"

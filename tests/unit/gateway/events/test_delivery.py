@@ -15,8 +15,9 @@ import pytest
 import requests
 
 from services.gateway.events.delivery import AT_ONCE_OF_LANE, Courier, pause_after, signature
+from services.gateway.events.outbox import Call, Delivery
 from services.gateway.events.targets import TargetRefused
-from services.gateway.stores.events import Call, Delivery, Outbox
+from services.gateway.stores.events import Outbox
 from tests.support.waiting import wait_until
 
 MakeCall = Callable[..., Call]

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,23 +17,26 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from services.common.database import Database
-from services.gateway import events, refusals
+from services.gateway import refusals
 from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
 from services.gateway.events import Events, messages
+from services.gateway.events.delivery import Courier, signature
+from services.gateway.events.outbox import Call
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
-from services.gateway.stores.events import Call, Outbox
-from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.events import Outbox
+from services.gateway.stores.hooks import HookStore, SigningSecrets
 from tests.support.waiting import wait_until
 
 QUOTA = Refusal(refusals.QUOTA_EXCEEDED)
 
 
-@dataclass
-class Settings:
-    webhook_templates: Path
-    webhook_allow: Sequence[IPv4Network] = (IPv4Network("127.0.0.0/8"),)
+def made(database: Database, templates: Path) -> Events:
+    """As a worker makes it."""
+    outbox = Outbox(database)
+    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, (IPv4Network("127.0.0.0/8"),))
+    return Events(outbox, courier, messages.Templates(templates))
 
 
 def api(*handlers: EventHandler, event: str = "QuotaExceeded") -> Any:
@@ -46,10 +48,10 @@ def hook(url: str, **more: Any) -> EventHandler:
 
 
 def exchange(api: Any, path: str = "/one/a", key: str = "public-id") -> Exchange:
-    made = Exchange("GET", path, "", "h", [], {}, "127.0.0.1", "127.0.0.1", "r1", 0, 0.0)
-    made.api = api
-    made.key = Key(key)
-    return made
+    refused = Exchange("GET", path, "", "h", [], {}, "127.0.0.1", "127.0.0.1", "r1", 0, 0.0)
+    refused.api = api
+    refused.key = Key(key)
+    return refused
 
 
 @contextmanager
@@ -63,8 +65,8 @@ def started(told: Events) -> Iterator[Events]:
 
 @pytest.fixture
 def told(database: Database, tmp_path: Path) -> Iterator[Events]:
-    with started(events.create(Settings(tmp_path), database)) as made:
-        yield made
+    with started(made(database, tmp_path)) as events:
+        yield events
 
 
 def test_a_refusal_is_told_within_a_moment(told: Events, receiver: Any) -> None:
@@ -133,19 +135,17 @@ def test_the_secret_of_the_stored_hook_signs_and_is_read_again(database: Databas
     told.refused(exchange(api(hook(receiver.url, id="", **own))), QUOTA)
     told.refused(exchange(api(hook(receiver.url, id="unknown"))), QUOTA)
     wait_until(lambda: len(receiver.calls) == 3)
-    from services.gateway.events.delivery import signature
-
-    made = set()
+    signed = set()
     for call in receiver.calls:
         given = (call.headers["webhook-id"], call.headers["webhook-timestamp"], call.body)
         found = call.headers.get("webhook-signature")
-        made.add(next((secret for secret in ("of the store", "of the definition") if found == signature(secret, *given)), found))
-    assert made == {"of the store", "of the definition", None}
+        signed.add(next((secret for secret in ("of the store", "of the definition") if found == signature(secret, *given)), found))
+    assert signed == {"of the store", "of the definition", None}
 
 
 def test_ten_thousand_refusals_block_nobody(database: Database, tmp_path: Path) -> None:
     """The outbox stands still: what is refused is noted up to a bound, the rest is counted, and no call takes long."""
-    told = events.create(Settings(tmp_path), database)
+    told = made(database, tmp_path)
     refused, worst = exchange(api(hook("http://127.0.0.1:9"))), 0.0
     begun = time.perf_counter()
     with capture_logs() as lines:
@@ -160,7 +160,7 @@ def test_ten_thousand_refusals_block_nobody(database: Database, tmp_path: Path) 
 
 
 def test_nobody_listening_costs_next_to_nothing(database: Database, tmp_path: Path) -> None:
-    told = events.create(Settings(tmp_path), database)
+    told = made(database, tmp_path)
     refused = exchange(api())
 
     def measure() -> float:
@@ -173,7 +173,7 @@ def test_nobody_listening_costs_next_to_nothing(database: Database, tmp_path: Pa
 
 
 def test_what_was_noted_is_in_the_outbox_after_the_stop(database: Database, tmp_path: Path) -> None:
-    told = events.create(Settings(tmp_path, ()), database)
+    told = made(database, tmp_path)
     one = api(hook("http://127.0.0.1:9"))
     with started(told):
         for number in range(500):
@@ -183,7 +183,7 @@ def test_what_was_noted_is_in_the_outbox_after_the_stop(database: Database, tmp_
 
 
 def test_a_stop_without_a_start(database: Database, tmp_path: Path) -> None:
-    asyncio.run(events.create(Settings(tmp_path), database).stop())
+    asyncio.run(made(database, tmp_path).stop())
 
 
 class Away:
@@ -209,8 +209,8 @@ class Away:
 
 def assembled(away: Away, tmp_path: Path) -> Events:
     courier: Any = SimpleNamespace(start=lambda: None, stop=lambda: None, wake=lambda: None)
-    made: Callable[..., Events] = Events
-    return made(away, courier, messages.Templates(tmp_path))
+    build: Callable[..., Events] = Events
+    return build(away, courier, messages.Templates(tmp_path))
 
 
 def test_a_database_that_comes_back_gets_everything(outbox: Outbox, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.gateway.stores.events import DEAD_KEPT_FOR, DELIVERED_KEPT_FOR, Call, Delivery, Outbox
+from services.gateway.events.outbox import Call, Delivery
+from services.gateway.stores.events import DEAD_KEPT_FOR, DELIVERED_KEPT_FOR, Outbox
 
 MakeCall = Callable[..., Call]
 WRITER = Path(__file__).parent / "writer.py"

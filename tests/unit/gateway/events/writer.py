@@ -11,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
 from services.common.database import Database
-from services.gateway.stores.events import Call, Outbox
+from services.gateway.events.outbox import Call
+from services.gateway.stores.events import Outbox
 
 THREADS = 30
 
