@@ -19,7 +19,6 @@ from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
 from services.gateway.events import Events
-from services.gateway.events import Settings as EventSettings
 from services.gateway.events.delivery import Courier
 from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
@@ -46,7 +45,7 @@ class NotMigrated(Exception):
     """The database is not at the migration that this code needs. The text says what to do."""
 
 
-def create_events(settings: EventSettings, database: Database) -> Events:
+def create_events(settings: Settings, database: Database) -> Events:
     """The events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
     courier = Courier(outbox, SigningSecrets(HookStore(database)).of, settings.webhook_allow)
