@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -34,6 +35,7 @@ _OPERATOR_THREADS: Final = 4
 _GRACE_OF_IDLE: Final = 2.0
 # gunicorn's own: the master stops instead of starting the worker again and again.
 _CANNOT_BOOT: Final = 3
+_BEFORE_ANOTHER: Final = 1.0
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
@@ -56,6 +58,10 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         except NotMigrated as error:
             sys.stderr.write(f"gateway: cannot start: {error}\n")
             sys.exit(_CANNOT_BOOT)
+        except Exception:
+            log.exception("this worker cannot serve")
+            time.sleep(_BEFORE_ANOTHER)  # the master starts the next one at once
+            sys.exit(1)
         finally:
             loop.close()
 
