@@ -42,9 +42,10 @@ class Ticket:
         """Wait for a wake-up, at most `timeout` seconds. True when woken, False when the time is over or everything shuts down."""
         if self._board.closed or timeout <= 0:
             return False
-        woken = self._event.wait(timeout)
+        if not self._event.wait(timeout):
+            return False  # not cleared: a wake-up that came right now belongs to the next wait
         self._event.clear()
-        return woken and not self._board.closed
+        return not self._board.closed
 
     def wake(self) -> None:
         self._event.set()
