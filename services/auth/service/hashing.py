@@ -37,20 +37,30 @@ class Hasher:
         with self._place(), self._slots:
             return self._argon2.hash(passwords.normalise(password))
 
-    def check(self, kept: str | None, password: str, before: Callable[[], None] | None = None) -> Checked:
+    def check(
+        self,
+        kept: str | None,
+        password: str,
+        *,
+        before: Callable[[], None] = lambda: None,
+        wrong: Callable[[], None] = lambda: None,
+    ) -> Checked:
         """Compare. With `kept` None (nobody has that name) the work is the same and the answer no.
 
         before: called when the turn has come, right before the work; what it raises goes to the caller.
+        wrong: called after a wrong password, before the next one has its turn, so that guesses at once are counted one after the other.
         Raises Refusal 503 when too many wait.
         """
         if passwords.impossible(password):
+            wrong()
             return Checked(False, None)
         password = passwords.normalise(password)
         with self._place(), self._slots:
-            if before is not None:
-                before()
+            before()
             right = self._fits(kept or self._nobody, password) and kept is not None
             renewed = self._argon2.hash(password) if right and kept and self._argon2.check_needs_rehash(kept) else None
+            if not right:
+                wrong()
         return Checked(right, renewed)
 
     def _fits(self, kept: str, password: str) -> bool:

@@ -169,9 +169,13 @@ class People:
     def change_own_password(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
         """The current password itself is needed, a login key is not enough. Ends all sign-ins but this page. Raises Refusal 422, 429."""
         email, address = caller.user.email, origin.address
-        checked = self._hasher.check(caller.user.password_hash, current, before=lambda: self._throttle.check(email, address))
+        checked = self._hasher.check(
+            caller.user.password_hash,
+            current,
+            before=lambda: self._throttle.check(email, address),
+            wrong=lambda: self._throttle.failed(email, address),
+        )
         if not checked.right:
-            self._throttle.failed(email, address)
             raise refusals.wrong_current_password()
         if passwords.normalise(current) == passwords.normalise(new):
             raise refusals.invalid_fields(new_password="Is the current password.")  # noqa: S106  a message

@@ -78,20 +78,23 @@ class SignIn:
                     raise refusals.login_key_expired()
                 self._succeeded(user, username, None)
                 return user, LOGIN_KEY, login_key.expires_at
-            raise self._failed(username, origin)
+            self._failed(username, origin)
+            raise refusals.invalid_credentials()
         checked = self._hasher.check(
-            user.password_hash if user else None, secret, before=lambda: self._throttle.check(username, origin.address)
+            user.password_hash if user and user.active else None,
+            secret,
+            before=lambda: self._throttle.check(username, origin.address),
+            wrong=lambda: self._failed(username, origin),
         )
-        if not checked.right or user is None or not user.active:
-            raise self._failed(username, origin)
+        if not checked.right or user is None:
+            raise refusals.invalid_credentials()
         self._succeeded(user, username, checked.renewed)
         return user, PASSWORD, None
 
-    def _failed(self, username: str, origin: Origin) -> refusals.Refusal:
+    def _failed(self, username: str, origin: Origin) -> None:
         self._throttle.failed(username, origin.address)
         now = self._clock.now()
         self._database.run(lambda session: origin.write(session, now, "login.failed", self._account_name(session, username)))
-        return refusals.invalid_credentials()
 
     @staticmethod
     def _account_name(session: Session, username: str) -> str | None:

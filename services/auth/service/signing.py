@@ -160,6 +160,8 @@ class KeyRing:
             options: Any = {"require": list(REQUIRED), "verify_exp": False, "verify_nbf": False, "verify_iat": False}
             claims = jwt.decode(token, key, [key.algorithm_name], audience=self.audience, issuer=self.issuer, options=options)
             now = self._clock.now().timestamp()
+            if not 0 <= float(claims["exp"]) <= NEVER.timestamp():
+                raise refusals.token_invalid()
             if float(claims["exp"]) <= now - SKEW_S:
                 raise refusals.token_expired()
             if max(float(claims.get("nbf", 0)), float(claims["iat"])) > now + SKEW_S:

@@ -125,7 +125,7 @@ class Verifier:
 
     def client(self, client_id: str, secret: str) -> Client | None:
         """The client, when the secret is right."""
-        if len(client_id) > 36:
+        if len(client_id) > 36 or "\x00" in client_id:
             return None
         with self._database.read() as session:
             client = tokens.client(session, client_id)

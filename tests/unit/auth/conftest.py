@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Auth:
         if basic:
             sent["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
         if body is not None:
-            options["json"] = body
+            options |= {"data": json.dumps(body), "content_type": "application/json"}
         return self.app.test_client(use_cookies=False).open(
             path, method=method, headers=sent, environ_overrides={"REMOTE_ADDR": address}, **options
         )
