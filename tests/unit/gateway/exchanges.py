@@ -1,0 +1,138 @@
+"""What the tests of single rules are made of: definitions, exchanges, and the outside world that a rule asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from services.gateway.counters.memory import MemoryCounters
+from services.gateway.counters.port import Counters
+from services.gateway.counters.windows import Clocks
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.schema import parse
+from services.gateway.exchange import Exchange, Reply
+from services.gateway.keys.model import Key, KeyFinder, secret_hash
+from services.gateway.ports import Ports
+from services.gateway.refusals import Refusal, RefusalKind
+from services.gateway.routing.paths import canonical
+
+
+def document(*, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """The JSON of a keyed API on `/api/`. version: members of its one version."""
+    document: dict[str, Any] = {
+        "name": "Api",
+        "api_id": "api",
+        "active": True,
+        "auth": {"auth_header_name": "authorization"},
+        "version_data": {"not_versioned": True, "versions": {"Default": {"name": "Default", **(version or {})}}},
+        "proxy": {"listen_path": "/api/", "target_url": "http://10.0.0.1:9/", "strip_listen_path": True},
+    }
+    return {**document, **more}
+
+
+def definition(**more: Any) -> Definition:
+    return parse(document(**more))
+
+
+def lists(
+    ignored: Iterable[Any] = (), black: Iterable[Any] = (), white: Iterable[Any] = (), *, extended: bool = False, **more: Any
+) -> dict[str, Any]:
+    """A version with path lists."""
+    found = {"ignored": list(ignored), "black_list": list(black), "white_list": list(white)}
+    return {"use_extended_paths": True, "extended_paths": found, **more} if extended else {"paths": found, **more}
+
+
+def exchange(
+    method: str = "GET",
+    target: str = "/api/",
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    client: str = "192.0.2.1",
+    body_length: int = 0,
+    version: str = "Default",
+    key: Key | None = None,
+) -> Exchange:
+    """A request as it stands when its API has been found. target: with its listen path, `/api/`."""
+    path, query = canonical(target.encode())
+    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    fields = {name.lower(): value for name, value in lines}
+    made = Exchange(method, path, query, "api.example", lines, fields, client, client, "request-1", body_length, perf_counter())
+    made.relative = path.removeprefix("/api") or "/"
+    made.version_name = version
+    made.key = key
+    return made
+
+
+class Time:
+    """A clock that a test moves. now: epoch seconds."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class KnownKeys:
+    """Keys by their secret. later: whether they are found only after a while, as by a store."""
+
+    def __init__(self, keys: Mapping[str, Key] | None = None, *, later: bool = False) -> None:
+        self._keys = dict(keys or {})
+        self._later = later
+        self.asked: list[str] = []
+
+    def find(self, secret: str) -> Key | Awaitable[Key | None] | None:
+        self.asked.append(secret)
+        found = self._keys.get(secret)
+        return self._wait(found) if self._later else found
+
+    async def _wait(self, found: Key | None) -> Key | None:
+        await asyncio.sleep(0)
+        return found
+
+
+class LateCounters:
+    """Counters that answer later, as those of another process do."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    async def take(self, *asked: Any, **more: Any) -> Any:
+        await asyncio.sleep(0)
+        return self._counters.take(*asked, **more)
+
+    async def look(self, *asked: Any, **more: Any) -> Any:
+        await asyncio.sleep(0)
+        return self._counters.look(*asked, **more)
+
+
+def make_key(id: str = "key-1", **session: Any) -> Key:
+    return Key.from_session(id, [secret_hash(id)], session)
+
+
+def ports(keys: KeyFinder | None = None, counters: Any = None, time: Time | None = None) -> Ports:
+    """The outside world. time: also the clock of the counters, when these are not given."""
+    time = time or Time()
+    return Ports(keys or KnownKeys(), counters or MemoryCounters(clocks=Clocks(time, time)), time)
+
+
+def ask(rule: Any, request: Exchange) -> Reply | None:
+    """What a rule answers, whether at once or later. Raises its Refusal."""
+
+    async def waiting(answer: Awaitable[Reply | None]) -> Reply | None:
+        return await answer
+
+    answer = rule.on_request(request)
+    return answer if answer is None or isinstance(answer, Reply) else asyncio.run(waiting(answer))
+
+
+def refusal(rule: Any, request: Exchange, kind: RefusalKind) -> Refusal:
+    """The refusal of a rule, which must be of this kind."""
+    with pytest.raises(Refusal) as refused:
+        ask(rule, request)
+    assert refused.value.kind is kind, refused.value.kind.code
+    return refused.value

@@ -1,0 +1,46 @@
+"""Keys that were switched off or have ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.gateway.middleware.key_state import KeyState
+from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE
+from tests.unit.gateway.exchanges import Time, ask, definition, exchange, make_key, ports, refusal
+
+NOW = 1_800_000_000.0
+
+
+def rule(time: Time | None = None) -> Any:
+    return KeyState.from_definition(definition(), ports(time=time or Time(NOW)))
+
+
+def test_keyless_apis_have_no_keys_to_judge() -> None:
+    assert KeyState.from_definition(definition(use_keyless=True), ports()) is None
+
+
+@pytest.mark.parametrize("session", [{}, {"expires": 0}, {"expires": -1}, {"expires": NOW + 1}, {"expires": None, "is_inactive": None}])
+def test_keys_that_are_good(session: dict[str, Any]) -> None:
+    assert ask(rule(), exchange(key=make_key(**session))) is None
+
+
+def test_a_key_ends_at_its_second() -> None:
+    time = Time(NOW)
+    request = exchange(key=make_key(expires=NOW + 60))
+    for moment, good in ((0, True), (59.9, True), (60, False), (3600, False)):
+        time.now = NOW + moment
+        if good:
+            assert ask(rule(time), request) is None
+        else:
+            refusal(rule(time), request, KEY_EXPIRED)
+
+
+def test_inactive_is_said_before_expired() -> None:
+    refusal(rule(), exchange(key=make_key(is_inactive=True, expires=1)), KEY_INACTIVE)
+    refusal(rule(), exchange(key=make_key(is_inactive=True)), KEY_INACTIVE)
+
+
+def test_without_a_key_nothing_passes() -> None:
+    refusal(rule(), exchange(key=None), KEY_INACTIVE)
