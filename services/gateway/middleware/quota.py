@@ -79,7 +79,7 @@ def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
     if reset_at <= 0:
         raise Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")
     wait = max(ceil(reset_in), 1)
-    detail += f" in {key.quota_renewal_rate} seconds; it renews in {wait} seconds."
+    detail += f" in {key.quota_renewal_rate:.12g} seconds; it renews in {wait} seconds."
     raise Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
 
 

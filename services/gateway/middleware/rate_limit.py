@@ -44,7 +44,7 @@ class Policy:
         exchange.answer_headers += (self.header, (_STATE, self.state % (remaining, wait)))
         if not admitted:
             wait = max(wait, 1)
-            detail = f"{self.whose} limit is {self.limit} requests in {self.window:g} seconds; try again in {wait} seconds."
+            detail = f"{self.whose} limit is {self.limit} requests in {self.window:.12g} seconds; try again in {wait} seconds."
             raise Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
 
 

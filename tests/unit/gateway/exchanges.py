@@ -117,7 +117,7 @@ def make_key(id: str = "key-1", **session: Any) -> Key:
 def ports(keys: KeyFinder | None = None, counters: Any = None, time: Time | None = None) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
     time = time or Time()
-    return Ports(keys or KnownKeys(), counters or MemoryCounters(clocks=Clocks(time, time)), time)
+    return Ports(keys or KnownKeys(), MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters, time)
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:

@@ -1,0 +1,53 @@
+"""Less or more time for single endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.gateway.exchange import Timeouts
+from services.gateway.middleware.hard_timeouts import HardTimeouts
+from tests.unit.gateway.exchanges import ask, definition, document, exchange, ports
+
+
+def rule(*paths: tuple[str, str, float], timeouts: dict[str, float] | None = None, **version: Any) -> Any:
+    entries = [{"path": path, "method": method, "timeout": seconds} for path, method, seconds in paths]
+    proxy = {**document()["proxy"], "timeouts": timeouts or {}}
+    version = {"use_extended_paths": True, "extended_paths": {"hard_timeouts": entries}, **version}
+    return HardTimeouts.from_definition(definition(version=version, proxy=proxy), ports())
+
+
+def test_without_entries_it_is_not_in_the_chain() -> None:
+    assert rule() is None
+    assert rule(("/a", "GET", 1), use_extended_paths=False) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/slow", Timeouts(5.0, 120.0, 60.0)),
+        ("POST", "/slow", None),
+        ("POST", "/fast", Timeouts(0.5, 0.5, 60.0)),
+        ("GET", "/fast", Timeouts(0.5, 0.5, 60.0)),
+        ("GET", "/fast/7/slow", Timeouts(5.0, 120.0, 60.0)),
+        ("GET", "/other", None),
+    ],
+)
+def test_the_first_entry_that_matches_decides(method: str, path: str, expected: Timeouts | None) -> None:
+    """The time is for the first byte; connecting may not take longer either."""
+    request = exchange(method, f"/api{path}")
+    assert ask(rule(("/slow$", "GET", 120), ("^/fast", "", 0.5)), request) is None
+    assert request.timeouts == expected
+
+
+def test_the_other_times_are_those_of_the_api() -> None:
+    request = exchange(target="/api/a")
+    ask(rule(("/a", "", 30), timeouts={"connect": 2, "first_byte": 9, "idle": 7}), request)
+    assert request.timeouts == Timeouts(2.0, 30.0, 7.0)
+
+
+def test_a_version_without_entries() -> None:
+    request = exchange(target="/api/a", version="other")
+    ask(rule(("/a", "", 30)), request)
+    assert request.timeouts is None

@@ -1,0 +1,204 @@
+"""So many requests in so many seconds: for a key, an API, an address; what is announced and what is charged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from services.gateway.counters.memory import MemoryCounters
+from services.gateway.counters.windows import Clocks
+from services.gateway.exchange import Exchange
+from services.gateway.middleware.rate_limit import RateLimit
+from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal
+from tests.unit.gateway.exchanges import LateCounters, Time, ask, definition, exchange, make_key, ports, refusal
+
+PER_API = {"rate": 4, "per": 60}
+PER_ADDRESS = {"rate": 2, "per": 60, "by": "address"}
+
+
+class World:
+    """A rule, its counters and their clock. later: whether the counters answer later."""
+
+    def __init__(self, later: bool = False, **fields: Any) -> None:
+        self.time = Time()
+        self.counters = MemoryCounters(clocks=Clocks(self.time, self.time))
+        asked: Any = LateCounters(self.counters) if later else self.counters
+        self.rule: Any = RateLimit.from_definition(definition(**fields), ports(counters=asked, time=self.time))
+
+    def admitted(self, times: int, **request: Any) -> int:
+        found = 0
+        for _ in range(times):
+            try:
+                ask(self.rule, exchange(**request))
+                found += 1
+            except Refusal:
+                pass
+        return found
+
+
+@pytest.mark.parametrize(
+    ("fields", "used"),
+    [
+        ({}, True),
+        ({"use_keyless": True}, False),
+        ({"disable_rate_limit": True}, False),
+        ({"use_keyless": True, "global_rate_limit": PER_API}, True),
+        ({"disable_rate_limit": True, "global_rate_limit": PER_API}, True),
+        ({"use_keyless": True, "global_rate_limit": {**PER_API, "disabled": True}}, False),
+        ({"use_keyless": True, "global_rate_limit": {"rate": 0, "per": 60}}, False),
+        ({"use_keyless": True, "global_rate_limit": {"rate": -1, "per": 60}}, False),
+        ({"use_keyless": True, "global_rate_limit": {"rate": 4, "per": 0}}, False),
+    ],
+)
+def test_when_it_is_in_the_chain(fields: dict[str, Any], used: bool) -> None:
+    assert (World(**fields).rule is not None) is used
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("rate", [1, 3, 10])
+def test_exactly_so_many_in_a_window(rate: int, later: bool) -> None:
+    world = World(later)
+    key = make_key(rate=rate, per=10)
+    assert world.admitted(rate + 5, key=key) == rate
+    world.time.now += 9.9
+    assert world.admitted(1, key=key) == 0
+    world.time.now += 0.1
+    assert world.admitted(rate + 5, key=key) == rate
+
+
+@pytest.mark.parametrize("session", [{}, {"rate": 0, "per": 60}, {"rate": -1, "per": 60}, {"rate": 5, "per": 0}, {"rate": 5, "per": -1}])
+def test_keys_without_a_limit(session: dict[str, float]) -> None:
+    request = exchange(key=make_key(**session))
+    world = World()
+    for _ in range(20):
+        ask(world.rule, request)
+    assert request.answer_headers == ()
+    assert len(world.counters) == 0
+
+
+def test_keys_have_their_own_windows() -> None:
+    world = World()
+    assert [world.admitted(9, key=make_key(name, rate=rate, per=60)) for name, rate in (("a", 2), ("b", 3), ("a", 2))] == [2, 3, 0]
+
+
+@pytest.mark.parametrize(("rate", "per", "admitted", "window"), [(0.5, 1, 1, 2), (2.9, 60, 2, 60), (1, 0.5, 1, 0.5)])
+def test_fractions(rate: float, per: float, admitted: int, window: float) -> None:
+    world = World()
+    key = make_key(rate=rate, per=per)
+    assert world.admitted(9, key=key) == admitted
+    world.time.now += window * 0.99
+    assert world.admitted(9, key=key) == 0
+    world.time.now += window * 0.01
+    assert world.admitted(9, key=key) == admitted
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_what_is_announced(later: bool) -> None:
+    world = World(later)
+    key = make_key(rate=2, per=9.5)
+    first, second, third = (exchange(key=key) for _ in range(3))
+    ask(world.rule, first)
+    assert first.answer_headers == ((b"RateLimit-Policy", b'"key";q=2;w=10'), (b"RateLimit", b'"key";r=1;t=10'))
+    world.time.now += 4
+    ask(world.rule, second)
+    assert second.answer_headers[1] == (b"RateLimit", b'"key";r=0;t=6')
+    told = refusal(world.rule, third, RATE_LIMITED)
+    assert third.answer_headers == ((b"RateLimit-Policy", b'"key";q=2;w=10'), (b"RateLimit", b'"key";r=0;t=6'))
+    assert told.headers == ((b"Retry-After", b"6"),)
+    assert told.detail == "The key's limit is 2 requests in 9.5 seconds; try again in 6 seconds."
+
+
+def test_long_windows_are_written_out() -> None:
+    world = World()
+    key = make_key(rate=1, per=2_592_000)
+    ask(world.rule, exchange(key=key))
+    assert "in 2592000 seconds" in (refusal(world.rule, exchange(key=key), RATE_LIMITED).detail or "")
+
+
+def test_an_answer_never_says_to_come_back_at_once() -> None:
+    world = World()
+    key = make_key(rate=1, per=0.001)
+    ask(world.rule, exchange(key=key))
+    assert refusal(world.rule, exchange(key=key), RATE_LIMITED).headers == ((b"Retry-After", b"1"),)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_limit_for_the_whole_api(later: bool) -> None:
+    world = World(later, use_keyless=True, global_rate_limit=PER_API)
+    assert [world.admitted(3, client=f"192.0.2.{n}") for n in (1, 2)] == [3, 1]
+    request = exchange()
+    told = refusal(world.rule, request, API_RATE_LIMITED)
+    assert (told.detail or "").startswith("The API's limit is 4 requests in 60 seconds")
+    assert request.answer_headers[0] == (b"RateLimit-Policy", b'"api";q=4;w=60')
+
+
+def test_a_limit_for_each_address() -> None:
+    world = World(use_keyless=True, global_rate_limit=PER_ADDRESS)
+    assert [world.admitted(9, client=client) for client in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "local")] == [2, 2, 0, 2]
+    request = exchange(client="192.0.2.1")
+    assert (refusal(world.rule, request, API_RATE_LIMITED).detail or "").startswith("The address's limit")
+    assert request.answer_headers[0][1].startswith(b'"address";')
+
+
+def test_ipv6_clients_share_what_one_client_owns() -> None:
+    world = World(use_keyless=True, global_rate_limit=PER_ADDRESS)
+    clients = ("2001:db8:0:1::1", "2001:db8:0:1:ffff::1", "2001:db8:0:2::1", "::1")
+    assert [world.admitted(9, client=client) for client in clients] == [2, 0, 2, 2]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_the_key_comes_before_the_api(later: bool) -> None:
+    """What the key's limit refuses is not charged to the API."""
+    world = World(later, global_rate_limit=PER_API)
+    assert world.admitted(50, key=make_key("a", rate=3, per=60)) == 3
+    request = exchange(key=make_key("b", rate=3, per=60))
+    ask(world.rule, request)
+    names = [value.split(b";")[0] for name, value in request.answer_headers if name == b"RateLimit"]
+    assert names == [b'"key"', b'"api"']
+    assert world.admitted(5, key=make_key("c", rate=3, per=60)) == 0
+    refusal(world.rule, exchange(key=make_key("d")), API_RATE_LIMITED)
+
+
+def test_apis_have_their_own_windows() -> None:
+    world = World(use_keyless=True, global_rate_limit=PER_API)
+    other = RateLimit.from_definition(
+        definition(api_id="other", use_keyless=True, global_rate_limit=PER_API), ports(counters=world.counters, time=world.time)
+    )
+    assert world.admitted(9) == 4
+    assert ask(other, exchange()) is None
+
+
+def test_exact_when_many_ask_at_once() -> None:
+    world = World(later=True, global_rate_limit={"rate": 20, "per": 60})
+    keys = [make_key(str(number), rate=11, per=60) for number in range(2)]
+
+    async def one(request: Exchange) -> bool:
+        try:
+            await world.rule.on_request(request)
+        except Refusal:
+            return False
+        return True
+
+    async def all_of_them() -> list[bool]:
+        return await asyncio.gather(*(one(exchange(key=keys[number % 2])) for number in range(120)))
+
+    assert sum(asyncio.run(all_of_them())) == 20
+
+
+def test_an_edited_limit_takes_effect_with_the_next_request() -> None:
+    world = World()
+    assert world.admitted(9, key=make_key(rate=2, per=60)) == 2
+    assert world.admitted(9, key=make_key(rate=5, per=60)) == 3
+    assert world.admitted(9, key=make_key(rate=1, per=60)) == 0
+    world.time.now += 60
+    assert world.admitted(9, key=make_key(rate=1, per=60)) == 1
+
+
+def test_more_limits_and_addresses_than_are_remembered() -> None:
+    world = World(global_rate_limit={"rate": 10**9, "per": 60, "by": "address"})
+    for number in range(4200):
+        ask(world.rule, exchange(client=f"2001:db8:{number:x}::1", key=make_key(str(number), rate=1, per=number + 1)))
+    assert len(world.rule._policies) <= 1024
+    assert len(world.rule._prefixes) <= 4096
