@@ -1,0 +1,40 @@
+"""One gateway in front of one odd upstream, for all tests of the wire that need nothing special."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.gateway import Gateway, definition, gateway
+from tests.support.odd_upstream import OddUpstream
+from tests.support.raw_client import RawClient
+from tests.support.waiting import free_port
+
+
+@pytest.fixture(scope="session")
+def odd_upstream() -> Iterator[OddUpstream]:
+    upstream = OddUpstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="session")
+def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """`/odd/` = the odd upstream; `/hasty/` = the same with short time-outs; `/dead/` = nobody listens; `/small/` = bodies up to 1000 bytes."""
+    definitions = [
+        definition("odd", f"{odd_upstream.url}/"),
+        definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 0.5, "first_byte": 0.5, "idle": 0.5}}),
+        definition("dead", f"http://127.0.0.1:{free_port()}/"),
+        definition("small", f"{odd_upstream.url}/", version={"global_size_limit": 1000}),
+        definition("keyed", f"{odd_upstream.url}/", use_keyless=False, auth={"auth_header_name": "authorization", "use_param": True}),
+    ]
+    with gateway(tmp_path_factory.mktemp("wire"), definitions) as running:
+        yield running
+
+
+@pytest.fixture
+def client(wire_gateway: Gateway) -> Iterator[RawClient]:
+    """A connection to that gateway."""
+    with RawClient(wire_gateway.port) as connection:
+        yield connection
