@@ -1,0 +1,83 @@
+"""The neighbours' client against the service itself: what they hear, and how soon a revocation reaches them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.serving import make_server
+
+from services.common.http_client import Client
+from services.common.identity import AuthUnavailable, IdentityClient, Throttled, Unauthenticated
+from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
+
+
+@pytest.fixture
+def served(auth: Auth) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, auth.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def identities(auth: Auth, served: str) -> Iterator[IdentityClient]:
+    http = Client(retries=0)
+    yield IdentityClient(served, *SERVICE, issuer=auth.house.settings.issuer, clock=auth.clock, http=http)
+    http.close()
+
+
+def test_every_kind_of_credential(auth: Auth, admin: str, identities: IdentityClient) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    assert identities.basic(ADMIN, PASSWORD).credential == "password"
+    assert identities.basic(ADMIN, key).credential == "login_key"
+    body = {"kind": "analysis", "permission": "read", "policy": [{"resource": "device", "actions": ["read"]}]}
+    who = identities.token(auth.ask("POST", "/me/tokens", body, token=admin).json["secret"])
+    assert (who.kind, who.permission, who.policy) == ("analysis", "read", (("device", frozenset({"read"})),))
+    role = identities.token(auth.ask("POST", "/role-tokens", {"subject": "generator"}, token=admin).json["token"])
+    assert (role.kind, role.subject, role.user, role.expires_at) == ("role", "generator", None, None)
+    person = identities.token(admin)
+    assert person.user is not None
+    assert (person.kind, person.user.email, person.user.level) == ("user", ADMIN, "SUPER_USER")
+
+
+def test_a_revocation_arrives_within_five_seconds(auth: Auth, admin: str, identities: IdentityClient) -> None:
+    made = auth.ask("POST", "/role-tokens", {"subject": "generator"}, token=admin).json
+    assert identities.token(made["token"]).subject == "generator"
+    auth.ask("DELETE", f"/role-tokens/{made['jti']}", token=admin)
+    auth.clock.move(5)
+    with pytest.raises(Unauthenticated, match="token revoked"):
+        identities.token(made["token"])
+
+
+def test_a_rotated_key_is_found(auth: Auth, admin: str, identities: IdentityClient) -> None:
+    assert identities.token(admin)
+    auth.ask("POST", "/signing-keys/rotate", {"algorithm": "RS256"}, token=admin)
+    auth.clock.move(11)
+    assert identities.token(auth.log_in()).kind == "user"
+    assert identities.token(admin).kind == "user"
+
+
+def test_the_reasons_are_passed_on(auth: Auth, admin: str, identities: IdentityClient) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    auth.clock.move(8 * 86400)
+    with pytest.raises(Unauthenticated, match="login key expired, log in with the password"):
+        identities.basic(ADMIN, key)
+    for n in range(5):
+        with pytest.raises(Unauthenticated, match="invalid credentials"):
+            identities.basic(ADMIN, f"wrong password {n}")
+    with pytest.raises(Throttled) as refused:
+        identities.basic(ADMIN, "wrong password 6")
+    assert refused.value.headers["Retry-After"] == "2"
+
+
+def test_a_wrong_service_secret_lets_nobody_in(auth: Auth, admin: str, served: str) -> None:
+    http = Client(retries=0)
+    identities = IdentityClient(served, SERVICE[0], None, issuer=auth.house.settings.issuer, clock=auth.clock, http=http)
+    with pytest.raises(AuthUnavailable):
+        identities.basic(ADMIN, PASSWORD)
+    http.close()
