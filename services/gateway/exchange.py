@@ -100,34 +100,19 @@ class Exchange:
     the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked.
     """
 
-    __slots__ = (
-        "answer_headers",
-        "api",
-        "body_length",
-        "client",
-        "drop_headers",
-        "fields",
-        "headers",
-        "host",
-        "ignored",
-        "key",
-        "method",
-        "path",
-        "peer",
-        "presented_key",
-        "query",
-        "refused",
-        "relative",
-        "request_id",
-        "secure",
-        "set_headers",
-        "started",
-        "timeouts",
-        "upgrade",
-        "upstream_path",
-        "upstream_query",
-        "version_name",
-    )
+    # Defaults of the class, not of the instance: most stay as they are.
+    api: CompiledApi | None = None
+    version_name = ""
+    key: Key | None = None
+    presented_key = ""
+    ignored = False
+    answer_headers: tuple[Header, ...] = ()
+    drop_headers: set[bytes] | None = None
+    set_headers: list[Header] | None = None
+    timeouts: Timeouts | None = None
+    upstream_path: str | None = None
+    upstream_query: str | None = None
+    refused = ""
 
     def __init__(
         self,
@@ -158,16 +143,4 @@ class Exchange:
         self.started = started
         self.secure = secure
         self.upgrade = upgrade
-        self.api: CompiledApi | None = None
         self.relative = path
-        self.version_name = ""
-        self.key: Key | None = None
-        self.presented_key = ""
-        self.ignored = False
-        self.answer_headers: tuple[Header, ...] = ()
-        self.drop_headers: set[bytes] | None = None
-        self.set_headers: list[Header] | None = None
-        self.timeouts: Timeouts | None = None
-        self.upstream_path: str | None = None
-        self.upstream_query: str | None = None
-        self.refused = ""

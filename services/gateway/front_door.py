@@ -124,8 +124,6 @@ class FrontDoor:
         if not connection.buffer:
             connection.idle = True
             connection.deadline = connection.sockets.now + self._keepalive
-        elif connection.buffer[0] == 13:  # an empty line before a request line is let pass (RFC 9112, 2.2)
-            connection.buffer = connection.buffer.removeprefix(b"\r\n")
         head, headers, fields = await connection.head(parse_request, HEAD_TIMEOUT)
         connection.idle = False
         connection.deadline = NEVER

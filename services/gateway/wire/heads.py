@@ -73,13 +73,16 @@ def parse_request(data: bytes) -> tuple[Any, list[Header], dict[bytes, bytes]]:
     size = head.consumed
     if size > LARGEST_HEAD:
         raise _too_large(data)
+    start = 0
     # The parser refuses control bytes. A line that ends in a bare LF is a header without a CR LF of its own.
     if data.count(b"\r\n", 0, size) != head.header_count + 2:
-        raise Refusal(BAD_HEADER)
+        if not data.startswith(b"\r\n") or data.count(b"\r\n", 2, size) != head.header_count + 2:
+            raise Refusal(BAD_HEADER)
+        start = 2  # an empty line before a request line is let pass (RFC 9112, 2.2)
     method, target = head.method, head.path
     if len(target) > LONGEST_TARGET:
         raise Refusal(TARGET_TOO_LONG)
-    if data.find(b"\r\n") != len(method) + len(target) + 10:  # more than one space somewhere
+    if data.find(b"\r\n", start) != start + len(method) + len(target) + 10:  # more than one space somewhere
         raise Refusal(MALFORMED_REQUEST)
     headers = head.headers
     fields = {name.lower(): value for name, value in headers}
@@ -139,9 +142,14 @@ _MEANINGS: Final = {
     b"x-request-id": _DROPPED,
 }
 _REMEMBERED_NAMES: Final = 2048
+_REMEMBERED_LINES: Final = 2048
+# Their lines would only fill the memory.
+_EVER_NEW: Final = frozenset({b"date", b"etag", b"expires", b"last-modified", b"set-cookie", b"age", b"location", b"content-range"})
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
 _meaning_of: dict[bytes, int] = {}
+# Whole lines that are known to go on unchanged: most of a head is the same every time.
+_plain_lines: set[bytes] = set()
 
 
 def _meaning(name: bytes) -> int:
@@ -179,14 +187,19 @@ def parse_response(data: bytes) -> ResponseHead:
     length, chunked, close, upgrade, via = -1, False, old, b"", b""
     named: frozenset[bytes] = frozenset()
     kept: list[bytes] = []
-    known = _meaning_of.get
-    for line in lines[1:]:
+    del lines[0]
+    for line in lines:
+        if line in _plain_lines:
+            kept.append(line)
+            continue
         name = line[: line.find(b":")]
-        meaning = known(name)
+        meaning = _meaning_of.get(name)
         if meaning is None:
             meaning = _meaning(name)
         if meaning == _PLAIN:
             kept.append(line)
+            if len(line) < 100 and len(_plain_lines) < _REMEMBERED_LINES and name.lower() not in _EVER_NEW:
+                _plain_lines.add(line)
             continue
         if meaning == _DROPPED:
             continue

@@ -62,7 +62,7 @@ class Upstreams:
         while pool:
             connection = pool.pop()
             connection.pool = None
-            if not connection.lost and not connection.transport.is_closing():
+            if not connection.lost:
                 connection.deadline = NEVER
                 self.reused += 1
                 return connection
