@@ -142,14 +142,9 @@ _MEANINGS: Final = {
     b"x-request-id": _DROPPED,
 }
 _REMEMBERED_NAMES: Final = 2048
-_REMEMBERED_LINES: Final = 2048
-# Their lines would only fill the memory.
-_EVER_NEW: Final = frozenset({b"date", b"etag", b"expires", b"last-modified", b"set-cookie", b"age", b"location", b"content-range"})
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
 _meaning_of: dict[bytes, int] = {}
-# Whole lines that are known to go on unchanged: most of a head is the same every time.
-_plain_lines: set[bytes] = set()
 
 
 def _meaning(name: bytes) -> int:
@@ -189,17 +184,12 @@ def parse_response(data: bytes) -> ResponseHead:
     kept: list[bytes] = []
     del lines[0]
     for line in lines:
-        if line in _plain_lines:
-            kept.append(line)
-            continue
         name = line[: line.find(b":")]
         meaning = _meaning_of.get(name)
         if meaning is None:
             meaning = _meaning(name)
         if meaning == _PLAIN:
             kept.append(line)
-            if len(line) < 100 and len(_plain_lines) < _REMEMBERED_LINES and name.lower() not in _EVER_NEW:
-                _plain_lines.add(line)
             continue
         if meaning == _DROPPED:
             continue
