@@ -1,0 +1,97 @@
+"""Who owns a host and a path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.compiler import compile_api, inactive_api
+from services.gateway.exchange import CompiledApi
+from services.gateway.routing.listen_paths import ListenPaths, relative_path
+from tests.unit.gateway.exchanges import definition, document, ports
+
+
+def api(name: str, listen_path: str, domain: str = "", *, active: bool = True) -> CompiledApi:
+    proxy: dict[str, Any] = {**document()["proxy"], "listen_path": listen_path}
+    made = definition(api_id=name, name=name, domain=domain, proxy=proxy)
+    return compile_api(made, ports(), 1) if active else inactive_api(made, 1)
+
+
+def owner(paths: ListenPaths, path: str, host: str = "h.example") -> str | None:
+    found = paths.find(host, path)
+    return None if found is None else found.api_id
+
+
+@pytest.mark.parametrize("listen_path", ["/app", "/app/"])
+@pytest.mark.parametrize(
+    ("path", "owned"),
+    [("/app", True), ("/app/", True), ("/app/x/y", True), ("/apple", False), ("/ap", False), ("/", False), ("/x/app/", False)],
+)
+def test_whole_segments(listen_path: str, path: str, owned: bool) -> None:
+    assert (owner(ListenPaths([api("a", listen_path)]), path) == "a") is owned
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", "root"), ("/x", "root"), ("/a", "a"), ("/a/x", "a"), ("/a/b", "ab"), ("/a/b/", "ab"), ("/a/bc", "a"), ("/a/b/x", "ab"),
+        ("/a/b/c/d", "abcd"), ("/a/b/c/d/e", "abcd"), ("/a/b/c", "ab"), ("/q/r", "qr"), ("/q", "root"), ("/q/", "root"), ("/q/s/r", "root"),
+    ],
+)  # fmt: skip
+def test_the_longest_wins(path: str, expected: str) -> None:
+    found = ListenPaths([api("root", "/"), api("a", "/a"), api("ab", "/a/b/"), api("abcd", "/a/b/c/d"), api("qr", "/q/r")])
+    assert owner(found, path) == expected
+
+
+def test_without_an_owner() -> None:
+    assert owner(ListenPaths([]), "/") is None
+    assert owner(ListenPaths([api("a", "/a")]), "/") is None
+
+
+def test_a_host_beats_none() -> None:
+    found = ListenPaths([api("any", "/a/b"), api("host", "/a", "H.example"), api("other", "/", "other.example"), api("root", "/")])
+    assert owner(found, "/a/b/c") == "host", "even where another listens on a longer path"
+    assert owner(found, "/a/b/c", "x.example") == "any"
+    assert owner(found, "/a/b/c", "other.example") == "other"
+    assert owner(found, "/z") == "root"
+    assert owner(found, "/a/b", "") == "any"
+
+
+def test_several_on_one_place() -> None:
+    found = ListenPaths([api("one", "/a"), api("two", "/a/"), api("three", "/a", "h.example"), api("four", "/b")])
+    assert [str(conflict) for conflict in found.conflicts()] == ["`one` (one) and `two` (two) both listen on /a/"]
+    assert owner(found, "/a", "x.example") == "one"
+    on_host = ListenPaths([api("one", "/a", "h.example"), api("two", "/a", "h.example")])
+    assert str(on_host.conflicts()[0]).endswith("both listen on h.example/a/")
+
+
+def test_a_switched_off_api_keeps_its_place() -> None:
+    """Its traffic never falls to a broader neighbour; an active one on exactly its place takes it."""
+    off = api("off", "/a/b", active=False)
+    assert owner(ListenPaths([api("a", "/a")], [off]), "/a/b/c") == "off"
+    taken = ListenPaths([api("a", "/a"), api("on", "/a/b")], [off, api("off2", "/c", active=False), api("off3", "/c", active=False)])
+    assert owner(taken, "/a/b/c") == "on"
+    assert owner(taken, "/c") == "off2"
+    assert taken.conflicts() == ()
+
+
+@pytest.mark.parametrize(("path", "relative"), [("/app", "/"), ("/app/", "/"), ("/app/x", "/x"), ("/app/x/", "/x/"), ("/app/%2F", "/%2F")])
+def test_what_follows_the_listen_path(path: str, relative: str) -> None:
+    assert relative_path(api("a", "/app"), path) == relative
+    assert relative_path(api("a", "/"), path) == path
+
+
+SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
+PATHS = SEGMENTS.map(lambda parts: "/" + "".join(f"{part}/" for part in parts))
+
+
+@given(st.sets(PATHS, max_size=8), PATHS, st.booleans())
+def test_as_if_every_listen_path_were_tried(listen_paths: set[str], path: str, slash: bool) -> None:
+    apis = {listen: api(listen.strip("/").replace("/", ".") or "root", listen) for listen in listen_paths}
+    owned = [listen for listen in listen_paths if path.startswith(listen)]
+    asked = path if slash or path == "/" else path[:-1]
+    expected = apis[max(owned, key=len)].api_id if owned else None
+    assert owner(ListenPaths(apis.values()), asked) == expected
