@@ -31,7 +31,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
     blp = Blueprint("archive", "archive", description="Archived tokens.")
 
     @blp.get("/token")
-    @blp.arguments(schemas.TokenQuery, location="query")
+    @blp.arguments(schemas.TokenQuery(), location="query")
     @blp.response(200, schemas.Token)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
@@ -41,7 +41,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
         return cached(jsonify(shown(found)), f"{ids.encode(found.id)}-{found.rules}")
 
     @blp.get("/svg")
-    @blp.arguments(schemas.ImageQuery, location="query")
+    @blp.arguments(schemas.ImageQuery(), location="query")
     @blp.response(200, content_type="image/svg+xml", description="The SVG's text.")
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
@@ -56,7 +56,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
         return cached(answer, f"{name}-{found.rules}")
 
     @blp.get("/png")
-    @blp.arguments(schemas.PngQuery, location="query")
+    @blp.arguments(schemas.PngQuery(), location="query")
     @blp.response(200, content_type="image/png", description="The token drawn on white.")
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `width must be one of …`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
@@ -75,7 +75,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
         return cached(answer, tag)
 
     @blp.get("/tokens")
-    @blp.arguments(schemas.PageQuery, location="query")
+    @blp.arguments(schemas.PageQuery(), location="query")
     @blp.response(200, schemas.Page)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`need offset, start_id or end_id`, `count out of range`, …")
     def tokens(query: dict[str, str]) -> Response:
@@ -106,7 +106,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
         return jsonify(id=archive.add(request.get_data(), request.headers.get("Idempotency-Key")))
 
     @blp.delete("/token")
-    @blp.arguments(schemas.TokenQuery, location="query")
+    @blp.arguments(schemas.TokenQuery(), location="query")
     @blp.response(200)
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
     @blp.doc(**_ROLE)
@@ -117,7 +117,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Bluepr
         return jsonify({})
 
     @blp.delete("/tokens")
-    @blp.arguments(schemas.ConfirmQuery, location="query")
+    @blp.arguments(schemas.ConfirmQuery(), location="query")
     @blp.response(200)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`confirm=all required`")
     @blp.doc(**_ROLE)

@@ -20,6 +20,8 @@ log = logs.get(__name__)
 
 ALGORITHMS = ("EdDSA", "RS256", "ES256")
 SKEW_S = 30.0  # the auth service's clock may differ from ours; a secret of old has no such allowance
+REMEMBERED_S = 5.0
+_REMEMBERED = 1000  # tokens
 _LONGEST = 8192  # characters of a JWT that is looked at
 
 
@@ -80,6 +82,7 @@ class RoleTokens:
         self._secret = secret
         self._earliest = {subject: moment.timestamp() for subject, moment in earliest_issue.items()}
         self._clock = clock
+        self._right: dict[str, tuple[float, tuple[dict[str, Any], float]]] = {}
 
     def require(self, headers: Headers, subjects: frozenset[str]) -> str:
         """The caller's subject, one of `subjects` or `admin`. Raises Refusal 401, 403 or 503."""
@@ -99,7 +102,18 @@ class RoleTokens:
         return subject
 
     def _verified(self, token: str) -> tuple[dict[str, Any], float]:
-        """Claims of a token whose signature is right, and the clock skew allowed for its issuer."""
+        """Claims of a token whose signature is right, and the clock skew allowed for its issuer; remembered for 5 s."""
+        now = self._clock.monotonic()
+        known = self._right.get(token)
+        if known is not None and known[0] > now:
+            return known[1]
+        found = self._verify(token)
+        if len(self._right) >= _REMEMBERED:
+            self._right.clear()
+        self._right[token] = (now + REMEMBERED_S, found)
+        return found
+
+    def _verify(self, token: str) -> tuple[dict[str, Any], float]:
         unchecked = {"verify_signature": True} | dict.fromkeys(
             ("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub", "verify_jti"), False
         )

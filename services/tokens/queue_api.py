@@ -46,7 +46,7 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         return jsonify(queue.request())
 
     @blp.route("/deposit_interaction", methods=["GET", "POST"])
-    @blp.arguments(schemas.DepositQuery, location="query")
+    @blp.arguments(schemas.DepositQuery(), location="query")
     @blp.response(200, description="Deposited. No body.")
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `keywords missing`, `exactly three keywords needed`, …")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
@@ -59,7 +59,7 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         return Response(status=200)
 
     @blp.get("/interaction_updates")
-    @blp.arguments(schemas.UpdatesQuery, location="query")
+    @blp.arguments(schemas.UpdatesQuery(), location="query")
     @blp.response(200, schemas.Update)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `invalid since`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
@@ -74,7 +74,7 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         return _answer(queue.next_update(query.get("id"), query.get("since"), query.get("timeout"), _caller()))
 
     @blp.get("/new_interaction_updates")
-    @blp.arguments(schemas.FeedQuery, location="query")
+    @blp.arguments(schemas.FeedQuery(), location="query")
     @blp.response(200, schemas.NewInteraction)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`invalid since`")
     @blp.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
@@ -88,7 +88,7 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         return _answer(queue.next_new(query.get("since"), query.get("timeout"), _caller()))
 
     @blp.get("/waiting_interactions")
-    @blp.arguments(schemas.WaitingQuery, location="query")
+    @blp.arguments(schemas.WaitingQuery(), location="query")
     @blp.response(200, schemas.Deposited(many=True))
     @blp.alt_response(400, schema=schemas.ErrorText, description="`invalid timestamp`")
     @blp.doc(**_ROLE)
@@ -98,7 +98,7 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         return jsonify(queue.waiting(query.get("since")))
 
     @blp.route("/update_interaction", methods=["GET", "POST"])
-    @blp.arguments(schemas.UpdateQuery, location="query")
+    @blp.arguments(schemas.UpdateQuery(), location="query")
     @blp.response(200, description="Updated. No body.")
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `queue_position or token_id required`, …")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`interaction not found`, `token not found`")

@@ -1,0 +1,144 @@
+"""PNGs: drawn in a child process within limits, kept, forgotten."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from services.common.clock import SettableClock
+from services.tokens import render
+from services.tokens.pictures import Pictures
+from services.tokens.settings import Settings
+from tests.unit.tokens.conftest import ADM, API, SVG, MakeAPI
+
+
+def bomb() -> str:
+    """An image of a few kilobytes that draws 3^30 rectangles."""
+    uses = "".join(f'<g id="a{n}">' + f'<use href="#a{n - 1}"/>' * 3 + "</g>" for n in range(1, 31))
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs><rect id="a0" width="1" height="1"/>'
+    return f'{head}{uses}</defs><use href="#a30"/></svg>'
+
+
+def dimensions(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Pictures are the same on each store."""
+    return sqlite_url
+
+
+def test_png(api: API) -> None:
+    token = api.token()
+    answer = api.get("/png", id=token)
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/png"
+    assert dimensions(answer.data) == (2048, 1536)
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert api.get("/png", {"If-None-Match": answer.headers["ETag"]}, id=token).status_code == 304
+    assert dimensions(api.get("/png", id=token, width=256).data) == (256, 192)
+    assert api.get("/png", id=token, width=256).headers["ETag"] != answer.headers["ETag"]
+    download = api.get("/png", id=token, download="")
+    assert download.headers["Content-Type"] == "application/octet-stream"
+    assert download.headers["Content-Disposition"] == f'attachment; filename="token-{token}.png"'
+
+
+@pytest.mark.parametrize("width", ["0", "abc", "100000", "-256", "256.0"])
+def test_width_refused(api: API, width: str) -> None:
+    assert api.get("/png", id=api.token(), width=width).status_code == 400
+
+
+def test_second_time_nothing_is_drawn(api: API, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    token = api.token()
+    first = api.get("/png", id=token, width=256).data
+    assert len(list((tmp_path / "png").iterdir())) == 1
+    monkeypatch.setattr(Pictures, "_run", None)
+    assert api.get("/png", id=token, width=256).data == first
+
+
+def test_bomb_is_stopped_and_not_tried_again(make_api: MakeAPI) -> None:
+    api = make_api(render_seconds=1.0)
+    token = api.token(bomb())
+    started = time.monotonic()
+    answer = api.get("/png", id=token)
+    assert (answer.status_code, answer.json) == (500, {"error": "other error"})
+    assert time.monotonic() - started < 10
+    started = time.monotonic()
+    assert api.get("/png", id=token).status_code == 500
+    assert time.monotonic() - started < 0.5
+    assert api.get("/svg", id=token).status_code == 200
+    assert dimensions(api.get("/png", id=api.token(), width=256).data)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ['viewBox="0 0 1 100000"', 'viewBox="0 0 -1 5"', 'viewBox="0 0 nan nan"', 'viewBox="a b c d"', 'viewBox="0 0 1e300 1e300"'],
+)
+def test_impossible_sizes(api: API, attributes: str) -> None:
+    token = api.token(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="1" height="1"/></svg>')
+    assert api.get("/png", id=token, width=256).status_code == 500
+
+
+@pytest.mark.parametrize(("attributes", "expected"), [
+    ("", (256, 256)), ('width="100%" height="100%"', (256, 256)), ('width="200px" height="100"', (256, 128)),
+    ('viewBox="0,0,10,20" width="5"', (256, 512)), ('viewBox="0 0 1000000 1000"', (256, 1)),
+])  # fmt: skip
+def test_sizes(api: API, attributes: str, expected: tuple[int, int]) -> None:
+    token = api.token(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="1" height="1"/></svg>')
+    assert dimensions(api.get("/png", id=token, width=256).data) == expected
+
+
+def test_many_at_once_draw_once(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = api.token()
+    runs = []
+    run = Pictures._run
+    monkeypatch.setattr(Pictures, "_run", lambda self, key, svg: runs.append(key) or run(self, key, svg))
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: api.get("/png", id=token, width=256).status_code, range(12)))
+    assert answers == [200] * 12 and len(runs) == 1
+
+
+def test_no_renderer(api: API, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "none.py"
+    program.write_text(f"raise SystemExit({render.NO_RENDERER})")
+    monkeypatch.setattr("services.tokens.pictures._PROGRAM", program)
+    answer = api.get("/png", id=api.token())
+    assert (answer.status_code, answer.json) == (501, {"error": "png rendering is not available here"})
+
+
+def test_deleted_token_leaves_no_picture(api: API, tmp_path: Path) -> None:
+    tokens = [api.token(), api.token()]
+    for token in tokens:
+        api.get("/png", id=token, width=256)
+    api.client.delete("/token", query_string={"id": tokens[0]}, headers=ADM)
+    assert [path.name.partition("-")[0] for path in (tmp_path / "png").iterdir()] == [tokens[1]]
+
+
+def test_folder_is_kept_below_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+    import os
+
+    folder = tmp_path / "png"
+    pictures = Pictures(dataclasses.replace(Settings(), png_cache=folder, png_cache_mb=1), SettableClock())
+    folder.mkdir()
+    for number in range(20):
+        path = folder / f"old{number}-1-256.png"
+        path.write_bytes(b"x" * 100_000)
+        os.utime(path, (number, number))
+    pictures.png("new", 1, SVG, 256)
+    left = {path.name for path in folder.iterdir()}
+    assert "new-1-256.png" in left and "old19-1-256.png" in left and "old0-1-256.png" not in left
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 1_000_000
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    import dataclasses
+
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    pictures = Pictures(dataclasses.replace(Settings(), png_cache=occupied / "png"), SettableClock())
+    assert dimensions(pictures.png("a", 1, SVG, 256)) == (256, 192)
