@@ -37,7 +37,9 @@ class _Commands(click.Group):
 def _house() -> House:
     settings = load()
     logs.configure("auth", "WARNING")
-    house = House(settings, Database(settings.database_url), SystemClock(), master_key(settings))
+    database = Database(settings.database_url)
+    click.get_current_context().call_on_close(database.dispose)
+    house = House(settings, database, SystemClock(), master_key(settings))
     house.keys.ensure(COMMAND_LINE)
     return house
 

@@ -38,6 +38,7 @@ log = logs.get(__name__)
 ALGORITHMS = ("EdDSA", "RS256")
 SKEW_S = 30
 NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)  # `exp` of a token without end: the claim is always there
+ROTATIONS_AT_ONCE = 8
 LONGEST = 8192  # characters of a JWT that is looked at
 REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub")
 
@@ -63,13 +64,13 @@ class KeyRing:
         with self._database.read() as session:
             if store.current(session) is not None:
                 return
-        try:
-            self.rotate("EdDSA", origin)
-        except IntegrityError:
-            log.info("another process made the first signing key")
+        self.rotate("EdDSA", origin, only_first=True)
 
-    def rotate(self, algorithm: str, origin: Origin) -> SigningKey:
-        """Sign with a new key from now on. One transaction: after a crash either the old or the new one signs, never none and never two."""
+    def rotate(self, algorithm: str, origin: Origin, *, only_first: bool = False) -> SigningKey:
+        """Sign with a new key from now on. One transaction: after a crash either the old or the new one signs, never none and never two.
+
+        only_first: give the current key instead, when there is one.
+        """
         private: Any = (
             ed25519.Ed25519PrivateKey.generate() if algorithm == "EdDSA" else rsa.generate_private_key(public_exponent=65537, key_size=3072)
         )
@@ -78,6 +79,9 @@ class KeyRing:
 
         def work(session: Session) -> SigningKey:
             now = self._clock.now()
+            known = store.current(session) if only_first else None
+            if known is not None:
+                return known
             store.retire_current(session, now)
             key = SigningKey(
                 kid=jwk["kid"], algorithm=algorithm, public_jwk=jwk, sealed=sealed, created_at=now, retired_at=None, current=True
@@ -87,6 +91,11 @@ class KeyRing:
             origin.write(session, now, "signing-key.rotate", jwk["kid"], algorithm=algorithm)
             return key
 
+        for _ in range(ROTATIONS_AT_ONCE):
+            try:
+                return self._database.run(work)
+            except IntegrityError:  # another process rotated at the same moment; there is one current key
+                log.info("another process made a signing key")
         return self._database.run(work)
 
     def forget_unneeded(self) -> None:

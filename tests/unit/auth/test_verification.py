@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,16 @@ def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path
         assert answer.status_code == 503
     finally:
         house.database.dispose()
+
+
+def test_rotations_at_once_leave_one_current_key(auth: Auth, admin: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: auth.ask("POST", "/signing-keys/rotate", {}, token=admin).status_code, range(4)))
+    assert answers == [201] * 4
+    listed = auth.ask("GET", "/signing-keys", token=admin).json["items"]
+    assert len(listed) == 5
+    assert len([one for one in listed if one["current"]]) == 1
+    assert auth.verify(role_token(auth, admin)["token"]).status_code == 200
 
 
 def test_there_is_never_a_second_current_key(auth: Auth) -> None:

@@ -1,0 +1,194 @@
+"""Before the first request: migrations, the first administrator, generated secrets, settings, the command line."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from click.testing import CliRunner, Result
+
+from services.auth.app import build
+from services.auth.cli import main
+from services.auth.models import Base
+from services.auth.proxies import TrustedProxies
+from services.auth.settings import Settings, parse_service_clients
+from services.auth.wiring import House
+from services.common import settings as common
+from services.common.clock import SettableClock
+from services.common.database import Database, migrate
+from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
+
+
+def started(url: str, folder: Path, **changes: Any) -> Auth:
+    clock = SettableClock()
+    app = build(settings_for(url, folder, **changes), clock)
+    app.extensions["auth"].start()
+    return Auth(app, clock)
+
+
+def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
+    migrate("auth", database_url)
+    database = Database(database_url)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    database.dispose()
+
+
+def test_the_first_administrator_with_a_generated_password(database_url: str, tmp_path: Path) -> None:
+    migrate("auth", database_url)
+    auth = started(database_url, tmp_path, admin_password=None)
+    file = tmp_path / "auth" / "admin.password"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "auth" / "master.key").stat().st_mode) == 0o600
+    password = file.read_text().strip()
+    assert len(password) == 24
+    me = auth.ask("GET", "/me", basic=(ADMIN, password)).json
+    assert (me["level"], me["domain"]) == ("SUPER_USER", "gatehouse")
+    auth.house.database.dispose()
+
+    again = started(database_url, tmp_path, admin_password="another one of twelve")
+    assert again.ask("GET", "/me", basic=(ADMIN, password)).status_code == 200
+    assert again.ask("GET", "/users", basic=(ADMIN, password)).json["total"] == 1
+    again.house.database.dispose()
+
+
+def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_path: Path) -> None:
+    migrate("auth", database_url)
+    with ThreadPoolExecutor(4) as pool:
+        houses: list[House] = list(pool.map(lambda _: started(database_url, tmp_path, admin_password=None).house, range(4)))
+    auth = Auth(build(settings_for(database_url, tmp_path), houses[0].clock), SettableClock())
+    password = (tmp_path / "auth" / "admin.password").read_text().strip()
+    token = auth.log_in(password=password)
+    for path in ("/users", "/domains", "/clients", "/signing-keys"):
+        assert auth.ask("GET", path, token=token).json["total"] == 1, path
+    for house in (*houses, auth.house):
+        house.database.dispose()
+
+
+def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: Path) -> None:
+    migrate("auth", database_url)
+    first = started(database_url, tmp_path, service_clients=(("devices", "a" * 24),))
+    second = started(database_url, tmp_path, service_clients=(("devices", "b" * 24),))
+    body = {"username": ADMIN, "password": PASSWORD}
+    assert second.ask("POST", "/verify/basic", body, basic=("devices", "a" * 24)).status_code == 401
+    assert second.ask("POST", "/verify/basic", body, basic=("devices", "b" * 24)).status_code == 200
+    for auth in (first, second):
+        auth.house.database.dispose()
+
+
+def test_settings() -> None:
+    environ = {"AUTH_SERVICE_CLIENTS": f"sessions={'a' * 24}, devices={'b' * 24}", "AUTH_ISSUER": "https://id.example.org"}
+    found = common.load(Settings, "AUTH", environ)
+    assert found.service_clients == (("sessions", "a" * 24), ("devices", "b" * 24))
+    wrong = {
+        "AUTH_SERVICE_CLIENTS": "sessions=tooshort",
+        "AUTH_ISSUER": "https://id.example.org/",
+        "AUTH_THREADS": "2",
+        "AUTH_PORT": "1",
+        "AUTH_URL": "auth:8101",
+    }
+    with pytest.raises(common.SettingsError) as refused:
+        common.load(Settings, "AUTH", wrong)
+    assert len(refused.value.mistakes) == 5
+    assert "tooshort" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["Sessions=" + "a" * 24, "=" + "a" * 24, "x", f"x={'a' * 24},x={'b' * 24}"])
+def test_wrong_service_clients(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must|names") as refused:
+        parse_service_clients(text)
+    assert "aaaa" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "seen"),
+    [
+        ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "6.6.6.6, 203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "203.0.113.7, 127.0.0.1", "203.0.113.7"),
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "nonsense", "127.0.0.1"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
+        ("", "1.2.3.4", ""),
+    ],
+)
+def test_the_clients_address(peer: str, forwarded: str, seen: str) -> None:
+    environ: dict[str, Any] = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
+    TrustedProxies(lambda environ, start: [], Settings().trusted_proxies)(environ, None)
+    assert environ["REMOTE_ADDR"] == seen
+
+
+# the command line
+
+
+def run(database_url: str, folder: Path, *arguments: str, stdin: str | None = None) -> Result:
+    env = {
+        "AUTH_DATABASE_URL": database_url,
+        "AUTH_DATA": str(folder / "auth"),
+        "AUTH_ARGON2_MEMORY_KIB": "8192",
+        "AUTH_ARGON2_PASSES": "1",
+    }
+    return CliRunner().invoke(main, list(arguments), env=env, input=stdin)
+
+
+def test_the_command_line(database_url: str, tmp_path: Path) -> None:
+    migrate("auth", database_url)
+    assert run(database_url, tmp_path, "create-admin", "root@example.org", "--password", "-", stdin=PASSWORD + "\n").exit_code == 0
+    assert run(database_url, tmp_path, "add-domain", "lab").exit_code == 0
+    added = run(database_url, tmp_path, "add-user", "ada@example.org", "--domain", "lab", "--level", "EDITOR")
+    made = added.output.rpartition("password ")[2].strip()
+    issued = run(database_url, tmp_path, "role-token", "generator", "--expires-in", "3600", "--label", "Printer")
+    token = issued.stdout.strip()
+    kid = run(database_url, tmp_path, "rotate-keys", "--algorithm", "RS256").output.split()[1]
+    new = run(database_url, tmp_path, "set-password", "ADA@example.org").output.rpartition("password ")[2].strip()
+
+    app = build(settings_for(database_url, tmp_path))
+    app.extensions["auth"].start()
+    auth = Auth(app, SettableClock())
+    assert auth.ask("GET", "/me", basic=("root@example.org", PASSWORD)).json["level"] == "SUPER_USER"
+    assert auth.ask("GET", "/me", basic=("ada@example.org", made)).status_code == 401
+    assert auth.ask("GET", "/me", basic=("ada@example.org", new)).json["domain"] == "lab"
+    assert auth.verify(token).json["label"] == "Printer"
+    assert auth.ask("GET", "/.well-known/jwks.json").json["keys"][0]["kid"] == kid
+    assert auth.ask("GET", "/users", basic=("root@example.org", PASSWORD)).json["total"] == 2
+    auth.house.database.dispose()
+
+
+def test_the_command_line_says_what_is_wrong_in_a_line(sqlite_url: str, tmp_path: Path) -> None:
+    migrate("auth", sqlite_url)
+    run(sqlite_url, tmp_path, "create-admin", "root@example.org")
+    for arguments, said in [
+        (("create-admin", "ROOT@example.org"), "Error: e-mail taken\n"),
+        (("add-user", "x@example.org", "--domain", "nowhere"), "Error: some fields are not valid: domain: No such domain.\n"),
+        (("add-user", "x@example.org", "--password", "short"), "Error: some fields are not valid: password: Shorter than 12 characters.\n"),
+        (("set-password", "nobody@example.org"), "Error: no user nobody@example.org\n"),
+    ]:
+        answer = run(sqlite_url, tmp_path, *arguments)
+        assert (answer.exit_code, answer.output) == (1, said)
+
+
+def test_the_contract_is_the_one_on_disk() -> None:
+    from services.auth.app import describe
+    from services.common import openapi
+
+    assert openapi.snapshot("auth").read_text() == openapi.text(describe())
+
+
+def test_an_outage_of_the_database_is_503(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(auth.house.database, "read", lambda: away())
+    for method, path, body in [("GET", "/me", None), ("POST", "/login", {"email": ADMIN, "password": PASSWORD})]:
+        answer = auth.ask(method, path, body, token=admin)
+        assert (answer.status_code, answer.json["code"]) == (503, "database-unavailable")
+    assert auth.verify(admin).status_code == 503
