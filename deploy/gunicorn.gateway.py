@@ -1,8 +1,16 @@
 """gunicorn's settings for the gateway; what an operator chooses comes from `GATEWAY_…` (services/gateway/settings.py)."""
 
+import gc
+from typing import Any
+
+# Imported by the master, so that its workers share these pages, and one that died is back in a moment.
+import services.gateway.app
+import services.gateway.worker  # noqa: F401
+from services.common.database import head_revision
 from services.gateway.settings import load_or_stop
 
 _settings = load_or_stop()
+head_revision("gateway")
 
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]
 workers = _settings.workers
@@ -17,3 +25,9 @@ loglevel = "warning"
 # It would lie at one fixed path, which two gateways on one machine would share.
 control_socket_disable = True
 proc_name = "gatehouse"
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """What the collector does not touch stays shared."""
+    gc.collect()
+    gc.freeze()
