@@ -106,7 +106,7 @@ class Reader:
 
     def integer(self, name: str, default: int = 0, low: int = 0, high: int = 2**53) -> int:
         value = self._typed(name, (int, float), default)
-        if value != int(value) or not low <= value <= high:
+        if not low <= value <= high or value != int(value):  # in this order: infinity has no `int`
             self.mistake(name, f"must be a whole number from {low} to {high}")
             return default
         return int(value)

@@ -155,10 +155,12 @@ def _auth(root: Reader, use_keyless: bool) -> Auth:
         if root.flag(name) and not use_keyless:
             root.mistake(name, f"not available yet: {mode}; without it the API would be open to the wrong clients")
     middleware = root.object("custom_middleware")
-    for name in ("pre", "post", "post_key_auth", "auth_check", "response"):
-        given = middleware.value(name)
-        if isinstance(given, list) and given:
-            middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
+    used = [name for name in ("pre", "post", "post_key_auth", "response") if middleware.items(name)]
+    check = middleware.value("auth_check")  # one object, where the others are lists
+    if check and not (isinstance(check, Mapping) and not check.get("name")):
+        used.append("auth_check")
+    for name in used:
+        middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
     for name in ("driver", "id_extractor"):
         middleware.value(name)
     reader = root.object("auth")

@@ -16,7 +16,7 @@ TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
-_EXPIRES: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
+_EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
@@ -49,16 +49,23 @@ def listen_path(text: str) -> str:
         raise ValueError("listen_path must begin with a slash")
     if "//" in text:
         raise ValueError("listen_path holds an empty segment (//)")
-    try:
-        form = canonical_path(text.encode())
-    except Refusal as refusal:
-        raise ValueError(f"listen_path is no path: {refusal.detail}") from None
+    form = _canonical("listen_path", text)
     if form != text:
         raise ValueError(f"listen_path must be written in its canonical form, `{form}`")
     form = form if form.endswith("/") else form + "/"
     if form in _RESERVED:
         raise ValueError("listen_path /hello is the gateway's own (its health)")
     return form
+
+
+def _canonical(name: str, path: str) -> str:
+    """The canonical form of a path; raises ValueError, which names the field."""
+    try:
+        return canonical_path(path.encode())
+    except Refusal as refusal:
+        raise ValueError(f"{name} is no path: {refusal.detail}") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds half of a surrogate pair") from None
 
 
 def target_url(text: str) -> TargetUrl:
@@ -82,10 +89,23 @@ def target_url(text: str) -> TargetUrl:
         raise ValueError("target_url has no host")
     if port == 0:
         raise ValueError("target_url has port 0; 1 to 65535 is expected")
-    host = str(IPv6Address(parts.hostname)) if ":" in parts.hostname else host_name(parts.hostname)
-    path = canonical_path((parts.path or "/").encode()).rstrip("/")
-    query = parts.query.encode().decode("latin-1")
+    host = _ipv6(parts.hostname) if parts.netloc.startswith("[") else host_name(parts.hostname)
+    path = _canonical("target_url", parts.path or "/").rstrip("/")
+    try:
+        query = parts.query.encode().decode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError("target_url holds half of a surrogate pair") from None
     return TargetUrl(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path, query)
+
+
+def _ipv6(text: str) -> str:
+    """What stood in brackets. A zone means something on one machine only, and other things than IPv6 are not served."""
+    try:
+        if "%" not in text:
+            return str(IPv6Address(text))
+    except ValueError:
+        pass
+    raise ValueError(f"`[{text}]` is no IPv6 address (without a zone)")
 
 
 def header(name: str, value: str) -> tuple[str, str]:
