@@ -6,6 +6,7 @@ Hop-by-hop fields and those that `Connection` names are dropped both ways; who a
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
@@ -282,6 +283,10 @@ class Forwarder:
             await upstream.finish_pipe()
         except (TimedOut, Closed):
             pass
+        except asyncio.CancelledError:
+            if not client.lost:
+                raise
+            # That the client goes is an ordinary end of a tunnel.
         client.break_pipe()
         return 101, True
 

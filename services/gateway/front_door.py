@@ -25,6 +25,7 @@ from services.gateway.refusals import (
     NOT_FOUND,
     OVERLOADED,
     REQUEST_TIMEOUT,
+    UPSTREAM_BROKEN,
     Refusal,
     RefusalKind,
     render,
@@ -45,6 +46,8 @@ log = logs.get(__name__)
 
 HEAD_TIMEOUT: Final = 15.0
 BODY_TIMEOUT: Final = 60.0
+# In the access log only, as nginx writes it: the client went away before its answer was complete.
+CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
 _REMEMBERED_HOSTS: Final = 4096
@@ -179,7 +182,11 @@ class FrontDoor:
             close = close or refusal.kind.closes
             answered_upstream = False
         except (Closed, asyncio.CancelledError):
-            self.log(exchange, 499, connection.sent - sent)
+            if connection.lost:
+                self.log(exchange, CLIENT_GONE, connection.sent - sent)
+            else:  # the upstream broke off in the middle of its answer: the client must see that, too
+                exchange.refused = UPSTREAM_BROKEN.code
+                self.log(exchange, UPSTREAM_BROKEN.status, connection.sent - sent)
             raise
         except Exception:
             log.exception("request failed", request_id=request_id)
@@ -313,4 +320,8 @@ class FrontDoor:
 
 
 def _asks_upgrade(fields: dict[bytes, bytes], length: int, old: bool) -> bool:
-    return not old and length == 0 and b"upgrade" in [token.strip() for token in fields.get(b"connection", b"").lower().split(b",")]
+    """Whether to pass an upgrade on. HTTP/2 is none: behind it, requests would reach the upstream past every rule."""
+    if old or length or b"upgrade" not in [token.strip() for token in fields.get(b"connection", b"").lower().split(b",")]:
+        return False
+    protocols = fields[b"upgrade"].lower()
+    return b"h2c" not in protocols and b"http/" not in protocols

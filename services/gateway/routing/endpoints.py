@@ -8,12 +8,16 @@ by method when it is built, so that at run time only entries that can apply are 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from services.gateway.routing.paths import matching_form
 from services.gateway.routing.patterns import Pattern, PatternList
 
 Value = TypeVar("Value")
+
+# Answers that are remembered, for paths that are asked for again; bounded, because clients choose the paths.
+_REMEMBERED: Final = 2048
+_LONGEST_REMEMBERED: Final = 128
 
 
 class Endpoint(NamedTuple, Generic[Value]):
@@ -27,13 +31,14 @@ class Endpoint(NamedTuple, Generic[Value]):
 class EndpointTable(Generic[Value]):
     """Endpoints in order. `find` gives the value of the first that matches, or `default`."""
 
-    __slots__ = ("_by_method", "_default", "_others")
+    __slots__ = ("_by_method", "_default", "_found", "_others")
 
     def __init__(self, endpoints: Iterable[Endpoint[Value]], default: Value) -> None:
         endpoints = list(endpoints)
         self._default = default
         named = {method for endpoint in endpoints for method in endpoint.methods or ()}
         self._others = _part(endpoints, None)
+        self._found: dict[tuple[str, str], Value] = {}
         self._by_method = {method: _part(endpoints, method) for method in named}
 
     def find(self, method: str, relative: str) -> Value:
@@ -42,12 +47,21 @@ class EndpointTable(Generic[Value]):
 
     def find_matching(self, method: str, path: str) -> Value:
         """As `find`, for a path that is already in its matching form (routing.paths)."""
+        asked = (method, path)
+        if asked in self._found:
+            return self._found[asked]
         part = self._by_method.get(method, self._others)
-        if part is None:
-            return self._default
-        patterns, values = part
-        index = patterns.first(path)
-        return values[index] if index >= 0 else self._default
+        value = self._default
+        if part is not None:
+            patterns, values = part
+            index = patterns.first(path)
+            if index >= 0:
+                value = values[index]
+        if len(path) <= _LONGEST_REMEMBERED:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[asked] = value
+        return value
 
 
 def _part(endpoints: Sequence[Endpoint[Value]], method: str | None) -> tuple[PatternList, list[Value]] | None:

@@ -7,6 +7,8 @@ numbers that one sweep compares four times a second (a timer for each would cost
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -34,7 +36,10 @@ class TimedOut(Exception):
 
 
 class Sockets:
-    """All connections of a worker and the clock of their deadlines. now: the loop's time, at most `SWEEP` old."""
+    """All connections of a worker and the clock of their deadlines.
+
+    now: the loop's time, at most `SWEEP` ahead, so that no deadline passes early.
+    """
 
     __slots__ = ("connections", "loop", "now")
 
@@ -45,7 +50,8 @@ class Sockets:
 
     def sweep(self) -> None:
         """Ends what has waited too long. To be called every `SWEEP` seconds."""
-        now = self.now = self.loop.time()
+        now = self.loop.time()
+        self.now = now + SWEEP
         for connection in [one for one in self.connections if one.deadline < now]:
             connection.expired()
 
@@ -142,6 +148,8 @@ class Connection(asyncio.Protocol):
             self.pool.remove(self)
         if self.task is not None:
             self.task.cancel()
+        if error is not None and self.source is not None and self.sink is None:
+            self._last_words()
         if self.sink is not None and self.body is not None and error is None:
             last = self.body.ended_by_close()
             if last is not None:
@@ -151,6 +159,11 @@ class Connection(asyncio.Protocol):
         self._wake()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+    def _last_words(self) -> None:
+        """Reads what came before the other end reset the connection: an upstream may refuse an upload and not wait for its end."""
+        with contextlib.suppress(OSError):
+            self.buffer += os.read(self.transport.get_extra_info("socket").fileno(), LARGEST_HEAD)
 
     def pause_writing(self) -> None:
         self.full = True
