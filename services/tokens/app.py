@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 
 from services.common import wakeups
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
-from services.tokens import api, queue_api, refusals
+from services.tokens import api, browser, queue_api, refusals
 from services.tokens.clients import KeySet, RoleTokens
 from services.tokens.pictures import Pictures
 from services.tokens.polls import Places, Waiter
@@ -44,7 +44,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     smorest.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     smorest.register_blueprint(api.blueprint(Archive(TokenStore(database), clock), Pictures(settings, clock), roles))
     smorest.register_blueprint(queue_api.blueprint(queue, roles, places))
-    _information(app, settings)
+    browser.register(app, settings)
     _open_to_all_origins(app)
     return app
 
@@ -52,12 +52,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
 def describe() -> Flask:
     """The application for its OpenAPI document only: touches no file, no network."""
     return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"))
-
-
-def _information(app: Flask, settings: Settings) -> None:
-    @app.get("/")
-    def information() -> Response:
-        return jsonify(name=api.NAME, description=api.DESCRIPTION, version=api.VERSION, git_sha=settings.git_sha)
 
 
 def _open_to_all_origins(app: Flask) -> None:
