@@ -155,11 +155,11 @@ def _auth(root: Reader, use_keyless: bool) -> Auth:
         if root.flag(name) and not use_keyless:
             root.mistake(name, f"not available yet: {mode}; without it the API would be open to the wrong clients")
     middleware = root.object("custom_middleware")
-    used = [name for name in ("pre", "post", "post_key_auth", "response") if middleware.items(name)]
+    scripts = [name for name in ("pre", "post", "post_key_auth", "response") if middleware.items(name)]
     check = middleware.value("auth_check")  # one object, where the others are lists
     if check and not (isinstance(check, Mapping) and not check.get("name")):
-        used.append("auth_check")
-    for name in used:
+        scripts.append("auth_check")
+    for name in scripts:
         middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
     for name in ("driver", "id_extractor"):
         middleware.value(name)
