@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, jsonify, request
 from flask_smorest import Blueprint
 
 from services.tokens import ids, refusals, schemas
+from services.tokens.browser import wants_page
 from services.tokens.clients import RoleTokens
 from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS, Pictures
 from services.tokens.service import Archive, safe_svg, shown
@@ -26,9 +28,17 @@ IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 
 
-def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens) -> Blueprint:
-    """The routes of the archive."""
+def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Callable[[], Response], git_sha: str) -> Blueprint:
+    """The routes of the archive. page: answers at `/` who prefers HTML."""
     blp = Blueprint("archive", "archive", description="Archived tokens.")
+
+    @blp.get("/")
+    @blp.response(200, schemas.Information)
+    def information() -> Response:
+        """What this is; a browser gets the archive as a page."""
+        answer = page() if wants_page() else jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=git_sha)
+        answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
+        return answer
 
     @blp.get("/token")
     @blp.arguments(schemas.TokenQuery(), location="query")

@@ -42,9 +42,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     roles = RoleTokens(KeySet(settings.auth_url, clock), settings.jwt_secret, dict(settings.earliest_issue), clock)
     smorest = app.extensions["api"]
     smorest.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    smorest.register_blueprint(api.blueprint(Archive(TokenStore(database), clock), Pictures(settings, clock), roles))
+    archive, pictures, page = Archive(TokenStore(database), clock), Pictures(settings, clock), browser.register(app)
+    smorest.register_blueprint(api.blueprint(archive, pictures, roles, page, settings.git_sha))
     smorest.register_blueprint(queue_api.blueprint(queue, roles, places))
-    browser.register(app, settings)
     _open_to_all_origins(app)
     return app
 

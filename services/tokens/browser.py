@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from flask import Flask, Response, abort, jsonify, request
-
-from services.tokens import api
-from services.tokens.settings import Settings
+from flask import Flask, Response, abort, request
 
 FOLDER = Path(__file__).parent / "pages"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?\Z").match
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Add the pages and, at `/` for everybody but browsers, the API's information."""
+def register(app: Flask) -> Callable[[], Response]:
+    """Add the visitor's page and what both pages are made of; what answers at `/` a client that `wants_page`."""
     files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
 
     def page(name: str) -> Response:
@@ -31,14 +29,6 @@ def register(app: Flask, settings: Settings) -> None:
         answer.headers["Cache-Control"] = "no-cache"
         answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
         return guarded(answer)
-
-    @app.get("/")
-    def start() -> Response:
-        if wants_page():
-            return page("archive.html")
-        answer = jsonify(name=api.NAME, description=api.DESCRIPTION, version=api.VERSION, git_sha=settings.git_sha)
-        answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
-        return answer
 
     @app.get("/visitor")
     def visitor() -> Response:
@@ -54,6 +44,8 @@ def register(app: Flask, settings: Settings) -> None:
         answer.set_etag(hashlib.sha256(files[name]).hexdigest()[:16])
         answer.make_conditional(request)
         return guarded(answer)
+
+    return lambda: page("archive.html")
 
 
 def wants_page() -> bool:

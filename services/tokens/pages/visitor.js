@@ -181,7 +181,10 @@ window.addEventListener("hashchange", () => { passFromAddress(); begin(); });
 
 function begin() {
   if (!read("pass")) step("key");
-  else if (turn?.deposited) follow();
+  else if (turn?.deposited) {
+    delete turn.since; // the page was loaded again: ask for the newest state, whenever it came
+    follow();
+  }
   else if (turn) step("choose");
   else step("ask");
 }
