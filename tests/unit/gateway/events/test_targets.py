@@ -108,7 +108,11 @@ def test_tls_is_checked_against_the_name(monkeypatch: pytest.MonkeyPatch, certif
         def serve() -> None:
             try:
                 with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
-                    connection.recv(65536)
+                    # to the end: closing with bytes unread would reset the connection
+                    with connection.makefile("rb") as request:
+                        while request.readline() not in (b"\r\n", b""):
+                            pass
+                        request.read(2)
                     connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             except OSError:
                 pass

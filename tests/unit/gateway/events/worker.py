@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from ipaddress import ip_network
 from pathlib import Path
@@ -36,7 +37,7 @@ def main(url: str, target: str, what: str) -> None:
     while outbox.page(None, 0, 1)[1] == 0:
         time.sleep(0.01)
     print("written", flush=True)
-    time.sleep(60)
+    threading.Event().wait(60)
 
 
 if __name__ == "__main__":
