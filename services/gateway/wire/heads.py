@@ -141,65 +141,77 @@ _MEANINGS: Final = {
     b"te": _DROPPED,
     b"x-request-id": _DROPPED,
 }
-_REMEMBERED_NAMES: Final = 2048
+_REMEMBERED: Final = 2048
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_NAMES: Final = re.compile(rb"\r\n([^:\r\n]+):").findall
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?", re.DOTALL).fullmatch
 _CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
-_meaning_of: dict[bytes, int] = {}
 
 
-def _meaning(name: bytes) -> int:
-    """Of a name that is not remembered. Raises BadAnswer when it is no name; a folded line has none."""
-    if not _TOKEN(name):
-        raise BadAnswer("a header name is malformed, or a header is folded over two lines")
-    found = _MEANINGS.get(name.lower(), _PLAIN)
-    if len(_meaning_of) < _REMEMBERED_NAMES:
-        _meaning_of[name] = found
-    return found
+_NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
+
+
+class _Meanings(dict[bytes, int]):
+    """What a field is, by its name as it was written. New names are looked at once; names that are none are a BadAnswer."""
+
+    def __missing__(self, name: bytes) -> int:
+        if not _TOKEN(name):
+            raise BadAnswer("a header name is malformed, or a header is folded over two lines")
+        found = _MEANINGS.get(name.lower(), _PLAIN)
+        if len(self) < _REMEMBERED:
+            self[name] = found
+        return found
+
+
+class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
+    """Status lines taken apart: (status, reason, whether HTTP/1.0)."""
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, bool]:
+        found = _STATUS_LINE(line)
+        if found is None:
+            raise BadAnswer("its status line is malformed")
+        parts = (int(found[2]), found[3] or b"", found[1] == b"0")
+        if len(self) < _REMEMBERED:
+            self[line] = parts
+        return parts
+
+
+_meaning = _Meanings().__getitem__
+_status_line = _StatusLines().__getitem__
 
 
 def parse_response(data: bytes) -> ResponseHead:
     """An upstream's head. Raises Incomplete, BadAnswer.
 
-    Written for speed: a line that goes on is never taken apart further than its name.
+    Written for speed: lines go on as they are, and only the few that frame the message are taken apart.
     """
     end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
     if end < 0:
         if len(data) > LARGEST_HEAD:
             raise BadAnswer("the head is longer than 64 KB")
-        if b"\n\n" in data or not b"HTTP/1.".startswith(data[:7]):
+        if b"\n\n" in data or not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
             raise BadAnswer("it does not begin with an HTTP/1.x head")
         raise h1c.IncompleteError
     raw = data[:end]
     lines = raw.split(b"\r\n")
+    names = _NAMES(raw)
     breaks = len(lines) - 1
-    if raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or len(raw.translate(None, _CONTROL)) != end:
-        raise BadAnswer("its head holds control bytes or lines that do not end in CR LF")
-    first = lines[0]
-    version, digits, reason = first[:9], first[9:12], first[13:]
-    if version not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or not digits.isdigit() or first[12:13] not in (b" ", b"") or digits < b"100":
-        raise BadAnswer("its status line is malformed")
-    old = version == b"HTTP/1.0 "
-    length, chunked, close, upgrade, via = -1, False, old, b"", b""
+    if len(names) != breaks or raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or len(raw.translate(None, _CONTROL)) != end:
+        raise BadAnswer("its head holds control bytes, or lines that are no headers or do not end in CR LF")
+    status, reason, close = _status_line(lines[0])
+    length, chunked, upgrade, via = -1, False, b"", b""
     named: frozenset[bytes] = frozenset()
-    kept: list[bytes] = []
-    del lines[0]
-    for line in lines:
-        name = line[: line.find(b":")]
-        meaning = _meaning_of.get(name)
-        if meaning is None:
-            meaning = _meaning(name)
+    gone = [0]
+    for place, meaning in enumerate(map(_meaning, names), 1):
         if meaning == _PLAIN:
-            kept.append(line)
             continue
-        if meaning == _DROPPED:
-            continue
-        value = line[len(name) + 1 :].strip(b" \t")
+        value = lines[place][len(names[place - 1]) + 1 :].strip(b" \t")
         if meaning == _LENGTH:
             if not value.isdigit() or len(value) > 18 or length not in (-1, int(value)):
                 raise BadAnswer("its Content-Length is malformed or ambiguous")
             if length < 0:
-                kept.append(line)
-            length = int(value)
+                length = int(value)
+                continue
         elif meaning == _CONNECTION:
             tokens = value.lower()
             if tokens == b"keep-alive":
@@ -213,15 +225,18 @@ def parse_response(data: bytes) -> ResponseHead:
             chunked = True
         elif meaning == _UPGRADE:
             upgrade = value
-        else:
+        elif meaning == _VIA:
             via += value + b", "
+        gone.append(place)
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
     if named:
-        kept = [line for line in kept if line[: line.find(b":")].lower() not in named]
-    return ResponseHead(int(digits), reason, kept, end + 4, length, chunked, close, upgrade, via)
+        gone = sorted({*gone, *(place for place, name in enumerate(names, 1) if name.lower() in named)})
+    for place in reversed(gone):
+        del lines[place]
+    return ResponseHead(status, reason, lines, end + 4, length, chunked, close, upgrade, via)
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:
-    """The fields that a `Connection` field names as its own."""
-    return frozenset(token.strip() for token in connection.lower().split(b",")) - {b"close", b"keep-alive", b"upgrade", b""}
+    """The fields that a `Connection` field names as its own, but for those that frame the message: they stay, whatever it says."""
+    return frozenset(token.strip() for token in connection.lower().split(b",")) - _NEVER_NAMED
