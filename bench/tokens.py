@@ -1,6 +1,7 @@
 """Load on the tokens service: held long polls, updates at a steady rate, and pages of a large archive.
 
     python bench/tokens.py                              starts one process of the service of its own
+    python bench/tokens.py --gateway                    the same behind a gateway of its own
     python bench/tokens.py --url http://127.0.0.1:8080/tokens/ --secret …   a running service, also through a gateway
 
 Reported: milliseconds from the generator's update to the visitor's answer, memory and processor time of the process, time of pages.
@@ -31,6 +32,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.support.gateway import Gateway  # noqa: E402
 from tests.support.processes import answers, migrate  # noqa: E402
 from tests.support.waiting import free_port  # noqa: E402
 
@@ -237,6 +239,18 @@ def own_service(database: str | None, polls_limit: int) -> Iterator[Service]:
             process.wait(30)
 
 
+@contextlib.contextmanager
+def own_gateway(service: Service) -> Iterator[Service]:
+    """The service behind a gateway with the definition of `deploy/apis/`."""
+    definition = json.loads((ROOT / "deploy/apis/tokens.json").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        gateway = Gateway(Path(folder), [definition], {"UPSTREAM_TOKENS": service.url})
+        try:
+            yield dataclasses.replace(service, url=f"http://127.0.0.1:{gateway.port}/tokens")
+        finally:
+            gateway.stop()
+
+
 def report(measured: dict[str, float]) -> None:
     for name, value in measured.items():
         print(f"  {name:22} {value:10.1f}" if isinstance(value, float) else f"  {name:22} {value:10}")
@@ -245,6 +259,7 @@ def report(measured: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="base URL of a running service or of its listen path at a gateway")
+    parser.add_argument("--gateway", action="store_true", help="put a gateway before the own service")
     parser.add_argument("--secret", default="", help="its TOKENS_JWT_SECRET")
     parser.add_argument("--pid", type=int, help="the process of the running service to measure")
     parser.add_argument("--database", help="PostgreSQL URL of an empty database for the own service")
@@ -254,7 +269,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100_000, help="size of the archive; 0 leaves the pages out")
     chosen = parser.parse_args()
     given = contextlib.nullcontext(Service(chosen.url, chosen.secret, chosen.pid))
-    with given if chosen.url else own_service(chosen.database, chosen.polls) as running:
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(given if chosen.url else own_service(chosen.database, chosen.polls))
+        if chosen.gateway:
+            running = stack.enter_context(own_gateway(running))
         print("long polls")
         report(asyncio.run(polls(running, chosen.polls, chosen.rate, chosen.seconds)))
         if chosen.tokens and running.database:
