@@ -17,9 +17,9 @@ from tests.support.waiting import free_port, wait_until
 OPERATOR_KEY = "operator-key-of-the-tests"
 
 
-def definition(name: str, target: str, *, listen_path: str | None = None, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def definition(name: str, target: str, *, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     """An API without keys on `/{name}/` (stripped) in front of `target`. version: members of its one version. more: members of the API."""
-    proxy = {"listen_path": listen_path or f"/{name}/", "target_url": target, "strip_listen_path": True, **more.pop("proxy", {})}
+    proxy = {"listen_path": f"/{name}/", "target_url": target, "strip_listen_path": True, **more.pop("proxy", {})}
     return {
         "name": name,
         "api_id": name,
@@ -36,7 +36,9 @@ def definition(name: str, target: str, *, listen_path: str | None = None, versio
 class Gateway:
     """One gunicorn master with its workers. `port`: where clients connect; `operator_port`: API, health."""
 
-    def __init__(self, folder: Path, definitions: Sequence[Mapping[str, Any]], env: Mapping[str, str], *, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, definitions: Sequence[Mapping[str, Any]], env: Mapping[str, str], *, arguments: Sequence[str] = ()
+    ) -> None:
         """Starts it and waits until it answers. env: GATEWAY_… settings that differ from one worker on SQLite, plain HTTP."""
         self.folder = folder / f"gateway-{secrets.token_hex(3)}"
         apis = self.folder / "apis"
@@ -112,11 +114,16 @@ class Gateway:
         """Bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
         return max(_status_field(pid, field) for pid in self.workers())
 
-    def log_lines(self) -> list[dict[str, Any]]:
-        """The access log so far."""
-        if not self.access_log.exists():
-            return []
-        return [json.loads(line) for line in self.access_log.read_text().splitlines()]
+    def logged(self, **members: Any) -> dict[str, Any]:
+        """The first line of the access log that has these members. Waits for it."""
+
+        def found() -> dict[str, Any] | None:
+            lines = [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
+            return next((line for line in lines if members.items() <= line.items()), None)
+
+        line = wait_until(found, 5, f"a line with {members}")
+        assert line is not None
+        return line
 
     def signal(self, number: int) -> None:
         self.process.signal(number)

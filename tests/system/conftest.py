@@ -21,7 +21,7 @@ def odd_upstream() -> Iterator[OddUpstream]:
 
 @pytest.fixture(scope="session")
 def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """`/odd/` = the odd upstream; `/hasty/` = the same with short time-outs; `/dead/` = nobody listens; `/small/` = bodies up to 1000 bytes."""
+    """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` (bodies up to 1000 bytes), `/keyed/`; `/dead/`: nobody."""
     definitions = [
         definition("odd", f"{odd_upstream.url}/"),
         definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 0.5, "first_byte": 0.5, "idle": 0.5}}),

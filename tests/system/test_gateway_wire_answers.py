@@ -9,6 +9,7 @@ from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until
 
+
 def _goes_on(client: RawClient) -> None:
     assert client.get("/odd/next").json()["target"] == "/next"
 
@@ -221,7 +222,8 @@ def test_an_idle_upstream_connection_that_closes_is_forgotten(client: RawClient,
 
 
 def test_bytes_after_an_answer_are_given_to_nobody(client: RawClient, odd_upstream: OddUpstream) -> None:
-    odd_upstream.on("/extra", lambda asked: asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"))
+    first, second = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    odd_upstream.on("/extra", lambda asked: asked.send(first + second))
     for _ in range(3):
         assert client.get("/odd/extra").body == b"ok"
         _goes_on(client)
@@ -250,7 +252,7 @@ def test_a_client_that_leaves_ends_the_upstream_call(wire_gateway: Gateway, odd_
     client.close()
     wait_until(lambda: ended, 5, "the end of the upstream call")
     assert ended == [b""]
-    wait_until(lambda: [line for line in wire_gateway.log_lines() if line.get("path") == "/odd/hang" and line["status"] == 499], 5, "a line 499")
+    wire_gateway.logged(path="/odd/hang", status=499)
 
 
 def test_a_client_that_leaves_during_an_answer_ends_the_upstream_call(wire_gateway: Gateway, odd_upstream: OddUpstream) -> None:

@@ -156,10 +156,7 @@ def test_a_bad_chunk_late_in_the_body(client: RawClient, odd_upstream: OddUpstre
 def test_the_attack_is_in_the_log(wire_gateway: Gateway, client: RawClient) -> None:
     client.send(HEADS["length and chunked"])
     assert client.answer().status == 400
-    wait_until(
-        lambda: [one for one in wire_gateway.log_lines() if one["status"] == 400 and one["refused"] == "ambiguous-length"],
-        what="a line about the attack",
-    )
+    wire_gateway.logged(status=400, refused="ambiguous-length", client="127.0.0.1")
 
 
 @pytest.mark.parametrize(

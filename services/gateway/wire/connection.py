@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
             self.pool.remove(self)
         if self.task is not None:
             self.task.cancel()
-        if error is not None and self._serve is None and self.sink is None:
+        if error is not None and self._serve is None and self.sink is None and self.transport.get_extra_info("sslcontext") is None:
             self._last_words()
         if self.sink is not None and self.body is not None and error is None:
             last = self.body.ended_by_close()

@@ -1,0 +1,428 @@
+"""Requests on their way from client to upstream: heads, uploads, `Expect`, who asked, time-outs, dead upstreams, upgrades."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import Gateway, definition, gateway
+from tests.support.odd_upstream import OddUpstream, Request
+from tests.support.raw_client import RawClient, request
+from tests.support.waiting import wait_until
+
+
+def _fields(told: dict[str, Any], name: str) -> list[str]:
+    return [value for sent, value in told["fields"] if sent.lower() == name]
+
+
+# Heads.
+
+
+def test_names_order_and_repeats_are_kept(client: RawClient) -> None:
+    told = client.get("/odd/x", b"X-API-key: 1", b"Cookie: a=1", b"x-two: 1", b"X-Two: 2", b"X-Empty:").json()
+    sent = [(name, value) for name, value in told["fields"] if name.lower() in ("x-api-key", "cookie", "x-two", "x-empty")]
+    assert sent == [("X-API-key", "1"), ("Cookie", "a=1"), ("x-two", "1"), ("X-Two", "2"), ("X-Empty", "")]
+
+
+@pytest.mark.parametrize("target", ["/a%2Fb/c?x=%20y&&z", "/a/?", "/~user/%E2%82%AC", "/a;b=c/d,e:f@g", "/?q=/../x"])
+def test_the_target_arrives_as_sent(target: str, client: RawClient) -> None:
+    assert client.get("/odd" + target).json()["target"].rstrip("?") == target.rstrip("?")
+
+
+def test_the_absolute_form_of_the_same_authority(client: RawClient) -> None:
+    client.send(b"GET http://Gateway.test/odd/abs?x=1 HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+    assert client.answer().json()["target"] == "/abs?x=1"
+
+
+def test_hop_by_hop_fields_end_here(client: RawClient) -> None:
+    told = client.get(
+        "/odd/x",
+        *(b"Connection: keep-alive, X-Mine, Authorization", b"X-Mine: 1", b"Keep-Alive: 5", b"TE: trailers"),
+        *(b"Proxy-Authorization: Basic eA==", b"Proxy-Connection: keep-alive", b"Upgrade: h2c", b"X-Kept: 1"),
+    ).json()
+    names = {name.lower() for name, _ in told["fields"]}
+    assert names.isdisjoint({"connection", "x-mine", "keep-alive", "te", "proxy-authorization", "proxy-connection", "upgrade"})
+    assert "x-kept" in names
+
+
+def test_who_asked_is_told(wire_gateway: Gateway, client: RawClient, odd_upstream: OddUpstream) -> None:
+    told = client.get("/odd/x").json()
+    assert _fields(told, "host") == [f"127.0.0.1:{odd_upstream.port}"]
+    assert _fields(told, "x-forwarded-for") == ["127.0.0.1"]
+    assert _fields(told, "x-forwarded-proto") == ["http"]
+    assert _fields(told, "x-forwarded-host") == ["gateway.test"]
+    assert _fields(told, "x-forwarded-prefix") == ["/odd"]
+    assert _fields(told, "forwarded") == ['for=127.0.0.1;host="gateway.test";proto=http']
+    assert _fields(told, "via") == ["1.1 gatehouse"]
+    assert len(_fields(told, "x-request-id")) == 1
+
+
+CLAIMS = (
+    b"X-Forwarded-For: 203.0.113.7",
+    b"X-Forwarded-Proto: https",
+    b"X-Forwarded-Host: evil.test",
+    b"X-Forwarded-Prefix: /evil",
+    b"Forwarded: for=203.0.113.7",
+    b"Via: 1.0 before",
+    b"X-Request-Id: chosen-by-the-client",
+)
+
+
+def test_claims_of_a_stranger_are_not_believed(client: RawClient) -> None:
+    told = client.get("/odd/x", *CLAIMS).json()
+    assert _fields(told, "x-forwarded-for") == ["203.0.113.7, 127.0.0.1"]
+    assert _fields(told, "x-forwarded-proto") == ["http"]
+    assert _fields(told, "x-forwarded-host") == ["gateway.test"]
+    assert _fields(told, "x-forwarded-prefix") == ["/odd"]
+    assert _fields(told, "forwarded") == ['for=127.0.0.1;host="gateway.test";proto=http']
+    assert _fields(told, "via") == ["1.0 before, 1.1 gatehouse"]
+    assert _fields(told, "x-request-id") != ["chosen-by-the-client"]
+
+
+@pytest.fixture(scope="module")
+def trusting_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    definitions = [
+        definition("odd", f"{odd_upstream.url}/"),
+        definition("walled", f"{odd_upstream.url}/", enable_ip_whitelisting=True, allowed_ips=["203.0.113.7"]),
+    ]
+    env = {"GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8,10.0.0.0/8"}
+    with gateway(tmp_path_factory.mktemp("trusting"), definitions, env) as running:
+        yield running
+
+
+def test_claims_of_a_trusted_proxy_are_passed_on(trusting_gateway: Gateway) -> None:
+    with RawClient(trusting_gateway.port) as client:
+        answer = client.get("/odd/x", *CLAIMS)
+    told = answer.json()
+    assert _fields(told, "x-forwarded-for") == ["203.0.113.7, 127.0.0.1"]
+    assert _fields(told, "x-forwarded-proto") == ["https"]
+    assert _fields(told, "x-forwarded-host") == ["evil.test"]
+    assert _fields(told, "x-forwarded-prefix") == ["/evil/odd"]
+    assert _fields(told, "forwarded") == ['for=203.0.113.7, for=127.0.0.1;host="gateway.test";proto=http']
+    assert _fields(told, "x-request-id") == ["chosen-by-the-client"]
+    assert answer.field("x-request-id") == "chosen-by-the-client"
+    trusting_gateway.logged(request_id="chosen-by-the-client", client="203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    ("chain", "status"),
+    [
+        (b"203.0.113.7", 200),
+        (b"203.0.113.7, 10.1.2.3", 200),
+        (b"203.0.113.7, 198.51.100.1", 403),  # the last stranger is the client; what he says of others counts for nothing
+        (b"198.51.100.1, 203.0.113.7, 10.0.0.1, 127.0.0.9", 200),
+        (b"10.0.0.1", 403),
+        (b"nonsense", 403),
+    ],
+)
+def test_the_client_is_the_last_stranger(chain: bytes, status: int, trusting_gateway: Gateway) -> None:
+    with RawClient(trusting_gateway.port) as client:
+        assert client.get("/walled/x", b"X-Forwarded-For: " + chain).status == status
+
+
+def test_a_log_line_has_no_query_and_no_key(wire_gateway: Gateway, client: RawClient) -> None:
+    answer = client.get("/keyed/private?authorization=secret-in-the-query&x=1", b"Authorization: secret-in-the-head")
+    assert answer.status == 403
+    request_id = answer.field("x-request-id")
+    line = wire_gateway.logged(request_id=request_id, method="GET", path="/keyed/private", status=403, client="127.0.0.1", api="keyed")
+    assert line["bytes"] > 0
+    assert line["ms"] >= 0
+    text = wire_gateway.access_log.read_text()
+    assert "secret-in" not in text
+    assert "secret-in" not in wire_gateway.process.text()
+
+
+# Uploads.
+
+
+def test_an_upload_in_pieces(client: RawClient) -> None:
+    client.send(b"PUT /odd/up HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n", *[b"z" * 1000] * 100)
+    assert client.answer().json()["length"] == 100_000
+
+
+def test_a_chunked_upload_is_framed_anew_with_its_trailers(client: RawClient, odd_upstream: OddUpstream) -> None:
+    got: list[tuple[bytes, list[bytes]]] = []
+
+    def keep(asked: Request) -> None:
+        body = asked.body()
+        got.append((body, asked.trailers))
+        asked.answer(b"ok")
+
+    odd_upstream.on("/chunked-upload", keep)
+    client.send(b"POST /odd/chunked-upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\nTrailer: X-Sum\r\n\r\n")
+    client.send(b"5", b";ext=1\r", b"\nab", b"cde\r\n00000A\r\n0123456789\r\n0\r\n", b"X-Sum: 7\r\nAuthorization: none\r\n", b"\r\n")
+    assert client.answer().body == b"ok"
+    assert got == [(b"abcde0123456789", [b"X-Sum: 7"])]
+    asked = odd_upstream.requests("/chunked-upload")[0]
+    assert (asked.field("transfer-encoding"), asked.field("content-length"), asked.field("trailer")) == ("chunked", None, "X-Sum")
+    assert client.get("/odd/next").status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS", "PATCH", "PROPFIND"])
+def test_a_body_passes_with_any_method(method: str, client: RawClient) -> None:
+    client.send(request("/odd/any", method=method, body=b"12345"))
+    told = client.answer().json()
+    assert (told["method"], told["length"]) == (method, 5)
+
+
+def test_100_continue_comes_from_the_upstream(client: RawClient, odd_upstream: OddUpstream) -> None:
+    def knows(asked: Request) -> None:
+        assert asked.field("expect") == "100-continue"
+        asked.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        asked.answer(b"got %d" % len(asked.body()))
+
+    odd_upstream.on("/expects", knows)
+    client.send(b"PUT /odd/expects HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert client.answer().status == 100
+    client.send(b"12345")
+    assert client.answer().body == b"got 5"
+
+
+def test_100_continue_for_an_upstream_that_does_not_know_it(client: RawClient) -> None:
+    client.send(b"PUT /odd/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert client.answer().status == 100
+    client.send(b"12345")
+    assert client.answer().json()["length"] == 5
+
+
+def test_a_refused_upload_that_waited_for_100_is_never_sent(client: RawClient) -> None:
+    client.send(b"PUT /keyed/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    answer = client.answer()
+    assert (answer.status, answer.field("connection")) == (401, "close")
+    assert client.closed()
+
+
+def test_an_early_answer_reaches_a_client_that_still_uploads(client: RawClient, odd_upstream: OddUpstream) -> None:
+    def early(asked: Request) -> bool:
+        asked.answer(b"big", b"Connection: close", status=b"413 Too Large")
+        return False
+
+    odd_upstream.on("/early", early)
+    client.send(b"PUT /odd/early HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n", b"z" * 1000)
+    answer = client.answer()
+    assert (answer.status, answer.body, answer.field("connection")) == (413, b"big", "close")
+
+
+def test_an_early_answer_is_not_lost_when_the_upstream_resets(wire_gateway: Gateway, odd_upstream: OddUpstream) -> None:
+    """The upstream closes with unread bytes of the upload, which resets its connection; the client sends all before it reads."""
+
+    def early(asked: Request) -> bool:
+        asked.more()
+        asked.answer(b"big", b"Connection: close", status=b"413 Too Large")
+        return False
+
+    odd_upstream.on("/early-reset", early)
+    for _ in range(20):
+        with RawClient(wire_gateway.port) as client:
+            client.send(b"PUT /odd/early-reset HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n", *[b"z" * 100_000] * 80)
+            answer = client.answer()
+            assert (answer.status, answer.body) == (413, b"big")
+
+
+def test_a_client_that_leaves_during_its_upload(wire_gateway: Gateway, odd_upstream: OddUpstream) -> None:
+    ended: list[str] = []
+
+    def read(asked: Request) -> bool:
+        try:
+            asked.body()
+            ended.append("whole")
+        except OSError:
+            ended.append("broken")
+        return False
+
+    odd_upstream.on("/left", read)
+    with RawClient(wire_gateway.port) as client:
+        client.send(b"PUT /odd/left HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", b"z" * 10)
+        wait_until(lambda: odd_upstream.count("/left"), what="the upstream's request")
+    wait_until(lambda: ended, 5, "the end of the upstream call")
+    assert ended == ["broken"]
+
+
+# Time-outs and dead upstreams.
+
+
+def _never(asked: Request) -> bool:
+    asked.body()
+    asked.more()
+    return False
+
+
+@pytest.mark.parametrize("body", [None, b"12345"], ids=["without-body", "with-body"])
+def test_no_first_byte_in_time_is_504(body: bytes | None, client: RawClient, odd_upstream: OddUpstream) -> None:
+    odd_upstream.on("/silent", _never)
+    begun = time.monotonic()
+    client.send(request("/hasty/silent", method="PUT", body=body))
+    answer = client.answer()
+    assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
+    assert answer.json()["error"] == "There was a problem proxying the request"
+    assert 0.45 < time.monotonic() - begun < 3
+    assert client.get("/odd/next").status == 200
+
+
+def test_silence_in_the_middle_of_an_answer_looks_broken(client: RawClient, odd_upstream: OddUpstream) -> None:
+    def half(asked: Request) -> bool:
+        asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        return _never(asked)
+
+    odd_upstream.on("/half", half)
+    answer = client.get("/hasty/half")
+    assert (answer.status, answer.body, answer.whole) == (200, b"half", False)
+
+
+def test_an_answer_that_keeps_coming_may_take_longer(client: RawClient, odd_upstream: OddUpstream) -> None:
+    """The time between two pieces is limited, not the whole: the second piece goes out when the client has the first, four times."""
+    go_on = threading.Semaphore(1)
+
+    def slow(asked: Request) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        for _ in range(8):
+            go_on.acquire(timeout=5)
+            asked.send(b"x")
+
+    odd_upstream.on("/slow", slow)
+    client.send(request("/hasty/slow"))
+    client.head()
+    begun = time.monotonic()
+    for step in range(8):
+        assert client.exactly(1) == b"x"
+        if step < 7:  # not a wait: the pieces are held back so that all together take longer than the time-out of 0.5 s, each far less
+            threading.Timer(0.12, go_on.release).start()
+    assert time.monotonic() - begun > 0.6
+
+
+def test_a_connection_that_is_not_accepted_in_time_is_504(tmp_path: Path) -> None:
+    """A listener whose queue is full lets further connections wait."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        running = stack.enter_context(
+            gateway(tmp_path, [definition("full", f"http://127.0.0.1:{port}/", proxy={"timeouts": {"connect": 0.3}})])
+        )
+        client = stack.enter_context(RawClient(running.port))
+        begun = time.monotonic()
+        answer = client.get("/full/x")
+        assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
+        assert 0.25 < time.monotonic() - begun < 3
+
+
+def test_a_dead_upstream_is_502(client: RawClient) -> None:
+    for method, body in (("GET", None), ("POST", b"12345")):
+        client.send(request("/dead/x", method=method, body=body))
+        answer = client.answer()
+        assert (answer.status, answer.json()["code"]) == (502, "upstream-unreachable")
+        assert answer.json()["error"] == "There was a problem proxying the request"
+        assert "127.0.0.1" not in answer.body.decode()
+    assert client.get("/odd/next").status == 200
+
+
+def test_a_client_that_stops_in_its_body_is_told(wire_gateway: Gateway, client: RawClient) -> None:
+    """A half head times out by itself; here the connection ends in the middle, and the worker goes on."""
+    client.send(b"POST /odd/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12")
+    client.close()
+    with RawClient(wire_gateway.port) as other:
+        assert other.get("/odd/x").status == 200
+
+
+# Streams and upgrades.
+
+
+def test_server_sent_events_arrive_one_by_one(client: RawClient, odd_upstream: OddUpstream) -> None:
+    """An event goes out only when the client has had the one before: buffering would end in silence."""
+    go_on = threading.Semaphore(0)
+
+    def events(asked: Request) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(5):
+            event = b"data: %d\n\n" % number
+            asked.send(b"%x\r\n%b\r\n" % (len(event), event))
+            assert go_on.acquire(timeout=10)
+        asked.send(b"0\r\n\r\n")
+
+    odd_upstream.on("/events", events)
+    client.send(request("/odd/events", b"Accept: text/event-stream"))
+    assert client.head().field("content-type") == "text/event-stream"
+    for number in range(5):
+        assert client.until(b"\n\n").endswith(b"data: %d\n\n" % number)
+        go_on.release()
+    client.until(b"0\r\n\r\n")
+    assert client.get("/odd/next").status == 200
+
+
+def test_both_directions_flow_at_once(client: RawClient, odd_upstream: OddUpstream) -> None:
+    """An upstream that answers each piece of a body as it comes."""
+
+    def echo(asked: Request) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        asked.take_body(lambda piece: asked.send(b"%x\r\n%b\r\n" % (len(piece), piece)))
+        asked.send(b"0\r\n\r\n")
+
+    odd_upstream.on("/duplex", echo)
+    client.send(b"POST /odd/duplex HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"3\r\none\r\n")
+    assert client.head().status == 200
+    assert client.until(b"one\r\n")
+    client.send(b"3\r\ntwo\r\n")
+    assert client.until(b"two\r\n")
+    client.send(b"0\r\n\r\n")
+    client.until(b"0\r\n\r\n")
+
+
+def test_a_websocket_through_the_tunnel(wire_gateway: Gateway, client: RawClient, odd_upstream: OddUpstream) -> None:
+    ended: list[bytes] = []
+
+    def websocket(asked: Request) -> bool:
+        assert (asked.field("upgrade"), (asked.field("connection") or "").lower()) == ("websocket", "upgrade")
+        assert asked.field("sec-websocket-key") == "dGhlIHNhbXBsZSBub25jZQ=="
+        asked.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x07welcome"
+        )
+        while data := asked.more():
+            asked.send(b"echo:" + data)
+        ended.append(b"closed")
+        return False
+
+    odd_upstream.on("/ws", websocket)
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    client.send(request("/odd/ws", b"Connection: keep-alive, Upgrade", b"Upgrade: websocket", key, b"Sec-WebSocket-Version: 13"))
+    answer = client.head()
+    assert (answer.status, answer.field("upgrade"), answer.field("connection")) == (101, "websocket", "Upgrade")
+    assert answer.field("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert client.until(b"welcome") == b"\x81\x07welcome"
+    for number in range(3):
+        frame = b"\x81\x85\x00\x00\x00\x00ping%d" % number
+        client.send(frame)
+        assert client.exactly(len(frame) + 5) == b"echo:" + frame
+    client.close()
+    wait_until(lambda: ended, 5, "the end of the tunnel")
+    wire_gateway.logged(path="/odd/ws", status=101)
+
+
+def test_the_upstream_ends_a_tunnel(client: RawClient, odd_upstream: OddUpstream) -> None:
+    def websocket(asked: Request) -> bool:
+        asked.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        asked.more()
+        asked.send(b"bye")
+        return False
+
+    odd_upstream.on("/ws-bye", websocket)
+    client.send(request("/odd/ws-bye", b"Connection: Upgrade", b"Upgrade: websocket"))
+    assert client.head().status == 101
+    client.send(b"hello")
+    assert client.rest() == b"bye"
+
+
+def test_an_upgrade_that_is_refused_is_an_ordinary_answer(client: RawClient) -> None:
+    assert client.get("/odd/no-ws", b"Connection: Upgrade", b"Upgrade: websocket").status == 200
+    assert client.get("/odd/next").status == 200
