@@ -7,11 +7,13 @@ written for Tyk load unchanged.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 
+_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
@@ -163,7 +165,7 @@ class _Members(dict[str, Any]):
 
 
 def read_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object from its text. Raises Mistakes: not JSON, not an object, a key given twice (with its pointer)."""
+    """A JSON object from its text. Raises Mistakes: not JSON, not an object, a key given twice, text that no database keeps."""
     try:
         document = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
     except RecursionError:
@@ -175,9 +177,9 @@ def read_json(text: str | bytes) -> dict[str, Any]:
         raise Mistakes([Mistake("", f"is not valid JSON: {error.msg} ({where})")]) from None
     except ValueError as error:
         raise Mistakes([Mistake("", f"is not valid JSON: {error}")]) from None
-    twice = list(_repeated(document, ""))
-    if twice:
-        raise Mistakes(twice)
+    wrong = list(_unkeepable(document, ""))
+    if wrong:
+        raise Mistakes(wrong)
     if not isinstance(document, dict):
         raise Mistakes([Mistake("", f"must be an object, not {_kind(document)}")])
     return document
@@ -195,12 +197,19 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _repeated(value: Any, pointer: str) -> Iterator[Mistake]:
-    if isinstance(value, _Members):
+def _unkeepable(value: Any, pointer: str) -> Iterator[Mistake]:
+    """What JSON allows and cannot be stored and given back as it is."""
+    if isinstance(value, str):
+        if _NOT_TEXT.search(value):
+            yield Mistake(pointer, "holds a NUL or half of a surrogate pair")
+    elif isinstance(value, _Members):
         for name in value.twice:
             yield Mistake(join(pointer, name), "is given twice")
         for key, member in value.items():
-            yield from _repeated(member, join(pointer, key))
+            if _NOT_TEXT.search(key):
+                yield Mistake(pointer, "has a field whose name holds a NUL or half of a surrogate pair")
+            else:
+                yield from _unkeepable(member, join(pointer, key))
     elif isinstance(value, list):
         for index, element in enumerate(value):
-            yield from _repeated(element, join(pointer, index))
+            yield from _unkeepable(element, join(pointer, index))

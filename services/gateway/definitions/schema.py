@@ -113,7 +113,7 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     allow_on, block_on = root.flag("enable_ip_whitelisting"), root.flag("enable_ip_blacklisting")
     domain = root.text("domain")
     return Definition(
-        id=root.text("id"),
+        id=_id(root),
         name=root.text("name"),
         api_id=_checked(root, "api_id", root.text("api_id"), values.identifier, ""),
         org_id=_org_id(root),
@@ -143,6 +143,13 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
         error_overrides=_error_overrides(root),
         raw=raw,
     )
+
+
+def _id(root: Reader) -> str:
+    id = root.text("id")
+    if len(id) > 64:
+        root.mistake("id", "id must not be longer than 64 characters")
+    return _checked(root, "id", id, values.identifier, "") if id else ""
 
 
 def _org_id(root: Reader) -> str:

@@ -216,6 +216,12 @@ def test_domains() -> None:
     assert list(mistakes(document(domain="a/b"))) == ["/domain"]
 
 
+@pytest.mark.parametrize("id", ["a" * 65, "a/b", "ü", "a b"])
+def test_ids(id: str) -> None:
+    assert list(mistakes(document(id=id))) == ["/id"]
+    assert parse(document(id="54b53d3aeba6db5c35000002")).id == "54b53d3aeba6db5c35000002"
+
+
 def test_limits_for_the_whole_api() -> None:
     assert parse(document(global_rate_limit={"rate": 5, "per": 0.5, "by": "address"})).global_rate_limit == GlobalRateLimit(
         5, 0.5, "address"

@@ -183,3 +183,14 @@ def test_upstreams_from_the_environment(operator: Any, monkeypatch: Any) -> None
     monkeypatch.setenv("UPSTREAM_ONE", "http://10.0.0.1:8101")
     id = operator.new_api(target="env://UPSTREAM_ONE/base/")
     assert operator.json("GET", f"/api/apis/{id}")["api_definition"]["proxy"]["target_url"] == "env://UPSTREAM_ONE/base/"
+
+
+def test_text_that_cannot_be_kept_is_refused(operator: Any, make_definition: Any) -> None:
+    """One such definition would make every list of them fail."""
+    for changes in ({"name": "\x00"}, {"name": "\ud800"}, {"later": [{"x": "\ud800"}]}, {"later": {"\udfff": 1}}):
+        answer = operator.call("POST", "/api/apis", {"api_definition": make_definition(**changes), "hook_references": []})
+        assert answer.status_code == 400
+        assert "surrogate" in answer.get_json()["Errors"][0]["message"]
+    assert operator.json("GET", "/api/apis")["apis"] == []
+    id = operator.new_api(name="\U0001f600")
+    assert operator.json("GET", f"/api/apis/{id}")["api_definition"]["name"] == "\U0001f600"
