@@ -195,12 +195,11 @@ class BrowserSession(Base):  # type: ignore[misc, valid-type]
 
 
 class Failure(Base):  # type: ignore[misc, valid-type]
-    """Failed log-ins of one account from one address. account: a digest of what was typed, which may be a password by mistake."""
+    """Failed log-ins. counter: `account:` with a digest (what was typed may be a password by mistake), or `address:` with the address."""
 
     __tablename__ = "failures"
 
-    account: Mapped[str] = mapped_column(DIGEST, primary_key=True)
-    address: Mapped[str] = mapped_column(sa.String(45), primary_key=True, index=True)
+    counter: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     count: Mapped[int]
     last_at: Mapped[dt.datetime] = mapped_column(index=True)
 

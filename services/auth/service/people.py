@@ -173,7 +173,7 @@ class People:
             caller.user.password_hash,
             current,
             before=lambda: self._throttle.check(email, address),
-            wrong=lambda: self._throttle.failed(email, address),
+            wrong=lambda: self._database.run(lambda session: self._throttle.failed(session, email, address)),
         )
         if not checked.right:
             raise refusals.wrong_current_password()

@@ -76,7 +76,7 @@ class SignIn:
             if known and user and login_key and user.active:
                 if login_key.expires_at <= self._clock.now():
                     raise refusals.login_key_expired()
-                self._succeeded(user, username, None)
+                self._succeeded(user, username, origin, None)
                 return user, LOGIN_KEY, login_key.expires_at
             self._failed(username, origin)
             raise refusals.invalid_credentials()
@@ -88,13 +88,17 @@ class SignIn:
         )
         if not checked.right or user is None:
             raise refusals.invalid_credentials()
-        self._succeeded(user, username, checked.renewed)
+        self._succeeded(user, username, origin, checked.renewed)
         return user, PASSWORD, None
 
     def _failed(self, username: str, origin: Origin) -> None:
-        self._throttle.failed(username, origin.address)
         now = self._clock.now()
-        self._database.run(lambda session: origin.write(session, now, "login.failed", self._account_name(session, username)))
+
+        def work(session: Session) -> None:
+            self._throttle.failed(session, username, origin.address)
+            origin.write(session, now, "login.failed", self._account_name(session, username))
+
+        self._database.run(work)
 
     @staticmethod
     def _account_name(session: Session, username: str) -> str | None:
@@ -103,10 +107,10 @@ class SignIn:
         user = users.by_email_key(session, key) if key else None
         return user.email if user else None
 
-    def _succeeded(self, user: User, username: str, renewed: str | None) -> None:
+    def _succeeded(self, user: User, username: str, origin: Origin, renewed: str | None) -> None:
         now = self._clock.now()
-        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=5) and renewed is None
-        if fresh and not self._throttle.has_failures(username):
+        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60) and renewed is None
+        if fresh and not self._throttle.has_failures(username, origin.address):
             return  # a neighbour that asks again and again must not write each time
 
         def work(session: Session) -> None:
@@ -115,7 +119,7 @@ class SignIn:
                 kept.last_login_at = now
                 if renewed is not None and kept.password_hash == user.password_hash:
                     kept.password_hash = renewed
-            self._throttle.succeeded(session, username)
+            self._throttle.succeeded(session, username, origin.address)
 
         self._database.run(work)
 
@@ -128,6 +132,9 @@ class SignIn:
             # the sign-in that a login key began does not outlive the key
             expires = min(now + self._refresh, ends) if ends else now + self._refresh
             grant = self.new_grant(session, user, None, "", method, expires, now)
+            kept = users.by_id(session, user.id)
+            if kept is not None:
+                kept.last_login_at = now
             origin.acting(user).write(session, now, "login", user.id, method=method)
             return self.issue(session, user, grant, now)
 

@@ -1,8 +1,8 @@
 """Failed log-ins slow further ones down: per account and per address, with a delay that grows from the 5th failure on.
 
 Nothing is ever locked for good: the delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
-after a quiet quarter of an hour. A success forgets the account's failures, wherever they came from; the address keeps those of other
-accounts, so that nobody who knows one password can try the passwords of others without end.
+after a quiet quarter of an hour. A success forgets the failures of its account and of its address, and of no other account: somebody who
+knows one password cannot try those of another account faster by signing in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ FREE = 4
 FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
 FORGOTTEN_AFTER = dt.timedelta(minutes=15)
-UNKNOWN_ADDRESS = "-"
 
 
 def delay_after(failures: int) -> float:
@@ -30,10 +29,11 @@ def delay_after(failures: int) -> float:
     return 0.0 if failures <= FREE else min(FIRST_DELAY_S * 2.0 ** min(failures - FREE - 1, 20), LONGEST_DELAY_S)
 
 
-def account_key(username: str) -> str:
-    """What stands for an account in the counters; every spelling that logs in to the same one counts as the same."""
+def counters_of(username: str, address: str | None) -> list[str]:
+    """The account's counter, the same for every spelling that logs in to it, and the address's when it is known."""
     key = emails.key_of(username[:1000]) or username[:1000]
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    account = "account:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return [account, *([f"address:{address}"] if address else [])]
 
 
 class Throttle:
@@ -46,25 +46,22 @@ class Throttle:
     def check(self, username: str, address: str | None) -> None:
         """Raise Refusal 429 with Retry-After while a delay lasts."""
         now = self._clock.now()
-        since = now - FORGOTTEN_AFTER
         with self._database.read() as session:
-            counts = [store.of_account(session, account_key(username), since)]
-            if address:
-                counts.append(store.of_address(session, address, since))
-        waits = [delay_after(one.failures) - (now - one.last_at).total_seconds() for one in counts if one is not None]
-        if waits and max(waits) > 0:
-            raise refusals.too_many_failures(max(waits))
+            found = store.counts(session, counters_of(username, address), now - FORGOTTEN_AFTER)
+        wait = max((delay_after(failures) - (now - last_at).total_seconds() for failures, last_at in found), default=0.0)
+        if wait > 0:
+            raise refusals.too_many_failures(wait)
 
-    def has_failures(self, username: str) -> bool:
+    def has_failures(self, username: str, address: str | None) -> bool:
         """Whether there is something that a success would forget."""
         with self._database.read() as session:
-            return store.of_account(session, account_key(username), self._clock.now() - FORGOTTEN_AFTER) is not None
+            return bool(store.counts(session, counters_of(username, address), self._clock.now() - FORGOTTEN_AFTER))
 
-    def failed(self, username: str, address: str | None) -> None:
-        now = self._clock.now()
-        account = account_key(username)
-        self._database.run(lambda session: store.add(session, account, address or UNKNOWN_ADDRESS, now, now - FORGOTTEN_AFTER))
-
-    def succeeded(self, session: Session, username: str) -> None:
+    def failed(self, session: Session, username: str, address: str | None) -> None:
         """Within the caller's transaction."""
-        store.forget_account(session, account_key(username))
+        now = self._clock.now()
+        store.add(session, counters_of(username, address), now, now - FORGOTTEN_AFTER)
+
+    def succeeded(self, session: Session, username: str, address: str | None) -> None:
+        """Within the caller's transaction."""
+        store.forget(session, counters_of(username, address))

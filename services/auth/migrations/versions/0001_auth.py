@@ -54,13 +54,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "failures",
-        sa.Column("account", sa.String(64), nullable=False),
-        sa.Column("address", sa.String(45), nullable=False),
+        sa.Column("counter", sa.String(80), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("last_at", UTCDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("account", "address", name="pk_failures"),
+        sa.PrimaryKeyConstraint("counter", name="pk_failures"),
     )
-    op.create_index("ix_failures_address", "failures", ["address"])
     op.create_index("ix_failures_last_at", "failures", ["last_at"])
     op.create_table(
         "revoked_tokens",
