@@ -33,14 +33,18 @@ class Mistakes(Exception):
 
 
 class Report:
-    """What was found while reading: mistakes, and the places of fields that nobody asked for."""
+    """What was found while reading: mistakes, one for each place, and the places of fields that nobody asked for."""
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
+        self._places: set[str] = set()
         self.readers: list[Reader] = []
 
     def add(self, pointer: str, message: str) -> None:
-        self.mistakes.append(Mistake(pointer, message))
+        """The first word about a place is the one that helps: what follows from a wrong type is not said as well."""
+        if pointer not in self._places:
+            self._places.add(pointer)
+            self.mistakes.append(Mistake(pointer, message))
 
     def unknown(self) -> list[str]:
         """Pointers of the fields that nothing read."""
