@@ -10,8 +10,9 @@ from services.common import wakeups
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
+from services.common.identity import IdentityClient
 from services.tokens import api, browser, queue_api, refusals
-from services.tokens.clients import KeySet, RoleTokens
+from services.tokens.clients import RoleTokens
 from services.tokens.pictures import Pictures
 from services.tokens.polls import Places, Waiter
 from services.tokens.queue_service import Queue
@@ -39,7 +40,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     wakes = app.extensions["wakeups"] = wakeups.create(settings.valkey_url, "tokens")
     places = Places(settings.polls_limit)
     queue = Queue(QueueStore(database), Waiter(wakes, clock, places), wakes, clock, settings)
-    roles = RoleTokens(KeySet(settings.auth_url, clock), settings.jwt_secret, dict(settings.earliest_issue), clock)
+    identities = IdentityClient(settings.auth_url, "tokens", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
+    asking = settings.auth_secret is not None
+    roles = RoleTokens(identities, settings.jwt_secret, dict(settings.earliest_issue), clock, asking=asking)
     smorest = app.extensions["api"]
     smorest.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     archive, pictures, page = Archive(TokenStore(database), clock), Pictures(settings, clock), browser.register(app)

@@ -6,7 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.common.settings import Bind, database_url, load_or_exit, parse_url, setting, valkey_url
+from services.common import identity
+from services.common.settings import Bind, database_url, load_or_exit, setting, valkey_url
 
 SUBJECTS = ("public", "exhibition", "generator", "admin")
 
@@ -39,9 +40,9 @@ class Settings:
     git_sha: str = setting("unknown", env="GIT_SHA", help="The commit this process was built from, shown by GET /.")
     database_url: str = database_url("tokens")
     valkey_url: str | None = valkey_url()
-    auth_url: str = setting(
-        "http://127.0.0.1:8101", env="AUTH_URL", help="The auth service, whose role tokens are accepted.", parse=parse_url("http", "https")
-    )
+    auth_url: str = identity.url_setting()
+    auth_issuer: str = identity.issuer_setting()
+    auth_secret: str | None = identity.secret_setting()
     jwt_secret: str | None = setting(
         None, secret=True, help="Also accept role tokens signed by HS256 with this secret (role tokens printed long ago)."
     )

@@ -12,10 +12,13 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.utils import base64url_encode
 
 from services.common.app import Refusal
 from services.common.clock import SettableClock
-from services.tokens.clients import KeySet, RoleTokens
+from services.common.identity import IdentityClient
+from services.tokens.clients import RoleTokens
 from services.tokens.settings import parse_cut_offs
 from tests.unit.tokens.conftest import API, EX, PUB, SECRET, role
 
@@ -23,22 +26,34 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()
 ROLES = frozenset({"exhibition"})
 
 
+ISSUER = "http://127.0.0.1:8080/auth"
+
+
 class AuthService:
-    """Serves a key set and counts who asks."""
+    """Serves a key set, and what it says about a token; counts who asks."""
 
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] = []
-        self.asked = 0
+        self.said: tuple[int, dict[str, Any]] = (200, {})
+        self.verified = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                service.asked += 1
-                body = json.dumps({"keys": service.keys}).encode()
-                self.send_response(200 if self.path == "/.well-known/jwks.json" else 404)
-                self.send_header("Content-Length", str(len(body)))
+            def answer(self, status: int, body: object) -> None:
+                text = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(text)
+
+            def do_GET(self) -> None:
+                self.answer(200, {"keys": service.keys})
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                service.verified += 1
+                assert self.path == "/verify/token" and self.headers["Authorization"].startswith("Basic ")
+                self.answer(*service.said)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -52,6 +67,13 @@ class AuthService:
         algorithm = "EdDSA" if isinstance(key, ed25519.Ed25519PrivateKey) else "RS256"
         kind = jwt.get_algorithm_by_name(algorithm)
         self.keys.append({**json.loads(kind.to_jwk(key.public_key())), "kid": kid, "alg": algorithm, "use": "sig"})
+
+    def says(self, kind: str, subject: str) -> None:
+        rest = dict.fromkeys(("user", "label", "scope", "client_id", "expires_at"))
+        self.said = 200, {"kind": kind, "id": "1", "subject": subject, "permission": "full", "policy": [], **rest}
+
+    def refuses(self, message: str) -> None:
+        self.said = 401, {"error": message, "code": message.replace(" ", "-")}
 
     def close(self) -> None:
         self._server.shutdown()
@@ -71,8 +93,9 @@ def clock() -> SettableClock:
     return SettableClock()
 
 
-def checker(auth_url: str, clock: SettableClock, cut_offs: str = "") -> RoleTokens:
-    return RoleTokens(KeySet(auth_url, clock), SECRET, dict(parse_cut_offs(cut_offs)), clock)
+def checker(auth_url: str, clock: SettableClock, cut_offs: str = "", *, secret: str | None = SECRET, asking: bool = False) -> RoleTokens:
+    identities = IdentityClient(auth_url, "tokens", "secret", issuer=ISSUER, clock=clock)
+    return RoleTokens(identities, secret, dict(parse_cut_offs(cut_offs)), clock, asking=asking)
 
 
 def outcome(roles: RoleTokens, headers: dict[str, str]) -> str:
@@ -119,70 +142,76 @@ def test_checks_in_order(roles: RoleTokens, headers: dict[str, str], expected: s
 
 
 def test_no_secret_accepts_no_shared_signature(clock: SettableClock) -> None:
-    roles = RoleTokens(KeySet("http://127.0.0.1:9", clock), None, {}, clock)
-    assert outcome(roles, role("admin")) == "401 invalid auth"
+    assert outcome(checker("http://127.0.0.1:9", clock, secret=None), role("admin")) == "401 invalid auth"
 
 
-def signed(key: Any, kid: str | None, algorithm: str, **claims: Any) -> dict[str, str]:
-    return {"Authorization": "Bearer " + jwt.encode(claims, key, algorithm, {"kid": kid} if kid else None)}
+def signed(key: Any, kid: str | None, algorithm: str, typ: str = "JWT", **claims: Any) -> dict[str, str]:
+    whole = {"iss": ISSUER, "aud": "gatehouse", "iat": NOW, "exp": NOW + 600, "jti": "1", **claims}
+    return {"Authorization": "Bearer " + jwt.encode(whole, key, algorithm, {"typ": typ, **({"kid": kid} if kid else {})})}
 
 
 def test_keys_of_the_auth_service(auth: AuthService, clock: SettableClock) -> None:
     edwards, rivest = ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)
     auth.publish("e", edwards)
     auth.publish("r", rivest)
-    roles = checker(auth.url, clock)
-    assert outcome(roles, signed(edwards, "e", "EdDSA", sub="exhibition")) == "exhibition"
-    assert outcome(roles, signed(rivest, "r", "RS256", sub="admin")) == "admin"
-    assert auth.asked == 1
-    assert outcome(roles, signed(edwards, "r", "EdDSA", sub="admin")) == "401 invalid auth"
-    assert outcome(roles, signed(rivest, "e", "RS256", sub="admin")) == "401 invalid auth"
-    assert outcome(roles, signed(rivest, "r", "RS512", sub="admin")) == "401 invalid auth"
-    assert outcome(roles, signed(edwards, "e", "EdDSA", sub="exhibition", exp=NOW - 20)) == "exhibition"  # within the skew
-    assert outcome(roles, signed(edwards, "e", "EdDSA", sub="exhibition", exp=NOW - 31)) == "401 token expired"
+    roles = checker(auth.url, clock, "generator=2026-01-01T00:00:01Z")
+    for headers, expected in (
+        (signed(edwards, "e", "EdDSA", sub="exhibition"), "exhibition"),
+        (signed(rivest, "r", "RS256", sub="admin"), "admin"),
+        (signed(edwards, "r", "EdDSA", sub="admin"), "401 invalid auth"),
+        (signed(rivest, "e", "RS256", sub="admin"), "401 invalid auth"),
+        (signed(rivest, "r", "RS512", sub="admin"), "401 invalid auth"),
+        (signed(edwards, None, "EdDSA", sub="admin"), "401 invalid auth"),
+        (signed(edwards, "e", "EdDSA", sub="admin", aud="another"), "401 invalid auth"),
+        (signed(edwards, "e", "EdDSA", sub="admin", iss="https://evil.example"), "401 invalid auth"),
+        (signed(edwards, "e", "EdDSA", "at+jwt", sub="admin"), "401 invalid auth"),
+        (signed(edwards, "e", "EdDSA", sub="5b1c"), "403 wrong subject"),
+        (signed(edwards, "e", "EdDSA", sub="exhibition", exp=NOW - 20), "exhibition"),  # within the skew
+        (signed(edwards, "e", "EdDSA", sub="exhibition", exp=NOW - 31), "401 token expired"),
+        (signed(edwards, "e", "EdDSA", sub="exhibition", nbf=NOW + 31), "401 token not yet active"),
+    ):
+        assert outcome(roles, headers) == expected
+    assert auth.verified == 0
 
 
 def test_public_key_is_no_shared_secret(auth: AuthService, clock: SettableClock) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-    from jwt.utils import base64url_encode
-
     key = rsa.generate_private_key(65537, 2048)
     auth.publish("r", key)
-    roles = checker(auth.url, clock)
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, body = (base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "r"}, {"sub": "admin"}))
     signature = jwt.get_algorithm_by_name("HS256").sign(head + b"." + body, pem)
     token = b".".join((head, body, base64url_encode(signature))).decode()
-    assert outcome(roles, {"Authorization": f"Bearer {token}"}) == "401 invalid auth"
+    for secret in (SECRET, None):
+        assert outcome(checker(auth.url, clock, secret=secret), {"Authorization": f"Bearer {token}"}) == "401 invalid auth"
 
 
-def test_unknown_key_is_asked_for_once_then_there_is_a_pause(auth: AuthService, clock: SettableClock) -> None:
-    first, second = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
-    auth.publish("1", first)
-    roles = checker(auth.url, clock)
-    assert outcome(roles, signed(first, "1", "EdDSA", sub="admin")) == "admin"
-    auth.publish("2", second)
-    for _ in range(5):
-        assert outcome(roles, signed(second, "2", "EdDSA", sub="admin")) == "401 invalid auth"
-    assert auth.asked == 1  # within the pause
-    clock.move(11)
-    assert outcome(roles, signed(second, "2", "EdDSA", sub="admin")) == "admin"
-    assert auth.asked == 2
-    assert outcome(roles, signed(first, "1", "EdDSA", sub="admin")) == "admin"
-
-
-def test_auth_service_away(clock: SettableClock, auth: AuthService) -> None:
+def test_auth_is_asked_about_revocation(auth: AuthService, clock: SettableClock) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
+    auth.publish("1", key)
+    roles, token = checker(auth.url, clock, asking=True), signed(key, "1", "EdDSA", sub="exhibition")
+    auth.says("role", "exhibition")
+    assert [outcome(roles, token) for _ in range(5)] == ["exhibition"] * 5
+    assert auth.verified == 1  # kept for 5 s
+    auth.refuses("token revoked")
+    clock.move(5.1)
+    assert outcome(roles, token) == "401 invalid auth"
+    auth.refuses("subject expired")
+    clock.move(5.1)
+    assert outcome(roles, token) == "403 subject expired"
+    auth.says("user", "exhibition")
+    clock.move(5.1)
+    assert outcome(roles, token) == "403 wrong subject"
+    asked = auth.verified
+    assert outcome(roles, signed(ed25519.Ed25519PrivateKey.generate(), "1", "EdDSA", sub="admin")) == "401 invalid auth"
+    assert outcome(roles, role("admin")) == "admin"
+    assert auth.verified == asked  # a forged token and a shared secret's are none of auth's business
+
+
+def test_auth_service_away(clock: SettableClock) -> None:
     away = checker("http://127.0.0.1:9", clock)
+    key = ed25519.Ed25519PrivateKey.generate()
     assert outcome(away, signed(key, "1", "EdDSA", sub="admin")) == "503 auth unavailable"
     assert outcome(away, role("admin")) == "admin"  # a secret needs nobody
-    auth.publish("1", key)
-    known = checker(auth.url, clock)
-    assert outcome(known, signed(key, "1", "EdDSA", sub="admin")) == "admin"
-    auth.keys.clear()
-    auth.publish("1", key)
-    clock.move(400)
-    assert outcome(known, signed(key, "1", "EdDSA", sub="admin")) == "admin"
 
 
 @pytest.mark.parametrize(("method", "path", "allowed"), [
