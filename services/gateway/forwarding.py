@@ -55,12 +55,13 @@ _VIA: Final = b"1.1 gatehouse"
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_upstreams", "secure", "trusted")
+    __slots__ = ("_upstreams", "secure", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
         self.secure = settings.tls_certificate is not None
+        self.stopping = False
 
     async def forward(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
         """Sends a request on and its answer back: (status, whether the client's connection ends).
@@ -244,8 +245,8 @@ class Forwarder:
             else:
                 out.append(b"Transfer-Encoding: chunked")
             body = CloseBody(not old)
-        if client.sink is not None:
-            close = True  # answered before the request had ended: what is left of it has no meaning any more
+        if client.sink is not None or self.stopping:
+            close = True  # what is left of a request that was answered early has no meaning any more
         if close:
             out.append(b"Connection: close")
         elif old:

@@ -114,7 +114,7 @@ class FrontDoor:
 
     def begin_stop(self) -> None:
         """From now on every answer says that it is the last one on its connection."""
-        self.stopping = True
+        self.stopping = self._forwarder.stopping = True
 
     def close_idle(self) -> None:
         """Closes the connections that wait for a request."""
@@ -176,7 +176,7 @@ class FrontDoor:
                     reply.headers.append((b"X-Request-Id", request_id.encode("ascii")))
                 else:
                     answered_upstream = True
-                    status, close = await self._forwarder.forward(connection, exchange, api, old, close or self.stopping)
+                    status, close = await self._forwarder.forward(connection, exchange, api, old, close)
         except Refusal as refusal:
             reply = self.refused(exchange, refusal)
             close = close or refusal.kind.closes

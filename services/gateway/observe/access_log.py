@@ -32,7 +32,8 @@ class AccessLog:
         self._path = path
         self._lines: list[str] = []
         self._batches: queue.Queue[list[str] | None] = queue.Queue(_MOST_WAITING)
-        self._second = (0, "")
+        # Told anew by `flush`: at most a quarter of a second old, and each line has its own duration.
+        self._time = _now()
         self._thread: threading.Thread | None = None
         self.dropped = 0
         if path is None:
@@ -55,7 +56,7 @@ class AccessLog:
         api, key = exchange.api, exchange.key
         refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
         self._lines.append(
-            f'{{"time":"{self._now()}","method":"{exchange.method}","path":"{exchange.path}","status":{status},"bytes":{size},'
+            f'{{"time":"{self._time}","method":"{exchange.method}","path":"{exchange.path}","status":{status},"bytes":{size},'
             f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
         )
@@ -66,17 +67,11 @@ class AccessLog:
     def write_early(self, peer: str, status: int, refused: str) -> None:
         """A request that could not be read."""
         if self._path is not None:
-            self._lines.append(f'{{"time":"{self._now()}","status":{status},"client":"{peer}","refused":"{refused}"}}\n')
-
-    def _now(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second[0]:
-            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-        return f"{self._second[1]}.{int(now % 1 * 1000):03d}Z"
+            self._lines.append(f'{{"time":"{self._time}","status":{status},"client":"{peer}","refused":"{refused}"}}\n')
 
     def flush(self) -> None:
-        """Hands what was collected to the writer."""
+        """Hands what was collected to the writer. To be called several times a second."""
+        self._time = _now()
         if not self._lines:
             return
         lines, self._lines = self._lines, []
@@ -107,3 +102,9 @@ class AccessLog:
                     log.error("the access log cannot be written", error=error.strerror)
                 told = True
         os.close(descriptor)
+
+
+def _now() -> str:
+    """UTC, to the millisecond."""
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,16 +29,14 @@ class Unreachable(Exception):
 class Upstreams:
     """The pools of a worker. tls: how certificates of https targets are verified."""
 
-    __slots__ = ("_ejected", "_pools", "_sockets", "_tls", "_turns", "connected", "reused")
+    __slots__ = ("_ejected", "_pools", "_sockets", "_tls", "_turns")
 
     def __init__(self, sockets: Sockets, tls: ssl.SSLContext) -> None:
         self._sockets = sockets
         self._tls = tls
-        self._pools: dict[Origin, deque[Connection]] = {}
+        self._pools: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
         self._ejected: dict[Origin, float] = {}
         self._turns: dict[str, int] = {}
-        self.connected = 0
-        self.reused = 0
 
     def choose(self, api_id: str, targets: Sequence[Target]) -> Target:
         """Round robin over the targets that can be reached; over all when none can."""
@@ -64,7 +62,6 @@ class Upstreams:
             connection.pool = None
             if not connection.lost:
                 connection.deadline = NEVER
-                self.reused += 1
                 return connection
         return None
 
@@ -89,7 +86,6 @@ class Upstreams:
             raise
         except OSError as error:
             raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
-        self.connected += 1
         return connection
 
     def give(self, connection: Connection, origin: Origin) -> None:
@@ -97,14 +93,10 @@ class Upstreams:
         if connection.lost or connection.buffer or connection.transport.is_closing():
             connection.close()
             return
-        pool = self._pools.get(origin)
-        if pool is None:
-            pool = self._pools[origin] = deque()
+        pool = self._pools[origin]
         if len(pool) >= _MOST_IDLE:
             connection.close()
             return
-        connection.first_byte = 0.0
-        connection.answered = False
         connection.deadline = self._sockets.now + IDLE_TIMEOUT
         connection.pool = pool
         pool.append(connection)
