@@ -172,16 +172,17 @@ async def pages(service: Service, total: int) -> dict[str, float]:
     connection = Connection(service, "public")
     found = {}
     for name, query in {
-        "first": "offset=0", "middle": f"offset={total // 2}", "last": f"offset={total - 24}", "from_the_end": f"offset=-{total // 2}",
-        "oldest_first": f"offset=-{total - 5}&newest_first=false",
+        "first": "offset=0", "middle": f"offset={total // 2}", "last": f"offset={total - 24}",
+        "from_the_end": f"offset=-{total // 2}",
+        "oldest_first": f"offset=-{total - 5}&newest_first=false", "largest": f"offset={total // 2}&count=250",
     }.items():  # fmt: skip
         times = []
         for _ in range(9):
             begun = time.perf_counter()
-            status, body = await connection.get(f"/tokens?{query}&count=24")
+            status, body = await connection.get(f"/tokens?{query}" if "count" in query else f"/tokens?{query}&count=24")
             times.append((time.perf_counter() - begun) * 1000)
             assert status == 200
-            assert len(json.loads(body)["rows"]) == 24
+            assert len(json.loads(body)["rows"]) >= 24
         found[f"{name}_ms"] = sorted(times)[4]
     middle = json.loads((await connection.get(f"/tokens?offset={total // 2}"))[1])["rows"][0]["id"]
     for name in ("start_id", "end_id"):
