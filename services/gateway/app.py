@@ -30,6 +30,7 @@ def create_app(gateway: Gateway) -> Flask:
         description="Definitions, keys, webhooks and revisions of the gateway.",
     )
     app.extensions["gatehouse"] = gateway
+    app.extensions["metrics"].register(gateway.gauges)
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
     for blueprint in operator_api.blueprints():

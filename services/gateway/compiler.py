@@ -87,7 +87,7 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
 
 
 def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
-    """Keeps the place of a stored definition that does not compile any more: 503 for its traffic.
+    """Keeps the place of a stored definition that does not compile any more: 503 for its traffic, 404 when it is switched off.
 
     None when not even its place can be read: then it cannot be kept.
     """
@@ -100,8 +100,9 @@ def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
         domain = values.host_name(domain) if domain else ""
     except ValueError:
         return None
+    switched_off = root.value("active") in (None, False)
     return _placeholder(
-        _answer_broken,
+        _answer_not_found if switched_off else _answer_broken,
         api_id=root.text("api_id"),
         internal_id=root.text("id"),
         org_id=root.text("org_id"),

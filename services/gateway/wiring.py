@@ -25,6 +25,7 @@ from services.gateway.exchange import Reply
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.live import Live
 from services.gateway.observe.access_log import AccessLog
+from services.gateway.observe.gauges import Gauges
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.definitions import DefinitionStore
@@ -71,6 +72,7 @@ class Gateway:
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
         self.max_connections = min(settings.max_connections, _connections_possible())
         self.turned_away = 0
+        self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._looking: threading.Thread | None = None
@@ -78,6 +80,22 @@ class Gateway:
         self._database_well = True
         # One call of C code: the name of this worker and a number that rises.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
+
+    def _gauges(self) -> Gauges:
+        gauges = Gauges(announcements.worker_name())
+        gauges.set("apis", "APIs that are served.", lambda: len(self.live.current.apis))
+        gauges.set("apis_broken", "Definitions that cannot be served.", lambda: len(self.live.current.broken))
+        gauges.set("keys_in_memory", "Keys that need no look into the store.", lambda: len(self.keys))
+        gauges.set("connections_turned_away", "Connections that were answered 503 at the limit, since the start.", lambda: self.turned_away)
+        gauges.set(
+            "requests_uncounted",
+            "Requests that passed uncounted because Valkey was away, since the start.",
+            lambda: self.counters.uncounted,
+        )
+        gauges.set("events_waiting", "Events that are not in the outbox yet.", self.events.pending)
+        gauges.set("events_dropped", "Events that were lost, since the start.", lambda: self.events.dropped)
+        gauges.set("access_log_lines_dropped", "Lines that could not be written, since the start.", lambda: self.access_log.dropped)
+        return gauges
 
     # Life.
 

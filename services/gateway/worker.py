@@ -85,6 +85,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await loop.create_server(lambda: Connection(sockets, front.serve), sock=public_socket, ssl=public_tls, backlog=2048),
             await loop.create_server(lambda: Connection(sockets, operator.serve), sock=operator_socket),
         ]
+        gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()
         gc.freeze()

@@ -1,0 +1,19 @@
+"""The numbers of a worker, as Prometheus reads them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from services.gateway.observe.gauges import Gauges
+
+
+def test_gauges_are_read_when_they_are_asked_for() -> None:
+    numbers = [1.0]
+    gauges = Gauges("host:1")
+    gauges.set("apis", "APIs that are served.", lambda: numbers[0])
+    registry = CollectorRegistry()
+    registry.register(gauges)
+    numbers[0] = 7.0
+    text = generate_latest(registry).decode()
+    assert "# HELP gateway_apis APIs that are served." in text
+    assert 'gateway_apis{worker="host:1"} 7.0' in text
