@@ -51,8 +51,11 @@ def verify_basic(given: Answer) -> Answer:
 @blueprint.alt_response(401, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:
     """Any token of the house → its kind, user, permission, policy, end."""
-    service()
-    return house().verifier.token(given["token"]).shown()
+    pair = basic()
+    verified = house().verifier.token_for(*pair, given["token"]) if pair else None
+    if verified is None:
+        raise refusals.not_a_service()
+    return verified.shown()
 
 
 def _cacheable(document: Answer, seconds: int) -> Response:

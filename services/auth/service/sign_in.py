@@ -66,17 +66,16 @@ class SignIn:
 
         A failure is counted and written to the audit; a success forgets the failures.
         """
-        self._throttle.check(username, origin.address)
         key = emails.key_of(username) if len(username) <= 1000 else None
         with self._database.read() as session:
-            user = users.by_email_key(session, key) if key else None
-            login_key = users.login_key(session, user.id) if user else None
+            failures = self._throttle.failures(session, username, origin.address)
+            user, login_key = users.with_login_key(session, key) if key else (None, None)
         if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
             known = login_key is not None and login_key.digest == credentials.digest(secret)
             if known and user and login_key and user.active:
                 if login_key.expires_at <= self._clock.now():
                     raise refusals.login_key_expired()
-                self._succeeded(user, username, origin, None)
+                self._succeeded(user, username, origin, failures, None)
                 return user, LOGIN_KEY, login_key.expires_at
             self._failed(username, origin)
             raise refusals.invalid_credentials()
@@ -88,7 +87,7 @@ class SignIn:
         )
         if not checked.right or user is None:
             raise refusals.invalid_credentials()
-        self._succeeded(user, username, origin, checked.renewed)
+        self._succeeded(user, username, origin, failures, checked.renewed)
         return user, PASSWORD, None
 
     def _failed(self, username: str, origin: Origin) -> None:
@@ -107,10 +106,10 @@ class SignIn:
         user = users.by_email_key(session, key) if key else None
         return user.email if user else None
 
-    def _succeeded(self, user: User, username: str, origin: Origin, renewed: str | None) -> None:
+    def _succeeded(self, user: User, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
         now = self._clock.now()
-        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60) and renewed is None
-        if fresh and not self._throttle.has_failures(username, origin.address):
+        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60)
+        if fresh and not failures and renewed is None:
             return  # a neighbour that asks again and again must not write each time
 
         def work(session: Session) -> None:

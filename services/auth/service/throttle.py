@@ -45,17 +45,17 @@ class Throttle:
 
     def check(self, username: str, address: str | None) -> None:
         """Raise Refusal 429 with Retry-After while a delay lasts."""
-        now = self._clock.now()
         with self._database.read() as session:
-            found = store.counts(session, counters_of(username, address), now - FORGOTTEN_AFTER)
+            self.failures(session, username, address)
+
+    def failures(self, session: Session, username: str, address: str | None) -> bool:
+        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts."""
+        now = self._clock.now()
+        found = store.counts(session, counters_of(username, address), now - FORGOTTEN_AFTER)
         wait = max((delay_after(failures) - (now - last_at).total_seconds() for failures, last_at in found), default=0.0)
         if wait > 0:
             raise refusals.too_many_failures(wait)
-
-    def has_failures(self, username: str, address: str | None) -> bool:
-        """Whether there is something that a success would forget."""
-        with self._database.read() as session:
-            return bool(store.counts(session, counters_of(username, address), self._clock.now() - FORGOTTEN_AFTER))
+        return bool(found)
 
     def failed(self, session: Session, username: str, address: str | None) -> None:
         """Within the caller's transaction."""

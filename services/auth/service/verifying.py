@@ -9,6 +9,8 @@ import datetime as dt
 import hmac
 import threading
 
+from sqlalchemy.orm import Session
+
 from services.auth import refusals
 from services.auth.models import Client
 from services.auth.rules import credentials
@@ -54,9 +56,19 @@ class Verifier:
 
     def token(self, token: str) -> Verified:
         """What the token says. Raises Refusal 401 with the reason."""
+        with self._database.read() as session:
+            return self._token(session, token)
+
+    def token_for(self, client_id: str, secret: str, token: str) -> Verified | None:
+        """The same for a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
+        with self._database.read() as session:
+            client = self._client(session, client_id, secret)
+            return self._token(session, token) if client is not None and client.service else None
+
+    def _token(self, session: Session, token: str) -> Verified:
         prefix = credentials.prefix_of(token) if token.startswith("gh_") else None
         if prefix is not None and prefix in credentials.ACCESS_TOKEN_OF_PREFIX:
-            return self._access_token(token)
+            return self._access_token(session, token)
         if token.count(".") != 2:
             raise refusals.token_invalid()
         claims, kind = self._keys.read(token)
@@ -65,28 +77,26 @@ class Verifier:
         ends = expires if expires < NEVER else None
         jti = str(claims["jti"])
         if kind == ROLE and subject in SUBJECTS:
-            return self._role_token(jti, subject, float(claims["iat"]), ends)
+            return self._role_token(session, jti, subject, float(claims["iat"]), ends)
         if kind != ACCESS:
             raise refusals.token_invalid()
-        with self._database.read() as session:
-            if grants.is_revoked(session, jti):
+        if grants.is_revoked(session, jti):
+            raise refusals.token_revoked()
+        if subject.startswith(CLIENT_SUBJECT):
+            client = tokens.client(session, subject.removeprefix(CLIENT_SUBJECT))
+            if client is None:
                 raise refusals.token_revoked()
-            if subject.startswith(CLIENT_SUBJECT):
-                client = tokens.client(session, subject.removeprefix(CLIENT_SUBJECT))
-                if client is None:
-                    raise refusals.token_revoked()
-                return Verified("client", jti, expires_at=ends, subject=subject, label=client.name, client_id=client.id)
-            user = grants.live_user(session, str(claims.get("sid")))
+            return Verified("client", jti, expires_at=ends, subject=subject, label=client.name, client_id=client.id)
+        user = grants.live_user(session, str(claims.get("sid")))
         if user is None or user.id != subject:
             raise refusals.token_revoked()
         return Verified(
             "user", jti, user=user, expires_at=ends, subject=subject, scope=claims.get("scope"), client_id=claims.get("client_id")
         )
 
-    def _access_token(self, secret: str) -> Verified:
+    def _access_token(self, session: Session, secret: str) -> Verified:
         now = self._clock.now()
-        with self._database.read() as session:
-            found = tokens.access_token(session, credentials.digest(secret))
+        found = tokens.access_token(session, credentials.digest(secret))
         if found is None:
             raise refusals.token_invalid()
         token, user = found
@@ -99,11 +109,9 @@ class Verifier:
             token.kind, token.id, token.permission, user, list(token.policy), token.expires_at, subject=user.id, label=token.label
         )
 
-    def _role_token(self, jti: str, subject: str, issued: float, ends: dt.datetime | None) -> Verified:
-        with self._database.read() as session:
-            kept = tokens.role_token(session, jti)
-            cut_off = tokens.cut_off(session, subject)
-        if kept is None or kept.revoked_at is not None:
+    def _role_token(self, session: Session, jti: str, subject: str, issued: float, ends: dt.datetime | None) -> Verified:
+        kept, cut_off = tokens.with_cut_off(session, jti)
+        if kept is None or kept.revoked_at is not None or kept.subject != subject:
             raise refusals.token_revoked()
         if cut_off is not None and issued < cut_off.timestamp():
             raise refusals.subject_expired()
@@ -125,10 +133,14 @@ class Verifier:
 
     def client(self, client_id: str, secret: str) -> Client | None:
         """The client, when the secret is right."""
+        with self._database.read() as session:
+            return self._client(session, client_id, secret)
+
+    @staticmethod
+    def _client(session: Session, client_id: str, secret: str) -> Client | None:
         if len(client_id) > 36 or "\x00" in client_id:
             return None
-        with self._database.read() as session:
-            client = tokens.client(session, client_id)
+        client = tokens.client(session, client_id)
         if client is None or client.secret_digest is None or not hmac.compare_digest(client.secret_digest, credentials.digest(secret)):
             return None
         return client

@@ -12,11 +12,15 @@ from sqlalchemy.orm import Session
 
 from services.auth.models import Failure
 
+_COUNTS = sa.select(Failure.count, Failure.last_at).where(
+    Failure.counter.in_(sa.bindparam("counters", expanding=True)), Failure.last_at > sa.bindparam("since")
+)
+
 
 def counts(session: Session, counters: Iterable[str], since: dt.datetime) -> list[tuple[int, dt.datetime]]:
     """(failures, moment of the newest) of each counter that has any after `since`."""
-    query = sa.select(Failure.count, Failure.last_at).where(Failure.counter.in_(list(counters)), Failure.last_at > since)
-    return [(count, last_at) for count, last_at in session.execute(query)]
+    found = session.execute(_COUNTS, {"counters": list(counters), "since": since})
+    return [(count, last_at) for count, last_at in found]
 
 
 def add(session: Session, counters: Iterable[str], now: dt.datetime, since: dt.datetime) -> None:

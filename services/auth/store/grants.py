@@ -9,12 +9,16 @@ from sqlalchemy.orm import Session
 
 from services.auth.models import AuthorizationCode, BrowserSession, Grant, RefreshToken, RevokedToken, User
 
+_LIVE = (
+    sa.select(Grant, User)
+    .join(User, User.id == Grant.user_id)
+    .where(Grant.id == sa.bindparam("id"), Grant.revoked_at.is_(None), User.active)
+)
+
 
 def live(session: Session, grant_id: str) -> tuple[Grant, User] | None:
     """A sign-in that nobody has ended, with its active user."""
-    row = session.execute(
-        sa.select(Grant, User).join(User, User.id == Grant.user_id).where(Grant.id == grant_id, Grant.revoked_at.is_(None), User.active)
-    ).one_or_none()
+    row = session.execute(_LIVE, {"id": grant_id}).one_or_none()
     return (row[0], row[1]) if row else None
 
 

@@ -10,10 +10,13 @@ from sqlalchemy.orm import Session
 
 from services.auth.models import AccessToken, Client, CutOff, RoleToken, User
 
+# built once: these are asked hundreds of times a second
+_BY_DIGEST = sa.select(AccessToken, User).join(User, User.id == AccessToken.user_id).where(AccessToken.digest == sa.bindparam("digest"))
+_CLIENT = sa.select(Client).where(Client.id == sa.bindparam("id"))
+
 
 def access_token(session: Session, digest: str) -> tuple[AccessToken, User] | None:
-    row = session.execute(sa.select(AccessToken, User).join(User, User.id == AccessToken.user_id).where(AccessToken.digest == digest))
-    found = row.one_or_none()
+    found = session.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
     return (found[0], found[1]) if found else None
 
 
@@ -46,13 +49,19 @@ def role_tokens(session: Session, subject: str | None, page: int, per_page: int)
     return list(session.scalars(query.limit(per_page).offset((page - 1) * per_page))), total
 
 
-def cut_off(session: Session, subject: str) -> dt.datetime | None:
-    found = session.get(CutOff, subject)
-    return found.cut_off if found else None
+_WITH_CUT_OFF = (
+    sa.select(RoleToken, CutOff.cut_off).outerjoin(CutOff, CutOff.subject == RoleToken.subject).where(RoleToken.jti == sa.bindparam("jti"))
+)
+
+
+def with_cut_off(session: Session, jti: str) -> tuple[RoleToken | None, dt.datetime | None]:
+    """A role token and its subject's cut-off, as far as there are any."""
+    found = session.execute(_WITH_CUT_OFF, {"jti": jti}).one_or_none()
+    return (found[0], found[1]) if found else (None, None)
 
 
 def client(session: Session, client_id: str) -> Client | None:
-    return session.get(Client, client_id)
+    return session.scalar(_CLIENT, {"id": client_id})
 
 
 def clients(session: Session, page: int, per_page: int) -> tuple[list[Client], int]:

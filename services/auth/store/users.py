@@ -26,8 +26,18 @@ def by_id(session: Session, user_id: str, *, lock: bool = False) -> User | None:
     return session.get(User, user_id, with_for_update=lock or None)
 
 
+_BY_EMAIL = sa.select(User).where(User.email_key == sa.bindparam("key"))
+_WITH_LOGIN_KEY = sa.select(User, LoginKey).outerjoin(LoginKey, LoginKey.user_id == User.id).where(User.email_key == sa.bindparam("key"))
+
+
 def by_email_key(session: Session, key: str) -> User | None:
-    return session.scalar(sa.select(User).where(User.email_key == key))
+    return session.scalar(_BY_EMAIL, {"key": key})
+
+
+def with_login_key(session: Session, key: str) -> tuple[User | None, LoginKey | None]:
+    """The user of an address and the login key, as far as there are any."""
+    found = session.execute(_WITH_LOGIN_KEY, {"key": key}).one_or_none()
+    return (found[0], found[1]) if found else (None, None)
 
 
 def any_user(session: Session) -> bool:
