@@ -1,0 +1,136 @@
+"""Reading a batch: what an envelope and its entries may hold. Nothing is run of a batch that is not whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.batch import _Entry, _parse
+from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal, RefusalKind
+
+
+def parse(*requests: Any, **more: Any) -> tuple[list[_Entry], bool]:
+    return _parse(json.dumps({"requests": list(requests), **more}).encode())
+
+
+def refused(body: bytes) -> tuple[RefusalKind, str]:
+    with pytest.raises(Refusal) as refusal:
+        _parse(body)
+    return refusal.value.kind, refusal.value.detail or ""
+
+
+def test_an_entry() -> None:
+    given = {"method": "PUT", "headers": {"X-A": "1", "Content-Type": "text/plain"}, "body": "grün", "relative_url": "a?b=c"}
+    (entry,), one_by_one = parse(given)
+    assert (entry.method, entry.relative_url, entry.body) == ("PUT", "a?b=c", "grün".encode())
+    assert entry.headers == [(b"X-A", b"1"), (b"Content-Type", b"text/plain")]
+    assert one_by_one is False
+
+
+@pytest.mark.parametrize("entry", [{}, {"method": None, "headers": None, "body": None, "relative_url": None}, {"method": "", "body": ""}])
+def test_what_is_absent(entry: dict[str, Any]) -> None:
+    (found,), _ = parse(entry)
+    assert (found.method, found.headers, found.body, found.relative_url) == ("GET", [], b"", "")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(True, True), (False, False), (None, False), ("true", False), (1, False)])
+def test_one_after_the_other(given: Any, expected: bool) -> None:
+    assert parse(suppress_parallel_execution=given)[1] is expected
+
+
+def test_entries_keep_their_order() -> None:
+    entries, _ = parse(*({"relative_url": str(number)} for number in range(100)))
+    assert [entry.relative_url for entry in entries] == [str(number) for number in range(100)]
+
+
+def test_an_empty_batch() -> None:
+    assert parse() == ([], False)
+
+
+def test_at_most_a_hundred_entries() -> None:
+    kind, detail = refused(json.dumps({"requests": [{}] * 101}).encode())
+    assert kind is BATCH_TOO_LARGE
+    assert "101" in detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"5", b"null", b"{}", b'{"requests": {}}', b'{"requests": null}', b'{"requests": [5]}', b'{"requests": [null]}',
+     b"\xff", b"[" * 100_000, b'{"requests": ' + b"[" * 100_000],
+)  # fmt: skip
+def test_envelopes_that_are_none(body: bytes) -> None:
+    assert refused(body)[0] is BATCH_MALFORMED
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"method": "get"},
+        {"method": "G T"},
+        {"method": "GET\r\n"},
+        {"method": "GET\n"},
+        {"method": 5},
+        {"method": "CONNECT"},
+        {"method": "TRACE"},
+        {"method": "X" * 21},
+        {"relative_url": 5},
+        {"relative_url": ["a"]},
+        {"body": {"a": 1}},
+        {"body": 5},
+        {"headers": ["a"]},
+        {"headers": {"X-A": 5}},
+        {"headers": {"X-A": None}},
+        {"headers": {"X A": "1"}},
+        {"headers": {"": "1"}},
+        {"headers": {"X-A:": "1"}},
+        {"headers": {"X-A": "1\r\nX-B: 2"}},
+        {"headers": {"X-A": "1\n"}},
+        {"headers": {"X-A\n": "1"}},
+        {"headers": {"X-A": "\x00"}},
+        {"headers": {"X-ü": "1"}},
+    ],
+)
+def test_entries_that_are_none(entry: dict[str, Any]) -> None:
+    kind, detail = refused(json.dumps({"requests": [{}, entry]}).encode())
+    assert kind is BATCH_ENTRY_MALFORMED
+    assert detail.startswith("Entry 1: ")
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "UPGRADE", "Expect", "TE", "Trailer", "Keep-Alive"]
+)
+def test_an_entry_does_not_frame_itself(name: str) -> None:
+    (entry,), _ = parse({"headers": {name: "x", "X-Kept": "1"}})
+    assert entry.headers == [(b"X-Kept", b"1")]
+
+
+def test_text_that_is_not_unicode_does_not_break_it() -> None:
+    (entry,), _ = _parse(rb'{"requests": [{"body": "\ud800", "relative_url": "\ud800", "headers": {"X-A": "\ud800"}}]}')
+    assert entry.body == b"?"
+    assert entry.headers == [(b"X-A", b"?")]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["method", "headers", "body", "relative_url", "x"]), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.lists(JSON, max_size=3))
+def test_nothing_but_refusals(requests: list[Any]) -> None:
+    try:
+        entries, _ = parse(*requests)
+    except Refusal as refusal:
+        assert refusal.kind.status == 400  # noqa: PT017
+        return
+    for entry in entries:
+        for name, value in entry.headers:
+            assert not {10, 13, 0} & set(name + value)
