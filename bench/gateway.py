@@ -41,7 +41,14 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
             "black_list": [{"path": "^/admin", "method_actions": {"GET": _action(), "POST": _action()}}],
             "white_list": [{"path": "^/(small|big)$", "method_actions": {"GET": _action()}}],
         }
-        webhook = {"name": "bench", "method": "POST", "target_path": "http://127.0.0.1:9/", "template_path": "", "header_map": {}, "event_timeout": 60}
+        webhook = {
+            "name": "bench",
+            "method": "POST",
+            "target_path": "http://127.0.0.1:9/",
+            "template_path": "",
+            "header_map": {},
+            "event_timeout": 60,
+        }
         extra = {
             "enable_ip_whitelisting": True,
             "allowed_ips": ["127.0.0.0/8", "10.0.0.0/8", "::1"],
@@ -60,9 +67,20 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
         "definition": {"location": "header", "key": ""},
         "version_data": {
             "not_versioned": True,
-            "versions": {"Default": {"name": "Default", "expires": "2099-01-01 00:00" if keyed else "", "use_extended_paths": True, "extended_paths": paths}},
+            "versions": {
+                "Default": {
+                    "name": "Default",
+                    "expires": "2099-01-01 00:00" if keyed else "",
+                    "use_extended_paths": True,
+                    "extended_paths": paths,
+                }
+            },
         },
-        "proxy": {"listen_path": f"{peers.PREFIX}-{'keyed' if keyed else 'keyless'}/", "target_url": f"http://127.0.0.1:{upstream}/", "strip_listen_path": True},
+        "proxy": {
+            "listen_path": f"{peers.PREFIX}-{'keyed' if keyed else 'keyless'}/",
+            "target_url": f"http://127.0.0.1:{upstream}/",
+            "strip_listen_path": True,
+        },
         **extra,
     }
 
@@ -93,7 +111,9 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
         "GATEWAY_WORKERS": "1",
     }
     python = sys.executable
-    subprocess.run([python, "-m", "services.common.migrate", "gateway"], cwd=ROOT, env={**os.environ, **env}, check=True, capture_output=True)
+    subprocess.run(
+        [python, "-m", "services.common.migrate", "gateway"], cwd=ROOT, env={**os.environ, **env}, check=True, capture_output=True
+    )
     process = group.start(
         [python, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"], env=env, core=0, cwd=ROOT
     )
@@ -232,7 +252,13 @@ def main() -> int:
             probe(candidate)
         rows = measure(candidates, rounds=arguments.rounds, seconds=arguments.seconds, every=arguments.every)
         memory = {candidate.name: memory_mb(candidate.process) for candidate in candidates}
-    conditions = {"rounds": arguments.rounds, "seconds": arguments.seconds, "load generator": load.generator(), "pinned": PINNED, "workers": 1}
+    conditions = {
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "load generator": load.generator(),
+        "pinned": PINNED,
+        "workers": 1,
+    }
     print(f"{report.machine()}; {json.dumps(conditions)}\n")
     print(report.markdown(rows, memory))
     for text, kept in verdicts(rows):

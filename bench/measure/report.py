@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Figure:
-    """One candidate under one load: medians over the rounds. `rate_ratio` and `cpu_ratio` are medians of ratios to nginx in the same round."""
+    """One candidate under one load: medians over the rounds; `rate_ratio` and `cpu_ratio`: to nginx in the same round."""
 
     per_second: float
     p50_ms: float
@@ -32,7 +32,9 @@ def median(values: Sequence[float]) -> float:
 def machine() -> str:
     """One line about where the figures come from."""
     try:
-        model = next(line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+        model = next(
+            line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         model = platform.processor() or "unknown processor"
     cores = subprocess.run(["nproc"], capture_output=True, text=True, check=False).stdout.strip() or "?"
@@ -66,7 +68,10 @@ def write_json(path: Path, rows: Mapping[str, Mapping[str, Figure]], memory: Map
     report = {
         "machine": machine(),
         "conditions": dict(conditions),
-        "candidates": {name: {"memory_mb": memory.get(name), "loads": {load: asdict(one) for load, one in loads.items()}} for name, loads in rows.items()},
+        "candidates": {
+            name: {"memory_mb": memory.get(name), "loads": {load: asdict(one) for load, one in loads.items()}}
+            for name, loads in rows.items()
+        },
     }
     path.write_text(json.dumps(report, indent=1) + "\n")
 
