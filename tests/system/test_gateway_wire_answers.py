@@ -54,6 +54,37 @@ def test_304_keeps_its_length_and_has_no_body(client: RawClient, odd_upstream: O
     _goes_on(client)
 
 
+def test_head_of_a_chunked_answer(client: RawClient, odd_upstream: OddUpstream) -> None:
+    odd_upstream.on("/chunked-file", lambda asked: asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+    assert client.get("/odd/chunked-file", method="HEAD").status == 200
+    _goes_on(client)
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_a_body_where_none_may_be_reaches_nobody(status: bytes, client: RawClient, odd_upstream: OddUpstream) -> None:
+    odd_upstream.on("/bodiless", lambda asked: asked.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\nevil"))
+    assert client.get("/odd/bodiless").status == int(status[:3])
+    _goes_on(client)
+    _goes_on(client)
+
+
+def test_a_client_of_http_1_0_may_keep_its_connection(client: RawClient) -> None:
+    for _ in range(2):
+        client.send(b"GET /odd/x HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n")
+        answer = client.answer()
+        assert (answer.status, answer.field("connection")) == (200, "keep-alive")
+    client.send(b"GET /odd/x HTTP/1.0\r\n\r\n")  # neither Host nor keep-alive is needed
+    assert client.answer().status == 200
+    assert client.closed()
+
+
+def test_a_client_that_asks_for_the_end_gets_it(client: RawClient) -> None:
+    client.send(request("/odd/x", b"Connection: close") + request("/odd/never-read"))
+    answer = client.answer()
+    assert (answer.status, answer.field("connection")) == (200, "close")
+    assert client.closed()
+
+
 def test_pipelined_requests_are_answered_in_order(client: RawClient) -> None:
     client.send(b"".join(request(f"/odd/p{number}") for number in range(20)))
     assert [client.answer().json()["target"] for _ in range(20)] == [f"/p{number}" for number in range(20)]
@@ -139,6 +170,13 @@ def test_hop_by_hop_fields_of_an_answer_end_here(client: RawClient, odd_upstream
     answer = client.get("/odd/hops")
     assert (answer.field("x-own"), answer.field("keep-alive"), answer.field("x-kept")) == (None, None, "1")
     assert "gatehouse" in (answer.field("via") or "")
+    _goes_on(client)
+
+
+def test_connection_cannot_name_the_length_of_an_answer(client: RawClient, odd_upstream: OddUpstream) -> None:
+    odd_upstream.on("/named", lambda asked: asked.answer(b"body", b"Connection: Content-Length, X-Own", b"X-Own: 1"))
+    answer = client.get("/odd/named")
+    assert (answer.body, answer.field("content-length"), answer.field("x-own")) == (b"body", "4", None)
     _goes_on(client)
 
 

@@ -30,8 +30,10 @@ def _reload(running: Gateway) -> None:
     wait_until(lambda: _replaced(running, before, len(before)), 30, "the new workers")
 
 
-def test_a_reload_under_load_loses_no_request(odd_upstream: OddUpstream, tmp_path: Path) -> None:
-    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")]) as running, Load(running.port, "/odd/load") as load:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_reload_under_load_loses_no_request(workers: int, odd_upstream: OddUpstream, valkey: Valkey, tmp_path: Path) -> None:
+    env = {"GATEWAY_WORKERS": str(workers), "VALKEY_URL": valkey.url}
+    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], env) as running, Load(running.port, "/odd/load") as load:
         for _ in range(2):
             load.answered(200)
             _reload(running)

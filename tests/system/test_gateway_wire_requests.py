@@ -52,6 +52,18 @@ def test_hop_by_hop_fields_end_here(client: RawClient) -> None:
     assert "x-kept" in names
 
 
+@pytest.mark.parametrize("named", [b"Content-Length", b"content-length, Transfer-Encoding", b"Host", b"X-Forwarded-For", b"Via"])
+def test_connection_cannot_name_what_frames_or_routes(named: bytes, client: RawClient, odd_upstream: OddUpstream) -> None:
+    """A length that was dropped would leave the body behind as the next request."""
+    body = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+    client.send(request("/odd/naming", b"Connection: keep-alive, " + named, method="POST", body=body) + request("/odd/next"))
+    told = client.answer().json()
+    assert told["length"] == len(body)
+    assert {name.lower() for name, _ in told["fields"]} >= {"host", "content-length", "x-forwarded-for", "via"}
+    assert client.answer().json()["target"] == "/next"
+    assert not odd_upstream.count("/smuggled")
+
+
 def test_who_asked_is_told(wire_gateway: Gateway, client: RawClient, odd_upstream: OddUpstream) -> None:
     told = client.get("/odd/x").json()
     assert _fields(told, "host") == [f"127.0.0.1:{odd_upstream.port}"]
