@@ -1,4 +1,7 @@
-"""Each service's unit tests pass with only the common base beside it: no hidden thread to a neighbour."""
+"""Each service's unit tests pass with only the common base beside it: no hidden thread to a neighbour.
+
+On SQLite and without the slow ones: what a service needs beside it does not depend on the store, and the unit step runs them all.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,20 @@ def test_unit_tests_pass_alone(service: str, tmp_path: Path) -> None:
     shared = ["pyproject.toml", "services/common", "tests/conftest.py", "tests/support", "docs", "deploy"]
     for name in [*shared, f"services/{service}", f"tests/unit/{service}"]:
         _copy(name, tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", f"tests/unit/{service}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-n",
+        "2",
+        "-m",
+        "not slow",
+        "-k",
+        "not postgresql and not valkey",
+        f"tests/unit/{service}",
+    ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}
     done = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
