@@ -31,17 +31,28 @@ def protected(name: str, import_name: str) -> Blueprint:
 
 
 def require_operator() -> None:
-    """Raises Refused. `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`."""
+    """Raises Refused, also for a NUL in the URL.
+
+    `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`.
+    """
     if is_gateway_api(request.path):
         given = request.headers.get("x-tyk-authorization", "")
         if not _is_operator(given):
             raise Refused(403, "Attempted administrative access with invalid or missing key!", "operator-key-wrong")
+        _refuse_nul()
         return
     given = request.headers.get("authorization", "")
     if given[:7].lower() == "bearer ":
         given = given[7:].strip()
     if not _is_operator(given):
         raise Refused(401, "Not authorised", "operator-key-wrong", headers={"WWW-Authenticate": 'Bearer realm="operator"'})
+    _refuse_nul()
+
+
+def _refuse_nul() -> None:
+    """Nothing has a NUL in its name, and a database may refuse to look for it."""
+    if "\0" in request.path or b"%00" in request.query_string:
+        raise Refused(400, "The path or the query holds a NUL (%00)", "invalid-argument")
 
 
 def _is_operator(given: str) -> bool:

@@ -33,7 +33,7 @@ def get_revision(key: str, number: int) -> Response:
     """One revision and how it differs from the one before, or from `?against=N`."""
     revision = _revision(key, number)
     other = request.args.get("against", "")
-    if other and not other.isdecimal():
+    if other and not (other.isdecimal() and len(other) <= 9):
         raise Refused(400, "against must be the number of a revision", "invalid-argument")
     if other:
         base: Revision | None = _revision(key, int(other))

@@ -246,6 +246,8 @@ class DefinitionStore:
 
     def revision(self, key: str, number: int) -> Revision:
         """Raises NotFound."""
+        if number >= 2**31:  # more than the column holds
+            raise NotFound
         with self._database.read() as session:
             row = session.get(RevisionRow, (_revised_id(session, key), number))
             if row is None:
