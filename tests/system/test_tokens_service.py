@@ -249,12 +249,15 @@ def test_clients_that_went_away_free_their_places(database_url: str, tmp_path: P
     with running("tokens", environment(database_url, tmp_path, TOKENS_POLLS_LIMIT="2"), tmp_path) as (url, _):
         client = Client(url, "exhibition")
         interaction = client.json("/request_interaction")["id"]
-        gone = []
-        for _ in range(2):
+        gone: list[http.client.HTTPConnection] = []
+
+        def full() -> bool:
             connection = http.client.HTTPConnection(urlsplit(url).netloc)
             connection.request("GET", f"/interaction_updates?id={interaction}", headers=client._headers)
             gone.append(connection)
-        wait_until(lambda: client.get("/interaction_updates", id=interaction, timeout=1)[0] == 503, what="503 above the limit")
+            return client.get("/interaction_updates", id=interaction, timeout=1)[0] == 503
+
+        wait_until(full, what="503 above the limit")
         for connection in gone:
             connection.close()
         wait_until(lambda: client.get("/interaction_updates", id=interaction, timeout=1)[0] == 504, 20, "a free place", 0.2)
