@@ -89,7 +89,7 @@ def call(
         prepared.headers["Content-Length"] = str(len(body))
         for name, value in headers:
             if name.lower() not in _FRAMING:
-                prepared.headers[name] = value
+                prepared.headers[name] = value.encode("utf-8", "replace")  # type: ignore[assignment]  # text would have to be Latin-1
         answer = session.send(prepared, timeout=timeouts, allow_redirects=False, stream=True)
         try:
             answer.raw.read1(_READ_OF_ANSWER)  # once: a receiver that answers drop by drop must not hold us

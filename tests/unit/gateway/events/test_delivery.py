@@ -83,6 +83,13 @@ def test_a_call_as_the_receiver_gets_it(outbox: Outbox, make_call: MakeCall, rec
     }
 
 
+def test_headers_beyond_latin_1(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
+    outbox.put([make_call(url=receiver.url, headers=(("X-Name", "Grün für 5 €"),))], 0)
+    with running(outbox):
+        assert ended(outbox).state == "delivered"
+    assert receiver.calls[0].headers["x-name"].encode("latin-1").decode() == "Grün für 5 €"
+
+
 def test_the_usual_user_agent(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
     outbox.put([make_call(url=receiver.url)], 0)
     with running(outbox):
