@@ -27,6 +27,13 @@ def parse_service_clients(text: str) -> ServiceClients:
     return tuple(found.items())
 
 
+def parse_master_key(text: str) -> str:
+    """Raises ValueError for one that could be guessed."""
+    if len(text) < 32:
+        raise ValueError("must have 32 characters or more")
+    return text
+
+
 def _issuer(text: str) -> str:
     parse_url("http", "https")(text)
     if text.endswith("/") or "?" in text or "#" in text:
@@ -40,7 +47,7 @@ class Settings:
 
     bind: Bind = setting(Bind("127.0.0.1", 8101), help="Address to listen on.")
     workers: int = setting(1, minimum=1, maximum=64, help="Processes.")
-    threads: int = setting(96, minimum=8, maximum=1000, help="Requests one process serves at a time.")
+    threads: int = setting(96, minimum=12, maximum=1000, help="Requests one process serves at a time.")
     database_url: str = database_url("auth")
     url: str = setting(
         "http://127.0.0.1:8101", help="Where the other services reach this one; they read it.", parse=parse_url("http", "https")
@@ -55,6 +62,7 @@ class Settings:
     master_key: str | None = setting(
         None,
         secret=True,
+        parse=parse_master_key,
         help="Seals the private signing keys; 32 characters or more. Unset: generated into `master.key` in the data folder.",
     )
     admin_email: str = setting("admin@gatehouse.local", help="The first administrator, made when there is no user.")
@@ -72,13 +80,23 @@ class Settings:
     browser_session_hours: int = setting(12, minimum=1, maximum=720, help="Lifetime of a sign-in on the pages, in hours.")
     argon2_memory_kib: int = setting(19_456, minimum=8192, maximum=4_194_304, help="Memory of one password check, in KiB.")
     argon2_passes: int = setting(2, minimum=1, maximum=50, help="Passes of one password check.")
-    hashers: int = setting(
-        max(1, (os.cpu_count() or 2) // 2), minimum=1, maximum=64, help="Password checks at the same time; the others queue."
+    hashers: int = setting(0, minimum=0, maximum=64, help="Password checks at the same time; the others queue. 0: half the processors.")
+    hash_queue: int = setting(
+        64, minimum=1, maximum=900, help="Password checks that may queue; above it 503. Eight threads are always left for other requests."
     )
-    hash_queue: int = setting(64, minimum=1, maximum=900, help="Password checks that may queue; above it 503. Keep below the threads.")
     audit_days: int = setting(400, minimum=1, maximum=36_500, help="Days that audit lines are kept.")
     git_sha: str = setting("unknown", env="GIT_SHA", help="The commit this process was built from, shown by GET /.")
     log_level: str = setting("INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="Least level that is logged.")
+
+    @property
+    def hash_slots(self) -> int:
+        """Password checks at the same time."""
+        return self.hashers or max(1, (os.cpu_count() or 2) // 2)
+
+    @property
+    def hash_waiting(self) -> int:
+        """Password checks that may queue."""
+        return max(1, min(self.hash_queue, self.threads - self.hash_slots - 8))
 
 
 def load() -> Settings:

@@ -29,7 +29,6 @@ from services.common.database import Database
 log = logs.get(__name__)
 
 FIRST_DOMAIN = "gatehouse"
-MASTER_KEY = 32  # characters at least
 
 
 def private_file(path: Path, content: str) -> str:
@@ -54,7 +53,7 @@ class House:
         self.database = database
         self.clock = clock
         self.hasher = Hasher(
-            memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hashers, queue=settings.hash_queue
+            memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hash_slots, queue=settings.hash_waiting
         )
         self.keys = KeyRing(
             database, clock, master_key, issuer=settings.issuer, audience=settings.audience, overlap_s=settings.access_token_s

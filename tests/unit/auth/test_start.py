@@ -13,12 +13,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from click.testing import CliRunner, Result
 
-from services.auth.app import build
+from services.auth.app import build, describe
 from services.auth.cli import main
 from services.auth.models import Base
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
 from services.auth.wiring import House
+from services.common import openapi
 from services.common import settings as common
 from services.common.clock import SettableClock
 from services.common.database import Database, migrate
@@ -93,11 +94,22 @@ def test_settings() -> None:
         "AUTH_THREADS": "2",
         "AUTH_PORT": "1",
         "AUTH_URL": "auth:8101",
+        "AUTH_MASTER_KEY": "tooshort",
     }
     with pytest.raises(common.SettingsError) as refused:
         common.load(Settings, "AUTH", wrong)
-    assert len(refused.value.mistakes) == 5
+    assert len(refused.value.mistakes) == 6
     assert "tooshort" not in str(refused.value)
+
+
+def test_the_settings_table_of_the_documentation() -> None:
+    assert common.markdown(Settings, "AUTH") in (openapi.snapshot("auth").parent / "README.md").read_text()
+
+
+def test_threads_are_left_for_other_requests() -> None:
+    settings = Settings(threads=16, hashers=2, hash_queue=900)
+    assert (settings.hash_slots, settings.hash_waiting) == (2, 6)
+    assert Settings().hash_slots >= 1
 
 
 @pytest.mark.parametrize("text", ["Sessions=" + "a" * 24, "=" + "a" * 24, "x", f"x={'a' * 24},x={'b' * 24}"])
@@ -177,9 +189,6 @@ def test_the_command_line_says_what_is_wrong_in_a_line(sqlite_url: str, tmp_path
 
 
 def test_the_contract_is_the_one_on_disk() -> None:
-    from services.auth.app import describe
-    from services.common import openapi
-
     assert openapi.snapshot("auth").read_text() == openapi.text(describe())
 
 
