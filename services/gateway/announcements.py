@@ -139,7 +139,6 @@ class ThroughValkey:
 
     def _listen(self) -> None:
         pause = 0.1
-        first = True
         while not self._stop.is_set():
             subscription = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
             try:
@@ -155,17 +154,16 @@ class ThroughValkey:
                         continue
                     if message["type"] == "subscribe":
                         pause = 0.1
+                        # What was said since the last look at the store, or since the connection was lost, is unknown.
+                        self._take_in("definitions", [])
+                        self._take_in("keys", [])
                         self._subscribed.set()
-                        if not first:  # what was said meanwhile is unknown
-                            self._take_in("definitions", [])
-                            self._take_in("keys", [])
-                        first = False
                     elif message["type"] == "message":
                         said = json.loads(message["data"])
                         if self._take_in(said["kind"], said["items"]):
                             self._client.rpush(said["replies"], self._name)
                             self._client.expire(said["replies"], 10)
-            except (redis.RedisError, OSError) as error:
+            except Exception as error:  # a message that nobody understands must not end the listening either
                 log.warning("announcements are not heard, trying again", error=type(error).__name__, pause_s=pause)
                 self._stop.wait(pause)
                 pause = min(pause * 2, 5.0)

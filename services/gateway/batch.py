@@ -29,8 +29,11 @@ _AT_ONCE: Final = 10
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,19}").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
-# Framing is ours, and an entry goes to the host of its envelope.
-_OWN: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "keep-alive"})
+# Framing is ours; an entry goes to the host of its envelope, and came the way the envelope came: a trusted proxy wrote that on the
+# envelope, while an entry is the client's own word.
+_ROUTE: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"})
+_ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in _ROUTE)})
+_OWN: Final = _ROUTE | {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "keep-alive"}
 
 
 class _Entry:
@@ -101,7 +104,7 @@ def _entry(request: Any, place: int) -> _Entry:
 async def _run(
     door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: _Entry, connection: Connection
 ) -> dict[str, Any]:
-    headers = [(b"Host", envelope.fields[b"host"]), *entry.headers] if b"host" in envelope.fields else list(entry.headers)
+    headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
     if entry.body:
         headers.append((b"Content-Length", b"%d" % len(entry.body)))
     exchange = Exchange(

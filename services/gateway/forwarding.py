@@ -80,7 +80,7 @@ class Forwarder:
                     return await self._tunnel(client, upstream, exchange, answer)
                 if not old:
                     client.write(b"\r\n".join((b"HTTP/1.1 %d %b" % (answer.status, answer.reason), *answer.lines, b"\r\n")))
-                answer = await self._head(client, upstream)
+                answer = await self._next_head(client, upstream, timeouts)
             upstream.take(answer.consumed)
             status, close, reusable = await self._answer(client, upstream, exchange, api, answer, old, close)
             return status, close
@@ -105,7 +105,7 @@ class Forwarder:
         try:
             while answer.status < 200 and answer.status != 101:
                 upstream.take(answer.consumed)
-                answer = await self._head(client, upstream)
+                answer = await self._next_head(client, upstream, timeouts)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
@@ -210,6 +210,20 @@ class Forwarder:
         except (BadBody, BodyTooLarge) as error:
             raise _body_refusal(error) from None
 
+    async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts) -> UpstreamHead:
+        """The head after an interim one, which gives the upstream its time anew. Raises Refusal."""
+        if timeouts.first_byte:
+            upstream.first_byte = timeouts.first_byte
+            if client.sink is None:
+                upstream.deadline = client.sockets.now + timeouts.first_byte
+        try:
+            answer = await self._head(client, upstream)
+        except Closed:
+            raise Refusal(UPSTREAM_BROKEN) from None
+        upstream.first_byte = 0.0
+        upstream.deadline = NEVER
+        return answer
+
     async def _answer(
         self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, answer: UpstreamHead, old: bool, close: bool
     ) -> tuple[int, bool, bool]:
@@ -303,8 +317,11 @@ class Forwarder:
         out = [line, target.host_header, b"\r\n"]
         dropped: Any = _REPLACED
         connection = fields.get(b"connection")
-        if connection is not None and connection.lower() not in (b"keep-alive", b"close", b"upgrade"):
-            dropped = dropped | named_fields(connection)
+        if connection is not None:
+            if len(fields) != len(headers):  # it may stand in several lines
+                connection = b",".join(value for name, value in headers if name.lower() == b"connection")
+            if connection.lower() not in (b"keep-alive", b"close", b"upgrade"):
+                dropped = dropped | named_fields(connection)
         if exchange.drop_headers:
             dropped = dropped | exchange.drop_headers
         if len(fields) == len(headers):

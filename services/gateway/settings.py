@@ -89,7 +89,7 @@ def operator_key(settings: Settings) -> str:
     path = settings.operator_key_path
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(descriptor, f"{secrets.token_urlsafe(32)}\n".encode("ascii"))

@@ -81,7 +81,7 @@ class CachedKeys:
 
     def _answered(self, hash: str, task: asyncio.Task[Key | None]) -> None:
         if self._asked.get(hash) is task:
-            del self._asked[hash]
+            self._asked.pop(hash, None)  # `clear` in another thread may be quicker
         if not task.cancelled():
             task.exception()  # seen: whoever waited got it as well
 

@@ -182,6 +182,14 @@ class Connection(asyncio.Protocol):
     def expired(self) -> None:
         if self.discarding:
             self.transport.abort()
+        elif (self._drained is not None and not self._drained.done()) or self.transport.is_closing():
+            # What was written still waits: the other end has its time as long as it takes something.
+            waiting = self.transport.get_write_buffer_size()
+            if waiting < self._blocked_at:
+                self._blocked_at = waiting
+                self.deadline = self.sockets.now + self.idle_timeout
+            else:
+                self.transport.abort()
         elif self.idle or self.pool is not None:
             self.transport.close()
         elif self._paused and self.sink is not None:
@@ -396,8 +404,11 @@ class Connection(asyncio.Protocol):
     async def drained(self) -> None:
         """Waits until the other end has taken enough of what was written."""
         while self.full and not self.lost:
+            self._blocked_at = self.transport.get_write_buffer_size()
+            self.deadline = self.sockets.now + self.idle_timeout
             self._drained = self.sockets.loop.create_future()
             await self._drained
+        self.deadline = NEVER
 
     def linger(self) -> None:
         """Closes so that the last answer arrives although the other end may still be sending: half first, the rest when it is done."""
@@ -415,6 +426,9 @@ class Connection(asyncio.Protocol):
         self.break_pipe()
         if not self.lost:
             self.transport.close()
+            # It stays until everything is sent: who takes nothing must not hold it for ever.
+            self._blocked_at = self.transport.get_write_buffer_size()
+            self.deadline = self.sockets.now + self.idle_timeout
 
     def _wake(self) -> None:
         waiter = self._waiter
