@@ -4,10 +4,10 @@ import gc
 from typing import Any
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
-import services.gateway.app
-import services.gateway.worker  # noqa: F401
+import services.gateway.app  # noqa: F401
 from services.common.database import head_revision
-from services.gateway.settings import load_or_stop
+from services.gateway.settings import SettingsError, load, load_or_stop
+from services.gateway.worker import server_tls, upstream_tls
 
 _settings = load_or_stop()
 head_revision("gateway")
@@ -31,3 +31,22 @@ def pre_fork(server: Any, worker: Any) -> None:
     """What the collector does not touch stays shared."""
     gc.collect()
     gc.freeze()
+
+
+def on_starting(server: Any) -> None:
+    """A HUP with settings that cannot serve changes nothing; gunicorn alone would end the whole gateway."""
+    reload = server.reload
+
+    def reload_if_sound() -> None:
+        try:
+            settings = load()
+            server_tls(settings)
+            upstream_tls(settings)
+        except SettingsError as error:
+            server.log.error("not reloaded, the gateway goes on as it is: %s", "; ".join(error.mistakes))
+        except OSError as error:
+            server.log.error("not reloaded, the gateway goes on as it is: a certificate or its key cannot be used (%s)", error)
+        else:
+            reload()
+
+    server.reload = reload_if_sound
