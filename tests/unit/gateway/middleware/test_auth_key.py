@@ -114,3 +114,9 @@ def test_a_cookie_header_that_held_nothing_but_the_key_goes() -> None:
     ask(auth_key(use_cookie=True, strip_auth_data=True), request)
     assert request.drop_headers == {b"x-key", b"cookie"}
     assert request.set_headers is None
+
+
+def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
+    request = exchange(target="/api/?X-Key=a&=b", headers=[("X-Key", "s3cret"), ("Cookie", "X-Key=c")])
+    ask(auth_key(strip_auth_data=True), request)
+    assert (request.drop_headers, request.set_headers, request.upstream_query) == ({b"x-key"}, None, None)

@@ -38,6 +38,7 @@ def test_a_streamed_body_needs_a_length_where_another_limit_holds() -> None:
     told = refusal(check, exchange("POST", "/api/small", body_length=-1), LENGTH_REQUIRED)
     assert "10 bytes" in (told.detail or "")
     assert ask(check, exchange("POST", "/api/other", body_length=-1)) is None
+    assert ask(check, exchange("POST", "/api/small", body_length=0)) is None, "no body needs no length"
 
 
 @pytest.mark.parametrize(
