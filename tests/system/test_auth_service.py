@@ -60,7 +60,7 @@ def environment(url: str, folder: Path, **more: str) -> dict[str, str]:
 @pytest.fixture
 def auth(database_url: str, tmp_path: Path) -> Iterator[Auth]:
     """Two workers, so that what they share is seen to be shared."""
-    env = environment(database_url, tmp_path, AUTH_WORKERS="2", AUTH_THREADS="32")
+    env = environment(database_url, tmp_path, AUTH_WORKERS="2")
     with running("auth", env, tmp_path) as (url, process):
         yield Auth(url, process, env, tmp_path)
 
