@@ -12,7 +12,7 @@ from services.gateway.operator_api.answers import Refused, is_gateway_api, rende
 from services.gateway.operator_api.context import gateway
 
 # Tyk's clients name a key by its secret in the path.
-_KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL)
+_KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE)
 
 
 def hide_keys_in_logs() -> None:
