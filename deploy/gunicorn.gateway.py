@@ -6,7 +6,8 @@ from typing import Any
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
 from services.common.database import head_revision
-from services.gateway.settings import SettingsError, load, load_or_stop
+from services.common.settings import SettingsError
+from services.gateway.settings import load, load_or_stop
 from services.gateway.worker import server_tls, upstream_tls
 
 _settings = load_or_stop()
