@@ -103,6 +103,11 @@ def visit(url: str, keywords: str) -> dict[str, object]:
     client = Client(url, "exhibition")
     interaction = client.json("/request_interaction")["id"]
     assert client.get("/deposit_interaction", id=interaction, keywords=keywords) == (200, b"")
+    return follow(client, interaction)
+
+
+def follow(client: Client, interaction: str) -> dict[str, object]:
+    """Polls until the token is there; a connection that breaks is only a reason to ask again."""
     since, deadline = "0", time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -129,6 +134,48 @@ def test_generator_and_visitors(service: tuple[str, Process]) -> None:
     assert len(generator.taken) == len(set(generator.taken)) == 12
     page = Client(url, "public").json("/tokens", offset=0, count=100)
     assert page["total_rows"] == 12
+
+
+def visits(url: str, name: str, end: float) -> list[str]:
+    """A visitor who comes again and again until `end` (monotonic); the words of each visit. Full is full: then it asks again."""
+    client, told = Client(url, "exhibition"), []
+    while time.monotonic() < end:
+        interaction = json.loads(wait_until(lambda: _let_in(client), 60, "a place in the queue", 0.1))["id"]
+        words = f"care,{name},visit{len(told)}"
+        told.append(words)
+        assert client.get("/deposit_interaction", id=interaction, keywords=words) == (200, b"")
+        assert follow(client, interaction)["keywords"] == words.split(",")
+    return told
+
+
+def _let_in(client: Client) -> bytes | None:
+    status, body = client.get("/request_interaction")
+    assert status in (200, 423), (status, body)
+    return body if status == 200 else None
+
+
+@pytest.mark.timeout(180)
+def test_a_minute_of_twenty_visitors(database_url: str, tmp_path: Path) -> None:
+    """At the limit of the queue all the time: nothing is lost, doubled or refused with anything but 423."""
+    with running("tokens", environment(database_url, tmp_path, TOKENS_QUEUE_LIMIT="6"), tmp_path) as (url, _):
+        generator = Generator(url)
+        generator.start()
+        end = time.monotonic() + 60
+        with ThreadPoolExecutor(20) as pool:
+            told = [words for one in pool.map(lambda number: visits(url, f"visitor{number}", end), range(20)) for words in one]
+        generator.stopping.set()
+        generator.join(20)
+        assert generator.failure is None
+        assert len(told) > 20
+        assert len(generator.taken) == len(set(generator.taken)) == len(told)
+        public, kept, start = Client(url, "public"), [], None
+        while True:
+            page = public.json("/tokens", count=250, **({"offset": 0} if start is None else {"start_id": start}))
+            kept += [",".join(row["keywords"]) for row in page["rows"]]
+            start = page["next"]
+            if start is None:
+                break
+        assert sorted(kept) == sorted(told)
 
 
 def test_update_reaches_a_waiting_visitor_at_once(service: tuple[str, Process]) -> None:

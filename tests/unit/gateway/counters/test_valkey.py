@@ -88,10 +88,10 @@ def test_a_server_that_hangs_costs_250_ms_once(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with started(ValkeyCounters(valkey.url)) as counters:
             assert await takers(counters, 10, 1, "k", 5, 60) == 5
-            valkey.client.client_pause(1500)
+            valkey.client.client_pause(3000)
             begun = time.monotonic()
             assert await takers(counters, 60, 1, "k", 5, 60) == 60
-            assert 0.15 < time.monotonic() - begun < 0.4  # 250 ms, and a busy machine
+            assert 0.15 < time.monotonic() - begun < 1.5  # the patience, not the pause, also on a busy machine
             assert isinstance(counters.take("k", 5, 60), Taken)
             assert await takers(counters, 60, 20, "k", 5, 60) == 60 * 20
             await eventually(lambda: counters.available)
