@@ -82,7 +82,8 @@ class KeyRing:
             known = store.current(session) if only_first else None
             if known is not None:
                 return known
-            store.retire_current(session, now)
+            if not only_first:  # the first key retires nobody: if another process was quicker, the insert below fails and that one is taken
+                store.retire_current(session, now)
             key = SigningKey(
                 kid=jwk["kid"], algorithm=algorithm, public_jwk=jwk, sealed=sealed, created_at=now, retired_at=None, current=True
             )
