@@ -16,8 +16,11 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from sqlalchemy.orm import Session
 
 from services.auth.app import build
+from services.auth.models import SigningKey
+from services.auth.service import signing
 from services.auth.service.origin import COMMAND_LINE
 from services.common.app import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
@@ -239,6 +242,23 @@ def test_an_access_token_lives_fifteen_minutes(auth: Auth, admin: str) -> None:
 
 
 # signing keys
+
+
+def test_a_first_key_that_came_second_is_not_kept(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes start at once: this one saw no key, and before it wrote its own the other's was there."""
+    before = kids(auth)
+    look = signing.store.current
+    seen: list[None] = []
+
+    def blind_once(session: Session) -> SigningKey | None:
+        if not seen:
+            seen.append(None)
+            return None
+        return look(session)
+
+    monkeypatch.setattr(signing.store, "current", blind_once)
+    assert auth.house.keys.rotate("EdDSA", COMMAND_LINE, only_first=True).kid == before[0]
+    assert kids(auth) == before
 
 
 def test_rotation_with_overlap(auth: Auth, admin: str) -> None:
