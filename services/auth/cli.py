@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
@@ -32,6 +33,11 @@ class _Commands(click.Group):
         except Refusal as refused:
             fields = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (refused.fields or {}).items())
             raise click.ClickException(f"{refused.message}{': ' + fields if fields else ''}") from None
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise click.ClickException(
+                f"the database cannot be used ({reason}); is it migrated? python -m services.common.migrate auth"
+            ) from None
 
 
 def _house() -> House:
