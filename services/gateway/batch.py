@@ -17,6 +17,7 @@ from services.gateway.exchange import CompiledApi, Exchange, Header, Reply
 from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, NOT_FOUND, Refusal
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.connection import Connection
+from services.gateway.wire.heads import HeaderSection
 
 if TYPE_CHECKING:
     from services.gateway.forwarding import Forwarder
@@ -111,16 +112,14 @@ async def _run(
         entry.method,
         api.listen_path,
         "",
-        envelope.host,
-        headers,
-        {name.lower(): value for name, value in headers},
+        HeaderSection(b"", headers),
         envelope.peer,
         envelope.client,
         door.next_request_id(),
-        len(entry.body),
         perf_counter(),
         envelope.secure,
     )
+    exchange.host = envelope.host
     try:
         target = api.listen_path + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from services.gateway.keys.model import Key
+    from services.gateway.wire.heads import HeaderSection
 
 Header = tuple[bytes, bytes]
 
@@ -67,7 +68,10 @@ AnswerStage = Callable[["Exchange", ResponseHead], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledApi:
-    """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on."""
+    """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on.
+
+    closing_stages: `keyed` and `late` in one, for all that is not ignored.
+    """
 
     api_id: str
     internal_id: str
@@ -85,6 +89,7 @@ class CompiledApi:
     open_stages: tuple[Stage, ...]
     keyed_stages: tuple[Stage, ...]
     late_stages: tuple[Stage, ...]
+    closing_stages: tuple[Stage, ...]
     answer_stages: tuple[AnswerStage, ...]
     event_handlers: Mapping[str, tuple[Any, ...]]
     error_template: Mapping[str, Any] | None
@@ -95,9 +100,10 @@ class CompiledApi:
 class Exchange:
     """One request on its way.
 
-    headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines are in `headers` only once each
-    where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the listen path, or below
-    the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked.
+    section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
+    are in `headers` only once each where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the
+    listen path, or below the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body,
+    -1 = chunked. started: on `time.perf_counter`. limits: header lines that tell the client of its limits, each with its CR LF.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -106,7 +112,7 @@ class Exchange:
     key: Key | None = None
     presented_key = ""
     ignored = False
-    answer_headers: tuple[Header, ...] = ()
+    limits = b""
     drop_headers: set[bytes] | None = None
     set_headers: list[Header] | None = None
     timeouts: Timeouts | None = None
@@ -119,13 +125,10 @@ class Exchange:
         method: str,
         path: str,
         query: str,
-        host: str,
-        headers: list[Header],
-        fields: dict[bytes, bytes],
+        section: HeaderSection,
         peer: str,
         client: str,
         request_id: str,
-        body_length: int,
         started: float,
         secure: bool = False,
         upgrade: bool = False,
@@ -133,14 +136,20 @@ class Exchange:
         self.method = method
         self.path = path
         self.query = query
-        self.host = host
-        self.headers = headers
-        self.fields = fields
+        self.section = section
+        self.host = section.host or ""
+        self.headers = section.headers
+        self.fields = section.fields
+        self.body_length = section.length
         self.peer = peer
         self.client = client
         self.request_id = request_id
-        self.body_length = body_length
         self.started = started
         self.secure = secure
         self.upgrade = upgrade
         self.relative = path
+
+    @property
+    def answer_headers(self) -> tuple[Header, ...]:
+        """`limits` as names and values."""
+        return tuple((name, value) for name, _, value in (line.partition(b": ") for line in self.limits.split(b"\r\n")[:-1]))

@@ -69,9 +69,9 @@ class Forwarder:
         old: the client speaks HTTP/1.0. Raises Refusal as long as no byte of an answer has gone out, Closed afterwards.
         """
         timeouts = exchange.timeouts or api.timeouts
-        target = self._upstreams.choose(api.api_id, api.targets)
-        request = self._request_head(exchange, api, target, client)
-        upstream, answer = await self._ask(client, exchange, api, target, request, timeouts)
+        targets = api.targets
+        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
+        upstream, answer = await self._ask(client, exchange, api, target, self._request_head(exchange, api, target), timeouts)
         reusable = False
         try:
             while answer.status < 200:
@@ -79,14 +79,46 @@ class Forwarder:
                 if answer.status == 101:
                     return await self._tunnel(client, upstream, exchange, answer)
                 if not old:
-                    client.write(b"\r\n".join((b"HTTP/1.1 %d %b" % (answer.status, answer.reason), *answer.lines, b"\r\n")))
+                    client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
                 answer = await self._next_head(client, upstream, timeouts)
             upstream.take(answer.consumed)
-            status, close, reusable = await self._answer(client, upstream, exchange, api, answer, old, close)
+            if api.answer_stages:
+                answer = _changed(answer, exchange, api)
+            status = answer.status
+            if exchange.method == "HEAD" or status in (204, 304):
+                left = 0
+                framing = b""
+                keep = not answer.close and (status != 204 or exchange.method == "HEAD" or not (answer.length > 0 or answer.chunked))
+            else:
+                left = answer.length
+                keep = not answer.close and (left >= 0 or answer.chunked)
+                framing = b"" if left >= 0 or old else b"Transfer-Encoding: chunked\r\n"
+                close = close or (old and left < 0)
+            if close or client.sink is not None or self.stopping:
+                close = True  # what is left of a request that was answered early has no meaning any more
+                framing += b"Connection: close\r\n"
+            elif old:
+                framing += b"Connection: keep-alive\r\n"
+            head = b"HTTP/1.1 %d %b\r\n%b%b%bX-Request-Id: %b\r\nVia: %b1.1 gatehouse\r\n\r\n" % (
+                status, answer.reason, answer.fields, exchange.limits, framing, exchange.request_id.encode("ascii"), answer.via,
+            )  # fmt: skip
+            client.answered = True
+            data = upstream.buffer
+            if len(data) == left:  # the usual small answer: one write
+                upstream.buffer = b""
+                client.write(head + data)
+            else:
+                body: Body
+                if left >= 0:
+                    body = LengthBody(left)
+                else:
+                    body = ChunkedBody(not old) if answer.chunked else CloseBody(not old)
+                await _pipe(upstream, client, body, head)
+            client.answered = False
+            reusable = keep and client.sink is None
             return status, close
         finally:
             client.source = upstream.source = None
-            reusable = reusable and client.sink is None
             client.break_pipe()
             upstream.break_pipe()
             if reusable:
@@ -99,7 +131,7 @@ class Forwarder:
         timeouts = exchange.timeouts or api.timeouts
         target = self._upstreams.choose(api.api_id, api.targets)
         upstream, answer = await self._ask(
-            client, exchange, api, target, self._request_head(exchange, api, target, client), timeouts, payload
+            client, exchange, api, target, self._request_head(exchange, api, target), timeouts, payload
         )
         reusable = False
         try:
@@ -155,13 +187,13 @@ class Forwarder:
                     body: Body = ChunkedBody(True, api.body_limit) if exchange.body_length < 0 else LengthBody(exchange.body_length)
                     client.idle_timeout = BODY_TIMEOUT
                     client.start_pipe(upstream, body, request)
-                    if b"expect" in exchange.fields and not body.done:
+                    if exchange.section.expects and not body.done:
                         timer = client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
                 else:
                     upstream.write(request + payload if payload else request)
                     if timeouts.first_byte:
                         upstream.deadline = client.sockets.now + timeouts.first_byte
-                answer = await self._head(client, upstream)
+                answer = await upstream.head(parse_response)
                 upstream.first_byte = 0.0
                 upstream.deadline = NEVER
                 return upstream, answer
@@ -172,9 +204,9 @@ class Forwarder:
                     upstream, reused = None, False
                     continue
                 raise Refusal(UPSTREAM_BROKEN) from None
-            except (BadBody, BodyTooLarge) as error:  # the first piece of the client's body already was wrong
+            except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
                 upstream.close()
-                raise _body_refusal(error) from None
+                raise _refusal(error, client) from None
             except BaseException:
                 upstream.close()
                 raise
@@ -199,17 +231,6 @@ class Forwarder:
                 target = other
         raise refusal
 
-    async def _head(self, client: Connection, upstream: Connection) -> UpstreamHead:
-        """The next head of an answer. Raises Closed, and Refusal for everything else that went wrong."""
-        try:
-            return await upstream.head(parse_response)
-        except BadAnswer as error:
-            raise Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.") from None
-        except TimedOut as error:
-            raise Refusal(REQUEST_TIMEOUT if error.connection is client else UPSTREAM_TIMEOUT) from None
-        except (BadBody, BodyTooLarge) as error:
-            raise _body_refusal(error) from None
-
     async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts) -> UpstreamHead:
         """The head after an interim one, which gives the upstream its time anew. Raises Refusal."""
         if timeouts.first_byte:
@@ -217,83 +238,26 @@ class Forwarder:
             if client.sink is None:
                 upstream.deadline = client.sockets.now + timeouts.first_byte
         try:
-            answer = await self._head(client, upstream)
+            answer = await upstream.head(parse_response)
         except Closed:
             raise Refusal(UPSTREAM_BROKEN) from None
+        except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
+            raise _refusal(error, client) from None
         upstream.first_byte = 0.0
         upstream.deadline = NEVER
         return answer
-
-    async def _answer(
-        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, answer: UpstreamHead, old: bool, close: bool
-    ) -> tuple[int, bool, bool]:
-        """Sends an answer out: (status, whether the client's connection ends, whether the upstream's can be kept)."""
-        status, reason, lines = answer.status, answer.reason, answer.lines
-        upstream_close = answer.close
-        length, chunked = answer.length, answer.chunked
-        if api.answer_stages:
-            changed = ResponseHead(status, reason, _fields(lines))
-            for stage in api.answer_stages:
-                stage(exchange, changed)
-            status, reason, lines = changed.status, changed.reason, [b"%b: %b" % header for header in changed.headers]
-        out = [b"HTTP/1.1 %d %b" % (status, reason), *lines]
-        out += [b"%b: %b" % header for header in exchange.answer_headers]
-        out.append(b"X-Request-Id: %b\r\nVia: %b1.1 gatehouse" % (exchange.request_id.encode("ascii"), answer.via))
-        body: Body
-        if exchange.method == "HEAD" or status in (204, 304):
-            if exchange.method != "HEAD" and status == 204 and (length > 0 or chunked):
-                upstream_close = True
-            body = LengthBody(0)
-        elif chunked:
-            if old:
-                close = True
-            else:
-                out.append(b"Transfer-Encoding: chunked")
-            body = ChunkedBody(not old)
-        elif length >= 0:
-            body = LengthBody(length)
-        else:
-            upstream_close = True
-            if old:
-                close = True
-            else:
-                out.append(b"Transfer-Encoding: chunked")
-            body = CloseBody(not old)
-        if client.sink is not None or self.stopping:
-            close = True  # what is left of a request that was answered early has no meaning any more
-        if close:
-            out.append(b"Connection: close")
-        elif old:
-            out.append(b"Connection: keep-alive")
-        out.append(b"\r\n")
-        head = b"\r\n".join(out)
-        client.answered = True
-        buffered = upstream.buffer
-        if type(body) is LengthBody and body.left == len(buffered):
-            upstream.buffer = b""
-            client.write(head + buffered)
-        else:
-            try:
-                if not upstream.start_pipe(client, body, head):
-                    await upstream.finish_pipe()
-            except (BadBody, BodyTooLarge, TimedOut):
-                # The client must not take half an answer for a whole one.
-                if client.sink is None:
-                    client.transport.abort()
-                raise Closed from None
-        client.answered = False
-        return status, close, not upstream_close
 
     async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: UpstreamHead) -> tuple[int, bool]:
         """After a switch of protocols: bytes both ways until one side ends."""
         if not exchange.upgrade:
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
-        switch = b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b" % (answer.reason, answer.upgrade)
-        out = [switch, *answer.lines, b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii")]
+        switch = b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n%bX-Request-Id: %b\r\n\r\n" % (
+            answer.reason, answer.upgrade, answer.fields, exchange.request_id.encode("ascii"),
+        )  # fmt: skip
         client.answered = True
         client.idle_timeout = upstream.idle_timeout = TUNNEL_TIMEOUT
         client.start_pipe(upstream, Tunnel())
-        upstream.start_pipe(client, Tunnel(), b"\r\n".join(out))
+        upstream.start_pipe(client, Tunnel(), switch)
         try:
             await upstream.finish_pipe()
         except (TimedOut, Closed):
@@ -305,16 +269,33 @@ class Forwarder:
         client.break_pipe()
         return 101, True
 
-    def _request_head(self, exchange: Exchange, api: CompiledApi, target: Target, client: Connection) -> bytes:
+    def _request_head(self, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         path = exchange.upstream_path
         if path is None:
-            path = (exchange.path[len(api.listen_path) - 1 :] or "/") if api.strip_listen_path else exchange.path
+            path = exchange.path
+            if api.strip_listen_path:
+                path = path[len(api.listen_path) - 1 :] or "/"
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if target.query:
             query = f"{target.query}&{query}" if query else target.query
-        line = f"{exchange.method} {target.path}{path}{'?' if query else ''}{query} HTTP/1.1\r\nHost: ".encode("latin-1")
+        if query:
+            path = f"{path}?{query}"
+        if exchange.drop_headers is None and exchange.set_headers is None:
+            # They follow from the client's fields alone, which come again and again.
+            known = exchange.section.memo.get(api)
+            if known is None or known[0] is not target or known[1] is not exchange.upgrade:
+                known = (target, exchange.upgrade, self._upstream_fields(exchange, api, target))
+                exchange.section.remember(api, known)
+            fields = known[2]
+        else:
+            fields = self._upstream_fields(exchange, api, target)
+        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
+            f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
+        )  # fmt: skip
+
+    def _upstream_fields(self, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+        """The fields that the upstream gets, each with its CR LF, but for the request id."""
         headers, fields = exchange.headers, exchange.fields
-        out = [line, target.host_header, b"\r\n"]
         dropped: Any = _REPLACED
         connection = fields.get(b"connection")
         if connection is not None:
@@ -324,25 +305,15 @@ class Forwarder:
                 dropped = dropped | named_fields(connection)
         if exchange.drop_headers:
             dropped = dropped | exchange.drop_headers
-        if len(fields) == len(headers):
-            out += [b"%b: %b\r\n" % header for lower, header in zip(fields, headers, strict=True) if lower not in dropped]
-        else:
-            out += [b"%b: %b\r\n" % header for header in headers if header[0].lower() not in dropped]
+        out = [b"Host: %b\r\n" % target.host_header]
+        out += [b"%b: %b\r\n" % header for header in headers if header[0].lower() not in dropped]
         if exchange.body_length < 0:
             out.append(b"Transfer-Encoding: chunked\r\n")
         if exchange.set_headers:
             out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
         if exchange.upgrade:
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields[b"upgrade"])
-        if b"x-forwarded-for" in fields or b"via" in fields or (self.trusted and exchange.peer in self.trusted):
-            out.append(self._forwarded(exchange, api))
-        else:
-            memo = client.memo
-            host = fields.get(b"host", b"")
-            if memo is None or memo[0] is not api or memo[1] != host:
-                memo = client.memo = (api, host, self._forwarded(exchange, api))
-            out.append(memo[2])
-        out.append(b"X-Request-Id: %b\r\n\r\n" % exchange.request_id.encode("ascii"))
+        out.append(self._forwarded(exchange, api))
         return b"".join(out)
 
     def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
@@ -379,10 +350,35 @@ def _continue(client: Connection, body: Body) -> None:
         client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-def _body_refusal(error: Exception) -> Refusal:
+def _refusal(error: Exception, client: Connection) -> Refusal:
+    """What went wrong on the way to an answer, as the client is told."""
+    if isinstance(error, BadAnswer):
+        return Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.")
+    if isinstance(error, TimedOut):
+        return Refusal(REQUEST_TIMEOUT if error.connection is client else UPSTREAM_TIMEOUT)
     if isinstance(error, BodyTooLarge):
         return Refusal(BODY_TOO_LARGE)
     return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
+
+
+async def _pipe(upstream: Connection, client: Connection, body: Body, head: bytes) -> None:
+    """Moves an answer whose body is not all here. Raises Closed when it breaks off."""
+    try:
+        if not upstream.start_pipe(client, body, head):
+            await upstream.finish_pipe()
+    except (BadBody, BodyTooLarge, TimedOut):
+        # The client must not take half an answer for a whole one.
+        if client.sink is None:
+            client.transport.abort()
+        raise Closed from None
+
+
+def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> UpstreamHead:
+    """The answer as the definition's stages leave it."""
+    head = ResponseHead(answer.status, answer.reason, _fields(answer.lines))
+    for stage in api.answer_stages:
+        stage(exchange, head)
+    return answer._replace(status=head.status, reason=head.reason, fields=b"".join(b"%b: %b\r\n" % header for header in head.headers))
 
 
 def _fields(lines: list[bytes]) -> list[Header]:

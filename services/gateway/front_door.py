@@ -1,6 +1,7 @@
 """One client connection, top to bottom: head, owner, chain, upstream, answer, next head.
 
 One coroutine for each connection reads straight down; it waits only for sockets and, where a rule must ask somebody, for that answer.
+It is driven by its sockets (wire/driving.py): what arrives is looked at in the same turn of the loop.
 Whoever refuses raises a Refusal; it is rendered here, once. When the client goes away the coroutine is cancelled, and with it the
 upstream call.
 """
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
 from services.gateway import batch
-from services.gateway.exchange import Exchange, Reply
+from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
 from services.gateway.forwarding import Forwarder
 from services.gateway.refusals import (
     BAD_HOST,
@@ -36,7 +38,7 @@ from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import parse_request
+from services.gateway.wire.heads import LARGEST_KEPT, HeaderSection, Incomplete, parse_request
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ BODY_TIMEOUT: Final = 60.0
 CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
-_REMEMBERED_HOSTS: Final = 4096
-_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::(\d{0,5}))?").fullmatch
+_HELLO: Final = frozenset({"/hello", "/hello/"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 
 
@@ -69,7 +70,6 @@ class FrontDoor:
         self._limit = gateway.max_connections
         self.log = gateway.access_log.write
         self.next_request_id = gateway.next_request_id
-        self._hosts: dict[bytes, str] = {}
         self.open: set[Connection] = set()
         self.stopping = False
 
@@ -80,9 +80,7 @@ class FrontDoor:
             return
         self.open.add(connection)
         try:
-            while await self._request(connection):
-                if connection.full:
-                    await connection.drained()
+            await self._requests(connection)
         except Refusal as refusal:  # the head could not be read: there is no exchange yet
             self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
             self._log_early(connection, refusal.kind)
@@ -99,14 +97,14 @@ class FrontDoor:
             self._log_early(connection, INTERNAL_ERROR)
             connection.linger()
         finally:
-            connection.task = None
+            connection.driver = None
             self.open.discard(connection)
             if not connection.discarding:
                 connection.close()
 
     def _turn_away(self, connection: Connection) -> None:
         """503 at once, rather than silence, when there are too many connections."""
-        connection.task = None
+        connection.driver = None
         refusal = Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
         self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
         self._gateway.turned_away += 1
@@ -122,65 +120,71 @@ class FrontDoor:
             if connection.idle and not connection.buffer:
                 connection.close()
 
-    async def _request(self, connection: Connection) -> bool:
-        """One request and its answer. True when the connection can be used again."""
-        if not connection.buffer:
-            connection.idle = True
-            connection.deadline = connection.sockets.now + self._keepalive
-        head, headers, fields = await connection.head(parse_request, HEAD_TIMEOUT)
-        connection.idle = False
-        connection.deadline = NEVER
-        connection.take(head.consumed)
-        connection.body = None
-        started = perf_counter()
-        sent = connection.sent
-        old = head.minor_version == 0
-        close = head.connection_close == 1 or (old and head.connection_close != 0)
-        host = self._host(fields, head.path, old)
-        target = head.path
+    async def _requests(self, connection: Connection) -> None:
+        """One request after the other and their answers, as long as the connection can be used."""
+        while True:
+            if not connection.buffer:
+                connection.idle = True
+                connection.deadline = connection.sockets.now + self._keepalive
+                await connection.more()
+            try:
+                method, target, minor, section, size = parse_request(connection.buffer, connection.section)
+            except Incomplete:
+                method, target, minor, section, size = await connection.head(parse_request, HEAD_TIMEOUT)
+            connection.idle = False
+            connection.deadline = NEVER
+            connection.take(size)
+            connection.body = None
+            if section is not connection.section:
+                connection.section = section if len(section.raw) <= LARGEST_KEPT else None
+            exchange = self._exchange(connection, method, target, minor, section)
+            close = section.close or (not minor and section.close is None)
+            if await self._answer(connection, exchange, not minor, close):
+                return
+            if connection.full:
+                await connection.drained()
+
+    def _exchange(self, connection: Connection, method: str, target: bytes, minor: int, section: HeaderSection) -> Exchange:
+        """What the rules see of a request. Raises Refusal."""
+        if section.host is None and (minor or target[:1] != b"/"):
+            raise Refusal(BAD_HOST)
         if target[0] != 47:
-            target = self._origin_form(target, fields)
+            target = self._origin_form(target, section.fields)
         path, query = canonical(target)
-        length = -1 if head.has_chunked else max(head.content_length, 0)
         peer = connection.peer
+        client = section.memo.get(self)
+        if client is None:
+            client = self._client_address(peer, section.headers)
+            section.remember(self, client)
         request_id = self.next_request_id()
-        if self._trusted and b"x-request-id" in fields and peer in self._trusted and _REQUEST_ID(fields[b"x-request-id"]):
-            request_id = fields[b"x-request-id"].decode("ascii")
-        exchange = Exchange(
-            head.method.decode("ascii"),
-            path,
-            query,
-            host,
-            headers,
-            fields,
-            peer,
-            self._client_address(peer, headers),
-            request_id,
-            length,
-            started,
-            self._secure,
-            b"upgrade" in fields and _asks_upgrade(fields, length, old),
+        if self._trusted and b"x-request-id" in section.fields and peer in self._trusted and _REQUEST_ID(section.fields[b"x-request-id"]):
+            request_id = section.fields[b"x-request-id"].decode("ascii")
+        return Exchange(
+            method, path, query, section, peer, client, request_id, perf_counter(), self._secure, minor != 0 and section.upgrade
         )
+
+    async def _answer(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
+        """Answers one request. True when the connection must not be used again."""
+        sent = connection.sent
         reply: Reply | None
-        answered_upstream = False
-        status = 0
         try:
-            reply = await self.decide(exchange)
-            if reply is not None:
-                reply.headers.append((b"X-Request-Id", request_id.encode("ascii")))
-            else:
+            decided = self._decide(exchange)
+            reply = decided if decided is None or decided.__class__ is Reply else await decided
+            if reply is None:
                 api = exchange.api
                 assert api is not None
-                if api.batch and exchange.relative == batch.PATH:
-                    reply = await self._batch(connection, exchange)
-                    reply.headers.append((b"X-Request-Id", request_id.encode("ascii")))
-                else:
-                    answered_upstream = True
+                if not api.batch or exchange.relative != batch.PATH:
                     status, close = await self._forwarder.forward(connection, exchange, api, old, close)
+                    self.log(exchange, status, connection.sent - sent)
+                    if connection.body is not None and not connection.body.done:
+                        connection.linger()
+                        return True
+                    return close
+                reply = await self._batch(connection, exchange)
+            reply.headers.append((b"X-Request-Id", exchange.request_id.encode("ascii")))
         except Refusal as refusal:
             reply = self.refused(exchange, refusal)
             close = close or refusal.kind.closes
-            answered_upstream = False
         except (Closed, asyncio.CancelledError):
             if connection.lost:
                 self.log(exchange, CLIENT_GONE, connection.sent - sent)
@@ -189,65 +193,77 @@ class FrontDoor:
                 self.log(exchange, UPSTREAM_BROKEN.status, connection.sent - sent)
             raise
         except Exception:
-            log.exception("request failed", request_id=request_id)
+            log.exception("request failed", request_id=exchange.request_id)
             reply = self.refused(exchange, Refusal(INTERNAL_ERROR))
             close = True
-        if answered_upstream:
-            self.log(exchange, status, connection.sent - sent)
-            if connection.body is not None and not connection.body.done:
-                connection.linger()
-                return False
-            return not close
-        assert reply is not None
         if connection.answered:  # part of an answer has gone out; another one would be taken for its body
             self.log(exchange, reply.status, connection.sent - sent)
-            return False
+            return True
+        return await self._reply(connection, exchange, reply, old, close)
+
+    async def _reply(self, connection: Connection, exchange: Exchange, reply: Reply, old: bool, close: bool) -> bool:
+        """Sends an answer of our own. True when the connection must not be used again."""
+        sent = connection.sent
+        length = exchange.body_length
         # A short body that nobody has touched is read to its end, so that the connection can stay; any other ends it.
         unread = length != 0 and not (connection.body is not None and connection.body.done)
-        skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and b"expect" not in fields
+        skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.section.expects
         close = close or self.stopping or (unread and not skipped)
-        self._write(connection, reply, exchange.method, close, head.minor_version)
+        self._write(connection, reply, exchange.method, close, 0 if old else 1)
         self.log(exchange, reply.status, connection.sent - sent)
         if unread and not close:
             await connection.collect(LengthBody(length), _WORTH_READING)
         elif unread:
             connection.linger()
-        return not close
+        return close
 
     async def decide(self, exchange: Exchange) -> Reply | None:
         """Finds the owner and runs its chain: a reply, or None when the request goes to the upstream. Raises Refusal."""
+        decided = self._decide(exchange)
+        return decided if decided is None or isinstance(decided, Reply) else await decided
+
+    def _decide(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
+        """As `decide`; an awaitable only where a stage must ask somebody."""
         path = exchange.path
         api = self._live.current.paths.find(exchange.host, path)
-        if path == "/hello" or path == "/hello/":
+        if path in _HELLO:
             return self._gateway.hello()
         if api is None:
             raise Refusal(NOT_FOUND)
         exchange.api = api
-        exchange.relative = relative_path(api, path)
-        if b"expect" in exchange.fields and exchange.fields[b"expect"].lower() != b"100-continue":
+        exchange.relative = relative = relative_path(api, path)
+        if exchange.section.expects and exchange.fields[b"expect"].lower() != b"100-continue":
             raise Refusal(EXPECTATION_FAILED)
-        if api.batch and exchange.relative == batch.PATH:
+        if api.batch and relative == batch.PATH:
             return None  # its entries are judged one by one
-        for stage in api.open_stages:
+        stages = iter(api.open_stages)
+        for stage in stages:
             answer = stage(exchange)
             if answer is not None:
-                reply = answer if isinstance(answer, Reply) else await answer
-                if reply is not None:
-                    return reply
-        if not exchange.ignored:
-            for stage in api.keyed_stages:
+                return answer if answer.__class__ is Reply else self._decide_later(exchange, answer, stages, api)  # type: ignore[arg-type]
+        stages = iter(api.late_stages if exchange.ignored else api.closing_stages)
+        for stage in stages:
+            answer = stage(exchange)
+            if answer is not None:
+                return answer if answer.__class__ is Reply else self._decide_later(exchange, answer, stages, None)  # type: ignore[arg-type]
+        return None
+
+    async def _decide_later(
+        self, exchange: Exchange, asked: Awaitable[Reply | None], stages: Iterator[Stage], api: CompiledApi | None
+    ) -> Reply | None:
+        """Goes on behind a stage that had to ask somebody. api: when its closing stages are still to come."""
+        reply = await asked
+        while reply is None:
+            for stage in stages:
                 answer = stage(exchange)
                 if answer is not None:
                     reply = answer if isinstance(answer, Reply) else await answer
                     if reply is not None:
                         return reply
-        for stage in api.late_stages:
-            answer = stage(exchange)
-            if answer is not None:
-                reply = answer if isinstance(answer, Reply) else await answer
-                if reply is not None:
-                    return reply
-        return None
+            if api is None:
+                return None
+            stages, api = iter(api.late_stages if exchange.ignored else api.closing_stages), None
+        return reply
 
     def refused(self, exchange: Exchange, refusal: Refusal) -> Reply:
         """The answer to a refused request; those who asked to hear of it are told."""
@@ -269,7 +285,7 @@ class FrontDoor:
         body: Body = ChunkedBody(False, limit) if length < 0 else LengthBody(length)
         connection.body = body
         connection.idle_timeout = BODY_TIMEOUT
-        if b"expect" in exchange.fields and not connection.buffer and not body.done:
+        if exchange.section.expects and not connection.buffer and not body.done:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return await connection.collect(body, limit)
@@ -287,23 +303,6 @@ class FrontDoor:
     def _log_early(self, connection: Connection, kind: RefusalKind) -> None:
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
 
-    def _host(self, fields: dict[bytes, bytes], target: bytes, old: bool) -> str:
-        """The host that was asked for: lower case, without port. Raises Refusal when it is missing or malformed."""
-        value = fields.get(b"host")
-        if value is None:
-            if old and target[:1] == b"/":
-                return ""
-            raise Refusal(BAD_HOST)
-        host = self._hosts.get(value)
-        if host is None:
-            found = _AUTHORITY(value)
-            if found is None:
-                raise Refusal(BAD_HOST)
-            if len(self._hosts) >= _REMEMBERED_HOSTS:
-                self._hosts.clear()
-            host = self._hosts[value] = found[1].decode("ascii").lower().rstrip(".")
-        return host
-
     @staticmethod
     def _origin_form(target: bytes, fields: dict[bytes, bytes]) -> bytes:
         """The origin form of an absolute target, which must name the same authority as Host (RFC 9112, 3.2.2)."""
@@ -317,11 +316,3 @@ class FrontDoor:
         if authority.lower() != fields.get(b"host", b"").lower():
             raise Refusal(BAD_HOST)
         return path if path[:1] == b"/" else b"/" + path
-
-
-def _asks_upgrade(fields: dict[bytes, bytes], length: int, old: bool) -> bool:
-    """Whether to pass an upgrade on. HTTP/2 is none: behind it, requests would reach the upstream past every rule."""
-    if old or length or b"upgrade" not in [token.strip() for token in fields.get(b"connection", b"").lower().split(b",")]:
-        return False
-    protocols = fields[b"upgrade"].lower()
-    return b"h2c" not in protocols and b"http/" not in protocols

@@ -12,7 +12,7 @@ from services.gateway.refusals import BAD_HOST, BODY_TOO_LARGE, INTERNAL_ERROR, 
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import parse_request
+from services.gateway.wire.heads import HeaderSection, parse_request
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class OperatorDoor:
             reply = render_early(Refusal(INTERNAL_ERROR), self._gateway.next_request_id())
             connection.write(reply_head(reply, True, 1) + reply.body)
         finally:
-            connection.task = None
+            connection.driver = None
             self.open.discard(connection)
             if not connection.discarding:
                 connection.close()
@@ -70,30 +70,28 @@ class OperatorDoor:
     async def _request(self, connection: Connection) -> bool:
         connection.idle = True
         connection.deadline = connection.sockets.now + _KEEPALIVE
-        head, headers, fields = await connection.head(parse_request, _TIMEOUT)
+        method, target, minor, section, size = await connection.head(parse_request, _TIMEOUT)
         connection.idle = False
         connection.deadline = NEVER
-        connection.take(head.consumed)
-        if b"host" not in fields and head.minor_version:
+        connection.take(size)
+        if section.host is None and minor:
             raise Refusal(BAD_HOST)
-        body = await self._body(connection, head, b"expect" in fields)
-        request = wsgi.environ(
-            head.method.decode("ascii"), head.path.decode("latin-1"), headers, body, connection.peer, self._server, secure=False
-        )
+        body = await self._body(connection, section)
+        request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
         reply: Reply = await wsgi.answer(connection, self._application, self._threads, request)
-        close = self.stopping or head.connection_close == 1 or (head.minor_version == 0 and head.connection_close != 0)
-        written = reply_head(reply, close, head.minor_version)
-        connection.write(written if head.method == b"HEAD" else written + reply.body)
+        close = self.stopping or section.close or (not minor and section.close is None)
+        written = reply_head(reply, close, minor)
+        connection.write(written if method == "HEAD" else written + reply.body)
         return not close
 
     @staticmethod
-    async def _body(connection: Connection, head: object, expect: bool) -> bytes:
-        length: int = head.content_length  # type: ignore[attr-defined]
+    async def _body(connection: Connection, section: HeaderSection) -> bytes:
+        length = section.length
         if length > _LARGEST:
             raise Refusal(BODY_TOO_LARGE)
-        body: Body = ChunkedBody(False, _LARGEST) if head.has_chunked else LengthBody(max(length, 0))  # type: ignore[attr-defined]
+        body: Body = ChunkedBody(False, _LARGEST) if length < 0 else LengthBody(length)
         connection.idle_timeout = _TIMEOUT
-        if expect and not body.done and not connection.buffer:
+        if section.expects and not body.done and not connection.buffer:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return await connection.collect(body, _LARGEST)

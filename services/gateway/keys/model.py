@@ -80,6 +80,6 @@ def secret_hash(secret: str) -> str:
 
 
 class KeyFinder(Protocol):
-    """Finds the key that a secret opens; None = no key. Answers at once when it knows, else something to await."""
+    """Finds the key that a secret opens, by the secret's hash; None = no key. Answers at once when it knows, else something to await."""
 
-    def find(self, secret: str) -> Key | Awaitable[Key | None] | None: ...
+    def find_hash(self, hash: str) -> Key | Awaitable[Key | None] | None: ...

@@ -9,7 +9,7 @@ Refusals: access-denied, resource-denied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from services.gateway.definitions.model import Definition
@@ -25,14 +25,14 @@ _REMEMBERED: Final = 4096
 
 
 class AccessRights:
-    """The tables of `allowed_urls` are built once for each state of a key."""
+    """What a key may do here is found out once for each of its states."""
 
-    __slots__ = ("_api_id", "_tables", "_versioned")
+    __slots__ = ("_api_id", "_known", "_versioned")
 
     def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
         self._versioned = versioned
-        self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
+        self._known: dict[str, tuple[Key, Collection[str] | None, EndpointTable[bool] | None]] = {}
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
@@ -41,23 +41,24 @@ class AccessRights:
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
         assert key is not None  # authentication came before
-        rights = key.access_rights
-        if rights is None:
+        if key.access_rights is None:
             return
-        versions = rights.get(self._api_id)
+        known = self._known.get(key.id)
+        if known is None or known[0] is not key:
+            known = self._remember(key, key.access_rights)
+        _, versions, table = known
         if versions is None or (self._versioned and exchange.version_name not in versions):
             raise Refusal(ACCESS_DENIED)
-        known = self._tables.get(key.id)
-        table = known[1] if known is not None and known[0] is key else self._remember(key)
         if table is not None and not _allowed(table, exchange):
             raise Refusal(RESOURCE_DENIED)
 
-    def _remember(self, key: Key) -> EndpointTable[bool] | None:
-        if len(self._tables) >= _REMEMBERED:
-            self._tables.clear()
-        table = _table(key, self._api_id)
-        self._tables[key.id] = (key, table)
-        return table
+    def _remember(
+        self, key: Key, rights: Mapping[str, Collection[str]]
+    ) -> tuple[Key, Collection[str] | None, EndpointTable[bool] | None]:
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        known = self._known[key.id] = (key, rights.get(self._api_id), _table(key, self._api_id))
+        return known
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key, KeyFinder
+from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_MISSING, KEY_UNKNOWN, Refusal
 from services.gateway.routing.query import parameter, without_parameter
@@ -26,11 +26,11 @@ _LONGEST: Final = 1024
 class AuthKey:
     """Sets `exchange.key` and `exchange.presented_key`."""
 
-    __slots__ = ("_challenge", "_cookie", "_find", "_header", "_param", "_strip")
+    __slots__ = ("_challenge", "_cookie", "_find_hash", "_header", "_param", "_strip")
 
     def __init__(self, definition: Definition, keys: KeyFinder) -> None:
         auth = definition.auth
-        self._find = keys.find
+        self._find_hash = keys.find_hash
         self._header = auth.auth_header_name.lower().encode("ascii")
         self._param = (auth.param_name or auth.auth_header_name) if auth.use_param else ""
         self._cookie = (auth.cookie_name or auth.auth_header_name).encode("utf-8") if auth.use_cookie else b""
@@ -46,6 +46,22 @@ class AuthKey:
         return None if definition.use_keyless else cls(definition, ports.keys)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+        presented = exchange.section.memo.get(self)
+        if presented is None or self._param:
+            presented = self._presented(exchange)
+        exchange.presented_key, hash = presented
+        key = self._find_hash(hash) if hash else None
+        if key.__class__ is Key:
+            exchange.key = key  # type: ignore[assignment]
+            if self._strip:
+                self._strip_from(exchange)
+            return None
+        if key is None:
+            raise Refusal(KEY_UNKNOWN)
+        return self._wait(exchange, key)  # type: ignore[arg-type]
+
+    def _presented(self, exchange: Exchange) -> tuple[str, str]:
+        """The secret that a client shows, and its hash; "" for one that is too long to be a key. Raises Refusal when there is none."""
         given = exchange.fields.get(self._header)
         secret = "" if given is None else given.decode("latin-1")
         if self._param and exchange.query:
@@ -56,16 +72,9 @@ class AuthKey:
             secret = secret[7:].strip()
         if not secret:
             raise Refusal(KEY_MISSING, headers=self._challenge)
-        exchange.presented_key = secret
-        key = self._find(secret) if len(secret) <= _LONGEST else None
-        if isinstance(key, Key):
-            exchange.key = key
-            if self._strip:
-                self._strip_from(exchange)
-            return None
-        if key is None:
-            raise Refusal(KEY_UNKNOWN)
-        return self._wait(exchange, key)
+        presented = secret, secret_hash(secret) if len(secret) <= _LONGEST else ""
+        exchange.section.remember(self, presented)
+        return presented
 
     async def _wait(self, exchange: Exchange, finding: Awaitable[Key | None]) -> None:
         key = await finding

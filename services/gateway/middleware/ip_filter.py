@@ -7,6 +7,8 @@ Refusals: ip-refused.
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
@@ -14,14 +16,18 @@ from services.gateway.refusals import IP_REFUSED, Refusal
 from services.gateway.routing.client_address import AddressSet
 
 
+_REMEMBERED: Final = 4096
+
+
 class IpFilter:
     """The two lists, compiled; the answer for an address is remembered."""
 
-    __slots__ = ("_allowed", "_blocked")
+    __slots__ = ("_allowed", "_blocked", "_passed")
 
     def __init__(self, allowed: AddressSet | None, blocked: AddressSet | None) -> None:
         self._allowed = allowed
         self._blocked = blocked
+        self._passed: set[str] = set()
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> IpFilter | None:
@@ -31,7 +37,12 @@ class IpFilter:
 
     def on_request(self, exchange: Exchange) -> None:
         client = exchange.client
+        if client in self._passed:
+            return
         if self._allowed is not None and client not in self._allowed:
             raise Refusal(IP_REFUSED, detail=f"The address {client} is not among those that this API allows.")
         if self._blocked is not None and client in self._blocked:
             raise Refusal(IP_REFUSED, detail=f"The address {client} is blocked.")
+        if len(self._passed) >= _REMEMBERED:
+            self._passed.clear()
+        self._passed.add(client)

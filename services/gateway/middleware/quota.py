@@ -19,13 +19,11 @@ from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
-from services.gateway.refusals import QUOTA_EXCEEDED, Header, Refusal
+from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
 
-_LIMIT: Final = b"X-RateLimit-Limit"
-_REMAINING: Final = b"X-RateLimit-Remaining"
-_RESET: Final = b"X-RateLimit-Reset"
-_KEYLESS: Final = ((_LIMIT, b"0"), (_REMAINING, b"0"), (_RESET, b"0"))
-_UNLIMITED: Final = ((_LIMIT, b"-1"), (_REMAINING, b"-1"), (_RESET, b"0"))
+_HEADERS: Final = b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n"
+_KEYLESS: Final = _HEADERS % (0, 0, 0)
+_UNLIMITED: Final = _HEADERS % (-1, -1, 0)
 
 
 class Quota:
@@ -45,7 +43,7 @@ class Quota:
         assert key is not None  # authentication came before
         limit = key.quota_max
         if limit <= 0:
-            exchange.answer_headers += _UNLIMITED
+            exchange.limits += _UNLIMITED
             return None
         window = key.quota_renewal_rate
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
@@ -61,7 +59,7 @@ class KeylessQuota:
     __slots__ = ()
 
     def on_request(self, exchange: Exchange) -> None:
-        exchange.answer_headers += _KEYLESS
+        exchange.limits += _KEYLESS
 
 
 async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]) -> None:
@@ -70,9 +68,7 @@ async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]
 
 def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
     admitted, limit, remaining, reset_at, reset_in = taken
-    # Limit and reset stay the same for a whole period; formatting them once is half of this stage's time.
-    ends = _formatted.get((limit, reset_at)) or _format(limit, reset_at)
-    exchange.answer_headers += (ends[0], (_REMAINING, b"%d" % remaining), ends[1])
+    exchange.limits += _HEADERS % (limit, remaining, reset_at)
     if admitted:
         return
     detail = f"The key's quota is {limit} requests"
@@ -81,13 +77,3 @@ def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
     wait = max(ceil(reset_in), 1)
     detail += f" in {key.quota_renewal_rate:.12g} seconds; it renews in {wait} seconds."
     raise Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
-
-
-_formatted: dict[tuple[int, float], tuple[Header, Header]] = {}
-
-
-def _format(limit: int, reset_at: float) -> tuple[Header, Header]:
-    if len(_formatted) >= 4096:
-        _formatted.clear()
-    ends = _formatted[limit, reset_at] = ((_LIMIT, b"%d" % limit), (_RESET, b"%d" % reset_at))
-    return ends

@@ -17,33 +17,31 @@ from typing import Final
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.model import Definition, GlobalRateLimit
 from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind
 
-_POLICY: Final = b"RateLimit-Policy"
-_STATE: Final = b"RateLimit"
-
+_HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
+_REMEMBERED: Final = 4096
 
 class Policy:
     """One limit and how it is announced. whose: how the refusal's detail begins."""
 
-    __slots__ = ("header", "kind", "limit", "state", "whose", "window")
+    __slots__ = ("headers", "kind", "limit", "whose", "window")
 
     def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str) -> None:
         self.limit = limit
         self.window = window
         self.kind = kind
         self.whose = whose
-        self.header = (_POLICY, b'"%s";q=%d;w=%d' % (name, limit, ceil(window)))
-        self.state = b'"%s";r=%%d;t=%%d' % name
+        self.headers = _HEADERS % (name, limit, ceil(window), name)
 
     def announce(self, exchange: Exchange, taken: Taken) -> None:
         """Writes the headers; raises the refusal when nothing was left."""
         admitted, _, remaining, _, reset_in = taken
-        wait = ceil(reset_in)
-        exchange.answer_headers += (self.header, (_STATE, self.state % (remaining, wait)))
+        exchange.limits += self.headers % (remaining, ceil(reset_in))
         if not admitted:
-            wait = max(wait, 1)
+            wait = max(ceil(reset_in), 1)
             detail = f"{self.whose} limit is {self.limit} requests in {self.window:.12g} seconds; try again in {wait} seconds."
             raise Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
 
@@ -51,12 +49,12 @@ class Policy:
 class RateLimit:
     """Takes from the key's counter, then from the API's."""
 
-    __slots__ = ("_by_address", "_counter", "_global", "_of_key", "_policies", "_prefixes", "_take")
+    __slots__ = ("_by_address", "_counter", "_global", "_known", "_of_key", "_prefixes", "_take")
 
     def __init__(self, api_id: str, of_key: bool, overall: GlobalRateLimit | None, counters: Counters) -> None:
         self._take = counters.take
         self._of_key = of_key
-        self._policies: dict[tuple[float, float], Policy] = {}
+        self._known: dict[str, tuple[Key, Policy | None]] = {}
         self._prefixes: dict[str, str] = {}
         self._by_address = overall is not None and overall.by == "address"
         self._counter = f"a:{api_id}"
@@ -74,12 +72,16 @@ class RateLimit:
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         if self._of_key:
             key = exchange.key
-            if key is not None and key.rate > 0 and key.per > 0:
-                policy = self._policies.get((key.rate, key.per)) or self._policy(key.rate, key.per)
+            assert key is not None  # authentication came before
+            known = self._known.get(key.id)
+            if known is None or known[0] is not key:
+                known = self._remember(key)
+            policy = known[1]
+            if policy is not None:
                 taken = self._take(key.rate_counter, policy.limit, policy.window)
-                if not isinstance(taken, tuple):
-                    return self._wait(exchange, policy, taken)
-                policy.announce(exchange, taken)
+                if taken.__class__ is not Taken:
+                    return self._wait(exchange, policy, taken)  # type: ignore[arg-type]
+                policy.announce(exchange, taken)  # type: ignore[arg-type]
         return None if self._global is None else self._overall(exchange, self._global)
 
     async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
@@ -97,20 +99,24 @@ class RateLimit:
             return None
         return _announce_later(exchange, policy, taken)
 
-    def _policy(self, rate: float, per: float) -> Policy:
-        """Below one request a window is stretched; a fraction above one is not a request."""
-        limit, window = (int(rate), per) if rate >= 1 else (1, per / rate)
-        if len(self._policies) >= 1024:
-            self._policies.clear()
-        policy = self._policies[rate, per] = Policy(b"key", limit, window, RATE_LIMITED, "The key's")
-        return policy
+    def _remember(self, key: Key) -> tuple[Key, Policy | None]:
+        """What a key is held to, found out once for each of its states. Below one request a window is stretched; a fraction above one is
+        not a request."""
+        policy = None
+        if key.rate > 0 and key.per > 0:
+            limit, window = (int(key.rate), key.per) if key.rate >= 1 else (1, key.per / key.rate)
+            policy = Policy(b"key", limit, window, RATE_LIMITED, "The key's")
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        known = self._known[key.id] = (key, policy)
+        return known
 
     def _prefix(self, client: str) -> str:
         if ":" not in client:
             return client
         prefix = self._prefixes.get(client)
         if prefix is None:
-            if len(self._prefixes) >= 4096:
+            if len(self._prefixes) >= _REMEMBERED:
                 self._prefixes.clear()
             prefix = self._prefixes[client] = str(IPv6Network(f"{client}/64", strict=False))
         return prefix

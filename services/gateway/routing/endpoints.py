@@ -47,9 +47,12 @@ class EndpointTable(Generic[Value]):
 
     def find_matching(self, method: str, path: str) -> Value:
         """As `find`, for a path that is already in its matching form (routing.paths)."""
-        asked = (method, path)
-        if asked in self._found:
-            return self._found[asked]
+        try:
+            return self._found[method, path]
+        except KeyError:
+            return self._look(method, path)
+
+    def _look(self, method: str, path: str) -> Value:
         part = self._by_method.get(method, self._others)
         value = self._default
         if part is not None:
@@ -60,7 +63,7 @@ class EndpointTable(Generic[Value]):
         if len(path) <= _LONGEST_REMEMBERED:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            self._found[asked] = value
+            self._found[method, path] = value
         return value
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Tunnel
-from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, Incomplete
+from services.gateway.wire.driving import Driver, Signal
+from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, HeaderSection, Incomplete
 
 T = TypeVar("T")
 
@@ -53,7 +54,8 @@ class Sockets:
         now = self.loop.time()
         self.now = now + SWEEP
         for connection in [one for one in self.connections if one.deadline < now]:
-            connection.expired()
+            if connection.deadline < now:  # what ended before it in this sweep may have changed that
+                connection.expired()
 
 
 class Connection(asyncio.Protocol):
@@ -69,29 +71,29 @@ class Connection(asyncio.Protocol):
         "_fault",
         "_paused",
         "_serve",
-        "_waiter",
         "answered",
+        "arrived",
         "body",
         "buffer",
         "deadline",
         "discarding",
+        "driver",
         "first_byte",
         "full",
         "idle",
         "idle_timeout",
         "lost",
-        "memo",
         "peer",
         "pool",
+        "section",
         "sent",
         "sink",
         "sockets",
         "source",
-        "task",
         "transport",
     )
 
-    def __init__(self, sockets: Sockets, serve: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+    def __init__(self, sockets: Sockets, serve: Callable[[Connection], Coroutine[Any, Any, None]] | None = None) -> None:
         self.sockets = sockets
         self._serve = serve
         self.transport: Any = None
@@ -99,10 +101,10 @@ class Connection(asyncio.Protocol):
         self.sink: Connection | None = None
         self.source: Connection | None = None
         self.body: Body | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.driver: Driver | None = None
         self.pool: Any = None
         self.peer = ""
-        self.memo: Any = None
+        self.section: HeaderSection | None = None
         self.sent = 0
         self.deadline = NEVER
         self.idle_timeout = 60.0
@@ -111,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._blocked_at = -1
         self._fault: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.arrived = Signal(sockets.loop)
         self._drained: asyncio.Future[None] | None = None
 
     # The transport's side.
@@ -122,7 +124,8 @@ class Connection(asyncio.Protocol):
         if self._serve is not None:
             name = transport.get_extra_info("peername")
             self.peer = name[0] if isinstance(name, tuple) else "local"
-            self.task = self.sockets.loop.create_task(self._serve(self))  # type: ignore[arg-type]
+            self.driver = Driver(self._serve(self), self.sockets.loop)
+            self.driver.step()
 
     def data_received(self, data: bytes) -> None:
         if self.sink is not None:
@@ -132,10 +135,19 @@ class Connection(asyncio.Protocol):
         elif self.pool is not None:
             self.transport.close()  # nobody asked for anything
         else:
-            self.buffer = self.buffer + data if self.buffer else data
-            if len(self.buffer) > _HIGH_WATER:
-                self.pause()
-            self._wake()
+            if not self.buffer:
+                self.buffer = data
+            else:
+                self.buffer += data
+                if len(self.buffer) > _HIGH_WATER:
+                    self.pause()
+            # As `arrived.set`, written out: every request and every answer comes by here.
+            driver = self.arrived.driver
+            if driver is not None:
+                self.arrived.driver = None
+                driver.step()
+            else:
+                self.arrived.set()
 
     def eof_received(self) -> bool:
         return False
@@ -146,8 +158,6 @@ class Connection(asyncio.Protocol):
         self.sockets.connections.discard(self)
         if self.pool is not None and self in self.pool:
             self.pool.remove(self)
-        if self.task is not None:
-            self.task.cancel()
         if error is not None and self._serve is None and self.sink is None and self.transport.get_extra_info("sslcontext") is None:
             self._last_words()
         if self.sink is not None and self.body is not None and error is None:
@@ -156,9 +166,12 @@ class Connection(asyncio.Protocol):
                 if last:
                     self.sink.write(last)
                 self._end_pipe(b"")
-        self._wake()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if self.driver is not None:
+            self.driver.cancel()
+        else:
+            self.arrived.set()
 
     def _last_words(self) -> None:
         """Reads what came before the other end reset the connection: an upstream may refuse an upload and not wait for its end."""
@@ -206,7 +219,7 @@ class Connection(asyncio.Protocol):
     def _trouble(self, error: Exception) -> None:
         """Tells the coroutine: it waits at this connection or at the one that gets this one's body."""
         self.deadline = NEVER
-        if self._waiter is None and self.sink is not None:
+        if not self.arrived.awaited and self.sink is not None:
             self.sink.fail(error)
         else:
             self.fail(error)
@@ -214,7 +227,7 @@ class Connection(asyncio.Protocol):
     def fail(self, error: Exception) -> None:
         """Makes what waits here, or will wait here, raise `error`."""
         self._fault = error
-        self._wake()
+        self.arrived.set()
 
     # The coroutine's side.
 
@@ -255,13 +268,12 @@ class Connection(asyncio.Protocol):
                         self.deadline = self.sockets.now + head_timeout
                     await self._rest_of_head()
                     continue
-            # As `more`, written out: this is where every request and every answer is waited for.
+            # As `more`, written out: this is where every answer is waited for.
             if self.lost:
                 raise Closed
             if self._paused and self.sink is None:
                 self.resume()
-            waiter = self._waiter = self.sockets.loop.create_future()
-            await waiter
+            await self.arrived
             if self.lost and not self.buffer:
                 raise Closed
 
@@ -282,11 +294,10 @@ class Connection(asyncio.Protocol):
             raise Closed
         if self._paused and self.sink is None:
             self.resume()
-        waiter = self._waiter = self.sockets.loop.create_future()
-        await waiter
+        await self.arrived
         if self._fault is not None:
             self._raise_fault()
-        if self.lost:
+        if self.lost and not self.buffer:
             raise Closed
 
     def _raise_fault(self) -> None:
@@ -337,8 +348,7 @@ class Connection(asyncio.Protocol):
                 self._raise_fault()
             if self.lost:
                 raise Closed
-            self._waiter = self.sockets.loop.create_future()
-            await self._waiter
+            await self.arrived
         if self._fault is not None:
             self._raise_fault()
 
@@ -370,7 +380,7 @@ class Connection(asyncio.Protocol):
             if sink.first_byte:
                 # The upstream has the whole request: now it has its time to answer.
                 sink.deadline = self.sockets.now + sink.first_byte
-        self._wake()
+        self.arrived.set()
 
     def break_pipe(self) -> None:
         """Stops moving a body that nobody wants any more."""
@@ -429,10 +439,3 @@ class Connection(asyncio.Protocol):
             # It stays until everything is sent: who takes nothing must not hold it for ever.
             self._blocked_at = self.transport.get_write_buffer_size()
             self.deadline = self.sockets.now + self.idle_timeout
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)

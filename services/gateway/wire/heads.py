@@ -1,16 +1,16 @@
 """Message heads: parsed strictly, written anew (RFC 9112).
 
-The parser is picohttpparser (gunicorn_h1c), which is fast and lets some things through that another parser may read differently; what it
-lets through is refused here: bare LF and CR, folded lines, control bytes, lengths that overflow, a doubled space, a missing Host.
+What another parser could read differently is refused: bare LF and CR, folded lines, control bytes, lengths that are repeated or malformed,
+a doubled space, several Hosts.
+
+A client repeats nearly all of its head from request to request of one connection (HPACK rests on the same fact), so the section of fields
+is read once and kept: the next request of the connection that brings the same bytes costs one comparison.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final, NamedTuple
-
-import gunicorn_h1c as h1c
-from gunicorn_h1c import _parser_fast as fast
 
 from services.gateway.refusals import (
     AMBIGUOUS_LENGTH,
@@ -29,25 +29,181 @@ Header = tuple[bytes, bytes]
 LARGEST_HEAD: Final = 64 * 1024
 LONGEST_TARGET: Final = 16 * 1024
 MOST_FIELDS: Final = 200
+# A longer section is read anew each time rather than kept with an idle connection.
+LARGEST_KEPT: Final = 4096
+_MOST_REMEMBERED: Final = 64
 _NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
-_LARGEST_LENGTH: Final = 2**60
+_NAME: Final = rb"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+_TOKEN: Final = re.compile(_NAME).fullmatch
+_VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_VERSION: Final = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?").fullmatch
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_NOT_IN_TARGETS: Final = bytes(range(33)) + b"\x7f"
+_ABSOLUTE: Final = re.compile(rb"https?://", re.IGNORECASE).match
+_FIELDS: Final = re.compile(rb"^(" + _NAME + rb"):(" + _VALUE + rb")\r\n", re.MULTILINE).findall
+_FOLDED: Final = re.compile(rb"(?:\A|\n)[ \t]").search
+_BEGINS_A_LINE: Final = re.compile(rb"\r?|[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: (?:[\x21-\x7e\x80-\xff]+(?: [HTP/0-9.]*\r?)?)?)?").fullmatch
+_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::\d{0,5})?").fullmatch
+_ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
 
-# The two parsers of the package raise classes of their own with the same names.
-Incomplete = (h1c.IncompleteError, fast.IncompleteError)
-_Malformed = (h1c.ParseError, fast.ParseError)
-_parse_request = h1c.parse_request_fast
+
+class Incomplete(Exception):
+    """The head has not come whole yet."""
 
 
 class BadAnswer(Exception):
     """An upstream's answer is not valid HTTP. The text says why."""
 
 
+class HeaderSection:
+    """The fields of a request, and what they say about it; all of it follows from `raw` alone.
+
+    raw: the section as sent, with the empty line that ends it. headers: lines in their order. fields: the last value of each field by its
+    lower-case name. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection` says close (True), keep-alive
+    (False) or neither (None). host: lower case, without port; None when there is no Host. memo: what others derived from this section,
+    by whoever derived it.
+    """
+
+    __slots__ = ("close", "expects", "fields", "headers", "host", "length", "memo", "raw", "upgrade")
+
+    def __init__(self, raw: bytes, headers: list[Header]) -> None:
+        """Raises Refusal when fields that frame or route the request are missing their form."""
+        self.raw = raw
+        self.headers = headers
+        self.fields = fields = {name.lower(): value for name, value in headers}
+        if len(fields) != len(headers):
+            names = [name.lower() for name, _ in headers]
+            for name, kind in _ONCE.items():
+                if names.count(name) > 1:
+                    raise Refusal(kind)
+        self.length = _length(fields)
+        self.close: bool | None = None
+        self.upgrade = False
+        self.expects = b"expect" in fields
+        if b"connection" in fields:
+            tokens = {token.strip() for name, value in headers if name.lower() == b"connection" for token in value.lower().split(b",")}
+            self.close = True if b"close" in tokens else False if b"keep-alive" in tokens else None
+            self.upgrade = self.length == 0 and b"upgrade" in tokens and b"upgrade" in fields and _may_switch(fields[b"upgrade"])
+        self.host: str | None = None
+        if b"host" in fields:
+            authority = _AUTHORITY(fields[b"host"])
+            if authority is None:
+                raise Refusal(BAD_HOST)
+            self.host = authority[1].decode("ascii").lower().rstrip(".")
+        self.memo: dict[Any, Any] = {}
+
+    def remember(self, who: Any, what: Any) -> None:
+        """Keeps what `who` derived from these fields alone, for as long as their connection repeats them."""
+        if len(self.memo) >= _MOST_REMEMBERED:
+            self.memo.clear()
+        self.memo[who] = what
+
+
+def _length(fields: dict[bytes, bytes]) -> int:
+    given, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    if coding is not None:
+        if given is not None or coding.lower() != b"chunked":
+            raise Refusal(AMBIGUOUS_LENGTH)
+        return -1
+    if given is None:
+        return 0
+    if not given.isdigit() or len(given) > 18:
+        raise Refusal(AMBIGUOUS_LENGTH)
+    return int(given)
+
+
+def _may_switch(protocols: bytes) -> bool:
+    """Whether to pass an upgrade on. HTTP/2 is none: behind it, requests would reach the upstream past every rule."""
+    protocols = protocols.lower()
+    return b"h2c" not in protocols and b"http/" not in protocols
+
+
+def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, bytes, int, HeaderSection, int]:
+    """(method, target, minor version, fields, size of the head) of the request that `data` begins with.
+
+    last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or Refusal
+    with what is wrong.
+    """
+    end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
+    if end < 0:
+        raise _unfinished(data)
+    line_end = data.find(b"\r\n")
+    if line_end:
+        line = data[:line_end]
+    else:  # an empty line before a request line is let pass (RFC 9112, 2.2)
+        line_end = data.find(b"\r\n", 2)
+        line = data[2:line_end]
+    raw = data[line_end + 2 : end + 4]
+    try:
+        method, target, version = line.split(b" ")
+        minor = _VERSIONS[version]
+        name = _METHODS[method]
+    except (ValueError, KeyError):
+        name, target, minor = _unusual(line)
+    if target[:1] != b"/" and not (target == b"*" and name == "OPTIONS") and not _ABSOLUTE(target):
+        raise Refusal(MALFORMED_REQUEST)
+    if len(target) > LONGEST_TARGET:
+        raise Refusal(TARGET_TOO_LONG)
+    if len(target.translate(None, _NOT_IN_TARGETS)) != len(target):
+        raise Refusal(MALFORMED_REQUEST)
+    if last is None or last.raw != raw:
+        last = _section(raw)
+    if not minor and last.length < 0:
+        raise Refusal(AMBIGUOUS_LENGTH)
+    return name, target, minor, last, end + 4
+
+
+def _unusual(line: bytes) -> tuple[str, bytes, int]:
+    """A request line with a method that is not among the common ones. Raises Refusal when it is none."""
+    if b"\n" in line or b"\r" in line:
+        raise Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise Refusal(MALFORMED_REQUEST)
+    method, target, version = parts
+    if version not in _VERSIONS:
+        raise Refusal(UNSUPPORTED_VERSION if _VERSION(version) else MALFORMED_REQUEST)
+    if not _TOKEN(method):
+        raise Refusal(MALFORMED_REQUEST)
+    if method in _NOT_SERVED:
+        raise Refusal(METHOD_NOT_SUPPORTED)
+    return method.decode("ascii"), target, _VERSIONS[version]
+
+
+def _section(raw: bytes) -> HeaderSection:
+    found = _FIELDS(raw)
+    lines = raw.count(b"\n") - 1
+    if lines > MOST_FIELDS:
+        raise Refusal(HEAD_TOO_LARGE)
+    # Each field takes exactly one line, so that nothing can stand between them when there are as many as lines.
+    if len(found) != lines:
+        raise Refusal(BAD_HEADER, detail="A header is folded over two lines." if _FOLDED(raw) else None)
+    return HeaderSection(raw, [(name, value.strip(b" \t")) for name, value in found])
+
+
+def _unfinished(data: bytes) -> Exception:
+    """What to raise for a head whose end is not there: Incomplete as long as it can still become one."""
+    size = len(data)
+    first = data.find(b"\n", 2)
+    if size > LARGEST_HEAD or (size > LONGEST_TARGET + 32 and first < 0):
+        return Refusal(TARGET_TOO_LONG if first < 0 or first > LONGEST_TARGET + 32 else HEAD_TOO_LARGE)
+    line = data[2:] if data.startswith(b"\r\n") else data
+    line, newline, _ = line.partition(b"\n")
+    if not newline:
+        return Incomplete() if _BEGINS_A_LINE(line) else Refusal(MALFORMED_REQUEST)
+    if not line.endswith(b"\r") or b"\n\n" in data or b"\n\r\n" in data:
+        return Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+    _unusual(line[:-1])
+    return Incomplete()
+
+
 class ResponseHead(NamedTuple):
-    """What an upstream's head says. lines: the fields that go on to the client, as written, without line ends; length: -1 = not given."""
+    """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given."""
 
     status: int
     reason: bytes
-    lines: list[bytes]
+    fields: bytes
     consumed: int
     length: int
     chunked: bool
@@ -55,78 +211,14 @@ class ResponseHead(NamedTuple):
     upgrade: bytes
     via: bytes
 
-
-def parse_request(data: bytes) -> tuple[Any, list[Header], dict[bytes, bytes]]:
-    """The parser's object, the header lines, and the last value of each field by its lower-case name.
-
-    The object has method, path, content_length (-1 = none), has_chunked, connection_close, minor_version, consumed. `data` begins with the
-    head. Raises Incomplete, or Refusal with what is wrong.
-    """
-    try:
-        head = _parse_request(data, 0, LARGEST_HEAD, MOST_FIELDS, LARGEST_HEAD)
-    except Incomplete:
-        if len(data) > LARGEST_HEAD or (len(data) > LONGEST_TARGET + 32 and b"\n" not in data):
-            raise _too_large(data) from None
-        raise
-    except _Malformed as error:
-        raise _explained(data, error) from None
-    size = head.consumed
-    if size > LARGEST_HEAD:
-        raise _too_large(data)
-    start = 0
-    # The parser refuses control bytes. A line that ends in a bare LF is a header without a CR LF of its own.
-    if data.count(b"\r\n", 0, size) != head.header_count + 2:
-        if not data.startswith(b"\r\n") or data.count(b"\r\n", 2, size) != head.header_count + 2:
-            raise Refusal(BAD_HEADER)
-        start = 2  # an empty line before a request line is let pass (RFC 9112, 2.2)
-    method, target = head.method, head.path
-    if len(target) > LONGEST_TARGET:
-        raise Refusal(TARGET_TOO_LONG)
-    if data.find(b"\r\n", start) != start + len(method) + len(target) + 10:  # more than one space somewhere
-        raise Refusal(MALFORMED_REQUEST)
-    headers = head.headers
-    fields = {name.lower(): value for name, value in headers}
-    if b"" in fields:
-        raise Refusal(BAD_HEADER, detail="A header is folded over two lines.")
-    length = head.content_length
-    if length > 0 and (length > _LARGEST_LENGTH or len(fields[b"content-length"]) > 18):
-        raise Refusal(AMBIGUOUS_LENGTH)
-    if b"transfer-encoding" in fields and (
-        fields[b"transfer-encoding"].lower() != b"chunked" or sum(name.lower() == b"transfer-encoding" for name, _ in headers) > 1
-    ):
-        raise Refusal(AMBIGUOUS_LENGTH)
-    if method in _NOT_SERVED:
-        raise Refusal(METHOD_NOT_SUPPORTED)
-    return head, headers, fields
+    @property
+    def lines(self) -> list[bytes]:
+        """`fields`, without line ends."""
+        return self.fields.split(b"\r\n")[:-1]
 
 
-def _too_large(data: bytes) -> Refusal:
-    first_line = data.find(b"\n")
-    return Refusal(TARGET_TOO_LONG if first_line < 0 or first_line > LONGEST_TARGET + 32 else HEAD_TOO_LARGE)
+_tuple = tuple.__new__  # half the price of ResponseHead(...), which is a Python function
 
-
-def _explained(data: bytes, error: Exception) -> Refusal:
-    """The refusal for what the parser did not take."""
-    text, kind = str(error), type(error).__name__
-    if kind == "LimitRequestHeaders":
-        return Refusal(HEAD_TOO_LARGE)
-    if kind == "LimitRequestLine":
-        return Refusal(TARGET_TOO_LONG)
-    if kind == "InvalidHTTPVersion":
-        return Refusal(UNSUPPORTED_VERSION)
-    if "Content-Length" in text or "Transfer-Encoding" in text or "hunked" in text:
-        return Refusal(AMBIGUOUS_LENGTH)
-    if "Host" in text:
-        return Refusal(BAD_HOST)
-    if kind in ("InvalidHeader", "InvalidHeaderName"):
-        return Refusal(BAD_HEADER)
-    # The parser does not say which line it stumbled over.
-    request_line, _, rest = data.partition(b"\r\n")
-    sound = request_line.count(b" ") == 2 and request_line[-9:-1] == b" HTTP/1."
-    return Refusal(BAD_HEADER if sound and rest else MALFORMED_REQUEST)
-
-
-# What a field of an answer is, by its name as it was written: nearly every name comes again and again.
 _PLAIN, _LENGTH, _CONNECTION, _ENCODING, _UPGRADE, _VIA, _DROPPED = range(7)
 _MEANINGS: Final = {
     b"content-length": _LENGTH,
@@ -142,24 +234,36 @@ _MEANINGS: Final = {
     b"x-request-id": _DROPPED,
 }
 _REMEMBERED: Final = 2048
-_TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
-_NAMES: Final = re.compile(rb"\r\n([^:\r\n]+):").findall
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?", re.DOTALL).fullmatch
-_CONTROL: Final = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32)) + b"\x7f"
-
-
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (" + _VALUE + rb"))?").fullmatch
+# Possessive throughout: a head is read once from left to right, whatever it holds.
+_ANSWER_FIELDS: Final = re.compile(rb"\r\n(?:" + _NAME + rb":" + _VALUE + rb"\r\n)*+").fullmatch
+_NAMES: Final = re.compile(rb"\n([^:]++)").findall  # of fields that are known to be well formed
 _NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
 
 
-class _Meanings(dict[bytes, int]):
-    """What a field is, by its name as it was written. New names are looked at once; names that are none are a BadAnswer."""
+class _Layout(NamedTuple):
+    """What a sequence of field names means. length: the line of the one Content-Length, 0 = none; gone: the lines that stay behind, last
+    first; special: the lines whose values must be looked at besides, with their meanings."""
 
-    def __missing__(self, name: bytes) -> int:
-        if not _TOKEN(name):
-            raise BadAnswer("a header name is malformed, or a header is folded over two lines")
-        found = _MEANINGS.get(name.lower(), _PLAIN)
-        if len(self) < _REMEMBERED:
-            self[name] = found
+    length: int
+    gone: tuple[int, ...]
+    special: tuple[tuple[int, int], ...]
+
+
+class _Layouts(dict[tuple[bytes, ...], _Layout]):
+    """Layouts by the names as they were written: an upstream answers with few different ones."""
+
+    def __missing__(self, names: tuple[bytes, ...]) -> _Layout:
+        meanings = [_MEANINGS.get(name.lower(), _PLAIN) for name in names]
+        one_length = meanings.count(_LENGTH) == 1
+        length = meanings.index(_LENGTH) + 1 if one_length else 0
+        places = list(enumerate(meanings, 1))
+        gone = (*(place for place, meaning in reversed(places) if meaning not in (_PLAIN, _LENGTH)), 0)
+        special = tuple((place, meaning) for place, meaning in places if meaning not in (_PLAIN, _DROPPED) and place != length)
+        found = _Layout(length, gone, special)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[names] = found
         return found
 
 
@@ -176,8 +280,8 @@ class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
         return parts
 
 
-_meaning = _Meanings().__getitem__
-_status_line = _StatusLines().__getitem__
+_layouts: Final = _Layouts()
+_status_lines: Final = _StatusLines()
 
 
 def parse_response(data: bytes) -> ResponseHead:
@@ -191,50 +295,57 @@ def parse_response(data: bytes) -> ResponseHead:
             raise BadAnswer("the head is longer than 64 KB")
         if b"\n\n" in data or not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
             raise BadAnswer("it does not begin with an HTTP/1.x head")
-        raise h1c.IncompleteError
-    raw = data[:end]
-    lines = raw.split(b"\r\n")
-    names = _NAMES(raw)
-    breaks = len(lines) - 1
-    if len(names) != breaks or raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or len(raw.translate(None, _CONTROL)) != end:
-        raise BadAnswer("its head holds control bytes, or lines that are no headers or do not end in CR LF")
-    status, reason, close = _status_line(lines[0])
+        raise Incomplete
+    end += 2
+    if _ANSWER_FIELDS(data, data.find(b"\r"), end) is None:
+        raise BadAnswer("its head holds control bytes, or lines that are no headers, are folded or do not end in CR LF")
+    lines = data[:end].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
+    status, reason, close = _status_lines[lines[0]]
+    names = tuple(_NAMES(data, 0, end))
+    length_at, gone, special = _layouts[names]
     length, chunked, upgrade, via = -1, False, b"", b""
+    if length_at:
+        length = _response_length(lines[length_at][len(names[length_at - 1]) + 1 :])
     named: frozenset[bytes] = frozenset()
-    gone = [0]
-    for place, meaning in enumerate(map(_meaning, names), 1):
-        if meaning == _PLAIN:
-            continue
+    for place, meaning in special:
         value = lines[place][len(names[place - 1]) + 1 :].strip(b" \t")
-        if meaning == _LENGTH:
-            if not value.isdigit() or len(value) > 18 or length not in (-1, int(value)):
-                raise BadAnswer("its Content-Length is malformed or ambiguous")
-            if length < 0:
-                length = int(value)
-                continue
-        elif meaning == _CONNECTION:
+        if meaning == _CONNECTION:
             tokens = value.lower()
             if tokens == b"keep-alive":
                 close = False
             else:
                 close = close or b"close" in tokens
                 named |= named_fields(tokens)
+        elif meaning == _LENGTH:  # several
+            again = _response_length(value)
+            if length not in (-1, again):
+                raise BadAnswer("its Content-Length is ambiguous")
+            if length < 0:
+                gone = (*(kept for kept in sorted({*gone, *(p for p, m in special if m == _LENGTH)}, reverse=True) if kept != place),)
+            length = again
         elif meaning == _ENCODING:
             if chunked or value.lower() != b"chunked":
                 raise BadAnswer("its Transfer-Encoding is not chunked")
             chunked = True
         elif meaning == _UPGRADE:
             upgrade = value
-        elif meaning == _VIA:
+        else:
             via += value + b", "
-        gone.append(place)
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
     if named:
-        gone = sorted({*gone, *(place for place, name in enumerate(names, 1) if name.lower() in named)})
-    for place in reversed(gone):
+        also = {place for place, name in enumerate(names, 1) if name.lower() in named}
+        gone = tuple(sorted({*gone, *also}, reverse=True))
+    for place in gone:
         del lines[place]
-    return ResponseHead(status, reason, lines, end + 4, length, chunked, close, upgrade, via)
+    return _tuple(ResponseHead, (status, reason, b"\r\n".join(lines), end + 2, length, chunked, close, upgrade, via))
+
+
+def _response_length(value: bytes) -> int:
+    value = value.strip(b" \t")
+    if not value.isdigit() or len(value) > 18:
+        raise BadAnswer("its Content-Length is malformed")
+    return int(value)
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:

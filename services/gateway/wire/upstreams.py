@@ -67,6 +67,10 @@ class Upstreams:
 
     async def connect(self, origin: Origin, timeout: float) -> Connection:
         """A new connection. timeout: seconds, TLS included. Raises Unreachable, TimeoutError."""
+        # A task of its own: a driven coroutine has none, and a time-out must be able to cancel one.
+        return await self._sockets.loop.create_task(self._connect(origin, timeout))
+
+    async def _connect(self, origin: Origin, timeout: float) -> Connection:
         scheme, host, port = origin
         secure = scheme == "https"
         try:

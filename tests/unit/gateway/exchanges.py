@@ -19,6 +19,7 @@ from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.ports import Ports
 from services.gateway.refusals import Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
+from services.gateway.wire.heads import HeaderSection
 
 
 def document(*, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -59,8 +60,9 @@ def exchange(
     """A request as it stands when its API has been found. target: with its listen path, `/api/`."""
     path, query = canonical(target.encode())
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    fields = {name.lower(): value for name, value in lines}
-    made = Exchange(method, path, query, "api.example", lines, fields, client, client, "request-1", body_length, perf_counter())
+    made = Exchange(method, path, query, HeaderSection(b"", lines), client, client, "request-1", perf_counter())
+    made.host = "api.example"
+    made.body_length = body_length
     made.relative = path.removeprefix("/api") or "/"
     made.version_name = version
     made.key = key
@@ -81,13 +83,13 @@ class KnownKeys:
     """Keys by their secret. later: whether they are found only after a while, as by a store."""
 
     def __init__(self, keys: Mapping[str, Key] | None = None, *, later: bool = False) -> None:
-        self._keys = dict(keys or {})
+        self._keys = {secret_hash(secret): key for secret, key in (keys or {}).items()}
         self._later = later
         self.asked: list[str] = []
 
-    def find(self, secret: str) -> Key | Awaitable[Key | None] | None:
-        self.asked.append(secret)
-        found = self._keys.get(secret)
+    def find_hash(self, hash: str) -> Key | Awaitable[Key | None] | None:
+        self.asked.append(hash)
+        found = self._keys.get(hash)
         return self._wait(found) if self._later else found
 
     async def _wait(self, found: Key | None) -> Key | None:

@@ -133,7 +133,7 @@ def test_the_body_looks_like_tyks() -> None:
 
 def test_headers_of_the_rules_go_along() -> None:
     request = exchange()
-    request.answer_headers = ((b"X-RateLimit-Limit", b"1"),)
+    request.limits = b"X-RateLimit-Limit: 1\r\n"
     reply = answer(Refusal(RATE_LIMITED, headers=[(b"Retry-After", b"5")]), request)
     assert reply.headers[3:] == [(b"X-RateLimit-Limit", b"1"), (b"Retry-After", b"5")]
 

@@ -120,7 +120,7 @@ def test_keys_have_their_own_quotas() -> None:
 
 def test_headers_of_other_stages_stay() -> None:
     request = exchange(key=make_key())
-    request.answer_headers = ((b"RateLimit", b"x"),)
+    request.limits = b"RateLimit: x\r\n"
     ask(World().rule, request)
     assert request.answer_headers == ((b"RateLimit", b"x"), *headers(-1, -1, 0))
 
