@@ -10,6 +10,7 @@ from services.gateway.definitions import values
 from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
 from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
+from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
@@ -36,7 +37,6 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
             answer_stages.append(built.on_response)
     if mistakes:
         raise Mistakes(mistakes)
-    timeouts = definition.proxy.timeouts
     return CompiledApi(
         api_id=definition.api_id,
         internal_id=definition.id,
@@ -49,7 +49,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
         targets=tuple(target(url) for url in definition.proxy.targets),
-        timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle),
+        timeouts=usual_timeouts(definition),
         body_limit=body_limit(definition),
         open_stages=tuple(stages["open"]),
         keyed_stages=tuple(stages["keyed"]),

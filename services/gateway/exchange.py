@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, until the first byte of the answer, between two bytes of a body."""
+    """Seconds: to connect, until the first byte of the answer, between two bytes of a body. `inf` = for ever."""
 
     connect: float
     first_byte: float
@@ -103,7 +103,7 @@ class Exchange:
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
     are in `headers` only once each where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the
     listen path, or below the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body,
-    -1 = chunked. started: on `time.perf_counter`. limits: header lines that tell the client of its limits, each with its CR LF.
+    -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the upstream for another protocol. limits: header lines that tell the client of its limits, each with its CR LF.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -118,6 +118,7 @@ class Exchange:
     timeouts: Timeouts | None = None
     upstream_path: str | None = None
     upstream_query: str | None = None
+    upgrade = False
     refused = ""
 
     def __init__(
@@ -131,23 +132,27 @@ class Exchange:
         request_id: str,
         started: float,
         secure: bool = False,
-        upgrade: bool = False,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.section = section
         self.host = section.host or ""
-        self.headers = section.headers
-        self.fields = section.fields
         self.body_length = section.length
         self.peer = peer
         self.client = client
         self.request_id = request_id
         self.started = started
         self.secure = secure
-        self.upgrade = upgrade
         self.relative = path
+
+    @property
+    def headers(self) -> list[Header]:
+        return self.section.headers
+
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        return self.section.fields
 
     @property
     def answer_headers(self) -> tuple[Header, ...]:

@@ -69,9 +69,7 @@ class Forwarder:
         old: the client speaks HTTP/1.0. Raises Refusal as long as no byte of an answer has gone out, Closed afterwards.
         """
         timeouts = exchange.timeouts or api.timeouts
-        targets = api.targets
-        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
-        upstream, answer = await self._ask(client, exchange, api, target, self._request_head(exchange, api, target), timeouts)
+        upstream, answer = await self._ask(client, exchange, api, timeouts)
         reusable = False
         try:
             while answer.status < 200:
@@ -81,63 +79,55 @@ class Forwarder:
                 if not old:
                     client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
                 answer = await self._next_head(client, upstream, timeouts)
-            upstream.take(answer.consumed)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
-            status = answer.status
-            if exchange.method == "HEAD" or status in (204, 304):
+            status, reason, fields, consumed, left, chunked, ends, _, via = answer
+            framing = b""
+            if exchange.method == "HEAD" or status == 304 or status == 204:
+                ends = ends or (status == 204 and exchange.method != "HEAD" and (left > 0 or chunked))
                 left = 0
-                framing = b""
-                keep = not answer.close and (status != 204 or exchange.method == "HEAD" or not (answer.length > 0 or answer.chunked))
-            else:
-                left = answer.length
-                keep = not answer.close and (left >= 0 or answer.chunked)
-                framing = b"" if left >= 0 or old else b"Transfer-Encoding: chunked\r\n"
-                close = close or (old and left < 0)
-            if close or client.sink is not None or self.stopping:
+            elif left < 0:
+                ends = ends or not chunked
+                if old:
+                    close = True
+                else:
+                    framing = b"Transfer-Encoding: chunked\r\n"
+            if close or self.stopping or client.sink is not None:
                 close = True  # what is left of a request that was answered early has no meaning any more
                 framing += b"Connection: close\r\n"
             elif old:
                 framing += b"Connection: keep-alive\r\n"
             head = b"HTTP/1.1 %d %b\r\n%b%b%bX-Request-Id: %b\r\nVia: %b1.1 gatehouse\r\n\r\n" % (
-                status, answer.reason, answer.fields, exchange.limits, framing, exchange.request_id.encode("ascii"), answer.via,
+                status, reason, fields, exchange.limits, framing, exchange.request_id.encode("ascii"), via,
             )  # fmt: skip
-            client.answered = True
-            data = upstream.buffer
+            data = upstream.buffer[consumed:]
             if len(data) == left:  # the usual small answer: one write
                 upstream.buffer = b""
                 client.write(head + data)
             else:
-                body: Body
-                if left >= 0:
-                    body = LengthBody(left)
-                else:
-                    body = ChunkedBody(not old) if answer.chunked else CloseBody(not old)
+                upstream.buffer = data
+                client.answered = True
+                body: Body = LengthBody(left) if left >= 0 else ChunkedBody(not old) if chunked else CloseBody(not old)
                 await _pipe(upstream, client, body, head)
-            client.answered = False
-            reusable = keep and client.sink is None
+                client.answered = False
+            reusable = not ends and client.sink is None
             return status, close
         finally:
-            client.source = upstream.source = None
-            client.break_pipe()
-            upstream.break_pipe()
+            if client.sink is not None or client.source is not None or upstream.sink is not None or upstream.source is not None:
+                _part(client, upstream)
             if reusable:
-                self._upstreams.give(upstream, target.origin)
+                self._upstreams.give(upstream)
             else:
                 upstream.close()
 
     async def fetch(self, client: Connection, exchange: Exchange, api: CompiledApi, payload: bytes) -> tuple[int, list[Header], bytes]:
         """Sends a request whose body is at hand and collects the answer: (status, headers, body). Raises Refusal."""
-        timeouts = exchange.timeouts or api.timeouts
-        target = self._upstreams.choose(api.api_id, api.targets)
-        upstream, answer = await self._ask(
-            client, exchange, api, target, self._request_head(exchange, api, target), timeouts, payload
-        )
+        upstream, answer = await self._ask(client, exchange, api, exchange.timeouts or api.timeouts, payload)
         reusable = False
         try:
             while answer.status < 200 and answer.status != 101:
                 upstream.take(answer.consumed)
-                answer = await self._next_head(client, upstream, timeouts)
+                answer = await self._next_head(client, upstream, exchange.timeouts or api.timeouts)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
@@ -157,42 +147,30 @@ class Forwarder:
             raise Refusal(UPSTREAM_BROKEN) from None
         finally:
             if reusable:
-                self._upstreams.give(upstream, target.origin)
+                self._upstreams.give(upstream)
             else:
                 upstream.close()
 
     async def _ask(
-        self,
-        client: Connection,
-        exchange: Exchange,
-        api: CompiledApi,
-        target: Target,
-        request: bytes,
-        timeouts: Timeouts,
-        payload: bytes | None = None,
+        self, client: Connection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
     ) -> tuple[Connection, UpstreamHead]:
         """Sends the request; the connection and the first head that came back. payload: its body, when it is at hand. Raises Refusal."""
-        has_body = exchange.body_length != 0
+        targets = api.targets
+        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
         upstream = self._upstreams.take(target.origin)
         reused = upstream is not None
         while True:
             if upstream is None:
                 upstream, target = await self._connect(api, target, timeouts)
-            upstream.idle_timeout = timeouts.idle or NEVER
-            upstream.first_byte = 0.0
+            request = self._request_head(exchange, api, target)
+            upstream.idle_timeout = timeouts.idle
             timer = None
             try:
-                if has_body and payload is None:
-                    upstream.first_byte = timeouts.first_byte
-                    body: Body = ChunkedBody(True, api.body_limit) if exchange.body_length < 0 else LengthBody(exchange.body_length)
-                    client.idle_timeout = BODY_TIMEOUT
-                    client.start_pipe(upstream, body, request)
-                    if exchange.section.expects and not body.done:
-                        timer = client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
+                if exchange.body_length and payload is None:
+                    timer = self._start_body(client, upstream, exchange, api, request, timeouts)
                 else:
                     upstream.write(request + payload if payload else request)
-                    if timeouts.first_byte:
-                        upstream.deadline = client.sockets.now + timeouts.first_byte
+                    upstream.deadline = client.sockets.now + timeouts.first_byte
                 answer = await upstream.head(parse_response)
                 upstream.first_byte = 0.0
                 upstream.deadline = NEVER
@@ -200,7 +178,7 @@ class Forwarder:
             except Closed:
                 broken = bool(upstream.buffer)
                 upstream.close()
-                if reused and not has_body and not broken and exchange.method in _IDEMPOTENT:
+                if reused and not exchange.body_length and not broken and exchange.method in _IDEMPOTENT:
                     upstream, reused = None, False
                     continue
                 raise Refusal(UPSTREAM_BROKEN) from None
@@ -213,6 +191,19 @@ class Forwarder:
             finally:
                 if timer is not None:
                     timer.cancel()
+
+    @staticmethod
+    def _start_body(
+        client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, request: bytes, timeouts: Timeouts
+    ) -> asyncio.TimerHandle | None:
+        """Begins to move the client's body, after the head. The timer that lets a client go on that waits for leave to send."""
+        upstream.first_byte = timeouts.first_byte
+        body: Body = ChunkedBody(True, api.body_limit) if exchange.body_length < 0 else LengthBody(exchange.body_length)
+        client.idle_timeout = BODY_TIMEOUT
+        client.start_pipe(upstream, body, request)
+        if not exchange.section.expects or body.done:
+            return None
+        return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 
     async def _connect(self, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[Connection, Target]:
         """A new connection; to another target when the first cannot be reached. Raises Refusal."""
@@ -233,10 +224,10 @@ class Forwarder:
 
     async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts) -> UpstreamHead:
         """The head after an interim one, which gives the upstream its time anew. Raises Refusal."""
-        if timeouts.first_byte:
+        if client.sink is None:
+            upstream.deadline = client.sockets.now + timeouts.first_byte
+        else:
             upstream.first_byte = timeouts.first_byte
-            if client.sink is None:
-                upstream.deadline = client.sockets.now + timeouts.first_byte
         try:
             answer = await upstream.head(parse_response)
         except Closed:
@@ -371,6 +362,12 @@ async def _pipe(upstream: Connection, client: Connection, body: Body, head: byte
         if client.sink is None:
             client.transport.abort()
         raise Closed from None
+
+
+def _part(client: Connection, upstream: Connection) -> None:
+    client.source = upstream.source = None
+    client.break_pipe()
+    upstream.break_pipe()
 
 
 def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> UpstreamHead:

@@ -66,6 +66,7 @@ class FrontDoor:
         self._secure = secure
         self._client_address = client_address(gateway.settings.trusted_proxies)
         self._trusted = forwarder.trusted
+        self._trusts_any = bool(forwarder.trusted)
         self._keepalive = gateway.settings.keepalive_timeout
         self._limit = gateway.max_connections
         self.log = gateway.access_log.write
@@ -133,35 +134,46 @@ class FrontDoor:
                 method, target, minor, section, size = await connection.head(parse_request, HEAD_TIMEOUT)
             connection.idle = False
             connection.deadline = NEVER
-            connection.take(size)
+            if size == len(connection.buffer):
+                connection.buffer = b""
+            else:
+                connection.take(size)
             connection.body = None
             if section is not connection.section:
                 connection.section = section if len(section.raw) <= LARGEST_KEPT else None
-            exchange = self._exchange(connection, method, target, minor, section)
+            if section.host is None and (minor or target[:1] != b"/"):
+                raise Refusal(BAD_HOST)
+            path, query = canonical(target if target[0] == 47 else self._origin_form(target, section.fields))
+            exchange = Exchange(
+                method,
+                path,
+                query,
+                section,
+                connection.peer,
+                section.memo.get(self) or self._client(connection, section),
+                self.next_request_id(),
+                perf_counter(),
+                self._secure,
+            )
+            if self._trusts_any and b"x-request-id" in section.fields:
+                self._take_over_request_id(exchange)
+            exchange.upgrade = minor != 0 and section.upgrade
             close = section.close or (not minor and section.close is None)
             if await self._answer(connection, exchange, not minor, close):
                 return
             if connection.full:
                 await connection.drained()
 
-    def _exchange(self, connection: Connection, method: str, target: bytes, minor: int, section: HeaderSection) -> Exchange:
-        """What the rules see of a request. Raises Refusal."""
-        if section.host is None and (minor or target[:1] != b"/"):
-            raise Refusal(BAD_HOST)
-        if target[0] != 47:
-            target = self._origin_form(target, section.fields)
-        path, query = canonical(target)
-        peer = connection.peer
-        client = section.memo.get(self)
-        if client is None:
-            client = self._client_address(peer, section.headers)
-            section.remember(self, client)
-        request_id = self.next_request_id()
-        if self._trusted and b"x-request-id" in section.fields and peer in self._trusted and _REQUEST_ID(section.fields[b"x-request-id"]):
-            request_id = section.fields[b"x-request-id"].decode("ascii")
-        return Exchange(
-            method, path, query, section, peer, client, request_id, perf_counter(), self._secure, minor != 0 and section.upgrade
-        )
+    def _client(self, connection: Connection, section: HeaderSection) -> str:
+        client = self._client_address(connection.peer, section.headers)
+        section.remember(self, client)
+        return client
+
+    def _take_over_request_id(self, exchange: Exchange) -> None:
+        """A trusted proxy may have given the request its id."""
+        given = exchange.fields[b"x-request-id"]
+        if exchange.peer in self._trusted and _REQUEST_ID(given):
+            exchange.request_id = given.decode("ascii")
 
     async def _answer(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
         """Answers one request. True when the connection must not be used again."""

@@ -32,6 +32,7 @@ class MemoryCounters:
         self._monotonic = self._clocks.monotonic
         self._passing = Windows(most)
         self._durable = Windows(most)
+        self._passing_held, self._durable_held = self._passing.held, self._durable.held
         self._behind = WriteBehind(ledger, self._durable, self._clocks) if ledger is not None else None
         self._owed = self._behind.owed if self._behind is not None else None
         self._sweeping: asyncio.Task[None] | None = None
@@ -52,24 +53,34 @@ class MemoryCounters:
 
     def take(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
         now = self._monotonic()
-        windows = self._durable if durable else self._passing
-        held = windows.held.get(counter)
+        held = self._durable_held.get(counter) if durable else self._passing_held.get(counter)
         if held is None or not 0 < (left := held.ends - now) <= window:
-            held = self._settle(windows, counter, held, now, window)
+            held = self._settle(self._durable if durable else self._passing, counter, held, now, window)
             left = held.ends - now
+            if left == inf:
+                return self._take_for_ever(counter, held, limit, durable)
         used = held.used
-        reset_at = held.ends + self._clocks.offset
-        if left == inf:
-            left = reset_at = 0.0
         if used >= limit:
-            return _tuple(Taken, (False, limit, 0, reset_at, left))
+            return Taken(False, limit, 0, held.ends + self._clocks.offset, left)
         used += 1
         held.used = used
-        if durable and self._owed is not None:
+        if durable:
+            self._owe(counter, held)
+        return _tuple(Taken, (True, limit, limit - used, held.ends + self._clocks.offset, left))
+
+    def _take_for_ever(self, counter: str, held: Window, limit: int, durable: bool) -> Taken:
+        if held.used >= limit:
+            return Taken(False, limit, 0, 0.0, 0.0)
+        held.used += 1
+        if durable:
+            self._owe(counter, held)
+        return Taken(True, limit, limit - held.used, 0.0, 0.0)
+
+    def _owe(self, counter: str, held: Window) -> None:
+        if self._owed is not None:
             if not held.unwritten:
                 self._owed[counter] = held
             held.unwritten += 1
-        return _tuple(Taken, (True, limit, limit - used, reset_at, left))
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
         now = self._monotonic()

@@ -52,9 +52,7 @@ class AccessRights:
         if table is not None and not _allowed(table, exchange):
             raise Refusal(RESOURCE_DENIED)
 
-    def _remember(
-        self, key: Key, rights: Mapping[str, Collection[str]]
-    ) -> tuple[Key, Collection[str] | None, EndpointTable[bool] | None]:
+    def _remember(self, key: Key, rights: Mapping[str, Collection[str]]) -> tuple[Key, Collection[str] | None, EndpointTable[bool] | None]:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         known = self._known[key.id] = (key, rights.get(self._api_id), _table(key, self._api_id))

@@ -7,12 +7,19 @@ answer; no connection may take longer either. Refusals: none here; the proxy ans
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 from services.gateway.definitions.model import Definition, Version
 from services.gateway.exchange import Exchange, Timeouts
 from services.gateway.ports import Ports
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.patterns import translate
+
+
+def usual_timeouts(definition: Definition) -> Timeouts:
+    """How long the upstream may take where no endpoint says otherwise; a definition writes 0 for `for ever`."""
+    usual = definition.proxy.timeouts
+    return Timeouts(usual.connect or inf, usual.first_byte or inf, usual.idle or inf)
 
 
 class HardTimeouts:
@@ -25,8 +32,7 @@ class HardTimeouts:
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> HardTimeouts | None:
-        usual = definition.proxy.timeouts
-        timeouts = Timeouts(usual.connect, usual.first_byte, usual.idle)
+        timeouts = usual_timeouts(definition)
         tables = {name: _table(version, timeouts) for name, version in definition.versions.items() if version.hard_timeouts}
         return cls(tables) if tables else None
 
@@ -43,7 +49,7 @@ def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
         Endpoint(
             translate(entry.path, version.path_matching),
             (entry.method,) if entry.method else None,
-            replace(usual, connect=min(usual.connect, entry.timeout), first_byte=entry.timeout),
+            replace(usual, connect=min(usual.connect, entry.timeout or inf), first_byte=entry.timeout or inf),
         )
         for entry in version.hard_timeouts
     ]

@@ -15,7 +15,6 @@ from services.gateway.ports import Ports
 from services.gateway.refusals import IP_REFUSED, Refusal
 from services.gateway.routing.client_address import AddressSet
 
-
 _REMEMBERED: Final = 4096
 
 

@@ -21,6 +21,10 @@ from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_form, slash_form
 from services.gateway.routing.patterns import translate
 
+# Answers for paths that are asked for again; bounded, because clients choose the paths.
+_REMEMBERED: Final = 2048
+_LONGEST_REMEMBERED: Final = 128
+
 
 class Verdict:
     """What an entry says. reply: the canned answer, for replies only."""
@@ -39,10 +43,11 @@ FORBIDDEN: Final = Verdict()
 class PathLists:
     """The lists of all versions, each as one table."""
 
-    __slots__ = ("_tables",)
+    __slots__ = ("_found", "_tables")
 
     def __init__(self, tables: dict[str, EndpointTable[Verdict]]) -> None:
         self._tables = tables
+        self._found: dict[tuple[str, str, str], Verdict] = {}
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> PathLists | None:
@@ -51,14 +56,10 @@ class PathLists:
         return cls(tables) if tables else None
 
     def on_request(self, exchange: Exchange) -> Reply | None:
-        table = self._tables.get(exchange.version_name)
-        if table is None:
-            return None
-        relative = exchange.relative
-        if "%" in relative:
-            verdict = _careful(table, exchange.method, relative)
-        else:
-            verdict = table.find_matching(exchange.method, relative)
+        asked = (exchange.relative, exchange.method, exchange.version_name)
+        verdict = self._found.get(asked)
+        if verdict is None:
+            verdict = self._look(*asked)
         if verdict is PASS:
             return None
         if verdict is IGNORED:
@@ -68,6 +69,20 @@ class PathLists:
             raise Refusal(ENDPOINT_FORBIDDEN)
         status, headers, body = verdict.reply
         return Reply(status, list(headers), body)
+
+    def _look(self, relative: str, method: str, version: str) -> Verdict:
+        table = self._tables.get(version)
+        if table is None:
+            verdict = PASS
+        elif "%" in relative:
+            verdict = _careful(table, method, relative)
+        else:
+            verdict = table.find_matching(method, relative)
+        if len(relative) <= _LONGEST_REMEMBERED:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[relative, method, version] = verdict
+        return verdict
 
 
 def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdict:

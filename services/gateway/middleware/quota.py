@@ -47,10 +47,10 @@ class Quota:
             return None
         window = key.quota_renewal_rate
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
-        if isinstance(taken, tuple):
-            _announce(exchange, key, taken)
-            return None
-        return _announce_later(exchange, key, taken)
+        if taken.__class__ is not Taken:
+            return _announce_later(exchange, key, taken)  # type: ignore[arg-type]
+        _announce(exchange, key, taken)  # type: ignore[arg-type]
+        return None
 
 
 class KeylessQuota:

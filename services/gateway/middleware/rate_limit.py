@@ -24,6 +24,7 @@ from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, R
 _HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
 _REMEMBERED: Final = 4096
 
+
 class Policy:
     """One limit and how it is announced. whose: how the refusal's detail begins."""
 
@@ -38,12 +39,14 @@ class Policy:
 
     def announce(self, exchange: Exchange, taken: Taken) -> None:
         """Writes the headers; raises the refusal when nothing was left."""
-        admitted, _, remaining, _, reset_in = taken
-        exchange.limits += self.headers % (remaining, ceil(reset_in))
-        if not admitted:
-            wait = max(ceil(reset_in), 1)
-            detail = f"{self.whose} limit is {self.limit} requests in {self.window:.12g} seconds; try again in {wait} seconds."
-            raise Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
+        exchange.limits += self.headers % (taken[2], ceil(taken[4]))
+        if not taken[0]:
+            raise self.refusal(taken)
+
+    def refusal(self, taken: Taken) -> Refusal:
+        wait = max(ceil(taken.reset_in), 1)
+        detail = f"{self.whose} limit is {self.limit} requests in {self.window:.12g} seconds; try again in {wait} seconds."
+        return Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
 
 
 class RateLimit:
@@ -81,7 +84,10 @@ class RateLimit:
                 taken = self._take(key.rate_counter, policy.limit, policy.window)
                 if taken.__class__ is not Taken:
                     return self._wait(exchange, policy, taken)  # type: ignore[arg-type]
-                policy.announce(exchange, taken)  # type: ignore[arg-type]
+                # As `announce`, written out: nearly every request comes by here.
+                exchange.limits += policy.headers % (taken[2], ceil(taken[4]))  # type: ignore[index]
+                if not taken[0]:  # type: ignore[index]
+                    raise policy.refusal(taken)  # type: ignore[arg-type]
         return None if self._global is None else self._overall(exchange, self._global)
 
     async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
@@ -94,10 +100,12 @@ class RateLimit:
     def _overall(self, exchange: Exchange, policy: Policy) -> Awaitable[None] | None:
         counter = f"{self._counter}@{self._prefix(exchange.client)}" if self._by_address else self._counter
         taken = self._take(counter, policy.limit, policy.window)
-        if isinstance(taken, tuple):
-            policy.announce(exchange, taken)
-            return None
-        return _announce_later(exchange, policy, taken)
+        if taken.__class__ is not Taken:
+            return _announce_later(exchange, policy, taken)  # type: ignore[arg-type]
+        exchange.limits += policy.headers % (taken[2], ceil(taken[4]))  # type: ignore[index]
+        if not taken[0]:  # type: ignore[index]
+            raise policy.refusal(taken)  # type: ignore[arg-type]
+        return None
 
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:
         """What a key is held to, found out once for each of its states. Below one request a window is stretched; a fraction above one is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -22,6 +23,7 @@ NEVER: Final = float("inf")
 SWEEP: Final = 0.25
 _HIGH_WATER: Final = 4 * LARGEST_HEAD
 _LINGER: Final = 2.0
+_NOWHERE: Final[deque[Any]] = deque()
 
 
 class Closed(Exception):
@@ -61,8 +63,8 @@ class Sockets:
 class Connection(asyncio.Protocol):
     """A connection to a client (`serve` given: the coroutine that answers it) or to an upstream.
 
-    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. pool: where the connection waits for its next
-    use, None while it is used.
+    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. home: where a connection to an upstream
+    waits for its next use; pool: the same while it waits there, None while it is used.
     """
 
     __slots__ = (
@@ -80,6 +82,7 @@ class Connection(asyncio.Protocol):
         "driver",
         "first_byte",
         "full",
+        "home",
         "idle",
         "idle_timeout",
         "lost",
@@ -102,7 +105,8 @@ class Connection(asyncio.Protocol):
         self.source: Connection | None = None
         self.body: Body | None = None
         self.driver: Driver | None = None
-        self.pool: Any = None
+        self.pool: deque[Connection] | None = None
+        self.home: deque[Connection] = _NOWHERE
         self.peer = ""
         self.section: HeaderSection | None = None
         self.sent = 0

@@ -10,6 +10,8 @@ is read once and kept: the next request of the connection that brings the same b
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence, Set
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from services.gateway.refusals import (
@@ -39,8 +41,8 @@ _TOKEN: Final = re.compile(_NAME).fullmatch
 _VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _VERSION: Final = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?").fullmatch
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_NOT_IN_TARGETS: Final = bytes(range(33)) + b"\x7f"
-_ABSOLUTE: Final = re.compile(rb"https?://", re.IGNORECASE).match
+_ORIGIN_FORM: Final = re.compile(rb"/[\x21-\x7e\x80-\xff]{,%d}+" % (LONGEST_TARGET - 1)).fullmatch
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://[\x21-\x7e\x80-\xff]*+", re.IGNORECASE).fullmatch
 _FIELDS: Final = re.compile(rb"^(" + _NAME + rb"):(" + _VALUE + rb")\r\n", re.MULTILINE).findall
 _FOLDED: Final = re.compile(rb"(?:\A|\n)[ \t]").search
 _BEGINS_A_LINE: Final = re.compile(rb"\r?|[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: (?:[\x21-\x7e\x80-\xff]+(?: [HTP/0-9.]*\r?)?)?)?").fullmatch
@@ -141,12 +143,8 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         name = _METHODS[method]
     except (ValueError, KeyError):
         name, target, minor = _unusual(line)
-    if target[:1] != b"/" and not (target == b"*" and name == "OPTIONS") and not _ABSOLUTE(target):
-        raise Refusal(MALFORMED_REQUEST)
-    if len(target) > LONGEST_TARGET:
-        raise Refusal(TARGET_TOO_LONG)
-    if len(target.translate(None, _NOT_IN_TARGETS)) != len(target):
-        raise Refusal(MALFORMED_REQUEST)
+    if not _ORIGIN_FORM(target):
+        _check_target(name, target)
     if last is None or last.raw != raw:
         last = _section(raw)
     if not minor and last.length < 0:
@@ -169,6 +167,14 @@ def _unusual(line: bytes) -> tuple[str, bytes, int]:
     if method in _NOT_SERVED:
         raise Refusal(METHOD_NOT_SUPPORTED)
     return method.decode("ascii"), target, _VERSIONS[version]
+
+
+def _check_target(method: str, target: bytes) -> None:
+    """Raises Refusal for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
+    if len(target) > LONGEST_TARGET:
+        raise Refusal(TARGET_TOO_LONG)
+    if not (target == b"*" and method == "OPTIONS") and not _ABSOLUTE_FORM(target):
+        raise Refusal(MALFORMED_REQUEST)
 
 
 def _section(raw: bytes) -> HeaderSection:
@@ -242,11 +248,14 @@ _NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-
 
 
 class _Layout(NamedTuple):
-    """What a sequence of field names means. length: the line of the one Content-Length, 0 = none; gone: the lines that stay behind, last
-    first; special: the lines whose values must be looked at besides, with their meanings."""
+    """What a sequence of field names means. length, connection: the line of the only field of that name, 0 = none; gone: the lines that
+    stay behind; kept: takes the others, and the empty one at the end; special: other lines whose values must be looked at, with their
+    meanings."""
 
     length: int
-    gone: tuple[int, ...]
+    connection: int
+    gone: frozenset[int]
+    kept: Callable[[list[bytes]], Sequence[bytes]]
     special: tuple[tuple[int, int], ...]
 
 
@@ -255,15 +264,35 @@ class _Layouts(dict[tuple[bytes, ...], _Layout]):
 
     def __missing__(self, names: tuple[bytes, ...]) -> _Layout:
         meanings = [_MEANINGS.get(name.lower(), _PLAIN) for name in names]
-        one_length = meanings.count(_LENGTH) == 1
-        length = meanings.index(_LENGTH) + 1 if one_length else 0
+        length, connection = (meanings.index(one) + 1 if meanings.count(one) == 1 else 0 for one in (_LENGTH, _CONNECTION))
         places = list(enumerate(meanings, 1))
-        gone = (*(place for place, meaning in reversed(places) if meaning not in (_PLAIN, _LENGTH)), 0)
-        special = tuple((place, meaning) for place, meaning in places if meaning not in (_PLAIN, _DROPPED) and place != length)
-        found = _Layout(length, gone, special)
+        gone = frozenset({0, *(place for place, meaning in places if meaning not in (_PLAIN, _LENGTH))})
+        looked_at = ((place, meaning) for place, meaning in places if meaning not in (_PLAIN, _DROPPED))
+        found = _Layout(
+            length, connection, gone, _picker(gone, len(names)), tuple(one for one in looked_at if one[0] not in (length, connection))
+        )
         if len(self) >= _REMEMBERED:
             self.clear()
         self[names] = found
+        return found
+
+
+def _picker(gone: Set[int], last: int) -> Callable[[list[bytes]], Sequence[bytes]]:
+    """Takes lines 0 to `last` but those that are gone, and the empty one behind them."""
+    kept = [place for place in range(last + 1) if place not in gone]
+    return itemgetter(*kept, last + 1) if kept else lambda lines: (b"",)
+
+
+class _Lengths(dict[bytes, int]):
+    """Content-Length lines taken apart."""
+
+    def __missing__(self, line: bytes) -> int:
+        value = line[15:].strip(b" \t")
+        if not value.isdigit() or len(value) > 18:
+            raise BadAnswer("its Content-Length is malformed")
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        found = self[line] = int(value)
         return found
 
 
@@ -280,7 +309,22 @@ class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
         return parts
 
 
+class _Connections(dict[bytes, tuple[bool | None, frozenset[bytes]]]):
+    """`Connection` lines taken apart: (True = close, False = keep-alive, None = neither; the fields that it names as its own)."""
+
+    def __missing__(self, line: bytes) -> tuple[bool | None, frozenset[bytes]]:
+        tokens = line[11:].strip(b" \t").lower()
+        found = (False, _NOTHING) if tokens == b"keep-alive" else (b"close" in tokens or None, named_fields(tokens))
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[line] = found
+        return found
+
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 _layouts: Final = _Layouts()
+_connections: Final = _Connections()
+_lengths: Final = _Lengths()
 _status_lines: Final = _StatusLines()
 
 
@@ -302,27 +346,26 @@ def parse_response(data: bytes) -> ResponseHead:
     lines = data[:end].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
     status, reason, close = _status_lines[lines[0]]
     names = tuple(_NAMES(data, 0, end))
-    length_at, gone, special = _layouts[names]
-    length, chunked, upgrade, via = -1, False, b"", b""
-    if length_at:
-        length = _response_length(lines[length_at][len(names[length_at - 1]) + 1 :])
-    named: frozenset[bytes] = frozenset()
+    length_at, connection_at, gone, kept, special = _layouts[names]
+    length = _lengths[lines[length_at]] if length_at else -1
+    named, chunked, upgrade, via = _NOTHING, False, b"", b""
+    if connection_at:
+        says, named = _connections[lines[connection_at]]
+        if says is not None:
+            close = says
     for place, meaning in special:
-        value = lines[place][len(names[place - 1]) + 1 :].strip(b" \t")
-        if meaning == _CONNECTION:
-            tokens = value.lower()
-            if tokens == b"keep-alive":
-                close = False
-            else:
-                close = close or b"close" in tokens
-                named |= named_fields(tokens)
-        elif meaning == _LENGTH:  # several
-            again = _response_length(value)
-            if length not in (-1, again):
+        line = lines[place]
+        value = line[len(names[place - 1]) + 1 :].strip(b" \t")
+        if meaning == _LENGTH:  # one of several; the first stays
+            if length not in (-1, _lengths[line]):
                 raise BadAnswer("its Content-Length is ambiguous")
-            if length < 0:
-                gone = (*(kept for kept in sorted({*gone, *(p for p, m in special if m == _LENGTH)}, reverse=True) if kept != place),)
-            length = again
+            if length >= 0:
+                gone |= {place}
+            length = _lengths[line]
+        elif meaning == _CONNECTION:  # one of several
+            says, more = _connections[line]
+            close = close or says is True
+            named |= more
         elif meaning == _ENCODING:
             if chunked or value.lower() != b"chunked":
                 raise BadAnswer("its Transfer-Encoding is not chunked")
@@ -333,19 +376,10 @@ def parse_response(data: bytes) -> ResponseHead:
             via += value + b", "
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
-    if named:
-        also = {place for place, name in enumerate(names, 1) if name.lower() in named}
-        gone = tuple(sorted({*gone, *also}, reverse=True))
-    for place in gone:
-        del lines[place]
-    return _tuple(ResponseHead, (status, reason, b"\r\n".join(lines), end + 2, length, chunked, close, upgrade, via))
-
-
-def _response_length(value: bytes) -> int:
-    value = value.strip(b" \t")
-    if not value.isdigit() or len(value) > 18:
-        raise BadAnswer("its Content-Length is malformed")
-    return int(value)
+    if named or special:
+        gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
+        kept = _picker(gone, len(names))
+    return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via))
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:

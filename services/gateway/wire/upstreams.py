@@ -66,7 +66,7 @@ class Upstreams:
         return None
 
     async def connect(self, origin: Origin, timeout: float) -> Connection:
-        """A new connection. timeout: seconds, TLS included. Raises Unreachable, TimeoutError."""
+        """A new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
         # A task of its own: a driven coroutine has none, and a time-out must be able to cancel one.
         return await self._sockets.loop.create_task(self._connect(origin, timeout))
 
@@ -74,7 +74,7 @@ class Upstreams:
         scheme, host, port = origin
         secure = scheme == "https"
         try:
-            async with asyncio.timeout(timeout or None):
+            async with asyncio.timeout(None if timeout == NEVER else timeout):
                 _, connection = await self._sockets.loop.create_connection(
                     lambda: Connection(self._sockets),
                     host,
@@ -90,15 +90,13 @@ class Upstreams:
             raise
         except OSError as error:
             raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
+        connection.home = self._pools[origin]
         return connection
 
-    def give(self, connection: Connection, origin: Origin) -> None:
+    def give(self, connection: Connection) -> None:
         """Keeps a connection for the next request."""
-        if connection.lost or connection.buffer or connection.transport.is_closing():
-            connection.close()
-            return
-        pool = self._pools[origin]
-        if len(pool) >= _MOST_IDLE:
+        pool = connection.home
+        if connection.lost or connection.buffer or len(pool) >= _MOST_IDLE or connection.transport.is_closing():
             connection.close()
             return
         connection.deadline = self._sockets.now + IDLE_TIMEOUT

@@ -200,5 +200,5 @@ def test_more_limits_and_addresses_than_are_remembered() -> None:
     world = World(global_rate_limit={"rate": 10**9, "per": 60, "by": "address"})
     for number in range(4200):
         ask(world.rule, exchange(client=f"2001:db8:{number:x}::1", key=make_key(str(number), rate=1, per=number + 1)))
-    assert len(world.rule._policies) <= 1024
+    assert len(world.rule._known) <= 4096
     assert len(world.rule._prefixes) <= 4096
