@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, request
-from redis.exceptions import RedisError
 
 from services.common.clock import isoformat
+from services.gateway.announcements import Unreachable
 from services.gateway.definitions.lint import lint
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.operator_api import arguments, definition_changes, differences
@@ -80,7 +80,7 @@ def list_workers() -> Response:
     current = gateway().live.current
     try:
         workers: list[str] | None = gateway().announcements.workers()
-    except RedisError:
+    except Unreachable:
         workers = None  # Valkey is away: nobody knows
     return answer({
         "workers": workers,

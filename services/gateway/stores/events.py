@@ -13,13 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.database import Database
 from services.gateway.events.outbox import Call, Delivery, State
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import Base, insert
 
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0
@@ -68,7 +66,6 @@ class Outbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = postgresql_insert if database.dialect == "postgresql" else sqlite_insert
 
     def put(self, calls: Sequence[Call], now: float) -> int:
         """Writes the calls whose event was not told a moment ago; how many. In one transaction."""
@@ -83,7 +80,7 @@ class Outbox:
 
     def _mark(self, session: Session, call: Call, now: float) -> bool:
         mark = hashlib.sha256("\0".join(call.mark).encode("utf-8", "surrogatepass")).hexdigest()
-        statement = self._insert(MarkRow).values(mark=mark, until=now + call.told_for)
+        statement = insert(self._database.dialect, MarkRow).values(mark=mark, until=now + call.told_for)
         statement = statement.on_conflict_do_update(
             index_elements=["mark"], set_={"until": statement.excluded.until}, where=MarkRow.until <= now
         )

@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.database import Database
 from services.gateway.counters.ledger import Entry
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import Base, insert
 
 AT_ONCE: Final = 500
 
@@ -64,14 +63,14 @@ class QuotaLedger:
 
 def _charge(dialect: str) -> Any:
     """Add to a window that runs; begin anew when it has ended. Of two ends the earlier one holds."""
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(QuotaRow)
-    new = insert.excluded
+    charge = insert(dialect, QuotaRow)
+    new = charge.excluded
     running = sa.or_(QuotaRow.window_ends_at.is_(None), QuotaRow.window_ends_at > new.written_at)
     stays = sa.and_(
         running,
         sa.or_(new.window_ends_at.is_(None), QuotaRow.window_ends_at <= new.window_ends_at),
     )
-    return insert.on_conflict_do_update(
+    return charge.on_conflict_do_update(
         index_elements=[QuotaRow.counter],
         set_={
             "used": sa.case((running, QuotaRow.used + new.used), else_=new.used),

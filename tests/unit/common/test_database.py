@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from services.common import database as base
-from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
+from services.common.database import Database, head_revision, is_transient, is_unavailable, migrations_folder, new_base, normalise
 
 ROOT = Path(__file__).resolve().parents[3]
 Base: Any = new_base()
@@ -210,6 +212,13 @@ def test_check_passes(database: Database) -> None:
     assert database.revision() is None
 
 
+@pytest.mark.parametrize("service", [folder.parent.name for folder in sorted((ROOT / "services").glob("*/migrations"))])
+def test_the_newest_migration_is_what_alembic_says(service: str) -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations_folder(service)))
+    assert head_revision(service) == ScriptDirectory.from_config(configuration).get_current_head()
+
+
 def test_foreign_keys_hold_on_sqlite(sqlite_url: str) -> None:
     with Database(sqlite_url).read() as session:
         assert session.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
@@ -230,6 +239,8 @@ def test_constraints_have_names() -> None:
 ENVIRONMENT = '''"""Migrations of the example."""
 
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from services.common.database import run_migrations
 
@@ -241,6 +252,8 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic import op
 
 revision = "0001"

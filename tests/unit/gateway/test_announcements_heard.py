@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.announcements import ThroughValkey
+from services.gateway.announcements.valkey import ThroughValkey
 from tests.support.stores import Valkey
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from structlog.testing import capture_logs
 
 from services.common.database import Database
 from services.gateway import refusals
@@ -27,6 +26,7 @@ from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore, SigningSecrets
+from tests.support.log_lines import captured
 from tests.support.waiting import wait_until
 
 QUOTA = Refusal(refusals.QUOTA_EXCEEDED)
@@ -120,7 +120,7 @@ def test_a_template_of_the_folder_is_used(told: Events, receiver: Any, tmp_path:
 
 
 def test_a_log_handler_writes_a_line(told: Events) -> None:
-    with capture_logs() as lines:
+    with captured() as lines:
         told.refused(exchange(api(EventHandler(LOG, prefix="PFX"), event="AuthFailure")), Refusal(refusals.KEY_UNKNOWN))
         wait_until(lambda: lines)
     assert [(line["event"], line["key_id"], line["origin"], line["path"], line["api"]) for line in lines] == [
@@ -148,14 +148,14 @@ def test_ten_thousand_refusals_block_nobody(database: Database, tmp_path: Path) 
     told = made(database, tmp_path)
     refused, worst = exchange(api(hook("http://127.0.0.1:9"))), 0.0
     begun = time.perf_counter()
-    with capture_logs() as lines:
+    with captured() as lines:
         for _ in range(10_100):
             before = time.perf_counter()
             told.refused(refused, QUOTA)
             worst = max(worst, time.perf_counter() - before)
     spent = time.perf_counter() - begun
     assert (told.pending(), told.dropped) == (10_000, 100)
-    assert len([line for line in lines if line["log_level"] == "error"]) == 1
+    assert len([line for line in lines if line["level"] == "error"]) == 1
     assert spent < 2.0 and worst < 0.5
 
 
@@ -215,14 +215,14 @@ def assembled(away: Away, tmp_path: Path) -> Events:
 
 def test_a_database_that_comes_back_gets_everything(outbox: Outbox, tmp_path: Path) -> None:
     away = Away(outbox)
-    with capture_logs() as lines, started(assembled(away, tmp_path)) as told:
+    with captured() as lines, started(assembled(away, tmp_path)) as told:
         for number in range(50):
             told.refused(exchange(api(hook("http://127.0.0.1:9")), f"/one/{number}"), QUOTA)
         wait_until(lambda: away.asked >= 2)
         away.back = True
         wait_until(lambda: outbox.page(None, 0, 1)[1] == 50)
         assert told.dropped == 0
-    assert len([line for line in lines if line["log_level"] == "error"]) == 1
+    assert len([line for line in lines if line["level"] == "error"]) == 1
 
 
 def test_a_database_that_stays_away_holds_up_no_stop(outbox: Outbox, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 import requests
 from cryptography import x509
 
-from services.gateway.events import targets
-from services.gateway.events.targets import TargetRefused, call, checked_address
+from services.gateway.events import calls
+from services.gateway.events.calls import call
+from services.gateway.events.targets import TargetRefused, checked_address
 
 
 def answering(*addresses: str) -> Callable[..., list[Any]]:
@@ -120,7 +121,7 @@ def test_tls_is_checked_against_the_name(monkeypatch: pytest.MonkeyPatch, certif
         thread = threading.Thread(target=serve)
         thread.start()
         port = listener.getsockname()[1]
-        monkeypatch.setattr(targets, "checked_address", lambda *_: "127.0.0.1")
+        monkeypatch.setattr(calls, "checked_address", lambda *_: "127.0.0.1")
         if good:
             assert call("POST", f"https://{host}:{port}/", [], b"{}", ()) == 204
         else:

@@ -1,77 +1,28 @@
-"""Tells every worker that something changed, and waits until each has taken it in.
+"""Announcements through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own.
 
-`publish` answers when all workers serve the new state, or names those that have not confirmed within two seconds. One worker tells itself;
-several hear each other through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own. A worker
-that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no message said.
+A worker that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no message
+said.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Any, Final
 
 import redis
 
 from services.common import logging as logs
+from services.gateway.announcements import Apply, Unreachable, worker_name
 
 log = logs.get(__name__)
 
 CONFIRM_WITHIN: Final = 2.0
 _HEARTBEAT: Final = 2.0
 _GONE_AFTER: Final = 7.0
-
-# (kind, items) → taken in. Called in a thread; raises when the new state could not be taken in.
-Apply = Callable[[str, list[str]], None]
-
-
-class Announcements(Protocol):
-    """kind: "definitions" (items unused), "keys" (hashes; none = all) or "counters" (names to reset)."""
-
-    def start(self, apply: Apply) -> None: ...
-
-    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
-        """The names of the workers that have not confirmed; none when all have."""
-
-    def workers(self) -> list[str]:
-        """The names of the workers that are known to run."""
-
-    def stop(self) -> None: ...
-
-
-def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-class OneWorker:
-    """This worker tells itself."""
-
-    def __init__(self) -> None:
-        self._apply: Apply | None = None
-        self._name = worker_name()
-
-    def start(self, apply: Apply) -> None:
-        self._apply = apply
-
-    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
-        try:
-            assert self._apply is not None
-            self._apply(kind, list(items))
-        except Exception:
-            log.exception("a change could not be taken in", kind=kind)
-            return [self._name]
-        return []
-
-    def workers(self) -> list[str]:
-        return [self._name]
-
-    def stop(self) -> None:
-        """Nothing runs."""
 
 
 class ThroughValkey:
@@ -103,7 +54,7 @@ class ThroughValkey:
         replies = f"{self._prefix}:confirmed:{uuid.uuid4().hex}"
         message = json.dumps({"kind": kind, "items": list(items), "replies": replies})
         try:
-            expected = set(self.workers()) | {self._name}
+            expected = set(self._known_workers()) | {self._name}
             listening = int(self._client.publish(self._channel, message))
             deadline = time.monotonic() + CONFIRM_WITHIN
             confirmed: set[str] = set()
@@ -122,7 +73,12 @@ class ThroughValkey:
             return ["(all others: Valkey cannot be reached)"]
 
     def workers(self) -> list[str]:
-        """Raises RedisError."""
+        try:
+            return self._known_workers()
+        except redis.RedisError as error:
+            raise Unreachable(type(error).__name__) from None
+
+    def _known_workers(self) -> list[str]:
         alive = time.time() - _GONE_AFTER
         found: Any = self._client.zrangebyscore(self._registry, alive, "+inf")
         return sorted(name.decode() for name in found)
@@ -178,8 +134,3 @@ class ThroughValkey:
             log.exception("a change could not be taken in", kind=kind)
             return False
         return True
-
-
-def create(valkey_url: str | None, prefix: str) -> OneWorker | ThroughValkey:
-    """The implementation that the settings choose."""
-    return ThroughValkey(valkey_url, prefix) if valkey_url else OneWorker()
