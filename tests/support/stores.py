@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -122,6 +123,15 @@ class Valkey:
         with contextlib.suppress(redis.ConnectionError):
             return bool(self.client.ping())
         return False
+
+    def hang(self) -> None:
+        """It takes connections and answers nothing, until `go_on`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:
