@@ -53,7 +53,6 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
         description=DESCRIPTION,
     )
     house = app.extensions["auth"] = House(settings, database, clock or SystemClock(), key or master_key(settings))
-    app.extensions["closing"] = [house.close]
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     smorest = app.extensions["api"]
     schemes = smorest.spec.components

@@ -21,6 +21,7 @@ from services.auth.service.sign_in import ACCESS, GRANT_KIND, Reused, SignIn, To
 from services.auth.service.signing import KeyRing
 from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
 from services.auth.store import grants, tokens, users
+from services.auth.store.users import Person
 from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
@@ -59,7 +60,7 @@ class Authorizing:
         with self._database.read() as session:
             return tokens.client(session, client_id)
 
-    def new_code(self, client: Client, user: User, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
+    def new_code(self, client: Client, user: User | Person, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
         """A code for the client, good for a minute."""
         code = credentials.make(credentials.CODE)
 
@@ -202,4 +203,4 @@ class Known:
     client_id: str | None
     grant: Grant | None
     verified: Verified | None
-    user: User | None
+    user: User | Person | None

@@ -216,7 +216,7 @@ class People:
 
     # rules
 
-    def _put_password(self, user: User, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
+    def _put_password(self, user: User | users.Person, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
         problem = passwords.problem(new, user.email)
         if problem:
             raise refusals.invalid_fields(**{field: problem})

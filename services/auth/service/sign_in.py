@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,11 @@ from services.auth.service.identity import LOGIN_KEY, PASSWORD
 from services.auth.service.origin import Origin
 from services.auth.service.signing import KeyRing
 from services.auth.service.throttle import Throttle
-from services.auth.store import grants, users
+from services.auth.store import checks, grants, users
+from services.auth.store.users import Person
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.lookups import Lookups
 
 ACCESS = "at+jwt"  # RFC 9068
 GRANT_KIND = "Bearer"
@@ -51,9 +54,19 @@ class SignIn:
     """Checks people's credentials and keeps their sign-ins. Thread-safe."""
 
     def __init__(
-        self, database: Database, clock: Clock, hasher: Hasher, keys: KeyRing, throttle: Throttle, *, access_s: int, refresh_days: int
+        self,
+        database: Database,
+        lookups: Lookups,
+        clock: Clock,
+        hasher: Hasher,
+        keys: KeyRing,
+        throttle: Throttle,
+        *,
+        access_s: int,
+        refresh_days: int,
     ) -> None:
         self._database = database
+        self._lookups = lookups
         self._clock = clock
         self._hasher = hasher
         self._keys = keys
@@ -61,22 +74,23 @@ class SignIn:
         self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
 
-    def check(self, username: str, secret: str, origin: Origin) -> tuple[User, str, dt.datetime | None]:
+    def check(self, username: str, secret: str, origin: Origin) -> tuple[Person, str, dt.datetime | None]:
         """(user, `password` or `login_key`, when that key expires). Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
         A failure is counted and written to the audit; a success forgets the failures.
         """
         key = emails.key_of(username) if len(username) <= 1000 else None
-        with self._database.read() as session:
-            failures = self._throttle.failures(session, username, origin.address)
-            user, login_key = users.with_login_key(session, key) if key else (None, None)
+        row = self._lookups.one(checks.ACCOUNT, {**self._throttle.parameters(username, origin.address), "key": key})
+        assert row is not None  # it always has one
+        failures = self._throttle.judge([(row[0], row[1]), (row[2], row[3])])
+        key_digest, key_ends = row[4], row[5]
+        user = checks.person(tuple(row))
         if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
-            known = login_key is not None and login_key.digest == credentials.digest(secret)
-            if known and user and login_key and user.active:
-                if login_key.expires_at <= self._clock.now():
+            if key_digest is not None and hmac.compare_digest(key_digest, credentials.digest(secret)) and user and user.active:
+                if key_ends <= self._clock.now():
                     raise refusals.login_key_expired()
                 self._succeeded(user, username, origin, failures, None)
-                return user, LOGIN_KEY, login_key.expires_at
+                return user, LOGIN_KEY, key_ends
             self._failed(username, origin)
             raise refusals.invalid_credentials()
         checked = self._hasher.check(
@@ -106,7 +120,7 @@ class SignIn:
         user = users.by_email_key(session, key) if key else None
         return user.email if user else None
 
-    def _succeeded(self, user: User, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
+    def _succeeded(self, user: Person, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
         now = self._clock.now()
         fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60)
         if fresh and not failures and renewed is None:
@@ -142,7 +156,7 @@ class SignIn:
     def new_grant(
         self,
         session: Session,
-        user: User,
+        user: User | Person,
         client: Client | None,
         scope: str,
         method: str,
@@ -164,7 +178,7 @@ class SignIn:
         session.flush()
         return grant
 
-    def issue(self, session: Session, user: User, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
+    def issue(self, session: Session, user: User | Person, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
         """An access JWT and the next refresh token of the sign-in."""
         expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
         claims = {

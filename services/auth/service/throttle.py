@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -46,12 +48,20 @@ class Throttle:
     def check(self, username: str, address: str | None) -> None:
         """Raise Refusal 429 with Retry-After while a delay lasts."""
         with self._database.read() as session:
-            self.failures(session, username, address)
+            self.judge(store.counts(session, counters_of(username, address), self._clock.now() - FORGOTTEN_AFTER))
 
-    def failures(self, session: Session, username: str, address: str | None) -> bool:
-        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts."""
+    def parameters(self, username: str, address: str | None) -> dict[str, Any]:
+        """Which failures count, as the statement `checks.ACCOUNT` asks for them."""
+        account, *rest = counters_of(username, address)
+        return {"account": account, "address": rest[0] if rest else None, "since": self._clock.now() - FORGOTTEN_AFTER}
+
+    def judge(self, counted: Iterable[tuple[int | None, dt.datetime | None]]) -> bool:
+        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts.
+
+        counted: (failures, moment of the newest) of each counter, None for one that has none.
+        """
         now = self._clock.now()
-        found = store.counts(session, counters_of(username, address), now - FORGOTTEN_AFTER)
+        found = [(failures, last_at) for failures, last_at in counted if failures is not None and last_at is not None]
         wait = max((delay_after(failures) - (now - last_at).total_seconds() for failures, last_at in found), default=0.0)
         if wait > 0:
             raise refusals.too_many_failures(wait)

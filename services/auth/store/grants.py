@@ -82,10 +82,6 @@ def drop_browser_session(session: Session, digest: str) -> None:
     session.execute(sa.delete(BrowserSession).where(BrowserSession.digest == digest))
 
 
-def is_revoked(session: Session, jti: str) -> bool:
-    return session.get(RevokedToken, jti) is not None
-
-
 def forget_expired(session: Session, now: dt.datetime) -> None:
     """Delete what nobody can use any more."""
     for kind in (AuthorizationCode, BrowserSession, RevokedToken, Grant):

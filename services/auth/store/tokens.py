@@ -8,16 +8,9 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.auth.models import AccessToken, Client, CutOff, RoleToken, User
+from services.auth.models import AccessToken, Client, RoleToken
 
-# built once: these are asked hundreds of times a second
-_BY_DIGEST = sa.select(AccessToken, User).join(User, User.id == AccessToken.user_id).where(AccessToken.digest == sa.bindparam("digest"))
 _CLIENT = sa.select(Client).where(Client.id == sa.bindparam("id"))
-
-
-def access_token(session: Session, digest: str) -> tuple[AccessToken, User] | None:
-    found = session.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
-    return (found[0], found[1]) if found else None
 
 
 def of_user(session: Session, user_id: str, token_id: str, *, lock: bool = False) -> AccessToken | None:
@@ -47,17 +40,6 @@ def role_tokens(session: Session, subject: str | None, page: int, per_page: int)
     total = session.scalar(sa.select(sa.func.count()).select_from(RoleToken).where(*which)) or 0
     query = sa.select(RoleToken).where(*which).order_by(RoleToken.issued_at.desc(), RoleToken.jti)
     return list(session.scalars(query.limit(per_page).offset((page - 1) * per_page))), total
-
-
-_WITH_CUT_OFF = (
-    sa.select(RoleToken, CutOff.cut_off).outerjoin(CutOff, CutOff.subject == RoleToken.subject).where(RoleToken.jti == sa.bindparam("jti"))
-)
-
-
-def with_cut_off(session: Session, jti: str) -> tuple[RoleToken | None, dt.datetime | None]:
-    """A role token and its subject's cut-off, as far as there are any."""
-    found = session.execute(_WITH_CUT_OFF, {"jti": jti}).one_or_none()
-    return (found[0], found[1]) if found else (None, None)
 
 
 def client(session: Session, client_id: str) -> Client | None:

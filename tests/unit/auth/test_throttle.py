@@ -109,7 +109,7 @@ def test_workers_share_the_counters(auth: Auth, database_url: str, tmp_path: Pat
         second.log_in()
         assert [fail(auth) for _ in range(4)] == [401] * 4
     finally:
-        second.house.database.dispose()
+        second.house.close()
 
 
 def test_fifty_log_ins_at_once_all_succeed(auth: Auth) -> None:
@@ -130,7 +130,7 @@ def test_too_many_waiting_are_told_to_come_back(database_url: str, tmp_path: Pat
     busy = Auth(app, auth.clock)
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: busy.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}), range(20)))
-    busy.house.database.dispose()
+    busy.house.close()
     codes = {one.status_code for one in statuses}
     assert codes <= {200, 503}
     assert 200 in codes
