@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -59,14 +58,18 @@ def postgresql_url(postgresql: PostgreSQL, prepare_database: Prepare | None) -> 
 
 
 @pytest.fixture(scope="session")
-def sqlite() -> SQLite:
-    return SQLite()
+def sqlite() -> Iterator[SQLite]:
+    files = SQLite()
+    yield files
+    files.close()
 
 
 @pytest.fixture
-def sqlite_url(sqlite: SQLite, tmp_path: Path, prepare_database: Prepare | None) -> str:
+def sqlite_url(sqlite: SQLite, prepare_database: Prepare | None) -> Iterator[str]:
     """A file of the test's own, not there yet or as `prepare_database` leaves it."""
-    return sqlite.new_database(tmp_path / "test.db", prepare_database)
+    url = sqlite.new_database(prepare_database)
+    yield url
+    sqlite.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

