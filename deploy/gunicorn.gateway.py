@@ -5,7 +5,7 @@ from typing import Any
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
-from services.common.database import head_revision
+from services.common.migrations import head_revision
 from services.common.settings import SettingsError
 from services.gateway.settings import load, load_or_stop
 from services.gateway.worker import server_tls, upstream_tls

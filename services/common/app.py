@@ -20,7 +20,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.common import logging as logs
 from services.common import request_id
-from services.common.database import Database, head_revision, is_transient, is_unavailable
+from services.common.core_database import Transactions, is_transient, is_unavailable
+from services.common.migrations import head_revision
 
 log = logs.get(__name__)
 
@@ -98,7 +99,7 @@ def create_app(
     service: str,
     *,
     version: str,
-    database: Database | None = None,
+    database: Transactions[Any] | None = None,
     render_error: RenderError = plain_error,
     body_limit: int = DEFAULT_BODY_LIMIT,
     title: str | None = None,
@@ -136,7 +137,7 @@ def create_app(
     return app
 
 
-def _check_database(service: str, database: Database) -> None:
+def _check_database(service: str, database: Transactions[Any]) -> None:
     database.check()
     have, want = database.revision(), head_revision(service)
     if have != want:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.common.database import Database, head_revision
+from services.common.core_database import CoreDatabase
+from services.common.migrations import head_revision
 from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
@@ -46,7 +47,7 @@ class NotMigrated(Exception):
     """The database is not at the migration that this code needs. The text says what to do."""
 
 
-def create_events(settings: Settings, database: Database) -> Events:
+def create_events(settings: Settings, database: CoreDatabase) -> Events:
     """The events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
     courier = Courier(outbox, SigningSecrets(HookStore(database)).of, settings.webhook_allow)
@@ -59,7 +60,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.operator_key = operator_key(settings)
-        self.database = Database(settings.database_url)
+        self.database = CoreDatabase(settings.database_url)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.keys_store = KeyStore(self.database)

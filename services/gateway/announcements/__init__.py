@@ -71,7 +71,7 @@ def create(valkey_url: str | None, prefix: str) -> Announcements:
     """The implementation that the settings choose."""
     if not valkey_url:
         return OneWorker()
-    # Imported here: a worker that needs no Valkey is spared the 5 MB of its client.
+    # Imported here: it builds upon this module.
     from services.gateway.announcements.valkey import ThroughValkey
 
     return ThroughValkey(valkey_url, prefix)

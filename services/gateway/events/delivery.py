@@ -153,7 +153,7 @@ class Courier:
 
     def _attempt(self, delivery: Delivery) -> None:
         body = delivery.body.encode("utf-8", "replace")
-        secret = self._secret_of(delivery.hook_id) or delivery.secret
+        secret = self._secret_of(delivery.hook_id)
         status: int | None = None
         try:
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from services.gateway.definitions.model import WEBHOOK, Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, join
+from services.gateway.definitions.schema import NO_SECRETS
 from services.gateway.definitions.sources import address, interpret
 from services.gateway.operator_api.answers import Refused, invalid
 from services.gateway.operator_api.context import Gateway
@@ -276,7 +277,11 @@ def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> I
                 mistakes.append(Mistake(join(join(pointer, "hook"), "id"), "there is no such webhook; its target_path is missing, too"))
                 continue
             hook = {"api_model": {}, **known}
-        yield {**reference, "hook": dict(hook)}
+        if any(name.lower() == "secret" and value for name, value in hook.items()):
+            mistakes.append(Mistake(join(join(pointer, "hook"), "secret"), NO_SECRETS))
+            continue
+        # `signed` is what /api/hooks says of a webhook now, no part of it
+        yield {**reference, "hook": {name: value for name, value in hook.items() if name != "signed"}}
 
 
 def _meta(reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from services.gateway.operator_api import arguments, definition_changes, differe
 from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, done
 from services.gateway.operator_api.context import gateway
-from services.gateway.stores.definitions import NotFound, Revision
+from services.gateway.stores.definitions import NotFound
+from services.gateway.stores.revisions import Revision
 
 blueprint = protected("revisions", __name__)
 

@@ -17,9 +17,9 @@ from services.gateway.stores.definitions import (
     Page,
     PlaceTaken,
     ReadOnly,
-    Revision,
     StoredDefinition,
 )
+from services.gateway.stores.revisions import Revision
 
 log = logs.get(__name__)
 
@@ -83,7 +83,7 @@ class FileDefinitions(DefinitionStore):
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
         items = [one for one in self._known() if query.lower() in _searched(one)]
         shown = items if number < 0 else items[number * size : (number + 1) * size]
-        return Page(shown, 1 if number < 0 else max(1, -(-len(items) // size)), len(items))
+        return Page(shown, len(items))
 
     def create(self, *_: Any, **__: Any) -> NoReturn:
         raise ReadOnly

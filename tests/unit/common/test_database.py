@@ -15,11 +15,12 @@ import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from services.common import database as base
-from services.common.database import Database, head_revision, is_transient, is_unavailable, migrations_folder, new_base, normalise
+from services.common import core_database as base
+from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
+from services.common.migrations import head_revision, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 Base: Any = new_base()
@@ -271,11 +272,11 @@ def upgrade() -> None:
 MIGRATE = """
 import os, sys
 from pathlib import Path
-from services.common import database
+from services.common import migrations
 url, folder = sys.argv[1], Path(sys.argv[2])
-database.migrations_folder = lambda _: folder
+migrations.migrations_folder = lambda _: folder
 (folder.parent / f"begun-{os.getpid()}").touch()
-database.migrate("example", url)
+migrations.migrate("example", url)
 """
 
 
@@ -294,3 +295,10 @@ def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tm
     with database.read() as session:
         assert session.execute(sa.text("SELECT count(*) FROM thing")).scalar() == 1
     database.dispose()
+
+
+def test_an_error_shows_no_values(database: Database) -> None:
+    twice = [{"id": 424242, "balance": 0}] * 2
+    with pytest.raises(IntegrityError) as refused, database.transaction() as session:
+        session.execute(sa.insert(Account), twice)
+    assert "parameters hidden" in str(refused.value)

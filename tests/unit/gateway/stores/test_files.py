@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore, ReadOnly
 from services.gateway.stores.files import FileDefinitions, seed
 
@@ -35,8 +35,8 @@ def put(folder: Path, name: str, document: Any) -> None:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[DefinitionStore]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+    database = CoreDatabase(database_url)
+    metadata.create_all(database.engine)
     yield DefinitionStore(database)
     database.dispose()
 
