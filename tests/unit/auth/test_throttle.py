@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,3 +138,20 @@ def test_too_many_waiting_are_told_to_come_back(database_url: str, tmp_path: Pat
     assert codes <= {200, 503}
     assert 200 in codes
     assert all(one.headers["Retry-After"] == "1" for one in statuses if one.status_code == 503)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives each thread a priority of its own")
+def test_the_threads_that_hash_give_way_to_those_that_answer(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    fits = auth.house.hasher._fits
+
+    def look(kept: str, password: str) -> bool:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return fits(kept, password)
+
+    monkeypatch.setattr(auth.house.hasher, "_fits", look)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    auth.log_in()
+    assert len(seen) == 1
+    assert seen[0] > before
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
