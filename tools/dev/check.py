@@ -1,7 +1,4 @@
-"""`./dev check`: lint, format, types, imports, architecture, unit tests on SQLite.
-
-`./dev test` runs the unit tests on PostgreSQL too: a database for each test is most of the time that it takes.
-"""
+"""`./dev check`: lint, format, imports, types, architecture, unit tests on SQLite. `./dev test` runs the unit tests on PostgreSQL too."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ def static() -> list[Step]:
     return [
         Step("lint", [tool("ruff"), "check", "."]),
         Step("format", [tool("ruff"), "format", "--check", "."]),
-        Step("types", [tool("mypy")]),
         Step("imports", [tool("lint-imports"), "--no-logo"]),
+        Step("types", [tool("mypy")], beside=True),
     ]
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tools.dev.check import pytest, static
-from tools.dev.steps import ROOT, Step, run
+from tools.dev.steps import ROOT, Step, become, run
 
 # folder → processes: tests that start real servers or a browser, or that measure, share the machine's cores badly
 FOLDERS = {"architecture": 1, "unit": 2, "contract": 2, "system": 1, "conformance": 1, "console": 1}
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--compose" in arguments:
         return compose([one for one in arguments if one != "--compose"])
     if arguments:
-        return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+        become([sys.executable, "-m", "pytest", *arguments])
     return run([*static(), *suites()])
 
 
