@@ -68,8 +68,8 @@ def caller(*, through_client: bool = False) -> Caller:
     pair = basic()
     if pair is None:
         raise refusals.credentials_missing()
-    user, method, _ = house().sign_in.check(*pair, origin())
-    return Caller(user, method)
+    proven = house().sign_in.check(*pair, origin())
+    return Caller(proven.user, proven.method)
 
 
 def super_user() -> Caller:

@@ -41,8 +41,8 @@ def verify_basic(given: Answer) -> Answer:
     asking = service()
     address = given.get("address")
     place = dataclasses.replace(origin(), actor=asking.name, actor_id=asking.id, address=str(address) if address else None)
-    user, credential, expires = house().sign_in.check(given["username"], given["password"], place)
-    return {**user_shown(user), "credential": credential, "expires_at": shapes.moment(expires)}
+    proven = house().sign_in.check(given["username"], given["password"], place)
+    return {**user_shown(proven.user), "credential": proven.method, "expires_at": shapes.moment(proven.ends)}
 
 
 @blueprint.post("/verify/token")

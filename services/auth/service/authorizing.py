@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.auth.models import AuthorizationCode, Client, Grant, RevokedToken, User
+from services.auth import refusals
+from services.auth.models import AuthorizationCode, Client, Grant, User
 from services.auth.rules import credentials
-from services.auth.service.identity import Verified
+from services.auth.service.identity import Caller, Verified
 from services.auth.service.issuing import ROLE
 from services.auth.service.origin import Origin
 from services.auth.service.sign_in import ACCESS, GRANT_KIND, Reused, SignIn, Tokens
@@ -60,12 +61,16 @@ class Authorizing:
         with self._database.read() as session:
             return tokens.client(session, client_id)
 
-    def new_code(self, client: Client, user: User | Person, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
-        """A code for the client, good for a minute."""
+    def new_code(self, client: Client, caller: Caller, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
+        """A code for the client, good for a minute. Raises Refusal 401 when the person's sign-in has ended meanwhile."""
         code = credentials.make(credentials.CODE)
+        user = caller.user
 
         def work(session: Session) -> None:
             now = self._clock.now()
+            users.by_id(session, user.id, lock=True)  # what ends all sign-ins holds this lock
+            if grants.browser_session(session, caller.session or "", now) is None:
+                raise refusals.token_revoked()
             session.add(
                 AuthorizationCode(
                     digest=credentials.digest(code),
@@ -189,7 +194,7 @@ class Authorizing:
                 grants.end(session, known.grant.id, now)
                 origin.write(session, now, "sign-in.end", known.grant.user_id)
             elif known.verified is not None and known.verified.kind in ("user", "client") and known.verified.expires_at is not None:
-                session.merge(RevokedToken(jti=known.verified.id, expires_at=known.verified.expires_at))
+                grants.revoke(session, known.verified.id, known.verified.expires_at)
                 origin.write(session, now, "token.revoke", known.verified.id)
 
         self._database.run(work)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,8 @@ from services.common.lookups import Lookups
 
 ACCESS = "at+jwt"  # RFC 9068
 GRANT_KIND = "Bearer"
+CHANGES_AT_ONCE = 3
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,15 @@ class Tokens:
         if self.scope:
             shown["scope"] = self.scope
         return shown
+
+
+class Proven(NamedTuple):
+    """A credential that was right. method: `password` or `login_key`; key_digest, ends: of that key."""
+
+    user: Person
+    method: str
+    key_digest: str | None = None
+    ends: dt.datetime | None = None
 
 
 class Reused(Exception):
@@ -74,8 +86,8 @@ class SignIn:
         self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
 
-    def check(self, username: str, secret: str, origin: Origin) -> tuple[Person, str, dt.datetime | None]:
-        """(user, `password` or `login_key`, when that key expires). Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
+    def check(self, username: str, secret: str, origin: Origin) -> Proven:
+        """Whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
         A failure is counted and written to the audit; a success forgets the failures.
         """
@@ -90,7 +102,7 @@ class SignIn:
                 if key_ends <= self._clock.now():
                     raise refusals.login_key_expired()
                 self._succeeded(user, username, origin, failures, None)
-                return user, LOGIN_KEY, key_ends
+                return Proven(user, LOGIN_KEY, key_digest, key_ends)
             self._failed(username, origin)
             raise refusals.invalid_credentials()
         checked = self._hasher.check(
@@ -102,7 +114,7 @@ class SignIn:
         if not checked.right or user is None:
             raise refusals.invalid_credentials()
         self._succeeded(user, username, origin, failures, checked.renewed)
-        return user, PASSWORD, None
+        return Proven(user._replace(password_hash=checked.renewed or user.password_hash), PASSWORD)
 
     def _failed(self, username: str, origin: Origin) -> None:
         now = self._clock.now()
@@ -138,20 +150,42 @@ class SignIn:
 
     def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
         """Tokens for the person. Raises as `check`."""
-        user, method, ends = self.check(email, secret, origin)
-        now = self._clock.now()
 
-        def work(session: Session) -> Tokens:
+        def begin(session: Session, proven: Proven, now: dt.datetime) -> Tokens:
             # the sign-in that a login key began does not outlive the key
-            expires = min(now + self._refresh, ends) if ends else now + self._refresh
-            grant = self.new_grant(session, user, None, "", method, expires, now)
-            kept = users.by_id(session, user.id)
-            if kept is not None:
-                kept.last_login_at = now
-            origin.acting(user).write(session, now, "login", user.id, method=method)
-            return self.issue(session, user, grant, now)
+            expires = min(now + self._refresh, proven.ends) if proven.ends else now + self._refresh
+            grant = self.new_grant(session, proven.user, None, "", proven.method, expires, now)
+            origin.acting(proven.user).write(session, now, "login", proven.user.id, method=proven.method)
+            return self.issue(session, proven.user, grant, now)
 
-        return self._database.run(work)
+        return self.begin(email, secret, origin, begin)
+
+    def begin(self, email: str, secret: str, origin: Origin, work: Callable[[Session, Proven, dt.datetime], R]) -> R:
+        """Check a credential and do `work` in the transaction of the sign-in. Raises as `check`.
+
+        Between the two somebody may change the password, end the key or disable the account, which ends every sign-in there is: one
+        that is begun just then must not be left over. So the account is looked at again under its lock, and the credential is checked
+        once more when anything changed.
+        """
+
+        def guarded(session: Session) -> R | None:
+            now = self._clock.now()
+            kept = users.by_id(session, proven.user.id, lock=True)
+            if kept is None or not kept.active or kept.version != proven.user.version:
+                return None
+            if proven.method == LOGIN_KEY:
+                key = users.login_key(session, kept.id)
+                if key is None or key.digest != proven.key_digest:
+                    return None
+            kept.last_login_at = now
+            return work(session, proven, now)
+
+        for _ in range(CHANGES_AT_ONCE):
+            proven = self.check(email, secret, origin)
+            done = self._database.run(guarded)
+            if done is not None:
+                return done
+        raise refusals.invalid_credentials()
 
     def new_grant(
         self,

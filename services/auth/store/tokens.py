@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from services.auth.models import AccessToken, Client, RoleToken
+from services.auth.models import AccessToken, Client, CutOff, RoleToken
 
 _CLIENT = sa.select(Client).where(Client.id == sa.bindparam("id"))
 
@@ -40,6 +42,13 @@ def role_tokens(session: Session, subject: str | None, page: int, per_page: int)
     total = session.scalar(sa.select(sa.func.count()).select_from(RoleToken).where(*which)) or 0
     query = sa.select(RoleToken).where(*which).order_by(RoleToken.issued_at.desc(), RoleToken.jti)
     return list(session.scalars(query.limit(per_page).offset((page - 1) * per_page))), total
+
+
+def put_cut_off(session: Session, subject: str, moment: dt.datetime) -> None:
+    """Of two at once the later one stays."""
+    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    put = insert(CutOff).values(subject=subject, cut_off=moment)
+    session.execute(put.on_conflict_do_update(index_elements=["subject"], set_={"cut_off": moment}))
 
 
 def client(session: Session, client_id: str) -> Client | None:
