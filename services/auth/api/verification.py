@@ -10,9 +10,10 @@ from typing import Any
 from flask import Response, request
 from flask_smorest import Blueprint
 
+from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import basic, house, origin, texts
+from services.auth.api.context import answers, basic, house, origin, texts
 from services.auth.oauth import SCOPES
 from services.auth.service.identity import user_shown
 from services.auth.service.issuing import GRANTS
@@ -34,8 +35,8 @@ def service() -> Service:
 
 @blueprint.post("/verify/basic")
 @texts(blueprint, schemas.Basic)
-@blueprint.response(200)
-@blueprint.alt_response(401, description="invalid credentials, or the login key has expired")
+@answers(blueprint, 200, shown.VerifiedUser)
+@blueprint.alt_response(401, schema=shown.REFUSED, description="invalid credentials, or the login key has expired")
 def verify_basic(given: Answer) -> Answer:
     """User and password or login key → the user, and which of the two it was."""
     asking = service()
@@ -47,8 +48,8 @@ def verify_basic(given: Answer) -> Answer:
 
 @blueprint.post("/verify/token")
 @texts(blueprint, schemas.TokenToVerify)
-@blueprint.response(200)
-@blueprint.alt_response(401, description="why the token is worth nothing")
+@answers(blueprint, 200, shown.VerifiedToken)
+@blueprint.alt_response(401, schema=shown.REFUSED, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:
     """Any token of the house → its kind, user, permission, policy, end."""
     pair = basic()
@@ -68,12 +69,14 @@ def _cacheable(document: Answer, seconds: int) -> Response:
 
 
 @blueprint.get("/.well-known/jwks.json")
+@answers(blueprint, 200, shown.PublicKeys)
 def jwks() -> Response:
     """The public keys that live tokens are signed with (RFC 7517)."""
     return _cacheable(house().keys.published(), 300)
 
 
 @blueprint.get("/.well-known/openid-configuration")
+@answers(blueprint, 200, shown.Discovery)
 def discovery() -> Response:
     """Where everything is (OpenID Connect Discovery 1.0, RFC 8414)."""
     issuer = house().settings.issuer
