@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
+from services.gateway.definitions.sources import FileMistakes
 from services.gateway.stores import revisions
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import current, raise_generation
@@ -101,6 +102,7 @@ class DefinitionStore:
     """Thread-safe."""
 
     source: Literal["database", "files"] = "database"
+    mistakes: Sequence[FileMistakes] = ()  # of files, when these are what is stored
 
     def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
         self._database = database
