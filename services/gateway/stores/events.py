@@ -22,6 +22,7 @@ from services.gateway.stores.base import insert, metadata
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0
 GIVEN_UP_AFTER: Final = 86_400.0
+_CLOCKS_DIFFER: Final = 60.0  # seconds that those of two machines may
 
 
 # Times are epoch seconds. lane: calls of one lane share a fate, so only a few of them are made at once.
@@ -80,7 +81,10 @@ class Outbox:
         mark = hashlib.sha256("\0".join(call.mark).encode("utf-8", "surrogatepass")).hexdigest()
         statement = insert(self._database.dialect, MARKS).values(mark=mark, until=now + call.told_for)
         statement = statement.on_conflict_do_update(
-            index_elements=["mark"], set_={"until": statement.excluded.until}, where=MARKS.c.until <= now
+            index_elements=["mark"],
+            set_={"until": statement.excluded.until},
+            # a mark of a clock that was ahead would silence the event until that time has come
+            where=sa.or_(MARKS.c.until <= now, MARKS.c.until > now + call.told_for + _CLOCKS_DIFFER),
         )
         # the row count of an insert is not known on every store; what comes back is
         return connection.execute(statement.returning(MARKS.c.mark)).first() is not None
@@ -88,10 +92,16 @@ class Outbox:
     def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
         """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
 
+        A time so far ahead that nobody can have meant it was written by a clock that was ahead, and means now.
         Fewer than there could be when many of one lane wait: ask again until none is left.
         """
         full = [lane for lane, calls in under_way.items() if calls >= most_of_lane]
-        due = sa.select(DELIVERIES).where(_D.state == "pending", _D.next_at <= now, _D.leased_until <= now, _D.lane.not_in(full))
+        due = sa.select(DELIVERIES).where(
+            _D.state == "pending",
+            sa.or_(_D.next_at <= now, _D.next_at > now + GIVEN_UP_AFTER + _CLOCKS_DIFFER),
+            sa.or_(_D.leased_until <= now, _D.leased_until > now + seconds + _CLOCKS_DIFFER),
+            _D.lane.not_in(full),
+        )
         due = due.order_by(_D.next_at).limit(most)
         locked = due.with_for_update(skip_locked=True) if self._database.dialect == "postgresql" else due
 
