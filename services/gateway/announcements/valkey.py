@@ -22,7 +22,8 @@ log = logs.get(__name__)
 
 CONFIRM_WITHIN: Final = 2.0
 _HEARTBEAT: Final = 2.0
-_GONE_AFTER: Final = 7.0
+_GONE_AFTER: Final = 7
+_FORGOTTEN_AFTER: Final = 60
 
 
 class ThroughValkey:
@@ -74,7 +75,7 @@ class ThroughValkey:
             return self._registered(link)
 
     def _registered(self, link: Link) -> list[str]:
-        found: Any = link.call("ZRANGEBYSCORE", self._registry, f"{time.time() - _GONE_AFTER:.3f}", "+inf")
+        found: Any = link.call("ZRANGEBYSCORE", self._registry, _now(link) - _GONE_AFTER, "+inf")
         return sorted(name.decode() for name in found)
 
     def stop(self) -> None:
@@ -122,8 +123,9 @@ class ThroughValkey:
                 pause = min(pause * 2, 5.0)
 
     def _register(self, link: Link) -> None:
-        link.call("ZADD", self._registry, f"{time.time():.3f}", self._name)
-        link.call("ZREMRANGEBYSCORE", self._registry, "-inf", f"{time.time() - 60:.3f}")
+        now = _now(link)
+        link.call("ZADD", self._registry, now, self._name)
+        link.call("ZREMRANGEBYSCORE", self._registry, "-inf", now - _FORGOTTEN_AFTER)
 
     def _hear(self, link: Link, data: bytes) -> None:
         said = json.loads(data)
@@ -139,3 +141,8 @@ class ThroughValkey:
             log.exception("a change could not be taken in", kind=kind)
             return False
         return True
+
+
+def _now(link: Link) -> int:
+    """Epoch seconds by the server's clock: those of the workers may differ, or jump."""
+    return int(link.call("TIME")[0])
