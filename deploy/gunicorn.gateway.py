@@ -9,7 +9,7 @@ from services.common.core_database import CoreDatabase
 from services.common.migrations import head_revision
 from services.common.settings import SettingsError
 from services.gateway import announcements
-from services.gateway.settings import load, load_or_stop
+from services.gateway.settings import load, load_or_stop, operator_key
 from services.gateway.worker import server_tls, upstream_tls
 
 _settings = load_or_stop()
@@ -46,6 +46,7 @@ def on_starting(server: Any) -> None:
     def reload_if_sound() -> None:
         try:
             settings = load()
+            operator_key(settings)
             server_tls(settings)
             upstream_tls(settings)
         except SettingsError as error:
