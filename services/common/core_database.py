@@ -29,6 +29,14 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 15.0
 ATTEMPTS = 6
 LOOKUPS_AT_ONCE = 8  # each takes well under a millisecond of the store; the next ones wait for their turn
+# libpq's: a server that has vanished is noticed within seconds, not when the kernel gives up after a quarter of an hour.
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 _VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not available
 
@@ -85,7 +93,7 @@ def create_engine(url: str, *, pool_size: int = 10, lone: bool = False) -> sa.En
         if not lone:
             event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options |= {"pool_recycle": 1800, "connect_args": {"connect_timeout": 5}}
+    options |= {"pool_recycle": 1800, "connect_args": _POSTGRESQL}
     if lone:
         return sa.create_engine(parsed, **options, max_overflow=0, isolation_level="AUTOCOMMIT")
     return sa.create_engine(parsed, **options, max_overflow=20, pool_pre_ping=True)

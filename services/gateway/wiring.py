@@ -10,7 +10,8 @@ import resource
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from services.common import logging as logs
@@ -121,13 +122,20 @@ class Gateway:
         self.live.reload()
 
     async def stop(self) -> None:
-        """Writes everything that is still in memory."""
+        """Writes everything that is still in memory; what cannot be written keeps nothing else from being written."""
         self._stopping.set()
-        await asyncio.to_thread(self.announcements.stop)
-        await self.events.stop()
-        await self.counters.stop()
-        await asyncio.to_thread(self._mark_used)
-        self.access_log.stop()
+        ends: dict[str, Callable[[], Awaitable[None]]] = {
+            "announcements": partial(asyncio.to_thread, self.announcements.stop),
+            "events": self.events.stop,
+            "counters": self.counters.stop,
+            "which keys were used": partial(asyncio.to_thread, self._mark_used),
+            "access log": partial(asyncio.to_thread, self.access_log.stop),
+        }
+        for what, stop in ends.items():
+            try:
+                await stop()
+            except Exception as error:
+                log.error("not all could be written at the end", what=what, error=type(error).__name__)
         self.database.dispose()
 
     # Changes. All of these block, and belong into threads.
@@ -182,7 +190,11 @@ class Gateway:
     def _mark_used(self) -> None:
         used = self.keys.take_used()
         if used:
-            self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
+            try:
+                self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
+            except Exception:
+                self.keys.give_back_used(used)
+                raise
 
     # Health.
 

@@ -128,7 +128,7 @@ def test_run_tries_again_after_a_lock_failure(database: Database) -> None:
 
 
 def test_run_gives_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base.time, "sleep", lambda _: None)
+    monkeypatch.setattr("services.common.core_database.time.sleep", lambda _: None)
     attempts = []
 
     def work(_: Session) -> None:
@@ -302,3 +302,16 @@ def test_an_error_shows_no_values(database: Database) -> None:
     with pytest.raises(IntegrityError) as refused, database.transaction() as session:
         session.execute(sa.insert(Account), twice)
     assert "parameters hidden" in str(refused.value)
+
+
+def test_a_server_that_vanished_is_noticed(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.engine.connect() as connection:
+        asked = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    database.dispose()
+    assert {name: asked.get(name) for name in ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")} == {
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "15000",
+    }
