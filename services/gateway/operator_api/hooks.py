@@ -51,7 +51,7 @@ def create_hook() -> Response:
 
 @blueprint.put("/api/hooks/<id>")
 def update_hook(id: str) -> Response:
-    """Definitions keep the copy that they were saved with until they are saved again, as in Tyk; a new secret signs at once.
+    """Definitions keep the copy that they were saved with until they are saved again, as in Tyk; a new secret signs within five seconds.
 
     A secret that is left out stays; an empty one is taken away.
     """

@@ -164,7 +164,9 @@ def test_a_secret_in_a_definition_is_refused_with_its_place(operator: Any, make_
     [error] = body["Errors"]
     assert error["pointer"] == "/api_definition/event_handlers/events/AuthFailure/0/handler_meta/Secret"
     assert "/api/hooks" in error["message"] and SECRET not in str(body)
-    reference = {"event_name": "AuthFailure", "hook": {**HOOK, "id": "h1", "secret": SECRET}}
-    body = operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [reference]}, status=400)
-    assert [error["pointer"] for error in body["Errors"]] == ["/hook_references/0/hook/secret"]
+    id = operator.json("POST", "/api/hooks", HOOK)["Meta"]
+    for hook in ({**HOOK, "id": "h1", "secret": SECRET}, {"id": id, "secret": SECRET}):
+        reference = {"event_name": "AuthFailure", "hook": hook}
+        body = operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [reference]}, status=400)
+        assert [error["pointer"] for error in body["Errors"]] == ["/hook_references/0/hook/secret"]
     assert operator.json("GET", "/api/apis")["apis"] == []
