@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from services.gateway.cli import main
+
+main(prog_name="gatehouse")
