@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,20 @@ def counters_of(username: str, address: str | None) -> list[str]:
     """The account's counter, the same for every spelling that logs in to it, and the address's when it is known."""
     key = emails.key_of(username[:1000]) or username[:1000]
     account = "account:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return [account, *([f"address:{address}"] if address else [])]
+    return [account, *([f"address:{_place(address)}"] if address else [])]
+
+
+def _place(address: str) -> str:
+    """The address, of IPv6 its /64: that much every customer has, and could try another address of it each time."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
 
 
 class Throttle:

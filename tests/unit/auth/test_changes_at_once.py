@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -152,3 +153,13 @@ def test_an_old_consent_form_is_refused_on_a_page(auth: Auth, admin: str) -> Non
     assert forged.status_code == 403
     assert forged.mimetype == "text/html"
     assert "too old" in forged.text
+
+
+def test_the_last_use_never_goes_back(auth: Auth, admin: str) -> None:
+    """Of two processes that write behind, the one with the older news may come last."""
+    made = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json
+    now = auth.clock.now()
+    for moment in (now, now - dt.timedelta(seconds=5)):
+        auth.house.verifier.last_used.note(made["id"], moment)
+        auth.house.verifier.last_used.flush()
+    assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] == "2026-03-01T12:00:00.000Z"

@@ -42,6 +42,17 @@ def test_an_address_is_slowed_down_for_every_account(auth: Auth) -> None:
     assert fail(auth, "another@example.org", address="203.0.113.1") == 401
 
 
+def test_of_ipv6_the_network_of_a_customer_is_slowed_down(auth: Auth) -> None:
+    assert [fail(auth, f"user{n}@example.org", f"2001:db8:1:2::{n}") for n in range(5)] == [401] * 5
+    assert fail(auth, "another@example.org", "2001:db8:1:2:ffff::1") == 429
+    assert fail(auth, "another@example.org", "2001:db8:1:3::1") == 401
+
+
+def test_an_ipv4_address_written_as_ipv6_is_the_same(auth: Auth) -> None:
+    assert [fail(auth, f"user{n}@example.org", "::ffff:203.0.113.5") for n in range(5)] == [401] * 5
+    assert fail(auth, "another@example.org", "203.0.113.5") == 429
+
+
 def test_success_resets(auth: Auth) -> None:
     assert [fail(auth) for _ in range(4)] == [401] * 4
     auth.log_in()
