@@ -1,3 +1,5 @@
+"""`python -m services.gateway.cli`"""
+
 from __future__ import annotations
 
 from services.gateway.cli import main
