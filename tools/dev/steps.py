@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,11 +79,18 @@ class _Running:
         self._process = subprocess.Popen(
             step.command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=into, stderr=into, process_group=0
         )
+        self._spent = 0.0
+        self._clock = threading.Thread(target=self._measure, daemon=True)
+        self._clock.start()
+
+    def _measure(self) -> None:
+        self._process.wait()
+        self._spent = time.monotonic() - self._began
 
     def result(self) -> tuple[str, bool, float]:
         """Waits for its end and tells of it: name, whether it passed, seconds."""
-        passed = self._process.wait() == 0
-        spent = time.monotonic() - self._began
+        self._clock.join()
+        passed, spent = self._process.returncode == 0, self._spent
         if self._output is not None:
             with self._output as output:
                 if not passed:
