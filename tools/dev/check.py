@@ -6,6 +6,8 @@ import sys
 
 from tools.dev.steps import Step, run, tool
 
+UNIT_PROCESSES = 3  # on two cores: what one test waits for, another computes in
+
 
 def static() -> list[Step]:
     """What needs no test to run."""
@@ -27,6 +29,5 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write("dev: check takes no arguments; ./dev test narrows\n")
         return 64
-    return run(
-        [*static(), pytest("architecture and unit tests", "-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit")]
-    )
+    chosen = ["-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit"]
+    return run([*static(), pytest("architecture and unit tests", *chosen, workers=UNIT_PROCESSES)])
