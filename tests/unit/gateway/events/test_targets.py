@@ -118,7 +118,7 @@ def test_tls_is_checked_against_the_name(monkeypatch: pytest.MonkeyPatch, certif
             except OSError:
                 pass
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = listener.getsockname()[1]
         monkeypatch.setattr(calls, "checked_address", lambda *_: "127.0.0.1")
@@ -143,7 +143,7 @@ def test_an_answer_in_drops_does_not_hold_the_caller() -> None:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
                 asked.wait(30)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -177,7 +177,7 @@ def test_an_answer_whose_head_comes_in_drops_is_cut_off(scheme: str) -> None:
             finally:
                 connection.close()
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
         try:
