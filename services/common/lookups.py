@@ -12,27 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from services.common.database import normalise
-
-AT_ONCE = 8  # each keeps the store busy for well under a millisecond; the next ones wait for their turn
-BUSY_TIMEOUT_S = 15.0
+from services.common.core_database import LOOKUPS_AT_ONCE, create_engine
 
 
 class Lookups:
     """Connections of their own beside the `Database`'s. Thread-safe."""
 
     def __init__(self, url: str) -> None:
-        parsed = normalise(url)
-        wait = {"timeout": BUSY_TIMEOUT_S} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 5}
-        self._engine = sa.create_engine(
-            parsed,
-            isolation_level="AUTOCOMMIT",
-            pool_reset_on_return=None,
-            pool_size=AT_ONCE,
-            max_overflow=0,
-            pool_recycle=1800,
-            connect_args=wait,
-        )
+        self._engine = create_engine(url, pool_size=LOOKUPS_AT_ONCE, lone=True)
 
     def one(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
         """The row of a SELECT, None when there is none. Once more when a kept connection turns out to be lost.

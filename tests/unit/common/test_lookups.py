@@ -8,8 +8,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from services.common.core_database import LOOKUPS_AT_ONCE
 from services.common.database import Database
-from services.common.lookups import AT_ONCE, Lookups
+from services.common.lookups import Lookups
 
 things = sa.table("things", sa.column("id", sa.Integer), sa.column("name", sa.String))
 BY_ID = sa.select(things.c.name).where(things.c.id == sa.bindparam("id"))
@@ -49,7 +50,7 @@ def test_it_sees_what_was_committed_and_nothing_else(database: Database, lookups
 
 def test_it_leaves_no_transaction_behind(database: Database, lookups: Lookups) -> None:
     """A reader that held its snapshot or a lock would keep the writer waiting, or see the past."""
-    for n in range(AT_ONCE * 2):
+    for n in range(LOOKUPS_AT_ONCE * 2):
         lookups.one(BY_ID, {"id": 1})
         with database.transaction() as session:
             session.execute(sa.text(f"UPDATE things SET name = '{n}'"))
