@@ -118,7 +118,7 @@ class Authorizing:
         return user if user and user.active else None
 
     def exchange(self, kept: AuthorizationCode, client: Client, user: User, origin: Origin) -> dict[str, Any] | None:
-        """Tokens for a code, None when another request was faster."""
+        """Tokens for a code, None when another request was faster: the code came twice, and what that request got ends as well."""
         now = self._clock.now()
         refreshable = "refresh_token" in client.grants
         lifetime = self._refresh if refreshable else dt.timedelta(seconds=self._access_s)
@@ -134,7 +134,13 @@ class Authorizing:
             origin.acting(user).write(session, now, "login", user.id, method=METHOD, client=client.id)
             return issued
 
-        return self._database.run(work)
+        found = self._database.run(work)
+        if found is None:
+            with self._database.read() as session:
+                used = grants.code(session, kept.digest)
+            if used is not None:  # else whatever ended all sign-ins took it away
+                self._end_reused(used, origin)
+        return found
 
     def _id_token(self, session: Session, user: User, client: Client, kept: AuthorizationCode, now: dt.datetime) -> str:
         scopes = kept.scope.split()
@@ -149,10 +155,17 @@ class Authorizing:
         return self._keys.sign(session, user.id, issued=now, expires=expires, kind=ROLE, audience=client.id, claims=claims)[0]
 
     def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens | None:
-        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over."""
+        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over.
+
+        Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
+        """
         try:
             return self._sign_in.refresh(refresh_token, grant, origin)
-        except (Reused, Refusal):
+        except Reused:
+            return None
+        except Refusal as refused:
+            if refused.status == 503:
+                raise
             return None
 
     def for_itself(self, client: Client, origin: Origin) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from services.auth import refusals
 from services.auth.service.origin import COMMAND_LINE
 from services.auth.store import users
 from services.common.app import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
-from tests.unit.auth.test_oauth import Browser, client_of, exchange, sent_back
+from tests.unit.auth.test_oauth import Browser, client_of, exchange, refresh, sent_back
 
 NEW = "another horse, same battery"
 USER = "u@example.org"
@@ -163,3 +164,42 @@ def test_the_last_use_never_goes_back(auth: Auth, admin: str) -> None:
         auth.house.verifier.last_used.note(made["id"], moment)
         auth.house.verifier.last_used.flush()
     assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] == "2026-03-01T12:00:00.000Z"
+
+
+def test_a_code_that_two_bring_at_once_ends_what_the_first_got(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = client_of(auth, admin)
+    browser = Browser(auth)
+    browser.sign_in()
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    find, found = auth.house.authorizing.find_code, []
+
+    def as_before(*given: Any) -> Any:
+        found.append(find(*given) if not found else found[0])  # the second saw it unused, too
+        return found[-1]
+
+    monkeypatch.setattr(auth.house.authorizing, "find_code", as_before)
+    first = exchange(auth, client, code)
+    assert auth.verify(first.json["access_token"]).status_code == 200
+    second = exchange(auth, client, code)
+    assert (second.status_code, second.json["error"]) == (400, "invalid_grant")
+    assert auth.verify(first.json["access_token"]).json["code"] == "token-revoked"
+
+
+@pytest.mark.parametrize("with_client", [False, True])
+def test_a_refresh_that_cannot_be_signed_spends_nothing(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch, with_client: bool) -> None:
+    """It is no invalid grant: a client that is told so throws its sign-in away."""
+    client = None
+    tokens = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
+    if with_client:
+        client = client_of(auth, admin)
+        browser = Browser(auth)
+        browser.sign_in()
+        tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+
+    def away(*_: Any, **__: Any) -> None:
+        raise refusals.signing_key_unreadable("k")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(auth.house.keys, "sign", away)
+        assert refresh(auth, tokens["refresh_token"], client).status_code == 503
+    assert refresh(auth, tokens["refresh_token"], client).status_code == 200
