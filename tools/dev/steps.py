@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -38,16 +38,13 @@ def run(steps: Sequence[Step]) -> int:
     """Run all of them, also after a failure, so that one run shows everything; 0 when all passed."""
     began = time.monotonic()
     results: list[tuple[str, bool, float]] = []
-    running: list[_Running] = []
-    with _ended_together(running):
-        running.extend(_Running(step) for step in steps if step.beside)
-        beside = list(running)
+    with _ended_together() as start:
+        beside = [start(step) for step in steps if step.beside]
         for step in steps:
             if not step.beside:
                 if not step.quiet:
                     print(f"── {step.name}", flush=True)
-                running.append(_Running(step))
-                results.append(running[-1].result())
+                results.append(start(step).result())
         results.extend(one.result() for one in beside)
     width = max(len(name) for name, _, _ in results)
     print("\n" + "\n".join(f"  {name:<{width}}  {_word(passed)}  {spent:7.1f} s" for name, passed, spent in results))
@@ -122,15 +119,29 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _ended_together(running: Sequence[_Running]) -> Iterator[None]:
-    """Ctrl-C, TERM and HUP end every child, after each has put away what it started; who does not end in time is killed."""
+def _ended_together() -> Iterator[Callable[[Step], _Running]]:
+    """Gives what starts a step. Ctrl-C, TERM and HUP end all of them, after each has put away what it started; who is late is killed."""
+    running: list[_Running] = []
+    told = starting = False
 
     def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+        nonlocal told
+        told = True
+        if not starting:
+            raise KeyboardInterrupt
+
+    def start(step: Step) -> _Running:
+        nonlocal starting
+        starting = True  # so that no child is lost between its start and our knowing of it
+        running.append(_Running(step))
+        starting = False
+        if told:
+            raise KeyboardInterrupt
+        return running[-1]
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield start
     except KeyboardInterrupt:
         for number in before:
             signal.signal(number, signal.SIG_IGN)
