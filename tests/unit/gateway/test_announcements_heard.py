@@ -8,7 +8,9 @@ import time
 import pytest
 
 from services.gateway.announcements import Unreachable, worker_name
+from services.gateway.announcements.link import Link
 from services.gateway.announcements.valkey import ThroughValkey
+from services.gateway.counters.resp import Address
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 
@@ -76,3 +78,26 @@ def test_it_listens_again_after_an_outage(valkey_server: Valkey) -> None:
         wait_until(lambda: worker.publish("keys", ["after"]) == [], 20, "a confirmation")
     finally:
         worker.stop()
+
+
+def test_a_password_and_a_database(valkey: Valkey) -> None:
+    valkey.client.config_set("requirepass", "hunter2")
+    try:
+        with Link(Address.from_url(f"redis://:hunter2@127.0.0.1:{valkey.port}/3")) as link:
+            link.call("SET", "a", "1")
+            assert link.call("GET", "a") == b"1"
+            assert link.call("GET", "b") is None
+            assert b"db=3" in link.call("CLIENT", "INFO")
+            with pytest.raises(Unreachable, match="WRONGTYPE"):
+                link.call("LPUSH", "a", "1")
+        with pytest.raises(Unreachable, match="WRONGPASS"):
+            Link(Address.from_url(f"redis://:wrong@127.0.0.1:{valkey.port}/3"))
+    finally:
+        valkey.client.config_set("requirepass", "")
+
+
+def test_a_server_that_hangs_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = Address.from_url(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        with Link(address) as link, pytest.raises(Unreachable, match="no answer"):
+            link.call("PING", wait=0.1)
