@@ -1,11 +1,15 @@
 """Load on the auth service: what the neighbours ask per second, and how long they wait, while people log in beside.
 
-    ./dev bench auth                                    one process of the service of its own, on SQLite
-    ./dev bench auth --database postgresql://…          the same on an empty PostgreSQL database
+    ./dev bench auth                                    one process of the service, on SQLite and then on a PostgreSQL of its own
+    ./dev bench auth --store sqlite                     on one of them only
+    ./dev bench auth --database postgresql://…          on an empty database that is there already
     ./dev bench auth --logins 0                         without log-ins, to compare
+    ./dev bench auth --connections 1 4 8                the first figures for several numbers of questions under way at once
 
-Two figures of each question: as many as possible over a few connections (rate), and 100 a second (what a neighbour waits). The processor
-time includes what the log-ins beside cost meanwhile. Absolute figures hold for this machine only, which the load generator shares.
+Two figures of each question: as many as possible over a few connections, each asking again when it has its answer (four by default: the
+four neighbours with one question each under way), and 100 a second, at fixed moments (what a neighbour waits). The processor time
+is that of the service's process, the log-ins beside included. Absolute figures hold for this machine only, which the load generator, the
+log-ins and the database share. Prints the tables of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ import requests
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.measure.report import machine  # noqa: E402
 from tests.support.processes import answers, migrate  # noqa: E402
+from tests.support.stores import PostgreSQL  # noqa: E402
 from tests.support.waiting import free_port  # noqa: E402
 
 ADMIN = "admin@gatehouse.local"
@@ -66,11 +72,10 @@ def own_service(database: str | None) -> Iterator[Auth]:
             "AUTH_DATA": folder,
             "AUTH_ADMIN_PASSWORD": password,
             "AUTH_SERVICE_CLIENTS": f"{SERVICE}={secret}",
-            "AUTH_LOG_LEVEL": "WARNING",
         }
         migrate("auth", env)
         command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env})
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stderr=subprocess.DEVNULL)
         try:
             while not answers(port):
                 assert process.poll() is None, "the service did not start"
@@ -154,58 +159,89 @@ async def at_a_rate(connections: list[Connection], rate: float, seconds: float, 
         await asyncio.gather(*asking)  # those under way are heard out, also when the rest is called off
 
 
-def shares(spent: list[float]) -> str:
+def shares(spent: list[float]) -> tuple[float, float]:
+    """Median and p99 in milliseconds."""
     ordered = sorted(spent)
-    return "".join(f"{ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000:9.1f}" for share in (0.5, 0.99))
+    return ordered[len(ordered) // 2] * 1000, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000
 
 
-async def measure(auth: Auth, questions: dict[str, tuple[str, Any]], logins: int, seconds: float, width: int) -> None:
-    print(f"{logins} log-ins a minute beside; times in milliseconds")
-    print(f"  {'question':28}{'a second':>10}{'median':>9}{'p99':>9}   at 100/s:{'median':>9}{'p99':>9}{'CPU us':>9}")
+Question = tuple[str, Any]
+
+
+async def measure(auth: Auth, questions: dict[str, Question], logins: int, seconds: float, widths: list[int]) -> list[str]:
+    """Rows of the table. widths: numbers of connections."""
     worker = psutil.Process(auth.pid)
     waited: list[float] = []
+    rows = []
     people = [Connection(auth, "/login", {"email": ADMIN, "password": auth.password}) for _ in range(LOGIN_CONNECTIONS)]
     beside = asyncio.create_task(at_a_rate(people, logins / 60, 3600, waited)) if logins else None
     for name, (path, body) in questions.items():
-        connections = [Connection(auth, path, body) for _ in range(width)]
-        await as_many_as_possible(connections, 1.0)
-        before = worker.cpu_times()
-        many = await as_many_as_possible(connections, seconds)
-        after = worker.cpu_times()
-        steady: list[float] = []
-        if len(many) / seconds > 150:
-            await at_a_rate(connections, 100, seconds, steady)
-        cpu = (after.user + after.system - before.user - before.system) / len(many) * 1e6
-        print(f"  {name:28}{len(many) / seconds:10.0f}{shares(many)}   {'':9}{shares(steady) if steady else ' ' * 18}{cpu:9.0f}")
-        for connection in connections:
-            await connection.close()
+        for width in widths:
+            connections = [Connection(auth, path, body) for _ in range(width)]
+            await as_many_as_possible(connections, 1.0)
+            before = worker.cpu_times()
+            many = await as_many_as_possible(connections, seconds)
+            after = worker.cpu_times()
+            steady: list[float] = []
+            if len(many) / seconds > 150 and width == widths[0]:
+                await at_a_rate(connections, 100, seconds, steady)
+            cpu = (after.user + after.system - before.user - before.system) / len(many) * 1e6
+            at_rate = "{:.1f} ms | {:.1f} ms".format(*shares(steady)) if steady else "– | –"
+            median, p99 = shares(many)
+            rows.append(f"| {name} | {width} | {len(many) / seconds:,.0f} | {median:.1f} ms | {p99:.1f} ms | {at_rate} | {cpu:.0f} |")
+            for connection in connections:
+                await connection.close()
     if beside is not None:
         beside.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beside
-        print(f"  {'log-ins':28}{'':10}{shares(waited)}   ({len(waited)} done)")
+        median, p99 = shares(waited)
+        rows.append(f"| log-in | beside | {logins / 60:.1f} | {median:.0f} ms | {p99:.0f} ms | – | – | – |")
     for connection in people:
         await connection.close()
+    return rows
+
+
+def one_store(title: str, database: str | None, chosen: argparse.Namespace) -> None:
+    with own_service(database) as auth:
+        key = auth.ask("POST", "/me/login-key")["key"]
+        token = {"token": auth.ask("POST", "/me/tokens", {"kind": "account"})["secret"]}
+        role = {"token": auth.ask("POST", "/role-tokens", {"subject": "generator"})["token"]}
+        user = {"token": auth.ask("POST", "/login", {"email": ADMIN, "password": auth.password})["access_token"]}
+        questions: dict[str, Question] = {
+            "access token": ("/verify/token", token),
+            "role JWT": ("/verify/token", role),
+            "sign-in's JWT": ("/verify/token", user),
+            "Basic, login key": ("/verify/basic", {"username": ADMIN, "password": key}),
+            "Basic, password": ("/verify/basic", {"username": ADMIN, "password": auth.password}),
+        }
+        rows = asyncio.run(measure(auth, questions, chosen.logins, chosen.seconds, chosen.connections))
+    print(f"\n{title}, {chosen.logins} log-ins a minute beside:\n")
+    print("| question | connections | a second | median | p99 | at 100 a second: median | p99 | CPU µs |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("\n".join(rows), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database", help="PostgreSQL URL of an empty database")
+    parser.add_argument("--store", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--database", help="PostgreSQL URL of an empty database; instead of --store")
     parser.add_argument("--logins", type=int, default=200, help="log-ins a minute beside")
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, nargs="+", default=[4])
     chosen = parser.parse_args()
-    with own_service(chosen.database) as auth:
-        key = auth.ask("POST", "/me/login-key")["key"]
-        token = {"token": auth.ask("POST", "/me/tokens", {"kind": "account"})["secret"]}
-        role = {"token": auth.ask("POST", "/role-tokens", {"subject": "generator"})["token"]}
-        questions = {
-            "/verify/token, access token": ("/verify/token", token),
-            "/verify/token, role JWT": ("/verify/token", role),
-            "/verify/basic, login key": ("/verify/basic", {"username": ADMIN, "password": key}),
-            "/verify/basic, password": ("/verify/basic", {"username": ADMIN, "password": auth.password}),
-        }
-        asyncio.run(measure(auth, questions, chosen.logins, chosen.seconds, chosen.connections))
+    print(machine())
+    if chosen.database:
+        one_store("On the database given", chosen.database, chosen)
+        return
+    if chosen.store != "postgresql":
+        one_store("SQLite", None, chosen)
+    if chosen.store != "sqlite":
+        server = PostgreSQL()
+        try:
+            one_store("PostgreSQL (without fsync)", server.new_database(), chosen)
+        finally:
+            server.close()
 
 
 if __name__ == "__main__":

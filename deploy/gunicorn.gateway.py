@@ -5,13 +5,21 @@ from typing import Any
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
-from services.common.database import head_revision
-from services.common.settings import SettingsError
-from services.gateway.settings import load, load_or_stop
+from services.common.core_database import CoreDatabase
+from services.common.migrations import head_revision
+from services.common.settings import SettingsError, stop
+from services.gateway import announcements
+from services.gateway.settings import load, load_or_stop, operator_key
 from services.gateway.worker import server_tls, upstream_tls
 
 _settings = load_or_stop()
 head_revision("gateway")
+# The driver of the database and the announcements' part for Valkey are imported by making what uses them; nothing connects.
+CoreDatabase(_settings.database_url).dispose()
+try:
+    announcements.create(_settings.valkey_url, _settings.valkey_prefix)
+except ValueError as error:
+    stop("gateway", [f"VALKEY_URL cannot be used: {error}"])
 
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]
 workers = _settings.workers
@@ -41,6 +49,7 @@ def on_starting(server: Any) -> None:
     def reload_if_sound() -> None:
         try:
             settings = load()
+            operator_key(settings)
             server_tls(settings)
             upstream_tls(settings)
         except SettingsError as error:

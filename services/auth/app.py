@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 
 from services.auth import oauth
+from services.auth.answers import ErrorBody
 from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
 from services.auth.pages import account as account_pages
@@ -53,12 +54,12 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
         description=DESCRIPTION,
     )
     house = app.extensions["auth"] = House(settings, database, clock or SystemClock(), key or master_key(settings))
-    app.extensions["closing"] = [house.close]
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     smorest = app.extensions["api"]
     schemes = smorest.spec.components
     schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     schemes.security_scheme("basic", {"type": "http", "scheme": "basic"})
+    schemes.schemas["Error"] = smorest.ma_plugin.converter.schema2jsonschema(ErrorBody())  # flask-smorest names its own so
     for one in (account, administration, verification, oauth_api):
         smorest.register_blueprint(one.blueprint)
     oauth.register(app)

@@ -118,7 +118,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
             nonce=nonce if nonce and _NONCE.fullmatch(nonce) else None,
             challenge=data["code_challenge"],
         )
-        return house().authorizing.new_code(self.request.client.client, user, asked, visitor.signed_in_at, origin().acting(user))
+        return house().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, origin().acting(user))
 
     def save_authorization_code(self, code: str, request: Any) -> None:
         """Kept when it was made."""

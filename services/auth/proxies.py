@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ class TrustedProxies:
     def __init__(self, application: Application, trusted: tuple[IPNetwork, ...]) -> None:
         self._application = application
         self._trusted = trusted
+        self._is_trusted = functools.lru_cache(maxsize=4096)(self._read)  # the neighbours ask from the same few addresses
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if self._is_trusted(environ.get("REMOTE_ADDR", "")):
@@ -32,7 +34,7 @@ class TrustedProxies:
                 environ["SCRIPT_NAME"] = prefix
         return self._application(environ, start_response)
 
-    def _is_trusted(self, address: str) -> bool:
+    def _read(self, address: str) -> bool:
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

@@ -25,6 +25,7 @@ from services.common import logging as logs
 from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.lookups import Lookups
 
 log = logs.get(__name__)
 
@@ -51,6 +52,7 @@ class House:
     def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
         self.settings = settings
         self.database = database
+        self.lookups = lookups = Lookups(settings.database_url)
         self.clock = clock
         self.hasher = Hasher(
             memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hash_slots, queue=settings.hash_waiting
@@ -61,6 +63,7 @@ class House:
         self.throttle = Throttle(database, clock)
         self.sign_in = SignIn(
             database,
+            lookups,
             clock,
             self.hasher,
             self.keys,
@@ -73,7 +76,7 @@ class House:
         self.role_tokens = RoleTokens(database, clock, self.keys)
         self.domains = Domains(database, clock)
         self.clients = Clients(database, clock, dict(settings.service_clients))
-        self.verifier = Verifier(database, clock, self.keys)
+        self.verifier = Verifier(database, lookups, clock, self.keys)
         self.authorizing = Authorizing(
             database,
             clock,
@@ -141,10 +144,13 @@ class House:
         self.keys.forget_unneeded()
 
     def close(self) -> None:
-        """Write what is still noted."""
-        if not self._stop.is_set():
-            self._stop.set()
+        """Write what is still noted, and close the connections."""
+        self._stop.set()
+        try:
             self.verifier.last_used.flush()
+        finally:
+            self.lookups.dispose()
+            self.database.dispose()
 
 
 def master_key(settings: Settings) -> str:

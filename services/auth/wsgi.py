@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 
 from services.auth.app import build
@@ -15,3 +16,4 @@ logs.configure("auth", settings.log_level)
 app = build(settings)
 app.extensions["auth"].start()
 app.extensions["auth"].keep_house()
+atexit.register(app.extensions["auth"].close)

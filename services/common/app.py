@@ -7,24 +7,21 @@ service.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
-from flask_smorest import Api
-from marshmallow import ValidationError
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.common import logging as logs
 from services.common import request_id
-from services.common.database import Database, head_revision, is_transient, is_unavailable
+from services.common.core_database import Transactions, is_transient, is_unavailable
+from services.common.migrations import head_revision
 
 log = logs.get(__name__)
 
@@ -102,18 +99,20 @@ def create_app(
     service: str,
     *,
     version: str,
-    database: Database | None = None,
+    database: Transactions[Any] | None = None,
     render_error: RenderError = plain_error,
     body_limit: int = DEFAULT_BODY_LIMIT,
     title: str | None = None,
     description: str = "",
+    documented: bool = True,
 ) -> Flask:
     """The base application.
 
     service: its name (`tokens`). version: of the API, for OpenAPI. database: checked by `/ready`. render_error: gives errors the service's
     shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.
     `g.logged_path`, when a service sets it, is logged instead of the path: for paths that hold a secret.
-    The application's `extensions` hold `checks` (Checks) and `api` (flask-smorest's Api, to register blueprints with).
+    documented: the service describes its calls by schemas, and serves them as `/openapi.json`.
+    The application's `extensions` hold `checks` (Checks) and, when it is documented, `api` (flask-smorest's Api, for its blueprints).
     """
     # a namespace package tells Flask no root path
     app = Flask(f"services.{service}", static_folder=None, root_path=str(Path(__file__).parents[1] / service))
@@ -123,28 +122,22 @@ def create_app(
         MAX_CONTENT_LENGTH=body_limit,
         MAX_FORM_MEMORY_SIZE=body_limit,
         PROPAGATE_EXCEPTIONS=False,
-        API_TITLE=title or service,
-        API_VERSION=version,
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
-        API_SPEC_OPTIONS={"info": {"description": description}},
     )
-    api = Api(app)
     checks = Checks()
     app.extensions["checks"] = checks
-    app.extensions["api"] = api
     if database is not None:
         app.extensions["database"] = database
         checks.add("database", lambda: _check_database(service, database))
     _request_ids(app)
+    if documented:  # first: flask-smorest has an answer of its own to errors
+        _document(app, title or service, version, description, render_error)
     _errors(app, render_error)
     _observe(app, service)
     _health(app, service, checks)
     return app
 
 
-def _check_database(service: str, database: Database) -> None:
+def _check_database(service: str, database: Transactions[Any]) -> None:
     database.check()
     have, want = database.revision(), head_revision(service)
     if have != want:
@@ -157,8 +150,6 @@ def _request_ids(app: Flask) -> None:
         g.started = time.perf_counter()
         g.request_id = request_id.accept(request.headers.get(request_id.HEADER))
         request_id.enter(g.request_id)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
     @app.after_request
     def name(response: Response) -> Response:
@@ -183,11 +174,6 @@ def _errors(app: Flask, render: RenderError) -> None:
     def refused(error: Refusal) -> Response:
         return answer(error.status, error.message, error.code, error.fields, error.headers)
 
-    @app.errorhandler(ValidationError)
-    def invalid(error: ValidationError) -> Response:
-        fields = error.messages if isinstance(error.messages, dict) else {"_": error.messages}
-        return answer(422, "some fields are not valid", "invalid-fields", fields)
-
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         status = error.code or 500
@@ -210,6 +196,27 @@ def _errors(app: Flask, render: RenderError) -> None:
             return answer(503, "database unavailable", "database-unavailable", headers={"Retry-After": "1"})
         log.exception("unexpected error", path=g.get("logged_path") or request.path, method=request.method)
         return answer(500, "internal error", "internal-error")
+
+
+def _document(app: Flask, title: str, version: str, description: str, render: RenderError) -> None:
+    # Imported here: a service without schemas is spared 3 MB in each of its workers.
+    from flask_smorest import Api
+    from marshmallow import ValidationError
+
+    app.config.update(
+        API_TITLE=title,
+        API_VERSION=version,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"info": {"description": description}},
+    )
+    app.extensions["api"] = Api(app)
+
+    @app.errorhandler(ValidationError)
+    def invalid(error: ValidationError) -> Response:
+        fields = error.messages if isinstance(error.messages, dict) else {"_": error.messages}
+        return render(422, "some fields are not valid", "invalid-fields", fields)
 
 
 def _observe(app: Flask, service: str) -> None:
@@ -250,11 +257,3 @@ def _health(app: Flask, service: str, checks: Checks) -> None:
         found = checks.run()
         good = all(state == "ok" for state in found.values())
         return {"status": "ready" if good else "not ready", "service": service, "checks": found}, 200 if good else 503
-
-
-@contextlib.contextmanager
-def outside_request() -> Iterator[None]:
-    """For work that no request asked for (threads, CLI): log lines carry no stale request id."""
-    structlog.contextvars.clear_contextvars()
-    request_id.enter(None)
-    yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from services.common import database
+from services.common import migrations
 
 
 def main(arguments: list[str]) -> int:
@@ -13,12 +13,12 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m services.common.migrate SERVICE\n")
         return 2
     service = arguments[0]
-    if not database.migrations_folder(service).is_dir():
+    if not migrations.migrations_folder(service).is_dir():
         sys.stderr.write(f"{service}: no such service, or it has no migrations\n")
         return 2
     settings = importlib.import_module(f"services.{service}.settings").load()
     try:
-        database.migrate(service, settings.database_url)
+        migrations.migrate(service, settings.database_url)
     except Exception as error:  # the operator needs the reason, not the trace
         sys.stderr.write(f"{service}: the database could not be migrated: {type(error).__name__}: {_first_line(error)}\n")
         return 1

@@ -26,8 +26,7 @@ def create_app(gateway: Gateway) -> Flask:
         database=gateway.database,
         render_error=_render_error,
         body_limit=BODY_LIMIT,
-        title="Gatehouse operator API",
-        description="Definitions, keys, webhooks and revisions of the gateway.",
+        documented=False,  # its calls are Tyk's, and described in docs/
     )
     app.extensions["gatehouse"] = gateway
     app.extensions["metrics"].register(gateway.gauges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -71,35 +72,46 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def load_or_stop() -> Settings:
-    """As `load`, for entry points: every mistake on the standard error, exit status 78."""
+    """As `load`, for entry points: every mistake on the standard error, exit status 78. The operator key is there afterwards."""
     load_or_exit(Settings, "GATEWAY")
     try:
-        return load()
+        settings = load()
+        operator_key(settings)
     except SettingsError as error:
         stop("gateway", error.mistakes)
+    return settings
 
 
 def operator_key(settings: Settings) -> str:
-    """The operator key: the setting, or the one of the key file, which is made when it is not there. Raises OSError.
+    """The operator key: the setting, or the one of the key file, which is made when it is not there.
 
-    Safe when several processes start at once: the file is made whole under another name and then linked, so that exactly one wins.
+    Raises SettingsError when the file cannot be made or read, or holds no key: nobody could call the operator API and know why.
     """
     if settings.operator_key:
         return settings.operator_key
     path = settings.operator_key_path
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(descriptor, f"{secrets.token_urlsafe(32)}\n".encode("ascii"))
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}): {getattr(error, 'strerror', None) or 'is not text'}"]) from None
+    if not key:
+        raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}) is empty; delete it and a key is made, or set GATEWAY_OPERATOR_KEY"])
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Safe when several processes start at once: made whole under another name and then linked, so that exactly one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(f"{secrets.token_urlsafe(32)}\n".encode("ascii"))
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
+    finally:
+        draft.unlink()  # on a full disk, too

@@ -10,11 +10,13 @@ import resource
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.common.database import Database, head_revision
+from services.common.core_database import CoreDatabase
+from services.common.migrations import head_revision
 from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
@@ -46,7 +48,7 @@ class NotMigrated(Exception):
     """The database is not at the migration that this code needs. The text says what to do."""
 
 
-def create_events(settings: Settings, database: Database) -> Events:
+def create_events(settings: Settings, database: CoreDatabase) -> Events:
     """The events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
     courier = Courier(outbox, SigningSecrets(HookStore(database)).of, settings.webhook_allow)
@@ -59,7 +61,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.operator_key = operator_key(settings)
-        self.database = Database(settings.database_url)
+        self.database = CoreDatabase(settings.database_url)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.keys_store = KeyStore(self.database)
@@ -120,13 +122,20 @@ class Gateway:
         self.live.reload()
 
     async def stop(self) -> None:
-        """Writes everything that is still in memory."""
+        """Writes everything that is still in memory; what cannot be written keeps nothing else from being written."""
         self._stopping.set()
-        await asyncio.to_thread(self.announcements.stop)
-        await self.events.stop()
-        await self.counters.stop()
-        await asyncio.to_thread(self._mark_used)
-        self.access_log.stop()
+        ends: dict[str, Callable[[], Awaitable[None]]] = {
+            "announcements": partial(asyncio.to_thread, self.announcements.stop),
+            "events": self.events.stop,
+            "counters": self.counters.stop,
+            "which keys were used": partial(asyncio.to_thread, self._mark_used),
+            "access log": partial(asyncio.to_thread, self.access_log.stop),
+        }
+        for what, stop in ends.items():
+            try:
+                await stop()
+            except Exception as error:
+                log.error("not all could be written at the end", what=what, error=type(error).__name__)
         self.database.dispose()
 
     # Changes. All of these block, and belong into threads.
@@ -181,7 +190,11 @@ class Gateway:
     def _mark_used(self) -> None:
         used = self.keys.take_used()
         if used:
-            self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
+            try:
+                self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
+            except Exception:
+                self.keys.give_back_used(used)
+                raise
 
     # Health.
 

@@ -1,9 +1,10 @@
-"""The task runner: what is loud, what it starts where, and that nothing which it started outlives it."""
+"""The task runner: what is loud, what it starts where, what its steps tell, and that nothing which it started outlives it."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.support.waiting import free_port, wait_until
 from tools.dev import environment, plan, up
 from tools.dev.children import Child, is_loud, readable, stop
 from tools.dev.plan import Ports
+from tools.dev.steps import Step, run
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = """
@@ -138,3 +140,39 @@ def test_an_unknown_command_shows_the_known_ones() -> None:
     assert done.returncode == 64
     assert "there is no command 'frob'" in done.stderr
     assert "./dev up" in done.stderr
+
+
+def test_steps_go_on_after_a_failure_and_show_its_output(capfd: pytest.CaptureFixture[str]) -> None:
+    def says(text: str, status: int) -> list[str]:
+        return [sys.executable, "-c", f"print({text!r}); raise SystemExit({status})"]
+
+    steps = [Step("bad", says("why", 3)), Step("slow", says("hidden", 0), beside=True), Step("loud", says("shown", 0), quiet=False)]
+    assert run(steps) == 1
+    told = capfd.readouterr().out
+    assert [word in told for word in ("why", "shown", "hidden")] == [True, True, False]
+    assert told.index("FAILED bad") < told.index("shown") < told.index("ok     slow")
+    assert run(steps[1:]) == 0
+
+
+def test_an_interrupted_step_tidies_up_before_everything_ends(tmp_path: Path) -> None:
+    """TERM as Ctrl-C: the child is told once, has its time, and the status is that of an interrupted program."""
+    child = """
+import sys, time
+path = sys.argv[1]
+try:
+    open(path, "w").write("started")
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.1)  # a stop that does not wait would win
+    open(path, "w").write("tidied")
+"""
+    log = tmp_path / "log"
+    parent = f"from tools.dev.steps import Step, run; import sys; run([Step('one', {[sys.executable, '-c', child, str(log)]!r})])"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        log.unlink(missing_ok=True)
+        program = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: log.exists() and log.read_text() == "started", 10, "the step's start")
+        program.send_signal(number)
+        assert "dev: stopping" in program.communicate(timeout=20)[1]
+        assert log.read_text() == "tidied"
+        assert program.returncode != 0

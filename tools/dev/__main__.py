@@ -12,10 +12,10 @@ HELP = """\
                  --data DIR      databases, keys and logs (default var)
                  --port-base N   proxy on N, operator port on N+1, services on N+21 to N+25 (default 8080, 8081, 8101 to 8105)
                  --verbose       every log line on the terminal, not only warnings
-./dev test     everything that passes without Docker: lint, types, architecture, all tests on SQLite, PostgreSQL and Valkey
+./dev test     everything that passes without Docker: what check does, and all tests on SQLite, PostgreSQL and Valkey
                  ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
-./dev check    the fast part: lint, format, types, imports, architecture, unit tests on SQLite
+./dev check    the fast part: lint, format, imports, types, architecture, unit tests on SQLite and Valkey
 ./dev bench    the load suite: ./dev bench [gateway | auth | tokens | all]
 ./dev auth     the command line of the auth service: ./dev auth --help
 ./dev help     this text

@@ -1,7 +1,4 @@
-"""`./dev check`: lint, format, types, imports, architecture, unit tests on SQLite.
-
-`./dev test` runs the unit tests on PostgreSQL too: a database for each test is most of the time that it takes.
-"""
+"""`./dev check`: lint, format, imports, types, architecture, unit tests on SQLite. `./dev test` runs the unit tests on PostgreSQL too."""
 
 from __future__ import annotations
 
@@ -9,14 +6,16 @@ import sys
 
 from tools.dev.steps import Step, run, tool
 
+UNIT_PROCESSES = 3  # on two cores: what one test waits for, another computes in
+
 
 def static() -> list[Step]:
     """What needs no test to run."""
     return [
         Step("lint", [tool("ruff"), "check", "."]),
         Step("format", [tool("ruff"), "format", "--check", "."]),
-        Step("types", [tool("mypy")]),
         Step("imports", [tool("lint-imports"), "--no-logo"]),
+        Step("types", [tool("mypy")], beside=True),
     ]
 
 
@@ -30,6 +29,5 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write("dev: check takes no arguments; ./dev test narrows\n")
         return 64
-    return run(
-        [*static(), pytest("architecture and unit tests", "-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit")]
-    )
+    chosen = ["-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit"]
+    return run([*static(), pytest("architecture and unit tests", *chosen, workers=UNIT_PROCESSES)])

@@ -6,18 +6,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from tools.dev.check import pytest, static
-from tools.dev.steps import ROOT, Step, run
+from tools.dev.check import UNIT_PROCESSES, pytest, static
+from tools.dev.steps import ROOT, Step, become, run
 
 # folder → processes: tests that start real servers or a browser, or that measure, share the machine's cores badly
-FOLDERS = {"architecture": 1, "unit": 2, "contract": 2, "system": 1, "conformance": 1, "console": 1}
+FOLDERS = {"architecture": 1, "unit": UNIT_PROCESSES, "contract": 2, "system": 1, "conformance": 1, "console": 1}
 
 
 def main(arguments: Sequence[str]) -> int:
     if "--compose" in arguments:
         return compose([one for one in arguments if one != "--compose"])
     if arguments:
-        return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+        become([sys.executable, "-m", "pytest", *arguments])
     return run([*static(), *suites()])
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
+from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import caller, etag, house, if_match, listed, origin
+from services.auth.api.context import answers, caller, etag, house, if_match, listed, origin
 from services.auth.service.identity import user_shown
 
 blueprint = Blueprint("account", __name__, description="Signing in, and one's own account.")
@@ -17,16 +18,16 @@ Answer = dict[str, Any]
 
 @blueprint.post("/login")
 @blueprint.arguments(schemas.Login)
-@blueprint.response(200)
-@blueprint.alt_response(401, description="invalid credentials")
-@blueprint.alt_response(429, description="too many failures; Retry-After says when")
+@answers(blueprint, 200, shown.SignInTokens)
+@blueprint.alt_response(401, schema=shown.REFUSED, description="invalid credentials")
+@blueprint.alt_response(429, schema=shown.REFUSED, description="too many failures; Retry-After says when")
 def login(given: Answer) -> Answer:
     """E-mail with password or login key → access token and refresh token."""
     return house().sign_in.log_in(given["email"], given["password"], origin()).shown()
 
 
 @blueprint.get("/me")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.User)
 def me() -> tuple[Answer, int, dict[str, str]]:
     user = caller(through_client=True).user
     return user_shown(user), 200, etag(user.version)
@@ -34,7 +35,7 @@ def me() -> tuple[Answer, int, dict[str, str]]:
 
 @blueprint.patch("/me")
 @blueprint.arguments(schemas.OwnChange)
-@blueprint.response(200)
+@answers(blueprint, 200, shown.User)
 def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
     who = caller()
     user = house().people.change_own(who, given, origin(who), if_match())
@@ -51,7 +52,7 @@ def change_password(given: Answer) -> None:
 
 
 @blueprint.get("/me/login-key")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.LoginKey)
 def login_key() -> Answer:
     """When the key was made and when it ends; the key itself was shown once."""
     key = house().people.login_key(caller())
@@ -61,7 +62,7 @@ def login_key() -> Answer:
 
 
 @blueprint.post("/me/login-key")
-@blueprint.response(201)
+@answers(blueprint, 201, shown.MadeLoginKey)
 def new_login_key() -> Answer:
     """A new key; the one before ends."""
     who = caller()
@@ -79,7 +80,7 @@ def remove_login_key() -> None:
 
 @blueprint.get("/me/tokens")
 @blueprint.arguments(schemas.Page, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.AccessTokenList)
 def tokens(asked: Answer) -> Answer:
     who = caller()
     house().verifier.last_used.flush()
@@ -88,7 +89,7 @@ def tokens(asked: Answer) -> Answer:
 
 @blueprint.post("/me/tokens")
 @blueprint.arguments(schemas.NewAccessToken)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.AccessToken)
 def new_token(given: Answer) -> Answer:
     """The answer holds the secret, this once."""
     who = caller()
@@ -103,7 +104,7 @@ def remove_token(token_id: str) -> None:
 
 
 @blueprint.post("/me/tokens/<token_id>/rotate")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.AccessToken)
 def rotate_token(token_id: str) -> Answer:
     """A new secret for the same token; the old one ends at once."""
     who = caller()

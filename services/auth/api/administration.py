@@ -6,9 +6,10 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
+from services.auth import answers as shown
 from services.auth import schemas
 from services.auth.api import shapes
-from services.auth.api.context import caller, etag, house, if_match, listed, origin, super_user
+from services.auth.api.context import answers, caller, etag, house, if_match, listed, origin, super_user
 from services.auth.service.identity import user_shown
 from services.auth.store import audit as audit_store
 from services.auth.store import users as user_store
@@ -20,7 +21,7 @@ Tagged = tuple[Answer, int, dict[str, str]]
 
 @blueprint.get("/users")
 @blueprint.arguments(schemas.UserPage, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.UserList)
 def users(asked: Answer) -> Answer:
     """Domain admin: of the own domain; super user: all."""
     wanted = user_store.Filter(asked.get("domain"), asked.get("level"), asked.get("active"), asked.get("q"))
@@ -29,7 +30,7 @@ def users(asked: Answer) -> Answer:
 
 @blueprint.post("/users")
 @blueprint.arguments(schemas.NewUser)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.User)
 def new_user(given: Answer) -> Tagged:
     who = caller()
     user = house().people.add(who, given, origin(who))
@@ -37,7 +38,7 @@ def new_user(given: Answer) -> Tagged:
 
 
 @blueprint.get("/users/<user_id>")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.User)
 def user(user_id: str) -> Tagged:
     found = house().people.get(caller(), user_id)
     return user_shown(found), 200, etag(found.version)
@@ -45,8 +46,8 @@ def user(user_id: str) -> Tagged:
 
 @blueprint.patch("/users/<user_id>")
 @blueprint.arguments(schemas.UserChange)
-@blueprint.response(200)
-@blueprint.alt_response(412, description="somebody changed the user meanwhile")
+@answers(blueprint, 200, shown.User)
+@blueprint.alt_response(412, schema=shown.REFUSED, description="somebody changed the user meanwhile")
 def change_user(given: Answer, user_id: str) -> Tagged:
     """With If-Match only when nobody has changed the user since."""
     who = caller()
@@ -72,7 +73,7 @@ def set_password(given: Answer, user_id: str) -> None:
 
 @blueprint.get("/domains")
 @blueprint.arguments(schemas.Page, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.DomainList)
 def domains(asked: Answer) -> Answer:
     super_user()
     return listed(house().domains.page(asked["page"], asked["per_page"]), shapes.domain, asked)
@@ -80,14 +81,14 @@ def domains(asked: Answer) -> Answer:
 
 @blueprint.post("/domains")
 @blueprint.arguments(schemas.NewDomain)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.Domain)
 def new_domain(given: Answer) -> Answer:
     return shapes.domain(house().domains.add(given["name"], given["login_key_lifetime_s"], origin(super_user())))
 
 
 @blueprint.patch("/domains/<name>")
 @blueprint.arguments(schemas.DomainChange)
-@blueprint.response(200)
+@answers(blueprint, 200, shown.Domain)
 def change_domain(given: Answer, name: str) -> Answer:
     return shapes.domain(house().domains.change(name, given["login_key_lifetime_s"], origin(super_user())))
 
@@ -100,7 +101,7 @@ def remove_domain(name: str) -> None:
 
 @blueprint.get("/role-tokens")
 @blueprint.arguments(schemas.SubjectPage, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.RoleTokenList)
 def role_tokens(asked: Answer) -> Answer:
     """Those not revoked, and the cut-offs."""
     super_user()
@@ -110,7 +111,7 @@ def role_tokens(asked: Answer) -> Answer:
 
 @blueprint.post("/role-tokens")
 @blueprint.arguments(schemas.NewRoleToken)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.RoleToken)
 def new_role_token(given: Answer) -> Answer:
     """The answer holds the token, this once."""
     who = super_user()
@@ -127,7 +128,7 @@ def revoke_role_token(jti: str) -> None:
 
 @blueprint.put("/role-tokens/cut-off/<subject>")
 @blueprint.arguments(schemas.CutOff)
-@blueprint.response(200)
+@answers(blueprint, 200, shown.SubjectCutOff)
 def cut_off(given: Answer, subject: str) -> Answer:
     """Tokens of the subject that were issued earlier are refused."""
     who = super_user()
@@ -136,7 +137,7 @@ def cut_off(given: Answer, subject: str) -> Answer:
 
 @blueprint.get("/clients")
 @blueprint.arguments(schemas.Page, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.ClientList)
 def clients(asked: Answer) -> Answer:
     super_user()
     return listed(house().clients.page(asked["page"], asked["per_page"]), shapes.client, asked)
@@ -144,7 +145,7 @@ def clients(asked: Answer) -> Answer:
 
 @blueprint.post("/clients")
 @blueprint.arguments(schemas.NewClient)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.Client)
 def new_client(given: Answer) -> Answer:
     """The answer holds the secret, this once."""
     return shapes.client(*house().clients.add(given, origin(super_user())))
@@ -157,7 +158,7 @@ def remove_client(client_id: str) -> None:
 
 
 @blueprint.get("/signing-keys")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.SigningKeyList)
 def signing_keys() -> Answer:
     super_user()
     found = [shapes.signing_key(*one) for one in house().keys.all_keys()]
@@ -166,7 +167,7 @@ def signing_keys() -> Answer:
 
 @blueprint.post("/signing-keys/rotate")
 @blueprint.arguments(schemas.Rotation, required=False)
-@blueprint.response(201)
+@answers(blueprint, 201, shown.SigningKey)
 def rotate(given: Answer) -> Answer:
     """A new key signs from now on; the old one stays published until the last token that it signed has expired."""
     key = house().keys.rotate(given["algorithm"], origin(super_user()))
@@ -175,7 +176,7 @@ def rotate(given: Answer) -> Answer:
 
 @blueprint.get("/audit")
 @blueprint.arguments(schemas.AuditPage, location="query")
-@blueprint.response(200)
+@answers(blueprint, 200, shown.AuditList)
 def audit(asked: Answer) -> Answer:
     """Newest first."""
     super_user()

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response, current_app, request
 from flask_smorest import Blueprint
 
-from services.auth.api.context import house, origin
+from services.auth import answers as shown
+from services.auth.api.context import answers, house, origin
 
 blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
 
@@ -37,6 +38,9 @@ def _without_client() -> bool:
 
 
 @blueprint.post("/oauth/token")
+@answers(blueprint, 200, shown.SignInTokens)
+@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def token() -> Response:
     """Grants: authorization_code with PKCE, refresh_token (rotated; a re-used one ends the family), client_credentials."""
     wrong = _repeated()
@@ -54,6 +58,9 @@ def token() -> Response:
 
 
 @blueprint.post("/oauth/revoke")
+@answers(blueprint, 200, shown.Nothing)
+@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def revoke() -> Response:
     """Take a token back (RFC 7009). 200 also for one that is not known."""
     wrong = _repeated()
@@ -69,6 +76,9 @@ def revoke() -> Response:
 
 
 @blueprint.post("/oauth/introspect")
+@answers(blueprint, 200, shown.Introspection)
+@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def introspect() -> Response:
     """What a token is worth (RFC 7662): services ask about every one, other clients about their own."""
     wrong = _repeated()

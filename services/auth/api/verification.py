@@ -10,45 +10,46 @@ from typing import Any
 from flask import Response, request
 from flask_smorest import Blueprint
 
+from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import basic, house, origin
-from services.auth.models import Client
+from services.auth.api.context import answers, basic, house, origin, texts
 from services.auth.oauth import SCOPES
 from services.auth.service.identity import user_shown
 from services.auth.service.issuing import GRANTS
 from services.auth.service.signing import ALGORITHMS
+from services.auth.service.verifying import Service
 
 blueprint = Blueprint("verification", __name__, description="What a credential is worth.")
 Answer = dict[str, Any]
 
 
-def service() -> Client:
+def service() -> Service:
     """The neighbour that asks, by its client credentials (Basic). Raises Refusal 401."""
     pair = basic()
-    client = house().verifier.client(*pair) if pair else None
-    if client is None or not client.service:
+    found = house().verifier.service(*pair) if pair else None
+    if found is None:
         raise refusals.not_a_service()
-    return client
+    return found
 
 
 @blueprint.post("/verify/basic")
-@blueprint.arguments(schemas.Basic)
-@blueprint.response(200)
-@blueprint.alt_response(401, description="invalid credentials, or the login key has expired")
+@texts(blueprint, schemas.Basic)
+@answers(blueprint, 200, shown.VerifiedUser)
+@blueprint.alt_response(401, schema=shown.REFUSED, description="invalid credentials, or the login key has expired")
 def verify_basic(given: Answer) -> Answer:
     """User and password or login key → the user, and which of the two it was."""
-    client = service()
+    asking = service()
     address = given.get("address")
-    place = dataclasses.replace(origin(), actor=client.name, actor_id=client.id, address=str(address) if address else None)
-    user, credential, expires = house().sign_in.check(given["username"], given["password"], place)
-    return {**user_shown(user), "credential": credential, "expires_at": shapes.moment(expires)}
+    place = dataclasses.replace(origin(), actor=asking.name, actor_id=asking.id, address=str(address) if address else None)
+    proven = house().sign_in.check(given["username"], given["password"], place)
+    return {**user_shown(proven.user), "credential": proven.method, "expires_at": shapes.moment(proven.ends)}
 
 
 @blueprint.post("/verify/token")
-@blueprint.arguments(schemas.TokenToVerify)
-@blueprint.response(200)
-@blueprint.alt_response(401, description="why the token is worth nothing")
+@texts(blueprint, schemas.TokenToVerify)
+@answers(blueprint, 200, shown.VerifiedToken)
+@blueprint.alt_response(401, schema=shown.REFUSED, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:
     """Any token of the house → its kind, user, permission, policy, end."""
     pair = basic()
@@ -68,12 +69,14 @@ def _cacheable(document: Answer, seconds: int) -> Response:
 
 
 @blueprint.get("/.well-known/jwks.json")
+@answers(blueprint, 200, shown.PublicKeys)
 def jwks() -> Response:
     """The public keys that live tokens are signed with (RFC 7517)."""
     return _cacheable(house().keys.published(), 300)
 
 
 @blueprint.get("/.well-known/openid-configuration")
+@answers(blueprint, 200, shown.Discovery)
 def discovery() -> Response:
     """Where everything is (OpenID Connect Discovery 1.0, RFC 8414)."""
     issuer = house().settings.issuer

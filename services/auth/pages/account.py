@@ -12,12 +12,12 @@ from marshmallow import ValidationError
 from services.auth import schemas
 from services.auth.api.context import house, origin
 from services.auth.pages import visit
-from services.auth.rules import policies
 from services.auth.service.identity import Caller
 from services.common.app import Refusal
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
 View = Callable[..., Response]
+ALLOWED = {"full": "Read and write", "read": "Read only", "write": "Write only"}
 LIFETIMES = (("never", "Never"), ("86400", "In a day"), ("2592000", "In 30 days"), ("31536000", "In a year"))
 
 
@@ -171,7 +171,7 @@ def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
     house().verifier.last_used.flush()
     found, total = house().access_tokens.page(caller, 1, 200)
     values = {"values": {}, "errors": {}, "secret": None, **shown}
-    choices = {"kinds": policies.KINDS, "permissions": policies.PERMISSIONS, "lifetimes": LIFETIMES}
+    choices = {"allowed": ALLOWED, "lifetimes": LIFETIMES}
     return visit.page("tokens.html", status, tokens=found, total=total, **choices, **values)
 
 

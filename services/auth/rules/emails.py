@@ -112,8 +112,9 @@ def parse(text: str) -> Email:
         raise ValueError("Holds a character that cannot be seen.")
     if len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local) or local[0] == "." or local[-1] == "." or ".." in local:
         raise ValueError("Not a valid e-mail address.")
-    key = f"{_fold(local)}@{_ascii_domain(domain)}"
-    return Email(shown, key, skeleton(f"{_fold(local)}@{_fold(domain.rstrip('.'))}"))
+    ascii_domain = _ascii_domain(domain)
+    key = f"{_fold(local)}@{ascii_domain}"
+    return Email(shown, key, skeleton(f"{_fold(local)}@{_fold(_unicode_domain(ascii_domain))}"))
 
 
 def key_of(text: str) -> str | None:
@@ -132,6 +133,17 @@ def skeleton(folded: str) -> str:
 
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _unicode_domain(name: str) -> str:
+    """As people see it: mail programs show `xn--…` as the letters that it stands for, when it stands for any."""
+    labels = []
+    for label in name.split("."):
+        try:
+            labels.append(idna.decode(label) if label.startswith("xn--") else label)
+        except UnicodeError:
+            labels.append(label)
+    return ".".join(labels)
 
 
 def _ascii_domain(domain: str) -> str:

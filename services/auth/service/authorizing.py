@@ -12,15 +12,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.auth.models import AuthorizationCode, Client, Grant, RevokedToken, User
+from services.auth import refusals
+from services.auth.models import AuthorizationCode, Client, Grant, User
 from services.auth.rules import credentials
-from services.auth.service.identity import Verified
+from services.auth.service.identity import Caller, Verified
 from services.auth.service.issuing import ROLE
 from services.auth.service.origin import Origin
 from services.auth.service.sign_in import ACCESS, GRANT_KIND, Reused, SignIn, Tokens
 from services.auth.service.signing import KeyRing
 from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
 from services.auth.store import grants, tokens, users
+from services.auth.store.users import Person
 from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
@@ -59,12 +61,16 @@ class Authorizing:
         with self._database.read() as session:
             return tokens.client(session, client_id)
 
-    def new_code(self, client: Client, user: User, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
-        """A code for the client, good for a minute."""
+    def new_code(self, client: Client, caller: Caller, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
+        """A code for the client, good for a minute. Raises Refusal 401 when the person's sign-in has ended meanwhile."""
         code = credentials.make(credentials.CODE)
+        user = caller.user
 
         def work(session: Session) -> None:
             now = self._clock.now()
+            users.by_id(session, user.id, lock=True)  # what ends all sign-ins holds this lock
+            if grants.browser_session(session, caller.session or "", now) is None:
+                raise refusals.token_revoked()
             session.add(
                 AuthorizationCode(
                     digest=credentials.digest(code),
@@ -112,7 +118,7 @@ class Authorizing:
         return user if user and user.active else None
 
     def exchange(self, kept: AuthorizationCode, client: Client, user: User, origin: Origin) -> dict[str, Any] | None:
-        """Tokens for a code, None when another request was faster."""
+        """Tokens for a code, None when another request was faster: the code came twice, and what that request got ends as well."""
         now = self._clock.now()
         refreshable = "refresh_token" in client.grants
         lifetime = self._refresh if refreshable else dt.timedelta(seconds=self._access_s)
@@ -128,7 +134,13 @@ class Authorizing:
             origin.acting(user).write(session, now, "login", user.id, method=METHOD, client=client.id)
             return issued
 
-        return self._database.run(work)
+        found = self._database.run(work)
+        if found is None:
+            with self._database.read() as session:
+                used = grants.code(session, kept.digest)
+            if used is not None:  # else whatever ended all sign-ins took it away
+                self._end_reused(used, origin)
+        return found
 
     def _id_token(self, session: Session, user: User, client: Client, kept: AuthorizationCode, now: dt.datetime) -> str:
         scopes = kept.scope.split()
@@ -143,10 +155,17 @@ class Authorizing:
         return self._keys.sign(session, user.id, issued=now, expires=expires, kind=ROLE, audience=client.id, claims=claims)[0]
 
     def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens | None:
-        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over."""
+        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over.
+
+        Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
+        """
         try:
             return self._sign_in.refresh(refresh_token, grant, origin)
-        except (Reused, Refusal):
+        except Reused:
+            return None
+        except Refusal as refused:
+            if refused.status == 503:
+                raise
             return None
 
     def for_itself(self, client: Client, origin: Origin) -> dict[str, Any]:
@@ -188,7 +207,7 @@ class Authorizing:
                 grants.end(session, known.grant.id, now)
                 origin.write(session, now, "sign-in.end", known.grant.user_id)
             elif known.verified is not None and known.verified.kind in ("user", "client") and known.verified.expires_at is not None:
-                session.merge(RevokedToken(jti=known.verified.id, expires_at=known.verified.expires_at))
+                grants.revoke(session, known.verified.id, known.verified.expires_at)
                 origin.write(session, now, "token.revoke", known.verified.id)
 
         self._database.run(work)
@@ -202,4 +221,4 @@ class Known:
     client_id: str | None
     grant: Grant | None
     verified: Verified | None
-    user: User | None
+    user: User | Person | None

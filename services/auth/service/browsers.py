@@ -13,7 +13,7 @@ from services.auth.models import BrowserSession
 from services.auth.rules import credentials
 from services.auth.service.identity import Caller
 from services.auth.service.origin import Origin
-from services.auth.service.sign_in import SignIn
+from services.auth.service.sign_in import Proven, SignIn
 from services.auth.store import grants
 from services.common.clock import Clock
 from services.common.database import Database
@@ -43,18 +43,17 @@ class Browsers:
 
     def sign_in(self, email: str, secret: str, origin: Origin) -> tuple[str, dt.datetime]:
         """(the new cookie's secret, when it ends). Raises as `SignIn.check`."""
-        user, method, ends = self._sign_in.check(email, secret, origin)
         cookie = credentials.make(credentials.SESSION)
-        now = self._clock.now()
-        expires = min(now + self._lifetime, ends) if ends else now + self._lifetime
 
-        def work(session: Session) -> None:
+        def begin(session: Session, proven: Proven, now: dt.datetime) -> dt.datetime:
+            user, method = proven.user, proven.method
+            expires = min(now + self._lifetime, proven.ends) if proven.ends else now + self._lifetime
             digest = credentials.digest(cookie)
             session.add(BrowserSession(digest=digest, user_id=user.id, method=method, created_at=now, expires_at=expires))
             origin.acting(user).write(session, now, "login", user.id, method=method, place="page")
+            return expires
 
-        self._database.run(work)
-        return cookie, expires
+        return cookie, self._sign_in.begin(email, secret, origin, begin)
 
     def find(self, cookie: str) -> Visitor | None:
         """Who has this cookie, when the sign-in is still good."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.auth.models import User
+from services.auth.store.users import Person
 from services.common.clock import isoformat
 
 PASSWORD = "password"  # noqa: S105  the name of a method
@@ -20,7 +21,7 @@ class Caller:
     session: digest of the browser session, when it came from the pages.
     """
 
-    user: User
+    user: User | Person
     method: str
     grant_id: str | None = None
     session: str | None = None
@@ -33,7 +34,7 @@ class Verified:
     kind: str
     id: str
     permission: str = "full"
-    user: User | None = None
+    user: User | Person | None = None
     policy: list[Any] = field(default_factory=list)
     expires_at: dt.datetime | None = None
     subject: str | None = None
@@ -56,7 +57,7 @@ class Verified:
         }
 
 
-def user_shown(user: User) -> dict[str, Any]:
+def user_shown(user: User | Person) -> dict[str, Any]:
     """A user as JSON."""
     return {
         "id": user.id,

@@ -149,9 +149,9 @@ class RoleTokens:
             raise refusals.not_found("subject")
 
         def work(session: Session) -> CutOff:
-            kept: CutOff = session.merge(CutOff(subject=subject, cut_off=moment))
+            tokens.put_cut_off(session, subject, moment)
             origin.write(session, self._clock.now(), "role-token.cut-off", subject, cut_off=moment.isoformat())
-            return kept
+            return CutOff(subject=subject, cut_off=moment)
 
         return self._database.run(work)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from services.auth.models import AuditLine, User
+from services.auth.store.users import Person
 from services.common import logging as logs
 
 log = logs.get(__name__)
@@ -23,7 +24,7 @@ class Origin:
     address: str | None = None
     request_id: str | None = None
 
-    def acting(self, user: User) -> Origin:
+    def acting(self, user: User | Person) -> Origin:
         """The same place, with the person now known."""
         return Origin(user.email, user.id, self.address, self.request_id)
 

@@ -192,6 +192,8 @@ class People:
         def work(session: Session) -> dt.datetime:
             now = self._clock.now()
             user = self._own(session, caller, None)
+            if user.password_hash != caller.user.password_hash:  # changed since the caller was let in: it would outlive the change
+                raise refusals.token_revoked()
             domain = users.domain(session, user.domain)
             expires = now + dt.timedelta(seconds=domain.login_key_lifetime_s if domain else 0)
             grants.end_all(session, user.id, now, by_login_key_only=True, besides_session=caller.session)
@@ -216,7 +218,7 @@ class People:
 
     # rules
 
-    def _put_password(self, user: User, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
+    def _put_password(self, user: User | users.Person, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
         problem = passwords.problem(new, user.email)
         if problem:
             raise refusals.invalid_fields(**{field: problem})
@@ -296,9 +298,11 @@ class People:
         return changed
 
     def _stored(self, work: Any) -> User:
-        """Two requests may take one address at the same moment: the store's unique index decides."""
+        """Two requests may take one address at the same moment, or one the domain of the other: the store's constraints decide."""
         try:
             user: User = self._database.run(work)
-        except IntegrityError:
+        except IntegrityError as error:
+            if "foreign key" in str(error.orig).lower():
+                raise refusals.invalid_fields(domain="No such domain.") from None
             raise refusals.email_taken() from None
         return user

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -17,12 +19,16 @@ from services.auth.service.identity import LOGIN_KEY, PASSWORD
 from services.auth.service.origin import Origin
 from services.auth.service.signing import KeyRing
 from services.auth.service.throttle import Throttle
-from services.auth.store import grants, users
+from services.auth.store import checks, grants, users
+from services.auth.store.users import Person
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.lookups import Lookups
 
 ACCESS = "at+jwt"  # RFC 9068
 GRANT_KIND = "Bearer"
+CHANGES_AT_ONCE = 3
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,15 @@ class Tokens:
         return shown
 
 
+class Proven(NamedTuple):
+    """A credential that was right. method: `password` or `login_key`; key_digest, ends: of that key."""
+
+    user: Person
+    method: str
+    key_digest: str | None = None
+    ends: dt.datetime | None = None
+
+
 class Reused(Exception):
     """A spent refresh token came again; its family has ended."""
 
@@ -51,9 +66,19 @@ class SignIn:
     """Checks people's credentials and keeps their sign-ins. Thread-safe."""
 
     def __init__(
-        self, database: Database, clock: Clock, hasher: Hasher, keys: KeyRing, throttle: Throttle, *, access_s: int, refresh_days: int
+        self,
+        database: Database,
+        lookups: Lookups,
+        clock: Clock,
+        hasher: Hasher,
+        keys: KeyRing,
+        throttle: Throttle,
+        *,
+        access_s: int,
+        refresh_days: int,
     ) -> None:
         self._database = database
+        self._lookups = lookups
         self._clock = clock
         self._hasher = hasher
         self._keys = keys
@@ -61,22 +86,23 @@ class SignIn:
         self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
 
-    def check(self, username: str, secret: str, origin: Origin) -> tuple[User, str, dt.datetime | None]:
-        """(user, `password` or `login_key`, when that key expires). Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
+    def check(self, username: str, secret: str, origin: Origin) -> Proven:
+        """Whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
         A failure is counted and written to the audit; a success forgets the failures.
         """
         key = emails.key_of(username) if len(username) <= 1000 else None
-        with self._database.read() as session:
-            failures = self._throttle.failures(session, username, origin.address)
-            user, login_key = users.with_login_key(session, key) if key else (None, None)
+        row = self._lookups.one(checks.ACCOUNT, {**self._throttle.parameters(username, origin.address), "key": key})
+        assert row is not None  # it always has one
+        failures = self._throttle.judge([(row[0], row[1]), (row[2], row[3])])
+        key_digest, key_ends = row[4], row[5]
+        user = checks.person(tuple(row))
         if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
-            known = login_key is not None and login_key.digest == credentials.digest(secret)
-            if known and user and login_key and user.active:
-                if login_key.expires_at <= self._clock.now():
+            if key_digest is not None and hmac.compare_digest(key_digest, credentials.digest(secret)) and user and user.active:
+                if key_ends <= self._clock.now():
                     raise refusals.login_key_expired()
                 self._succeeded(user, username, origin, failures, None)
-                return user, LOGIN_KEY, login_key.expires_at
+                return Proven(user, LOGIN_KEY, key_digest, key_ends)
             self._failed(username, origin)
             raise refusals.invalid_credentials()
         checked = self._hasher.check(
@@ -88,7 +114,7 @@ class SignIn:
         if not checked.right or user is None:
             raise refusals.invalid_credentials()
         self._succeeded(user, username, origin, failures, checked.renewed)
-        return user, PASSWORD, None
+        return Proven(user._replace(password_hash=checked.renewed or user.password_hash), PASSWORD)
 
     def _failed(self, username: str, origin: Origin) -> None:
         now = self._clock.now()
@@ -106,7 +132,7 @@ class SignIn:
         user = users.by_email_key(session, key) if key else None
         return user.email if user else None
 
-    def _succeeded(self, user: User, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
+    def _succeeded(self, user: Person, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
         now = self._clock.now()
         fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60)
         if fresh and not failures and renewed is None:
@@ -124,25 +150,47 @@ class SignIn:
 
     def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
         """Tokens for the person. Raises as `check`."""
-        user, method, ends = self.check(email, secret, origin)
-        now = self._clock.now()
 
-        def work(session: Session) -> Tokens:
+        def begin(session: Session, proven: Proven, now: dt.datetime) -> Tokens:
             # the sign-in that a login key began does not outlive the key
-            expires = min(now + self._refresh, ends) if ends else now + self._refresh
-            grant = self.new_grant(session, user, None, "", method, expires, now)
-            kept = users.by_id(session, user.id)
-            if kept is not None:
-                kept.last_login_at = now
-            origin.acting(user).write(session, now, "login", user.id, method=method)
-            return self.issue(session, user, grant, now)
+            expires = min(now + self._refresh, proven.ends) if proven.ends else now + self._refresh
+            grant = self.new_grant(session, proven.user, None, "", proven.method, expires, now)
+            origin.acting(proven.user).write(session, now, "login", proven.user.id, method=proven.method)
+            return self.issue(session, proven.user, grant, now)
 
-        return self._database.run(work)
+        return self.begin(email, secret, origin, begin)
+
+    def begin(self, email: str, secret: str, origin: Origin, work: Callable[[Session, Proven, dt.datetime], R]) -> R:
+        """Check a credential and do `work` in the transaction of the sign-in. Raises as `check`.
+
+        Between the two somebody may change the password, end the key or disable the account, which ends every sign-in there is: one
+        that is begun just then must not be left over. So the account is looked at again under its lock, and the credential is checked
+        once more when anything changed.
+        """
+
+        def guarded(session: Session) -> R | None:
+            now = self._clock.now()
+            kept = users.by_id(session, proven.user.id, lock=True)
+            if kept is None or not kept.active or kept.version != proven.user.version:
+                return None
+            if proven.method == LOGIN_KEY:
+                key = users.login_key(session, kept.id)
+                if key is None or key.digest != proven.key_digest:
+                    return None
+            kept.last_login_at = now
+            return work(session, proven, now)
+
+        for _ in range(CHANGES_AT_ONCE):
+            proven = self.check(email, secret, origin)
+            done = self._database.run(guarded)
+            if done is not None:
+                return done
+        raise refusals.invalid_credentials()
 
     def new_grant(
         self,
         session: Session,
-        user: User,
+        user: User | Person,
         client: Client | None,
         scope: str,
         method: str,
@@ -164,7 +212,7 @@ class SignIn:
         session.flush()
         return grant
 
-    def issue(self, session: Session, user: User, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
+    def issue(self, session: Session, user: User | Person, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
         """An access JWT and the next refresh token of the sign-in."""
         expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
         claims = {

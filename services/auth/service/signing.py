@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ import secrets
 import threading
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from cryptography.exceptions import InvalidTag
@@ -41,6 +42,14 @@ NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)  # `exp` of a token without end
 ROTATIONS_AT_ONCE = 8
 LONGEST = 8192  # characters of a JWT that is looked at
 REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub")
+
+
+class Read(NamedTuple):
+    """A JWT that was read. kind: its `typ`. kid: the key that signed it."""
+
+    claims: dict[str, Any]
+    kind: str
+    kid: str
 
 
 class KeyRing:
@@ -157,12 +166,15 @@ class KeyRing:
         token = jwt.encode(payload, private, algorithm=key.algorithm, headers={"kid": key.kid, "typ": kind})
         return token, jti, key.kid
 
-    def read(self, token: str) -> tuple[dict[str, Any], str]:
-        """(claims, typ) of a JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401."""
+    def read(self, token: str) -> Read:
+        """A JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401.
+
+        The caller checks that its key is still in the database: one that was deleted there is worth nothing from that moment on.
+        """
         if len(token) > LONGEST:
             raise refusals.token_invalid()
         try:
-            header = jwt.get_unverified_header(token)
+            header = _header(token.partition(".")[0])
             key = self._find(header.get("kid"))
             # the key says which algorithm is right; what the header says must agree, so `none` and HMAC with a public key have no way in
             if key is None or header.get("alg") != key.algorithm_name:
@@ -178,7 +190,7 @@ class KeyRing:
                 raise refusals.token_not_yet_active()
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise refusals.token_invalid() from None
-        return claims, str(header.get("typ"))
+        return Read(claims, str(header.get("typ")), str(header["kid"]))
 
     def _find(self, kid: Any) -> jwt.PyJWK | None:
         """The key of that name. An unknown one is looked up in the database: another process may have made it."""
@@ -212,6 +224,12 @@ class KeyRing:
                 self._private = {key.kid: private}
                 self._public = {**self._public, key.kid: jwt.PyJWK(key.public_jwk)}
         return private
+
+
+@functools.lru_cache(maxsize=256)
+def _header(segment: str) -> dict[str, Any]:
+    """The header in a JWT's first part; all tokens of one key and kind share it. Raises PyJWTError."""
+    return jwt.get_unverified_header(segment + "..")
 
 
 def _public_jwk(private: Any, algorithm: str) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -33,7 +36,20 @@ def counters_of(username: str, address: str | None) -> list[str]:
     """The account's counter, the same for every spelling that logs in to it, and the address's when it is known."""
     key = emails.key_of(username[:1000]) or username[:1000]
     account = "account:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return [account, *([f"address:{address}"] if address else [])]
+    return [account, *([f"address:{_place(address)}"] if address else [])]
+
+
+def _place(address: str) -> str:
+    """The address, of IPv6 its /64: that much every customer has, and could try another address of it each time."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:45]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
 
 
 class Throttle:
@@ -46,12 +62,20 @@ class Throttle:
     def check(self, username: str, address: str | None) -> None:
         """Raise Refusal 429 with Retry-After while a delay lasts."""
         with self._database.read() as session:
-            self.failures(session, username, address)
+            self.judge(store.counts(session, counters_of(username, address), self._clock.now() - FORGOTTEN_AFTER))
 
-    def failures(self, session: Session, username: str, address: str | None) -> bool:
-        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts."""
+    def parameters(self, username: str, address: str | None) -> dict[str, Any]:
+        """Which failures count, as the statement `checks.ACCOUNT` asks for them."""
+        account, *rest = counters_of(username, address)
+        return {"account": account, "address": rest[0] if rest else None, "since": self._clock.now() - FORGOTTEN_AFTER}
+
+    def judge(self, counted: Iterable[tuple[int | None, dt.datetime | None]]) -> bool:
+        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts.
+
+        counted: (failures, moment of the newest) of each counter, None for one that has none.
+        """
         now = self._clock.now()
-        found = store.counts(session, counters_of(username, address), now - FORGOTTEN_AFTER)
+        found = [(failures, last_at) for failures, last_at in counted if failures is not None and last_at is not None]
         wait = max((delay_after(failures) - (now - last_at).total_seconds() for failures, last_at in found), default=0.0)
         if wait > 0:
             raise refusals.too_many_failures(wait)

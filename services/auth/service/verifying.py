@@ -6,21 +6,27 @@ Nothing is cached here: revocation counts at once.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hmac
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy.orm import Session
+import sqlalchemy as sa
 
 from services.auth import refusals
-from services.auth.models import Client
 from services.auth.rules import credentials
 from services.auth.service.identity import Caller, Verified
 from services.auth.service.issuing import ROLE, SUBJECTS
 from services.auth.service.sign_in import ACCESS
 from services.auth.service.signing import NEVER, KeyRing
-from services.auth.store import grants, tokens
+from services.auth.store import checks, tokens
+from services.auth.store.users import Person
+from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.lookups import Lookups
 
 CLIENT_SUBJECT = "client:"  # begins `sub` of a token that a client got for itself, so that no client's name is taken for a role
 
@@ -45,102 +51,152 @@ class LastUsed:
             self._database.run(lambda session: tokens.mark_used(session, used))
 
 
-class Verifier:
-    """Tokens of every kind. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What to ask the database about a token, and what its answer (without the columns of who asks) means. judge: raises Refusal 401."""
 
-    def __init__(self, database: Database, clock: Clock, keys: KeyRing) -> None:
-        self._database = database
+    statement: sa.Select[Any]
+    parameters: dict[str, Any]
+    judge: Callable[[tuple[Any, ...]], Verified]
+
+
+class Service(NamedTuple):
+    """A neighbour that may ask."""
+
+    id: str
+    name: str
+
+
+class Verifier:
+    """Tokens of every kind, each by one statement. Thread-safe."""
+
+    def __init__(self, database: Database, lookups: Lookups, clock: Clock, keys: KeyRing) -> None:
+        self._lookups = lookups
         self._clock = clock
         self._keys = keys
         self.last_used = LastUsed(database)
 
+    def service(self, client_id: str, secret: str) -> Service | None:
+        """The neighbour behind client credentials, when they are right."""
+        digest, allowed, *found = self._look(checks.SERVICE, {}, client_id)
+        return Service(*found) if _is_service(digest, allowed, secret) else None
+
     def token(self, token: str) -> Verified:
         """What the token says. Raises Refusal 401 with the reason."""
-        with self._database.read() as session:
-            return self._token(session, token)
+        question = self._question(token)
+        return question.judge(self._look(question.statement, question.parameters, None)[2:])
 
     def token_for(self, client_id: str, secret: str, token: str) -> Verified | None:
         """The same for a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
-        with self._database.read() as session:
-            client = self._client(session, client_id, secret)
-            return self._token(session, token) if client is not None and client.service else None
-
-    def _token(self, session: Session, token: str) -> Verified:
-        prefix = credentials.prefix_of(token) if token.startswith("gh_") else None
-        if prefix is not None and prefix in credentials.ACCESS_TOKEN_OF_PREFIX:
-            return self._access_token(session, token)
-        if token.count(".") != 2:
-            raise refusals.token_invalid()
-        claims, kind = self._keys.read(token)
-        subject = str(claims["sub"])
-        expires = dt.datetime.fromtimestamp(float(claims["exp"]), dt.UTC)
-        ends = expires if expires < NEVER else None
-        jti = str(claims["jti"])
-        if kind == ROLE and subject in SUBJECTS:
-            return self._role_token(session, jti, subject, float(claims["iat"]), ends)
-        if kind != ACCESS:
-            raise refusals.token_invalid()
-        if grants.is_revoked(session, jti):
-            raise refusals.token_revoked()
-        if subject.startswith(CLIENT_SUBJECT):
-            client = tokens.client(session, subject.removeprefix(CLIENT_SUBJECT))
-            if client is None:
-                raise refusals.token_revoked()
-            return Verified("client", jti, expires_at=ends, subject=subject, label=client.name, client_id=client.id)
-        user = grants.live_user(session, str(claims.get("sid")))
-        if user is None or user.id != subject:
-            raise refusals.token_revoked()
-        return Verified(
-            "user", jti, user=user, expires_at=ends, subject=subject, scope=claims.get("scope"), client_id=claims.get("client_id")
-        )
-
-    def _access_token(self, session: Session, secret: str) -> Verified:
-        now = self._clock.now()
-        found = tokens.access_token(session, credentials.digest(secret))
-        if found is None:
-            raise refusals.token_invalid()
-        token, user = found
-        if not user.active:
-            raise refusals.token_revoked()
-        if token.expires_at is not None and token.expires_at <= now:
-            raise refusals.token_expired()
-        self.last_used.note(token.id, now)
-        return Verified(
-            token.kind, token.id, token.permission, user, list(token.policy), token.expires_at, subject=user.id, label=token.label
-        )
-
-    def _role_token(self, session: Session, jti: str, subject: str, issued: float, ends: dt.datetime | None) -> Verified:
-        kept, cut_off = tokens.with_cut_off(session, jti)
-        if kept is None or kept.revoked_at is not None or kept.subject != subject:
-            raise refusals.token_revoked()
-        if cut_off is not None and issued < cut_off.timestamp():
-            raise refusals.subject_expired()
-        return Verified("role", jti, expires_at=ends, subject=subject, label=kept.label)
+        try:
+            question = self._question(token)
+        except Refusal:
+            if self.service(client_id, secret) is None:
+                return None
+            raise
+        digest, allowed, *found = self._look(question.statement, question.parameters, client_id)
+        return question.judge(tuple(found)) if _is_service(digest, allowed, secret) else None
 
     def caller(self, token: str) -> tuple[Caller, str | None]:
         """The person behind a sign-in's access JWT, and the OAuth2 client that got it, if one did. Raises Refusal 401."""
-        claims, kind = self._keys.read(token)
+        claims, kind, kid = self._keys.read(token)
         if kind != ACCESS:
             raise refusals.token_invalid()
-        with self._database.read() as session:
-            if grants.is_revoked(session, str(claims["jti"])):
-                raise refusals.token_revoked()
-            found = grants.live(session, str(claims.get("sid")))
-        if found is None or found[1].id != claims["sub"]:
-            raise refusals.token_revoked()
-        grant, user = found
-        return Caller(user, grant.method, grant.id), grant.client_id
+        grant_id = str(claims.get("sid"))
+        asked = {"kid": kid, "jti": str(claims["jti"]), "grant": grant_id}
+        method, client_id, person = self._signed_in(self._look(checks.SIGN_IN, asked, None)[2:], str(claims["sub"]))
+        return Caller(person, method, grant_id), client_id
 
-    def client(self, client_id: str, secret: str) -> Client | None:
-        """The client, when the secret is right."""
-        with self._database.read() as session:
-            return self._client(session, client_id, secret)
+    def _look(self, statement: sa.Select[Any], parameters: dict[str, Any], client_id: str | None) -> tuple[Any, ...]:
+        known = client_id if client_id is not None and len(client_id) <= 36 and "\x00" not in client_id else None
+        row = self._lookups.one(statement, {**parameters, "client": known})
+        assert row is not None  # the statements of `checks` always have one
+        return tuple(row)
+
+    def _question(self, token: str) -> _Question:
+        """Raises Refusal 401 for what is no token of ours, whatever the database says."""
+        if token.startswith("gh_") and credentials.prefix_of(token) in credentials.ACCESS_TOKEN_OF_PREFIX:
+            return _Question(checks.ACCESS_TOKEN, {"digest": credentials.digest(token)}, self._access_token)
+        if token.count(".") != 2:
+            raise refusals.token_invalid()
+        claims, kind, kid = self._keys.read(token)
+        subject, asked = str(claims["sub"]), {"kid": kid, "jti": str(claims["jti"])}
+        if kind == ROLE and subject in SUBJECTS:
+            return _Question(checks.ROLE_TOKEN, asked, functools.partial(self._role_token, claims))
+        if kind != ACCESS:
+            raise refusals.token_invalid()
+        if subject.startswith(CLIENT_SUBJECT):
+            client_id = subject.removeprefix(CLIENT_SUBJECT)
+            return _Question(checks.CLIENT_TOKEN, {**asked, "subject": client_id}, functools.partial(self._client_token, claims))
+        return _Question(checks.SIGN_IN, {**asked, "grant": str(claims.get("sid"))}, functools.partial(self._user_token, claims))
+
+    def _access_token(self, row: tuple[Any, ...]) -> Verified:
+        now = self._clock.now()
+        token_id, kind, label, permission, policy, expires_at = row[:6]
+        person = checks.person(row)
+        if token_id is None or person is None:
+            raise refusals.token_invalid()
+        if not person.active:
+            raise refusals.token_revoked()
+        if expires_at is not None and expires_at <= now:
+            raise refusals.token_expired()
+        self.last_used.note(token_id, now)
+        return Verified(kind, token_id, permission, person, policy, expires_at, subject=person.id, label=label)
 
     @staticmethod
-    def _client(session: Session, client_id: str, secret: str) -> Client | None:
-        if len(client_id) > 36 or "\x00" in client_id:
-            return None
-        client = tokens.client(session, client_id)
-        if client is None or client.secret_digest is None or not hmac.compare_digest(client.secret_digest, credentials.digest(secret)):
-            return None
-        return client
+    def _role_token(claims: dict[str, Any], row: tuple[Any, ...]) -> Verified:
+        _check_not_taken_back(row)
+        subject, label, revoked_at, cut_off = row[2:]
+        if revoked_at is not None or subject != claims["sub"]:
+            raise refusals.token_revoked()
+        if cut_off is not None and float(claims["iat"]) < cut_off.timestamp():
+            raise refusals.subject_expired()
+        return Verified("role", str(claims["jti"]), expires_at=_end(claims), subject=subject, label=label)
+
+    @staticmethod
+    def _client_token(claims: dict[str, Any], row: tuple[Any, ...]) -> Verified:
+        _check_not_taken_back(row)
+        client_id, name = row[2:]
+        if client_id is None:
+            raise refusals.token_revoked()
+        return Verified("client", str(claims["jti"]), expires_at=_end(claims), subject=str(claims["sub"]), label=name, client_id=client_id)
+
+    def _user_token(self, claims: dict[str, Any], row: tuple[Any, ...]) -> Verified:
+        subject = str(claims["sub"])
+        person = self._signed_in(row, subject)[2]
+        return Verified(
+            "user",
+            str(claims["jti"]),
+            user=person,
+            expires_at=_end(claims),
+            subject=subject,
+            scope=claims.get("scope"),
+            client_id=claims.get("client_id"),
+        )
+
+    @staticmethod
+    def _signed_in(row: tuple[Any, ...], subject: str) -> tuple[str, str | None, Person]:
+        """(method, client, person) of a sign-in that is still good. Raises Refusal 401."""
+        _check_not_taken_back(row)
+        person = checks.person(row)
+        if person is None or person.id != subject:
+            raise refusals.token_revoked()
+        return row[2], row[3], person
+
+
+def _check_not_taken_back(row: tuple[Any, ...]) -> None:
+    """The first columns: the key that signed the JWT, as far as it is still there, and the JWT's id, when it was revoked."""
+    kid, revoked = row[:2]
+    if kid is None:
+        raise refusals.token_invalid()
+    if revoked is not None:
+        raise refusals.token_revoked()
+
+
+def _is_service(digest: str | None, allowed: bool | None, secret: str) -> bool:
+    return digest is not None and hmac.compare_digest(digest, credentials.digest(secret)) and bool(allowed)
+
+
+def _end(claims: dict[str, Any]) -> dt.datetime | None:
+    expires = dt.datetime.fromtimestamp(float(claims["exp"]), dt.UTC)
+    return expires if expires < NEVER else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.auth.models import AuthorizationCode, BrowserSession, Grant, RefreshToken, RevokedToken, User
@@ -47,7 +49,13 @@ def end(session: Session, grant_id: str, now: dt.datetime) -> None:
 def end_all(
     session: Session, user_id: str, now: dt.datetime, *, besides_session: str | None = None, by_login_key_only: bool = False
 ) -> None:
-    """End every sign-in of a user, those of browsers too. besides_session: digest of the browser session that goes on."""
+    """End every sign-in of a user, those of browsers and those that a code would begin too.
+
+    besides_session: digest of the browser session that goes on. The caller holds the lock of the user's row.
+    """
+    if not by_login_key_only:
+        # no key gives a code. First of all: a code that is exchanged just now has its sign-in, to be ended below
+        session.execute(sa.delete(AuthorizationCode).where(AuthorizationCode.user_id == user_id, AuthorizationCode.grant_id.is_(None)))
     grants = sa.update(Grant).where(Grant.user_id == user_id, Grant.revoked_at.is_(None)).values(revoked_at=now)
     sessions = sa.delete(BrowserSession).where(BrowserSession.user_id == user_id)
     if by_login_key_only:
@@ -82,8 +90,10 @@ def drop_browser_session(session: Session, digest: str) -> None:
     session.execute(sa.delete(BrowserSession).where(BrowserSession.digest == digest))
 
 
-def is_revoked(session: Session, jti: str) -> bool:
-    return session.get(RevokedToken, jti) is not None
+def revoke(session: Session, jti: str, expires_at: dt.datetime) -> None:
+    """Take an access JWT back; once more does nothing."""
+    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(RevokedToken).values(jti=jti, expires_at=expires_at).on_conflict_do_nothing())
 
 
 def forget_expired(session: Session, now: dt.datetime) -> None:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from services.auth.models import AccessToken, Client, CutOff, RoleToken, User
+from services.auth.models import AccessToken, Client, CutOff, RoleToken
 
-# built once: these are asked hundreds of times a second
-_BY_DIGEST = sa.select(AccessToken, User).join(User, User.id == AccessToken.user_id).where(AccessToken.digest == sa.bindparam("digest"))
 _CLIENT = sa.select(Client).where(Client.id == sa.bindparam("id"))
-
-
-def access_token(session: Session, digest: str) -> tuple[AccessToken, User] | None:
-    found = session.execute(_BY_DIGEST, {"digest": digest}).one_or_none()
-    return (found[0], found[1]) if found else None
 
 
 def of_user(session: Session, user_id: str, token_id: str, *, lock: bool = False) -> AccessToken | None:
@@ -33,8 +28,10 @@ def page_of_user(session: Session, user_id: str, page: int, per_page: int) -> tu
 
 
 def mark_used(session: Session, used: Mapping[str, dt.datetime]) -> None:
+    """Never back to an earlier moment: another process may have written a later one already."""
     for token_id in sorted(used):  # in one order, so that two processes never wait for each other
-        session.execute(sa.update(AccessToken).where(AccessToken.id == token_id).values(last_used_at=used[token_id]))
+        earlier = sa.or_(AccessToken.last_used_at.is_(None), AccessToken.last_used_at < used[token_id])
+        session.execute(sa.update(AccessToken).where(AccessToken.id == token_id, earlier).values(last_used_at=used[token_id]))
 
 
 def role_token(session: Session, jti: str) -> RoleToken | None:
@@ -49,15 +46,11 @@ def role_tokens(session: Session, subject: str | None, page: int, per_page: int)
     return list(session.scalars(query.limit(per_page).offset((page - 1) * per_page))), total
 
 
-_WITH_CUT_OFF = (
-    sa.select(RoleToken, CutOff.cut_off).outerjoin(CutOff, CutOff.subject == RoleToken.subject).where(RoleToken.jti == sa.bindparam("jti"))
-)
-
-
-def with_cut_off(session: Session, jti: str) -> tuple[RoleToken | None, dt.datetime | None]:
-    """A role token and its subject's cut-off, as far as there are any."""
-    found = session.execute(_WITH_CUT_OFF, {"jti": jti}).one_or_none()
-    return (found[0], found[1]) if found else (None, None)
+def put_cut_off(session: Session, subject: str, moment: dt.datetime) -> None:
+    """Of two at once the later one stays."""
+    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    put = insert(CutOff).values(subject=subject, cut_off=moment)
+    session.execute(put.on_conflict_do_update(index_elements=["subject"], set_={"cut_off": moment}))
 
 
 def client(session: Session, client_id: str) -> Client | None:

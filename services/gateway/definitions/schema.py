@@ -41,6 +41,8 @@ EVENTS: Final = frozenset({
     "OrgRateLimitExceeded", "TriggerExceeded", "BreakerTripped", "BreakerReset", "BreakerTriggered", "HostDown", "HostUp",
     "TokenCreated", "TokenUpdated", "TokenDeleted",
 })  # fmt: skip
+# Definitions are shown, compared, kept as revisions and copied about.
+NO_SECRETS: Final = "a secret does not belong into a definition: give it to a webhook (/api/hooks), and name that webhook by its id (_id)"
 HOOK_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
 
 # Served open, these would let in whom the author wanted to keep out.
@@ -274,6 +276,8 @@ def _event_handler(reader: Reader) -> EventHandler:
         _checked(meta, "target_path", url, _hook_url, None)
     else:
         meta.mistake("target_path", "target_path is empty: the URL to call is expected")
+    if meta.value("secret"):
+        meta.mistake("secret", NO_SECRETS)
     method = meta.text("method", "POST").upper()
     if method not in HOOK_METHODS:
         meta.mistake("method", f"must be one of {', '.join(HOOK_METHODS)}")

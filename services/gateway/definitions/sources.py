@@ -84,8 +84,9 @@ def _fill(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[M
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileDefinition:
-    """A definition of a folder. raw: with `id` and `api_id`."""
+    """A definition of a folder. file: its name, without the folder. raw: with `id` and `api_id`."""
 
+    file: str
     id: str
     api_id: str
     raw: dict[str, Any]
@@ -123,7 +124,7 @@ def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]
             continue
         given = raw.get("id")
         id = given if isinstance(given, str) and given else hashlib.sha256(api_id.encode()).hexdigest()[:24]
-        found[api_id] = FileDefinition(id, api_id, {**raw, "id": id}, references)
+        found[api_id] = FileDefinition(path.name, id, api_id, {**raw, "id": id}, references)
     return list(found.values()), wrong
 
 

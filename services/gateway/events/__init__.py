@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 
 from services.common import logging as logs
-from services.common.database import is_transient, is_unavailable
+from services.common.core_database import is_transient, is_unavailable
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
 from services.gateway.events.delivery import Courier
@@ -153,7 +153,6 @@ class Events:
                         metadata.get("Path", ""),
                     ),
                     told_for=float(max(handler.event_timeout, 0)),
-                    secret=str(handler.meta.get("secret") or ""),
                 )
             )
         return calls

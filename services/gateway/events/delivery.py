@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-import requests
-
 from services.common import logging as logs
 from services.gateway.events import targets
 from services.gateway.events.outbox import Delivery, Outbox
@@ -34,6 +32,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 4 * 3600.0
 _GONE: Final = 410
 
 SecretOf = Callable[[str], str]
+Headers = Sequence[tuple[str, str]]
+Networks = Sequence[IPv4Network | IPv6Network]
 
 
 def pause_after(attempts: int) -> float:
@@ -52,6 +52,13 @@ def signature(secret: str, id: str, timestamp: str, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode("ascii")
 
 
+def _call(method: str, url: str, headers: Headers, body: bytes, allowed: Networks) -> int:
+    # Imported at the first call: a worker of a gateway without webhooks is spared the 5 MB of an HTTP client.
+    from services.gateway.events.calls import call
+
+    return call(method, url, headers, body, allowed)
+
+
 class Courier:
     """One thread that takes leases, and one for each call under way. secret_of: a stored hook's signing secret by its id, "" = none.
 
@@ -62,10 +69,10 @@ class Courier:
         self,
         outbox: Outbox,
         secret_of: SecretOf,
-        allowed: Sequence[IPv4Network | IPv6Network],
+        allowed: Networks,
         *,
         now: Callable[[], float] = time.time,
-        call: Callable[..., int] = targets.call,
+        call: Callable[..., int] = _call,
         lease: float = LEASE,
         look: float = _LOOK,
     ) -> None:
@@ -146,7 +153,7 @@ class Courier:
 
     def _attempt(self, delivery: Delivery) -> None:
         body = delivery.body.encode("utf-8", "replace")
-        secret = self._secret_of(delivery.hook_id) or delivery.secret
+        secret = self._secret_of(delivery.hook_id)
         status: int | None = None
         try:
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)
@@ -155,7 +162,7 @@ class Courier:
             log.warning("a webhook call was refused", delivery=delivery.id, hook=delivery.hook_id, error=str(refused))
             self._outbox.given_up(delivery, None, str(refused), self._now())
             return
-        except (OSError, ValueError, requests.RequestException) as failure:
+        except (OSError, ValueError) as failure:
             error = f"the target could not be called ({type(failure).__name__})"
         now = self._now()
         if status is not None and 200 <= status < 300:

@@ -28,7 +28,6 @@ class Call:
     body: str
     mark: tuple[str, ...]
     told_for: float
-    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ class Delivery:
     url: str
     headers: list[tuple[str, str]]
     body: str
-    secret: str
     state: str
     attempts: int
     created_at: float

@@ -143,5 +143,9 @@ class CachedKeys:
         used, self._used = self._used, set()
         return used
 
+    def give_back_used(self, used: set[str]) -> None:
+        """They could not be noted: the next `take_used` gives them again."""
+        self._used |= used
+
     def __len__(self) -> int:
         return len(self._known) + len(self._ending)

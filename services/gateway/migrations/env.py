@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.common.database import run_migrations
-from services.gateway.stores.base import Base
+from services.common.migrations import run_migrations
+from services.gateway.stores.base import metadata
 
-run_migrations(Base.metadata)
+run_migrations(metadata)

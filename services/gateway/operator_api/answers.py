@@ -58,6 +58,14 @@ def changed(key: str, action: str, unconfirmed: Iterable[str] = (), **more: Any)
     return answer(body)
 
 
+def pages(total: int, number: int, size: int) -> int:
+    """`pages` of a list: the highest `p` that shows something, as in v0.9, whose samples say 0 for a list of one page.
+
+    number: the `p` that was asked for, negative = everything on one page. A client that counts from 0 up to `pages` sees all.
+    """
+    return 0 if number < 0 else max(0, (total - 1) // size)
+
+
 def is_gateway_api(path: str) -> bool:
     return path == "/tyk" or path.startswith("/tyk/")
 

@@ -8,9 +8,9 @@ from flask import Response, request
 
 from services.gateway.operator_api import arguments, definition_changes
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.answers import Refused, answer, done, pages
 from services.gateway.operator_api.context import gateway
-from services.gateway.stores.definitions import Page, StoredDefinition
+from services.gateway.stores.definitions import StoredDefinition
 
 blueprint = protected("apis", __name__)
 _DEFINITION = "/api_definition"
@@ -20,20 +20,20 @@ def shown(stored: StoredDefinition) -> dict[str, Any]:
     return {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
 
 
-def _listed(page: Page) -> Response:
-    return answer({"apis": [shown(stored) for stored in page.items], "pages": page.pages})
+def _listed(query: str = "") -> Response:
+    number, size = arguments.page()
+    page = gateway().definitions.page(number, size, query)
+    return answer({"apis": [shown(stored) for stored in page.items], "pages": pages(page.total, number, size)})
 
 
 @blueprint.get("/api/apis")
 def list_apis() -> Response:
-    number, size = arguments.page()
-    return _listed(gateway().definitions.page(number, size))
+    return _listed()
 
 
 @blueprint.get("/api/apis/search")
 def search_apis() -> Response:
-    number, size = arguments.page()
-    return _listed(gateway().definitions.page(number, size, request.args.get("q", "").strip()))
+    return _listed(request.args.get("q", "").strip())
 
 
 @blueprint.get("/api/apis/<key>")

@@ -47,7 +47,7 @@ class Events(Protocol):
 
 class Announcements(Protocol):
     def workers(self) -> list[str]:
-        """The names of the workers that are known to run. Raises RedisError."""
+        """The names of the workers that are known to run. Raises Unreachable."""
         ...
 
 

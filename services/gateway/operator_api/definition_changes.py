@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.gateway.definitions.model import WEBHOOK, Definition
-from services.gateway.definitions.reader import Mistake, Mistakes, join
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import address, interpret
+from services.gateway.operator_api import hook_references
 from services.gateway.operator_api.answers import Refused, invalid
 from services.gateway.operator_api.context import Gateway
 from services.gateway.stores.definitions import (
@@ -40,7 +41,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, 
     """Store a new definition. prefix: the pointer of the definition in the caller's document, for mistakes."""
     _refuse_files(gateway)
     document = _filled(raw)
-    listed = _embedded(gateway, document, references, [])
+    listed = hook_references.embed(gateway, document, references, [])
     definition = _checked(gateway, document, prefix, replaces=None)
     try:
         stored = gateway.definitions.create(document, listed, address=address(definition), active=definition.active, who=who, note=note)
@@ -67,7 +68,7 @@ def update(
             message = f"Request {shown} does not match that in Definition! For Update operations these must match."
             raise Refused(400, message, "id-mismatch", mistakes=[Mistake(f"{prefix}/{name}", f"must be `{own}`")])
     _fill(document, before.raw.get("org_id") or DEFAULT_ORG)
-    listed = _embedded(gateway, document, before.hook_references if references is None else references, before.hook_references)
+    listed = hook_references.embed(gateway, document, before.hook_references if references is None else references, before.hook_references)
     definition = _checked(gateway, document, prefix, replaces=before.api_id)
     return _replace(gateway, before, document, listed, definition, who, note, if_match, prefix)
 
@@ -228,70 +229,3 @@ def _canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
         folded = name.lower()
         renamed[folded if folded in _CANONICAL and folded not in present else name] = copy.deepcopy(value)
     return renamed
-
-
-def _embedded(gateway: Gateway, document: dict[str, Any], references: Any, before: list[Any]) -> list[Any]:
-    """Write a handler for every hook reference into the definition; gives the references as they are stored.
-
-    Handlers that came from references (the former ones or these) are replaced, so that saving what was read changes nothing;
-    handlers that the author wrote directly stay.
-    """
-    if references is None:
-        references = []
-    mistakes: list[Mistake] = []
-    listed = list(_references(gateway, references, mistakes))
-    if mistakes:
-        raise invalid("definition", Mistakes(mistakes))
-    replaced = {(one.get("event_name"), _hook_id(one)) for one in (*before, *listed) if isinstance(one, Mapping) and _hook_id(one)}
-    if not listed and not replaced:
-        return listed
-    handlers = document.get("event_handlers") or {}
-    events = handlers.get("events") or {} if isinstance(handlers, Mapping) else None
-    if not isinstance(events, Mapping) or not all(isinstance(given, list | None) for given in events.values()):
-        return listed  # the check of the definition names what is wrong
-    kept = {event: [one for one in given or () if (event, _embedded_id(one)) not in replaced] for event, given in events.items()}
-    for reference in listed:
-        kept.setdefault(reference["event_name"], []).append({"handler_name": WEBHOOK, "handler_meta": _meta(reference)})
-    gone = {event for event, _ in replaced}
-    document["event_handlers"] = {**handlers, "events": {event: given for event, given in kept.items() if given or event not in gone}}
-    return listed
-
-
-def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> Iterator[dict[str, Any]]:
-    if not isinstance(references, list):
-        mistakes.append(Mistake("/hook_references", "must be a list"))
-        return
-    for index, reference in enumerate(references):
-        pointer = join("/hook_references", index)
-        hook = reference.get("hook") if isinstance(reference, Mapping) else None
-        if not isinstance(hook, Mapping):
-            mistakes.append(Mistake(pointer, "must be an object with event_name, event_timeout and hook"))
-            continue
-        if not isinstance(reference.get("event_name"), str) or not reference["event_name"]:
-            mistakes.append(Mistake(join(pointer, "event_name"), "event_name is missing"))
-            continue
-        if not hook.get("target_path"):
-            known = gateway.hooks.get(str(hook.get("id") or ""))
-            if known is None:
-                mistakes.append(Mistake(join(join(pointer, "hook"), "id"), "there is no such webhook; its target_path is missing, too"))
-                continue
-            hook = {"api_model": {}, **known}
-        yield {**reference, "hook": dict(hook)}
-
-
-def _meta(reference: Mapping[str, Any]) -> dict[str, Any]:
-    """A handler's meta: the webhook with its id under `_id` and with the reference's time-out, in the order of Tyk's samples."""
-    hook = {name: value for name, value in reference["hook"].items() if name not in ("api_model", "id", "_id")}
-    if reference.get("event_timeout") is not None:
-        hook["event_timeout"] = reference["event_timeout"]
-    return {"_id": _hook_id(reference), **dict(sorted(hook.items()))}
-
-
-def _hook_id(reference: Mapping[str, Any]) -> str:
-    hook = reference.get("hook")
-    return str(hook.get("id") or hook.get("_id") or "") if isinstance(hook, Mapping) else ""
-
-
-def _embedded_id(handler: Any) -> str:
-    meta = handler.get("handler_meta") if isinstance(handler, Mapping) else None
-    return str(meta.get("_id") or "") if isinstance(meta, Mapping) else ""

@@ -11,7 +11,7 @@ from flask import Response, request
 from services.gateway.events.outbox import STATES, Delivery
 from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer
+from services.gateway.operator_api.answers import Refused, answer, pages
 from services.gateway.operator_api.context import gateway
 
 blueprint = protected("deliveries", __name__)
@@ -24,8 +24,9 @@ def list_deliveries() -> Response:
     if state is not None and state not in STATES:
         raise Refused(400, f"state must be one of {', '.join(STATES)}", "invalid-argument")
     number, size = arguments.page()
-    found, total = gateway().events.outbox.page(state, max(number, 0), size, request.args.get("hook_id", ""))
-    return answer({"deliveries": [_shown(one) for one in found], "pages": max(1, -(-total // size)), "total": total})
+    number = max(number, 0)
+    found, total = gateway().events.outbox.page(state, number, size, request.args.get("hook_id", ""))
+    return answer({"deliveries": [_shown(one) for one in found], "pages": pages(total, number, size), "total": total})
 
 
 @blueprint.get("/api/gatehouse/deliveries/<id>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
+from services.gateway.definitions.reader import Mistake
 from services.gateway.operator_api import arguments, definition_changes
 from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, changed
@@ -64,8 +65,16 @@ def delete_nothing() -> Response:
 @blueprint.get("/tyk/reload")
 @blueprint.get("/tyk/reload/group")
 def reload() -> Response:
-    """Every worker reads the definitions again; always waits, as Tyk does with `?block=true`."""
+    """Every worker reads the definitions again; always waits, as Tyk does with `?block=true`.
+
+    Files that cannot be used are refused with their mistakes: what they said before goes on being served, the others are live.
+    """
     unconfirmed = gateway().publish_definitions()
+    files = gateway().definitions.mistakes
+    if files:
+        message = "Definitions that cannot be used were not loaded; what was served in their place goes on. All others are live."
+        mistakes = [Mistake(f"{file.name}#{one.pointer}", one.message) for file in files for one in file.mistakes]
+        raise Refused(400, message, "invalid-definition", mistakes=mistakes)
     body: dict[str, object] = {"status": "ok", "message": ""}
     if unconfirmed:
         body["unconfirmed"] = unconfirmed

@@ -1,4 +1,7 @@
-"""`/api/hooks`: the operator's webhooks, as Tyk's Advanced Management API shows them."""
+"""`/api/hooks`: the operator's webhooks, as Tyk's Advanced Management API shows them.
+
+`secret`, with which calls are signed, is only ever written: a webhook that has one shows `signed: true` instead.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from flask import Response
 from services.gateway.definitions import values
 from services.gateway.definitions.reader import Mistakes, Reader, Report
 from services.gateway.definitions.schema import HOOK_METHODS, headers
+from services.gateway.events.delivery import signature
 from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer, done, invalid
+from services.gateway.operator_api.answers import Refused, answer, done, invalid, pages
 from services.gateway.operator_api.context import gateway
 from services.gateway.operator_api.definition_changes import DEFAULT_ORG
 from services.gateway.stores.definitions import new_id
@@ -20,15 +24,14 @@ from services.gateway.stores.hooks import HookMissing
 
 blueprint = protected("hooks", __name__)
 _WRONG: Final = "Webhook object validation failed."
-_OWN: Final = ("api_model", "id", "_id")
+_OWN: Final = ("api_model", "id", "_id", "secret", "signed")
 
 
 @blueprint.get("/api/hooks")
 def list_hooks() -> Response:
     number, size = arguments.page()
     hooks, total = gateway().hooks.page(number, size)
-    pages = 1 if number < 0 else max(1, -(-total // size))
-    return answer({"hooks": [_shown(hook) for hook in hooks], "pages": pages})
+    return answer({"hooks": [_shown(hook) for hook in hooks], "pages": pages(total, number, size)})
 
 
 @blueprint.get("/api/hooks/<id>")
@@ -41,19 +44,22 @@ def get_hook(id: str) -> Response:
 
 @blueprint.post("/api/hooks")
 def create_hook() -> Response:
-    hook = _read(arguments.body("hook"), new_id())
-    gateway().hooks.create(hook)
+    hook, secret = _read(arguments.body("hook"), new_id())
+    gateway().hooks.create(hook, secret or "")
     return done("Webhook created", hook["id"])
 
 
 @blueprint.put("/api/hooks/<id>")
 def update_hook(id: str) -> Response:
-    """Definitions keep the copy that they were saved with until they are saved again, as in Tyk."""
+    """Definitions keep the copy that they were saved with until they are saved again, as in Tyk; a new secret signs within five seconds.
+
+    A secret that is left out stays; an empty one is taken away.
+    """
     body = arguments.body("hook")
     if body.get("id") not in (None, "", id):
         raise Refused(400, "The id of the webhook does not match that of the path", "id-mismatch")
     try:
-        gateway().hooks.replace(id, _read(body, id))
+        gateway().hooks.replace(id, *_read(body, id))
     except HookMissing:
         raise _missing() from None
     return done("Webhook updated")
@@ -76,8 +82,8 @@ def _missing() -> Refused:
     return Refused(404, "Webhook not found", "hook-unknown")
 
 
-def _read(raw: Mapping[str, Any], id: str) -> dict[str, Any]:
-    """A webhook in Tyk's shape. Raises Refused with every mistake."""
+def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
+    """A webhook in Tyk's shape, and its secret (None = not given). Raises Refused with every mistake."""
     report = Report()
     reader = Reader(raw, "", report)
     known: dict[str, Any] = {
@@ -95,8 +101,12 @@ def _read(raw: Mapping[str, Any], id: str) -> dict[str, Any]:
         values.target_url(known["target_path"])
     except ValueError as error:
         reader.mistake("target_path", str(error).replace("target_url", "target_path"))
+    secret = reader.text("secret") if "secret" in reader else None
+    try:
+        signature(secret or "", "", "", b"")
+    except ValueError:
+        reader.mistake("secret", "a secret that begins with whsec_ must go on in base64")
     if report.mistakes:
         raise invalid("hook", Mistakes(report.mistakes), _WRONG)
-    # a secret to sign with, and whatever a later version knows
     others = {name: value for name, value in raw.items() if name.lower() not in known and name.lower() not in _OWN}
-    return {"id": id, **known, **others}
+    return {"id": id, **known, **others}, secret

@@ -13,7 +13,7 @@ from services.common.clock import isoformat
 from services.gateway.keys import service
 from services.gateway.operator_api import arguments, definition_changes, key_changes
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.answers import Refused, answer, done, pages
 from services.gateway.operator_api.context import gateway
 from services.gateway.stores.keys import StoredKey
 
@@ -45,8 +45,8 @@ def summary(stored: StoredKey) -> dict[str, Any]:
 def _listed(api_id: str | None) -> Response:
     number, size = arguments.page()
     keys, total = gateway().keys_store.page(api_id, number=number, size=size)
-    pages = 1 if number < 0 else max(1, -(-total // size))
-    return answer({"data": {"keys": [key.id for key in keys], "details": [summary(key) for key in keys]}, "pages": pages})
+    shown = {"keys": [key.id for key in keys], "details": [summary(key) for key in keys]}
+    return answer({"data": shown, "pages": pages(total, number, size)})
 
 
 def _one(stored: StoredKey) -> Response:

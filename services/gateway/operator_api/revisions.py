@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, request
-from redis.exceptions import RedisError
 
 from services.common.clock import isoformat
+from services.gateway.announcements import Unreachable
 from services.gateway.definitions.lint import lint
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.operator_api import arguments, definition_changes, differences
 from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, done
 from services.gateway.operator_api.context import gateway
-from services.gateway.stores.definitions import NotFound, Revision
+from services.gateway.stores.definitions import NotFound
+from services.gateway.stores.revisions import Revision
 
 blueprint = protected("revisions", __name__)
 
@@ -80,7 +81,7 @@ def list_workers() -> Response:
     current = gateway().live.current
     try:
         workers: list[str] | None = gateway().announcements.workers()
-    except RedisError:
+    except Unreachable:
         workers = None  # Valkey is away: nobody knows
     return answer({
         "workers": workers,

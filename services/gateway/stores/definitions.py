@@ -1,58 +1,47 @@
-"""API definitions and their numbered revisions.
+"""API definitions.
 
 A definition is addressed by its internal id or by its api_id. Every write is one transaction: it leaves a revision behind (who, when,
-why and the whole document) and raises the generation, by which workers see that something changed. Revisions outlive their
-definition, so that a deletion can be undone too.
+why and the whole document) and raises the generation, by which workers see that something changed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.clock import Clock, SystemClock
-from services.common.database import Database
-from services.gateway.stores.base import Base
+from services.common.core_database import CoreDatabase, UTCDateTime
+from services.gateway.definitions.sources import FileMistakes
+from services.gateway.stores import revisions
+from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import current, raise_generation
+from services.gateway.stores.revisions import Revision
 
 GENERATION: Final = "definitions"
 Action = Literal["created", "updated", "deleted", "restored", "seeded"]
 
 
-class DefinitionRow(Base):
-    __tablename__ = "definitions"
-
-    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    api_id: Mapped[str] = mapped_column(sa.String(128), unique=True)
-    address: Mapped[str] = mapped_column(sa.Text)
-    place: Mapped[str | None] = mapped_column(sa.String(2048), unique=True)  # the address of an active definition
-    name: Mapped[str] = mapped_column(sa.Text)
-    revision: Mapped[int]
-    document: Mapped[dict[str, Any]]
-    hook_references: Mapped[list[Any]]
-    created_at: Mapped[dt.datetime]
-    updated_at: Mapped[dt.datetime]
-
-
-class RevisionRow(Base):
-    __tablename__ = "definition_revisions"
-
-    definition_id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    api_id: Mapped[str] = mapped_column(sa.String(128), index=True)
-    action: Mapped[str] = mapped_column(sa.String(16))
-    at: Mapped[dt.datetime]
-    who: Mapped[str] = mapped_column(sa.Text)
-    note: Mapped[str] = mapped_column(sa.Text)
-    document: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
-    hook_references: Mapped[list[Any]]
+DEFINITIONS: Final = sa.Table(
+    "definitions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("api_id", sa.String(128), nullable=False, unique=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("place", sa.String(2048), unique=True),  # the address of an active definition
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("hook_references", sa.JSON, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+)
+_D: Final = DEFINITIONS.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +58,10 @@ class StoredDefinition:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """raw: None = the definition was deleted here."""
-
-    definition_id: str
-    number: int
-    api_id: str
-    action: str
-    at: dt.datetime
-    who: str
-    note: str
-    raw: dict[str, Any] | None
-    hook_references: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list. pages: how many there are, at least 1."""
+    """One page of a list. total: of all pages."""
 
     items: list[StoredDefinition]
-    pages: int
     total: int
 
 
@@ -129,42 +102,42 @@ class DefinitionStore:
     """Thread-safe."""
 
     source: Literal["database", "files"] = "database"
+    mistakes: Sequence[FileMistakes] = ()  # of files, when these are what is stored
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
 
     def all(self) -> list[StoredDefinition]:
         """Every definition, by name and id."""
-        with self._database.read() as session:
-            return [_stored(row) for row in session.scalars(sa.select(DefinitionRow).order_by(DefinitionRow.name, DefinitionRow.id))]
+        with self._database.read() as connection:
+            return [_stored(row) for row in connection.execute(sa.select(DEFINITIONS).order_by(_D.name, _D.id))]
 
     def get(self, key: str) -> StoredDefinition | None:
         """By internal id or api_id."""
-        with self._database.read() as session:
-            row = _find(session, key)
+        with self._database.read() as connection:
+            row = _find(connection, key)
             return None if row is None else _stored(row)
 
     def known(self, api_ids: set[str]) -> dict[str, str]:
         """api_id → name of those that exist."""
-        with self._database.read() as session:
-            rows = session.execute(sa.select(DefinitionRow.api_id, DefinitionRow.name).where(DefinitionRow.api_id.in_(api_ids)))
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(_D.api_id, _D.name).where(_D.api_id.in_(api_ids)))
             return {row.api_id: row.name for row in rows}
 
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
         """number: from zero, negative = everything. query: a part of the name, an id or the address; case does not count."""
-        chosen = sa.select(DefinitionRow)
+        chosen = sa.select(DEFINITIONS)
         if query:
             pattern = "%" + query.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-            columns = (DefinitionRow.name, DefinitionRow.api_id, DefinitionRow.id, DefinitionRow.address)
+            columns = (_D.name, _D.api_id, _D.id, _D.address)
             chosen = chosen.where(sa.or_(*(sa.func.lower(column).like(pattern, escape="\\") for column in columns)))
-        with self._database.read() as session:
-            total = session.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
-            ordered = chosen.order_by(DefinitionRow.name, DefinitionRow.id)
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
+            ordered = chosen.order_by(_D.name, _D.id)
             if number >= 0:
                 ordered = ordered.limit(size).offset(number * size)
-            items = [_stored(row) for row in session.scalars(ordered)]
-        return Page(items, 1 if number < 0 else max(1, -(-total // size)), total)
+            return Page([_stored(row) for row in connection.execute(ordered)], total)
 
     def create(
         self,
@@ -182,14 +155,13 @@ class DefinitionStore:
         Raises ApiIdTaken, PlaceTaken.
         """
 
-        def work(session: Session) -> StoredDefinition:
+        def work(connection: sa.Connection) -> StoredDefinition:
             now = self._clock.now()
-            _check_free(session, raw["id"], raw["api_id"], address if active else None, own=None)
-            row = DefinitionRow(id=raw["id"], created_at=now, revision=_last_number(session, raw["id"]))
-            _write(row, raw, hook_references, address, active, now)
-            session.add(row)
-            _record(session, row, action, who, note)
-            return _stored(row)
+            _check_free(connection, raw["id"], raw["api_id"], address if active else None, own=None)
+            number = revisions.last_number(connection, raw["id"]) + 1
+            stored = StoredDefinition(raw["id"], raw["api_id"], number, dict(raw), hook_references, now, now)
+            connection.execute(sa.insert(DEFINITIONS).values(**_columns(stored, address, active), created_at=now))
+            return _recorded(connection, stored, action, who, note)
 
         return self._run(work)
 
@@ -211,25 +183,26 @@ class DefinitionStore:
         Raises NotFound, RevisionConflict, ApiIdTaken, PlaceTaken.
         """
 
-        def work(session: Session) -> StoredDefinition:
-            row = _existing(session, key, if_match)
-            _check_free(session, row.id, raw["api_id"], address if active else None, own=row.id)
-            _write(row, {**raw, "id": row.id}, hook_references, address, active, self._clock.now())
-            _record(session, row, action, who, note)
-            return _stored(row)
+        def work(connection: sa.Connection) -> StoredDefinition:
+            before = _existing(connection, key, if_match)
+            _check_free(connection, before.id, raw["api_id"], address if active else None, own=before.id)
+            document = {**raw, "id": before.id}
+            number, now = before.revision + 1, self._clock.now()
+            stored = StoredDefinition(before.id, raw["api_id"], number, document, hook_references, before.created_at, now)
+            connection.execute(sa.update(DEFINITIONS).where(_D.id == before.id).values(_columns(stored, address, active)))
+            return _recorded(connection, stored, action, who, note)
 
         return self._run(work)
 
     def delete(self, key: str, *, who: str, note: str = "", if_match: int | None = None) -> StoredDefinition:
         """What was deleted. Raises NotFound, RevisionConflict."""
 
-        def work(session: Session) -> StoredDefinition:
-            row = _existing(session, key, if_match)
-            row.updated_at = self._clock.now()
-            stored = _stored(row)
-            _record(session, row, "deleted", who, note)
-            session.delete(row)
-            return stored
+        def work(connection: sa.Connection) -> StoredDefinition:
+            before = _existing(connection, key, if_match)
+            gone = replace(before, revision=before.revision + 1, updated_at=self._clock.now())
+            _recorded(connection, gone, "deleted", who, note)
+            connection.execute(sa.delete(DEFINITIONS).where(_D.id == before.id))
+            return before
 
         return self._run(work)
 
@@ -239,22 +212,20 @@ class DefinitionStore:
 
     def revisions(self, key: str) -> list[Revision]:
         """Every revision of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
-        with self._database.read() as session:
-            id = _revised_id(session, key)
-            chosen = sa.select(RevisionRow).where(RevisionRow.definition_id == id).order_by(RevisionRow.number.desc())
-            return [_revision(row) for row in session.scalars(chosen)]
+        with self._database.read() as connection:
+            return revisions.listed(connection, _revised_id(connection, key))
 
     def revision(self, key: str, number: int) -> Revision:
         """Raises NotFound."""
         if number >= 2**31:  # more than the column holds
             raise NotFound
-        with self._database.read() as session:
-            row = session.get(RevisionRow, (_revised_id(session, key), number))
-            if row is None:
+        with self._database.read() as connection:
+            found = revisions.one(connection, _revised_id(connection, key), number)
+            if found is None:
                 raise NotFound
-            return _revision(row)
+            return found
 
-    def _run(self, work: Callable[[Session], StoredDefinition]) -> StoredDefinition:
+    def _run(self, work: Callable[[sa.Connection], StoredDefinition]) -> StoredDefinition:
         try:
             return self._database.run(work)
         except IntegrityError as error:
@@ -267,81 +238,63 @@ class DefinitionStore:
             raise
 
 
-def _find(session: Session, key: str) -> DefinitionRow | None:
-    row = session.get(DefinitionRow, key)
-    return row or session.scalar(sa.select(DefinitionRow).where(DefinitionRow.api_id == key))
+def _find(connection: sa.Connection, key: str) -> sa.Row[Any] | None:
+    row = connection.execute(sa.select(DEFINITIONS).where(_D.id == key)).one_or_none()
+    return row or connection.execute(sa.select(DEFINITIONS).where(_D.api_id == key)).one_or_none()
 
 
-def _existing(session: Session, key: str, if_match: int | None) -> DefinitionRow:
-    found = _find(session, key)
+def _existing(connection: sa.Connection, key: str, if_match: int | None) -> StoredDefinition:
+    found = _find(connection, key)
     if found is None:
         raise NotFound
     # locked and read again: on PostgreSQL two writers may have found it at once
-    row = session.get(DefinitionRow, found.id, with_for_update=True, populate_existing=True)
+    row = connection.execute(sa.select(DEFINITIONS).where(_D.id == found.id).with_for_update()).one_or_none()
     if row is None:
         raise NotFound
     if if_match is not None and row.revision != if_match:
         raise RevisionConflict(row.revision)
-    return row
+    return _stored(row)
 
 
-def _check_free(session: Session, id: str, api_id: str, place: str | None, own: str | None) -> None:
-    others = sa.select(DefinitionRow.id).where(DefinitionRow.id != own) if own else sa.select(DefinitionRow.id)
-    same = DefinitionRow.api_id == api_id if own else sa.or_(DefinitionRow.api_id.in_((api_id, id)), DefinitionRow.id.in_((api_id, id)))
-    if session.scalar(others.where(same)) is not None:
+def _check_free(connection: sa.Connection, id: str, api_id: str, place: str | None, own: str | None) -> None:
+    others = sa.select(_D.id).where(_D.id != own) if own else sa.select(_D.id)
+    same = _D.api_id == api_id if own else sa.or_(_D.api_id.in_((api_id, id)), _D.id.in_((api_id, id)))
+    if connection.scalar(others.where(same).limit(1)) is not None:
         raise ApiIdTaken
-    if place is not None and session.scalar(others.where(DefinitionRow.place == place)) is not None:
+    if place is not None and connection.scalar(others.where(_D.place == place)) is not None:
         raise PlaceTaken
 
 
-def _write(row: DefinitionRow, raw: Mapping[str, Any], hook_references: list[Any], address: str, active: bool, now: dt.datetime) -> None:
-    row.api_id = raw["api_id"]
-    row.address = address
-    row.place = address if active else None
-    row.name = str(raw.get("name") or "")
-    row.document = dict(raw)
-    row.hook_references = hook_references
-    row.updated_at = now
+def _columns(stored: StoredDefinition, address: str, active: bool) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "api_id": stored.api_id,
+        "address": address,
+        "place": address if active else None,
+        "name": str(stored.raw.get("name") or ""),
+        "revision": stored.revision,
+        "document": stored.raw,
+        "hook_references": stored.hook_references,
+        "updated_at": stored.updated_at,
+    }
 
 
-def _record(session: Session, row: DefinitionRow, action: Action, who: str, note: str) -> None:
-    row.revision += 1
-    session.add(
-        RevisionRow(
-            definition_id=row.id,
-            number=row.revision,
-            api_id=row.api_id,
-            action=action,
-            at=row.updated_at,
-            who=who,
-            note=note,
-            document=None if action == "deleted" else row.document,
-            hook_references=row.hook_references,
-        )
-    )
-    raise_generation(session, GENERATION)
+def _recorded(connection: sa.Connection, stored: StoredDefinition, action: Action, who: str, note: str) -> StoredDefinition:
+    assert stored.updated_at is not None
+    raw = None if action == "deleted" else stored.raw
+    what = Revision(stored.id, stored.revision, stored.api_id, action, stored.updated_at, who, note, raw, stored.hook_references)
+    revisions.record(connection, what)
+    raise_generation(connection, GENERATION)
+    return stored
 
 
-def _last_number(session: Session, id: str) -> int:
-    return session.scalar(sa.select(sa.func.max(RevisionRow.number)).where(RevisionRow.definition_id == id)) or 0
-
-
-def _revised_id(session: Session, key: str) -> str:
+def _revised_id(connection: sa.Connection, key: str) -> str:
     """The internal id of a definition that is or was: by itself, else the one that had this api_id last."""
-    row = _find(session, key)
+    row = _find(connection, key)
     if row is not None:
-        return row.id
-    if _last_number(session, key):
-        return key
-    same = sa.select(RevisionRow.definition_id).where(RevisionRow.api_id == key)
-    return session.scalar(same.order_by(RevisionRow.at.desc(), RevisionRow.number.desc()).limit(1)) or key
+        return str(row.id)
+    return key if revisions.last_number(connection, key) else revisions.last_with(connection, key) or key
 
 
-def _stored(row: DefinitionRow) -> StoredDefinition:
-    return StoredDefinition(row.id, row.api_id, row.revision, dict(row.document), list(row.hook_references), row.created_at, row.updated_at)
-
-
-def _revision(row: RevisionRow) -> Revision:
-    return Revision(
-        row.definition_id, row.number, row.api_id, row.action, row.at, row.who, row.note, row.document, list(row.hook_references)
-    )
+def _stored(row: sa.Row[Any]) -> StoredDefinition:
+    return StoredDefinition(row.id, row.api_id, row.revision, row.document, row.hook_references, row.created_at, row.updated_at)

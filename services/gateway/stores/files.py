@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from services.common import logging as logs
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import FileMistakes, address, interpret, read_folder
+from services.gateway.definitions.sources import FileDefinition, FileMistakes, address, interpret, read_folder
 from services.gateway.stores.definitions import (
     ApiIdTaken,
     DefinitionStore,
@@ -17,9 +17,9 @@ from services.gateway.stores.definitions import (
     Page,
     PlaceTaken,
     ReadOnly,
-    Revision,
     StoredDefinition,
 )
+from services.gateway.stores.revisions import Revision
 
 log = logs.get(__name__)
 
@@ -44,20 +44,27 @@ def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None
                 action="seeded",
             )
         except Mistakes as error:
-            wrong.append(FileMistakes(definition.api_id, error.mistakes))
+            wrong.append(FileMistakes(definition.file, error.mistakes))
         except PlaceTaken:
-            wrong.append(FileMistakes(definition.api_id, (Mistake("/proxy/listen_path", "another active API owns this place"),)))
+            wrong.append(FileMistakes(definition.file, (Mistake("/proxy/listen_path", "another active API owns this place"),)))
         except ApiIdTaken:
             continue  # another process was quicker
-    for file in wrong:
-        log.error(
-            "a definition of the folder cannot be used", file=file.name, mistakes=[f"{one.pointer}: {one.message}" for one in file.mistakes]
-        )
+    log_mistakes(wrong)
     return wrong
 
 
+def log_mistakes(files: Iterable[FileMistakes]) -> None:
+    for file in files:
+        mistakes = [f"{one.pointer}: {one.message}" for one in file.mistakes]
+        log.error("a definition of the folder cannot be used", file=file.name, mistakes=mistakes)
+
+
 class FileDefinitions(DefinitionStore):
-    """The definitions of a folder, when the folder is the only truth. `all` reads it again; writes raise ReadOnly."""
+    """The definitions of a folder, when the folder is the only truth. `all` reads it again; writes raise ReadOnly.
+
+    A file that became wrong changes nothing: what it said when it was last right goes on, and `mistakes` says what is wrong now. One that
+    is wrong from the start is given as it is, so that it keeps its place, when it can be read at all.
+    """
 
     source: Literal["database", "files"] = "files"
 
@@ -65,13 +72,27 @@ class FileDefinitions(DefinitionStore):
         self._folder = folder
         self._lock = threading.Lock()
         self._read: list[StoredDefinition] | None = None
+        self._right: dict[str, FileDefinition] = {}
         self.mistakes: list[FileMistakes] = []
 
     def all(self) -> list[StoredDefinition]:
-        found, wrong = read_folder(self._folder)
-        stored = [StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in found]
         with self._lock:
-            self._read, self.mistakes = sorted(stored, key=_order), wrong
+            found, wrong = read_folder(self._folder)
+            for definition in found:
+                try:
+                    interpret(definition.raw)
+                except Mistakes as error:
+                    wrong.append(FileMistakes(definition.file, error.mistakes))
+            faulty = {file.name for file in wrong}
+            right = {one.file: one for one in found if one.file not in faulty}
+            taken = {one.api_id for one in right.values()}
+            right |= {name: one for name, one in self._right.items() if name in faulty and one.api_id not in taken}
+            known = {one.api_id for one in right.values()}
+            serving = [*right.values(), *(one for one in found if one.api_id not in known)]
+            self._right, self.mistakes = right, wrong
+            stored = (StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in serving)
+            self._read = sorted(stored, key=_order)
+            log_mistakes(wrong)
             return list(self._read)
 
     def get(self, key: str) -> StoredDefinition | None:
@@ -83,7 +104,7 @@ class FileDefinitions(DefinitionStore):
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
         items = [one for one in self._known() if query.lower() in _searched(one)]
         shown = items if number < 0 else items[number * size : (number + 1) * size]
-        return Page(shown, 1 if number < 0 else max(1, -(-len(items) // size)), len(items))
+        return Page(shown, len(items))
 
     def create(self, *_: Any, **__: Any) -> NoReturn:
         raise ReadOnly

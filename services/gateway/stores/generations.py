@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from services.common.database import Database
-from services.gateway.stores.base import Base
+from services.common.core_database import CoreDatabase
+from services.gateway.stores.base import insert, metadata
+
+GENERATIONS: Final = sa.Table(
+    "generations",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
 
 
-class GenerationRow(Base):
-    __tablename__ = "generations"
-
-    name: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    number: Mapped[int] = mapped_column(sa.BigInteger)
-
-
-def raise_generation(session: Session, name: str) -> None:
+def raise_generation(connection: sa.Connection, name: str) -> None:
     """Inside the writer's transaction, so that the number never moves without the change it stands for."""
-    raised = session.execute(sa.update(GenerationRow).where(GenerationRow.name == name).values(number=GenerationRow.number + 1))
-    if not raised.rowcount:  # type: ignore[attr-defined]
-        session.add(GenerationRow(name=name, number=1))
+    first = insert(connection.dialect.name, GENERATIONS).values(name=name, number=1)
+    connection.execute(first.on_conflict_do_update(index_elements=["name"], set_={"number": GENERATIONS.c.number + 1}))
 
 
-def current(database: Database, name: str) -> int:
+def current(database: CoreDatabase, name: str) -> int:
     """0 = never written."""
-    with database.read() as session:
-        return session.scalar(sa.select(GenerationRow.number).where(GenerationRow.name == name)) or 0
+    with database.read() as connection:
+        return connection.scalar(sa.select(GENERATIONS.c.number).where(GENERATIONS.c.name == name)) or 0

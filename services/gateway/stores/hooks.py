@@ -1,31 +1,36 @@
-"""The operator's webhooks: templates that are copied into a definition's event handlers when it is saved with a reference to them."""
+"""The operator's webhooks: templates that are copied into a definition's event handlers when it is saved with a reference to them.
+
+What a webhook is signed with stands in a column of its own and is given to nobody but the courier: definitions, revisions and the outbox
+know the webhook's id alone.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.clock import Clock, SystemClock
-from services.common.database import Database
-from services.gateway.stores.base import Base
+from services.common.core_database import CoreDatabase, UTCDateTime
+from services.gateway.stores.base import metadata
 
 _SECRET_FOR: Final = 5.0
 _MOST_SECRETS: Final = 10_000
 
-
-class HookRow(Base):
-    __tablename__ = "hooks"
-
-    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(sa.Text)
-    document: Mapped[dict[str, Any]]
-    created_at: Mapped[dt.datetime]
-    updated_at: Mapped[dt.datetime]
+# secret: "" = calls are not signed.
+HOOKS: Final = sa.Table(
+    "hooks",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+)
+_SHOWN: Final = sa.select(HOOKS.c.document, (HOOKS.c.secret != "").label("signed"))
 
 
 class HookMissing(Exception):
@@ -33,58 +38,51 @@ class HookMissing(Exception):
 
 
 class HookStore:
-    """Webhook objects as Tyk shapes them, with their `id`. Thread-safe."""
+    """Webhook objects as Tyk shapes them, with their `id`, and with `signed: true` when they have a secret. Thread-safe."""
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
         """One page by name, and the number of all. number: from zero, negative = everything."""
-        ordered = sa.select(HookRow).order_by(HookRow.name, HookRow.id)
+        ordered = _SHOWN.order_by(HOOKS.c.name, HOOKS.c.id)
         if number >= 0:
             ordered = ordered.limit(size).offset(number * size)
-        with self._database.read() as session:
-            total = session.scalar(sa.select(sa.func.count()).select_from(HookRow)) or 0
-            return [dict(row.document) for row in session.scalars(ordered)], total
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(HOOKS)) or 0
+            return [_shown(row) for row in connection.execute(ordered)], total
 
     def get(self, id: str) -> dict[str, Any] | None:
-        with self._database.read() as session:
-            row = session.get(HookRow, id)
-            return None if row is None else dict(row.document)
+        with self._database.read() as connection:
+            row = connection.execute(_SHOWN.where(HOOKS.c.id == id)).one_or_none()
+            return None if row is None else _shown(row)
 
-    def create(self, hook: Mapping[str, Any]) -> None:
+    def secret(self, id: str) -> str:
+        """What its calls are signed with; "" = nothing, also when there is no such webhook."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(HOOKS.c.secret).where(HOOKS.c.id == id)) or ""
+
+    def create(self, hook: Mapping[str, Any], secret: str = "") -> None:
         """hook: with its `id`."""
+        now = self._clock.now()
+        row = {"id": hook["id"], "name": hook["name"], "document": dict(hook), "secret": secret, "created_at": now, "updated_at": now}
+        self._database.run(lambda connection: connection.execute(sa.insert(HOOKS).values(row)))
 
-        def work(session: Session) -> None:
-            now = self._clock.now()
-            session.add(HookRow(id=hook["id"], name=hook["name"], document=dict(hook), created_at=now, updated_at=now))
-
-        self._database.run(work)
-
-    def replace(self, id: str, hook: Mapping[str, Any]) -> None:
-        """Raises HookMissing."""
-
-        def work(session: Session) -> None:
-            row = session.get(HookRow, id, with_for_update=True)
-            if row is None:
-                raise HookMissing
-            row.name = hook["name"]
-            row.document = {**hook, "id": id}
-            row.updated_at = self._clock.now()
-
-        self._database.run(work)
+    def replace(self, id: str, hook: Mapping[str, Any], secret: str | None = None) -> None:
+        """secret: None = as it is. Raises HookMissing."""
+        values = {"name": hook["name"], "document": {**hook, "id": id}, "updated_at": self._clock.now()}
+        if secret is not None:
+            values["secret"] = secret
+        changed = sa.update(HOOKS).where(HOOKS.c.id == id).values(values)
+        if not self._database.run(lambda connection: connection.execute(changed).rowcount):
+            raise HookMissing
 
     def delete(self, id: str) -> None:
         """Raises HookMissing."""
-
-        def work(session: Session) -> None:
-            row = session.get(HookRow, id)
-            if row is None:
-                raise HookMissing
-            session.delete(row)
-
-        self._database.run(work)
+        gone = sa.delete(HOOKS).where(HOOKS.c.id == id)
+        if not self._database.run(lambda connection: connection.execute(gone).rowcount):
+            raise HookMissing
 
 
 class SigningSecrets:
@@ -102,6 +100,9 @@ class SigningSecrets:
         if found is None or found[0] < time.monotonic():
             if len(self._known) >= _MOST_SECRETS:
                 self._known.clear()
-            hook = self._hooks.get(hook_id) or {}
-            found = self._known[hook_id] = (time.monotonic() + _SECRET_FOR, str(hook.get("secret") or ""))
+            found = self._known[hook_id] = (time.monotonic() + _SECRET_FOR, self._hooks.secret(hook_id))
         return found[1]
+
+
+def _shown(row: sa.Row[Any]) -> dict[str, Any]:
+    return {**row.document, "signed": True} if row.signed else dict(row.document)

@@ -14,48 +14,47 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.common.clock import Clock, SystemClock
-from services.common.database import Database
+from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.keys.model import Key, Opened
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import current, raise_generation
 
 GENERATION: Final = "keys"
 
 
-class KeyRow(Base):
-    __tablename__ = "keys"
-
-    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    org_id: Mapped[str] = mapped_column(sa.Text)
-    alias: Mapped[str] = mapped_column(sa.Text)
-    owner: Mapped[str] = mapped_column(sa.Text)
-    user_name: Mapped[str | None] = mapped_column(sa.Text)
-    opens_all: Mapped[bool]
-    session: Mapped[dict[str, Any]]
-    created_at: Mapped[dt.datetime]
-    updated_at: Mapped[dt.datetime]
-    last_used_at: Mapped[dt.datetime | None]
-
-
-class SecretRow(Base):
-    __tablename__ = "key_secrets"
-
-    hash: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey("keys.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[dt.datetime]
-    ends_at: Mapped[dt.datetime | None]
-
-
-class RightRow(Base):
-    """Which APIs a key names, for lists of an API's keys; the session decides what it may reach."""
-
-    __tablename__ = "key_rights"
-
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True)
-    api_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True, index=True)
+KEYS: Final = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("org_id", sa.Text, nullable=False),
+    sa.Column("alias", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("user_name", sa.Text),
+    sa.Column("opens_all", sa.Boolean, nullable=False),
+    sa.Column("session", sa.JSON, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+    sa.Column("last_used_at", UTCDateTime),
+)
+SECRETS: Final = sa.Table(
+    "key_secrets",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("ends_at", UTCDateTime),
+)
+# Which APIs a key names, for lists of an API's keys; the session decides what it may reach.
+RIGHTS: Final = sa.Table(
+    "key_rights",
+    metadata,
+    sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("api_id", sa.String(128), primary_key=True, index=True),
+)
+_K: Final = KEYS.c
+_S: Final = SECRETS.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,64 +89,56 @@ def new_id() -> str:
 class KeyStore:
     """Thread-safe."""
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
 
     def by_hash(self, hash: str) -> Opened | None:
         """The key that a live secret opens."""
-        with self._database.read() as session:
-            found = session.execute(
-                sa.select(KeyRow, SecretRow.ends_at).join(SecretRow, SecretRow.key_id == KeyRow.id).where(SecretRow.hash == hash)
-            ).one_or_none()
-            if found is None:
-                return None
-            row, ends_at = found
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(KEYS, _S.ends_at).join(SECRETS, _S.key_id == _K.id).where(_S.hash == hash)).one_or_none()
             now = self._clock.now()
-            if ends_at is not None and ends_at <= now:
+            if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
-            return Opened(_stored(session, row, now).key(), None if ends_at is None else ends_at.timestamp())
+            return Opened(_stored(connection, row, now).key(), None if row.ends_at is None else row.ends_at.timestamp())
 
     def get(self, id: str) -> StoredKey | None:
         """By public id."""
-        with self._database.read() as session:
-            row = session.get(KeyRow, id)
-            return None if row is None else _stored(session, row, self._clock.now())
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
+            return None if row is None else _stored(connection, row, self._clock.now())
 
     def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10, begins: str = "") -> tuple[list[StoredKey], int]:
         """One page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything.
 
         begins: how the public id begins.
         """
-        chosen = sa.select(KeyRow)
+        chosen = sa.select(KEYS)
         if api_id is not None:
-            named = sa.select(RightRow.key_id).where(RightRow.api_id == api_id)
-            chosen = chosen.where(sa.or_(KeyRow.opens_all, KeyRow.id.in_(named)))
+            named = sa.select(RIGHTS.c.key_id).where(RIGHTS.c.api_id == api_id)
+            chosen = chosen.where(sa.or_(_K.opens_all, _K.id.in_(named)))
         if begins:
-            chosen = chosen.where(KeyRow.id.startswith(begins, autoescape=True))
-        with self._database.read() as session:
-            total = session.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
-            ordered = chosen.order_by(KeyRow.created_at.desc(), KeyRow.id)
+            chosen = chosen.where(_K.id.startswith(begins, autoescape=True))
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
+            ordered = chosen.order_by(_K.created_at.desc(), _K.id)
             if number >= 0:
                 ordered = ordered.limit(size).offset(number * size)
-            rows = list(session.scalars(ordered))
-            now = self._clock.now()
-            hashes = _live_hashes(session, [row.id for row in rows], now)
+            rows = connection.execute(ordered).all()
+            hashes = _live_hashes(connection, [row.id for row in rows], self._clock.now())
             return [_stored_with(row, hashes.get(row.id, ())) for row in rows], total
 
     def create(self, hash: str, session_object: Mapping[str, Any], *, id: str | None = None, user_name: str | None = None) -> StoredKey:
         """Raises SecretTaken."""
 
-        def work(session: Session) -> StoredKey:
+        def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
-            row = KeyRow(id=id or new_id(), user_name=user_name, created_at=now, last_used_at=None)
-            _write(session, row, session_object, now)
-            session.add(row)
-            session.flush()
-            session.add(SecretRow(hash=hash, key_id=row.id, created_at=now, ends_at=None))
-            _write_rights(session, row.id, session_object)
-            session.flush()
-            return _stored(session, row, now)
+            own = id or new_id()
+            connection.execute(sa.insert(KEYS).values(id=own, user_name=user_name, created_at=now, **_columns(session_object, now)))
+            connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=own, created_at=now, ends_at=None))
+            _write_rights(connection, own, session_object)
+            raise_generation(connection, GENERATION)
+            return _stored(connection, _existing(connection, own), now)
 
         try:
             return self._database.run(work)
@@ -159,27 +150,26 @@ class KeyStore:
     def replace(self, id: str, session_object: Mapping[str, Any]) -> StoredKey:
         """Replace the session wholly; the secrets stay. Raises KeyMissing."""
 
-        def work(session: Session) -> StoredKey:
+        def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
-            row = _existing(session, id)
-            _write(session, row, session_object, now)
-            session.execute(sa.delete(RightRow).where(RightRow.key_id == id))
-            _write_rights(session, id, session_object)
-            session.flush()
-            return _stored(session, row, now)
+            _existing(connection, id)
+            connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
+            connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
+            _write_rights(connection, id, session_object)
+            raise_generation(connection, GENERATION)
+            return _stored(connection, _existing(connection, id), now)
 
         return self._database.run(work)
 
     def delete(self, id: str) -> StoredKey:
         """What was deleted, with the hashes that opened it. Raises KeyMissing."""
 
-        def work(session: Session) -> StoredKey:
-            row = _existing(session, id)
-            stored = _stored(session, row, self._clock.now())
-            session.execute(sa.delete(SecretRow).where(SecretRow.key_id == id))
-            session.execute(sa.delete(RightRow).where(RightRow.key_id == id))
-            session.delete(row)
-            raise_generation(session, GENERATION)
+        def work(connection: sa.Connection) -> StoredKey:
+            stored = _stored(connection, _existing(connection, id), self._clock.now())
+            connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
+            connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
+            connection.execute(sa.delete(KEYS).where(_K.id == id))
+            raise_generation(connection, GENERATION)
             return stored
 
         return self._database.run(work)
@@ -190,22 +180,17 @@ class KeyStore:
         Also gives the hashes that opened the key until now. Raises KeyMissing, SecretTaken.
         """
 
-        def work(session: Session) -> tuple[StoredKey, tuple[str, ...]]:
+        def work(connection: sa.Connection) -> tuple[StoredKey, tuple[str, ...]]:
             now = self._clock.now()
-            row = _existing(session, id)
-            if session.get(SecretRow, hash) is not None:
-                raise SecretTaken
-            before = list(session.scalars(sa.select(SecretRow).where(SecretRow.key_id == id)))
-            for secret in before:
-                if secret.ends_at is not None or overlap <= 0:
-                    session.delete(secret)
-                else:
-                    secret.ends_at = now + dt.timedelta(seconds=overlap)
-            session.add(SecretRow(hash=hash, key_id=id, created_at=now, ends_at=None))
-            row.updated_at = now
-            raise_generation(session, GENERATION)
-            session.flush()
-            return _stored(session, row, now), tuple(secret.hash for secret in before)
+            _existing(connection, id)
+            before = tuple(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
+            ending = _S.key_id == id if overlap <= 0 else sa.and_(_S.key_id == id, _S.ends_at.is_not(None))
+            connection.execute(sa.delete(SECRETS).where(ending))
+            connection.execute(sa.update(SECRETS).where(_S.key_id == id).values(ends_at=now + dt.timedelta(seconds=overlap)))
+            connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None))
+            connection.execute(sa.update(KEYS).where(_K.id == id).values(updated_at=now))
+            raise_generation(connection, GENERATION)
+            return _stored(connection, _existing(connection, id), now), before
 
         try:
             return self._database.run(work)
@@ -214,12 +199,12 @@ class KeyStore:
 
     def mark_used(self, ids: Iterable[str], when: dt.datetime) -> None:
         """Note that keys were used lately. Not a change that workers must hear of."""
-        chosen = list(ids)
+        chosen = sorted(ids)  # one order for everybody: workers that note the same keys must not wait for each other
 
-        def work(session: Session) -> None:
+        def work(connection: sa.Connection) -> None:
             for start in range(0, len(chosen), 500):
                 part = chosen[start : start + 500]
-                session.execute(sa.update(KeyRow).where(KeyRow.id.in_(part)).values(last_used_at=when))
+                connection.execute(sa.update(KEYS).where(_K.id.in_(part)).values(last_used_at=when))
 
         if chosen:
             self._database.run(work)
@@ -229,40 +214,43 @@ class KeyStore:
         return current(self._database, GENERATION)
 
 
-def _existing(session: Session, id: str) -> KeyRow:
-    row = session.get(KeyRow, id, with_for_update=True)
+def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
+    row = connection.execute(sa.select(KEYS).where(_K.id == id).with_for_update()).one_or_none()
     if row is None:
         raise KeyMissing
     return row
 
 
-def _write(session: Session, row: KeyRow, session_object: Mapping[str, Any], now: dt.datetime) -> None:
-    row.session = dict(session_object)
-    row.org_id = str(session_object.get("org_id") or "")
-    row.alias = str(session_object.get("alias") or "")
-    row.owner = str(session_object.get("owner") or "")
-    row.opens_all = not session_object.get("access_rights")
-    row.updated_at = now
-    raise_generation(session, GENERATION)
+def _columns(session_object: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
+    return {
+        "session": dict(session_object),
+        "org_id": str(session_object.get("org_id") or ""),
+        "alias": str(session_object.get("alias") or ""),
+        "owner": str(session_object.get("owner") or ""),
+        "opens_all": not session_object.get("access_rights"),
+        "updated_at": now,
+    }
 
 
-def _write_rights(session: Session, id: str, session_object: Mapping[str, Any]) -> None:
-    session.add_all(RightRow(key_id=id, api_id=api_id) for api_id in session_object.get("access_rights") or ())
+def _write_rights(connection: sa.Connection, id: str, session_object: Mapping[str, Any]) -> None:
+    rows = [{"key_id": id, "api_id": api_id} for api_id in session_object.get("access_rights") or ()]
+    if rows:
+        connection.execute(sa.insert(RIGHTS), rows)
 
 
-def _live_hashes(session: Session, ids: list[str], now: dt.datetime) -> dict[str, tuple[str, ...]]:
-    live = sa.or_(SecretRow.ends_at.is_(None), SecretRow.ends_at > now)
+def _live_hashes(connection: sa.Connection, ids: list[str], now: dt.datetime) -> dict[str, tuple[str, ...]]:
+    live = sa.or_(_S.ends_at.is_(None), _S.ends_at > now)
     found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(ids), 500):
-        chosen = sa.select(SecretRow).where(SecretRow.key_id.in_(ids[start : start + 500]), live)
-        for secret in session.scalars(chosen.order_by(SecretRow.created_at)):
+        chosen = sa.select(_S.key_id, _S.hash).where(_S.key_id.in_(ids[start : start + 500]), live)
+        for secret in connection.execute(chosen.order_by(_S.created_at)):
             found[secret.key_id] = (*found.get(secret.key_id, ()), secret.hash)
     return found
 
 
-def _stored(session: Session, row: KeyRow, now: dt.datetime) -> StoredKey:
-    return _stored_with(row, _live_hashes(session, [row.id], now).get(row.id, ()))
+def _stored(connection: sa.Connection, row: sa.Row[Any], now: dt.datetime) -> StoredKey:
+    return _stored_with(row, _live_hashes(connection, [row.id], now).get(row.id, ()))
 
 
-def _stored_with(row: KeyRow, hashes: tuple[str, ...]) -> StoredKey:
-    return StoredKey(row.id, dict(row.session), hashes, row.user_name, row.created_at, row.updated_at, row.last_used_at)
+def _stored_with(row: sa.Row[Any], hashes: tuple[str, ...]) -> StoredKey:
+    return StoredKey(row.id, row.session, hashes, row.user_name, row.created_at, row.updated_at, row.last_used_at)

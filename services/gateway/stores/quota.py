@@ -6,40 +6,38 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.counters.ledger import Entry
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import insert, metadata
 
 AT_ONCE: Final = 500
 
 
-class QuotaRow(Base):
-    """window_ends_at, written_at: epoch seconds. window_ends_at is null when the quota never renews."""
-
-    __tablename__ = "quota_ledger"
-
-    counter: Mapped[str] = mapped_column(sa.Text, primary_key=True)
-    used: Mapped[int] = mapped_column(sa.BigInteger)
-    window_ends_at: Mapped[float | None] = mapped_column(sa.Double, index=True)
-    written_at: Mapped[float] = mapped_column(sa.Double)
+# window_ends_at, written_at: epoch seconds. window_ends_at is null when the quota never renews.
+QUOTAS: Final = sa.Table(
+    "quota_ledger",
+    metadata,
+    sa.Column("counter", sa.Text, primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("window_ends_at", sa.Double, index=True),
+    sa.Column("written_at", sa.Double, nullable=False),
+)
 
 
 class QuotaLedger:
     """The `Ledger` in the gateway's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: CoreDatabase) -> None:
         self._database = database
         self._charge = _charge(database.dialect)
 
     def load(self, now: float) -> list[Entry]:
-        query = sa.select(QuotaRow.counter, QuotaRow.used, QuotaRow.window_ends_at).where(
-            sa.or_(QuotaRow.window_ends_at.is_(None), QuotaRow.window_ends_at > now)
+        query = sa.select(QUOTAS.c.counter, QUOTAS.c.used, QUOTAS.c.window_ends_at).where(
+            sa.or_(QUOTAS.c.window_ends_at.is_(None), QUOTAS.c.window_ends_at > now)
         )
-        with self._database.read() as session:
-            return [Entry(*row) for row in session.execute(query)]
+        with self._database.read() as connection:
+            return [Entry(*row) for row in connection.execute(query)]
 
     def write(self, forgotten: Collection[str], charges: Sequence[Entry], now: float) -> list[Entry]:
         rows = [
@@ -48,34 +46,34 @@ class QuotaLedger:
         ]
         gone = sorted(forgotten)
 
-        def work(session: Session) -> list[Entry]:
+        def work(connection: sa.Connection) -> list[Entry]:
             sums: list[Entry] = []
             for start in range(0, len(gone), AT_ONCE):
-                session.execute(sa.delete(QuotaRow).where(QuotaRow.counter.in_(gone[start : start + AT_ONCE])))
+                connection.execute(sa.delete(QUOTAS).where(QUOTAS.c.counter.in_(gone[start : start + AT_ONCE])))
             for start in range(0, len(rows), AT_ONCE):
-                sums += [Entry(*row) for row in session.execute(self._charge, rows[start : start + AT_ONCE])]
+                sums += [Entry(*row) for row in connection.execute(self._charge, rows[start : start + AT_ONCE])]
             return sums
 
         return self._database.run(work)
 
     def sweep(self, now: float) -> None:
-        self._database.run(lambda session: session.execute(sa.delete(QuotaRow).where(QuotaRow.window_ends_at <= now)))
+        self._database.run(lambda connection: connection.execute(sa.delete(QUOTAS).where(QUOTAS.c.window_ends_at <= now)))
 
 
 def _charge(dialect: str) -> Any:
     """Add to a window that runs; begin anew when it has ended. Of two ends the earlier one holds."""
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(QuotaRow)
-    new = insert.excluded
-    running = sa.or_(QuotaRow.window_ends_at.is_(None), QuotaRow.window_ends_at > new.written_at)
+    charge = insert(dialect, QUOTAS)
+    new = charge.excluded
+    running = sa.or_(QUOTAS.c.window_ends_at.is_(None), QUOTAS.c.window_ends_at > new.written_at)
     stays = sa.and_(
         running,
-        sa.or_(new.window_ends_at.is_(None), QuotaRow.window_ends_at <= new.window_ends_at),
+        sa.or_(new.window_ends_at.is_(None), QUOTAS.c.window_ends_at <= new.window_ends_at),
     )
-    return insert.on_conflict_do_update(
-        index_elements=[QuotaRow.counter],
+    return charge.on_conflict_do_update(
+        index_elements=[QUOTAS.c.counter],
         set_={
-            "used": sa.case((running, QuotaRow.used + new.used), else_=new.used),
-            "window_ends_at": sa.case((stays, QuotaRow.window_ends_at), else_=new.window_ends_at),
+            "used": sa.case((running, QUOTAS.c.used + new.used), else_=new.used),
+            "window_ends_at": sa.case((stays, QUOTAS.c.window_ends_at), else_=new.window_ends_at),
             "written_at": new.written_at,
         },
-    ).returning(QuotaRow.counter, QuotaRow.used, QuotaRow.window_ends_at)
+    ).returning(QUOTAS.c.counter, QUOTAS.c.used, QUOTAS.c.window_ends_at)

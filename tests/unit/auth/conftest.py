@@ -95,7 +95,6 @@ def auth(database_url: str, tmp_path: Path, clock: SettableClock) -> Iterator[Au
     house.start()
     yield Auth(app, clock)
     house.close()
-    house.database.dispose()
 
 
 @pytest.fixture

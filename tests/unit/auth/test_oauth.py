@@ -361,6 +361,8 @@ def test_a_client_that_is_removed_takes_its_sign_ins_with_it(auth: Auth, admin: 
         "javascript:alert(1)",
         "https://",
         "https://a b/",
+        "https://a.example.org;script-src/",
+        "https://a.example.org,b.example.org/",
     ],
 )
 def test_wrong_redirect_uris_are_refused(auth: Auth, admin: str, uri: str) -> None:

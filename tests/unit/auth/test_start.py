@@ -52,12 +52,12 @@ def test_the_first_administrator_with_a_generated_password(database_url: str, tm
     assert len(password) == 24
     me = auth.ask("GET", "/me", basic=(ADMIN, password)).json
     assert (me["level"], me["domain"]) == ("SUPER_USER", "gatehouse")
-    auth.house.database.dispose()
+    auth.house.close()
 
     again = started(database_url, tmp_path, admin_password="another one of twelve")
     assert again.ask("GET", "/me", basic=(ADMIN, password)).status_code == 200
     assert again.ask("GET", "/users", basic=(ADMIN, password)).json["total"] == 1
-    again.house.database.dispose()
+    again.house.close()
 
 
 def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_p
     for path in ("/users", "/domains", "/clients", "/signing-keys"):
         assert auth.ask("GET", path, token=token).json["total"] == 1, path
     for house in (*houses, auth.house):
-        house.database.dispose()
+        house.close()
 
 
 def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: P
     assert second.ask("POST", "/verify/basic", body, basic=("devices", "a" * 24)).status_code == 401
     assert second.ask("POST", "/verify/basic", body, basic=("devices", "b" * 24)).status_code == 200
     for auth in (first, second):
-        auth.house.database.dispose()
+        auth.house.close()
 
 
 def test_settings() -> None:
@@ -172,7 +172,7 @@ def test_the_command_line(database_url: str, tmp_path: Path) -> None:
     assert auth.verify(token).json["label"] == "Printer"
     assert auth.ask("GET", "/.well-known/jwks.json").json["keys"][0]["kid"] == kid
     assert auth.ask("GET", "/users", basic=("root@example.org", PASSWORD)).json["total"] == 2
-    auth.house.database.dispose()
+    auth.house.close()
 
 
 def test_the_command_line_says_what_is_wrong_in_a_line(sqlite_url: str, tmp_path: Path) -> None:
@@ -193,10 +193,11 @@ def test_the_contract_is_the_one_on_disk() -> None:
 
 
 def test_an_outage_of_the_database_is_503(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+    def away(*_: object) -> None:
         raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(auth.house.database, "read", lambda: away())
+    monkeypatch.setattr(auth.house.database, "read", away)
+    monkeypatch.setattr(auth.house.lookups, "one", away)
     for method, path, body in [("GET", "/me", None), ("POST", "/login", {"email": ADMIN, "password": PASSWORD})]:
         answer = auth.ask(method, path, body, token=admin)
         assert (answer.status_code, answer.json["code"]) == (503, "database-unavailable")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,6 +40,17 @@ def test_an_address_is_slowed_down_for_every_account(auth: Auth) -> None:
     assert [fail(auth, f"user{n}@example.org") for n in range(5)] == [401] * 5
     assert fail(auth, "another@example.org") == 429
     assert fail(auth, "another@example.org", address="203.0.113.1") == 401
+
+
+def test_of_ipv6_the_network_of_a_customer_is_slowed_down(auth: Auth) -> None:
+    assert [fail(auth, f"user{n}@example.org", f"2001:db8:1:2::{n}") for n in range(5)] == [401] * 5
+    assert fail(auth, "another@example.org", "2001:db8:1:2:ffff::1") == 429
+    assert fail(auth, "another@example.org", "2001:db8:1:3::1") == 401
+
+
+def test_an_ipv4_address_written_as_ipv6_is_the_same(auth: Auth) -> None:
+    assert [fail(auth, f"user{n}@example.org", "::ffff:203.0.113.5") for n in range(5)] == [401] * 5
+    assert fail(auth, "another@example.org", "203.0.113.5") == 429
 
 
 def test_success_resets(auth: Auth) -> None:
@@ -109,7 +123,7 @@ def test_workers_share_the_counters(auth: Auth, database_url: str, tmp_path: Pat
         second.log_in()
         assert [fail(auth) for _ in range(4)] == [401] * 4
     finally:
-        second.house.database.dispose()
+        second.house.close()
 
 
 def test_fifty_log_ins_at_once_all_succeed(auth: Auth) -> None:
@@ -130,8 +144,25 @@ def test_too_many_waiting_are_told_to_come_back(database_url: str, tmp_path: Pat
     busy = Auth(app, auth.clock)
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: busy.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}), range(20)))
-    busy.house.database.dispose()
+    busy.house.close()
     codes = {one.status_code for one in statuses}
     assert codes <= {200, 503}
     assert 200 in codes
     assert all(one.headers["Retry-After"] == "1" for one in statuses if one.status_code == 503)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives each thread a priority of its own")
+def test_the_threads_that_hash_give_way_to_those_that_answer(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    fits = auth.house.hasher._fits
+
+    def look(kept: str, password: str) -> bool:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return fits(kept, password)
+
+    monkeypatch.setattr(auth.house.hasher, "_fits", look)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    auth.log_in()
+    assert len(seen) == 1
+    assert seen[0] > before
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -313,7 +313,7 @@ def test_other_processes_see_a_rotation_at_once(auth: Auth, admin: str, database
         assert jwt.get_unverified_header(token)["kid"] == kid
         assert auth.verify(token).status_code == second.verify(role_token(auth, admin)["token"]).status_code == 200
     finally:
-        second.house.database.dispose()
+        second.house.close()
 
 
 def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path
         answer = other.test_client().get("/ready")
         assert answer.status_code == 503
     finally:
-        house.database.dispose()
+        house.close()
 
 
 def test_rotations_at_once_leave_one_current_key(auth: Auth, admin: str) -> None:

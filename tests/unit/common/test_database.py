@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, StatementError
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from services.common import database as base
+from services.common import core_database as base
 from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
+from services.common.migrations import head_revision, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 Base: Any = new_base()
@@ -125,7 +128,7 @@ def test_run_tries_again_after_a_lock_failure(database: Database) -> None:
 
 
 def test_run_gives_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base.time, "sleep", lambda _: None)
+    monkeypatch.setattr("services.common.core_database.time.sleep", lambda _: None)
     attempts = []
 
     def work(_: Session) -> None:
@@ -210,6 +213,13 @@ def test_check_passes(database: Database) -> None:
     assert database.revision() is None
 
 
+@pytest.mark.parametrize("service", [folder.parent.name for folder in sorted((ROOT / "services").glob("*/migrations"))])
+def test_the_newest_migration_is_what_alembic_says(service: str) -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations_folder(service)))
+    assert head_revision(service) == ScriptDirectory.from_config(configuration).get_current_head()
+
+
 def test_foreign_keys_hold_on_sqlite(sqlite_url: str) -> None:
     with Database(sqlite_url).read() as session:
         assert session.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
@@ -230,6 +240,8 @@ def test_constraints_have_names() -> None:
 ENVIRONMENT = '''"""Migrations of the example."""
 
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from services.common.database import run_migrations
 
@@ -241,6 +253,8 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic import op
 
 revision = "0001"
@@ -258,11 +272,11 @@ def upgrade() -> None:
 MIGRATE = """
 import os, sys
 from pathlib import Path
-from services.common import database
+from services.common import migrations
 url, folder = sys.argv[1], Path(sys.argv[2])
-database.migrations_folder = lambda _: folder
+migrations.migrations_folder = lambda _: folder
 (folder.parent / f"begun-{os.getpid()}").touch()
-database.migrate("example", url)
+migrations.migrate("example", url)
 """
 
 
@@ -281,3 +295,23 @@ def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tm
     with database.read() as session:
         assert session.execute(sa.text("SELECT count(*) FROM thing")).scalar() == 1
     database.dispose()
+
+
+def test_an_error_shows_no_values(database: Database) -> None:
+    twice = [{"id": 424242, "balance": 0}] * 2
+    with pytest.raises(IntegrityError) as refused, database.transaction() as session:
+        session.execute(sa.insert(Account), twice)
+    assert "parameters hidden" in str(refused.value)
+
+
+def test_a_server_that_vanished_is_noticed(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.engine.connect() as connection:
+        asked = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    database.dispose()
+    assert {name: asked.get(name) for name in ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")} == {
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "15000",
+    }

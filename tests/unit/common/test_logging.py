@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from services.common import logging as logs
+from services.common import request_id
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,7 @@ def _restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
+    request_id.enter(None)
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("example", colour=False)
-    structlog.contextvars.bind_contextvars(request_id="r1")
+    request_id.enter("r1")
     logs.get("a.b").info("first\nsecond", count=3, who="Zoë")
     (line,) = _lines(capsys)
     assert line.pop("time").endswith("Z")
@@ -96,3 +96,28 @@ def test_ids_are_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     logs.get("x").info("stored", token_id=5, kid="k1")
     (line,) = _lines(capsys)
     assert (line["token_id"], line["kid"]) == (5, "k1")
+
+
+def test_for_a_terminal_the_same_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("example", colour=True)
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logs.get("x").exception("failed", count=3, password="hunter2")
+    written = capsys.readouterr().err
+    assert "failed" in written and "count\x1b[0m=3" in written and "ValueError: odd\n" in written
+    assert "hunter2" not in written
+
+
+def test_what_is_no_json_is_written_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("example", colour=False)
+    logs.get("x").info("odd values", path=Path("/a"), seen={1, 2})
+    (line,) = _lines(capsys)
+    assert "/a" in line["path"]
+
+
+def test_a_library_s_malformed_message_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("example", colour=False)
+    logging.getLogger("library").warning("%d of them", "some")
+    (line,) = _lines(capsys)
+    assert "of them" in line["event"] and "some" in line["event"]

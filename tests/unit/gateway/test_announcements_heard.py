@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from services.gateway.announcements import ThroughValkey
+import socket
+import time
+
+import pytest
+
+from services.gateway.announcements import Unreachable, worker_name
+from services.gateway.announcements.link import Link
+from services.gateway.announcements.valkey import ThroughValkey
+from services.gateway.counters.resp import Address
 from tests.support.stores import Valkey
+from tests.support.waiting import wait_until
 
 
 def test_what_was_said_before_a_worker_listened_is_taken_in(valkey: Valkey) -> None:
@@ -28,3 +37,67 @@ def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Va
         assert heard[-1] == ["after"]
     finally:
         worker.stop()
+
+
+def test_a_clock_that_is_wrong_hides_no_worker(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is there is judged by Valkey's clock; a worker on a machine whose clock is behind would not be waited for."""
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
+    worker = ThroughValkey(valkey.url, "test")
+    worker.start(lambda kind, items: None)
+    monkeypatch.undo()
+    other = ThroughValkey(valkey.url, "test")
+    try:
+        assert other.workers() == [worker_name()]
+    finally:
+        worker.stop()
+        other.stop()
+    assert other.workers() == []
+
+
+def test_nobody_can_be_asked_who_runs_without_valkey(valkey: Valkey) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    away = ThroughValkey(f"redis://user:hunter2@127.0.0.1:{port}/0", "test")
+    with pytest.raises(Unreachable) as refused:
+        away.workers()
+    assert "hunter2" not in str(refused.value)
+    heard: list[str] = []
+    away._apply = lambda kind, items: heard.append(kind)
+    assert away.publish("keys", ["a"]) == ["(all others: Valkey cannot be reached)"]
+    assert heard == ["keys"], "it has told itself"
+
+
+def test_it_listens_again_after_an_outage(valkey_server: Valkey) -> None:
+    heard: list[tuple[str, list[str]]] = []
+    worker = ThroughValkey(valkey_server.url, "test")
+    worker.start(lambda kind, items: heard.append((kind, items)))
+    try:
+        valkey_server.stop()
+        valkey_server.start()
+        wait_until(lambda: heard.count(("definitions", [])) >= 2, 20, "it taking everything in anew")
+        wait_until(lambda: worker.publish("keys", ["after"]) == [], 20, "a confirmation")
+    finally:
+        worker.stop()
+
+
+def test_a_password_and_a_database(valkey: Valkey) -> None:
+    valkey.client.config_set("requirepass", "hunter2")
+    try:
+        with Link(Address.from_url(f"redis://:hunter2@127.0.0.1:{valkey.port}/3")) as link:
+            link.call("SET", "a", "1")
+            assert link.call("GET", "a") == b"1"
+            assert link.call("GET", "b") is None
+            assert b"db=3" in link.call("CLIENT", "INFO")
+            with pytest.raises(Unreachable, match="WRONGTYPE"):
+                link.call("LPUSH", "a", "1")
+        with pytest.raises(Unreachable, match="WRONGPASS"):
+            Link(Address.from_url(f"redis://:wrong@127.0.0.1:{valkey.port}/3"))
+    finally:
+        valkey.client.config_set("requirepass", "")
+
+
+def test_a_server_that_hangs_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = Address.from_url(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        with Link(address) as link, pytest.raises(Unreachable, match="no answer"):
+            link.call("PING", wait=0.1)

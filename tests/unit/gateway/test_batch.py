@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.batch import _Entry, _parse
+from services.gateway.batch import envelope
+from services.gateway.batch.envelope import MOST_VALUES, Entry, read
+from services.gateway.batch.envelope import parse as parse_envelope
 from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal, RefusalKind
 
 
-def parse(*requests: Any, **more: Any) -> tuple[list[_Entry], bool]:
-    return _parse(json.dumps({"requests": list(requests), **more}).encode())
+def parse(*requests: Any, **more: Any) -> tuple[list[Entry], bool]:
+    return parse_envelope(json.dumps({"requests": list(requests), **more}).encode())
 
 
 def refused(body: bytes) -> tuple[RefusalKind, str]:
     with pytest.raises(Refusal) as refusal:
-        _parse(body)
+        parse_envelope(body)
     return refusal.value.kind, refusal.value.detail or ""
 
 
@@ -109,7 +113,7 @@ def test_an_entry_does_not_frame_itself(name: str) -> None:
 
 
 def test_text_that_is_not_unicode_does_not_break_it() -> None:
-    (entry,), _ = _parse(rb'{"requests": [{"body": "\ud800", "relative_url": "\ud800", "headers": {"X-A": "\ud800"}}]}')
+    (entry,), _ = parse_envelope(rb'{"requests": [{"body": "\ud800", "relative_url": "\ud800", "headers": {"X-A": "\ud800"}}]}')
     assert entry.body == b"?"
     assert entry.headers == [(b"X-A", b"?")]
 
@@ -134,3 +138,36 @@ def test_nothing_but_refusals(requests: list[Any]) -> None:
     for entry in entries:
         for name, value in entry.headers:
             assert not {10, 13, 0} & set(name + value)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", "1.5", '""', '[{"a":1}]'])
+def test_many_values_are_refused_before_they_are_all_read(value: str) -> None:
+    """Read whole, 10 MB of empty lists stop everything for half a second and fill hundreds of megabytes."""
+    kind, detail = refused(b'{"requests": [], "x": [' + ",".join([value] * (MOST_VALUES + 1)).encode() + b"]}")
+    assert kind is BATCH_TOO_LARGE
+    assert str(MOST_VALUES) in detail
+
+
+def test_the_largest_batch_that_is_allowed_has_room() -> None:
+    headers = {f"X-{number}": "v" for number in range(200)}
+    entries, _ = parse(*[{"method": "PUT", "headers": headers, "body": "[],[]," * 1000, "relative_url": "a"}] * 100)
+    assert len(entries) == 100
+
+
+@pytest.mark.parametrize(("size", "in_a_thread"), [(10, False), (1_000_000, True)])
+def test_a_large_envelope_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch, size: int, in_a_thread: bool) -> None:
+    where: list[bool] = []
+
+    def noted(body: bytes) -> tuple[list[Entry], bool]:
+        where.append(threading.current_thread() is not threading.main_thread())
+        return parse_envelope(body)
+
+    monkeypatch.setattr(envelope, "parse", noted)
+    entries, _ = asyncio.run(read(json.dumps({"requests": [{"body": "a" * size}]}).encode()))
+    assert len(entries[0].body) == size
+    assert where == [in_a_thread]
+
+
+def test_a_refusal_comes_out_of_the_thread() -> None:
+    with pytest.raises(Refusal):
+        asyncio.run(read(b'{"requests": 5, "x": "' + b"a" * 1_000_000 + b'"}'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from services.common.clock import SettableClock
 from services.common.database import Database, migrate
 from services.tokens.app import build
 from services.tokens.settings import Settings
+from tests.support.stores import Prepare
 
 SECRET = "a secret of more than thirty-two bytes"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><rect width="4" height="3" fill="#ff6868"/></svg>'
@@ -84,10 +86,14 @@ class API:
 MakeAPI = Callable[..., API]
 
 
+@pytest.fixture(scope="session")
+def prepare_database() -> Prepare | None:
+    return functools.partial(migrate, "tokens")
+
+
 @pytest.fixture
 def make_api(database_url: str, tmp_path: Path) -> Iterator[MakeAPI]:
-    """Builds applications on the same database; settings by name."""
-    migrate("tokens", database_url)
+    """Builds applications on the same migrated database; settings by name."""
     made: list[Flask] = []
     clock = SettableClock()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -13,6 +14,13 @@ from services.common.settings import markdown
 from services.tokens.app import describe
 from services.tokens.models import Base
 from services.tokens.settings import Settings
+from tests.support.stores import Prepare
+
+
+@pytest.fixture(scope="session")
+def prepare_database() -> Prepare | None:
+    """The migrations themselves are looked at."""
+    return None
 
 
 def test_openapi_document_is_the_generated_one() -> None:

@@ -104,7 +104,7 @@ def test_a_window_ends_and_a_new_one_begins_with_its_first_use(run: Run) -> None
     run(scenario)
 
 
-@pytest.mark.parametrize("window", [0.25, 1.5, 0.0004])
+@pytest.mark.parametrize("window", [0.25, 1.125, 0.0004])
 def test_windows_may_be_fractions(run: Run, window: float) -> None:
     async def scenario(counters: Counters) -> None:
         taken = await take(counters, "k", 1, window)

@@ -8,24 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from services.common.database import Database, migrate
+from services.common.core_database import CoreDatabase
+from services.common.migrations import migrate
 from services.gateway.counters.ledger import Entry
-from services.gateway.stores.base import Base
-from services.gateway.stores.quota import AT_ONCE, QuotaLedger, QuotaRow
+from services.gateway.stores.base import metadata
+from services.gateway.stores.quota import AT_ONCE, QUOTAS, QuotaLedger
 
 NOW = 1_800_000_000.25
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+def database(database_url: str) -> Iterator[CoreDatabase]:
+    database = CoreDatabase(database_url)
+    metadata.create_all(database.engine)
     yield database
     database.dispose()
 
 
 @pytest.fixture
-def ledger(database: Database) -> QuotaLedger:
+def ledger(database: CoreDatabase) -> QuotaLedger:
     return QuotaLedger(database)
 
 
@@ -75,7 +76,7 @@ def test_more_than_one_batch(ledger: QuotaLedger) -> None:
 
 
 def test_two_writers_add_up_to_the_exact_sum(ledger: QuotaLedger, database_url: str) -> None:
-    other = Database(database_url)
+    other = CoreDatabase(database_url)
     names = [f"q:{number:02}" for number in range(20)]
 
     def work(ledger: QuotaLedger) -> None:
@@ -91,10 +92,10 @@ def test_two_writers_add_up_to_the_exact_sum(ledger: QuotaLedger, database_url: 
 
 def test_the_migration_makes_the_table_that_the_code_knows(database_url: str) -> None:
     migrate("gateway", database_url)
-    database = Database(database_url)
+    database = CoreDatabase(database_url)
     inspector = sa.inspect(database.engine)
     table = sa.Table("quota_ledger", sa.MetaData(), autoload_with=database.engine)
-    assert {column.name: column.nullable for column in table.columns} == {c.name: c.nullable for c in QuotaRow.__table__.columns}
+    assert {column.name: column.nullable for column in table.columns} == {c.name: c.nullable for c in QUOTAS.columns}
     assert inspector.get_pk_constraint("quota_ledger")["constrained_columns"] == ["counter"]
     assert [index["name"] for index in inspector.get_indexes("quota_ledger")] == ["ix_quota_ledger_window_ends_at"]
     big = [Entry("q:" + "x" * 300, 2**40, NOW + 0.123456)]

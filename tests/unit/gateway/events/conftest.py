@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.events.outbox import Call
 from services.gateway.stores import events as event_tables
 from services.gateway.stores import hooks as hook_tables
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 from services.gateway.stores.events import Outbox
 
 
@@ -80,16 +80,16 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[CoreDatabase]:
     assert event_tables and hook_tables
-    made = Database(database_url)
-    Base.metadata.create_all(made.engine)
+    made = CoreDatabase(database_url)
+    metadata.create_all(made.engine)
     yield made
     made.dispose()
 
 
 @pytest.fixture
-def outbox(database: Database) -> Outbox:
+def outbox(database: CoreDatabase) -> Outbox:
     return Outbox(database)
 
 

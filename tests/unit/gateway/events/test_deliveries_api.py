@@ -47,7 +47,7 @@ def operator(outbox: Outbox) -> Operator:
         headers = (("Authorization", "of the receiver"),)
         url = "https://hooks.example/a?token=t"
         outbox.put(
-            [Call(f"msg_{number}", hook, "https://hooks.example", "E", "one", "POST", url, headers, '{"a": 1}', (), 0, "the secret")],
+            [Call(f"msg_{number}", hook, "https://hooks.example", "E", "one", "POST", url, headers, '{"a": 1}', (), 0)],
             LONG_AGO + number,
         )
     return Operator(outbox)
@@ -63,7 +63,7 @@ def dead(operator: Operator, outbox: Outbox) -> Outbox:
 def test_deliveries_are_listed_without_secrets(operator: Operator, dead: Outbox) -> None:
     listed = operator.json("GET", "/api/gatehouse/deliveries")
     assert [one["id"] for one in listed["deliveries"]] == ["msg_2", "msg_1", "msg_0"]
-    assert (listed["pages"], listed["total"]) == (1, 3)
+    assert (listed["pages"], listed["total"]) == (0, 3)
     assert listed["deliveries"][0] == {
         "id": "msg_2",
         "hook_id": "h2",
@@ -86,7 +86,7 @@ def test_deliveries_are_listed_without_secrets(operator: Operator, dead: Outbox)
 
 def test_pages_and_filters(operator: Operator, outbox: Outbox) -> None:
     page = operator.json("GET", "/api/gatehouse/deliveries?p=1&page_size=2&state=pending")
-    assert ([one["id"] for one in page["deliveries"]], page["pages"]) == (["msg_0"], 2)
+    assert ([one["id"] for one in page["deliveries"]], page["pages"]) == (["msg_0"], 1)
     assert operator.json("GET", "/api/gatehouse/deliveries?state=dead")["total"] == 0
     assert operator.json("GET", "/api/gatehouse/deliveries?hook_id=h2")["total"] == 1
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from services.gateway import refusals
 from services.gateway.events.messages import Event, Templates, body, checked, of_refusal
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
+from tests.support.log_lines import captured
 
 AT = "2026-01-01T00:00:00.000Z"
 SAID = {"Message": "Auth Failure", "Path": '/x/a"b<c>&', "Origin": "10.1.2.3", "Key": "abcd****"}
@@ -113,6 +113,6 @@ def test_what_is_no_template_gives_the_default_body(tmp_path: Path, path: str) -
     (folder / "large").write_text("x" * 70_000)
     (folder / "code").write_text("{{range .X}}{{end}}")
     templates = Templates(folder)
-    with capture_logs() as lines:
+    with captured() as lines:
         assert [templates.get(path) for _ in range(3)] == [None, None, None]
     assert [line["template"] for line in lines] == [path]

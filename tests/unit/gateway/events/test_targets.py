@@ -14,8 +14,9 @@ import pytest
 import requests
 from cryptography import x509
 
-from services.gateway.events import targets
-from services.gateway.events.targets import TargetRefused, call, checked_address
+from services.gateway.events import calls
+from services.gateway.events.calls import call
+from services.gateway.events.targets import TargetRefused, checked_address
 
 
 def answering(*addresses: str) -> Callable[..., list[Any]]:
@@ -117,10 +118,10 @@ def test_tls_is_checked_against_the_name(monkeypatch: pytest.MonkeyPatch, certif
             except OSError:
                 pass
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = listener.getsockname()[1]
-        monkeypatch.setattr(targets, "checked_address", lambda *_: "127.0.0.1")
+        monkeypatch.setattr(calls, "checked_address", lambda *_: "127.0.0.1")
         if good:
             assert call("POST", f"https://{host}:{port}/", [], b"{}", ()) == 204
         else:
@@ -142,7 +143,7 @@ def test_an_answer_in_drops_does_not_hold_the_caller() -> None:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
                 asked.wait(30)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -155,3 +156,34 @@ def test_an_answer_in_drops_does_not_hold_the_caller() -> None:
 def test_a_receiver_that_sends_nothing_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(requests.exceptions.ReadTimeout):
         call("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", [], b"{}", (ip_network("127.0.0.0/8"),), (5.0, 0.05))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_whose_head_comes_in_drops_is_cut_off(scheme: str) -> None:
+    """Every byte comes in time, so no time-out of a read ever ends; for https it is the handshake that drips."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        cut = threading.Event()
+
+        def serve() -> None:
+            connection = listener.accept()[0]
+            drops = b"HTTP/1.1 200 OK\r\nX: " if scheme == "http" else b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb"
+            try:
+                for drop in [*drops, *([97] * 30_000)]:
+                    connection.sendall(bytes([drop]))
+                    if cut.wait(0.01):
+                        return
+            except OSError:
+                cut.set()
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
+        try:
+            with pytest.raises(OSError):
+                call("POST", url, [], b"{}", (ip_network("127.0.0.0/8"),), (5.0, 20.0), 0.3)
+            assert cut.wait(20), "the receiver sees that nobody listens any more"
+        finally:
+            cut.set()
+            thread.join()

@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.definitions.model import WEBHOOK, EventHandler
 from services.gateway.events import Events, messages
 from services.gateway.events.delivery import Courier
@@ -23,7 +23,7 @@ from services.gateway.stores.events import Outbox
 
 
 def main(url: str, target: str, what: str) -> None:
-    outbox = Outbox(Database(url))
+    outbox = Outbox(CoreDatabase(url))
     courier: Any = Courier(outbox, lambda _: "", (ip_network("127.0.0.0/8"),))
     if what == "hold":
         courier = SimpleNamespace(start=lambda: None, wake=lambda: None)

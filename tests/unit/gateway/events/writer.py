@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.events.outbox import Call
 from services.gateway.stores.events import Outbox
 
@@ -18,7 +18,7 @@ THREADS = 30
 
 
 def main(url: str, name: str) -> None:
-    outbox = Outbox(Database(url))
+    outbox = Outbox(CoreDatabase(url))
     start = threading.Barrier(THREADS + 1)
     fresh = {"shared": 0, "own": 0}
     lock = threading.Lock()

@@ -12,13 +12,13 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway import operator_api
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.context import EXTENSION
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
@@ -29,7 +29,7 @@ OPERATOR_KEY = "operator-key-of-the-test"
 class NotedGateway:
     """The live set is compiled by nobody: `apis` are bare objects. unconfirmed: what publishing answers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: CoreDatabase) -> None:
         self.operator_key = OPERATOR_KEY
         self.definitions: DefinitionStore = DefinitionStore(database)
         self.keys_store = KeyStore(database)
@@ -124,8 +124,8 @@ def session(*api_ids: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def gateway(database_url: str) -> Iterator[NotedGateway]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+    database = CoreDatabase(database_url)
+    metadata.create_all(database.engine)
     yield NotedGateway(database)
     database.dispose()
 

@@ -43,7 +43,7 @@ def test_list_pages_and_search(operator: Any) -> None:
     for index in range(12):
         operator.new_api(name=f"Api {index:02}", api_id=f"a{index}", listen_path=f"/p{index}/")
     first = operator.json("GET", "/api/apis?p=0")
-    assert (len(first["apis"]), first["pages"]) == (10, 2)
+    assert (len(first["apis"]), first["pages"]) == (10, 1)
     assert [one["api_definition"]["name"] for one in operator.json("GET", "/api/apis?p=1")["apis"]] == ["Api 10", "Api 11"]
     assert len(operator.json("GET", "/api/apis?p=-1")["apis"]) == 12
     assert len(operator.json("GET", "/api/apis?p=1&page_size=5")["apis"]) == 5
@@ -95,7 +95,7 @@ def test_every_mistake_is_named_with_its_place_and_nothing_changes(operator: Any
         }
         assert "listen_path" in body["Message"]
     assert operator.json("GET", f"/api/apis/{id}")["api_definition"]["proxy"]["listen_path"] == "/one/"
-    assert operator.json("GET", "/api/apis?p=-1")["pages"] == 1
+    assert operator.json("GET", "/api/apis?p=-1")["pages"] == 0
     assert operator.gateway.published == published
 
 

@@ -120,3 +120,11 @@ def test_workers_that_did_not_confirm_are_told(run: Run, write: Any, operator: A
 def test_a_gateway_that_is_not_there(tmp_path: Path) -> None:
     gone = CliRunner().invoke(main, ["--url", "http://127.0.0.1:1", "keys", "list"], env={"GATEHOUSE_KEY": "k"})
     assert (gone.exit_code, "cannot be reached" in gone.output) == (3, True)
+
+
+def test_the_key_goes_to_no_proxy_and_nothing_replaces_it(run: Run, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    environ = {"NETRC": str(netrc), "http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "no_proxy": "", "NO_PROXY": ""}
+    result = run("keys", "list", environ=environ)
+    assert result.exit_code == 0, result.output

@@ -93,7 +93,7 @@ def test_webhooks(operator: Any) -> None:
     id = made["Meta"]
     shown = {"api_model": {}, "id": id, "org_id": "default", **given, "template_path": "", "event_timeout": 0}
     assert operator.json("GET", f"/api/hooks/{id}") == shown
-    assert operator.json("GET", "/api/hooks?p=-1") == {"hooks": [shown], "pages": 1}
+    assert operator.json("GET", "/api/hooks?p=-1") == {"hooks": [shown], "pages": 0}
     assert operator.json("PUT", f"/api/hooks/{id}", {**shown, "name": "new"})["Message"] == "Webhook updated"
     assert operator.json("GET", f"/api/hooks/{id}")["name"] == "new"
     operator.json("PUT", f"/api/hooks/{id}", {**shown, "id": "other"}, status=400)
@@ -113,3 +113,60 @@ def test_webhooks_that_are_wrong(operator: Any) -> None:
     ]
     for hook in wrong:
         assert operator.json("POST", "/api/hooks", hook, status=400)["Message"] == "Webhook object validation failed."
+
+
+SECRET = "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0"
+HOOK = {"name": "h", "method": "POST", "target_path": "http://127.0.0.1:9/sink"}
+
+
+def test_a_secret_is_written_and_never_shown(operator: Any) -> None:
+    id = operator.json("POST", "/api/hooks", {**HOOK, "secret": SECRET})["Meta"]
+    shown = operator.json("GET", f"/api/hooks/{id}")
+    assert shown["signed"] is True
+    for path in (f"/api/hooks/{id}", "/api/hooks"):
+        assert SECRET not in operator.call("GET", path).text
+    operator.json("PUT", f"/api/hooks/{id}", {**shown, "name": "new"})  # what was read is written back
+    assert operator.gateway.hooks.secret(id) == SECRET
+    operator.json("PUT", f"/api/hooks/{id}", {**shown, "secret": "another"})
+    assert operator.gateway.hooks.secret(id) == "another"
+    operator.json("PUT", f"/api/hooks/{id}", {**shown, "secret": ""})
+    assert operator.gateway.hooks.secret(id) == ""
+    assert "signed" not in operator.json("GET", f"/api/hooks/{id}")
+
+
+def test_a_secret_that_cannot_sign_is_refused(operator: Any) -> None:
+    body = operator.json("POST", "/api/hooks", {**HOOK, "secret": "whsec_%%%"}, status=400)
+    assert [error["pointer"] for error in body["Errors"]] == ["/secret"]
+    assert "%%%" not in str(body)
+    operator.json("POST", "/api/hooks", {**HOOK, "secret": 5}, status=400)
+
+
+def test_a_definition_knows_the_webhook_and_not_its_secret(operator: Any, make_definition: Any) -> None:
+    id = operator.json("POST", "/api/hooks", {**HOOK, "secret": SECRET})["Meta"]
+    references = [
+        {"event_name": "AuthFailure", "hook": {"id": id}},
+        {"event_name": "KeyExpired", "hook": operator.json("GET", f"/api/hooks/{id}")},
+    ]
+    operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": references})
+    read = operator.json("GET", "/api/apis/one")
+    metas = [handlers[0]["handler_meta"] for handlers in read["api_definition"]["event_handlers"]["events"].values()]
+    assert [meta["_id"] for meta in metas] == [id, id]
+    assert not any("signed" in meta for meta in metas)
+    everything = operator.call("GET", "/api/apis/one").text + operator.call("GET", "/api/gatehouse/apis/one/revisions/1").text
+    assert SECRET not in everything
+    assert all("signed" not in reference["hook"] for reference in read["hook_references"])
+
+
+def test_a_secret_in_a_definition_is_refused_with_its_place(operator: Any, make_definition: Any) -> None:
+    meta = {"method": "POST", "target_path": "http://127.0.0.1:9/", "Secret": SECRET}
+    given = make_definition(event_handlers={"events": {"AuthFailure": [{"handler_name": "eh_web_hook_handler", "handler_meta": meta}]}})
+    body = operator.json("POST", "/api/apis", {"api_definition": given}, status=400)
+    [error] = body["Errors"]
+    assert error["pointer"] == "/api_definition/event_handlers/events/AuthFailure/0/handler_meta/Secret"
+    assert "/api/hooks" in error["message"] and SECRET not in str(body)
+    id = operator.json("POST", "/api/hooks", HOOK)["Meta"]
+    for hook in ({**HOOK, "id": "h1", "secret": SECRET}, {"id": id, "secret": SECRET}):
+        reference = {"event_name": "AuthFailure", "hook": hook}
+        body = operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [reference]}, status=400)
+        assert [error["pointer"] for error in body["Errors"]] == ["/hook_references/0/hook/secret"]
+    assert operator.json("GET", "/api/apis")["apis"] == []

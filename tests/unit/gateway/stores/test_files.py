@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from services.common.database import Database
+from services.common.core_database import CoreDatabase
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore, ReadOnly
 from services.gateway.stores.files import FileDefinitions, seed
 
@@ -35,8 +35,8 @@ def put(folder: Path, name: str, document: Any) -> None:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[DefinitionStore]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+    database = CoreDatabase(database_url)
+    metadata.create_all(database.engine)
     yield DefinitionStore(database)
     database.dispose()
 
@@ -70,9 +70,9 @@ def test_files_that_are_wrong_stop_nothing(store: DefinitionStore, tmp_path: Pat
         "b-broken.json": "",
         "c-nameless.json": "/api_id",
         "d-again.json": "/api_id",
-        "e": "/proxy/listen_path",
-        "f": "/proxy/listen_path",
-        "g": "/proxy/target_url",
+        "e-invalid.json": "/proxy/listen_path",
+        "f-same-place.json": "/proxy/listen_path",
+        "g-unset.json": "/proxy/target_url",
     }
     assert [one.api_id for one in store.all()] == ["a", "h"]
 
@@ -106,6 +106,32 @@ def test_files_as_the_only_truth(tmp_path: Path) -> None:
     for write in (files.create, files.update, files.delete):
         with pytest.raises(ReadOnly):
             write("a")
+
+
+def test_a_file_that_became_wrong_changes_nothing(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        put(tmp_path, f"{name}.json", definition(name))
+    files = FileDefinitions(tmp_path)
+    before = {one.api_id: one.raw for one in files.all()}
+    put(tmp_path, "a.json", '{"half": ')
+    put(tmp_path, "b.json", definition("b", "no-slash"))
+    put(tmp_path, "c.json", definition("c", "/moved/"))
+    after = {one.api_id: one.raw for one in files.all()}
+    assert (after["a"], after["b"]) == (before["a"], before["b"])
+    assert after["c"]["proxy"]["listen_path"] == "/moved/"
+    assert {(one.name, one.mistakes[0].pointer) for one in files.mistakes} == {("a.json", ""), ("b.json", "/proxy/listen_path")}
+    assert [one.api_id for one in files.all()] == ["a", "b", "c"], "nor when it is read once more"
+    put(tmp_path, "a.json", definition("a", "/repaired/"))
+    (tmp_path / "b.json").unlink()
+    repaired = {one.api_id: one.raw["proxy"]["listen_path"] for one in files.all()}
+    assert (repaired, files.mistakes) == ({"a": "/repaired/", "c": "/moved/"}, [])
+
+
+def test_what_is_wrong_from_the_start_keeps_its_place(tmp_path: Path) -> None:
+    put(tmp_path, "a.json", {**definition("a"), "name": 5})
+    files = FileDefinitions(tmp_path)
+    assert [one.api_id for one in files.all()] == ["a"], "the live set answers 503 there"
+    assert [one.name for one in files.mistakes] == ["a.json"]
 
 
 def test_a_target_from_the_environment() -> None:

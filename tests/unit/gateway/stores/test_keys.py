@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.common.clock import SettableClock
-from services.common.database import Database
-from services.gateway.stores.base import Base
+from services.common.core_database import CoreDatabase
+from services.gateway.stores.base import metadata
 from services.gateway.stores.keys import KeyMissing, KeyStore, SecretTaken
 
 RIGHTS = {"access_rights": {"a": {"versions": ["Default"]}}}
@@ -22,8 +22,8 @@ def clock() -> SettableClock:
 
 @pytest.fixture
 def store(database_url: str, clock: SettableClock) -> Iterator[KeyStore]:
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+    database = CoreDatabase(database_url)
+    metadata.create_all(database.engine)
     yield KeyStore(database, clock)
     database.dispose()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.common.database import Database, migrate
+from services.common.core_database import CoreDatabase
+from services.common.migrations import migrate
 from services.gateway.stores import definitions, files, hooks, keys
-from services.gateway.stores.base import Base
+from services.gateway.stores.base import metadata
 
 _OURS = {"definitions", "definition_revisions", "generations", "hooks", "keys", "key_secrets", "key_rights"}
 
@@ -15,10 +16,10 @@ _OURS = {"definitions", "definition_revisions", "generations", "hooks", "keys", 
 def test_migrated_and_described_tables_are_the_same(database_url: str) -> None:
     assert definitions and files and hooks and keys
     migrate("gateway", database_url)
-    database = Database(database_url)
+    database = CoreDatabase(database_url)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        differences = [one for one in compare_metadata(context, Base.metadata) if _OURS & set(_tables(one))]
+        differences = [one for one in compare_metadata(context, metadata) if _OURS & set(_tables(one))]
     database.dispose()
     assert differences == []
 

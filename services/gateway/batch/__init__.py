@@ -2,19 +2,22 @@
 
 Every entry runs through the API's whole chain in this process, judged by the address of the client that sent the envelope (real Tyk sends
 entries from 127.0.0.1, which defeats its own address lists). Each needs its own key and each is charged. The answers stand in the
-order of the entries.
+order of the entries. They are collected, so together they are at most as large as an envelope may be: an answer that does not fit is
+replaced by a refusal that says so, and entries that have not been sent by then are not sent any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
+from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from services.gateway.batch import envelope as envelopes
+from services.gateway.batch.envelope import Entry
 from services.gateway.exchange import CompiledApi, Exchange, Header, Reply
-from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, NOT_FOUND, Refusal
+from services.gateway.refusals import BATCH_TOO_LARGE, NOT_FOUND, Refusal
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads import HeaderSection
@@ -25,26 +28,23 @@ if TYPE_CHECKING:
 
 PATH: Final = "/tyk/batch/"
 LARGEST: Final = 10 * 1024 * 1024
-_MOST: Final = 100
 _AT_ONCE: Final = 10
-_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,19}").fullmatch
-_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
-# Framing is ours; an entry goes to the host of its envelope, and came the way the envelope came: a trusted proxy wrote that on the
-# envelope, while an entry is the client's own word.
-_ROUTE: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"})
-_ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in _ROUTE)})
-_OWN: Final = _ROUTE | {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "keep-alive"}
+_ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024} MB together."
+_ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in envelopes.ROUTE)})
 
 
-class _Entry:
-    __slots__ = ("body", "headers", "method", "relative_url")
+class _Room:
+    """What is left of the bytes that the answers may have together."""
 
-    def __init__(self, method: str, headers: list[Header], body: bytes, relative_url: str) -> None:
-        self.method = method
-        self.headers = headers
-        self.body = body
-        self.relative_url = relative_url
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = LARGEST
+
+    def take(self, headers: Sequence[Header], body: bytes) -> bool:
+        """Whether the answer fits. When one did not, none does after it: the client shall not have to guess which came through."""
+        self.left -= sum(len(name) + len(value) for name, value in headers) + len(body)
+        return self.left >= 0
 
 
 async def answer(door: FrontDoor, forwarder: Forwarder, envelope: Exchange, body: bytes, connection: Connection) -> Reply:
@@ -53,57 +53,20 @@ async def answer(door: FrontDoor, forwarder: Forwarder, envelope: Exchange, body
     assert api is not None
     if envelope.method != "POST":
         return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
-    entries, one_by_one = _parse(body)
+    entries, one_by_one = await envelopes.read(body)
+    room = _Room()
     gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
 
-    async def run(entry: _Entry) -> dict[str, Any]:
+    async def run(entry: Entry) -> dict[str, Any]:
         async with gate:
-            return await _run(door, forwarder, envelope, api, entry, connection)
+            return await _run(door, forwarder, envelope, api, entry, connection, room)
 
     answers = await asyncio.gather(*(run(entry) for entry in entries))
     return Reply(200, [(b"Content-Type", b"application/json")], json.dumps(answers, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _parse(body: bytes) -> tuple[list[_Entry], bool]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(BATCH_MALFORMED) from None
-    requests = document.get("requests") if isinstance(document, dict) else None
-    if not isinstance(requests, list):
-        raise Refusal(BATCH_MALFORMED)
-    if len(requests) > _MOST:
-        raise Refusal(BATCH_TOO_LARGE, detail=f"The batch has {len(requests)} entries; at most {_MOST} are allowed.")
-    return [_entry(request, place) for place, request in enumerate(requests)], document.get("suppress_parallel_execution") is True
-
-
-def _entry(request: Any, place: int) -> _Entry:
-    def malformed(what: str) -> Refusal:
-        return Refusal(BATCH_ENTRY_MALFORMED, detail=f"Entry {place}: {what}.")
-
-    if not isinstance(request, dict):
-        raise Refusal(BATCH_MALFORMED, detail=f"Entry {place} is not an object.")
-    method = request.get("method") or "GET"
-    if not isinstance(method, str) or not _METHOD(method) or method in ("CONNECT", "TRACE"):
-        raise malformed("its method is not an HTTP method")
-    relative_url, body, given = request.get("relative_url") or "", request.get("body") or "", request.get("headers") or {}
-    if not isinstance(relative_url, str):
-        raise malformed("relative_url must be a string")
-    if not isinstance(body, str):
-        raise malformed("body must be a string")
-    if not isinstance(given, dict):
-        raise malformed("headers must be an object")
-    headers: list[Header] = []
-    for name, value in given.items():
-        if not isinstance(value, str) or not _NAME(name) or not _VALUE(value):
-            raise malformed("a header is malformed")
-        if name.lower() not in _OWN:
-            headers.append((name.encode("ascii"), value.encode("utf-8", "replace")))
-    return _Entry(method, headers, body.encode("utf-8", "replace"), relative_url)
-
-
 async def _run(
-    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: _Entry, connection: Connection
+    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: Entry, connection: Connection, room: _Room
 ) -> dict[str, Any]:
     headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
     if entry.body:
@@ -121,6 +84,8 @@ async def _run(
     )
     exchange.host = envelope.host
     try:
+        if room.left < 0:
+            raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
         target = api.listen_path + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
         inside = exchange.path.startswith(api.listen_path) or exchange.path + "/" == api.listen_path
@@ -133,6 +98,8 @@ async def _run(
             status, answered, body = await forwarder.fetch(connection, exchange, api, entry.body)
         else:
             status, answered, body = reply.status, reply.headers, reply.body
+        if not room.take(answered, body):
+            raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was sent, and answered with {status}.")
     except Refusal as refusal:
         reply = door.refused(exchange, refusal)
         status, answered, body = reply.status, reply.headers, reply.body

@@ -1,0 +1,82 @@
+"""Migrations: alembic, under a lock, so that two processes that start at once do not collide."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.common.core_database import create_engine
+
+
+def advisory_key(name: str) -> int:
+    """A stable number for PostgreSQL's advisory locks."""
+    return zlib.crc32(name.encode())
+
+
+def migrations_folder(service: str) -> Path:
+    return Path(__file__).resolve().parents[1] / service / "migrations"
+
+
+def _alembic_configuration(service: str) -> Any:
+    from alembic.config import Config
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations_folder(service)).replace("%", "%%"))
+    configuration.set_main_option("path_separator", "os")
+    return configuration
+
+
+def head_revision(service: str) -> str | None:
+    """The newest migration that the code knows: the highest number that a file's name begins with.
+
+    Read without alembic (as in `Transactions.revision`), which would stay in every serving process with 7 MB.
+    """
+    return max((file.name.partition("_")[0] for file in (migrations_folder(service) / "versions").glob("[0-9]*_*.py")), default=None)
+
+
+def migrate(service: str, url: str) -> None:
+    """Bring the database of `service` to the newest migration. Safe when several processes do it at once.
+
+    Raises the store's error when it cannot be reached, alembic's CommandError when the database is newer than the code.
+    """
+    from alembic import command
+
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            configuration = _alembic_configuration(service)
+            configuration.attributes["connection"] = connection
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": advisory_key(f"migrate {service}")})
+                connection.commit()
+                try:
+                    command.upgrade(configuration, "head")
+                    connection.commit()
+                finally:
+                    connection.rollback()
+                    connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(f"migrate {service}")})
+                    connection.commit()
+            else:
+                # the transaction that SQLAlchemy begins here is IMMEDIATE: a second process waits until the first has committed
+                with connection.begin():
+                    command.upgrade(configuration, "head")
+    finally:
+        engine.dispose()
+
+
+def run_migrations(metadata: sa.MetaData) -> None:
+    """The whole of a service's `migrations/env.py`: run alembic on the connection that `migrate` made."""
+    from alembic import context
+
+    connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transactional_ddl=False,
+        compare_type=True,
+    )
+    context.run_migrations()

@@ -1,0 +1,77 @@
+"""Tells every worker that something changed, and waits until each has taken it in.
+
+`publish` answers when all workers serve the new state, or names those that have not confirmed within two seconds. One worker tells itself;
+several hear each other through Valkey (`valkey.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from services.common import logging as logs
+
+log = logs.get(__name__)
+
+# (kind, items) → taken in. Called in a thread; raises when the new state could not be taken in.
+Apply = Callable[[str, list[str]], None]
+
+
+class Unreachable(Exception):
+    """What carries the announcements cannot be reached."""
+
+
+class Announcements(Protocol):
+    """kind: "definitions" (items unused), "keys" (hashes; none = all) or "counters" (names to reset)."""
+
+    def start(self, apply: Apply) -> None: ...
+
+    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
+        """The names of the workers that have not confirmed; none when all have."""
+
+    def workers(self) -> list[str]:
+        """The names of the workers that are known to run. Raises Unreachable."""
+
+    def stop(self) -> None: ...
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class OneWorker:
+    """This worker tells itself."""
+
+    def __init__(self) -> None:
+        self._apply: Apply | None = None
+        self._name = worker_name()
+
+    def start(self, apply: Apply) -> None:
+        self._apply = apply
+
+    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
+        try:
+            assert self._apply is not None
+            self._apply(kind, list(items))
+        except Exception:
+            log.exception("a change could not be taken in", kind=kind)
+            return [self._name]
+        return []
+
+    def workers(self) -> list[str]:
+        return [self._name]
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+def create(valkey_url: str | None, prefix: str) -> Announcements:
+    """The implementation that the settings choose."""
+    if not valkey_url:
+        return OneWorker()
+    # Imported here: it builds upon this module.
+    from services.gateway.announcements.valkey import ThroughValkey
+
+    return ThroughValkey(valkey_url, prefix)

@@ -1,0 +1,95 @@
+"""A connection to Valkey for threads that may wait (RESP 2). The event loop has a client of its own, `counters/resp.py`."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+import hiredis
+
+from services.gateway.announcements import Unreachable
+from services.gateway.counters.resp import Address, pack
+
+CONNECT_S: Final = 2.0
+ANSWER_S: Final = 5.0
+
+
+class Link:
+    """For one thread. Every method raises Unreachable: no connection, no answer in time, an error for an answer."""
+
+    def __init__(self, address: Address) -> None:
+        self._reader = hiredis.Reader()
+        try:
+            self._socket = _connected(address)
+        except OSError as error:
+            raise Unreachable(type(error).__name__) from None
+        try:
+            if address.password is not None:
+                self.call("AUTH", *((address.user, address.password) if address.user else (address.password,)))
+            if address.database:
+                self.call("SELECT", address.database)
+        except Unreachable:
+            self.close()
+            raise
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def call(self, *command: str | bytes | int, wait: float = ANSWER_S) -> Any:
+        """The answer to a command. wait: seconds that it may take."""
+        self.send(*command)
+        answer = self.next(wait)
+        if answer is None:
+            raise Unreachable("no answer in time")
+        return answer[0]
+
+    def send(self, *command: str | bytes | int) -> None:
+        try:
+            self._socket.settimeout(ANSWER_S)
+            self._socket.sendall(pack(*command))
+        except OSError as error:
+            raise Unreachable(type(error).__name__) from None
+
+    def next(self, wait: float) -> tuple[Any] | None:
+        """The next message, in a tuple because it may be nothing (nil); None when none comes in `wait` seconds."""
+        try:
+            while (message := self._reader.gets()) is False:
+                self._socket.settimeout(wait)
+                data = self._socket.recv(65536)
+                if not data:
+                    raise Unreachable("it closed the connection")
+                self._reader.feed(data)
+        except TimeoutError:
+            return None
+        except (OSError, hiredis.ProtocolError) as error:
+            raise Unreachable(type(error).__name__) from None
+        if isinstance(message, hiredis.ReplyError):
+            raise Unreachable(str(message).partition(" ")[0])  # its kind: the rest may hold what was sent
+        return (message,)
+
+
+def _connected(address: Address) -> socket.socket:
+    if address.path is not None:
+        made = socket.socket(socket.AF_UNIX)
+        made.settimeout(CONNECT_S)
+        try:
+            made.connect(address.path)
+        except OSError:
+            made.close()
+            raise
+        return made
+    plain = socket.create_connection((address.host, address.port), CONNECT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if address.tls is None:
+        return plain
+    try:
+        return address.tls.wrap_socket(plain, server_hostname=address.host)
+    except OSError:
+        plain.close()
+        raise

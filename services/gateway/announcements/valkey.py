@@ -1,0 +1,148 @@
+"""Announcements through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own.
+
+A worker that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no message
+said.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from services.common import logging as logs
+from services.gateway.announcements import Apply, Unreachable, worker_name
+from services.gateway.announcements.link import ANSWER_S, Link
+from services.gateway.counters.resp import Address
+
+log = logs.get(__name__)
+
+CONFIRM_WITHIN: Final = 2.0
+_HEARTBEAT: Final = 2.0
+_GONE_AFTER: Final = 7
+_FORGOTTEN_AFTER: Final = 60
+
+
+class ThroughValkey:
+    """Workers of one installation (`prefix`), on one or several machines."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        """Raises ValueError for a URL that cannot be understood."""
+        self._name = worker_name()
+        self._channel = f"{prefix}:changes"
+        self._registry = f"{prefix}:workers"
+        self._prefix = prefix
+        self._address = Address.from_url(url)
+        self._stop = threading.Event()
+        self._subscribed = threading.Event()
+        self._apply: Apply | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, apply: Apply) -> None:
+        self._apply = apply
+        self._thread = threading.Thread(target=self._listen, name="announcements", daemon=True)
+        self._thread.start()
+        self._subscribed.wait(CONFIRM_WITHIN)
+
+    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
+        replies = f"{self._prefix}:confirmed:{uuid.uuid4().hex}"
+        message = json.dumps({"kind": kind, "items": list(items), "replies": replies})
+        try:
+            with Link(self._address) as link:
+                expected = set(self._registered(link)) | {self._name}
+                listening = int(link.call("PUBLISH", self._channel, message))
+                deadline = time.monotonic() + CONFIRM_WITHIN
+                confirmed: set[str] = set()
+                # Who subscribed a moment ago is not in the registry yet, and who has just gone still is: both are waited for.
+                while (len(confirmed) < listening or expected - confirmed) and (left := deadline - time.monotonic()) > 0:
+                    got = link.call("BLPOP", replies, f"{max(left, 0.05):.3f}", wait=left + ANSWER_S)
+                    if got is None:
+                        break
+                    confirmed.add(got[1].decode())
+                link.call("DEL", replies)
+            missing = sorted(expected - confirmed)
+            return missing if missing or len(confirmed) >= listening else ["(a worker that has no name yet)"]
+        except Unreachable as error:
+            log.error("a change could not be announced", kind=kind, error=str(error))
+            self._take_in(kind, list(items))
+            return ["(all others: Valkey cannot be reached)"]
+
+    def workers(self) -> list[str]:
+        with Link(self._address) as link:
+            return self._registered(link)
+
+    def _registered(self, link: Link) -> list[str]:
+        found: Any = link.call("ZRANGEBYSCORE", self._registry, _now(link) - _GONE_AFTER, "+inf")
+        return sorted(name.decode() for name in found)
+
+    def stop(self) -> None:
+        self._stop.set()
+        try:
+            with Link(self._address) as link:
+                link.call("ZREM", self._registry, self._name)
+        except Unreachable:
+            log.info("Valkey cannot be reached; this worker's name goes by itself")
+        if self._thread is not None:
+            self._thread.join(2)
+
+    def _listen(self) -> None:
+        pause = 0.1
+        while not self._stop.is_set():
+            try:
+                with Link(self._address) as subscription, Link(self._address) as link:
+                    subscription.send("SUBSCRIBE", self._channel)
+                    beaten = heard = time.monotonic()
+                    self._register(link)
+                    while not self._stop.is_set():
+                        now = time.monotonic()
+                        if now - beaten > _HEARTBEAT:
+                            beaten = now
+                            self._register(link)
+                            subscription.send("PING")  # a connection that nobody holds at the other end looks quiet otherwise
+                        if now - heard > _HEARTBEAT + ANSWER_S:
+                            raise Unreachable("no answer in time")
+                        message = subscription.next(0.25)
+                        if message is None:
+                            continue
+                        heard = time.monotonic()
+                        match message[0]:
+                            case [b"subscribe", *_]:
+                                pause = 0.1
+                                # What was said since the last look at the store, or since the connection was lost, is unknown.
+                                self._take_in("definitions", [])
+                                self._take_in("keys", [])
+                                self._subscribed.set()
+                            case [b"message", _, data]:
+                                self._hear(link, data)
+            except Exception as error:  # whatever happens to the connection must not end the listening
+                log.warning("announcements are not heard, trying again", error=str(error) or type(error).__name__, pause_s=pause)
+                self._stop.wait(pause)
+                pause = min(pause * 2, 5.0)
+
+    def _register(self, link: Link) -> None:
+        now = _now(link)
+        link.call("ZADD", self._registry, now, self._name)
+        link.call("ZREMRANGEBYSCORE", self._registry, "-inf", now - _FORGOTTEN_AFTER)
+
+    def _hear(self, link: Link, data: bytes) -> None:
+        said = json.loads(data)
+        if self._take_in(said["kind"], said["items"]):
+            link.call("RPUSH", said["replies"], self._name)
+            link.call("EXPIRE", said["replies"], 10)
+
+    def _take_in(self, kind: str, items: list[str]) -> bool:
+        try:
+            assert self._apply is not None
+            self._apply(kind, items)
+        except Exception:
+            log.exception("a change could not be taken in", kind=kind)
+            return False
+        return True
+
+
+def _now(link: Link) -> int:
+    """Epoch seconds by the server's clock: those of the workers may differ, or jump."""
+    return int(link.call("TIME")[0])

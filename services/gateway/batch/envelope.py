@@ -1,0 +1,112 @@
+"""The envelope of a batch: JSON of a stranger, up to 10 MB of it, read without holding up the requests of others.
+
+What holds a worker up are many values, not long ones: 10 MB of `[],[],…` would stop everything for half a second and grow into hundreds
+of megabytes, one text of 10 MB takes a few milliseconds. So values are counted while they are read, in Python and, when there is much to
+read, in a thread, which lets the event loop have its turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import json.scanner
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from services.gateway.exchange import Header
+from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal
+
+MOST_ENTRIES: Final = 100
+# A hundred entries with as many header fields each as a request may have are fewer.
+MOST_VALUES: Final = 50_000
+_READ_AT_ONCE: Final = 64 * 1024
+_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,19}").fullmatch
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
+# An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
+ROUTE: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"})
+# Framing is ours; an entry goes to the host of its envelope.
+_OWN: Final = ROUTE | {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "keep-alive"}
+
+
+class Entry:
+    __slots__ = ("body", "headers", "method", "relative_url")
+
+    def __init__(self, method: str, headers: list[Header], body: bytes, relative_url: str) -> None:
+        self.method = method
+        self.headers = headers
+        self.body = body
+        self.relative_url = relative_url
+
+
+async def read(body: bytes) -> tuple[list[Entry], bool]:
+    """The entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""
+    return parse(body) if len(body) <= _READ_AT_ONCE else await asyncio.to_thread(parse, body)
+
+
+def parse(body: bytes) -> tuple[list[Entry], bool]:
+    """As `read`."""
+    try:
+        document = json.loads(body, cls=_Counting)
+    except _TooManyValues:
+        raise Refusal(BATCH_TOO_LARGE, detail=f"The batch holds more than {MOST_VALUES} JSON values.") from None
+    except (ValueError, RecursionError):
+        raise Refusal(BATCH_MALFORMED) from None
+    requests = document.get("requests") if isinstance(document, dict) else None
+    if not isinstance(requests, list):
+        raise Refusal(BATCH_MALFORMED)
+    if len(requests) > MOST_ENTRIES:
+        raise Refusal(BATCH_TOO_LARGE, detail=f"The batch has {len(requests)} entries; at most {MOST_ENTRIES} are allowed.")
+    return [_entry(request, place) for place, request in enumerate(requests)], document.get("suppress_parallel_execution") is True
+
+
+class _TooManyValues(Exception):
+    pass
+
+
+class _Counting(json.JSONDecoder):
+    """Gives up after so many values (true, false and null do not count: they are few bytes and no objects)."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_int=self._counted(int), parse_float=self._counted(float))
+        self._left = MOST_VALUES
+        self.parse_object = self._counted(self.parse_object)  # type: ignore[has-type]
+        self.parse_array = self._counted(self.parse_array)  # type: ignore[has-type]
+        self.parse_string = self._counted(self.parse_string)  # type: ignore[has-type]
+        # The scanner in C would not ask these.
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+    def _counted(self, parse: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self._left -= 1
+            if self._left < 0:
+                raise _TooManyValues
+            return parse(*arguments)
+
+        return counted
+
+
+def _entry(request: Any, place: int) -> Entry:
+    def malformed(what: str) -> Refusal:
+        return Refusal(BATCH_ENTRY_MALFORMED, detail=f"Entry {place}: {what}.")
+
+    if not isinstance(request, dict):
+        raise Refusal(BATCH_MALFORMED, detail=f"Entry {place} is not an object.")
+    method = request.get("method") or "GET"
+    if not isinstance(method, str) or not _METHOD(method) or method in ("CONNECT", "TRACE"):
+        raise malformed("its method is not an HTTP method")
+    relative_url, body, given = request.get("relative_url") or "", request.get("body") or "", request.get("headers") or {}
+    if not isinstance(relative_url, str):
+        raise malformed("relative_url must be a string")
+    if not isinstance(body, str):
+        raise malformed("body must be a string")
+    if not isinstance(given, dict):
+        raise malformed("headers must be an object")
+    headers: list[Header] = []
+    for name, value in given.items():
+        if not isinstance(value, str) or not _NAME(name) or not _VALUE(value):
+            raise malformed("a header is malformed")
+        if name.lower() not in _OWN:
+            headers.append((name.encode("ascii"), value.encode("utf-8", "replace")))
+    return Entry(method, headers, body.encode("utf-8", "replace"), relative_url)

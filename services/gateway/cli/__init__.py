@@ -1,0 +1,43 @@
+"""The command line of an operator: the operator API over HTTP. `python -m services.gateway.cli --help`
+
+The key comes from a file or the environment, never from an argument: arguments are seen by everybody on the machine.
+Exit status: 0 done, 1 refused (the mistakes are on the standard error), 2 wrong usage, 3 the gateway cannot be reached.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from services.gateway.cli.client import Client, stop
+from services.gateway.cli.definitions import definitions
+from services.gateway.cli.keys import keys
+
+
+@click.group()
+@click.option("--url", envvar="GATEHOUSE_URL", default="http://127.0.0.1:8081", show_default=True, help="The operator port.")
+@click.option(
+    "--key-file",
+    envvar="GATEHOUSE_KEY_FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("var/gateway/operator.key"),
+    show_default=True,
+    help="File with the operator key; the variable GATEHOUSE_KEY outranks it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Answers as JSON.")
+@click.pass_context
+def main(context: click.Context, url: str, key_file: Path, as_json: bool) -> None:
+    """Definitions and keys of a running gateway."""
+    key = os.environ.get("GATEHOUSE_KEY", "")
+    if not key:
+        try:
+            key = key_file.read_text().strip()
+        except OSError as error:
+            stop(f"the operator key cannot be read from {key_file}: {error.strerror}", 2)
+    context.obj = Client(url.rstrip("/"), key, as_json)
+
+
+main.add_command(definitions)
+main.add_command(keys)

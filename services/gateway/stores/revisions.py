@@ -1,0 +1,89 @@
+"""The numbered revisions of definitions: who changed what, when and why.
+
+They outlive their definition, so that a deletion can be undone, too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from services.common.core_database import UTCDateTime
+from services.gateway.stores.base import metadata
+
+REVISIONS: Final = sa.Table(
+    "definition_revisions",
+    metadata,
+    sa.Column("definition_id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("api_id", sa.String(128), nullable=False, index=True),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("at", UTCDateTime, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("document", sa.JSON(none_as_null=True)),
+    sa.Column("hook_references", sa.JSON, nullable=False),
+)
+_R: Final = REVISIONS.c
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """raw: None = the definition was deleted here."""
+
+    definition_id: str
+    number: int
+    api_id: str
+    action: str
+    at: dt.datetime
+    who: str
+    note: str
+    raw: dict[str, Any] | None
+    hook_references: list[Any]
+
+
+def record(connection: sa.Connection, revision: Revision) -> None:
+    """Inside the transaction of the change that it describes."""
+    row = {
+        "definition_id": revision.definition_id,
+        "number": revision.number,
+        "api_id": revision.api_id,
+        "action": revision.action,
+        "at": revision.at,
+        "who": revision.who,
+        "note": revision.note,
+        "document": revision.raw,
+        "hook_references": revision.hook_references,
+    }
+    connection.execute(sa.insert(REVISIONS).values(row))
+
+
+def listed(connection: sa.Connection, id: str) -> list[Revision]:
+    """Newest first."""
+    rows = connection.execute(sa.select(REVISIONS).where(_R.definition_id == id).order_by(_R.number.desc()))
+    return [_revision(row) for row in rows]
+
+
+def one(connection: sa.Connection, id: str, number: int) -> Revision | None:
+    row = connection.execute(sa.select(REVISIONS).where(_R.definition_id == id, _R.number == number)).one_or_none()
+    return None if row is None else _revision(row)
+
+
+def last_number(connection: sa.Connection, id: str) -> int:
+    """0 = there never was such a definition."""
+    return connection.scalar(sa.select(sa.func.max(_R.number)).where(_R.definition_id == id)) or 0
+
+
+def last_with(connection: sa.Connection, api_id: str) -> str | None:
+    """The internal id of the definition that had this api_id last."""
+    same = sa.select(_R.definition_id).where(_R.api_id == api_id)
+    return connection.scalar(same.order_by(_R.at.desc(), _R.number.desc()).limit(1))
+
+
+def _revision(row: sa.Row[Any]) -> Revision:
+    return Revision(
+        row.definition_id, row.number, row.api_id, row.action, row.at, row.who, row.note, row.document, list(row.hook_references)
+    )

@@ -1,0 +1,43 @@
+"""A gateway that cannot be what its settings say does not start, and says why in a line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.waiting import free_port
+
+COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"VALKEY_URL": "redis://user:hunter2@127.0.0.1:1/database"}, "VALKEY_URL cannot be used"),
+        ({"VALKEY_URL": "redis://user:hunter2@127.0.0.1:99999"}, "VALKEY_URL"),
+        ({"GATEWAY_OPERATOR_KEY_PATH": "{folder}/empty"}, "GATEWAY_OPERATOR_KEY_PATH"),
+        ({"GATEWAY_OPERATOR_KEY_PATH": "{folder}/empty/below"}, "GATEWAY_OPERATOR_KEY_PATH"),
+        ({"GATEWAY_WORKERS": "2"}, "VALKEY_URL"),
+    ],
+    ids=["database of Valkey", "port of Valkey", "empty key file", "key file that cannot be", "workers without Valkey"],
+)
+def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "VALKEY_"))}
+    given = {
+        "GATEWAY_PROXY_BIND": f"127.0.0.1:{free_port()}",
+        "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{free_port()}",
+        "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+        "GATEWAY_OPERATOR_KEY_PATH": str(tmp_path / "operator.key"),
+        **{name: value.format(folder=tmp_path) for name, value in environ.items()},
+    }
+    ended = subprocess.run(COMMAND, cwd=ROOT, env={**kept, **given}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 78, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hunter2" not in ended.stderr
