@@ -181,7 +181,7 @@ class FrontDoor:
         reply: Reply | None
         try:
             decided = self._decide(exchange)
-            reply = decided if decided is None or decided.__class__ is Reply else await decided
+            reply = decided if decided is None or isinstance(decided, Reply) else await decided
             if reply is None:
                 api = exchange.api
                 assert api is not None
@@ -252,12 +252,12 @@ class FrontDoor:
         for stage in stages:
             answer = stage(exchange)
             if answer is not None:
-                return answer if answer.__class__ is Reply else self._decide_later(exchange, answer, stages, api)  # type: ignore[arg-type]
+                return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, api)
         stages = iter(api.late_stages if exchange.ignored else api.closing_stages)
         for stage in stages:
             answer = stage(exchange)
             if answer is not None:
-                return answer if answer.__class__ is Reply else self._decide_later(exchange, answer, stages, None)  # type: ignore[arg-type]
+                return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
         return None
 
     async def _decide_later(

@@ -51,14 +51,14 @@ class AuthKey:
             presented = self._presented(exchange)
         exchange.presented_key, hash = presented
         key = self._find_hash(hash) if hash else None
-        if key.__class__ is Key:
-            exchange.key = key  # type: ignore[assignment]
+        if isinstance(key, Key):
+            exchange.key = key
             if self._strip:
                 self._strip_from(exchange)
             return None
         if key is None:
             raise Refusal(KEY_UNKNOWN)
-        return self._wait(exchange, key)  # type: ignore[arg-type]
+        return self._wait(exchange, key)
 
     def _presented(self, exchange: Exchange) -> tuple[str, str]:
         """The secret that a client shows, and its hash; "" for one that is too long to be a key. Raises Refusal when there is none."""

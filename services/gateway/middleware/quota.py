@@ -47,9 +47,9 @@ class Quota:
             return None
         window = key.quota_renewal_rate
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
-        if taken.__class__ is not Taken:
-            return _announce_later(exchange, key, taken)  # type: ignore[arg-type]
-        _announce(exchange, key, taken)  # type: ignore[arg-type]
+        if not isinstance(taken, Taken):
+            return _announce_later(exchange, key, taken)
+        _announce(exchange, key, taken)
         return None
 
 

@@ -82,12 +82,12 @@ class RateLimit:
             policy = known[1]
             if policy is not None:
                 taken = self._take(key.rate_counter, policy.limit, policy.window)
-                if taken.__class__ is not Taken:
-                    return self._wait(exchange, policy, taken)  # type: ignore[arg-type]
+                if not isinstance(taken, Taken):
+                    return self._wait(exchange, policy, taken)
                 # As `announce`, written out: nearly every request comes by here.
-                exchange.limits += policy.headers % (taken[2], ceil(taken[4]))  # type: ignore[index]
-                if not taken[0]:  # type: ignore[index]
-                    raise policy.refusal(taken)  # type: ignore[arg-type]
+                exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
+                if not taken[0]:
+                    raise policy.refusal(taken)
         return None if self._global is None else self._overall(exchange, self._global)
 
     async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
@@ -100,11 +100,11 @@ class RateLimit:
     def _overall(self, exchange: Exchange, policy: Policy) -> Awaitable[None] | None:
         counter = f"{self._counter}@{self._prefix(exchange.client)}" if self._by_address else self._counter
         taken = self._take(counter, policy.limit, policy.window)
-        if taken.__class__ is not Taken:
-            return _announce_later(exchange, policy, taken)  # type: ignore[arg-type]
-        exchange.limits += policy.headers % (taken[2], ceil(taken[4]))  # type: ignore[index]
-        if not taken[0]:  # type: ignore[index]
-            raise policy.refusal(taken)  # type: ignore[arg-type]
+        if not isinstance(taken, Taken):
+            return _announce_later(exchange, policy, taken)
+        exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
+        if not taken[0]:
+            raise policy.refusal(taken)
         return None
 
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.gateway.keys.model import secret_hash
 from services.gateway.middleware.auth_key import AuthKey
 from services.gateway.refusals import KEY_MISSING, KEY_UNKNOWN
 from tests.unit.gateway.exchanges import KnownKeys, ask, definition, exchange, make_key, ports, refusal
