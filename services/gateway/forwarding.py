@@ -169,7 +169,7 @@ class Forwarder:
                 if exchange.body_length and payload is None:
                     timer = self._start_body(client, upstream, exchange, api, request, timeouts)
                 else:
-                    upstream.write(request + payload if payload else request)
+                    upstream.transport.write(request + payload if payload else request)
                     upstream.deadline = client.sockets.now + timeouts.first_byte
                 answer = await upstream.head(parse_response)
                 upstream.first_byte = 0.0

@@ -157,8 +157,9 @@ class FrontDoor:
             )
             if self._trusts_any and b"x-request-id" in section.fields:
                 self._take_over_request_id(exchange)
-            exchange.upgrade = minor != 0 and section.upgrade
-            close = section.close or (not minor and section.close is None)
+            if section.upgrade and minor:
+                exchange.upgrade = True
+            close = section.close is True if minor else section.close is not False
             if await self._answer(connection, exchange, not minor, close):
                 return
             if connection.full:
@@ -181,7 +182,9 @@ class FrontDoor:
         reply: Reply | None
         try:
             decided = self._decide(exchange)
-            reply = decided if decided is None or isinstance(decided, Reply) else await decided
+            if decided is not None and not isinstance(decided, Reply):
+                decided = await decided
+            reply = decided
             if reply is None:
                 api = exchange.api
                 assert api is not None

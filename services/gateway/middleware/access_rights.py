@@ -9,7 +9,7 @@ Refusals: access-denied, resource-denied.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from services.gateway.definitions.model import Definition
@@ -25,14 +25,15 @@ _REMEMBERED: Final = 4096
 
 
 class AccessRights:
-    """What a key may do here is found out once for each of its states."""
+    """What a key may do here is found out once for each of its states; `_unbounded`: the keys that may do everything here."""
 
-    __slots__ = ("_api_id", "_known", "_versioned")
+    __slots__ = ("_api_id", "_tables", "_unbounded", "_versioned")
 
     def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
         self._versioned = versioned
-        self._known: dict[str, tuple[Key, Collection[str] | None, EndpointTable[bool] | None]] = {}
+        self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
+        self._unbounded: dict[str, Key] = {}
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
@@ -41,22 +42,28 @@ class AccessRights:
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
         assert key is not None  # authentication came before
-        if key.access_rights is None:
+        if self._unbounded.get(key.id) is key:
             return
-        known = self._known.get(key.id)
-        if known is None or known[0] is not key:
-            known = self._remember(key, key.access_rights)
-        _, versions, table = known
+        rights = key.access_rights
+        if rights is None:
+            return
+        versions = rights.get(self._api_id)
         if versions is None or (self._versioned and exchange.version_name not in versions):
             raise Refusal(ACCESS_DENIED)
+        known = self._tables.get(key.id)
+        table = known[1] if known is not None and known[0] is key else self._remember(key)
         if table is not None and not _allowed(table, exchange):
             raise Refusal(RESOURCE_DENIED)
 
-    def _remember(self, key: Key, rights: Mapping[str, Collection[str]]) -> tuple[Key, Collection[str] | None, EndpointTable[bool] | None]:
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        known = self._known[key.id] = (key, rights.get(self._api_id), _table(key, self._api_id))
-        return known
+    def _remember(self, key: Key) -> EndpointTable[bool] | None:
+        table = _table(key, self._api_id)
+        if len(self._tables) >= _REMEMBERED:
+            self._tables.clear()
+            self._unbounded.clear()
+        self._tables[key.id] = (key, table)
+        if table is None and not self._versioned:
+            self._unbounded[key.id] = key
+        return table
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:

@@ -49,7 +49,9 @@ class Quota:
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
         if not isinstance(taken, Taken):
             return _announce_later(exchange, key, taken)
-        _announce(exchange, key, taken)
+        exchange.limits += _HEADERS % (limit, taken[2], taken[3])
+        if not taken[0]:
+            raise _refusal(key, taken)
         return None
 
 
@@ -63,17 +65,16 @@ class KeylessQuota:
 
 
 async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]) -> None:
-    _announce(exchange, key, await taking)
+    taken = await taking
+    exchange.limits += _HEADERS % (taken.limit, taken.remaining, taken.reset_at)
+    if not taken.admitted:
+        raise _refusal(key, taken)
 
 
-def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
-    admitted, limit, remaining, reset_at, reset_in = taken
-    exchange.limits += _HEADERS % (limit, remaining, reset_at)
-    if admitted:
-        return
-    detail = f"The key's quota is {limit} requests"
-    if reset_at <= 0:
-        raise Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")
-    wait = max(ceil(reset_in), 1)
+def _refusal(key: Key, taken: Taken) -> Refusal:
+    detail = f"The key's quota is {taken.limit} requests"
+    if taken.reset_at <= 0:
+        return Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")
+    wait = max(ceil(taken.reset_in), 1)
     detail += f" in {key.quota_renewal_rate:.12g} seconds; it renews in {wait} seconds."
-    raise Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
+    return Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)

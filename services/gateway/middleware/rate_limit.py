@@ -88,7 +88,8 @@ class RateLimit:
                 exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
                 if not taken[0]:
                     raise policy.refusal(taken)
-        return None if self._global is None else self._overall(exchange, self._global)
+        policy = self._global
+        return None if policy is None else self._overall(exchange, policy)
 
     async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
         policy.announce(exchange, await taking)

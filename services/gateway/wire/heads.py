@@ -348,11 +348,14 @@ def parse_response(data: bytes) -> ResponseHead:
     names = tuple(_NAMES(data, 0, end))
     length_at, connection_at, gone, kept, special = _layouts[names]
     length = _lengths[lines[length_at]] if length_at else -1
-    named, chunked, upgrade, via = _NOTHING, False, b"", b""
+    named = _NOTHING
     if connection_at:
         says, named = _connections[lines[connection_at]]
         if says is not None:
             close = says
+    if not special and not named:
+        return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b""))
+    chunked, upgrade, via = False, b"", b""
     for place, meaning in special:
         line = lines[place]
         value = line[len(names[place - 1]) + 1 :].strip(b" \t")
@@ -376,10 +379,9 @@ def parse_response(data: bytes) -> ResponseHead:
             via += value + b", "
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
-    if named or special:
-        gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
-        kept = _picker(gone, len(names))
-    return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via))
+    gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
+    kept = _picker(gone, len(names))
+    return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via)
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:
