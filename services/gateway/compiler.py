@@ -46,6 +46,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         domain=definition.domain,
         listen_path=definition.proxy.listen_path,
         strip_listen_path=definition.proxy.strip_listen_path,
+        stripped=len(definition.proxy.listen_path) - 1 if definition.proxy.strip_listen_path else 0,
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
         targets=tuple(target(url) for url in definition.proxy.targets),
@@ -127,6 +128,7 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
     return CompiledApi(
         **identity,
         strip_listen_path=True,
+        stripped=0,
         keyless=True,
         batch=False,
         targets=(),

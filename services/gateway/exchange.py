@@ -70,7 +70,8 @@ AnswerStage = Callable[["Exchange", ResponseHead], None]
 class CompiledApi:
     """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on.
 
-    closing_stages: `keyed` and `late` in one, for all that is not ignored.
+    closing_stages: `keyed` and `late` in one, for all that is not ignored. stripped: how many characters of a path stay here when the
+    listen path is taken off.
     """
 
     api_id: str
@@ -81,6 +82,7 @@ class CompiledApi:
     domain: str
     listen_path: str
     strip_listen_path: bool
+    stripped: int
     keyless: bool
     batch: bool
     targets: tuple[Target, ...]

@@ -22,7 +22,7 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import AddressSet, forwarded_for
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import BadAnswer, named_fields, parse_response
+from services.gateway.wire.heads import BadAnswer, Incomplete, named_fields, parse_response
 from services.gateway.wire.heads import ResponseHead as UpstreamHead
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 
@@ -168,11 +168,21 @@ class Forwarder:
             try:
                 if exchange.body_length and payload is None:
                     timer = self._start_body(client, upstream, exchange, api, request, timeouts)
+                    answer = await upstream.head(parse_response)
+                    upstream.first_byte = 0.0
                 else:
                     upstream.transport.write(request + payload if payload else request)
                     upstream.deadline = client.sockets.now + timeouts.first_byte
-                answer = await upstream.head(parse_response)
-                upstream.first_byte = 0.0
+                    # As `Connection.head`, written out: this is where nearly every answer is waited for.
+                    if upstream.paused:
+                        upstream.resume()
+                    await upstream.arrived
+                    if upstream.broken:
+                        upstream.raise_fault()
+                    try:
+                        answer = parse_response(upstream.buffer)
+                    except Incomplete:
+                        answer = await upstream.head(parse_response)
                 upstream.deadline = NEVER
                 return upstream, answer
             except Closed:
@@ -263,14 +273,10 @@ class Forwarder:
     def _request_head(self, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         path = exchange.upstream_path
         if path is None:
-            path = exchange.path
-            if api.strip_listen_path:
-                path = path[len(api.listen_path) - 1 :] or "/"
+            path = exchange.path[api.stripped :] or "/"
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
-        if target.query:
-            query = f"{target.query}&{query}" if query else target.query
-        if query:
-            path = f"{path}?{query}"
+        if query or target.query:
+            path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
         if exchange.drop_headers is None and exchange.set_headers is None:
             # They follow from the client's fields alone, which come again and again.
             known = exchange.section.memo.get(api)

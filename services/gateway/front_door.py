@@ -127,7 +127,12 @@ class FrontDoor:
             if not connection.buffer:
                 connection.idle = True
                 connection.deadline = connection.sockets.now + self._keepalive
-                await connection.more()
+                # As `Connection.more`, written out: this is where every request is waited for.
+                if connection.paused:
+                    connection.resume()
+                await connection.arrived
+                if connection.broken:
+                    connection.raise_fault()
             try:
                 method, target, minor, section, size = parse_request(connection.buffer, connection.section)
             except Incomplete:

@@ -64,18 +64,19 @@ class Connection(asyncio.Protocol):
     """A connection to a client (`serve` given: the coroutine that answers it) or to an upstream.
 
     deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. home: where a connection to an upstream
-    waits for its next use; pool: the same while it waits there, None while it is used.
+    waits for its next use; pool: the same while it waits there, None while it is used. broken: something went wrong that whoever waits
+    must hear of.
     """
 
     __slots__ = (
         "_blocked_at",
         "_drained",
         "_fault",
-        "_paused",
         "_serve",
         "answered",
         "arrived",
         "body",
+        "broken",
         "buffer",
         "deadline",
         "discarding",
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
         "idle",
         "idle_timeout",
         "lost",
+        "paused",
         "peer",
         "pool",
         "section",
@@ -113,8 +115,8 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         self.idle_timeout = 60.0
         self.first_byte = 0.0
-        self.lost = self.full = self.idle = self.discarding = self.answered = False
-        self._paused = False
+        self.lost = self.broken = self.full = self.idle = self.discarding = self.answered = False
+        self.paused = False
         self._blocked_at = -1
         self._fault: Exception | None = None
         self.arrived = Signal(sockets.loop)
@@ -157,7 +159,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.lost = True
+        self.lost = self.broken = True
         self.deadline = NEVER
         self.sockets.connections.discard(self)
         if self.pool is not None and self in self.pool:
@@ -209,7 +211,7 @@ class Connection(asyncio.Protocol):
                 self.transport.abort()
         elif self.idle or self.pool is not None:
             self.transport.close()
-        elif self._paused and self.sink is not None:
+        elif self.paused and self.sink is not None:
             # The other side takes nothing: it has its time as long as it takes something.
             waiting = self.sink.transport.get_write_buffer_size()
             if self._blocked_at < 0 or waiting < self._blocked_at:
@@ -231,6 +233,7 @@ class Connection(asyncio.Protocol):
     def fail(self, error: Exception) -> None:
         """Makes what waits here, or will wait here, raise `error`."""
         self._fault = error
+        self.broken = True
         self.arrived.set()
 
     # The coroutine's side.
@@ -241,14 +244,14 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def pause(self) -> None:
-        if not self._paused and not self.lost:
-            self._paused = True
+        if not self.paused and not self.lost:
+            self.paused = True
             self._blocked_at = -1
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self._paused and not self.lost:
-            self._paused = False
+        if self.paused and not self.lost:
+            self.paused = False
             if self.sink is not None:
                 self.deadline = self.sockets.now + self.idle_timeout
             self.transport.resume_reading()
@@ -261,7 +264,7 @@ class Connection(asyncio.Protocol):
         begun = False
         while True:
             if self._fault is not None:
-                self._raise_fault()
+                self.raise_fault()
             if self.buffer:
                 try:
                     return parse(self.buffer)
@@ -275,7 +278,7 @@ class Connection(asyncio.Protocol):
             # As `more`, written out: this is where every answer is waited for.
             if self.lost:
                 raise Closed
-            if self._paused and self.sink is None:
+            if self.paused and self.sink is None:
                 self.resume()
             await self.arrived
             if self.lost and not self.buffer:
@@ -296,18 +299,20 @@ class Connection(asyncio.Protocol):
         """Waits for bytes in `buffer`. Raises Closed, TimedOut."""
         if self.lost:
             raise Closed
-        if self._paused and self.sink is None:
+        if self.paused and self.sink is None:
             self.resume()
         await self.arrived
-        if self._fault is not None:
-            self._raise_fault()
+        if self.broken:
+            self.raise_fault()
+
+    def raise_fault(self) -> None:
+        """Raises what went wrong here: Closed unless there is still something to read, TimedOut, and what a body raises."""
+        fault, self._fault = self._fault, None
+        self.broken = self.lost
+        if fault is not None:
+            raise fault
         if self.lost and not self.buffer:
             raise Closed
-
-    def _raise_fault(self) -> None:
-        fault, self._fault = self._fault, None
-        assert fault is not None
-        raise fault
 
     def take(self, size: int) -> bytes:
         """Cuts `size` bytes from the front of the buffer."""
@@ -339,7 +344,7 @@ class Connection(asyncio.Protocol):
         if body.done:
             self._end_pipe(data if rest is data else rest)
             return True
-        if self._paused and not sink.full:
+        if self.paused and not sink.full:
             self.resume()
         elif sink.full:
             self.pause()
@@ -349,12 +354,12 @@ class Connection(asyncio.Protocol):
         """Waits for the end of the body. Raises Closed, TimedOut, BadBody, BodyTooLarge."""
         while self.sink is not None:
             if self._fault is not None:
-                self._raise_fault()
+                self.raise_fault()
             if self.lost:
                 raise Closed
             await self.arrived
         if self._fault is not None:
-            self._raise_fault()
+            self.raise_fault()
 
     def _move(self, data: bytes) -> None:
         sink, body = self.sink, self.body

@@ -60,7 +60,7 @@ class Upstreams:
         while pool:
             connection = pool.pop()
             connection.pool = None
-            if not connection.lost and not connection.transport.is_closing():
+            if not connection.transport.is_closing():
                 connection.deadline = NEVER
                 return connection
         return None
