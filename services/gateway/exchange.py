@@ -104,7 +104,7 @@ class Exchange:
 
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
     are in `headers` only once each where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the
-    listen path, or below the version in the URL. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body,
+    listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body,
     -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the upstream for another protocol. limits: header lines that
     tell the client of its limits, each with its CR LF.
     """
@@ -121,6 +121,8 @@ class Exchange:
     timeouts: Timeouts | None = None
     upstream_path: str | None = None
     upstream_query: str | None = None
+    relative = ""
+    secure = False
     upgrade = False
     refused = ""
 
@@ -134,7 +136,6 @@ class Exchange:
         client: str,
         request_id: str,
         started: float,
-        secure: bool = False,
     ) -> None:
         self.method = method
         self.path = path
@@ -146,8 +147,6 @@ class Exchange:
         self.client = client
         self.request_id = request_id
         self.started = started
-        self.secure = secure
-        self.relative = path
 
     @property
     def headers(self) -> list[Header]:

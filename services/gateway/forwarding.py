@@ -81,7 +81,7 @@ class Forwarder:
                 answer = await self._next_head(client, upstream, timeouts)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
-            status, reason, fields, consumed, left, chunked, ends, _, via = answer
+            status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
             framing = b""
             if exchange.method == "HEAD" or status == 304 or status == 204:
                 ends = ends or (status == 204 and exchange.method != "HEAD" and (left > 0 or chunked))
@@ -180,10 +180,11 @@ class Forwarder:
                     if upstream.broken:
                         upstream.raise_fault()
                     try:
-                        answer = parse_response(upstream.buffer)
+                        answer = parse_response(upstream.buffer, upstream.answer)
                     except Incomplete:
                         answer = await upstream.head(parse_response)
                 upstream.deadline = NEVER
+                upstream.answer = answer
                 return upstream, answer
             except Closed:
                 broken = bool(upstream.buffer)

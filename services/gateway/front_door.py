@@ -148,7 +148,10 @@ class FrontDoor:
                 connection.section = section if len(section.raw) <= LARGEST_KEPT else None
             if section.host is None and (minor or target[:1] != b"/"):
                 raise Refusal(BAD_HOST)
-            path, query = canonical(target if target[0] == 47 else self._origin_form(target, section.fields))
+            known, path, query = section.place
+            if known is not target:
+                path, query = canonical(target if target[0] == 47 else self._origin_form(target, section.fields))
+                section.place = (target, path, query)
             exchange = Exchange(
                 method,
                 path,
@@ -158,8 +161,9 @@ class FrontDoor:
                 section.memo.get(self) or self._client(connection, section),
                 self.next_request_id(),
                 perf_counter(),
-                self._secure,
             )
+            if self._secure:
+                exchange.secure = True
             if self._trusts_any and b"x-request-id" in section.fields:
                 self._take_over_request_id(exchange)
             if section.upgrade and minor:

@@ -80,8 +80,8 @@ async def _run(
         envelope.client,
         door.next_request_id(),
         perf_counter(),
-        envelope.secure,
     )
+    exchange.secure = envelope.secure
     exchange.host = envelope.host
     try:
         if room.left < 0:

@@ -59,14 +59,13 @@ class MemoryCounters:
             left = held.ends - now
             if left == inf:
                 return self._take_for_ever(counter, held, limit, durable)
-        used = held.used
-        if used >= limit:
+        unused = limit - held.used - 1
+        if unused < 0:
             return Taken(False, limit, 0, held.ends + self._clocks.offset, left)
-        used += 1
-        held.used = used
+        held.used += 1
         if durable:
             self._owe(counter, held)
-        return _tuple(Taken, (True, limit, limit - used, held.ends + self._clocks.offset, left))
+        return _tuple(Taken, (True, limit, unused, held.ends + self._clocks.offset, left))
 
     def _take_for_ever(self, counter: str, held: Window, limit: int, durable: bool) -> Taken:
         if held.used >= limit:

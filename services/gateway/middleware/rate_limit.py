@@ -89,24 +89,22 @@ class RateLimit:
                 if not taken[0]:
                     raise policy.refusal(taken)
         policy = self._global
-        return None if policy is None else self._overall(exchange, policy)
-
-    async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
-        policy.announce(exchange, await taking)
-        if self._global is not None:
-            rest = self._overall(exchange, self._global)
-            if rest is not None:
-                await rest
-
-    def _overall(self, exchange: Exchange, policy: Policy) -> Awaitable[None] | None:
-        counter = f"{self._counter}@{self._prefix(exchange.client)}" if self._by_address else self._counter
-        taken = self._take(counter, policy.limit, policy.window)
+        if policy is None:
+            return None
+        taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, policy.limit, policy.window)
         if not isinstance(taken, Taken):
             return _announce_later(exchange, policy, taken)
         exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
         if not taken[0]:
             raise policy.refusal(taken)
         return None
+
+    async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
+        policy.announce(exchange, await taking)
+        overall = self._global
+        if overall is not None:
+            taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, overall.limit, overall.window)
+            overall.announce(exchange, taken if isinstance(taken, Taken) else await taken)
 
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:
         """What a key is held to, found out once for each of its states. Below one request a window is stretched; a fraction above one is
@@ -120,15 +118,16 @@ class RateLimit:
         known = self._known[key.id] = (key, policy)
         return known
 
-    def _prefix(self, client: str) -> str:
+    def _of_address(self, client: str) -> str:
+        """The name of an address's counter."""
         if ":" not in client:
-            return client
-        prefix = self._prefixes.get(client)
-        if prefix is None:
+            return f"{self._counter}@{client}"
+        counter = self._prefixes.get(client)
+        if counter is None:
             if len(self._prefixes) >= _REMEMBERED:
                 self._prefixes.clear()
-            prefix = self._prefixes[client] = str(IPv6Network(f"{client}/64", strict=False))
-        return prefix
+            counter = self._prefixes[client] = f"{self._counter}@{IPv6Network(f'{client}/64', strict=False)}"
+        return counter
 
 
 async def _announce_later(exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Tunnel
 from services.gateway.wire.driving import Driver, Signal
-from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, HeaderSection, Incomplete
+from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, HeaderSection, Incomplete, ResponseHead
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
 
     deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. home: where a connection to an upstream
     waits for its next use; pool: the same while it waits there, None while it is used. broken: something went wrong that whoever waits
-    must hear of.
+    must hear of. section, answer: what the last request, the last answer here began with.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         "_drained",
         "_fault",
         "_serve",
+        "answer",
         "answered",
         "arrived",
         "body",
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
         self.home: deque[Connection] = _NOWHERE
         self.peer = ""
         self.section: HeaderSection | None = None
+        self.answer: ResponseHead | None = None
         self.sent = 0
         self.deadline = NEVER
         self.idle_timeout = 60.0
@@ -134,26 +136,23 @@ class Connection(asyncio.Protocol):
             self.driver.step()
 
     def data_received(self, data: bytes) -> None:
-        if self.sink is not None:
+        arrived = self.arrived
+        driver = arrived.driver
+        if driver is not None and self.sink is None:  # a head is waited for; `arrived.set`, written out
+            self.buffer = self.buffer + data if self.buffer else data
+            arrived.driver = None
+            driver.step()
+        elif self.sink is not None:
             self._move(data)
         elif self.discarding:
             return
         elif self.pool is not None:
             self.transport.close()  # nobody asked for anything
         else:
-            if not self.buffer:
-                self.buffer = data
-            else:
-                self.buffer += data
-                if len(self.buffer) > _HIGH_WATER:
-                    self.pause()
-            # As `arrived.set`, written out: every request and every answer comes by here.
-            driver = self.arrived.driver
-            if driver is not None:
-                self.arrived.driver = None
-                driver.step()
-            else:
-                self.arrived.set()
+            self.buffer += data
+            if len(self.buffer) > _HIGH_WATER:
+                self.pause()
+            arrived.set()
 
     def eof_received(self) -> bool:
         return False

@@ -75,8 +75,8 @@ class Driver:
 
     __slots__ = ("_awaited", "_cancelled", "_coroutine", "_loop")
 
-    def __init__(self, coroutine: Coroutine[Any, None, None], loop: asyncio.AbstractEventLoop) -> None:
-        self._coroutine = coroutine
+    def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        self._coroutine: Any = coroutine  # typing knows no `cr_running`
         self._loop = loop
         self._awaited: Any = None
         self._cancelled = False
@@ -93,14 +93,13 @@ class Driver:
             self._awaited = awaited
         else:
             self._wait_for(awaited)
-        if self._cancelled:
-            self.cancel()
 
     def cancel(self) -> None:
         """Raises CancelledError where the coroutine waits; where it runs, at its next wait. Nothing when it has ended."""
         awaited = self._awaited
         if awaited is None:
-            self._cancelled = True
+            if self._coroutine.cr_running:
+                self._loop.call_soon(self.cancel)
         elif awaited.__class__ is Signal:
             awaited.driver = None
             self._throw()

@@ -4,7 +4,8 @@ What another parser could read differently is refused: bare LF and CR, folded li
 a doubled space, several Hosts.
 
 A client repeats nearly all of its head from request to request of one connection (HPACK rests on the same fact), so the section of fields
-is read once and kept: the next request of the connection that brings the same bytes costs one comparison.
+is read once and kept: the next request of the connection that brings the same bytes costs one comparison. The same goes for the line of
+one who asks for the same thing again, and for an upstream that answers with the very same head.
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ class HeaderSection:
     raw: the section as sent, with the empty line that ends it. headers: lines in their order. fields: the last value of each field by its
     lower-case name. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection` says close (True), keep-alive
     (False) or neither (None). host: lower case, without port; None when there is no Host. memo: what others derived from this section,
-    by whoever derived it.
+    by whoever derived it. line: the last request line that came with them, and its method, target and minor version; place: the last target,
+    and its path and query.
     """
 
-    __slots__ = ("close", "expects", "fields", "headers", "host", "length", "memo", "raw", "upgrade")
+    __slots__ = ("close", "expects", "fields", "headers", "host", "length", "line", "memo", "place", "raw", "upgrade")
 
     def __init__(self, raw: bytes, headers: list[Header]) -> None:
         """Raises Refusal when fields that frame or route the request are missing their form."""
@@ -94,6 +96,8 @@ class HeaderSection:
                 raise Refusal(BAD_HOST)
             self.host = authority[1].decode("ascii").lower().rstrip(".")
         self.memo: dict[Any, Any] = {}
+        self.line: tuple[bytes, str, bytes, int] = (b"", "", b"", 1)
+        self.place: tuple[bytes, str, str] = (b"", "", "")
 
     def remember(self, who: Any, what: Any) -> None:
         """Keeps what `who` derived from these fields alone, for as long as their connection repeats them."""
@@ -137,6 +141,21 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         line_end = data.find(b"\r\n", 2)
         line = data[2:line_end]
     raw = data[line_end + 2 : end + 4]
+    if last is not None and last.raw == raw:
+        known, name, target, minor = last.line
+        if known == line:
+            return name, target, minor, last, end + 4
+        name, target, minor = _request_line(line)
+    else:
+        name, target, minor = _request_line(line)
+        last = _section(raw)
+    if not minor and last.length < 0:
+        raise Refusal(AMBIGUOUS_LENGTH)
+    last.line = (line, name, target, minor)
+    return name, target, minor, last, end + 4
+
+
+def _request_line(line: bytes) -> tuple[str, bytes, int]:
     try:
         method, target, version = line.split(b" ")
         minor = _VERSIONS[version]
@@ -145,11 +164,7 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         name, target, minor = _unusual(line)
     if not _ORIGIN_FORM(target):
         _check_target(name, target)
-    if last is None or last.raw != raw:
-        last = _section(raw)
-    if not minor and last.length < 0:
-        raise Refusal(AMBIGUOUS_LENGTH)
-    return name, target, minor, last, end + 4
+    return name, target, minor
 
 
 def _unusual(line: bytes) -> tuple[str, bytes, int]:
@@ -205,7 +220,8 @@ def _unfinished(data: bytes) -> Exception:
 
 
 class ResponseHead(NamedTuple):
-    """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given."""
+    """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given; raw:
+    the head as sent, with its empty line."""
 
     status: int
     reason: bytes
@@ -216,6 +232,7 @@ class ResponseHead(NamedTuple):
     close: bool
     upgrade: bytes
     via: bytes
+    raw: bytes
 
     @property
     def lines(self) -> list[bytes]:
@@ -328,11 +345,13 @@ _lengths: Final = _Lengths()
 _status_lines: Final = _StatusLines()
 
 
-def parse_response(data: bytes) -> ResponseHead:
-    """An upstream's head. Raises Incomplete, BadAnswer.
+def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHead:
+    """An upstream's head. last: the one before on the same connection, taken again when it is the same. Raises Incomplete, BadAnswer.
 
     Written for speed: lines go on as they are, and only the few that frame the message are taken apart.
     """
+    if last is not None and data.startswith(last.raw):
+        return last
     end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
     if end < 0:
         if len(data) > LARGEST_HEAD:
@@ -343,7 +362,8 @@ def parse_response(data: bytes) -> ResponseHead:
     end += 2
     if _ANSWER_FIELDS(data, data.find(b"\r"), end) is None:
         raise BadAnswer("its head holds control bytes, or lines that are no headers, are folded or do not end in CR LF")
-    lines = data[:end].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
+    raw = data[: end + 2]
+    lines = raw[:-2].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
     status, reason, close = _status_lines[lines[0]]
     names = tuple(_NAMES(data, 0, end))
     length_at, connection_at, gone, kept, special = _layouts[names]
@@ -354,7 +374,7 @@ def parse_response(data: bytes) -> ResponseHead:
         if says is not None:
             close = says
     if not special and not named:
-        return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b""))
+        return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b"", raw))
     chunked, upgrade, via = False, b"", b""
     for place, meaning in special:
         line = lines[place]
@@ -381,7 +401,7 @@ def parse_response(data: bytes) -> ResponseHead:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
     gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
     kept = _picker(gone, len(names))
-    return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via)
+    return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via, raw)
 
 
 def named_fields(connection: bytes) -> frozenset[bytes]:
