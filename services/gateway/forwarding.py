@@ -55,11 +55,12 @@ _VIA: Final = b"1.1 gatehouse"
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_upstreams", "secure", "stopping", "trusted")
+    __slots__ = ("_trusts_any", "_upstreams", "secure", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
+        self._trusts_any = bool(self.trusted)
         self.secure = settings.tls_certificate is not None
         self.stopping = False
 
@@ -162,7 +163,7 @@ class Forwarder:
         while True:
             if upstream is None:
                 upstream, target = await self._connect(api, target, timeouts)
-            request = self._request_head(exchange, api, target)
+            request = self._request_head(client, exchange, api, target)
             upstream.idle_timeout = timeouts.idle
             timer = None
             try:
@@ -271,7 +272,7 @@ class Forwarder:
         client.break_pipe()
         return 101, True
 
-    def _request_head(self, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+    def _request_head(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         path = exchange.upstream_path
         if path is None:
             path = exchange.path[api.stripped :] or "/"
@@ -282,36 +283,43 @@ class Forwarder:
             # They follow from the client's fields alone, which come again and again.
             known = exchange.section.memo.get(api)
             if known is None or known[0] is not target or known[1] is not exchange.upgrade:
-                known = (target, exchange.upgrade, self._upstream_fields(exchange, api, target))
+                known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
                 exchange.section.remember(api, known)
             fields = known[2]
         else:
-            fields = self._upstream_fields(exchange, api, target)
+            fields = self._upstream_fields(client, exchange, api, target)
         return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
             f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
         )  # fmt: skip
 
-    def _upstream_fields(self, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+    def _upstream_fields(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """The fields that the upstream gets, each with its CR LF, but for the request id."""
-        headers, fields = exchange.headers, exchange.fields
+        section = exchange.section
+        headers, fields = section.headers, section.fields
         dropped: Any = _REPLACED
         connection = fields.get(b"connection")
         if connection is not None:
             if len(fields) != len(headers):  # it may stand in several lines
-                connection = b",".join(value for name, value in headers if name.lower() == b"connection")
+                connection = b",".join(header[1] for name, header in zip(section.names, headers, strict=True) if name == b"connection")
             if connection.lower() not in (b"keep-alive", b"close", b"upgrade"):
                 dropped = dropped | named_fields(connection)
         if exchange.drop_headers:
             dropped = dropped | exchange.drop_headers
         out = [b"Host: %b\r\n" % target.host_header]
-        out += [b"%b: %b\r\n" % header for header in headers if header[0].lower() not in dropped]
+        out += [b"%b: %b\r\n" % header for name, header in zip(section.names, headers, strict=True) if name not in dropped]
         if exchange.body_length < 0:
             out.append(b"Transfer-Encoding: chunked\r\n")
         if exchange.set_headers:
             out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
         if exchange.upgrade:
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields[b"upgrade"])
-        out.append(self._forwarded(exchange, api))
+        if b"x-forwarded-for" in fields or b"via" in fields or (self._trusts_any and exchange.peer in self.trusted):
+            out.append(self._forwarded(exchange, api))
+        else:  # the same for all requests of a connection to one API and host
+            known = client.forwarded
+            if known is None or known[0] is not api or known[1] != fields.get(b"host"):
+                known = client.forwarded = (api, fields.get(b"host"), self._forwarded(exchange, api))
+            out.append(known[2])
         return b"".join(out)
 
     def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:

@@ -158,7 +158,7 @@ class FrontDoor:
                 query,
                 section,
                 connection.peer,
-                section.memo.get(self) or self._client(connection, section),
+                connection.client or self._client(connection, section),
                 self.next_request_id(),
                 perf_counter(),
             )
@@ -175,8 +175,10 @@ class FrontDoor:
                 await connection.drained()
 
     def _client(self, connection: Connection, section: HeaderSection) -> str:
+        """Whom the rules speak of: the peer, or whom a trusted proxy names."""
         client = self._client_address(connection.peer, section.headers)
-        section.remember(self, client)
+        if not self._trusts_any:
+            connection.client = client
         return client
 
     def _take_over_request_id(self, exchange: Exchange) -> None:

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
     deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. home: where a connection to an upstream
     waits for its next use; pool: the same while it waits there, None while it is used. broken: something went wrong that whoever waits
     must hear of. section, answer: what the last request, the last answer here began with.
+    client: whom the rules speak of, where that does not change from request to request. forwarded: what tells the upstream of this client.
     """
 
     __slots__ = (
@@ -79,10 +80,12 @@ class Connection(asyncio.Protocol):
         "body",
         "broken",
         "buffer",
+        "client",
         "deadline",
         "discarding",
         "driver",
         "first_byte",
+        "forwarded",
         "full",
         "home",
         "idle",
@@ -113,6 +116,8 @@ class Connection(asyncio.Protocol):
         self.peer = ""
         self.section: HeaderSection | None = None
         self.answer: ResponseHead | None = None
+        self.client = ""
+        self.forwarded: Any = None
         self.sent = 0
         self.deadline = NEVER
         self.idle_timeout = 60.0

@@ -35,6 +35,7 @@ MOST_FIELDS: Final = 200
 # A longer section is read anew each time rather than kept with an idle connection.
 LARGEST_KEPT: Final = 4096
 _MOST_REMEMBERED: Final = 64
+_REMEMBERED: Final = 2048
 _NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 _NAME: Final = rb"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -62,22 +63,23 @@ class BadAnswer(Exception):
 class HeaderSection:
     """The fields of a request, and what they say about it; all of it follows from `raw` alone.
 
-    raw: the section as sent, with the empty line that ends it. headers: lines in their order. fields: the last value of each field by its
-    lower-case name. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection` says close (True), keep-alive
-    (False) or neither (None). host: lower case, without port; None when there is no Host. memo: what others derived from this section,
-    by whoever derived it. line: the last request line that came with them, and its method, target and minor version; place: the last target,
-    and its path and query.
+    raw: the section as sent, with the empty line that ends it. headers: lines in their order; names: theirs, in lower case. fields: the
+    last value of each field by its lower-case name. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection`
+    says close (True), keep-alive (False) or neither (None). host: lower case, without port; None when there is no Host.
+
+    memo: what others derived from this section, by whoever derived it. line: the last request line that came with it, and its method,
+    target and minor version; place: the last target, and its path and query.
     """
 
-    __slots__ = ("close", "expects", "fields", "headers", "host", "length", "line", "memo", "place", "raw", "upgrade")
+    __slots__ = ("close", "expects", "fields", "headers", "host", "length", "line", "memo", "names", "place", "raw", "upgrade")
 
     def __init__(self, raw: bytes, headers: list[Header]) -> None:
         """Raises Refusal when fields that frame or route the request are missing their form."""
         self.raw = raw
         self.headers = headers
-        self.fields = fields = {name.lower(): value for name, value in headers}
-        if len(fields) != len(headers):
-            names = [name.lower() for name, _ in headers]
+        self.names = names = [name.lower() for name, _ in headers]
+        self.fields = fields = dict(zip(names, [value for _, value in headers], strict=True))
+        if len(fields) != len(names):
             for name, kind in _ONCE.items():
                 if names.count(name) > 1:
                     raise Refusal(kind)
@@ -91,10 +93,7 @@ class HeaderSection:
             self.upgrade = self.length == 0 and b"upgrade" in tokens and b"upgrade" in fields and _may_switch(fields[b"upgrade"])
         self.host: str | None = None
         if b"host" in fields:
-            authority = _AUTHORITY(fields[b"host"])
-            if authority is None:
-                raise Refusal(BAD_HOST)
-            self.host = authority[1].decode("ascii").lower().rstrip(".")
+            self.host = _hosts[fields[b"host"]]
         self.memo: dict[Any, Any] = {}
         self.line: tuple[bytes, str, bytes, int] = (b"", "", b"", 1)
         self.place: tuple[bytes, str, str] = (b"", "", "")
@@ -104,6 +103,22 @@ class HeaderSection:
         if len(self.memo) >= _MOST_REMEMBERED:
             self.memo.clear()
         self.memo[who] = what
+
+
+class _Hosts(dict[bytes, str]):
+    """Hosts by the authorities that name them; one that names none is a Refusal."""
+
+    def __missing__(self, authority: bytes) -> str:
+        found = _AUTHORITY(authority)
+        if found is None:
+            raise Refusal(BAD_HOST)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        host = self[authority] = found[1].decode("ascii").lower().rstrip(".")
+        return host
+
+
+_hosts: Final = _Hosts()
 
 
 def _length(fields: dict[bytes, bytes]) -> int:
@@ -256,7 +271,6 @@ _MEANINGS: Final = {
     b"te": _DROPPED,
     b"x-request-id": _DROPPED,
 }
-_REMEMBERED: Final = 2048
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (" + _VALUE + rb"))?").fullmatch
 # Possessive throughout: a head is read once from left to right, whatever it holds.
 _ANSWER_FIELDS: Final = re.compile(rb"\r\n(?:" + _NAME + rb":" + _VALUE + rb"\r\n)*+").fullmatch
