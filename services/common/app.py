@@ -200,15 +200,14 @@ def _errors(app: Flask, render: RenderError) -> None:
 
 def _document(app: Flask, title: str, version: str, description: str, render: RenderError) -> None:
     # Imported here: a service without schemas is spared 3 MB in each of its workers.
-    from flask_smorest import Api
     from marshmallow import ValidationError
+
+    from services.common.documented import Api
 
     app.config.update(
         API_TITLE=title,
         API_VERSION=version,
         OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={"info": {"description": description}},
     )
     app.extensions["api"] = Api(app)

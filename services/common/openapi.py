@@ -16,8 +16,8 @@ from flask import Flask
 
 def document(app: Flask) -> dict[str, Any]:
     """The OpenAPI document of an application made by `create_app`."""
-    spec: dict[str, Any] = app.extensions["api"].spec.to_dict()
-    return spec
+    found: dict[str, Any] = app.extensions["api"].document()
+    return found
 
 
 def text(app: Flask) -> str:

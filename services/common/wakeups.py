@@ -26,6 +26,8 @@ from services.common import logging as logs
 
 log = logs.get(__name__)
 
+_LONGEST_WAIT_S = 0.5  # of the subscriber thread for a message, and of the end for Valkey
+
 
 class Ticket:
     """One waiter's place at one or several topics. A wake-up between the making of the ticket and `wait` is not lost."""
@@ -144,12 +146,8 @@ class ThroughValkey:
     def __init__(self, url: str, channel: str) -> None:
         self._board = _Board()
         self._channel = channel
-        self._client = redis.Redis.from_url(
-            url.replace("valkeys://", "rediss://").replace("valkey://", "redis://"),
-            socket_timeout=5,
-            socket_connect_timeout=2,
-            health_check_interval=15,
-        )
+        self._url = url.replace("valkeys://", "rediss://").replace("valkey://", "redis://")
+        self._client = redis.Redis.from_url(self._url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
         self._stop = threading.Event()
         self._subscribed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="wakeups", daemon=True)
@@ -175,10 +173,21 @@ class ThroughValkey:
         return self._board.closed
 
     def close(self) -> None:
+        """Wake everybody of this process for good, and end the subscription: at once, or within seconds while Valkey does not answer."""
         self._board.close()
         self._stop.set()
+        if self._subscribed.is_set():
+            self._end_the_wait()
         self._thread.join(3)
         self._client.close()
+
+    def _end_the_wait(self) -> None:
+        """The subscriber thread waits for a message, so it gets one: of no topic, for nobody in any process."""
+        with (
+            contextlib.suppress(redis.RedisError),
+            redis.Redis.from_url(self._url, socket_timeout=_LONGEST_WAIT_S, socket_connect_timeout=_LONGEST_WAIT_S) as client,
+        ):
+            client.publish(self._channel, "")
 
     def wait_until_subscribed(self, timeout: float) -> bool:
         """Whether the subscription stands; messages published earlier are not seen."""
@@ -191,7 +200,7 @@ class ThroughValkey:
             try:
                 subscription.subscribe(self._channel)
                 while not self._stop.is_set():
-                    message = subscription.get_message(timeout=0.5)
+                    message = subscription.get_message(timeout=_LONGEST_WAIT_S)
                     if message is None:
                         continue
                     if message["type"] == "subscribe":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask, Response, abort, request
+from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
 from services.common import app as base
+from services.common import openapi
 from services.common.app import Refusal, create_app
 
 
@@ -149,5 +153,48 @@ def test_metrics_count_by_route_not_by_path() -> None:
     assert "BREW" not in text
 
 
-def test_the_openapi_document_is_served() -> None:
-    assert _application().test_client().get("/openapi.json").get_json()["openapi"] == "3.1.0"
+def test_the_openapi_document_is_written_once_and_not_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = []
+    describe = Blueprint.register_views_in_doc
+
+    def counted(blueprint: Blueprint, *arguments: Any, **options: Any) -> None:
+        described.append(blueprint.name)
+        describe(blueprint, *arguments, **options)
+
+    monkeypatch.setattr(Blueprint, "register_views_in_doc", counted)
+
+    def everything() -> dict[str, str]:
+        return {}
+
+    app = _application()
+    for name in ("trams", "buses"):
+        blueprint = Blueprint(name, name, url_prefix=f"/{name}", description=f"All {name}.")
+        blueprint.get("/all")(everything)
+        app.extensions["api"].register_blueprint(blueprint)
+    assert app.test_client().get("/buses/all").get_json() == {}
+    assert described == []
+
+    together = threading.Barrier(4)
+
+    def ask(_: int) -> bytes:
+        together.wait(5)
+        return app.test_client().get("/openapi.json").data
+
+    with ThreadPoolExecutor(4) as pool:
+        (answer,) = set(pool.map(ask, range(4)))
+    assert described == ["trams", "buses"]
+    document = json.loads(answer)
+    assert document == openapi.document(app)
+    assert document["openapi"] == "3.1.0"
+    assert list(document["paths"]) == ["/trams/all", "/buses/all"]
+    assert document["tags"] == [{"name": "trams", "description": "All trams."}, {"name": "buses", "description": "All buses."}]
+
+
+def test_a_document_that_cannot_be_written_is_an_error_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such schema")
+
+    monkeypatch.setattr(Blueprint, "register_views_in_doc", broken)
+    app = _application()
+    app.extensions["api"].register_blueprint(Blueprint("trams", "trams"))
+    assert [app.test_client().get("/openapi.json").status_code for _ in range(2)] == [500, 500]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from services.common.wakeups import InProcess, ThroughValkey, Wakeups, create
 from tests.support.stores import Valkey
@@ -75,6 +76,32 @@ def test_closing_sends_everybody_home(wakeups: Wakeups) -> None:
     assert time.monotonic() - began < 10
     assert wakeups.closing
     assert ticket.wait(60) is False
+
+
+def test_closing_does_not_wait_for_the_subscriber(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = redis.client.PubSub.get_message
+    monkeypatch.setattr(redis.client.PubSub, "get_message", lambda subscription, timeout: patient(subscription, timeout=60))
+    closing, staying = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    for one in (closing, staying):
+        assert one.wait_until_subscribed(5)
+    with staying.ticket("a") as ticket:
+        ticket.wait(0.01)
+        closing.close()
+        assert not closing._thread.is_alive()
+        assert ticket.wait(0.05) is False
+        assert not staying.closing
+    staying.close()
+
+
+def test_closing_while_valkey_does_not_answer(valkey: Valkey) -> None:
+    wakeups = ThroughValkey(valkey.url, "example")
+    assert wakeups.wait_until_subscribed(5)
+    valkey.hang()
+    try:
+        wakeups.close()
+        assert not wakeups._thread.is_alive()
+    finally:
+        valkey.go_on()
 
 
 def test_a_closed_ticket_leaves_nothing_behind() -> None:
