@@ -104,9 +104,9 @@ class Exchange:
 
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
     are in `headers` only once each where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the
-    listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client: whom rules speak of. body_length: bytes, 0 = no body,
-    -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the upstream for another protocol. limits: header lines that
-    tell the client of its limits, each with its CR LF.
+    listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client:
+    whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the
+    upstream for another protocol. limits: header lines that tell the client of its limits, each with its CR LF.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
