@@ -301,6 +301,8 @@ def test_a_reader_misses_no_change(make_api: MakeAPI) -> None:
                 since = answer.json["seq"]
             elif last:
                 return
+            else:
+                finished.wait(0.002)  # one that never pauses keeps the interpreter's lock from the writers
 
     reader = threading.Thread(target=read)
     reader.start()
