@@ -1,7 +1,7 @@
 """gunicorn's settings for the gateway; what an operator chooses comes from `GATEWAY_…` (services/gateway/settings.py)."""
 
 import gc
-from typing import Any
+from typing import Any, clear_overloads
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
@@ -10,9 +10,16 @@ from services.common.migrations import head_revision
 from services.common.settings import SettingsError, stop
 from services.gateway import announcements
 from services.gateway.settings import load, load_or_stop, operator_key
-from services.gateway.worker import server_tls, upstream_tls
+from services.gateway.worker import check_tls
+
+# What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
+clear_overloads()
 
 _settings = load_or_stop()
+try:
+    check_tls(_settings)
+except SettingsError as error:
+    stop("gateway", error.mistakes)
 head_revision("gateway")
 # The driver of the database and the announcements' part for Valkey are imported by making what uses them; nothing connects.
 CoreDatabase(_settings.database_url).dispose()
@@ -50,12 +57,9 @@ def on_starting(server: Any) -> None:
         try:
             settings = load()
             operator_key(settings)
-            server_tls(settings)
-            upstream_tls(settings)
+            check_tls(settings)
         except SettingsError as error:
             server.log.error("not reloaded, the gateway goes on as it is: %s", "; ".join(error.mistakes))
-        except OSError as error:
-            server.log.error("not reloaded, the gateway goes on as it is: a certificate or its key cannot be used (%s)", error)
         else:
             reload()
 

@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import uvloop
 from gunicorn.workers.base import Worker
 
 from services.common import logging as logs
+from services.common.settings import SettingsError
 from services.gateway.forwarding import Forwarder
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
@@ -74,7 +76,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await asyncio.wait([starting], timeout=1)
         starting.result()
         sockets = Sockets(loop)
-        upstreams = Upstreams(sockets, upstream_tls(settings))
+        upstreams = Upstreams(sockets, partial(upstream_tls, settings))
         forwarder = Forwarder(upstreams, settings)
         public_tls = server_tls(settings)
         front = FrontDoor(gateway, forwarder, secure=public_tls is not None)
@@ -152,3 +154,20 @@ def upstream_tls(settings: Settings) -> ssl.SSLContext:
         context.load_verify_locations(settings.upstream_ca)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def check_tls(settings: Settings) -> None:
+    """Raises SettingsError when the public port's certificate or key, or the further authorities, cannot be used."""
+    mistakes = []
+    try:
+        server_tls(settings)
+    except OSError as error:
+        mistakes.append(f"GATEWAY_TLS_CERTIFICATE or GATEWAY_TLS_KEY cannot be used: {error.strerror}")
+    if settings.upstream_ca is not None:
+        try:
+            # These alone: the system's authorities would leave 2 MB behind in the master, and so in its workers.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.upstream_ca)
+        except OSError as error:
+            mistakes.append(f"GATEWAY_UPSTREAM_CA cannot be used: {error.strerror}")
+    if mistakes:
+        raise SettingsError(mistakes)

@@ -23,8 +23,18 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py",
         ({"GATEWAY_OPERATOR_KEY_PATH": "{folder}/empty"}, "GATEWAY_OPERATOR_KEY_PATH"),
         ({"GATEWAY_OPERATOR_KEY_PATH": "{folder}/empty/below"}, "GATEWAY_OPERATOR_KEY_PATH"),
         ({"GATEWAY_WORKERS": "2"}, "VALKEY_URL"),
+        ({"GATEWAY_TLS_CERTIFICATE": "{folder}/empty", "GATEWAY_TLS_KEY": "{folder}/empty"}, "GATEWAY_TLS_CERTIFICATE"),
+        ({"GATEWAY_UPSTREAM_CA": "{folder}/empty"}, "GATEWAY_UPSTREAM_CA"),
     ],
-    ids=["database of Valkey", "port of Valkey", "empty key file", "key file that cannot be", "workers without Valkey"],
+    ids=[
+        "database of Valkey",
+        "port of Valkey",
+        "empty key file",
+        "key file that cannot be",
+        "workers without Valkey",
+        "certificate that is none",
+        "authorities that are none",
+    ],
 )
 def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()

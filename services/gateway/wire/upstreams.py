@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.gateway.exchange import Target
@@ -27,13 +27,14 @@ class Unreachable(Exception):
 
 
 class Upstreams:
-    """The pools of a worker. tls: how certificates of https targets are verified."""
+    """The pools of a worker. load_tls: how certificates of https targets are verified; called in a thread, for the first such target."""
 
-    __slots__ = ("_ejected", "_pools", "_sockets", "_tls", "_turns")
+    __slots__ = ("_ejected", "_load_tls", "_pools", "_sockets", "_tls", "_turns")
 
-    def __init__(self, sockets: Sockets, tls: ssl.SSLContext) -> None:
+    def __init__(self, sockets: Sockets, load_tls: Callable[[], ssl.SSLContext]) -> None:
         self._sockets = sockets
-        self._tls = tls
+        self._load_tls = load_tls
+        self._tls: asyncio.Task[ssl.SSLContext] | None = None
         self._pools: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
         self._ejected: dict[Origin, float] = {}
         self._turns: dict[str, int] = {}
@@ -79,7 +80,7 @@ class Upstreams:
                     lambda: Connection(self._sockets),
                     host,
                     port,
-                    ssl=self._tls if secure else None,
+                    ssl=await self._verifier() if secure else None,
                     server_hostname=host if secure else None,
                 )
         except ssl.SSLCertVerificationError as error:
@@ -92,6 +93,15 @@ class Upstreams:
             raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
         connection.home = self._pools[origin]
         return connection
+
+    async def _verifier(self) -> ssl.SSLContext:
+        """Loaded once for all who wait, and anew when that failed. A worker without https targets is spared the 2 MB of the authorities."""
+        if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
+            self._tls = self._sockets.loop.create_task(asyncio.to_thread(self._load_tls))
+        try:
+            return await asyncio.shield(self._tls)
+        except OSError:
+            raise Unreachable("The certificate authorities for upstreams could not be loaded.") from None
 
     def give(self, connection: Connection) -> None:
         """Keeps a connection for the next request."""
