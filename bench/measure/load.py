@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.measure.processes import PINNED
 
+VARIED = Path(__file__).parent / "varied.lua"
 AUTOCANNON = Path(__file__).parents[1] / "peers/node_modules/.bin/autocannon"
 
 
@@ -33,8 +34,10 @@ def generator() -> str | None:
     return "autocannon" if AUTOCANNON.exists() else None
 
 
-def run(url: str, *, connections: int, seconds: int, headers: Mapping[str, str], core: int | None = 1) -> Load:
+def run(url: str, *, connections: int, seconds: int, headers: Mapping[str, str], core: int | None = 1, varied: bool = False) -> Load:
     """Keep `connections` kept-alive connections busy with GET `url` for `seconds`.
+
+    varied: no request is like another, in its query and in a header (wrk only).
 
     Raises RuntimeError when there is no load generator or its report cannot be read.
     """
@@ -54,7 +57,8 @@ def run(url: str, *, connections: int, seconds: int, headers: Mapping[str, str],
             report["non2xx"] + report["errors"] + report["timeouts"],
         )
     threads = "1" if pin else "2"
-    command = [*pin, "wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "--latency", *fields, url]
+    script = ["-s", str(VARIED)] if varied else []
+    command = [*pin, "wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "--latency", *script, *fields, url]
     text = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
     return parse_wrk(text)
 

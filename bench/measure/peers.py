@@ -48,20 +48,23 @@ def nginx_configuration(folder: Path, body: str, workers: int) -> Path:
 
 
 def start_upstream(group: Servers, folder: Path) -> int:
-    """A static upstream: `/small` answers 100 bytes, `/big` 10 KB. nginx where present, else Node."""
+    """A static upstream: `/small` answers 100 bytes, `/big` 10 KB, `/varied` 100 bytes under a head that is never the same. nginx where
+    present, else Node."""
     port = free_port()
     small, part = "x" * 100, "y" * 4000
     if shutil.which("nginx"):
         body = (
             f"  server {{ listen 127.0.0.1:{port} backlog=4096;\n"
             f'    location = /small {{ return 200 "{small}"; }}\n'
+            f'    location = /varied {{ add_header ETag $request_id; return 200 "{small}"; }}\n'
             f'    location = /big {{ set $a "{part}"; set $b "{part[:2240]}"; return 200 "$a$a$b"; }} }}'
         )
         configuration = nginx_configuration(folder / "upstream", body, 1)
         group.start(["nginx", "-p", str(configuration.parent), "-c", str(configuration)], core=1)
     elif node := shutil.which("node"):
         program = (
-            "const b={'/small':'x'.repeat(100),'/big':'y'.repeat(10240)};require('http').createServer((q,s)=>{const d=b[q.url]||'';"
+            "const x='x'.repeat(100),b={'/small':x,'/varied':x,'/big':'y'.repeat(10240)};let n=0;"
+            "require('http').createServer((q,s)=>{const p=q.url.split('?')[0],d=b[p]||'';if(p==='/varied')s.setHeader('ETag',String(n++));"
             f"s.setHeader('Content-Length',d.length);s.end(d)}}).listen({port},'127.0.0.1')"
         )
         group.start([node, "-e", program], core=1)
