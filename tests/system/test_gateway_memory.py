@@ -17,7 +17,7 @@ SIZE = 64 * MB
 PIECE = bytes(range(256)) * 1024
 PIECES = [PIECE] * (SIZE // len(PIECE))
 # PostgreSQL's driver brings libraries of its own along, OpenSSL and Kerberos among them.
-LIMITS = {"embedded": 60 * MB, "production": 68 * MB}
+LIMITS = {"embedded": 57 * MB, "production": 64 * MB}
 
 
 @pytest.fixture(params=["embedded", "production"])
