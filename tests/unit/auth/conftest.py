@@ -19,8 +19,10 @@ from services.auth.models import Base
 from services.auth.settings import Settings
 from services.auth.wiring import House
 from services.common.clock import SettableClock
+from tests.support.stores import Prepare
 
 ADMIN = "admin@gatehouse.local"
+START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 PASSWORD = "correct horse battery"
 SERVICE = ("sessions", "the-secret-of-the-sessions-service")
 
@@ -77,22 +79,32 @@ class Auth:
 
 
 def settings_for(url: str, folder: Path, **changes: Any) -> Settings:
-    cheap = {"argon2_memory_kib": 8192, "argon2_passes": 1, "hashers": 2}
+    cheap = {"argon2_memory_kib": 64, "argon2_passes": 1, "hashers": 2}
     fixed = {"admin_password": PASSWORD, "service_clients": (SERVICE,), "data": folder / "auth"}
     return dataclasses.replace(Settings(), database_url=url, **{**cheap, **fixed, **changes})
 
 
 @pytest.fixture
 def clock() -> SettableClock:
-    return SettableClock(dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC))
+    return SettableClock(START)
+
+
+@pytest.fixture(scope="session")
+def prepare_database(tmp_path_factory: pytest.TempPathFactory) -> Prepare | None:
+    def prepare(url: str) -> None:
+        house: House = build(settings_for(url, tmp_path_factory.mktemp("auth")), SettableClock(START), key="k" * 32).extensions["auth"]
+        Base.metadata.create_all(house.database.engine)
+        house.start()
+        house.close()
+        house.database.dispose()
+
+    return prepare
 
 
 @pytest.fixture
 def auth(database_url: str, tmp_path: Path, clock: SettableClock) -> Iterator[Auth]:
     app = build(settings_for(database_url, tmp_path), clock, key="k" * 32)
     house: House = app.extensions["auth"]
-    Base.metadata.create_all(house.database.engine)
-    house.start()
     yield Auth(app, clock)
     house.close()
 

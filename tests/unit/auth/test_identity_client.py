@@ -16,7 +16,7 @@ from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
 @pytest.fixture
 def served(auth: Auth) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, auth.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

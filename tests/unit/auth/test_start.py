@@ -23,7 +23,14 @@ from services.common import openapi
 from services.common import settings as common
 from services.common.clock import SettableClock
 from services.common.database import Database, migrate
+from tests.support.stores import Prepare
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
+
+
+@pytest.fixture(scope="session")
+def prepare_database() -> Prepare | None:
+    """What a start makes of an empty database is looked at."""
+    return None
 
 
 def started(url: str, folder: Path, **changes: Any) -> Auth:
@@ -192,13 +199,19 @@ def test_the_contract_is_the_one_on_disk() -> None:
     assert openapi.snapshot("auth").read_text() == openapi.text(describe())
 
 
-def test_an_outage_of_the_database_is_503(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_of_the_database_is_503(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate("auth", database_url)
+    auth = started(database_url, tmp_path)
+    admin = auth.log_in()
+
     def away(*_: object) -> None:
         raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(auth.house.database, "read", away)
-    monkeypatch.setattr(auth.house.lookups, "one", away)
-    for method, path, body in [("GET", "/me", None), ("POST", "/login", {"email": ADMIN, "password": PASSWORD})]:
-        answer = auth.ask(method, path, body, token=admin)
-        assert (answer.status_code, answer.json["code"]) == (503, "database-unavailable")
-    assert auth.verify(admin).status_code == 503
+    with monkeypatch.context() as patch:
+        patch.setattr(auth.house.database, "read", away)
+        patch.setattr(auth.house.lookups, "one", away)
+        for method, path, body in [("GET", "/me", None), ("POST", "/login", {"email": ADMIN, "password": PASSWORD})]:
+            answer = auth.ask(method, path, body, token=admin)
+            assert (answer.status_code, answer.json["code"]) == (503, "database-unavailable")
+        assert auth.verify(admin).status_code == 503
+    auth.house.close()
