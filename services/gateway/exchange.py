@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from services.gateway.keys.model import Key
-    from services.gateway.wire.heads import HeaderSection
+    from services.gateway.wire.heads.requests import HeaderSection
 
 Header = tuple[bytes, bytes]
 

@@ -7,7 +7,8 @@ Hop-by-hop fields and those that `Connection` names are dropped both ways; who a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Set
+from typing import TYPE_CHECKING, Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
 from services.gateway.refusals import (
@@ -22,8 +23,10 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import AddressSet, forwarded_for
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import BadAnswer, Incomplete, named_fields, parse_response
-from services.gateway.wire.heads import ResponseHead as UpstreamHead
+from services.gateway.wire.heads.grammar import Incomplete, named_fields, picker
+from services.gateway.wire.heads.requests import NOT_PASSED_ON
+from services.gateway.wire.heads.responses import BadAnswer, parse_response
+from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 
 if TYPE_CHECKING:
@@ -34,22 +37,8 @@ TUNNEL_TIMEOUT: Final = 3600.0
 _CONTINUE_AFTER: Final = 0.25
 _LARGEST_COLLECTED: Final = 10 * 1024 * 1024
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-_REPLACED: Final = _HOP_BY_HOP | {
-    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
-}  # fmt: skip
 _VIA: Final = b"1.1 gatehouse"
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class Forwarder:
@@ -295,30 +284,29 @@ class Forwarder:
     def _upstream_fields(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """The fields that the upstream gets, each with its CR LF, but for the request id."""
         section = exchange.section
-        headers, fields = section.headers, section.fields
-        dropped: Any = _REPLACED
-        connection = fields.get(b"connection")
-        if connection is not None:
-            if len(fields) != len(headers):  # it may stand in several lines
-                connection = b",".join(header[1] for name, header in zip(section.names, headers, strict=True) if name == b"connection")
-            if connection.lower() not in (b"keep-alive", b"close", b"upgrade"):
-                dropped = dropped | named_fields(connection)
-        if exchange.drop_headers:
-            dropped = dropped | exchange.drop_headers
-        out = [b"Host: %b\r\n" % target.host_header]
-        out += [b"%b: %b\r\n" % header for name, header in zip(section.names, headers, strict=True) if name not in dropped]
+        layout = section.layout
+        passed_on = layout.passed_on
+        dropped: Set[bytes] = exchange.drop_headers or _NOTHING
+        if layout.special and b"connection" in layout.places:
+            dropped |= named_fields(b",".join(section.values(b"connection")))
+        if dropped:
+            gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
+            passed_on = picker(gone | {0}, len(layout.names))
+        out = [b"Host: %b\r\n" % target.host_header, b"\r\n".join(passed_on(section.lines))]
         if exchange.body_length < 0:
             out.append(b"Transfer-Encoding: chunked\r\n")
         if exchange.set_headers:
             out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
         if exchange.upgrade:
-            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % fields[b"upgrade"])
-        if b"x-forwarded-for" in fields or b"via" in fields or (self._trusts_any and exchange.peer in self.trusted):
+            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (section.value(b"upgrade") or b""))
+        places = layout.places
+        if b"x-forwarded-for" in places or b"via" in places or (self._trusts_any and exchange.peer in self.trusted):
             out.append(self._forwarded(exchange, api))
         else:  # the same for all requests of a connection to one API and host
+            host = section.value(b"host")
             known = client.forwarded
-            if known is None or known[0] is not api or known[1] != fields.get(b"host"):
-                known = client.forwarded = (api, fields.get(b"host"), self._forwarded(exchange, api))
+            if known is None or known[0] is not api or known[1] != host:
+                known = client.forwarded = (api, host, self._forwarded(exchange, api))
             out.append(known[2])
         return b"".join(out)
 

@@ -38,7 +38,8 @@ from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import LARGEST_KEPT, HeaderSection, Incomplete, parse_request
+from services.gateway.wire.heads.grammar import Incomplete
+from services.gateway.wire.heads.requests import LARGEST_KEPT, HeaderSection, parse_request
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class FrontDoor:
                 raise Refusal(BAD_HOST)
             known, path, query = section.place
             if known is not target:
-                path, query = canonical(target if target[0] == 47 else self._origin_form(target, section.fields))
+                path, query = canonical(target if target[0] == 47 else self._origin_form(target, section))
                 section.place = (target, path, query)
             exchange = Exchange(
                 method,
@@ -164,7 +165,7 @@ class FrontDoor:
             )
             if self._secure:
                 exchange.secure = True
-            if self._trusts_any and b"x-request-id" in section.fields:
+            if self._trusts_any and b"x-request-id" in section.layout.places:
                 self._take_over_request_id(exchange)
             if section.upgrade and minor:
                 exchange.upgrade = True
@@ -258,7 +259,7 @@ class FrontDoor:
             raise Refusal(NOT_FOUND)
         exchange.api = api
         exchange.relative = relative = relative_path(api, path)
-        if exchange.section.expects and exchange.fields[b"expect"].lower() != b"100-continue":
+        if exchange.section.expects and (exchange.section.value(b"expect") or b"").lower() != b"100-continue":
             raise Refusal(EXPECTATION_FAILED)
         if api.batch and relative == batch.PATH:
             return None  # its entries are judged one by one
@@ -330,7 +331,7 @@ class FrontDoor:
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
 
     @staticmethod
-    def _origin_form(target: bytes, fields: dict[bytes, bytes]) -> bytes:
+    def _origin_form(target: bytes, section: HeaderSection) -> bytes:
         """The origin form of an absolute target, which must name the same authority as Host (RFC 9112, 3.2.2)."""
         lower = target[:8].lower()
         start = 7 if lower.startswith(b"http://") else 8 if lower == b"https://" else 0
@@ -339,6 +340,6 @@ class FrontDoor:
         rest = target[start:]
         cut = min((place for place in (rest.find(b"/"), rest.find(b"?")) if place >= 0), default=len(rest))
         authority, path = rest[:cut], rest[cut:]
-        if authority.lower() != fields.get(b"host", b"").lower():
+        if authority.lower() != (section.value(b"host") or b"").lower():
             raise Refusal(BAD_HOST)
         return path if path[:1] == b"/" else b"/" + path

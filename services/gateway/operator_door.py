@@ -12,7 +12,7 @@ from services.gateway.refusals import BAD_HOST, BODY_TOO_LARGE, INTERNAL_ERROR, 
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads import HeaderSection, parse_request
+from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from services.gateway.exchange import CompiledApi, Exchange, Header, Reply
 from services.gateway.refusals import BATCH_TOO_LARGE, NOT_FOUND, Refusal
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.connection import Connection
-from services.gateway.wire.heads import HeaderSection
+from services.gateway.wire.heads.requests import HeaderSection
 
 if TYPE_CHECKING:
     from services.gateway.forwarding import Forwarder
@@ -75,7 +75,7 @@ async def _run(
         entry.method,
         api.listen_path,
         "",
-        HeaderSection(b"", headers),
+        HeaderSection.of(headers),
         envelope.peer,
         envelope.client,
         door.next_request_id(),

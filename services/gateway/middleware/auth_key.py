@@ -62,13 +62,13 @@ class AuthKey:
 
     def _presented(self, exchange: Exchange) -> tuple[str, str]:
         """The secret that a client shows, and its hash; "" for one that is too long to be a key. Raises Refusal when there is none."""
-        given = exchange.fields.get(self._header)
+        given = exchange.section.value(self._header)
         secret = "" if given is None else given.decode("latin-1")
         if self._param and exchange.query:
             secret = parameter(exchange.query, self._param) or secret
         if self._cookie:
             secret = _cookie(exchange, self._cookie) or secret
-        if secret[:7].lower() == "bearer ":
+        if secret[:6].lower() == "bearer" and secret[6:7] in ("", " "):
             secret = secret[7:].strip()
         if not secret:
             raise Refusal(KEY_MISSING, headers=self._challenge)
@@ -90,7 +90,7 @@ class AuthKey:
             dropped.add(self._header)
         if self._param and exchange.query:
             exchange.upstream_query = without_parameter(exchange.query, self._param)
-        if self._cookie and b"cookie" in exchange.fields:
+        if self._cookie and b"cookie" in exchange.section.layout.places:
             dropped.add(b"cookie")
             kept = [part for part in _cookies(exchange) if part.partition(b"=")[0].strip() != self._cookie]
             if kept:
@@ -98,12 +98,11 @@ class AuthKey:
 
 
 def _cookies(exchange: Exchange) -> list[bytes]:
-    lines = [value for name, value in exchange.headers if len(name) == 6 and name.lower() == b"cookie"]
-    return [part.strip() for line in lines for part in line.split(b";") if part.strip()]
+    return [part.strip() for line in exchange.section.values(b"cookie") for part in line.split(b";") if part.strip()]
 
 
 def _cookie(exchange: Exchange, name: bytes) -> str:
-    if b"cookie" in exchange.fields:
+    if b"cookie" in exchange.section.layout.places:
         for part in _cookies(exchange):
             key, _, value = part.partition(b"=")
             if key.strip() == name:

@@ -87,7 +87,7 @@ class OnlyVersion:
 
 
 def _header(exchange: Exchange, name: bytes) -> str | None:
-    value = exchange.fields.get(name)
+    value = exchange.section.value(name)
     return None if value is None else value.decode("latin-1").strip()
 
 

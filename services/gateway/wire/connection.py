@@ -15,7 +15,9 @@ from typing import Any, Final, TypeVar
 
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Tunnel
 from services.gateway.wire.driving import Driver, Signal
-from services.gateway.wire.heads import LARGEST_HEAD, LONGEST_TARGET, HeaderSection, Incomplete, ResponseHead
+from services.gateway.wire.heads.grammar import LARGEST_HEAD, Incomplete
+from services.gateway.wire.heads.requests import LONGEST_TARGET, HeaderSection
+from services.gateway.wire.heads.responses import ResponseHead
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.ports import Ports
 from services.gateway.refusals import Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
-from services.gateway.wire.heads import HeaderSection
+from services.gateway.wire.heads.requests import HeaderSection
 
 
 def document(*, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def exchange(
     """A request as it stands when its API has been found. target: with its listen path, `/api/`."""
     path, query = canonical(target.encode())
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    made = Exchange(method, path, query, HeaderSection(b"", lines), client, client, "request-1", perf_counter())
+    made = Exchange(method, path, query, HeaderSection.of(lines), client, client, "request-1", perf_counter())
     made.host = "api.example"
     made.body_length = body_length
     made.relative = path.removeprefix("/api") or "/"

@@ -26,7 +26,7 @@ from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore, SigningSecrets
-from services.gateway.wire.heads import HeaderSection
+from services.gateway.wire.heads.requests import HeaderSection
 from tests.support.log_lines import captured
 from tests.support.waiting import wait_until
 
@@ -49,7 +49,7 @@ def hook(url: str, **more: Any) -> EventHandler:
 
 
 def exchange(api: Any, path: str = "/one/a", key: str = "public-id") -> Exchange:
-    refused = Exchange("GET", path, "", HeaderSection(b"", []), "127.0.0.1", "127.0.0.1", "r1", 0.0)
+    refused = Exchange("GET", path, "", HeaderSection.of([]), "127.0.0.1", "127.0.0.1", "r1", 0.0)
     refused.api = api
     refused.key = Key(key)
     return refused

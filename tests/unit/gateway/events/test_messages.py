@@ -14,7 +14,7 @@ from services.gateway.events.messages import Event, Templates, body, checked, of
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
-from services.gateway.wire.heads import HeaderSection
+from services.gateway.wire.heads.requests import HeaderSection
 from tests.support.log_lines import captured
 
 AT = "2026-01-01T00:00:00.000Z"
@@ -23,7 +23,7 @@ EVENT = Event("AuthFailure", "one", AT, SAID)
 
 
 def exchange(key: Key | None = None, presented: str = "") -> Exchange:
-    made = Exchange("GET", "/one/x", "", HeaderSection(b"", []), "10.0.0.1", "10.1.2.3", "r1", 0.0)
+    made = Exchange("GET", "/one/x", "", HeaderSection.of([]), "10.0.0.1", "10.1.2.3", "r1", 0.0)
     made.key = key
     made.presented_key = presented
     return made

@@ -20,7 +20,7 @@ from services.gateway.events.delivery import Courier
 from services.gateway.exchange import Exchange
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
 from services.gateway.stores.events import Outbox
-from services.gateway.wire.heads import HeaderSection
+from services.gateway.wire.heads.requests import HeaderSection
 
 
 def main(url: str, target: str, what: str) -> None:
@@ -30,7 +30,7 @@ def main(url: str, target: str, what: str) -> None:
         courier = SimpleNamespace(start=lambda: None, wake=lambda: None)
     told = Events(outbox, courier, messages.Templates(Path("/nowhere")))
     asyncio.run(told.start())
-    exchange = Exchange("GET", "/one/a", "", HeaderSection(b"", []), "127.0.0.1", "127.0.0.1", "r1", 0.0)
+    exchange = Exchange("GET", "/one/a", "", HeaderSection.of([]), "127.0.0.1", "127.0.0.1", "r1", 0.0)
     handler = EventHandler(WEBHOOK, id="h1", target_path=target, event_timeout=600)
     api: Any = SimpleNamespace(api_id="one", event_handlers={"QuotaExceeded": (handler,)})
     exchange.api = api

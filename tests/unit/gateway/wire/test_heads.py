@@ -18,7 +18,9 @@ from services.gateway.refusals import (
     Refusal,
     RefusalKind,
 )
-from services.gateway.wire.heads import BadAnswer, Incomplete, named_fields, parse_request, parse_response
+from services.gateway.wire.heads.grammar import Incomplete, named_fields
+from services.gateway.wire.heads.requests import parse_request
+from services.gateway.wire.heads.responses import BadAnswer, parse_response
 
 
 def head(*lines: bytes, start: bytes = b"GET /a HTTP/1.1", host: bytes | None = b"Host: h") -> bytes:
@@ -335,3 +337,57 @@ def test_names_are_remembered_without_end() -> None:
 
 def test_what_a_connection_field_names() -> None:
     assert named_fields(b"close, X-A ,upgrade,, keep-alive,x-B") == {b"x-a", b"x-b"}
+
+
+def test_fields_that_come_again_are_taken_again() -> None:
+    *_, first, _ = parse_request(head(b"X-A: 1"))
+    method, target, minor, again, size = parse_request(head(b"X-A: 1", start=b"PUT /b?c HTTP/1.0") + b"body", first)
+    assert again is first
+    assert (method, target, minor, size) == ("PUT", b"/b?c", 0, len(head(b"X-A: 1", start=b"PUT /b?c HTTP/1.0")))
+    assert parse_request(head(b"X-A: 1", start=b"PUT /b?c HTTP/1.0"), first)[:3] == ("PUT", b"/b?c", 0)
+
+
+@pytest.mark.parametrize("other", [[b"X-A: 2"], [b"x-A: 1"], [b"X-A: 1", b"X-B: 2"], [b"X-A:1"], []])
+def test_other_fields_are_read_anew(other: list[bytes]) -> None:
+    *_, first, _ = parse_request(head(b"X-A: 1"))
+    *_, found, size = parse_request(head(*other), first)
+    assert found is not first
+    assert found.headers == [(b"Host", b"h"), *((name, value.strip()) for name, _, value in (line.partition(b":") for line in other))]
+    assert size == len(head(*other))
+
+
+def test_what_came_with_the_same_fields_is_judged_by_its_own_line() -> None:
+    """A chunked body is fine in HTTP/1.1 and an attack in HTTP/1.0, and every line is read with the same care."""
+    *_, first, _ = parse_request(head(b"Transfer-Encoding: chunked"))
+    for start, kind in (
+        (b"GET /a HTTP/1.0", AMBIGUOUS_LENGTH),
+        (b"GET  /a HTTP/1.1", MALFORMED_REQUEST),
+        (b"GET /a HTTP/2.0", UNSUPPORTED_VERSION),
+        (b"TRACE /a HTTP/1.1", METHOD_NOT_SUPPORTED),
+        (b"GET /a\x00 HTTP/1.1", MALFORMED_REQUEST),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            parse_request(head(b"Transfer-Encoding: chunked", start=start), first)
+        assert refusal.value.kind is kind
+    assert parse_request(head(b"Transfer-Encoding: chunked"), first)[1] == b"/a"
+
+
+def test_what_is_remembered_of_a_section_is_bounded() -> None:
+    *_, found, _ = parse_request(head())
+    for number in range(1000):
+        found.remember(number, number)
+    assert len(found.memo) <= 64
+    assert found.memo[999] == 999
+
+
+def test_a_head_that_comes_again_is_taken_again() -> None:
+    first = parse_response(answer(b"Content-Length: 2", b"Connection: keep-alive") + b"ab")
+    assert parse_response(answer(b"Content-Length: 2", b"Connection: keep-alive") + b"cd", first) is first
+    for other in (
+        answer(b"Content-Length: 3", b"Connection: keep-alive"),
+        answer(b"Content-Length: 2", b"Connection: close"),
+        answer(b"Content-Length: 2", b"Connection: keep-alive", b"X: 1"),
+        answer(b"Content-Length: 2", b"Connection: keep-alive", start=b"HTTP/1.1 201 OK"),
+    ):
+        assert parse_response(other, first) == parse_response(other)
+        assert parse_response(other, first) is not first

@@ -1,0 +1,294 @@
+"""Heads of requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from services.gateway.refusals import (
+    AMBIGUOUS_LENGTH,
+    BAD_HEADER,
+    BAD_HOST,
+    HEAD_TOO_LARGE,
+    MALFORMED_REQUEST,
+    METHOD_NOT_SUPPORTED,
+    TARGET_TOO_LONG,
+    UNSUPPORTED_VERSION,
+    Refusal,
+)
+from services.gateway.wire.heads.grammar import (
+    HOP_BY_HOP,
+    LARGEST_HEAD,
+    REMEMBERED,
+    Header,
+    Incomplete,
+    are_fields,
+    is_token,
+    names_of,
+    picker,
+)
+
+LONGEST_TARGET: Final = 16 * 1024
+MOST_FIELDS: Final = 200
+# A longer section is read anew each time rather than kept with an idle connection.
+LARGEST_KEPT: Final = 4096
+# What does not go on to an upstream as the client wrote it.
+NOT_PASSED_ON: Final = HOP_BY_HOP | {
+    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
+}  # fmt: skip
+_SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
+_ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
+_MOST_REMEMBERED: Final = 64
+_LONGEST_LAYOUT: Final = 40
+_NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
+_VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_VERSION: Final = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?").fullmatch
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_ORIGIN_FORM: Final = re.compile(rb"/[\x21-\x7e\x80-\xff]{,%d}+" % (LONGEST_TARGET - 1)).fullmatch
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://[\x21-\x7e\x80-\xff]*+", re.IGNORECASE).fullmatch
+_FOLDED: Final = re.compile(rb"\n[ \t]").search
+_BEGINS_A_LINE: Final = re.compile(rb"\r?|[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: (?:[\x21-\x7e\x80-\xff]+(?: [HTP/0-9.]*\r?)?)?)?").fullmatch
+_AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::\d{0,5})?").fullmatch
+
+
+class _Layout(NamedTuple):
+    """What a sequence of field names means. names: in lower case; places: the last line of each; passed_on: takes the lines that go on to
+    an upstream; special: whether there are fields that frame the message or speak of the connection."""
+
+    names: tuple[bytes, ...]
+    places: Mapping[bytes, int]
+    passed_on: Callable[[list[bytes]], Sequence[bytes]]
+    special: bool
+
+
+class _Layouts(dict[tuple[bytes, ...], _Layout]):
+    """Layouts by the names as they were written. A name that may stand only once and does not is a Refusal."""
+
+    def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
+        names = tuple(name.lower() for name in written)
+        places = {name: place for place, name in enumerate(names, 1)}
+        if len(places) != len(names):
+            for name, kind in _ONCE.items():
+                if names.count(name) > 1:
+                    raise Refusal(kind)
+        gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
+        found = _Layout(names, places, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
+        if len(names) <= _LONGEST_LAYOUT:  # clients choose the names: what is kept of them is bounded
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[written] = found
+        return found
+
+
+class _Hosts(dict[bytes, str]):
+    """Hosts by the authorities that name them; one that names none is a Refusal."""
+
+    def __missing__(self, authority: bytes) -> str:
+        found = _AUTHORITY(authority)
+        if found is None:
+            raise Refusal(BAD_HOST)
+        host = found[1].decode("ascii").lower().rstrip(".")
+        if len(authority) <= 255:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[authority] = host
+        return host
+
+
+_layouts: Final = _Layouts()
+_hosts: Final = _Hosts()
+
+
+class HeaderSection:
+    """The fields of a request, and what they say about it; all of it follows from `raw` alone.
+
+    raw: the fields as sent, from the CR LF before the first to that of the last. lines: `raw` taken apart; the first and the last are
+    empty. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection` says close (True), keep-alive (False) or
+    neither (None). host: lower case, without port; None when there is no Host. upgrade: whether it asks for another protocol that may be
+    passed on.
+
+    memo: what others derived from this section, by whoever derived it. line: the last request line that came with it, and its method,
+    target and minor version; place: the last target, and its path and query.
+    """
+
+    __slots__ = (
+        "_fields", "_headers", "close", "expects", "host", "layout", "length", "line", "lines", "memo", "place", "raw", "upgrade",
+    )  # fmt: skip
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises Refusal when the fields are malformed, or those that frame or route the request say no single thing."""
+        if are_fields(raw) is None:
+            raise _malformed(raw)
+        names = tuple(names_of(raw))
+        if len(names) > MOST_FIELDS:
+            raise Refusal(HEAD_TOO_LARGE)
+        self.raw = raw
+        self.layout = layout = _layouts[names]
+        self.lines = raw.split(b"\r\n")
+        self._headers: list[Header] | None = None
+        self._fields: dict[bytes, bytes] | None = None
+        self.memo: dict[Any, Any] = {}
+        self.line: tuple[bytes, str, bytes, int] = _NO_LINE
+        self.place: tuple[bytes, str, str] = _NO_PLACE
+        host = self.value(b"host")
+        self.host = None if host is None else _hosts[host]
+        self.length = 0
+        self.close: bool | None = None
+        self.upgrade = self.expects = False
+        if layout.special:
+            self._read_special()
+
+    @classmethod
+    def of(cls, headers: Iterable[Header]) -> HeaderSection:
+        """The section that these lines make. Raises Refusal."""
+        return cls(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
+
+    def _read_special(self) -> None:
+        self.length = _length(self.value(b"content-length"), self.value(b"transfer-encoding"))
+        self.expects = b"expect" in self.layout.places
+        if b"connection" in self.layout.places:
+            tokens = {token.strip() for value in self.values(b"connection") for token in value.lower().split(b",")}
+            self.close = True if b"close" in tokens else False if b"keep-alive" in tokens else None
+            protocols = self.value(b"upgrade")
+            self.upgrade = self.length == 0 and b"upgrade" in tokens and protocols is not None and _may_switch(protocols)
+
+    def value(self, name: bytes) -> bytes | None:
+        """What the last field of that name says. name: lower case."""
+        place = self.layout.places.get(name)
+        return None if place is None else self.lines[place][len(name) + 1 :].strip(b" \t")
+
+    def values(self, name: bytes) -> list[bytes]:
+        """What all fields of that name say."""
+        return [value for other, (_, value) in zip(self.layout.names, self.headers, strict=True) if other == name]
+
+    @property
+    def headers(self) -> list[Header]:
+        """All lines in their order, names as they were written."""
+        if self._headers is None:
+            self._headers = [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in self.lines[1:-1])]
+        return self._headers
+
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        """The last value of each field by its lower-case name."""
+        if self._fields is None:
+            self._fields = {name: value for name, (_, value) in zip(self.layout.names, self.headers, strict=True)}
+        return self._fields
+
+    def remember(self, who: Any, what: Any) -> None:
+        """Keeps what `who` derived from these fields alone, for as long as their connection repeats them."""
+        if len(self.memo) >= _MOST_REMEMBERED:
+            self.memo.clear()
+        self.memo[who] = what
+
+
+_NO_LINE: Final = (b"", "", b"", 1)
+_NO_PLACE: Final = (b"", "", "")
+
+
+def _malformed(raw: bytes) -> Refusal:
+    if raw.count(b"\n") - 1 > MOST_FIELDS:
+        return Refusal(HEAD_TOO_LARGE)
+    return Refusal(BAD_HEADER, detail="A header is folded over two lines." if _FOLDED(raw) else None)
+
+
+def _length(given: bytes | None, coding: bytes | None) -> int:
+    if coding is not None:
+        if given is not None or coding.lower() != b"chunked":
+            raise Refusal(AMBIGUOUS_LENGTH)
+        return -1
+    if given is None:
+        return 0
+    if not given.isdigit() or len(given) > 18:
+        raise Refusal(AMBIGUOUS_LENGTH)
+    return int(given)
+
+
+def _may_switch(protocols: bytes) -> bool:
+    """Whether to pass an upgrade on. HTTP/2 is none: behind it, requests would reach the upstream past every rule."""
+    protocols = protocols.lower()
+    return b"h2c" not in protocols and b"http/" not in protocols
+
+
+def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, bytes, int, HeaderSection, int]:
+    """(method, target, minor version, fields, size of the head) of the request that `data` begins with.
+
+    last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or Refusal
+    with what is wrong.
+    """
+    end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
+    if end < 0:
+        raise _unfinished(data)
+    line_end = data.find(b"\r\n")
+    if line_end:
+        line = data[:line_end]
+    else:  # an empty line before a request line is let pass (RFC 9112, 2.2)
+        line_end = data.find(b"\r\n", 2)
+        line = data[2:line_end]
+    raw = data[line_end : end + 2]
+    if last is not None and last.raw == raw:
+        known, name, target, minor = last.line
+        if known == line:
+            return name, target, minor, last, end + 4
+        name, target, minor = _request_line(line)
+    else:
+        name, target, minor = _request_line(line)
+        last = HeaderSection(raw)
+    if not minor and last.length < 0:
+        raise Refusal(AMBIGUOUS_LENGTH)
+    last.line = (line, name, target, minor)
+    return name, target, minor, last, end + 4
+
+
+def _request_line(line: bytes) -> tuple[str, bytes, int]:
+    try:
+        method, target, version = line.split(b" ")
+        minor = _VERSIONS[version]
+        name = _METHODS[method]
+    except (ValueError, KeyError):
+        name, target, minor = _unusual(line)
+    if not _ORIGIN_FORM(target):
+        _check_target(name, target)
+    return name, target, minor
+
+
+def _unusual(line: bytes) -> tuple[str, bytes, int]:
+    """A request line with a method that is not among the common ones. Raises Refusal when it is none."""
+    if b"\n" in line or b"\r" in line:
+        raise Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise Refusal(MALFORMED_REQUEST)
+    method, target, version = parts
+    if version not in _VERSIONS:
+        raise Refusal(UNSUPPORTED_VERSION if _VERSION(version) else MALFORMED_REQUEST)
+    if not is_token(method):
+        raise Refusal(MALFORMED_REQUEST)
+    if method in _NOT_SERVED:
+        raise Refusal(METHOD_NOT_SUPPORTED)
+    return method.decode("ascii"), target, _VERSIONS[version]
+
+
+def _check_target(method: str, target: bytes) -> None:
+    """Raises Refusal for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
+    if len(target) > LONGEST_TARGET:
+        raise Refusal(TARGET_TOO_LONG)
+    if not (target == b"*" and method == "OPTIONS") and not _ABSOLUTE_FORM(target):
+        raise Refusal(MALFORMED_REQUEST)
+
+
+def _unfinished(data: bytes) -> Exception:
+    """What to raise for a head whose end is not there: Incomplete as long as it can still become one."""
+    size = len(data)
+    first = data.find(b"\n", 2)
+    if size > LARGEST_HEAD or (size > LONGEST_TARGET + 32 and first < 0):
+        return Refusal(TARGET_TOO_LONG if first < 0 or first > LONGEST_TARGET + 32 else HEAD_TOO_LARGE)
+    line = data[2:] if data.startswith(b"\r\n") else data
+    line, newline, _ = line.partition(b"\n")
+    if not newline:
+        return Incomplete() if _BEGINS_A_LINE(line) else Refusal(MALFORMED_REQUEST)
+    if not line.endswith(b"\r") or b"\n\n" in data or b"\n\r\n" in data:
+        return Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+    _unusual(line[:-1])
+    return Incomplete()
