@@ -36,7 +36,7 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import client_address
 from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.grammar import Incomplete
 from services.gateway.wire.heads.requests import LARGEST_KEPT, HeaderSection, parse_request
@@ -239,7 +239,7 @@ class FrontDoor:
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
         self.log(exchange, reply.status, connection.sent - sent)
         if unread and not close:
-            await connection.collect(LengthBody(length), _WORTH_READING)
+            await connection.collect(LengthBody(length), Budget(_WORTH_READING))
         elif unread:
             connection.linger()
         return close
@@ -315,7 +315,7 @@ class FrontDoor:
         if exchange.section.expects and not connection.buffer and not body.done:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect(body, limit)
+            return await connection.collect(body, Budget(limit))
         except BadBody as error:
             raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
         except BodyTooLarge:

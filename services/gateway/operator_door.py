@@ -10,7 +10,7 @@ from services.common import logging as logs
 from services.gateway.exchange import Reply
 from services.gateway.refusals import BAD_HOST, BODY_TOO_LARGE, INTERNAL_ERROR, MALFORMED_REQUEST, REQUEST_TIMEOUT, Refusal, render_early
 from services.gateway.wire import wsgi
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.replies import reply_head
@@ -94,7 +94,7 @@ class OperatorDoor:
         if section.expects and not body.done and not connection.buffer:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect(body, _LARGEST)
+            return await connection.collect(body, Budget(_LARGEST))
         except BadBody as error:
             raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
         except BodyTooLarge:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
-from services.gateway.exchange import CompiledApi, Exchange, Header, Reply
+from services.gateway.exchange import CompiledApi, Exchange, Reply
 from services.gateway.refusals import BATCH_TOO_LARGE, NOT_FOUND, Refusal
 from services.gateway.routing.paths import canonical
+from services.gateway.wire.bodies import Budget
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.requests import HeaderSection
 
@@ -33,20 +33,6 @@ _ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024}
 _ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in envelopes.ROUTE)})
 
 
-class _Room:
-    """What is left of the bytes that the answers may have together."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = LARGEST
-
-    def take(self, headers: Sequence[Header], body: bytes) -> bool:
-        """Whether the answer fits. When one did not, none does after it: the client shall not have to guess which came through."""
-        self.left -= sum(len(name) + len(value) for name, value in headers) + len(body)
-        return self.left >= 0
-
-
 async def answer(door: FrontDoor, forwarder: Forwarder, envelope: Exchange, body: bytes, connection: Connection) -> Reply:
     """Runs a batch. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
     api = envelope.api
@@ -54,28 +40,33 @@ async def answer(door: FrontDoor, forwarder: Forwarder, envelope: Exchange, body
     if envelope.method != "POST":
         return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
     entries, one_by_one = await envelopes.read(body)
-    room = _Room()
+    budget = Budget(LARGEST)
     gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
 
     async def run(entry: Entry) -> dict[str, Any]:
         async with gate:
-            return await _run(door, forwarder, envelope, api, entry, connection, room)
+            return await _run(door, forwarder, envelope, api, entry, connection, budget)
 
     answers = await asyncio.gather(*(run(entry) for entry in entries))
     return Reply(200, [(b"Content-Type", b"application/json")], json.dumps(answers, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 async def _run(
-    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: Entry, connection: Connection, room: _Room
+    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: Entry, connection: Connection, budget: Budget
 ) -> dict[str, Any]:
     headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
     if entry.body:
         headers.append((b"Content-Length", b"%d" % len(entry.body)))
+    malformed: Refusal | None = None
+    try:
+        section = HeaderSection.of(headers)
+    except Refusal as refusal:
+        section, malformed = HeaderSection.of(()), refusal
     exchange = Exchange(
         entry.method,
         api.listen_path,
         "",
-        HeaderSection.of(headers),
+        section,
         envelope.peer,
         envelope.client,
         door.next_request_id(),
@@ -84,7 +75,9 @@ async def _run(
     exchange.secure = envelope.secure
     exchange.host = envelope.host
     try:
-        if room.left < 0:
+        if malformed is not None:
+            raise malformed
+        if budget.left < 0:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
         target = api.listen_path + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
@@ -95,11 +88,14 @@ async def _run(
         if exchange.api is not api:
             raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")
         if reply is None:
-            status, answered, body = await forwarder.fetch(connection, exchange, api, entry.body)
+            status, answered, fetched = await forwarder.fetch(connection, exchange, api, entry.body, budget)
         else:
-            status, answered, body = reply.status, reply.headers, reply.body
-        if not room.take(answered, body):
+            status, answered, fetched = reply.status, reply.headers, reply.body
+            budget.left -= len(fetched)
+        budget.left -= sum(len(name) + len(value) for name, value in answered)
+        if fetched is None or budget.left < 0:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was sent, and answered with {status}.")
+        body = fetched
     except Refusal as refusal:
         reply = door.refused(exchange, refusal)
         status, answered, body = reply.status, reply.headers, reply.body

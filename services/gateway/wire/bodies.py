@@ -31,6 +31,21 @@ class BodyTooLarge(Exception):
     """A body has more bytes than it may."""
 
 
+class Budget:
+    """Bytes that may still be held in memory. left: how many; below 0 = more was asked for than there was."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def spend(self, size: int) -> None:
+        """Raises BodyTooLarge when there are not so many, now and from then on."""
+        self.left -= size
+        if self.left < 0:
+            raise BodyTooLarge
+
+
 class Body(Protocol):
     """One body. done: its last byte has been seen."""
 

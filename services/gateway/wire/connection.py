@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Tunnel
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, Tunnel
 from services.gateway.wire.driving import Driver, Signal
 from services.gateway.wire.heads.grammar import LARGEST_HEAD, Incomplete
 from services.gateway.wire.heads.requests import LONGEST_TARGET, HeaderSection
@@ -403,10 +403,9 @@ class Connection(asyncio.Protocol):
             self.sink.source = None
             self.sink = None
 
-    async def collect(self, body: Body, limit: int) -> bytes:
+    async def collect(self, body: Body, budget: Budget) -> bytes:
         """Reads a body as a whole. Raises Closed, TimedOut, BadBody, BodyTooLarge."""
         pieces: list[bytes] = []
-        size = 0
         while not body.done:
             if not self.buffer:
                 self.deadline = self.sockets.now + self.idle_timeout
@@ -419,10 +418,8 @@ class Connection(asyncio.Protocol):
                     break
             data, self.buffer = self.buffer, b""
             piece, self.buffer = body.feed(data)
+            budget.spend(len(piece))
             pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise BodyTooLarge
         self.deadline = NEVER
         return b"".join(pieces)
 

@@ -1,16 +1,12 @@
-"""From a decided request to the upstream and back: heads written anew, bodies piped, one retry where it is safe.
-
-Hop-by-hop fields and those that `Connection` names are dropped both ways; who asked, how and for which host is told in `X-Forwarded-*` and
-`Forwarded` (RFC 7239), `Via` is added (RFC 9110, 7.6.3).
-"""
+"""From a decided request to the upstream and back: heads written anew, bodies piped, one retry where it is safe."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
 from typing import TYPE_CHECKING, Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
+from services.gateway.forwarding.request_heads import RequestHeads
 from services.gateway.refusals import (
     BODY_TOO_LARGE,
     MALFORMED_REQUEST,
@@ -20,11 +16,10 @@ from services.gateway.refusals import (
     UPSTREAM_UNREACHABLE,
     Refusal,
 )
-from services.gateway.routing.client_address import AddressSet, forwarded_for
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
+from services.gateway.routing.client_address import AddressSet
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads.grammar import Incomplete, named_fields, picker
-from services.gateway.wire.heads.requests import NOT_PASSED_ON
+from services.gateway.wire.heads.grammar import Incomplete
 from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.upstreams import Unreachable, Upstreams
@@ -35,22 +30,18 @@ if TYPE_CHECKING:
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
 _CONTINUE_AFTER: Final = 0.25
-_LARGEST_COLLECTED: Final = 10 * 1024 * 1024
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_VIA: Final = b"1.1 gatehouse"
-_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_trusts_any", "_upstreams", "secure", "stopping", "trusted")
+    __slots__ = ("_heads", "_upstreams", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
-        self._trusts_any = bool(self.trusted)
-        self.secure = settings.tls_certificate is not None
+        self._heads = RequestHeads(self.trusted)
         self.stopping = False
 
     async def forward(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
@@ -110,8 +101,12 @@ class Forwarder:
             else:
                 upstream.close()
 
-    async def fetch(self, client: Connection, exchange: Exchange, api: CompiledApi, payload: bytes) -> tuple[int, list[Header], bytes]:
-        """Sends a request whose body is at hand and collects the answer: (status, headers, body). Raises Refusal."""
+    async def fetch(
+        self, client: Connection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
+    ) -> tuple[int, list[Header], bytes | None]:
+        """Sends a request whose body is at hand and collects the answer: (status, headers, body, or None when the budget was too small for
+        it). Raises Refusal.
+        """
         upstream, answer = await self._ask(client, exchange, api, exchange.timeouts or api.timeouts, payload)
         reusable = False
         try:
@@ -121,7 +116,7 @@ class Forwarder:
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
-            headers = _fields(answer.lines)
+            headers = [*_fields(answer.lines), *exchange.answer_headers]
             body: Body
             if exchange.method == "HEAD" or answer.status in (204, 304):
                 body = LengthBody(0)
@@ -129,11 +124,12 @@ class Forwarder:
                 body = ChunkedBody(False)
             else:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
-            data = await upstream.collect(body, _LARGEST_COLLECTED)
-            reusable = (not answer.close and answer.length != -1) or (answer.chunked and not answer.close)
-            headers += exchange.answer_headers
+            data = await upstream.collect(body, budget)
+            reusable = not answer.close and (answer.chunked or answer.length != -1)
             return answer.status, headers, data
-        except (Closed, TimedOut, BadBody, BodyTooLarge):
+        except BodyTooLarge:
+            return answer.status, headers, None
+        except (Closed, TimedOut, BadBody):
             raise Refusal(UPSTREAM_BROKEN) from None
         finally:
             if reusable:
@@ -152,7 +148,7 @@ class Forwarder:
         while True:
             if upstream is None:
                 upstream, target = await self._connect(api, target, timeouts)
-            request = self._request_head(client, exchange, api, target)
+            request = self._heads.write(client, exchange, api, target)
             upstream.idle_timeout = timeouts.idle
             timer = None
             try:
@@ -260,82 +256,6 @@ class Forwarder:
             # That the client goes is an ordinary end of a tunnel.
         client.break_pipe()
         return 101, True
-
-    def _request_head(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
-        path = exchange.upstream_path
-        if path is None:
-            path = exchange.path[api.stripped :] or "/"
-        query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
-        if query or target.query:
-            path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
-        if exchange.drop_headers is None and exchange.set_headers is None:
-            # They follow from the client's fields alone, which come again and again.
-            known = exchange.section.memo.get(api)
-            if known is None or known[0] is not target or known[1] is not exchange.upgrade:
-                known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
-                exchange.section.remember(api, known)
-            fields = known[2]
-        else:
-            fields = self._upstream_fields(client, exchange, api, target)
-        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
-            f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
-        )  # fmt: skip
-
-    def _upstream_fields(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
-        """The fields that the upstream gets, each with its CR LF, but for the request id."""
-        section = exchange.section
-        layout = section.layout
-        passed_on = layout.passed_on
-        dropped: Set[bytes] = exchange.drop_headers or _NOTHING
-        if layout.special and b"connection" in layout.places:
-            dropped |= named_fields(b",".join(section.values(b"connection")))
-        if dropped:
-            gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
-            passed_on = picker(gone | {0}, len(layout.names))
-        out = [b"Host: %b\r\n" % target.host_header, b"\r\n".join(passed_on(section.lines))]
-        if exchange.body_length < 0:
-            out.append(b"Transfer-Encoding: chunked\r\n")
-        if exchange.set_headers:
-            out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
-        if exchange.upgrade:
-            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (section.value(b"upgrade") or b""))
-        places = layout.places
-        if b"x-forwarded-for" in places or b"via" in places or (self._trusts_any and exchange.peer in self.trusted):
-            out.append(self._forwarded(exchange, api))
-        else:  # the same for all requests of a connection to one API and host
-            host = section.value(b"host")
-            known = client.forwarded
-            if known is None or known[0] is not api or known[1] != host:
-                known = client.forwarded = (api, host, self._forwarded(exchange, api))
-            out.append(known[2])
-        return b"".join(out)
-
-    def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
-        """The fields that tell the upstream who asked, how and for what."""
-        fields, peer = exchange.fields, exchange.peer.encode("latin-1")
-        given: dict[bytes, bytes] = fields if self.trusted and exchange.peer in self.trusted else {}
-        host = fields.get(b"host", b"")
-        proto = b"https" if exchange.secure else b"http"
-        prior = (
-            b"".join(entry.encode("latin-1") + b", " for entry in forwarded_for(exchange.headers)) if b"x-forwarded-for" in fields else b""
-        )
-        node = b'"[%b]"' % peer if b":" in peer else peer
-        element = b"for=%b;%bproto=%b" % (node, b'host="%b";' % host.replace(b'"', b"") if host else b"", proto)
-        lines = [
-            b"X-Forwarded-For: %b%b\r\n" % (prior, peer),
-            b"X-Forwarded-Proto: %b\r\n" % given.get(b"x-forwarded-proto", proto),
-            b"Forwarded: %b%b\r\n" % (given[b"forwarded"] + b", " if b"forwarded" in given else b"", element),
-            b"Via: %b%b\r\n" % (fields[b"via"] + b", " if b"via" in fields else b"", _VIA),
-        ]
-        host = given.get(b"x-forwarded-host", host)
-        if host:
-            lines.append(b"X-Forwarded-Host: %b\r\n" % host)
-        prefix = given.get(b"x-forwarded-prefix", b"")
-        if api.strip_listen_path and len(api.listen_path) > 1:
-            prefix += api.listen_path[:-1].encode("latin-1")
-        if prefix:
-            lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
-        return b"".join(lines)
 
 
 def _continue(client: Connection, body: Body) -> None:

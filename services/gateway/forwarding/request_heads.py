@@ -1,0 +1,106 @@
+"""What an upstream is told: the client's fields, and who asked, how and for which host.
+
+Hop-by-hop fields and those that `Connection` names are dropped; `X-Forwarded-*` and `Forwarded` (RFC 7239) are written anew, `Via` is added
+(RFC 9110, 7.6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Final
+
+from services.gateway.exchange import CompiledApi, Exchange, Target
+from services.gateway.routing.client_address import AddressSet, forwarded_for
+from services.gateway.wire.connection import Connection
+from services.gateway.wire.heads.grammar import named_fields, picker
+from services.gateway.wire.heads.requests import NOT_PASSED_ON
+
+_VIA: Final = b"1.1 gatehouse"
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+
+
+class RequestHeads:
+    """Writes the heads of the requests that go to upstreams. trusted: the proxies whose word about a client counts."""
+
+    __slots__ = ("_trusted", "_trusts_any")
+
+    def __init__(self, trusted: AddressSet) -> None:
+        self._trusted = trusted
+        self._trusts_any = bool(trusted)
+
+    def write(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+        """The head of a request to `target`. client: the connection that it came from."""
+        path = exchange.upstream_path
+        if path is None:
+            path = exchange.path[api.stripped :] or "/"
+        query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
+        if query or target.query:
+            path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
+        if exchange.drop_headers is None and exchange.set_headers is None:
+            # They follow from the client's fields alone, which come again and again.
+            known = exchange.section.memo.get(api)
+            if known is None or known[0] is not target or known[1] is not exchange.upgrade:
+                known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
+                exchange.section.remember(api, known)
+            fields = known[2]
+        else:
+            fields = self._upstream_fields(client, exchange, api, target)
+        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
+            f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
+        )  # fmt: skip
+
+    def _upstream_fields(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+        """The fields that the upstream gets, each with its CR LF, but for the request id."""
+        section = exchange.section
+        layout = section.layout
+        passed_on = layout.passed_on
+        dropped: Set[bytes] = exchange.drop_headers or _NOTHING
+        if layout.special and b"connection" in layout.places:
+            dropped |= named_fields(b",".join(section.values(b"connection")))
+        if dropped:
+            gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
+            passed_on = picker(gone | {0}, len(layout.names))
+        out = [b"Host: %b\r\n" % target.host_header, b"\r\n".join(passed_on(section.lines))]
+        if exchange.body_length < 0:
+            out.append(b"Transfer-Encoding: chunked\r\n")
+        if exchange.set_headers:
+            out += [b"%b: %b\r\n" % header for header in exchange.set_headers]
+        if exchange.upgrade:
+            out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (section.value(b"upgrade") or b""))
+        places = layout.places
+        if b"x-forwarded-for" in places or b"via" in places or (self._trusts_any and exchange.peer in self._trusted):
+            out.append(self._forwarded(exchange, api))
+        else:  # the same for all requests of a connection to one API and host
+            host = section.value(b"host")
+            known = client.forwarded
+            if known is None or known[0] is not api or known[1] != host:
+                known = client.forwarded = (api, host, self._forwarded(exchange, api))
+            out.append(known[2])
+        return b"".join(out)
+
+    def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
+        """The fields that tell the upstream who asked, how and for what."""
+        fields, peer = exchange.fields, exchange.peer.encode("latin-1")
+        given: dict[bytes, bytes] = fields if self._trusts_any and exchange.peer in self._trusted else {}
+        host = fields.get(b"host", b"")
+        proto = b"https" if exchange.secure else b"http"
+        prior = (
+            b"".join(entry.encode("latin-1") + b", " for entry in forwarded_for(exchange.headers)) if b"x-forwarded-for" in fields else b""
+        )
+        node = b'"[%b]"' % peer if b":" in peer else peer
+        element = b"for=%b;%bproto=%b" % (node, b'host="%b";' % host.replace(b'"', b"") if host else b"", proto)
+        lines = [
+            b"X-Forwarded-For: %b%b\r\n" % (prior, peer),
+            b"X-Forwarded-Proto: %b\r\n" % given.get(b"x-forwarded-proto", proto),
+            b"Forwarded: %b%b\r\n" % (given[b"forwarded"] + b", " if b"forwarded" in given else b"", element),
+            b"Via: %b%b\r\n" % (fields[b"via"] + b", " if b"via" in fields else b"", _VIA),
+        ]
+        host = given.get(b"x-forwarded-host", host)
+        if host:
+            lines.append(b"X-Forwarded-Host: %b\r\n" % host)
+        prefix = given.get(b"x-forwarded-prefix", b"")
+        if api.strip_listen_path and len(api.listen_path) > 1:
+            prefix += api.listen_path[:-1].encode("latin-1")
+        if prefix:
+            lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
+        return b"".join(lines)
