@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ROOT / ".importlinter"
@@ -18,10 +17,14 @@ def _services() -> set[str]:
     return {path.parent.name for path in (ROOT / "services").glob("*/*.py")}
 
 
-def _lines(section: str, option: str) -> set[str]:
+def _option(section: str, option: str) -> str:
     parser = configparser.ConfigParser()
     parser.read(CONFIGURATION)
-    return set(parser[section][option].split())
+    return parser[section][option]
+
+
+def _lines(section: str, option: str) -> set[str]:
+    return set(_option(section, option).split())
 
 
 def test_every_service_is_a_root() -> None:
@@ -34,33 +37,49 @@ def test_every_service_is_kept_apart() -> None:
     assert _lines("importlinter:contract:common", "forbidden_modules") == apart
 
 
-# contract, file that breaks it, what is written there
+# contract, file that breaks it, what is written there, what is said of it
 VIOLATIONS = [
-    ("services", "services/tokens/planted.py", "import services.gateway.refusals"),
-    ("services", "services/gateway/routing/planted.py", "import services.tokens.settings"),
-    ("common", "services/common/planted.py", "import services.tokens.settings"),
-    ("gateway", "services/gateway/routing/planted.py", "import services.gateway.chain"),
-    ("gateway", "services/gateway/exchange/planted.py", "import services.gateway.wire.heads"),
-    ("gateway", "services/gateway/unplanned.py", "WHAT = 1"),
-    ("data-plane", "services/gateway/middleware/planted.py", "import flask"),
-    ("data-plane", "services/gateway/routing/planted.py", "import werkzeug.datastructures"),
-    ("data-plane", "services/gateway/wire/planted.py", "import redis"),
-    ("data-plane", "services/gateway/middleware/planted.py", "import services.common.database"),  # SQLAlchemy, one step away
-    ("middleware", "services/gateway/middleware/planted.py", "import services.gateway.middleware.quota"),
+    ("services", "tokens/planted", "import services.gateway.refusals", "services.tokens.planted -> services.gateway.refusals"),
+    (
+        "services",
+        "gateway/routing/planted",
+        "import services.tokens.settings",
+        "services.gateway.routing.planted -> services.tokens.settings",
+    ),
+    ("common", "common/planted", "import services.tokens.settings", "services.common.planted -> services.tokens.settings"),
+    ("gateway", "gateway/routing/planted", "import services.gateway.chain", "services.gateway.routing.planted -> services.gateway.chain"),
+    ("gateway", "gateway/exchange", "import services.gateway.wire.heads", "services.gateway.exchange -> services.gateway.wire.heads"),
+    ("gateway", "gateway/unplanned", "WHAT = 1", "not listed as layers: - services.gateway.unplanned"),
+    ("data-plane", "gateway/middleware/planted", "import flask", "services.gateway.middleware.planted -> flask"),
+    ("data-plane", "gateway/routing/planted", "import werkzeug.datastructures", "services.gateway.routing.planted -> werkzeug"),
+    ("data-plane", "gateway/wire/planted", "import redis", "services.gateway.wire.planted -> redis"),
+    (
+        "data-plane",
+        "gateway/middleware/planted",
+        "import services.common.database",  # SQLAlchemy, one step away
+        "services.gateway.middleware.planted -> services.common.database",
+    ),
+    (
+        "middleware",
+        "gateway/middleware/planted",
+        "import services.gateway.middleware.quota",
+        "services.gateway.middleware.planted -> services.gateway.middleware.quota",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("contract", "file", "text"), VIOLATIONS, ids=lambda value: str(value).replace("services/", ""))
-def test_a_violation_breaks_its_contract(contract: str, file: str, text: str, tmp_path: Path) -> None:
+def test_a_violation_breaks_its_contract(tmp_path: Path) -> None:
+    """All of them at once: one look at the tree takes as long as each of the others would."""
     shutil.copytree(ROOT / "services", tmp_path / "services", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(CONFIGURATION, tmp_path)
-    planted = tmp_path / file
-    if planted.parent.name == "exchange":  # a module that is a file: plant into it
-        planted = planted.parent.with_suffix(".py")
-    with planted.open("a") as target:
-        target.write(f"\n{text}\n")
-    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache", "--contract", contract]
+    for _, module, text, _ in VIOLATIONS:
+        with (tmp_path / "services" / module).with_suffix(".py").open("a") as target:
+            target.write(f"\n{text}\n")
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 broken" in done.stdout
-    assert "planted" in done.stdout or "unplanned" in done.stdout or "exchange" in done.stdout
+    said = " ".join(done.stdout.partition("Broken contracts")[2].split())
+    titles = {contract: _option(f"importlinter:contract:{contract}", "name") for contract, *_ in VIOLATIONS}
+    parts = re.split("(" + "|".join(map(re.escape, titles.values())) + ") -+", said)
+    of = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert [(contract, saying) for contract, _, _, saying in VIOLATIONS if saying not in of[titles[contract]]] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("services", "tools", "tests", "bench", "deploy")
+pytestmark = pytest.mark.xdist_group("tree")  # each file is read and parsed once
 SHAPELESS = {"utils", "util", "helpers", "helper", "misc", "common_utils"}
 
 
@@ -17,9 +19,14 @@ def _modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts)
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -32,7 +39,7 @@ def _relative(paths: list[Path]) -> list[str]:
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [path for path in _modules(*CODE) if path.read_text().strip() and ast.get_docstring(ast.parse(path.read_text())) is None]
+    silent = [path for path in _modules(*CODE) if ast.get_docstring(_tree(path)) is None and path.read_text().strip()]
     assert _relative(silent) == []
 
 
@@ -81,7 +88,7 @@ def _long_sleeps(tree: ast.AST) -> list[int]:
 def test_tests_wait_for_conditions() -> None:
     """A fixed sleep is either too short or too long: `time.sleep` stands only where a loop with a deadline looks again and again."""
     ours = [path for path in _modules("tests") if not {"support", "conformance"} & set(path.parts)]
-    assert {str(path.relative_to(ROOT)): lines for path in ours if (lines := _long_sleeps(ast.parse(path.read_text())))} == {}
+    assert {str(path.relative_to(ROOT)): lines for path in ours if (lines := _long_sleeps(_tree(path)))} == {}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "requirements").glob("*.[it]*")), ids=lambda path: path.name)
