@@ -379,6 +379,11 @@ def wants_problem(accept: bytes) -> bool:
     return False
 
 
+def counted(number: float, unit: str) -> str:
+    """`1 second`, `2 seconds`, `0.5 seconds`."""
+    return f"{number:.12g} {unit}" if number == 1 else f"{number:.12g} {unit}s"
+
+
 _VARIABLE = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 TEMPLATE_VARIABLES: Final = frozenset({"Message", "Code", "StatusCode", "RequestID", "Detail"})
 

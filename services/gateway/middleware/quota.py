@@ -19,7 +19,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
-from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
+from services.gateway.refusals import QUOTA_EXCEEDED, Refusal, counted
 
 _HEADERS: Final = b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n"
 _KEYLESS: Final = _HEADERS % (0, 0, 0)
@@ -72,9 +72,9 @@ async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]
 
 
 def _refusal(key: Key, taken: Taken) -> Refusal:
-    detail = f"The key's quota is {taken.limit} requests"
+    detail = f"The key's quota is {counted(taken.limit, 'request')}"
     if taken.reset_at <= 0:
         return Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")
     wait = max(ceil(taken.reset_in), 1)
-    detail += f" in {key.quota_renewal_rate:.12g} seconds; it renews in {wait} seconds."
+    detail += f" in {counted(key.quota_renewal_rate, 'second')}; it renews in {counted(wait, 'second')}."
     return Refusal(QUOTA_EXCEEDED, headers=((b"Retry-After", b"%d" % wait),), detail=detail)

@@ -19,7 +19,7 @@ from services.gateway.definitions.model import Definition, GlobalRateLimit
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
-from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind
+from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
 
 _HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
 _REMEMBERED: Final = 4096
@@ -45,7 +45,8 @@ class Policy:
 
     def refusal(self, taken: Taken) -> Refusal:
         wait = max(ceil(taken.reset_in), 1)
-        detail = f"{self.whose} limit is {self.limit} requests in {self.window:.12g} seconds; try again in {wait} seconds."
+        limit = f"{counted(self.limit, 'request')} in {counted(self.window, 'second')}"
+        detail = f"{self.whose} limit is {limit}; try again in {counted(wait, 'second')}."
         return Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
 
 

@@ -25,6 +25,7 @@ from services.gateway.refusals import (
     REGISTRY,
     Refusal,
     RefusalKind,
+    counted,
     document,
     fill,
     render,
@@ -242,3 +243,13 @@ def test_no_request_breaks_the_answer(detail: str, request_id: str, accept: byte
         ):
             body = json.loads(answer(Refusal(NOT_FOUND, detail=detail), request, **fields).body)
             assert body
+
+
+def test_numbers_and_their_units() -> None:
+    assert [counted(number, "second") for number in (1, 2, 0.5, 1.0, 0)] == [
+        "1 second",
+        "2 seconds",
+        "0.5 seconds",
+        "1 second",
+        "0 seconds",
+    ]
