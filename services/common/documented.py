@@ -17,8 +17,6 @@ PATH = "/openapi.json"
 class Api(flask_smorest.Api):  # type: ignore[misc]
     """Registers blueprints and serves the document at `/openapi.json`. Until then `spec` holds only what was put into it by hand."""
 
-    ERROR_SCHEMA = flask_smorest.Api.ERROR_SCHEMA()  # one for all: of the class, flask-smorest makes an instance for each HTTP status
-
     def __init__(self, app: Flask) -> None:
         self._later: list[Callable[[], None]] = []
         self._lock = threading.Lock()
