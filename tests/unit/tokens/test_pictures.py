@@ -74,13 +74,21 @@ def test_bomb_is_stopped_and_not_tried_again(make_api: MakeAPI) -> None:
     assert dimensions(api.get("/png", id=api.token(), width=256).data)
 
 
+def sized(attributes: str) -> str:
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="1" height="1"/></svg>'
+
+
 @pytest.mark.parametrize(
     "attributes",
     ['viewBox="0 0 1 100000"', 'viewBox="0 0 -1 5"', 'viewBox="0 0 nan nan"', 'viewBox="a b c d"', 'viewBox="0 0 1e300 1e300"'],
 )
-def test_impossible_sizes(api: API, attributes: str) -> None:
-    token = api.token(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="1" height="1"/></svg>')
-    assert api.get("/png", id=token, width=256).status_code == 500
+def test_impossible_sizes(attributes: str) -> None:
+    with pytest.raises(ValueError):
+        render.size(sized(attributes).encode())
+
+
+def test_what_has_an_impossible_size_is_not_drawn(api: API) -> None:
+    assert api.get("/png", id=api.token(sized('viewBox="0 0 1 100000"')), width=256).status_code == 500
 
 
 @pytest.mark.parametrize(("attributes", "expected"), [
@@ -88,8 +96,7 @@ def test_impossible_sizes(api: API, attributes: str) -> None:
     ('viewBox="0,0,10,20" width="5"', (256, 512)), ('viewBox="0 0 1000000 1000"', (256, 1)),
 ])  # fmt: skip
 def test_sizes(api: API, attributes: str, expected: tuple[int, int]) -> None:
-    token = api.token(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="1" height="1"/></svg>')
-    assert dimensions(api.get("/png", id=token, width=256).data) == expected
+    assert dimensions(api.get("/png", id=api.token(sized(attributes)), width=256).data) == expected
 
 
 def test_many_at_once_draw_once(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
