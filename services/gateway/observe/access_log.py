@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-_MOST_WAITING: Final = 200
+# Batches that wait for the writer, and lines in one: what a writer that hangs can cost is some 40 MB.
+_MOST_WAITING: Final = 100
+_LARGEST_BATCH: Final = 1000
 
 
 class AccessLog:
@@ -55,11 +57,14 @@ class AccessLog:
         """One request is over. size: bytes sent to the client, heads included. A canonical path holds nothing that JSON escapes."""
         api, key = exchange.api, exchange.key
         refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
-        self._lines.append(
+        lines = self._lines
+        lines.append(
             f'{{"time":"{self._time}","method":"{exchange.method}","path":"{exchange.path}","status":{status},"bytes":{size},'
             f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
         )
+        if len(lines) >= _LARGEST_BATCH:
+            self.flush()
 
     def _nothing(self, exchange: Exchange, status: int, size: int) -> None:
         """No log was asked for."""

@@ -1,0 +1,68 @@
+"""The access log: a line of JSON for each request, written by a thread, in batches that stay small however busy the worker is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.gateway.observe.access_log import AccessLog
+from tests.support.waiting import wait_until
+from tests.unit.gateway.exchanges import exchange, make_key
+
+
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line(tmp_path: Path) -> None:
+    log = AccessLog(str(tmp_path / "log" / "access.log"))
+    log.start()
+    request = exchange("PUT", "/api/a%20b?secret=1", [("authorization", "s3cret")], key=make_key("public-id"))
+    request.refused = "quota-exceeded"
+    log.write(request, 403, 321)
+    log.write_early("192.0.2.7", 400, "bad-header")
+    log.stop()
+    first, second = lines_of(tmp_path / "log" / "access.log")
+    ms = first.pop("ms")
+    assert isinstance(ms, float)
+    assert ms >= 0
+    assert first.pop("time")
+    assert first == {
+        "method": "PUT",
+        "path": "/api/a%20b",
+        "status": 403,
+        "bytes": 321,
+        "client": "192.0.2.1",
+        "api": "",
+        "key": "public-id",
+        "refused": "quota-exceeded",
+        "request_id": "request-1",
+    }
+    assert (second["status"], second["client"], second["refused"]) == (400, "192.0.2.7", "bad-header")
+    assert "s3cret" not in (tmp_path / "log" / "access.log").read_text()
+
+
+def test_a_busy_worker_hands_its_lines_over_before_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    log = AccessLog(str(path))
+    log.start()
+    request = exchange()
+    for _ in range(2500):
+        log.write(request, 200, 1)
+    wait_until(lambda: path.exists() and len(path.read_text().splitlines()) == 2000, what="two full batches in the file")
+    log.stop()
+    assert len(lines_of(path)) == 2500
+    assert log.dropped == 0
+
+
+def test_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = AccessLog(None)
+    log.start()
+    for _ in range(3):
+        log.write(exchange(), 200, 1)
+    log.write_early("192.0.2.7", 400, "bad-header")
+    log.stop()
+    assert not list(tmp_path.iterdir())
