@@ -6,7 +6,7 @@ import sys
 
 from tools.dev.steps import Step, run, tool
 
-UNIT_PROCESSES = 4  # on two cores: what one test waits for, another computes in
+UNIT_PROCESSES = 3  # on two cores: what one test waits for, another computes in
 
 
 def static() -> list[Step]:
