@@ -38,8 +38,8 @@ from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads.grammar import Incomplete
-from services.gateway.wire.heads.requests import LARGEST_KEPT, HeaderSection, parse_request
+from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
+from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class FrontDoor:
                 # As `Connection.more`, written out: this is where every request is waited for.
                 if connection.paused:
                     connection.resume()
-                await connection.arrived
+                if not connection.broken:
+                    await connection.arrived
                 if connection.broken:
                     connection.raise_fault()
             try:
@@ -152,7 +153,7 @@ class FrontDoor:
             known, path, query = section.place
             if known is not target:
                 path, query = canonical(target if target[0] == 47 else self._origin_form(target, section))
-                section.place = (target, path, query)
+                section.remember_place(target, path, query)
             exchange = Exchange(
                 method,
                 path,
@@ -172,6 +173,7 @@ class FrontDoor:
             close = section.close is True if minor else section.close is not False
             if await self._answer(connection, exchange, not minor, close):
                 return
+            del exchange, known, target, path, query  # an idle connection keeps nothing of its last request but its fields
             if connection.full:
                 await connection.drained()
 

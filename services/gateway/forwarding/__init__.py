@@ -19,7 +19,7 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import AddressSet
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
-from services.gateway.wire.heads.grammar import Incomplete
+from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.upstreams import Unreachable, Upstreams
@@ -157,12 +157,14 @@ class Forwarder:
                     answer = await upstream.head(parse_response)
                     upstream.first_byte = 0.0
                 else:
-                    upstream.transport.write(request + payload if payload else request)
+                    upstream.write(request + payload if payload else request)
                     upstream.deadline = client.sockets.now + timeouts.first_byte
-                    # As `Connection.head`, written out: this is where nearly every answer is waited for.
-                    if upstream.paused:
-                        upstream.resume()
-                    await upstream.arrived
+                    # As `Connection.head`, written out: this is where nearly every answer is waited for. A new connection may have said
+                    # something, or be gone, before anybody listened.
+                    if not upstream.buffer and not upstream.broken:
+                        if upstream.paused:
+                            upstream.resume()
+                        await upstream.arrived
                     if upstream.broken:
                         upstream.raise_fault()
                     try:
@@ -170,7 +172,7 @@ class Forwarder:
                     except Incomplete:
                         answer = await upstream.head(parse_response)
                 upstream.deadline = NEVER
-                upstream.answer = answer
+                upstream.answer = answer if answer.consumed <= LARGEST_KEPT else None
                 return upstream, answer
             except Closed:
                 broken = bool(upstream.buffer)

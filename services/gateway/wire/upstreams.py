@@ -69,7 +69,13 @@ class Upstreams:
     async def connect(self, origin: Origin, timeout: float) -> Connection:
         """A new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
         # A task of its own: a driven coroutine has none, and a time-out must be able to cancel one.
-        return await self._sockets.loop.create_task(self._connect(origin, timeout))
+        task = self._sockets.loop.create_task(self._connect(origin, timeout))
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(_close_unwanted)  # it may have been made in this very moment
+            raise
 
     async def _connect(self, origin: Origin, timeout: float) -> Connection:
         scheme, host, port = origin
@@ -120,3 +126,8 @@ class Upstreams:
                 connection = pool.pop()
                 connection.pool = None
                 connection.close()
+
+
+def _close_unwanted(task: asyncio.Task[Connection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

@@ -10,8 +10,12 @@ from typing import Final
 Header = tuple[bytes, bytes]
 
 LARGEST_HEAD: Final = 64 * 1024
-# Layouts, lines and hosts that are remembered, each in a table of its own.
-REMEMBERED: Final = 2048
+# A longer head is read anew each time rather than kept with an idle connection.
+LARGEST_KEPT: Final = 4096
+# Layouts, lines and hosts that are remembered, each in a table of its own, and how long what is remembered may be: strangers write it.
+REMEMBERED: Final = 1024
+LARGEST_REMEMBERED: Final = 2048
+LONGEST_LINE_REMEMBERED: Final = 256
 
 NAME: Final = rb"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"

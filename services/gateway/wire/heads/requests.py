@@ -20,6 +20,8 @@ from services.gateway.refusals import (
 from services.gateway.wire.heads.grammar import (
     HOP_BY_HOP,
     LARGEST_HEAD,
+    LARGEST_REMEMBERED,
+    LONGEST_LINE_REMEMBERED,
     REMEMBERED,
     Header,
     Incomplete,
@@ -31,8 +33,6 @@ from services.gateway.wire.heads.grammar import (
 
 LONGEST_TARGET: Final = 16 * 1024
 MOST_FIELDS: Final = 200
-# A longer section is read anew each time rather than kept with an idle connection.
-LARGEST_KEPT: Final = 4096
 # What does not go on to an upstream as the client wrote it.
 NOT_PASSED_ON: Final = HOP_BY_HOP | {
     b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
@@ -40,7 +40,7 @@ NOT_PASSED_ON: Final = HOP_BY_HOP | {
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 _ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
 _MOST_REMEMBERED: Final = 64
-_LONGEST_LAYOUT: Final = 40
+_LONGEST_LINE_KEPT: Final = 1024
 _NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 _VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _VERSION: Final = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?").fullmatch
@@ -74,7 +74,7 @@ class _Layouts(dict[tuple[bytes, ...], _Layout]):
                     raise Refusal(kind)
         gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
         found = _Layout(names, places, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
-        if len(names) <= _LONGEST_LAYOUT:  # clients choose the names: what is kept of them is bounded
+        if sum(map(len, names)) <= LARGEST_REMEMBERED:
             if len(self) >= REMEMBERED:
                 self.clear()
             self[written] = found
@@ -89,7 +89,7 @@ class _Hosts(dict[bytes, str]):
         if found is None:
             raise Refusal(BAD_HOST)
         host = found[1].decode("ascii").lower().rstrip(".")
-        if len(authority) <= 255:
+        if len(authority) <= LONGEST_LINE_REMEMBERED:
             if len(self) >= REMEMBERED:
                 self.clear()
             self[authority] = host
@@ -176,6 +176,11 @@ class HeaderSection:
             self._fields = {name: value for name, (_, value) in zip(self.layout.names, self.headers, strict=True)}
         return self._fields
 
+    def remember_place(self, target: bytes, path: str, query: str) -> None:
+        """Keeps what a target comes to, for a client that asks for the same thing again."""
+        if len(target) <= _LONGEST_LINE_KEPT:
+            self.place = (target, path, query)
+
     def remember(self, who: Any, what: Any) -> None:
         """Keeps what `who` derived from these fields alone, for as long as their connection repeats them."""
         if len(self.memo) >= _MOST_REMEMBERED:
@@ -237,7 +242,8 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         last = HeaderSection(raw)
     if not minor and last.length < 0:
         raise Refusal(AMBIGUOUS_LENGTH)
-    last.line = (line, name, target, minor)
+    if len(line) <= _LONGEST_LINE_KEPT:
+        last.line = (line, name, target, minor)
     return name, target, minor, last, end + 4
 
 

@@ -6,7 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from services.gateway.wire.heads.grammar import LARGEST_HEAD, REMEMBERED, VALUE, Incomplete, are_fields, named_fields, names_of, picker
+from services.gateway.wire.heads.grammar import (
+    LARGEST_HEAD,
+    LARGEST_REMEMBERED,
+    LONGEST_LINE_REMEMBERED,
+    REMEMBERED,
+    VALUE,
+    Incomplete,
+    are_fields,
+    named_fields,
+    names_of,
+    picker,
+)
 
 
 class BadAnswer(Exception):
@@ -77,9 +88,10 @@ class _Layouts(dict[tuple[bytes, ...], _Layout]):
         found = _Layout(
             length, connection, gone, picker(gone, len(names)), tuple(one for one in looked_at if one[0] not in (length, connection))
         )
-        if len(self) >= REMEMBERED:
-            self.clear()
-        self[names] = found
+        if sum(map(len, names)) <= LARGEST_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[names] = found
         return found
 
 
@@ -90,9 +102,11 @@ class _Lengths(dict[bytes, int]):
         value = line[15:].strip(b" \t")
         if not value.isdigit() or len(value) > 18:
             raise BadAnswer("its Content-Length is malformed")
-        if len(self) >= REMEMBERED:
-            self.clear()
-        found = self[line] = int(value)
+        found = int(value)
+        if len(line) <= LONGEST_LINE_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[line] = found
         return found
 
 
@@ -104,7 +118,7 @@ class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
         if found is None:
             raise BadAnswer("its status line is malformed")
         parts = (int(found[2]), found[3] or b"", found[1] == b"0")
-        if len(self) < REMEMBERED:
+        if len(self) < REMEMBERED and len(line) <= LONGEST_LINE_REMEMBERED:
             self[line] = parts
         return parts
 
@@ -115,9 +129,10 @@ class _Connections(dict[bytes, tuple[bool | None, frozenset[bytes]]]):
     def __missing__(self, line: bytes) -> tuple[bool | None, frozenset[bytes]]:
         tokens = line[11:].strip(b" \t").lower()
         found = (False, _NOTHING) if tokens == b"keep-alive" else (b"close" in tokens or None, named_fields(tokens))
-        if len(self) >= REMEMBERED:
-            self.clear()
-        self[line] = found
+        if len(line) <= LONGEST_LINE_REMEMBERED:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[line] = found
         return found
 
 
