@@ -261,7 +261,7 @@ class FrontDoor:
             raise Refusal(NOT_FOUND)
         exchange.api = api
         exchange.relative = relative = relative_path(api, path)
-        if exchange.section.expects and (exchange.section.value(b"expect") or b"").lower() != b"100-continue":
+        if exchange.section.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
             raise Refusal(EXPECTATION_FAILED)
         if api.batch and relative == batch.PATH:
             return None  # its entries are judged one by one

@@ -125,7 +125,9 @@ class Forwarder:
             else:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
             data = await upstream.collect(body, budget)
-            reusable = not answer.close and (answer.chunked or answer.length != -1)
+            whole = answer.chunked or answer.length >= 0
+            bodiless = answer.status == 204 and exchange.method != "HEAD"
+            reusable = not answer.close and (not (answer.chunked or answer.length > 0) if bodiless else whole)
             return answer.status, headers, data
         except BodyTooLarge:
             return answer.status, headers, None

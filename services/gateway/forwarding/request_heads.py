@@ -80,7 +80,7 @@ class RequestHeads:
 
     def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
         """The fields that tell the upstream who asked, how and for what."""
-        fields, peer = exchange.fields, exchange.peer.encode("latin-1")
+        section, fields, peer = exchange.section, exchange.fields, exchange.peer.encode("latin-1")
         given: dict[bytes, bytes] = fields if self._trusts_any and exchange.peer in self._trusted else {}
         host = fields.get(b"host", b"")
         proto = b"https" if exchange.secure else b"http"
@@ -92,8 +92,8 @@ class RequestHeads:
         lines = [
             b"X-Forwarded-For: %b%b\r\n" % (prior, peer),
             b"X-Forwarded-Proto: %b\r\n" % given.get(b"x-forwarded-proto", proto),
-            b"Forwarded: %b%b\r\n" % (given[b"forwarded"] + b", " if b"forwarded" in given else b"", element),
-            b"Via: %b%b\r\n" % (fields[b"via"] + b", " if b"via" in fields else b"", _VIA),
+            b"Forwarded: %b\r\n" % b", ".join([*(section.values(b"forwarded") if given else ()), element]),
+            b"Via: %b\r\n" % b", ".join([*section.values(b"via"), _VIA]),
         ]
         host = given.get(b"x-forwarded-host", host)
         if host:

@@ -21,7 +21,7 @@ from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_form, slash_form
 from services.gateway.routing.patterns import translate
 
-# Answers for paths that are asked for again; bounded, because clients choose the paths.
+# Answers for paths that are asked for again; bounded, because clients choose paths and methods.
 _REMEMBERED: Final = 2048
 _LONGEST_REMEMBERED: Final = 128
 
@@ -78,7 +78,7 @@ class PathLists:
             verdict = _careful(table, method, relative)
         else:
             verdict = table.find_matching(method, relative)
-        if len(relative) <= _LONGEST_REMEMBERED:
+        if len(relative) + len(method) <= _LONGEST_REMEMBERED:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[relative, method, version] = verdict

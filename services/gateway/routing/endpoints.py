@@ -15,7 +15,7 @@ from services.gateway.routing.patterns import Pattern, PatternList
 
 Value = TypeVar("Value")
 
-# Answers that are remembered, for paths that are asked for again; bounded, because clients choose the paths.
+# Answers that are remembered, for paths that are asked for again; bounded, because clients choose paths and methods.
 _REMEMBERED: Final = 2048
 _LONGEST_REMEMBERED: Final = 128
 
@@ -60,7 +60,7 @@ class EndpointTable(Generic[Value]):
             index = patterns.first(path)
             if index >= 0:
                 value = values[index]
-        if len(path) <= _LONGEST_REMEMBERED:
+        if len(path) + len(method) <= _LONGEST_REMEMBERED:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[method, path] = value

@@ -17,6 +17,7 @@ from __future__ import annotations
 import codecs
 import re
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from services.gateway.refusals import BAD_PATH, Refusal
 
@@ -26,8 +27,13 @@ _CLEAN: Final = bytes(sorted(_UNRESERVED)) + b"/!$&'()*+,;=:@"
 _NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f]*))?").fullmatch
 _CONTROL: Final = bytes(range(0x20)) + b"\x7f"
 _CONTROL_OR_HASH: Final = _CONTROL + b" #"
-_HEX: Final = frozenset(b"0123456789ABCDEFabcdef")
-_SPECIAL: Final = re.compile(rb"%(..)?|[^" + re.escape(_CLEAN) + rb"]", re.DOTALL)
+# Runs rather than single characters: a target of nothing but escapes must not cost much more than another.
+_SPECIAL: Final = re.compile(rb"(?P<escapes>(?:%[0-9A-Fa-f]{2})++)|(?P<broken>%)|[^%" + re.escape(_CLEAN) + rb"]++")
+_ESCAPED: Final = [b"%%%02X" % byte for byte in range(256)]
+_UNESCAPED: Final = {
+    digits: bytes((int(digits, 16),)) if int(digits, 16) in _UNRESERVED else b"%" + digits.upper()
+    for digits in (bytes((first, second)) for first in b"0123456789ABCDEFabcdef" for second in b"0123456789ABCDEFabcdef")
+}
 _OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}")
 _KEPT_ESCAPES: Final = re.compile(r"%(2F|25)")
 
@@ -53,24 +59,23 @@ def canonical_path(path: bytes) -> str:
     if path[:1] != b"/":
         raise Refusal(BAD_PATH, detail="The request target must begin with a slash.")
     escaped = _SPECIAL.sub(_normalise, path)
-    if b"%" in escaped and _OVERLONG.search(_decode(escaped)):
+    if b"%" in escaped and _OVERLONG.search(unquote_to_bytes(escaped)):
         raise Refusal(BAD_PATH, detail="The path holds an overlong UTF-8 sequence.")
     return _resolve(escaped.decode("ascii"))
 
 
 def _normalise(found: re.Match[bytes]) -> bytes:
     text = found.group()
-    if text[0] == 0x25:
-        digits = found.group(1)
-        if digits is None or digits[0] not in _HEX or digits[1] not in _HEX:
-            raise Refusal(BAD_PATH, detail="A `%` in the path is not followed by two hexadecimal digits.")
-        byte = int(digits, 16)
-        if byte == 0:
+    if found["escapes"] is not None:
+        codes = text.split(b"%")[1:]
+        if b"00" in codes:
             raise Refusal(BAD_PATH, detail="The path holds a NUL.")
-        return bytes((byte,)) if byte in _UNRESERVED else b"%" + digits.upper()
-    if text[0] in _CONTROL_OR_HASH:
+        return b"".join(map(_UNESCAPED.__getitem__, codes))
+    if found["broken"] is not None:
+        raise Refusal(BAD_PATH, detail="A `%` in the path is not followed by two hexadecimal digits.")
+    if text.translate(None, _CONTROL_OR_HASH) != text:
         raise Refusal(BAD_PATH, detail="The path holds a space, a control character or a `#`.")
-    return b"%%%02X" % text[0]
+    return b"".join(map(_ESCAPED.__getitem__, text))
 
 
 def _resolve(path: str) -> str:
@@ -90,10 +95,6 @@ def _resolve(path: str) -> str:
     return "/" + "/".join(kept) + end
 
 
-def _decode(path: bytes) -> bytes:
-    return re.sub(rb"%(..)", lambda found: bytes((int(found.group(1), 16),)), path)
-
-
 def matching_form(path: str) -> str:
     """A canonical path as an operator writes it in a pattern: escapes decoded as UTF-8.
 
@@ -103,7 +104,7 @@ def matching_form(path: str) -> str:
         return path
     pieces = _KEPT_ESCAPES.split(path)
     for place in range(0, len(pieces), 2):
-        pieces[place] = _decode(pieces[place].encode("ascii")).decode("utf-8", "percent-escape")
+        pieces[place] = unquote_to_bytes(pieces[place]).decode("utf-8", "percent-escape")
     for place in range(1, len(pieces), 2):
         pieces[place] = "%" + pieces[place]
     return "".join(pieces)

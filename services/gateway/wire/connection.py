@@ -336,7 +336,7 @@ class Connection(asyncio.Protocol):
         sink.source = self
         data, self.buffer = self.buffer, b""
         self.deadline = self.sockets.now + self.idle_timeout
-        rest = b""
+        rest = data
         if data and not body.done:
             try:
                 out, rest = body.feed(data)
@@ -348,7 +348,7 @@ class Connection(asyncio.Protocol):
         if first:
             sink.write(first)
         if body.done:
-            self._end_pipe(data if rest is data else rest)
+            self._end_pipe(rest)
             return True
         if self.paused and not sink.full:
             self.resume()
