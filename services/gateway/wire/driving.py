@@ -88,7 +88,7 @@ class Driver:
             awaited = self._coroutine.send(None)
         except StopIteration:
             return
-        if awaited.__class__ is Signal:
+        if awaited.__class__ is Signal:  # as `_wait_for`, written out: nearly all that is awaited is one
             awaited.driver = self
             self._awaited = awaited
         else:
@@ -113,15 +113,15 @@ class Driver:
             awaited = self._coroutine.throw(asyncio.CancelledError())
         except (StopIteration, asyncio.CancelledError):
             return
-        if awaited.__class__ is Signal:
-            awaited.driver = self
-            self._awaited = awaited
-        else:
-            self._wait_for(awaited)
+        self._wait_for(awaited)
 
     def _wait_for(self, awaited: Any) -> None:
         if awaited is None:  # asyncio.sleep(0)
             self._loop.call_soon(self.step)
+            return
+        if isinstance(awaited, Signal):
+            awaited.driver = self
+            self._awaited = awaited
             return
         awaited._asyncio_future_blocking = False
         self._awaited = awaited

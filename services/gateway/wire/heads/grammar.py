@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence, Set
 from operator import itemgetter
-from typing import Final
+from typing import Final, TypeVar
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 Header = tuple[bytes, bytes]
 
@@ -32,6 +35,18 @@ HOP_BY_HOP: Final = frozenset(
     }
 )  # fmt: skip
 _NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
+
+
+class Memory(dict[Asked, Answer]):
+    """Answers by what was asked, found by `__missing__`. Bounded in number and size, because strangers ask."""
+
+    def keep(self, asked: Asked, answer: Answer, size: int, largest: int) -> Answer:
+        """Remembers the answer unless `size`, in bytes, is above the largest; the answer."""
+        if size <= largest:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[asked] = answer
+        return answer
 
 
 class Incomplete(Exception):

@@ -22,9 +22,9 @@ from services.gateway.wire.heads.grammar import (
     LARGEST_HEAD,
     LARGEST_REMEMBERED,
     LONGEST_LINE_REMEMBERED,
-    REMEMBERED,
     Header,
     Incomplete,
+    Memory,
     are_fields,
     is_token,
     names_of,
@@ -62,7 +62,7 @@ class _Layout(NamedTuple):
     special: bool
 
 
-class _Layouts(dict[tuple[bytes, ...], _Layout]):
+class _Layouts(Memory[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written. A name that may stand only once and does not is a Refusal."""
 
     def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
@@ -74,14 +74,10 @@ class _Layouts(dict[tuple[bytes, ...], _Layout]):
                     raise Refusal(kind)
         gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
         found = _Layout(names, places, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
-        if sum(map(len, names)) <= LARGEST_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[written] = found
-        return found
+        return self.keep(written, found, sum(map(len, names)), LARGEST_REMEMBERED)
 
 
-class _Hosts(dict[bytes, str]):
+class _Hosts(Memory[bytes, str]):
     """Hosts by the authorities that name them; one that names none is a Refusal."""
 
     def __missing__(self, authority: bytes) -> str:
@@ -89,11 +85,7 @@ class _Hosts(dict[bytes, str]):
         if found is None:
             raise Refusal(BAD_HOST)
         host = found[1].decode("ascii").lower().rstrip(".")
-        if len(authority) <= LONGEST_LINE_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[authority] = host
-        return host
+        return self.keep(authority, host, len(authority), LONGEST_LINE_REMEMBERED)
 
 
 _layouts: Final = _Layouts()

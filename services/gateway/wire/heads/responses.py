@@ -10,9 +10,9 @@ from services.gateway.wire.heads.grammar import (
     LARGEST_HEAD,
     LARGEST_REMEMBERED,
     LONGEST_LINE_REMEMBERED,
-    REMEMBERED,
     VALUE,
     Incomplete,
+    Memory,
     are_fields,
     named_fields,
     names_of,
@@ -76,7 +76,7 @@ class _Layout(NamedTuple):
     special: tuple[tuple[int, int], ...]
 
 
-class _Layouts(dict[tuple[bytes, ...], _Layout]):
+class _Layouts(Memory[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written: an upstream answers with few different ones."""
 
     def __missing__(self, names: tuple[bytes, ...]) -> _Layout:
@@ -88,29 +88,20 @@ class _Layouts(dict[tuple[bytes, ...], _Layout]):
         found = _Layout(
             length, connection, gone, picker(gone, len(names)), tuple(one for one in looked_at if one[0] not in (length, connection))
         )
-        if sum(map(len, names)) <= LARGEST_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[names] = found
-        return found
+        return self.keep(names, found, sum(map(len, names)), LARGEST_REMEMBERED)
 
 
-class _Lengths(dict[bytes, int]):
+class _Lengths(Memory[bytes, int]):
     """Content-Length lines taken apart."""
 
     def __missing__(self, line: bytes) -> int:
         value = line[15:].strip(b" \t")
         if not value.isdigit() or len(value) > 18:
             raise BadAnswer("its Content-Length is malformed")
-        found = int(value)
-        if len(line) <= LONGEST_LINE_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[line] = found
-        return found
+        return self.keep(line, int(value), len(line), LONGEST_LINE_REMEMBERED)
 
 
-class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
+class _StatusLines(Memory[bytes, tuple[int, bytes, bool]]):
     """Status lines taken apart: (status, reason, whether HTTP/1.0)."""
 
     def __missing__(self, line: bytes) -> tuple[int, bytes, bool]:
@@ -118,22 +109,16 @@ class _StatusLines(dict[bytes, tuple[int, bytes, bool]]):
         if found is None:
             raise BadAnswer("its status line is malformed")
         parts = (int(found[2]), found[3] or b"", found[1] == b"0")
-        if len(self) < REMEMBERED and len(line) <= LONGEST_LINE_REMEMBERED:
-            self[line] = parts
-        return parts
+        return self.keep(line, parts, len(line), LONGEST_LINE_REMEMBERED)
 
 
-class _Connections(dict[bytes, tuple[bool | None, frozenset[bytes]]]):
+class _Connections(Memory[bytes, tuple[bool | None, frozenset[bytes]]]):
     """`Connection` lines taken apart: (True = close, False = keep-alive, None = neither; the fields that it names as its own)."""
 
     def __missing__(self, line: bytes) -> tuple[bool | None, frozenset[bytes]]:
         tokens = line[11:].strip(b" \t").lower()
         found = (False, _NOTHING) if tokens == b"keep-alive" else (b"close" in tokens or None, named_fields(tokens))
-        if len(line) <= LONGEST_LINE_REMEMBERED:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[line] = found
-        return found
+        return self.keep(line, found, len(line), LONGEST_LINE_REMEMBERED)
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
