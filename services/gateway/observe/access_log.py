@@ -1,7 +1,7 @@
 """The access log: one JSON line for each request, written by a thread, so that a slow disk or pipe never holds up a request.
 
-A line has no query and no header: keys travel in both. When the writer cannot follow, lines are dropped and counted rather than kept
-without end.
+A line has no query and no header: keys travel in both. A path is cut after 2,048 characters. When the writer cannot follow, lines are
+dropped and counted rather than kept without end.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ log = logs.get(__name__)
 # Batches that wait for the writer, and lines in one: what a writer that hangs can cost is some 40 MB.
 _MOST_WAITING: Final = 100
 _LARGEST_BATCH: Final = 1000
+_LONGEST_PATH: Final = 2048
 
 
 class AccessLog:
@@ -59,7 +60,7 @@ class AccessLog:
         refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
         lines = self._lines
         lines.append(
-            f'{{"time":"{self._time}","method":"{exchange.method}","path":"{exchange.path}","status":{status},"bytes":{size},'
+            f'{{"time":"{self._time}","method":"{exchange.method}","path":"{exchange.path[:_LONGEST_PATH]}","status":{status},"bytes":{size},'
             f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
         )

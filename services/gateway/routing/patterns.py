@@ -196,8 +196,12 @@ class PatternList:
             if match is not None:
                 found = match.lastindex or 1
                 if not self._single_pass:
-                    # At each place the lowest alternative wins, but a later place may match a lower one.
-                    while found > 1 and (match := self._search(path, match.start() + 1)) is not None:
+                    # At each place the lowest alternative wins, but a later place may match a lower one. `re` looks at the end again
+                    # when it is told to look behind it, and would find what matches nothing there for ever.
+                    while found > 1 and match.start() < len(path):
+                        match = self._search(path, match.start() + 1)
+                        if match is None:
+                            break
                         found = min(found, match.lastindex or 1)
                 found = self._places[found - 1]
         if self._set is not None and (found < 0 or self._complex_places[0] < found):

@@ -57,6 +57,14 @@ def test_a_busy_worker_hands_its_lines_over_before_it_is_asked(tmp_path: Path) -
     assert log.dropped == 0
 
 
+def test_a_long_path_is_cut(tmp_path: Path) -> None:
+    log = AccessLog(str(tmp_path / "access.log"))
+    log.start()
+    log.write(exchange(target="/api/" + "a" * 5000), 200, 1)
+    log.stop()
+    assert lines_of(tmp_path / "access.log")[0]["path"] == "/api/" + "a" * 2043
+
+
 def test_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     log = AccessLog(None)

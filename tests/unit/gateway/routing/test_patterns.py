@@ -194,6 +194,15 @@ def test_a_later_place_may_match_an_earlier_pattern() -> None:
     assert [found.first(path) for path in ("/a/z", "/a/a", "/x", "/y")] == [0, 1, 2, -1]
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("empty", [".*", "", "b?", "a?.*"])
+def test_a_pattern_that_matches_nothing_at_all_ends_the_search(empty: str) -> None:
+    """Such as a black list of one path before a white list of everything."""
+    assert PatternList([translate("/admin"), translate(empty)]).first("/x") == 1
+    assert PatternList([translate("/admin"), translate(empty)]).first("/x/admin") == 0
+    assert PatternList([translate("/a"), translate("/b"), translate(empty)]).first("/") == 2
+
+
 def test_an_empty_list() -> None:
     assert PatternList([]).first("/") == -1
 
