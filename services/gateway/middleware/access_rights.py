@@ -25,15 +25,14 @@ _REMEMBERED: Final = 4096
 
 
 class AccessRights:
-    """What a key may do here is found out once for each of its states; `_unbounded`: the keys that may do everything here."""
+    """The tables of `allowed_urls` are built once for each state of a key."""
 
-    __slots__ = ("_api_id", "_tables", "_unbounded", "_versioned")
+    __slots__ = ("_api_id", "_tables", "_versioned")
 
     def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
         self._versioned = versioned
         self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
-        self._unbounded: dict[str, Key] = {}
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
@@ -42,8 +41,6 @@ class AccessRights:
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
         assert key is not None  # authentication came before
-        if self._unbounded.get(key.id) is key:
-            return
         rights = key.access_rights
         if rights is None:
             return
@@ -56,13 +53,10 @@ class AccessRights:
             raise Refusal(RESOURCE_DENIED)
 
     def _remember(self, key: Key) -> EndpointTable[bool] | None:
-        table = _table(key, self._api_id)
         if len(self._tables) >= _REMEMBERED:
             self._tables.clear()
-            self._unbounded.clear()
+        table = _table(key, self._api_id)
         self._tables[key.id] = (key, table)
-        if table is None and not self._versioned:
-            self._unbounded[key.id] = key
         return table
 
 

@@ -17,13 +17,9 @@ from services.gateway.definitions.model import Definition, MethodAction, PathEnt
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.endpoints import LONGEST_REMEMBERED, REMEMBERED, Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_form, slash_form
 from services.gateway.routing.patterns import translate
-
-# Answers for paths that are asked for again; bounded, because clients choose paths and methods.
-_REMEMBERED: Final = 2048
-_LONGEST_REMEMBERED: Final = 128
 
 
 class Verdict:
@@ -41,7 +37,7 @@ FORBIDDEN: Final = Verdict()
 
 
 class PathLists:
-    """The lists of all versions, each as one table."""
+    """The lists of all versions, each as one table; what they say of a path is remembered here, escapes and version included."""
 
     __slots__ = ("_found", "_tables")
 
@@ -77,20 +73,20 @@ class PathLists:
         elif "%" in relative:
             verdict = _careful(table, method, relative)
         else:
-            verdict = table.find_matching(method, relative)
-        if len(relative) + len(method) <= _LONGEST_REMEMBERED:
-            if len(self._found) >= _REMEMBERED:
+            verdict = table.look(method, relative)
+        if len(relative) + len(method) <= LONGEST_REMEMBERED:
+            if len(self._found) >= REMEMBERED:
                 self._found.clear()
             self._found[relative, method, version] = verdict
         return verdict
 
 
 def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdict:
-    verdict = table.find_matching(method, matching_form(relative))
+    verdict = table.look(method, matching_form(relative))
     if "%2F" not in relative or verdict is FORBIDDEN:
         return verdict
     other_path = slash_form(relative)
-    other = FORBIDDEN if other_path is None else table.find_matching(method, other_path)
+    other = FORBIDDEN if other_path is None else table.look(method, other_path)
     if other is FORBIDDEN or (verdict is IGNORED and other is not IGNORED):
         return other if other.reply is None else PASS
     return verdict

@@ -49,9 +49,7 @@ class Quota:
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
         if not isinstance(taken, Taken):
             return _announce_later(exchange, key, taken)
-        exchange.limits += _HEADERS % (limit, taken[2], taken[3])
-        if not taken[0]:
-            raise _refusal(key, taken)
+        _announce(exchange, key, taken)
         return None
 
 
@@ -65,9 +63,14 @@ class KeylessQuota:
 
 
 async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]) -> None:
-    taken = await taking
-    exchange.limits += _HEADERS % (taken.limit, taken.remaining, taken.reset_at)
-    if not taken.admitted:
+    _announce(exchange, key, await taking)
+
+
+def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
+    """Writes the headers; raises the refusal when nothing was left."""
+    admitted, limit, remaining, reset_at, _ = taken
+    exchange.limits += _HEADERS % (limit, remaining, reset_at)
+    if not admitted:
         raise _refusal(key, taken)
 
 

@@ -16,8 +16,8 @@ from services.gateway.routing.patterns import Pattern, PatternList
 Value = TypeVar("Value")
 
 # Answers that are remembered, for paths that are asked for again; bounded, because clients choose paths and methods.
-_REMEMBERED: Final = 2048
-_LONGEST_REMEMBERED: Final = 128
+REMEMBERED: Final = 2048
+LONGEST_REMEMBERED: Final = 128
 
 
 class Endpoint(NamedTuple, Generic[Value]):
@@ -50,9 +50,15 @@ class EndpointTable(Generic[Value]):
         try:
             return self._found[method, path]
         except KeyError:
-            return self._look(method, path)
+            value = self.look(method, path)
+        if len(path) + len(method) <= LONGEST_REMEMBERED:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            self._found[method, path] = value
+        return value
 
-    def _look(self, method: str, path: str) -> Value:
+    def look(self, method: str, path: str) -> Value:
+        """As `find_matching`, for who remembers the answers itself."""
         part = self._by_method.get(method, self._others)
         value = self._default
         if part is not None:
@@ -60,10 +66,6 @@ class EndpointTable(Generic[Value]):
             index = patterns.first(path)
             if index >= 0:
                 value = values[index]
-        if len(path) + len(method) <= _LONGEST_REMEMBERED:
-            if len(self._found) >= _REMEMBERED:
-                self._found.clear()
-            self._found[method, path] = value
         return value
 
 
