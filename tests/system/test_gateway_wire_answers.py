@@ -208,7 +208,8 @@ def test_broken_answers_are_502(raw: bytes, client: RawClient, odd_upstream: Odd
     _goes_on(client)
 
 
-def test_a_stale_upstream_connection_costs_a_get_nothing(client: RawClient, odd_upstream: OddUpstream) -> None:
+@pytest.mark.parametrize("method", ["GET", "PROPFIND"])
+def test_a_stale_upstream_connection_costs_what_can_be_repeated_nothing(method: str, client: RawClient, odd_upstream: OddUpstream) -> None:
     """The upstream closes kept-alive connections exactly when the next request arrives."""
     used: dict[int, int] = {}
 
@@ -219,10 +220,10 @@ def test_a_stale_upstream_connection_costs_a_get_nothing(client: RawClient, odd_
         request.answer(b"ok")
         return None
 
-    odd_upstream.on("/stale", second_is_dropped)
+    odd_upstream.on(f"/stale-{method}", second_is_dropped)
     for _ in range(5):
-        assert client.get("/odd/stale").body == b"ok"
-    assert len(odd_upstream.requests("/stale")) > 5  # some came twice
+        assert client.get(f"/odd/stale-{method}", method=method).body == b"ok"
+    assert len(odd_upstream.requests(f"/stale-{method}")) > 5  # some came twice
 
 
 def test_a_post_is_never_sent_twice(client: RawClient, odd_upstream: OddUpstream) -> None:

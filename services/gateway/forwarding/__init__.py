@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
 _CONTINUE_AFTER: Final = 0.25
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+# RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
 
 
 class Forwarder:
