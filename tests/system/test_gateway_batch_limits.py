@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,21 @@ def test_answers_that_are_too_large_together(batching: Gateway, odd_upstream: Od
     if one_by_one:
         assert (len(asked), sent) == (4, 1)
         assert [one["code"] for one in found] == [200] * 3 + [413] * 5
+
+
+def test_answers_that_come_at_the_same_time_leave_room_for_as_many_as_fit(batching: Gateway, odd_upstream: OddUpstream) -> None:
+    all_began = threading.Barrier(8)
+
+    def send(request: Any) -> None:
+        request.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (3 * MB), b"a" * MB)
+        all_began.wait(20)
+        for _ in range(8):
+            request.send(b"a" * (MB // 4))
+
+    odd_upstream.on("/together", send)
+    found = run(batching, ["together"] * 8, one_by_one=False)
+    assert sorted(one["code"] for one in found) == [200] * 3 + [413] * 5
+    assert all("was sent" in json.loads(one["body"])["detail"] for one in found if one["code"] == 413)
 
 
 def test_after_it_batches_go_on(batching: Gateway, odd_upstream: OddUpstream) -> None:

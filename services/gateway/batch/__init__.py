@@ -77,7 +77,7 @@ async def _run(
     try:
         if malformed is not None:
             raise malformed
-        if budget.left < 0:
+        if budget.exceeded:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
         target = api.listen_path + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
@@ -90,10 +90,8 @@ async def _run(
         if reply is None:
             status, answered, fetched = await forwarder.fetch(connection, exchange, api, entry.body, budget)
         else:
-            status, answered, fetched = reply.status, reply.headers, reply.body
-            budget.left -= len(fetched)
-        budget.left -= sum(len(name) + len(value) for name, value in answered)
-        if fetched is None or budget.left < 0:
+            status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
+        if fetched is None:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was sent, and answered with {status}.")
         body = fetched
     except Refusal as refusal:

@@ -125,6 +125,8 @@ class Forwarder:
                 body = ChunkedBody(False)
             else:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
+            if not budget.spend(answer.consumed):
+                return answer.status, headers, None
             data = await upstream.collect(body, budget)
             whole = answer.chunked or answer.length >= 0
             bodiless = answer.status == 204 and exchange.method != "HEAD"

@@ -32,18 +32,24 @@ class BodyTooLarge(Exception):
 
 
 class Budget:
-    """Bytes that may still be held in memory. left: how many; below 0 = more was asked for than there was."""
+    """Bytes that may be held in memory. left: how many more. exceeded: somebody asked for more than there were."""
 
-    __slots__ = ("left",)
+    __slots__ = ("exceeded", "left")
 
     def __init__(self, size: int) -> None:
         self.left = size
+        self.exceeded = False
 
-    def spend(self, size: int) -> None:
-        """Raises BodyTooLarge when there are not so many, now and from then on."""
+    def spend(self, size: int) -> bool:
+        """False when there are not so many; then nothing is spent."""
+        if size > self.left:
+            self.exceeded = True
+            return False
         self.left -= size
-        if self.left < 0:
-            raise BodyTooLarge
+        return True
+
+    def give_back(self, size: int) -> None:
+        self.left += size
 
 
 class Body(Protocol):

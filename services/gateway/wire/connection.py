@@ -404,22 +404,29 @@ class Connection(asyncio.Protocol):
             self.sink = None
 
     async def collect(self, body: Body, budget: Budget) -> bytes:
-        """Reads a body as a whole. Raises Closed, TimedOut, BadBody, BodyTooLarge."""
+        """Reads a body as a whole. Raises Closed, TimedOut, BadBody, BodyTooLarge; then what it had of the budget is free again."""
         pieces: list[bytes] = []
-        while not body.done:
-            if not self.buffer:
-                self.deadline = self.sockets.now + self.idle_timeout
-                try:
-                    await self.more()
-                except Closed:
-                    last = body.ended_by_close()
-                    if last is None:
-                        raise
-                    break
-            data, self.buffer = self.buffer, b""
-            piece, self.buffer = body.feed(data)
-            budget.spend(len(piece))
-            pieces.append(piece)
+        held = 0
+        try:
+            while not body.done:
+                if not self.buffer:
+                    self.deadline = self.sockets.now + self.idle_timeout
+                    try:
+                        await self.more()
+                    except Closed:
+                        last = body.ended_by_close()
+                        if last is None:
+                            raise
+                        break
+                data, self.buffer = self.buffer, b""
+                piece, self.buffer = body.feed(data)
+                if not budget.spend(len(piece)):
+                    raise BodyTooLarge
+                held += len(piece)
+                pieces.append(piece)
+        except BaseException:
+            budget.give_back(held)
+            raise
         self.deadline = NEVER
         return b"".join(pieces)
 
