@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from services.gateway.refusals import (
@@ -39,6 +39,7 @@ NOT_PASSED_ON: Final = HOP_BY_HOP | {
 }  # fmt: skip
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 _ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 _MOST_REMEMBERED: Final = 64
 _LONGEST_LINE_KEPT: Final = 1024
 _NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
@@ -53,11 +54,13 @@ _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]
 
 
 class _Layout(NamedTuple):
-    """What a sequence of field names means. names: in lower case; places: the last line of each; passed_on: takes the lines that go on to
-    an upstream; special: whether there are fields that frame the message or speak of the connection."""
+    """What a sequence of field names means. names: in lower case; places: the last line of each; repeated: those that stand more than
+    once; passed_on: takes the lines that go on to an upstream; special: whether there are fields that frame the message or speak of the
+    connection."""
 
     names: tuple[bytes, ...]
     places: Mapping[bytes, int]
+    repeated: Set[bytes]
     passed_on: Callable[[list[bytes]], Sequence[bytes]]
     special: bool
 
@@ -68,12 +71,12 @@ class _Layouts(Memory[tuple[bytes, ...], _Layout]):
     def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
         names = tuple(name.lower() for name in written)
         places = {name: place for place, name in enumerate(names, 1)}
-        if len(places) != len(names):
-            for name, kind in _ONCE.items():
-                if names.count(name) > 1:
-                    raise Refusal(kind)
+        repeated = frozenset(name for name in places if names.count(name) > 1) if len(places) != len(names) else _NOTHING
+        for name, kind in _ONCE.items():
+            if name in repeated:
+                raise Refusal(kind)
         gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
-        found = _Layout(names, places, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
+        found = _Layout(names, places, repeated, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
         return self.keep(written, found, sum(map(len, names)), LARGEST_REMEMBERED)
 
 
@@ -152,7 +155,10 @@ class HeaderSection:
 
     def values(self, name: bytes) -> list[bytes]:
         """What all fields of that name say."""
-        return [value for other, (_, value) in zip(self.layout.names, self.headers, strict=True) if other == name]
+        if name in self.layout.repeated:
+            return [value for other, (_, value) in zip(self.layout.names, self.headers, strict=True) if other == name]
+        only = self.value(name)
+        return [] if only is None else [only]
 
     @property
     def headers(self) -> list[Header]:
