@@ -13,19 +13,20 @@ from services.gateway.definitions.reader import Mistake, join
 from services.gateway.definitions.schema import read
 from services.gateway.routing.patterns import PatternList, translate
 
-# Tyk's, kept but not served yet.
-_NOT_SERVED = frozenset({
-    "cors", "cache_options", "global_headers", "global_headers_remove", "override_target", "url_rewrites", "method_transforms",
-    "transform", "transform_response", "transform_headers", "transform_response_headers", "validate_json", "cache",
-    "circuit_breakers", "virtual", "advance_cache_config", "preserve_host_header", "uptime_tests", "service_discovery",
-})  # fmt: skip
+# Tyk's, kept but not served yet. What requests must not pass without is a mistake instead (`not_served`).
+_NOT_SERVED = frozenset({"preserve_host_header", "uptime_tests", "check_host_against_uptime_tests", "disable_strip_slash", "transport"})
 _SAMPLES = ("/", "/a", "/b1/C", "/x.y/z_/~", "/%C3%A9")
 
 
 def lint(definition: Definition) -> list[Mistake]:
     """All warnings, in the order of the document's parts."""
+    return [*without_effect(definition), *_modes(definition), *_upstream(definition), *_versions(definition)]
+
+
+def without_effect(definition: Definition) -> list[Mistake]:
+    """The warnings that every save tells: what is kept and does nothing."""
     _, report = read(definition.raw)
-    return [*_unknown(report.unknown()), *_modes(definition), *_upstream(definition), *_versions(definition)]
+    return [*_unknown(report.unknown()), *_no_end(definition)]
 
 
 def _unknown(pointers: list[str]) -> Iterator[Mistake]:
@@ -35,6 +36,11 @@ def _unknown(pointers: list[str]) -> Iterator[Mistake]:
             yield Mistake(pointer, f"{name} is kept, but the gateway does not serve it yet")
         else:
             yield Mistake(pointer, f"{name} is not known here; it is kept and has no effect")
+
+
+def _no_end(definition: Definition) -> Iterator[Mistake]:
+    if definition.session_lifetime and not definition.use_keyless:
+        yield Mistake("/session_lifetime", "session_lifetime is kept, but does not end keys yet; give keys their own expires")
 
 
 def _modes(definition: Definition) -> Iterator[Mistake]:
@@ -87,7 +93,7 @@ def _lists(version: Version, pointer: str) -> Iterator[Mistake]:
                 yield Mistake(place, "method_actions is empty, so the entry matches no method")
             for method, action in (entry.method_actions or {}).items():
                 if action.action == "reply" and action.code in (204, 304) and action.data:
-                    yield Mistake(join(place, method), f"a {action.code} has no body: data is not sent")
+                    yield Mistake(join(join(place, "method_actions"), method), f"a {action.code} has no body: data is not sent")
 
 
 def _is_extended(version: Version) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 Choice = TypeVar("Choice", bound=str)
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+_DEEPEST: Final = 100  # levels; whoever walks through a document calls itself for each of them
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
@@ -137,6 +138,12 @@ class Reader:
         """A nested object; an empty one when it is not there."""
         return Reader(self.value(name), self.at(name), self.report)
 
+    def opaque(self, name: str) -> Reader:
+        """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here."""
+        inner = self.object(name)
+        self.report.readers.remove(inner)
+        return inner
+
     def mapping(self, name: str) -> list[tuple[str, Any, str]]:
         """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""
         value = self._typed(name, dict, {})
@@ -169,7 +176,10 @@ class _Members(dict[str, Any]):
 
 
 def read_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object from its text. Raises Mistakes: not JSON, not an object, a key given twice, text that no database keeps."""
+    """A JSON object from its text.
+
+    Raises Mistakes: not JSON, not an object, nested too deeply, a key given twice, text that no database keeps.
+    """
     try:
         document = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
     except RecursionError:
@@ -181,7 +191,7 @@ def read_json(text: str | bytes) -> dict[str, Any]:
         raise Mistakes([Mistake("", f"is not valid JSON: {error.msg} ({where})")]) from None
     except ValueError as error:
         raise Mistakes([Mistake("", f"is not valid JSON: {error}")]) from None
-    wrong = list(_unkeepable(document, ""))
+    wrong = list(_unkeepable(document, "", _DEEPEST))
     if wrong:
         raise Mistakes(wrong)
     if not isinstance(document, dict):
@@ -201,9 +211,11 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _unkeepable(value: Any, pointer: str) -> Iterator[Mistake]:
+def _unkeepable(value: Any, pointer: str, levels: int) -> Iterator[Mistake]:
     """What JSON allows and cannot be stored and given back as it is."""
-    if isinstance(value, str):
+    if levels < 0:
+        yield Mistake(pointer, f"is nested too deeply: {_DEEPEST} levels are allowed")
+    elif isinstance(value, str):
         if _NOT_TEXT.search(value):
             yield Mistake(pointer, "holds a NUL or half of a surrogate pair")
     elif isinstance(value, _Members):
@@ -213,7 +225,7 @@ def _unkeepable(value: Any, pointer: str) -> Iterator[Mistake]:
             if _NOT_TEXT.search(key):
                 yield Mistake(pointer, "has a field whose name holds a NUL or half of a surrogate pair")
             else:
-                yield from _unkeepable(member, join(pointer, key))
+                yield from _unkeepable(member, join(pointer, key), levels - 1)
     elif isinstance(value, list):
         for index, element in enumerate(value):
-            yield from _unkeepable(element, join(pointer, index))
+            yield from _unkeepable(element, join(pointer, index), levels - 1)

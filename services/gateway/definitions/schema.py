@@ -27,6 +27,7 @@ from services.gateway.definitions.model import (
     ProxyTimeouts,
     TargetUrl,
 )
+from services.gateway.definitions.not_served import refuse_authentication, refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report, join, read_json
 from services.gateway.definitions.version_schema import parse_version
 from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
@@ -45,17 +46,6 @@ EVENTS: Final = frozenset({
 NO_SECRETS: Final = "a secret does not belong into a definition: give it to a webhook (/api/hooks), and name that webhook by its id (_id)"
 HOOK_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
 
-# Served open, these would let in whom the author wanted to keep out.
-_OTHER_MODES: Final = {
-    "use_basic_auth": "basic authentication",
-    "use_oauth2": "OAuth 2",
-    "enable_signature_checking": "HMAC signatures",
-    "enable_jwt": "JSON Web Tokens",
-    "use_openid": "OpenID Connect",
-    "use_mutual_tls_auth": "client certificates",
-    "enable_coprocess_auth": "authentication by a plug-in",
-    "use_go_plugin_auth": "authentication by a plug-in",
-}
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
     "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "response_processors", "config_data",
@@ -103,6 +93,7 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     use_keyless = root.flag("use_keyless")
     auth = _auth(root, use_keyless)
     placing, version_data = root.object("definition"), root.object("version_data")
+    version_data.value("use_extended_paths")  # Tyk's own samples have it here, too, where it never meant anything
     not_versioned = version_data.flag("not_versioned")
     members = version_data.mapping("versions")
     versions = {name: parse_version(name, Reader(member, pointer, root.report)) for name, member, pointer in members}
@@ -114,6 +105,8 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     allowed, blocked = _networks(root, "allowed_ips"), _networks(root, "blacklisted_ips")
     allow_on, block_on = root.flag("enable_ip_whitelisting"), root.flag("enable_ip_blacklisting")
     domain = root.text("domain")
+    proxy = root.object("proxy")
+    refuse_in_definition(root, proxy)
     return Definition(
         id=_id(root),
         name=root.text("name"),
@@ -130,7 +123,7 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
         default_version=default_version,
         fallback_to_default=placing.flag("fallback_to_default"),
         versions=versions,
-        proxy=_proxy(root.object("proxy")),
+        proxy=_proxy(proxy),
         disable_rate_limit=root.flag("disable_rate_limit"),
         disable_quota=root.flag("disable_quota"),
         session_lifetime=root.integer("session_lifetime"),
@@ -160,19 +153,9 @@ def _org_id(root: Reader) -> str:
 
 
 def _auth(root: Reader, use_keyless: bool) -> Auth:
-    for name, mode in _OTHER_MODES.items():
-        if root.flag(name) and not use_keyless:
-            root.mistake(name, f"not available yet: {mode}; without it the API would be open to the wrong clients")
-    middleware = root.object("custom_middleware")
-    scripts = [name for name in ("pre", "post", "post_key_auth", "response") if middleware.items(name)]
-    check = middleware.value("auth_check")  # one object, where the others are lists
-    if check and not (isinstance(check, Mapping) and not check.get("name")):
-        scripts.append("auth_check")
-    for name in scripts:
-        middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
-    for name in ("driver", "id_extractor"):
-        middleware.value(name)
+    refuse_middleware(root)
     reader = root.object("auth")
+    refuse_authentication(root, reader, use_keyless)
     auth = Auth(
         auth_header_name=reader.text("auth_header_name"),
         use_param=reader.flag("use_param"),

@@ -16,6 +16,7 @@ from services.gateway.definitions.model import (
     SizeLimit,
     Version,
 )
+from services.gateway.definitions.not_served import refuse_in_version
 from services.gateway.definitions.reader import Reader, Report
 from services.gateway.routing.patterns import PatternError, translate
 
@@ -37,6 +38,7 @@ def parse_version(key: str, reader: Reader) -> Version:
     for ignored_here in ("paths", "extended_paths", "overrides"):
         reader.value(ignored_here)
     paths = reader.object("extended_paths") if extended else Reader(None, reader.pointer, reader.report)
+    refuse_in_version(reader, paths)
     return Version(
         name=name,
         expires=end,

@@ -40,22 +40,38 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(json.dumps(body, ensure_ascii=False) + "\n", status, headers, mimetype="application/json")
 
 
-def done(message: str, meta: Any = "", *, unconfirmed: Iterable[str] = (), headers: Mapping[str, str] | None = None) -> Response:
-    """The envelope of a write. unconfirmed: workers that do not serve it yet; named only when there are any."""
+def done(
+    message: str,
+    meta: Any = "",
+    *,
+    unconfirmed: Iterable[str] = (),
+    warnings: Iterable[Mistake] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The envelope of a write. unconfirmed: workers that do not serve it yet; they and warnings are named only when there are any."""
     body: dict[str, Any] = {"Status": "OK", "Message": message, "Meta": meta}
-    missing = list(unconfirmed)
+    missing, doubtful = list(unconfirmed), places(warnings)
     if missing:
         body["Unconfirmed"] = missing
+    if doubtful:
+        body["Warnings"] = doubtful
     return answer(body, headers=headers)
 
 
-def changed(key: str, action: str, unconfirmed: Iterable[str] = (), **more: Any) -> Response:
+def changed(key: str, action: str, unconfirmed: Iterable[str] = (), warnings: Iterable[Mistake] = (), **more: Any) -> Response:
     """The gateway API's answer to a write."""
     body: dict[str, Any] = {"key": key, "status": "ok", "action": action, **more}
-    missing = list(unconfirmed)
+    missing, doubtful = list(unconfirmed), places(warnings)
     if missing:
         body["unconfirmed"] = missing
+    if doubtful:
+        body["warnings"] = doubtful
     return answer(body)
+
+
+def places(mistakes: Iterable[Mistake]) -> list[dict[str, str]]:
+    """Mistakes and warnings as they are listed in answers."""
+    return [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]
 
 
 def pages(total: int, number: int, size: int) -> int:
@@ -72,7 +88,7 @@ def is_gateway_api(path: str) -> bool:
 
 def error(status: int, message: str, code: str, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None) -> Response:
     """An error in the shape of the API that was called; for errors of the application itself (404, 405, 413, 500), too."""
-    listed = [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]
+    listed = places(mistakes)
     body: dict[str, Any]
     if is_gateway_api(request.path):
         body = {"status": "error", "message": message, "error": message}

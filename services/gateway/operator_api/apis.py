@@ -75,4 +75,5 @@ def _definition() -> tuple[dict[str, Any], Any]:
 
 
 def _saved(message: str, meta: str, saved: definition_changes.Saved) -> Response:
-    return done(message, meta, unconfirmed=saved.unconfirmed, headers={"ETag": f'"{saved.stored.revision}"'})
+    headers = {"ETag": f'"{saved.stored.revision}"'}
+    return done(message, meta, unconfirmed=saved.unconfirmed, warnings=saved.warnings, headers=headers)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import address, interpret
@@ -31,10 +32,11 @@ _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """unconfirmed: workers that do not serve it yet."""
+    """unconfirmed: workers that do not serve it yet. warnings: what is kept and has no effect."""
 
     stored: StoredDefinition
     unconfirmed: list[str]
+    warnings: Sequence[Mistake] = ()
 
 
 def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, note: str, prefix: str = "") -> Saved:
@@ -49,7 +51,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, 
         raise Refused(409, "Found API with the same ID", "api-id-taken") from None
     except PlaceTaken:
         raise _place_taken(prefix) from None
-    return Saved(stored, gateway.publish_definitions())
+    return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
 
 
 def update(
@@ -103,7 +105,7 @@ def _replace(
         raise _conflict(error.current) from None
     except PlaceTaken:
         raise _place_taken(prefix) from None
-    return Saved(stored, gateway.publish_definitions())
+    return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
 
 
 def delete(gateway: Gateway, key: str, who: str, note: str, if_match: int | None = None) -> Saved:
@@ -146,7 +148,7 @@ def restore(gateway: Gateway, key: str, number: int, who: str, note: str, if_mat
         raise Refused(409, "Found API with the same ID", "api-id-taken") from None
     except PlaceTaken:
         raise _place_taken("") from None
-    return Saved(stored, gateway.publish_definitions())
+    return Saved(stored, gateway.publish_definitions(), _warnings(definition, ""))
 
 
 def existing(gateway: Gateway, key: str) -> StoredDefinition:
@@ -201,6 +203,10 @@ def _checked(gateway: Gateway, document: Mapping[str, Any], prefix: str, replace
     except ReadOnly:
         raise read_only() from None
     return definition
+
+
+def _warnings(definition: Definition, prefix: str) -> list[Mistake]:
+    return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
 
 
 def _filled(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def create_api(api_id: str) -> Response:
         saved = definition_changes.update(gateway(), before.id, {**raw, "id": before.id}, None, *author(), arguments.if_match())
     else:
         saved = definition_changes.create(gateway(), {**raw, "api_id": given} if given else raw, [], *author())
-    return changed(saved.stored.api_id, "added", saved.unconfirmed)
+    return changed(saved.stored.api_id, "added", saved.unconfirmed, saved.warnings)
 
 
 @blueprint.put("/tyk/apis/<api_id>")
@@ -48,7 +48,7 @@ def update_api(api_id: str) -> Response:
         message = "Request APIID does not match that in Definition! For Updtae operations these must match."  # Tyk's spelling
         raise Refused(400, message, "id-mismatch")
     saved = definition_changes.update(gateway(), stored.id, {**raw, "id": stored.id}, None, *author(), arguments.if_match())
-    return changed(saved.stored.api_id, "modified", saved.unconfirmed)
+    return changed(saved.stored.api_id, "modified", saved.unconfirmed, saved.warnings)
 
 
 @blueprint.delete("/tyk/apis/<api_id>")

@@ -12,7 +12,7 @@ from services.gateway.definitions.lint import lint
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.operator_api import arguments, definition_changes, differences
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, done
+from services.gateway.operator_api.answers import Refused, answer, done, places
 from services.gateway.operator_api.context import gateway
 from services.gateway.stores.definitions import NotFound
 from services.gateway.stores.revisions import Revision
@@ -56,7 +56,7 @@ def get_revision(key: str, number: int) -> Response:
 def restore_revision(key: str, number: int) -> Response:
     saved = definition_changes.restore(gateway(), key, number, *author(), arguments.if_match())
     headers = {"ETag": f'"{saved.stored.revision}"'}
-    return done("API restored", saved.stored.id, unconfirmed=saved.unconfirmed, headers=headers)
+    return done("API restored", saved.stored.id, unconfirmed=saved.unconfirmed, warnings=saved.warnings, headers=headers)
 
 
 @blueprint.post("/api/gatehouse/lint")
@@ -72,7 +72,7 @@ def lint_definition() -> Response:
         warnings = lint(definition_changes.inspect(gateway(), raw))
     except Mistakes as error:
         mistakes = error.mistakes
-    return answer({"valid": not mistakes, "mistakes": _places(mistakes), "warnings": _places(warnings)})
+    return answer({"valid": not mistakes, "mistakes": places(mistakes), "warnings": places(warnings)})
 
 
 @blueprint.get("/api/gatehouse/workers")
@@ -88,7 +88,7 @@ def list_workers() -> Response:
         "number": current.number,
         "generation": gateway().definitions.generation(),
         "apis": {api_id: api.revision for api_id, api in current.apis.items()},
-        "broken": {api_id: _places(mistakes) for api_id, mistakes in current.broken.items()},
+        "broken": {api_id: places(mistakes) for api_id, mistakes in current.broken.items()},
     })  # fmt: skip
 
 
@@ -115,7 +115,3 @@ def _summary(revision: Revision) -> dict[str, Any]:
         "who": revision.who,
         "note": revision.note,
     }
-
-
-def _places(mistakes: Any) -> list[dict[str, str]]:
-    return [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]

@@ -31,18 +31,13 @@ def test_a_sound_definition() -> None:
     ("more", "place", "said"),
     [
         ({"later": 1}, "/later", "not known here"),
-        ({"CORS": {"enable": True}}, "/CORS", "does not serve it yet"),
-        ({"cache_options": {}}, "/cache_options", "does not serve it yet"),
+        ({"uptime_tests": {"check_list": []}}, "/uptime_tests", "does not serve it yet"),
+        ({"session_lifetime": 60}, "/session_lifetime", "does not end keys"),
         ({"version": {"later": {}}}, f"{VERSION}/later", "not known here"),
         (
             {"version": lists(extended=True, white=[{"path": "^/a$", "x/y": 1}])},
             f"{VERSION}/extended_paths/white_list/0/x~1y",
             "not known here",
-        ),
-        (
-            {"version": {"use_extended_paths": True, "extended_paths": {"transform": []}}},
-            f"{VERSION}/extended_paths/transform",
-            "not serve",
         ),
         ({"name": ""}, "/name", "empty"),
         ({"use_keyless": True, "enable_batch_request_support": True}, "/enable_batch_request_support", "anybody"),
@@ -69,7 +64,7 @@ def test_one_warning(more: dict[str, Any], place: str, said: str) -> None:
 @pytest.mark.parametrize("code", [204, 304])
 def test_a_body_that_is_never_sent(code: int) -> None:
     entry = {"path": "^/a$", "method_actions": {"GET": {"action": "reply", "code": code, "data": "x"}}}
-    assert "no body" in warned(version=lists(extended=True, ignored=[entry]))[f"{VERSION}/extended_paths/ignored/0/GET"]
+    assert "no body" in warned(version=lists(extended=True, ignored=[entry]))[f"{VERSION}/extended_paths/ignored/0/method_actions/GET"]
 
 
 @pytest.mark.parametrize(

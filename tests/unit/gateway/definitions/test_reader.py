@@ -127,6 +127,8 @@ def test_pointers(name: str | int, pointer: str) -> None:
         ('{"x": [{"a/b": 1, "a/b": 1}]}', "/x/0/a~1b", "is given twice"),
         (b'{"a": "\xff"}', "", "is not UTF-8"),
         ("[" * 100_000, "", "is nested too deeply"),
+        ('{"a": ' * 102 + "1" + "}" * 102, "/a" * 101, "is nested too deeply: 100 levels"),
+        ('{"a": [' + "[" * 900 + "]" * 900 + "]}", "/a" + "/0" * 100, "is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "", "is not valid JSON"),
         ("{} {}", "", "Extra data"),
         (r'{"a": [{"b": "x\u0000"}]}', "/a/0/b", "holds a NUL"),
@@ -140,6 +142,10 @@ def test_documents_that_are_refused(text: str | bytes, pointer: str, message: st
     assert len(wrong.value.mistakes) == 1
     assert wrong.value.mistakes[0].pointer == pointer
     assert message in wrong.value.mistakes[0].message
+
+
+def test_what_is_nested_deeply_enough_for_everybody() -> None:
+    assert read_json('{"a": ' * 100 + "1" + "}" * 100)
 
 
 def test_every_key_that_comes_twice_is_named() -> None:

@@ -100,7 +100,7 @@ def test_an_api_needs_a_place_a_target_and_a_version(raw: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     "mode",
     ["use_basic_auth", "use_oauth2", "enable_signature_checking", "enable_jwt", "use_openid", "use_mutual_tls_auth",
-     "enable_coprocess_auth", "use_go_plugin_auth"],
+     "enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
 )  # fmt: skip
 def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
     """Served with keys alone it would be open to the wrong clients. A keyless API is open anyway, as in Tyk."""
@@ -346,6 +346,8 @@ WHOLE: dict[str, Any] = document(
     definition={"location": "url-param", "key": "v", "strip_path": False},
     custom_middleware={"pre": [], "auth_check": {}},
     domain="a.example",
+    cors={"enable": False},
+    cache_options={"enable_cache": True, "cache_all_safe_requests": False},
     allowed_ips=["10.0.0.0/8"],
     enable_ip_whitelisting=True,
     global_rate_limit={"rate": 5, "per": 5, "by": "api"},

@@ -194,3 +194,30 @@ def test_text_that_cannot_be_kept_is_refused(operator: Any, make_definition: Any
     assert operator.json("GET", "/api/apis")["apis"] == []
     id = operator.new_api(name="\U0001f600")
     assert operator.json("GET", f"/api/apis/{id}")["api_definition"]["name"] == "\U0001f600"
+
+
+def test_what_has_no_effect_is_kept_and_told(operator: Any, make_definition: Any) -> None:
+    """Every save says so; an envelope without warnings is Tyk's own."""
+    odd = make_definition(later={"a": 1}, uptime_tests={})
+    made = operator.json("POST", "/api/apis", {"api_definition": odd})
+    assert [one["pointer"] for one in made["Warnings"]] == ["/api_definition/later", "/api_definition/uptime_tests"]
+    assert operator.json("GET", "/api/apis/one")["api_definition"]["later"] == {"a": 1}
+    assert "Warnings" in operator.json("PUT", "/api/apis/one", {"api_definition": odd})
+    assert [one["pointer"] for one in operator.json("PUT", "/tyk/apis/one", odd)["warnings"]] == ["/later", "/uptime_tests"]
+    assert "warnings" in operator.json("POST", "/tyk/apis", odd)
+    assert operator.json("PUT", "/tyk/apis/one", make_definition()) == {"key": "one", "status": "ok", "action": "modified"}
+    assert "Warnings" in operator.json("POST", "/api/gatehouse/apis/one/revisions/1/restore")
+
+
+def test_a_document_that_is_nested_too_deeply(operator: Any) -> None:
+    for levels in (150, 400, 900, 5000):
+        deep = '{"a": ' * levels + "1" + "}" * levels
+        for path, body in (
+            ("/tyk/apis", deep),
+            ("/api/apis", '{"api_definition": ' + deep + "}"),
+            ("/api/gatehouse/lint", deep),
+            ("/api/hooks", '{"method": "GET", "target_path": "http://a/", "b": ' + deep + "}"),
+            ("/api/keys", '{"meta_data": ' + deep + "}"),
+        ):
+            refused = operator.call("POST", path, body)
+            assert (refused.status_code, "nested too deeply" in refused.text) in ((400, True), (403, True)), (path, levels)

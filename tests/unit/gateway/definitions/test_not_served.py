@@ -1,0 +1,82 @@
+"""What definitions of Tyk ask for and is not there yet: refused where it is asked for, nothing where it is switched off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.gateway.definitions.lint import lint
+from services.gateway.definitions.reader import Mistakes
+from services.gateway.definitions.schema import parse
+from tests.unit.gateway.exchanges import document
+
+VERSION = "/version_data/versions/Default"
+
+
+def refused(**more: Any) -> dict[str, str]:
+    with pytest.raises(Mistakes) as wrong:
+        parse(document(**more))
+    return dict(wrong.value.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"CORS": {"enable": True, "allowed_origins": ["*"]}}, "/CORS"),
+        ({"cors": {"Enable": True}}, "/cors"),
+        ({"graphql": {"enabled": True}}, "/graphql"),
+        ({"internal": True}, "/internal"),
+        ({"cache_options": {"enable_cache": True, "cache_all_safe_requests": True}}, "/cache_options"),
+        ({"cache_options": {"enable_cache": True, "enable_upstream_cache_control": True}}, "/cache_options"),
+        ({"external_oauth": {"enabled": True}}, "/external_oauth"),
+        ({"auth": {"auth_header_name": "a", "use_certificate": True}}, "/auth/use_certificate"),
+        ({"auth": {"auth_header_name": "a", "validate_signature": True}}, "/auth/validate_signature"),
+        ({"proxy": {**document()["proxy"], "service_discovery": {"use_discovery_service": True}}}, "/proxy/service_discovery"),
+        ({"version": {"global_headers": {"a": "b"}}}, f"{VERSION}/global_headers"),
+        ({"version": {"global_headers_remove": ["a"]}}, f"{VERSION}/global_headers_remove"),
+        ({"version": {"override_target": "http://other/"}}, f"{VERSION}/override_target"),
+    ],
+)
+def test_what_is_asked_for(more: dict[str, Any], place: str) -> None:
+    found = refused(**more)
+    assert list(found) == [place]
+    assert found[place].startswith("not available yet: ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["transform", "transform_response", "transform_headers", "transform_response_headers", "url_rewrites", "method_transforms",
+     "validate_json", "validate_request", "circuit_breakers", "cache", "virtual", "internal", "rate_limit"],
+)  # fmt: skip
+def test_lists_of_paths(name: str) -> None:
+    entry = {"path": "/a", "method": "GET"}
+    version = {"use_extended_paths": True, "extended_paths": {name: [entry]}}
+    assert list(refused(version=version)) == [f"{VERSION}/extended_paths/{name}"]
+    for harmless in ([], None, [{**entry, "disabled": True}]):
+        assert lint(parse(document(version={"use_extended_paths": True, "extended_paths": {name: harmless}}))) == []
+    assert lint(parse(document(version={**version, "use_extended_paths": False}))) == [], "then extended_paths do not count"
+
+
+def test_what_is_switched_off_is_neither_mistake_nor_warning() -> None:
+    off = {
+        "CORS": {"enable": False, "allowed_origins": ["*"], "max_age": 24},
+        "cache_options": {"enable_cache": True, "cache_timeout": 60, "cache_all_safe_requests": False},
+        "graphql": {"enabled": False, "schema": ""},
+        "external_oauth": {"enabled": False, "providers": []},
+        "internal": False,
+        "version": {"global_headers": {}, "global_headers_remove": [], "override_target": ""},
+        "proxy": {**document()["proxy"], "service_discovery": {"use_discovery_service": False, "query_endpoint": ""}},
+    }
+    assert lint(parse(document(**off))) == []
+
+
+@pytest.mark.parametrize("name", ["CORS", "cache_options", "graphql"])
+def test_wrong_types(name: str) -> None:
+    assert list(refused(**{name: "yes"})) == [f"/{name}"]
+    assert refused(CORS={"enable": "yes"}) == {"/CORS/enable": "must be true or false, not a string"}
+
+
+def test_a_keyless_api_checks_nobody_anyway() -> None:
+    found = parse(document(use_keyless=True, use_oauth2=True, auth={"use_certificate": True}, external_oauth={"enabled": True}))
+    assert lint(found) == []
