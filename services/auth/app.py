@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
 
 from services.auth import oauth
 from services.auth.answers import ErrorBody
@@ -34,8 +35,6 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
         if fields and set(fields) <= {"json", "query"}:
             parts = [found if isinstance(found, dict) else {"_": found} for found in fields.values()]
             fields = {name: why for part in parts for name, why in part.items()}
-    elif status == 400 and fields:
-        message, code, fields = "malformed JSON", "malformed-json", None
     answer = plain_error(status, message, code, fields)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -68,7 +67,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
     _information(app, settings)
     _private(app)
-    _refuse_nul(app)
+    _refuse_unreadable(app)
     return app
 
 
@@ -83,13 +82,18 @@ def _information(app: Flask, settings: Settings) -> None:
         return jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
 
 
-def _refuse_nul(app: Flask) -> None:
-    """PostgreSQL's texts hold no NUL, so no path of ours does."""
+def _refuse_unreadable(app: Flask) -> None:
+    """What no route can read: a NUL, which PostgreSQL's texts do not hold, and JSON that is malformed, or endlessly deep, or endless."""
 
     @app.before_request
     def refuse() -> None:
         if "\x00" in request.path:
             raise Refusal(404, "not found", "not-found")
+        if request.url_rule is not None and request.is_json and request.get_data():
+            try:
+                request.get_json()
+            except (BadRequest, RecursionError):
+                raise Refusal(400, "malformed JSON", "malformed-json") from None
 
 
 def _private(app: Flask) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from services.auth.rules import emails
 from services.common.database import new_base
 
 Base = new_base()
@@ -37,8 +38,8 @@ class User(Base):  # type: ignore[misc, valid-type]
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     email: Mapped[str] = mapped_column(sa.String(254))
-    email_key: Mapped[str] = mapped_column(sa.String(320), unique=True)
-    email_skeleton: Mapped[str] = mapped_column(sa.String(320), unique=True)
+    email_key: Mapped[str] = mapped_column(sa.String(emails.MAX_KEY), unique=True)
+    email_skeleton: Mapped[str] = mapped_column(sa.String(emails.MAX_KEY), unique=True)
     full_name: Mapped[str] = mapped_column(sa.String(200))
     domain: Mapped[str] = mapped_column(sa.String(64), sa.ForeignKey("domains.name"), index=True)
     level: Mapped[str] = mapped_column(sa.String(16))

@@ -27,10 +27,16 @@ EXPIRES_IN = {"strict": True, "allow_none": True, "validate": validate.Range(1, 
 
 
 class Moment(fields.AwareDateTime):
-    """ISO 8601; without a zone it is UTC. Out: UTC with milliseconds."""
+    """ISO 8601; without a zone it is UTC. Read as UTC."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("iso", default_timezone=dt.UTC, **options)
+
+    def _deserialize(self, value: Any, *given: Any, **options: Any) -> dt.datetime:
+        try:
+            return super()._deserialize(value, *given, **options).astimezone(dt.UTC)
+        except OverflowError:  # in UTC it is before the year 1 or after 9999
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
 class Page(Schema):

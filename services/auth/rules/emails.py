@@ -15,6 +15,7 @@ import idna
 
 MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 MAX_LOCAL = 64
+MAX_KEY = 320  # folding makes two letters of one, and ASCII up to eight
 
 # Letters of Cyrillic, Greek, Armenian and phonetic blocks, after case folding, that common typefaces draw as Latin ones.
 _LOOK_ALIKES = str.maketrans(
@@ -113,8 +114,10 @@ def parse(text: str) -> Email:
     if len(local) > MAX_LOCAL or not _LOCAL.fullmatch(local) or local[0] == "." or local[-1] == "." or ".." in local:
         raise ValueError("Not a valid e-mail address.")
     ascii_domain = _ascii_domain(domain)
-    key = f"{_fold(local)}@{ascii_domain}"
-    return Email(shown, key, skeleton(f"{_fold(local)}@{_fold(_unicode_domain(ascii_domain))}"))
+    found = Email(shown, f"{_fold(local)}@{ascii_domain}", skeleton(f"{_fold(local)}@{_fold(_unicode_domain(ascii_domain))}"))
+    if max(len(found.key), len(found.skeleton)) > MAX_KEY:
+        raise ValueError("Too long.")
+    return found
 
 
 def key_of(text: str) -> str | None:

@@ -37,7 +37,7 @@ class Origin:
                 actor_id=self.actor_id,
                 actor=self.actor[:254],
                 target=target[:254] if target else None,
-                address=self.address,
+                address=self.address[:45] if self.address else None,
                 request_id=self.request_id,
                 details=details,
             )

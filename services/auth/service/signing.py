@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import secrets
 import threading
 import uuid
@@ -42,6 +43,7 @@ NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)  # `exp` of a token without end
 ROTATIONS_AT_ONCE = 8
 LONGEST = 8192  # characters of a JWT that is looked at
 REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub")
+_KID = re.compile(r"[A-Za-z0-9_-]{43}")  # a thumbprint; anybody may write anything into a JWT's header, a NUL too
 
 
 class Read(NamedTuple):
@@ -78,7 +80,8 @@ class KeyRing:
     def rotate(self, algorithm: str, origin: Origin, *, only_first: bool = False) -> SigningKey:
         """Sign with a new key from now on. One transaction: after a crash either the old or the new one signs, never none and never two.
 
-        only_first: give the current key instead, when there is one.
+        only_first: give the current key instead, when there is one. Raises Refusal 503 when the master key is not the one that sealed the
+        current key: the processes that have the right one could not sign with the new key.
         """
         private: Any = (
             ed25519.Ed25519PrivateKey.generate() if algorithm == "EdDSA" else rsa.generate_private_key(public_exponent=65537, key_size=3072)
@@ -88,9 +91,11 @@ class KeyRing:
 
         def work(session: Session) -> SigningKey:
             now = self._clock.now()
-            known = store.current(session) if only_first else None
-            if known is not None:
+            known = store.current(session)
+            if known is not None and only_first:
                 return known
+            if known is not None:
+                self._opened(known)
             if not only_first:  # the first key retires nobody: if another process was quicker, the insert below fails and that one is taken
                 store.retire_current(session, now)
             key = SigningKey(
@@ -194,7 +199,7 @@ class KeyRing:
 
     def _find(self, kid: Any) -> jwt.PyJWK | None:
         """The key of that name. An unknown one is looked up in the database: another process may have made it."""
-        if not isinstance(kid, str) or len(kid) > 43:
+        if not isinstance(kid, str) or not _KID.fullmatch(kid):
             return None
         found = self._public.get(kid)
         if found is None:

@@ -76,7 +76,8 @@ class Throttle:
         """
         now = self._clock.now()
         found = [(failures, last_at) for failures, last_at in counted if failures is not None and last_at is not None]
-        wait = max((delay_after(failures) - (now - last_at).total_seconds() for failures, last_at in found), default=0.0)
+        # abs: a clock that was set back must not add to the delay what it was set back by
+        wait = max((delay_after(failures) - abs((now - last_at).total_seconds()) for failures, last_at in found), default=0.0)
         if wait > 0:
             raise refusals.too_many_failures(wait)
         return bool(found)

@@ -78,12 +78,15 @@ def test_a_huge_password_is_refused_unread(auth: Auth, monkeypatch: pytest.Monke
     ("data", "status", "code"),
     [
         ("{", 400, "malformed-json"),
+        ("[" * 30_000, 400, "malformed-json"),
+        ('{"email":' + "9" * 6000 + "}", 400, "malformed-json"),
         ("[]", 422, "invalid-fields"),
         ('{"email":1,"password":null}', 422, "invalid-fields"),
         ('{"email":"a@b.c","password":"x","more":1}', 422, "invalid-fields"),
         ('{"email":"\\ud800@b.c","password":"\\ud800"}', 401, "invalid-credentials"),
         ('{"email":"a\\u0000@b.c","password":"\\u0000"}', 401, "invalid-credentials"),
     ],
+    ids=range(8),
 )
 def test_bad_input_is_answered_clearly(auth: Auth, data: str, status: int, code: str) -> None:
     answer = auth.ask("POST", "/login", data=data, content_type="application/json")

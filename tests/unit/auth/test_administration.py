@@ -57,6 +57,17 @@ def test_wrong_queries_are_named(auth: Auth, admin: str, query: dict[str, Any]) 
         assert (answer.status_code, list(answer.json["fields"])) == (422, list(query))
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"])
+def test_moments_that_are_none_in_utc_are_named(auth: Auth, admin: str, moment: str) -> None:
+    for method, path, body, query in [
+        ("PUT", "/role-tokens/cut-off/admin", {"cut_off": moment}, {}),
+        ("POST", "/role-tokens", {"subject": "admin", "not_before": moment}, {}),
+        ("GET", "/audit", None, {"since": moment}),
+    ]:
+        answer = auth.ask(method, path, body, token=admin, query_string=query)
+        assert (answer.status_code, len(answer.json["fields"])) == (422, 1), path
+
+
 def test_a_domain_admin_rules_the_own_domain_up_to_the_own_level(auth: Auth, lab: dict[str, Any], admin: str) -> None:
     token = lab["token"]
     other = auth.add_user("other@example.org", admin)
@@ -149,7 +160,11 @@ def test_look_alikes_of_an_address_are_taken_too(auth: Auth, admin: str, email: 
 
 
 @pytest.mark.parametrize(
-    "email", ["", "x", "@x.org", "a@", "a b@x.org", "a@x..org", "a\u200b@x.org", "a@-x.org", "a" * 65 + "@x.org", "a..b@x.org"]
+    "email",
+    [
+        *("", "x", "@x.org", "a@", "a b@x.org", "a@x..org", "a\u200b@x.org", "a@-x.org", "a" * 65 + "@x.org", "a..b@x.org"),
+        "ß" * 64 + "@" + ".".join("é" * 31),  # short enough as it is written, but not as it is compared
+    ],
 )
 def test_wrong_addresses_are_named(auth: Auth, admin: str, email: str) -> None:
     answer = auth.ask("POST", "/users", {"email": email, "password": PASSWORD, "domain": "gatehouse"}, token=admin)

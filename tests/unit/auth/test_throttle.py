@@ -88,6 +88,13 @@ def test_an_attempt_during_a_delay_does_not_lengthen_it(auth: Auth) -> None:
     assert auth.log_in()
 
 
+def test_a_clock_that_is_set_back_locks_nobody(auth: Auth) -> None:
+    for _ in range(5):
+        fail(auth)
+    auth.clock.jump(-3600)
+    assert auth.log_in()
+
+
 def test_failures_are_forgotten_after_a_quiet_while(auth: Auth) -> None:
     assert [fail(auth) for _ in range(4)] == [401] * 4
     auth.clock.move(15 * 60)
@@ -105,6 +112,12 @@ def test_neighbours_pass_the_clients_address_on(auth: Auth) -> None:
     assert auth.verify_basic(ADMIN, PASSWORD, address="203.0.113.6").status_code == 200
     assert auth.verify_basic(ADMIN, PASSWORD).status_code == 200
     assert auth.verify_basic(ADMIN, PASSWORD, address="nonsense").status_code == 422
+
+
+def test_an_address_with_a_zone_of_any_length(auth: Auth, admin: str) -> None:
+    address = "fe80::1%" + "a" * 100
+    assert auth.verify_basic(ADMIN, "a wrong password", address=address).status_code == 401
+    assert auth.ask("GET", "/audit", token=admin, query_string={"per_page": 1}).json["items"][0]["address"] == address[:45]
 
 
 def test_login_keys_are_throttled_as_passwords_are(auth: Auth) -> None:

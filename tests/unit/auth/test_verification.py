@@ -197,6 +197,13 @@ def test_forgeries(auth: Auth, admin: str, algorithm: str) -> None:
     assert {name: (one.status_code, one.json["code"]) for name, one in found.items()} == dict.fromkeys(FORGERIES, (401, "invalid-token"))
 
 
+@pytest.mark.parametrize("kid", ["a\x00b", "\ud800", "a" * 44, "", ["a"], {}, 1, None, "../../etc/passwd"])
+def test_keys_that_are_none(auth: Auth, kid: Any) -> None:
+    token = f"{encoded({'alg': 'EdDSA', 'typ': 'at+jwt', 'kid': kid})}.{encoded({'sub': 'x'})}.AAAA"
+    for answer in (auth.verify(token), auth.ask("GET", "/me", token=token)):
+        assert (answer.status_code, answer.json["code"]) == (401, "invalid-token")
+
+
 @pytest.mark.parametrize(
     "change",
     [{"iss": "https://other"}, {"aud": "other"}, {"exp": None}, {"jti": None}, {"iat": None}, {"exp": "soon"}, {"exp": 1e400}, {"sub": 5}],
@@ -326,6 +333,17 @@ def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path
         assert answer.status_code == 503
     finally:
         house.close()
+
+
+def test_nobody_rotates_under_another_master_key(auth: Auth, database_url: str, tmp_path: Path) -> None:
+    """The command line with the right database and a folder of its own: what it made, the service could not sign with."""
+    house = build(settings_for(database_url, tmp_path), auth.clock, key="another master key of 32 letters.").extensions["auth"]
+    try:
+        with pytest.raises(Refusal, match="master key"):
+            house.keys.rotate("EdDSA", COMMAND_LINE)
+    finally:
+        house.close()
+    assert auth.log_in()
 
 
 def test_rotations_at_once_leave_one_current_key(auth: Auth, admin: str) -> None:
