@@ -126,6 +126,14 @@ class Reader:
             return default
         return float(value)
 
+    def limit(self, name: str, high: int = 2**53) -> float:
+        """A number from 0 to `high`, or -1, as which an absent one counts: no limit."""
+        value = self._typed(name, (int, float), -1)
+        if value != -1 and not 0 <= value <= high:
+            self.mistake(name, f"must be a number from 0 to {high}, or -1 (no limit)")
+            return -1
+        return float(value)
+
     def choice(self, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
         value = self.text(name, default)
         for choice in choices:

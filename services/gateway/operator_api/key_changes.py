@@ -7,7 +7,7 @@ of both may be left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from services.gateway.definitions.reader import Mistakes
@@ -24,12 +24,16 @@ _MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """secret: what opens the key, given out this once; "" when nothing was made. unconfirmed: workers that may not know yet."""
+    """secret: what opens the key, given out this once; "" when nothing was made. unconfirmed: workers that may not know yet.
+
+    name: of a key that the caller named, with its organisation.
+    """
 
     stored: StoredKey
     unconfirmed: list[str]
     secret: str = ""
     created: bool = False
+    name: str = ""
 
 
 def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | None:
@@ -74,7 +78,9 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     of_user = bool(password) if is_user is None else is_user
     before = find(gateway, name, org_id)
     if before is not None:
-        return _replace(gateway, before, session, keep_counters)
+        if is_user and before.user_name is None:
+            raise Refused(409, "A key with this name exists already, and it is no user", "key-taken")
+        return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
     try:
         service.check_name(name, of_user=of_user)
     except Mistakes as error:
@@ -83,7 +89,13 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         raise Refused(400, "basic_auth_data.password is missing: a user needs one", "invalid-key")
     secret = name if name.startswith(org_id) else org_id + name
     session = service.complete(session, None, org_id)
-    return _create(gateway, session, secret, service.user_hash(secret) if of_user else secret_hash(secret), secret if of_user else None)
+    hash = service.user_hash(secret) if of_user else secret_hash(secret)
+    return replace(_create(gateway, session, secret, hash, secret if of_user else None), name=secret)
+
+
+def _full_name(stored: StoredKey, name: str, org_id: str) -> str:
+    """What a key that was found by `name` is called; its public id when that was the name."""
+    return stored.user_name or (org_id + name if secret_hash(org_id + name) in stored.hashes else name)
 
 
 def update(gateway: Gateway, stored: StoredKey, raw: Mapping[str, Any], *, keep_counters: bool) -> Change:
@@ -155,10 +167,16 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
     unconfirmed = _publish(gateway, {*before.hashes, *stored.hashes})
-    if not keep_counters:
+    if not (keep_counters or _quota_stays(gateway, stored)):
         gateway.reset_counters([quota_counter(stored.id)])
     _tell(gateway, "TokenUpdated", stored)
     return Change(stored, unconfirmed)
+
+
+def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:
+    """Whether every API that the key names says `dont_set_quota_on_create`. A key has one quota for all of them."""
+    apis, named = gateway.live.current.apis, stored.session.get("access_rights") or ()
+    return bool(named) and all(api_id in apis and apis[api_id].definition.dont_set_quota_on_create for api_id in named)
 
 
 def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:

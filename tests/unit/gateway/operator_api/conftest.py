@@ -19,7 +19,7 @@ from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.context import EXTENSION
 from services.gateway.stores.base import metadata
-from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 
@@ -51,14 +51,16 @@ class NotedGateway:
 
     def publish_definitions(self) -> list[str]:
         self.live.current.number += 1
-        self.live.current.apis = {
-            stored.api_id: SimpleNamespace(
-                api_id=stored.api_id, revision=stored.revision, event_handlers=interpret(stored.raw).event_handlers
-            )
-            for stored in self.definitions.all()
-        }
+        self.live.current.apis = {stored.api_id: self._served(stored) for stored in self.definitions.all()}
         self.published.append("definitions")
         return self.unconfirmed
+
+    @staticmethod
+    def _served(stored: StoredDefinition) -> SimpleNamespace:
+        definition = interpret(stored.raw)
+        return SimpleNamespace(
+            api_id=stored.api_id, revision=stored.revision, event_handlers=definition.event_handlers, definition=definition
+        )
 
     def publish_keys(self, hashes: Iterable[str]) -> list[str]:
         self.published.append(set(hashes))

@@ -61,7 +61,10 @@ def test_a_named_key(operator: Any, make_session: Any) -> None:
     assert (made["key"], made["action"]) == ("default1234", "added")
     assert operator.gateway.keys_store.by_hash(secret_hash("default1234")) is not None
     for name in ("1234", "default1234"):
-        assert operator.json("PUT", f"/tyk/keys/{name}?suppress_reset=1", make_session("one", rate=3))["action"] == "modified"
+        changed = operator.json("PUT", f"/tyk/keys/{name}?suppress_reset=1", make_session("one", rate=3))
+        assert (changed["key"], changed["action"]) == ("default1234", "modified"), "the name that opens it"
+        assert operator.json("POST", f"/tyk/keys/{name}?suppress_reset=1", make_session("one", rate=3))["key"] == "default1234"
+    assert operator.json("PUT", f"/tyk/keys/{made['key_hash']}?suppress_reset=1", make_session("one"))["key"] == made["key_hash"]
     assert operator.gateway.reset == []
     operator.json("PUT", "/tyk/keys/1234", make_session("one"))
     assert operator.gateway.reset == [f"q:{made['key_hash']}"]

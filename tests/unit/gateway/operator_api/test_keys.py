@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from services.gateway.keys.model import secret_hash
@@ -126,6 +127,65 @@ def test_every_mistake_of_a_session_is_named(operator: Any, make_session: Any) -
         "POST", "/api/keys", make_session(access_rights={"one": {"allowed_urls": [{"url": "(", "methods": ["GET"]}]}}), status=400
     )
     operator.json("POST", "/api/keys", "{", status=403)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"apply_policies": ["gold"], "access_rights": {}}, "/apply_policies"),
+        ({"Apply_Policy_Id": "gold"}, "/Apply_Policy_Id"),
+        ({"certificate": "abc"}, "/certificate"),
+        ({"mtls_static_certificate_bindings": ["abc"]}, "/mtls_static_certificate_bindings"),
+        ({"session_lifetime": 60}, "/session_lifetime"),
+        ({"access_rights": {"one": {"limit": {"rate": 1, "per": 10}}}}, "/access_rights/one/limit"),
+        ({"access_rights": {"one": {"limit": {"quota_max": 5}}}}, "/access_rights/one/limit"),
+        ({"access_rights": {"one": {"limit": 5}}}, "/access_rights/one/limit"),
+        ({"access_rights": {"one": {"endpoints": [{"path": "/a"}]}}}, "/access_rights/one/endpoints"),
+    ],
+)
+def test_what_would_open_more_than_was_meant_is_refused(operator: Any, make_session: Any, changes: dict[str, Any], place: str) -> None:
+    operator.new_api()
+    refused = operator.json("POST", "/api/keys", make_session("one", **changes), status=400)
+    assert [one["pointer"] for one in refused["Errors"]] == [place]
+    none = {"apply_policies": None, "apply_policy_id": "", "certificate": "", "session_lifetime": 0}
+    rights = {"one": {"versions": ["Default"], "limit": {"rate": 0, "quota_max": -1}, "endpoints": []}}
+    operator.json("POST", "/api/keys", make_session(**none, access_rights=rights))
+
+
+@pytest.mark.parametrize("name", ["rate", "per", "quota_renewal_rate", "allowance"])
+def test_numbers_of_limits(operator: Any, make_session: Any, name: str) -> None:
+    operator.new_api()
+    for right in (0, -1, 0.5, 2.0, 2**53, None):
+        operator.json("POST", "/api/keys", make_session("one", **{name: right}))
+    for wrong in (-2, -0.5, 2**53 + 2, 1e300, 10**400):
+        errors = operator.json("POST", "/api/keys", make_session("one", **{name: wrong}), status=400)["Errors"]
+        assert errors == [{"pointer": f"/{name}", "message": "must be a number from 0 to 9007199254740992, or -1 (no limit)"}]
+
+
+def test_a_method_that_no_request_has_is_a_mistake(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    rights = {"one": {"versions": ["Default"], "allowed_urls": [{"url": "/a", "methods": ["GET", "post"]}]}}
+    errors = operator.json("POST", "/api/keys", make_session(access_rights=rights), status=400)["Errors"]
+    assert [one["pointer"] for one in errors] == ["/access_rights/one/allowed_urls/0/methods/1"]
+
+
+def test_the_quota_stays_when_every_api_of_the_key_says_so(operator: Any, make_session: Any) -> None:
+    operator.new_api(dont_set_quota_on_create=True)
+    operator.new_api(api_id="two", listen_path="/two/")
+    made = operator.json("POST", "/api/keys", make_session("one"))
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", rate=5))
+    assert operator.gateway.reset == []
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", "two"))
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session())
+    assert operator.gateway.reset == [f"q:{made['id']}"] * 2
+
+
+def test_a_key_is_no_user(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    operator.json("POST", "/tyk/keys/zoe", make_session("one"))
+    user = make_session("one", basic_auth_data={"password": "hush-hush"})
+    assert "no user" in operator.json("POST", "/api/apis/keys/basic/zoe", user, status=409)["Message"]
+    assert "basic_auth_data" not in operator.json("GET", "/tyk/keys/zoe")
 
 
 def test_a_master_key_is_listed_with_every_api(operator: Any, make_session: Any) -> None:
