@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,6 +144,18 @@ def test_by_keyboard_alone(page: Page, house: House, person: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("My account")
 
 
+def test_signing_out_in_two_tabs(context: BrowserContext, page: Page, house: House, person: str) -> None:
+    sign_in(page, house, person)
+    other = context.new_page()
+    other.goto(house.url + "/account/tokens")
+    page.get_by_role("button", name="Sign out").click()
+    other.get_by_role("button", name="Sign out").click()
+    other.get_by_label("E-mail").fill(person)
+    other.get_by_label("Password or login key").fill(PASSWORD)
+    other.get_by_role("button", name="Sign in").click()
+    expect(other.get_by_role("heading", level=1)).to_have_text("My account")
+
+
 def test_the_profile(page: Page, house: House, person: str) -> None:
     sign_in(page, house, person)
     page.get_by_label("Full name").fill("Ada <b>Lovelace</b>")
@@ -201,8 +214,8 @@ def test_tokens(page: Page, house: House, person: str) -> None:
     assert house.verify(second).status_code == 401
 
 
-@pytest.fixture
-def application() -> Iterator[tuple[str, list[dict[str, str]]]]:
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def application(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """An application's address to be sent back to, and what it was sent."""
     seen: list[dict[str, str]] = []
 
@@ -220,28 +233,33 @@ def application() -> Iterator[tuple[str, list[dict[str, str]]]]:
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Back)
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+
+    try:
+        server = Server((request.param, 0), Back)
+    except OSError as error:
+        pytest.skip(f"this machine has no {request.param}: {error}")
+    host = f"[{request.param}]" if ":" in request.param else request.param
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/back", seen
+    yield f"http://{host}:{server.server_address[1]}/back", seen
     server.shutdown()
     server.server_close()
     thread.join()
 
 
+def request_of(client_id: str, back: str) -> dict[str, str]:
+    """What an application asks with."""
+    asked = {"response_type": "code", "client_id": client_id, "redirect_uri": back, "scope": "openid email", "state": "s-1"}
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+    return {**asked, "code_challenge": challenge, "code_challenge_method": "S256"}
+
+
 def test_consent(page: Page, house: House, person: str, application: tuple[str, list[dict[str, str]]]) -> None:
     back, seen = application
     client = house.ask("POST", "/clients", {"name": "Garden app", "redirect_uris": [back], "public": True}, auth=(ADMIN, PASSWORD)).json()
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-    query = {
-        "response_type": "code",
-        "client_id": client["client_id"],
-        "redirect_uri": back,
-        "scope": "openid email",
-        "state": "s-1",
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
+    query = request_of(client["client_id"], back)
     sign_in(page, house, person, path="/oauth/authorize?" + urlencode(query))
     expect(page.get_by_role("heading", level=1)).to_have_text("Allow Garden app?")
     expect(page.get_by_role("listitem")).to_have_text(["Know that it is you", "See your e-mail address"])
@@ -284,7 +302,10 @@ def test_every_page_is_readable(chromium: Browser, house: House, person: str, wi
     page.goto(house.url + PAGES[0])
     _check(page)
     sign_in(page, house, person)
-    for path in PAGES[1:]:
+    back = "https://" + "long-" * 20 + "name.example.org/back"
+    client = {"name": "A" * 100, "redirect_uris": [back], "public": True}
+    client_id = house.ask("POST", "/clients", client, auth=(ADMIN, PASSWORD)).json()["client_id"]
+    for path in [*PAGES[1:], "/oauth/authorize?" + urlencode(request_of(client_id, back))]:
         page.goto(house.url + path)
         _check(page)
     assert messages == []

@@ -44,9 +44,13 @@ def moment(value: Any) -> str:
 @blueprint.errorhandler(Refusal)
 def refused(error: Refusal) -> Response:
     answer = visit.page("message.html", error.status, title="That did not work", message=visit.field_errors(error))
-    for name in ("Retry-After",):
-        if name in error.headers:
-            answer.headers[name] = error.headers[name]
+    return _later(answer, error)
+
+
+def _later(answer: Response, error: Refusal) -> Response:
+    """When to come back, if the refusal says so; its other headers are for programs."""
+    if "Retry-After" in error.headers:
+        answer.headers["Retry-After"] = error.headers["Retry-After"]
     return answer
 
 
@@ -79,9 +83,7 @@ def sign_in() -> Response:
     except Refusal as error:
         sentence = {401: "E-mail or password is not right."} if error.code == "invalid-credentials" else {}
         errors = {"_": sentence.get(error.status) or visit.field_errors(error)["_"]}
-        answer = visit.page("sign_in.html", error.status, target=target, email=email[:254], why=None, errors=errors)
-        answer.headers.update({name: value for name, value in error.headers.items() if name == "Retry-After"})
-        return answer
+        return _later(visit.page("sign_in.html", error.status, target=target, email=email[:254], why=None, errors=errors), error)
     before = visit.visitor()
     if before is not None:
         house().browsers.sign_out(before.caller, origin(before.caller))
@@ -104,7 +106,7 @@ def sign_out(caller: Caller) -> Response:
 @signed_in
 def profile(caller: Caller) -> Response:
     values = {"full_name": caller.user.full_name, "email": caller.user.email}
-    if request.method == "GET":
+    if request.method != "POST":
         return visit.page("profile.html", values=values, errors={}, saved=request.args.get("saved"))
     given = {name: request.form.get(name, "").strip() for name in values}
     try:
@@ -117,13 +119,13 @@ def profile(caller: Caller) -> Response:
 @blueprint.route("/account/password", methods=["GET", "POST"])
 @signed_in
 def password(caller: Caller) -> Response:
-    if request.method == "GET":
+    if request.method != "POST":
         return visit.page("password.html", errors={}, saved=request.args.get("saved"))
     current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
     try:
         house().people.change_own_password(caller, current, new, origin(caller))
     except Refusal as error:
-        return visit.page("password.html", error.status, errors=_errors(error, "current_password"), saved=None)
+        return _later(visit.page("password.html", error.status, errors=_errors(error, "current_password"), saved=None), error)
     return visit.go("/account/password?saved=1")
 
 
@@ -144,7 +146,7 @@ def remove_login_key(caller: Caller) -> Response:
 @blueprint.route("/account/tokens", methods=["GET", "POST"])
 @signed_in
 def tokens(caller: Caller) -> Response:
-    if request.method == "GET":
+    if request.method != "POST":
         return _tokens(caller)
     try:
         given = schemas.NewAccessToken().load(_token_form())

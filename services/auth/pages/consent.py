@@ -32,7 +32,7 @@ def authorize() -> Response:
         return visit.to_sign_in()
     if here.caller.method == LOGIN_KEY:
         return visit.to_sign_in("password")  # what an application gets may outlive the key
-    if request.method == "GET":
+    if request.method != "POST":
         client = grant.request.client.client
         wanted = [MEANING[scope] for scope in grant.request.scope.split()] or ["Act for you at the services of this house"]
         return visit.page("consent.html", leads_to=grant.redirect_uri, client=client, wanted=wanted, redirect_uri=grant.redirect_uri)

@@ -40,7 +40,7 @@ def check_form() -> None:
     """Raises Refusal 403 for a form that was not made by a page of ours for this browser."""
     given = request.form.get("csrf", "")
     if not given.isascii() or not hmac.compare_digest(given, form_token(_secret())):
-        raise Refusal(403, "This form is too old. Go back, load the page anew and try again.", "form-too-old")
+        raise Refusal(403, "This form is too old. Go back, load the page anew and try again", "form-too-old")
 
 
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
@@ -69,11 +69,15 @@ def page(template: str, status: int = 200, *, leads_to: str | None = None, **val
 
 
 def _origin(address: str | None) -> str:
-    """The place of an address in a policy: a form that leads there by a redirect needs it (CSP 3, form-action)."""
+    """The place of an address in a policy: a form that leads there by a redirect needs it (CSP 3, form-action).
+
+    Where a policy cannot name the host (a private scheme has none, an IPv6 address is no host there) it is the scheme.
+    """
     if not address:
         return ""
     parts = urlsplit(address)
-    return f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f" {parts.scheme}:"
+    nameable = parts.scheme in ("http", "https") and "[" not in parts.netloc
+    return f" {parts.scheme}://{parts.netloc}" if nameable else f" {parts.scheme}:"
 
 
 def protect(answer: Response) -> Response:
@@ -91,14 +95,13 @@ def go(path: str) -> Response:
 
 
 def way_back(target: str) -> str:
-    """`target` when it is a page of ours, else the account's first page: nobody is led elsewhere."""
+    """`target` or its page when that is one of ours, else the account's first page: nobody is led elsewhere."""
     return redirects.own_page(target) or "/account"
 
 
 def to_sign_in(why: str | None = None) -> Response:
     """Sign in first, then come back here."""
-    asked = request.full_path.rstrip("?") if request.method == "GET" else request.path
-    query = {"next": asked, **({"why": why} if why else {})}
+    query = {"next": request.full_path.rstrip("?"), **({"why": why} if why else {})}
     return go("/account/sign-in?" + urlencode(query))
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
-# Pages that may be asked for before somebody has signed in, and that they are brought back to.
-_OWN_PAGES = re.compile(r"/(oauth/authorize\?[^#]*|account(/[a-z0-9-]+)*)")
+# Pages that may be asked for before somebody has signed in, and that they are brought back to; behind `/`, the forms that stand on them.
+_OWN_PAGES = re.compile(r"(/oauth/authorize\?[^#]*|/account/(?:password|login-key|tokens)|/account)(?:[/?].*)?")
 
 
 def problem(uri: str) -> str | None:
@@ -42,10 +42,11 @@ def problem(uri: str) -> str | None:
 
 
 def own_page(target: str) -> str | None:
-    """`target` when it is a page of auth that may be returned to after signing in; None for everything else, so for every other site.
+    """The page of auth to return to after signing in: `target`, or the one that has a form which is sent there (nobody can GET that).
 
-    target: a path with an optional query, without the prefix that auth is mounted under.
+    None for everything else, so for every other site. target: a path with an optional query, without the prefix that auth is mounted under.
     """
-    if len(target) > 8000 or _UNSEEN.search(target) or not _OWN_PAGES.fullmatch(target):
+    if len(target) > 8000 or _UNSEEN.search(target):
         return None
-    return target
+    match = _OWN_PAGES.fullmatch(target)
+    return match[1] if match else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from werkzeug.test import TestResponse
 
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
-from tests.unit.auth.test_oauth import Browser
+from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, Browser, client_of, sent_back
 
 
 @pytest.fixture
@@ -16,6 +18,17 @@ def browser(auth: Auth) -> Browser:
     browser = Browser(auth)
     assert browser.sign_in().location == "/account"
     return browser
+
+
+def request_of(client: dict[str, Any]) -> dict[str, str]:
+    """What an application asks with."""
+    asked = {"response_type": "code", "client_id": client["client_id"], "redirect_uri": REDIRECT, "state": "a state/é"}
+    return {**asked, "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+
+
+def hidden(page: str, name: str) -> str:
+    """The value of a hidden field."""
+    return html.unescape(page.partition(f'name="{name}" value="')[2].partition('"')[0])
 
 
 def send(browser: Browser, page: str, path: str | None = None, **form: str) -> TestResponse:
@@ -31,6 +44,36 @@ def test_pages_need_a_sign_in_and_lead_back(auth: Auth, path: str) -> None:
     form = {"csrf": browser.csrf(answer.location), "email": ADMIN, "password": PASSWORD, "next": path}
     assert browser.client.post("/account/sign-in", data=form).location == path
     assert browser.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/account/sign-out", "/account"),
+        ("/account/password", "/account/password"),
+        ("/account/login-key/remove", "/account/login-key"),
+        ("/account/tokens/x/rotate", "/account/tokens"),
+        ("/oauth/authorize", "/oauth/authorize"),
+    ],
+)
+def test_a_form_that_comes_after_the_sign_in_has_ended_leads_back_to_its_page(auth: Auth, admin: str, path: str, page: str) -> None:
+    query = request_of(client_of(auth, admin)) if path == "/oauth/authorize" else {}
+    browser = Browser(auth)
+    asked = browser.client.post(path, query_string=query)
+    assert asked.status_code == 303
+    shown = browser.client.get(asked.location).text
+    form = {"csrf": hidden(shown, "csrf"), "next": hidden(shown, "next"), "email": ADMIN, "password": PASSWORD}
+    back = browser.client.post("/account/sign-in", data=form)
+    assert urlsplit(back.location).path == page
+    assert browser.client.get(back.location).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/account", "/account/password", "/account/login-key", "/account/tokens", "/oauth/authorize"])
+def test_head_only_looks(auth: Auth, admin: str, browser: Browser, path: str) -> None:
+    query = request_of(client_of(auth, admin)) if path == "/oauth/authorize" else {}
+    before = auth.ask("GET", "/audit", token=admin).json["total"]
+    assert browser.client.head(path, query_string=query).status_code == 200
+    assert auth.ask("GET", "/audit", token=admin).json["total"] == before
 
 
 @pytest.mark.parametrize(
@@ -67,6 +110,13 @@ def test_too_many_failures_say_when_to_come_back(auth: Auth) -> None:
     answer = browser.sign_in()
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
     assert "try again in 2 s" in answer.text
+
+
+def test_too_many_wrong_current_passwords_say_when_to_come_back(auth: Auth, browser: Browser) -> None:
+    form = {"current_password": "a wrong password", "new_password": "another horse battery"}
+    answers = [send(browser, "/account/password", **form) for _ in range(6)]
+    assert [one.status_code for one in answers] == [422] * 5 + [429]
+    assert answers[-1].headers["Retry-After"] == "2"
 
 
 FORMS = [
@@ -221,15 +271,13 @@ def test_a_wrong_token_form_says_so(auth: Auth, browser: Browser, form: dict[str
 
 
 def test_signing_in_first_then_consent(auth: Auth, admin: str) -> None:
-    from tests.unit.auth.test_oauth import client_of, sent_back
-
     client = client_of(auth, admin, name="<App>")
     browser = Browser(auth)
     asked = browser.authorize(client["client_id"])
     assert asked.status_code == 303
     assert asked.location.startswith("/account/sign-in?next=%2Foauth%2Fauthorize%3F")
-    target = browser.client.get(asked.location).text.partition('name="next" value="')[2].partition('"')[0].replace("&amp;", "&")
-    form = {"csrf": browser.csrf(asked.location), "email": ADMIN, "password": PASSWORD, "next": target}
+    shown = browser.client.get(asked.location).text
+    form = {"csrf": hidden(shown, "csrf"), "next": hidden(shown, "next"), "email": ADMIN, "password": PASSWORD}
     back = browser.client.post("/account/sign-in", data=form)
     page = browser.client.get(back.location)
     assert "Allow &lt;App&gt;?" in page.text
@@ -238,8 +286,6 @@ def test_signing_in_first_then_consent(auth: Auth, admin: str) -> None:
 
 
 def test_consent_needs_the_password_not_a_login_key(auth: Auth, admin: str) -> None:
-    from tests.unit.auth.test_oauth import client_of
-
     client = client_of(auth, admin)
     key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
     browser = Browser(auth)
@@ -250,15 +296,7 @@ def test_consent_needs_the_password_not_a_login_key(auth: Auth, admin: str) -> N
 
 
 def test_a_consent_form_of_another_site_is_refused(auth: Auth, admin: str, browser: Browser) -> None:
-    from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, client_of
-
-    query = {
-        "response_type": "code",
-        "client_id": client_of(auth, admin)["client_id"],
-        "redirect_uri": REDIRECT,
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-    }
+    query = request_of(client_of(auth, admin))
     answer = browser.client.post("/oauth/authorize", query_string=query, data={"decision": "allow"})
     assert answer.status_code == 403
     assert "Location" not in answer.headers
