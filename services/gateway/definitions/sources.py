@@ -102,11 +102,12 @@ class FileMistakes:
 
 
 def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]:
-    """Every `*.json` of a folder, by name. Only what cannot be addressed at all is a mistake here: not JSON, no `api_id`, one given twice.
+    """Every `*.json` of a folder, by name. Only what cannot be addressed is a mistake here: not JSON, no `api_id`, an id given twice.
 
     A definition without `id` gets one that depends on its api_id alone, so that it is the same on every machine.
     """
     found: dict[str, FileDefinition] = {}
+    ids: set[str] = set()
     wrong: list[FileMistakes] = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -116,14 +117,17 @@ def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]
                 raise Mistakes([Mistake("/api_id", "api_id is missing")])
             if api_id in found:
                 raise Mistakes([Mistake("/api_id", f"`{api_id}` is in another file of the folder, too")])
+            given = raw.get("id")
+            id = given if isinstance(given, str) and given else hashlib.sha256(api_id.encode()).hexdigest()[:24]
+            if id in ids:
+                raise Mistakes([Mistake("/id", f"`{id}` is in another file of the folder, too; leave id out to get one")])
         except OSError as error:
             wrong.append(FileMistakes(path.name, (Mistake("", f"cannot be read: {error.strerror}"),)))
             continue
         except Mistakes as error:
             wrong.append(FileMistakes(path.name, error.mistakes))
             continue
-        given = raw.get("id")
-        id = given if isinstance(given, str) and given else hashlib.sha256(api_id.encode()).hexdigest()[:24]
+        ids.add(id)
         found[api_id] = FileDefinition(path.name, id, api_id, {**raw, "id": id}, references)
     return list(found.values()), wrong
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from services.common import logging as logs
+from services.gateway.definitions.lint import without_effect
+from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import FileDefinition, FileMistakes, address, interpret, read_folder
 from services.gateway.stores.definitions import (
@@ -49,6 +52,8 @@ def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None
             wrong.append(FileMistakes(definition.file, (Mistake("/proxy/listen_path", "another active API owns this place"),)))
         except ApiIdTaken:
             continue  # another process was quicker
+        else:
+            log_warnings(definition.file, interpreted)
     log_mistakes(wrong)
     return wrong
 
@@ -59,11 +64,26 @@ def log_mistakes(files: Iterable[FileMistakes]) -> None:
         log.error("a definition of the folder cannot be used", file=file.name, mistakes=mistakes)
 
 
+def log_warnings(file: str, definition: Definition) -> None:
+    """What every save tells: what is kept and has no effect."""
+    warnings = [f"{one.pointer}: {one.message}" for one in without_effect(definition)]
+    if warnings:
+        log.warning("a definition of the folder says what has no effect", file=file, warnings=warnings)
+
+
+class _Read(NamedTuple):
+    """A definition that is right. place: the host and listen path that it owns; None when it is switched off."""
+
+    definition: FileDefinition
+    place: str | None
+
+
 class FileDefinitions(DefinitionStore):
     """The definitions of a folder, when the folder is the only truth. `all` reads it again; writes raise ReadOnly.
 
     A file that became wrong changes nothing: what it said when it was last right goes on, and `mistakes` says what is wrong now. One that
-    is wrong from the start is given as it is, so that it keeps its place, when it can be read at all.
+    is wrong from the start is given as it is, so that it keeps its place, when it can be read at all. Of two files for one place the one
+    that owned it goes on owning it, else the first by name. A folder that cannot be read (not mounted, say) is not an empty one.
     """
 
     source: Literal["database", "files"] = "files"
@@ -72,28 +92,61 @@ class FileDefinitions(DefinitionStore):
         self._folder = folder
         self._lock = threading.Lock()
         self._read: list[StoredDefinition] | None = None
-        self._right: dict[str, FileDefinition] = {}
+        self._right: dict[str, _Read] = {}
         self.mistakes: list[FileMistakes] = []
 
     def all(self) -> list[StoredDefinition]:
         with self._lock:
-            found, wrong = read_folder(self._folder)
-            for definition in found:
-                try:
-                    interpret(definition.raw)
-                except Mistakes as error:
-                    wrong.append(FileMistakes(definition.file, error.mistakes))
+            try:
+                os.listdir(self._folder)
+            except OSError as error:
+                self.mistakes = [FileMistakes(str(self._folder), (Mistake("", f"the folder cannot be read: {error.strerror}"),))]
+            else:
+                self._read = self._read_again()
+            log_mistakes(self.mistakes)
+            return list(self._read or ())
+
+    def _read_again(self) -> list[StoredDefinition]:
+        """What is served now; `_right` and `mistakes` are up to date then."""
+        found, wrong = read_folder(self._folder)
+        read: dict[str, _Read] = {}
+        for definition in found:
+            try:
+                interpreted = interpret(definition.raw)
+            except Mistakes as error:
+                wrong.append(FileMistakes(definition.file, error.mistakes))
+            else:
+                log_warnings(definition.file, interpreted)
+                read[definition.file] = _Read(definition, address(interpreted) if interpreted.active else None)
+        right = self._placed(read, wrong)
+        known = {one.definition.api_id for one in right.values()}
+        serving = [*(one.definition for one in right.values()), *(one for one in found if one.api_id not in known and one.file not in read)]
+        self._right, self.mistakes = right, wrong
+        return sorted((StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in serving), key=_order)
+
+    def _placed(self, read: Mapping[str, _Read], wrong: list[FileMistakes]) -> dict[str, _Read]:
+        """What of the files that are right each by itself goes together, with what was last right of the others; adds mistakes to `wrong`.
+
+        A file that is refused here may leave its former content in a place that a third one wants: so it is looked again after each.
+        """
+        while True:
             faulty = {file.name for file in wrong}
-            right = {one.file: one for one in found if one.file not in faulty}
-            taken = {one.api_id for one in right.values()}
-            right |= {name: one for name, one in self._right.items() if name in faulty and one.api_id not in taken}
-            known = {one.api_id for one in right.values()}
-            serving = [*right.values(), *(one for one in found if one.api_id not in known)]
-            self._right, self.mistakes = right, wrong
-            stored = (StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in serving)
-            self._read = sorted(stored, key=_order)
-            log_mistakes(wrong)
-            return list(self._read)
+            right = {name: one for name, one in read.items() if name not in faulty}
+            taken = {one.definition.api_id for one in right.values()}
+            right |= {name: one for name, one in self._right.items() if name in faulty and one.definition.api_id not in taken}
+            conflict = self._conflict(right)
+            if conflict is None:
+                return right
+            wrong.append(conflict)
+
+    def _conflict(self, right: Mapping[str, _Read]) -> FileMistakes | None:
+        """A file that wants a place of another one."""
+        owners: dict[str, str] = {}
+        for name in sorted(right, key=lambda name: (name not in self._right or self._right[name].place != right[name].place, name)):
+            place = right[name].place
+            if place is not None and owners.setdefault(place, name) != name:
+                return FileMistakes(name, (Mistake("/proxy/listen_path", f"{owners[place]} already listens on {place}"),))
+        return None
 
     def get(self, key: str) -> StoredDefinition | None:
         return next((one for one in self._known() if key in (one.id, one.api_id)), None)

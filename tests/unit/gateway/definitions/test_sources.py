@@ -114,6 +114,7 @@ def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "g.json").write_text('{"api_id": 5}')
     (tmp_path / "h.json").write_text(json.dumps(document(api_id="b")))
     (tmp_path / "i.json").write_text("[]")
+    (tmp_path / "k.json").write_text(json.dumps(document(api_id="k", id="given")))
     os.symlink(tmp_path / "nowhere", tmp_path / "j.json")
     found, wrong = read_folder(tmp_path)
     assert [(one.api_id, one.raw["id"], one.hook_references) for one in found] == [
@@ -128,6 +129,7 @@ def test_a_folder(tmp_path: Path) -> None:
         "h.json": "`b` is in another file of the folder, too",
         "i.json": "must be an object, not a list",
         "j.json": "cannot be read: No such file or directory",
+        "k.json": "`given` is in another file of the folder, too; leave id out to get one",
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.common.core_database import CoreDatabase
+from services.common.logging import configure
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
 from services.gateway.stores.base import metadata
@@ -125,6 +126,75 @@ def test_a_file_that_became_wrong_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "b.json").unlink()
     repaired = {one.api_id: one.raw["proxy"]["listen_path"] for one in files.all()}
     assert (repaired, files.mistakes) == ({"a": "/repaired/", "c": "/moved/"}, [])
+
+
+def served(files: FileDefinitions) -> dict[str, str]:
+    """api_id → listen path of what is served when the folder was read again."""
+    return {one.api_id: one.raw["proxy"]["listen_path"] for one in files.all()}
+
+
+def refused(files: FileDefinitions) -> dict[str, str]:
+    return {one.name: one.mistakes[0].message for one in files.mistakes}
+
+
+def test_of_two_files_for_one_place_the_owner_goes_on(tmp_path: Path) -> None:
+    put(tmp_path, "m.json", definition("m", "/m"))
+    put(tmp_path, "n.json", definition("n", "/n/"))
+    files = FileDefinitions(tmp_path)
+    files.all()
+    put(tmp_path, "a.json", definition("a", "/m/"))
+    assert served(files) == {"m": "/m", "n": "/n/"}
+    assert refused(files) == {"a.json": "m.json already listens on /m/"}
+    put(tmp_path, "n.json", definition("n", "/m/"))
+    assert served(files) == {"m": "/m", "n": "/n/"}, "what moved onto it stays where it was"
+    assert set(refused(files)) == {"a.json", "n.json"}
+    put(tmp_path, "m.json", "{")
+    assert served(files) == {"m": "/m", "n": "/n/"}, "and its owner keeps it when its file breaks"
+    (tmp_path / "m.json").unlink()
+    assert (served(files), refused(files)) == ({"a": "/m/", "n": "/n/"}, {"n.json": "a.json already listens on /m/"})
+    put(tmp_path, "n.json", definition("n", "/m/", active=False))
+    assert (served(files), refused(files)) == ({"a": "/m/", "n": "/m/"}, {})
+
+
+def test_files_may_change_their_places_with_each_other(tmp_path: Path) -> None:
+    put(tmp_path, "a.json", definition("a", "/a/"))
+    put(tmp_path, "b.json", definition("b", "/b/"))
+    files = FileDefinitions(tmp_path)
+    files.all()
+    put(tmp_path, "a.json", definition("a", "/b/"))
+    put(tmp_path, "b.json", definition("b", "/a/"))
+    assert (served(files), refused(files)) == ({"a": "/b/", "b": "/a/"}, {})
+    put(tmp_path, "b.json", "{")
+    put(tmp_path, "a.json", definition("a", "/a/"))
+    assert served(files) == {"a": "/b/", "b": "/a/"}, "the place that was to become free did not"
+    assert refused(files)["a.json"] == "b.json already listens on /a/"
+    put(tmp_path, "b.json", definition("b", "/c/"))
+    put(tmp_path, "0.json", definition("c", "/b/"))
+    put(tmp_path, "d.json", definition("d", "/c/"))
+    assert served(files) == {"a": "/a/", "b": "/c/", "c": "/b/"}
+    assert refused(files) == {"d.json": "b.json already listens on /c/"}
+
+
+def test_a_folder_that_is_gone_is_not_an_empty_one(tmp_path: Path) -> None:
+    folder = tmp_path / "apis"
+    folder.mkdir()
+    put(folder, "a.json", definition("a"))
+    files = FileDefinitions(folder)
+    files.all()
+    folder.rename(tmp_path / "elsewhere")
+    assert served(files) == {"a": "/a/"}
+    assert refused(files) == {str(folder): "the folder cannot be read: No such file or directory"}
+    folder.mkdir()
+    assert (served(files), refused(files)) == ({}, {}), "an empty one is"
+
+
+def test_what_has_no_effect_is_logged(store: DefinitionStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("gateway")
+    put(tmp_path, "a.json", definition("a", later=1))
+    assert seed(store, tmp_path) == []
+    assert "/later: later is not known here" in capsys.readouterr().err
+    FileDefinitions(tmp_path).all()
+    assert "/later: later is not known here" in capsys.readouterr().err
 
 
 def test_what_is_wrong_from_the_start_keeps_its_place(tmp_path: Path) -> None:
