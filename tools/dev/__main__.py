@@ -17,6 +17,7 @@ HELP = """\
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
 ./dev check    the fast part: lint, format, imports, types, architecture, unit tests on SQLite and Valkey
 ./dev bench    the load suite: ./dev bench [gateway | auth | tokens | all]
+./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
 ./dev help     this text
 """
@@ -27,8 +28,8 @@ def main(arguments: list[str]) -> int:
     if command in ("help", "--help", "-h"):
         print(HELP, end="")
         return 0
-    if command == "auth":
-        os.execv(sys.executable, [sys.executable, "-m", "services.auth.cli", *rest])
+    if command in ("auth", "gateway"):
+        os.execv(sys.executable, [sys.executable, "-m", f"services.{command}.cli", *rest])
     if command in ("up", "test", "check", "bench"):
         status: int = importlib.import_module(f"tools.dev.{command}").main(rest)
         return status

@@ -1,4 +1,4 @@
-"""The command line of an operator: the operator API over HTTP. `python -m services.gateway.cli --help`
+"""The command line of an operator: the operator API over HTTP. `./dev gateway --help`
 
 The key comes from a file or the environment, never from an argument: arguments are seen by everybody on the machine.
 Exit status: 0 done, 1 refused (the mistakes are on the standard error), 2 wrong usage, 3 the gateway cannot be reached.
@@ -36,6 +36,8 @@ def main(context: click.Context, url: str, key_file: Path, as_json: bool) -> Non
             key = key_file.read_text().strip()
         except OSError as error:
             stop(f"the operator key cannot be read from {key_file}: {error.strerror}", 2)
+        except UnicodeDecodeError:
+            stop(f"{key_file} holds no operator key: it is no text", 2)
     context.obj = Client(url.rstrip("/"), key, as_json)
 
 

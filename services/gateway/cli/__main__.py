@@ -1,7 +1,7 @@
-"""`python -m services.gateway.cli`"""
+"""`./dev gateway`"""
 
 from __future__ import annotations
 
 from services.gateway.cli import main
 
-main(prog_name="gatehouse")
+main(prog_name="./dev gateway")

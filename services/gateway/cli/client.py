@@ -16,6 +16,7 @@ from services.common import http_client
 
 _TIMEOUT: Final = 30.0
 REFUSED: Final = 1
+_WRONG_USAGE: Final = 2
 _UNREACHABLE: Final = 3
 
 
@@ -29,11 +30,16 @@ class Client:
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, refusal: bool = True) -> Any:
         """The decoded answer. refusal: whether an error ends the program (with its mistakes); else None stands for 404."""
-        sent = {"authorization": self.key, **(headers or {})}
+        # as bytes: notes are in any language, and text would have to be Latin-1
+        sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key, **(headers or {})}.items()}
         try:
             # takes no proxy and no other credential of the environment: the key is for this address alone
             with http_client.Client(read=_TIMEOUT, retries=0) as connection:
                 answer = connection.request(method, self.url + path, json=body, headers=sent)
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+            stop(f"`{self.url}` is no address of an operator port; one like http://127.0.0.1:8081 is expected", _WRONG_USAGE)
+        except requests.exceptions.InvalidJSONError:
+            stop("infinite numbers cannot be sent", _WRONG_USAGE)
         except requests.RequestException as error:
             stop(f"the gateway cannot be reached at {self.url}: {type(error).__name__}", _UNREACHABLE)
         if answer.status_code == 404 and not refusal:
@@ -80,7 +86,10 @@ def path_of(*parts: str) -> str:
     return "".join("/" + quote(part, safe="") for part in parts)
 
 
-def warn_unconfirmed(answer: Mapping[str, Any]) -> None:
+def warn(answer: Mapping[str, Any]) -> None:
+    """What an operator should know of a write that was done."""
+    for place in answer.get("Warnings", ()):
+        click.echo(f"warning: {place['pointer']}: {place['message']}", err=True)
     if answer.get("Unconfirmed"):
         click.echo(f"warning: not confirmed yet by {', '.join(answer['Unconfirmed'])}", err=True)
 

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import click
 
-from services.gateway.cli.client import REFUSED, Client, path_of, print_places, print_table, stop, warn_unconfirmed
+from services.gateway.cli.client import REFUSED, Client, path_of, print_places, print_table, stop, warn
+from services.gateway.definitions.reader import Mistakes, read_json
 
 
 @click.group()
@@ -68,7 +69,7 @@ def list_revisions(client: Client, api: str) -> None:
 
 
 @definitions.command("lint")
-@click.argument("files", type=click.File("r", encoding="utf-8"), nargs=-1, required=True)
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
 @click.pass_obj
 def lint_definitions(client: Client, files: tuple[Any, ...]) -> None:
     """Mistakes and warnings of definition files; nothing is stored. Status 1 when there is a mistake."""
@@ -86,7 +87,7 @@ def lint_definitions(client: Client, files: tuple[Any, ...]) -> None:
 
 
 @definitions.command("apply")
-@click.argument("files", type=click.File("r", encoding="utf-8"), nargs=-1, required=True)
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
 @click.option("--note", default="", help="Why; it stands in the history.")
 @click.pass_obj
 def apply_definitions(client: Client, files: tuple[Any, ...], note: str) -> None:
@@ -98,46 +99,65 @@ def apply_definitions(client: Client, files: tuple[Any, ...], note: str) -> None
             click.echo(f"error: {name}: {len(checked['mistakes'])} mistakes; nothing was applied", err=True)
             print_places(checked["mistakes"], err=True)
             sys.exit(REFUSED)
-    headers = {"X-Gatehouse-Note": note} if note else {}
     applied = []
     for name, raw, references in read:
         body = {"api_definition": raw, "hook_references": references}
         known = raw.get("api_id") and client.call("GET", path_of("api", "apis", str(raw["api_id"])), refusal=False)
         if known:
-            answer = client.call("PUT", path_of("api", "apis", known["api_definition"]["id"]), body, headers)
+            answer = client.call("PUT", path_of("api", "apis", known["api_definition"]["id"]), body, _noted(note))
         else:
-            answer = client.call("POST", "/api/apis", body, headers)
-        warn_unconfirmed(answer)
+            answer = client.call("POST", "/api/apis", body, _noted(note))
+        warn(answer)
         applied.append(
             {"file": name, "action": "updated" if known else "created", "id": known["api_definition"]["id"] if known else answer["Meta"]}
         )
     client.show(applied, "\n".join(f"{one['file']}: {one['action']} {one['id']}" for one in applied))
 
 
+@definitions.command("delete")
+@click.argument("api")
+@click.option("--note", default="", help="Why; it stands in the history.")
+@click.pass_obj
+def delete_definition(client: Client, api: str, note: str) -> None:
+    """Delete an API (its id or api_id); `undo` brings it back."""
+    answer = client.call("DELETE", path_of("api", "apis", api), headers=_noted(note))
+    warn(answer)
+    client.show(answer, f"{api}: deleted")
+
+
 @definitions.command("undo")
 @click.argument("api")
-@click.option("--to", "number", type=int, help="The revision to restore; the one before the newest unless given.")
+@click.option("--to", "number", type=click.IntRange(min=1), help="The revision to restore; the one before the newest unless given.")
 @click.pass_obj
 def undo(client: Client, api: str, number: int | None) -> None:
     """Make a former revision the newest one; brings back a deleted API."""
+    seen = {}
     if number is None:
         found = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions"))["revisions"]
         earlier = [one["number"] for one in found[1:] if one["action"] != "deleted"]
         if not earlier:
             stop("there is no earlier revision", REFUSED)
         number = earlier[0]
-    answer = client.call("POST", path_of("api", "gatehouse", "apis", api, "revisions", str(number), "restore"))
-    warn_unconfirmed(answer)
+        seen = {"If-Match": f'"{found[0]["number"]}"'}  # what somebody else changes meanwhile is not what is undone
+    answer = client.call("POST", path_of("api", "gatehouse", "apis", api, "revisions", str(number), "restore"), headers=seen)
+    warn(answer)
     client.show({**answer, "restored": number}, lambda: click.echo(f"{api}: restored from revision {number}"))
+
+
+def _noted(note: str) -> dict[str, str]:
+    text = " ".join(note.split())  # a header has one line
+    return {"X-Gatehouse-Note": text} if text else {}
 
 
 def _read(file: Any) -> tuple[dict[str, Any], list[Any]]:
     """A definition file: the definition itself, or what `definitions show --json` gave. Ends the program when it is neither."""
     try:
-        document = json.load(file)
-    except ValueError as error:
-        stop(f"{file.name} is not valid JSON: {error}", REFUSED)
-    inner = document.get("api_definition", document) if isinstance(document, dict) else None
+        document = read_json(file.read())
+    except Mistakes as error:
+        click.echo(f"error: {file.name} cannot be used:", err=True)
+        print_places((one._asdict() for one in error.mistakes), err=True)
+        sys.exit(REFUSED)
+    inner = document.get("api_definition", document)
     if not isinstance(inner, dict):
         stop(f"{file.name} holds no API definition", REFUSED)
     return inner, document.get("hook_references") or []

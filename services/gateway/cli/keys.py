@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from services.gateway.cli.client import Client, path_of, print_table, warn_unconfirmed
+from services.gateway.cli.client import Client, path_of, print_table, warn
 
 
 @click.group()
@@ -57,7 +57,7 @@ def create_key(
         "quota_max": quota, "quota_renewal_rate": quota_renewal, "expires": expires,
     }  # fmt: skip
     answer = client.call("POST", "/api/keys", session)
-    warn_unconfirmed(answer)
+    warn(answer)
     client.show(answer, lambda: click.echo(f"id:     {answer['id']}\nsecret: {answer['key_id']}\nThe secret is not shown again."))
 
 
@@ -67,7 +67,7 @@ def create_key(
 def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
     """Delete keys by their ids; they open nothing any more when this ends."""
     for id in ids:
-        warn_unconfirmed(client.call("DELETE", path_of("api", "keys", id)))
+        warn(client.call("DELETE", path_of("api", "keys", id)))
     client.show({"revoked": list(ids)}, "\n".join(f"revoked {id}" for id in ids))
 
 
@@ -78,5 +78,5 @@ def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
 def rotate_key(client: Client, id: str, overlap: int) -> None:
     """Make another secret for a key. It is shown this once."""
     answer = client.call("POST", path_of("api", "keys", id, "rotate"), {"overlap": overlap})
-    warn_unconfirmed(answer)
+    warn(answer)
     client.show(answer, lambda: click.echo(f"id:     {answer['id']}\nsecret: {answer['key_id']}\nThe secret is not shown again."))

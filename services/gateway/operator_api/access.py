@@ -62,5 +62,13 @@ def _is_operator(given: str) -> bool:
 
 def author() -> tuple[str, str]:
     """Who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
-    who = request.headers.get("x-gatehouse-author", "").strip()[:200] or "operator"
-    return who, request.headers.get("x-gatehouse-note", "").strip()[:1000]
+    return _said("x-gatehouse-author")[:200] or "operator", _said("x-gatehouse-note")[:1000]
+
+
+def _said(header: str) -> str:
+    """The text of a header: UTF-8, as terminals send it, else Latin-1."""
+    text = request.headers.get(header, "").strip()
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeError:
+        return text

@@ -82,6 +82,72 @@ def test_nothing_is_applied_when_one_file_is_wrong(run: Run, write: Any, operato
         assert run("definitions", "lint", write("broken.json", wrong)).exit_code == 1
 
 
+def test_a_deletion_and_its_undo(run: Run, operator: Any) -> None:
+    operator.new_api()
+    assert run("definitions", "delete", "one", "--note", "by mistake").output == "one: deleted\n"
+    operator.json("GET", "/api/apis/one", status=404)
+    assert "by mistake" in run("definitions", "history", "one").output
+    assert run("definitions", "undo", "one").output == "one: restored from revision 1\n"
+    assert run("definitions", "delete", "ghost").exit_code == 1
+    assert run("definitions", "undo", "one", "--to", "-1").exit_code == 2
+
+
+def test_an_undo_does_not_undo_what_came_meanwhile(run: Run, operator: Any, make_definition: Any) -> None:
+    operator.new_api()
+    operator.json("PUT", "/api/apis/one", {"api_definition": make_definition(name="Two")})
+    listed = operator.gateway.definitions.revisions
+
+    def and_then_somebody_writes(key: str) -> Any:
+        found = listed(key)
+        operator.gateway.definitions.revisions = listed
+        operator.json("PUT", "/api/apis/one", {"api_definition": make_definition(name="Three")})
+        return found
+
+    operator.gateway.definitions.revisions = and_then_somebody_writes
+    refused = run("definitions", "undo", "one")
+    assert (refused.exit_code, "changed meanwhile" in refused.output) == (1, True)
+    assert operator.json("GET", "/api/apis/one")["api_definition"]["name"] == "Three"
+
+
+def test_notes_in_any_language(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
+    file = write("one.json", make_definition())
+    for note in ("größer → 日本", "one\n  line"):
+        assert run("definitions", "apply", file, "--note", note).exit_code == 0
+    history = json.loads(run("--json", "definitions", "history", "one").output)
+    assert [one["note"] for one in history] == ["one line", "größer → 日本"]
+    operator.json("DELETE", "/api/apis/one", headers={"X-Gatehouse-Note": "gr\u00f6\u00dfer", "X-Gatehouse-Author": "ann"})
+    assert "größer" in run("definitions", "history", "one").output, "Latin-1 is understood, too"
+
+
+def test_warnings_of_a_save_are_told(run: Run, write: Any, make_definition: Any) -> None:
+    applied = run("definitions", "apply", write("one.json", make_definition(later=1)))
+    assert (applied.exit_code, "warning: /api_definition/later: " in applied.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "line 1"),
+        (b'{"a": 1, "a": 2}', "/a: is given twice"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b'{"a": NaN}', "NaN"),
+        (b"[]", "list"),
+    ],
+)
+def test_files_that_cannot_be_used(run: Run, tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "one.json"
+    file.write_bytes(content)
+    for command in ("lint", "apply"):
+        refused = run("definitions", command, str(file))
+        assert (refused.exit_code, said in refused.output, "Traceback" in refused.output) == (1, True, False), refused.output
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
+def test_an_address_that_is_none(url: str) -> None:
+    refused = CliRunner().invoke(main, ["--url", url, "keys", "list"], env={"GATEHOUSE_KEY": "k"})
+    assert (refused.exit_code, "is no address" in refused.output) == (2, True), refused.output
+
+
 def test_keys(run: Run, operator: Any) -> None:
     operator.new_api()
     made = json.loads(run("--json", "keys", "create", "--api", "one", "--alias", "ann", "--rate", "5", "--per", "10").output)
@@ -100,6 +166,7 @@ def test_keys(run: Run, operator: Any) -> None:
     refused = run("keys", "create", "--api", "ghost")
     assert (refused.exit_code, "/access_rights/ghost" in refused.output) == (1, True)
     assert run("keys", "create", "--all-apis").exit_code == 0
+    assert "infinite" in run("keys", "create", "--api", "one", "--rate", "inf", "--per", "1").output
 
 
 def test_the_operator_key(run: Run, operator: Any, tmp_path: Path) -> None:
@@ -108,6 +175,10 @@ def test_the_operator_key(run: Run, operator: Any, tmp_path: Path) -> None:
     refused = run("keys", "list", key=wrong)
     assert (refused.exit_code, "Not authorised" in refused.output) == (1, True)
     assert run("keys", "list", key=wrong, environ={"GATEHOUSE_KEY": operator.gateway.operator_key}).exit_code == 0
+    for odd in ("k\u00e9y \u65e5", "\udcff"):
+        assert run("keys", "list", environ={"GATEHOUSE_KEY": odd}).exit_code == 1
+    (tmp_path / "odd.key").write_bytes(b"\xff")
+    assert "no text" in run("keys", "list", key=tmp_path / "odd.key").output
     missing = run("keys", "list", key=tmp_path / "none")
     assert (missing.exit_code, "cannot be read" in missing.output) == (2, True)
 
