@@ -30,15 +30,20 @@ from services.gateway.cli.keys import keys
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, as_json: bool) -> None:
     """Definitions and keys of a running gateway."""
+    context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), as_json)
+
+
+def _operator_key(file: Path) -> str:
+    """Read when a call is made, so that help needs none."""
     key = os.environ.get("GATEHOUSE_KEY", "")
-    if not key:
-        try:
-            key = key_file.read_text().strip()
-        except OSError as error:
-            stop(f"the operator key cannot be read from {key_file}: {error.strerror}", 2)
-        except UnicodeDecodeError:
-            stop(f"{key_file} holds no operator key: it is no text", 2)
-    context.obj = Client(url.rstrip("/"), key, as_json)
+    if key:
+        return key
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        stop(f"the operator key cannot be read from {file}: {error.strerror}", 2)
+    except UnicodeDecodeError:
+        stop(f"{file} holds no operator key: it is no text", 2)
 
 
 main.add_command(definitions)

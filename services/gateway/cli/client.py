@@ -25,13 +25,13 @@ class Client:
     """Calls the operator API. as_json: the answers go out as they came."""
 
     url: str
-    key: str
+    key: Callable[[], str]
     as_json: bool
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, refusal: bool = True) -> Any:
         """The decoded answer. refusal: whether an error ends the program (with its mistakes); else None stands for 404."""
         # as bytes: notes are in any language, and text would have to be Latin-1
-        sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key, **(headers or {})}.items()}
+        sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key(), **(headers or {})}.items()}
         try:
             # takes no proxy and no other credential of the environment: the key is for this address alone
             with http_client.Client(read=_TIMEOUT, retries=0) as connection:

@@ -181,6 +181,7 @@ def test_the_operator_key(run: Run, operator: Any, tmp_path: Path) -> None:
     assert "no text" in run("keys", "list", key=tmp_path / "odd.key").output
     missing = run("keys", "list", key=tmp_path / "none")
     assert (missing.exit_code, "cannot be read" in missing.output) == (2, True)
+    assert run("definitions", "undo", "--help", key=tmp_path / "none").exit_code == 0
 
 
 def test_workers_that_did_not_confirm_are_told(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
