@@ -52,6 +52,7 @@ class House:
     def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
         self.settings = settings
         self.database = database
+        users.teach_lower(database.engine)
         self.lookups = lookups = Lookups(settings.database_url)
         self.clock = clock
         self.hasher = Hasher(

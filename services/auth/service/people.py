@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -106,6 +106,8 @@ class People:
     def change(self, caller: Caller | None, user_id: str, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
         """Change a user. if_match: the version that the caller saw. Raises Refusal 403, 404, 409, 412, 422."""
         email = read_email(fields["email"]) if "email" in fields else None
+        if caller is not None and caller.user.id == user_id:
+            self._may_take(caller, email)
 
         def work(session: Session) -> User:
             now = self._clock.now()
@@ -143,17 +145,18 @@ class People:
 
     def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
         """By an administrator. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
+        if caller is not None and caller.user.id == user_id and caller.method == LOGIN_KEY:
+            raise refusals.password_needed()
         with self._database.read() as session:
-            user = self._manageable(session, caller, user_id, None, lock=False)
-        self._put_password(user, new, origin, "new_password", None)
+            email = self._manageable(session, caller, user_id, None, lock=False).email
+        self._put_password(email, new, origin, lambda session: self._manageable(session, caller, user_id, None))
 
     # one's own account
 
     def change_own(self, caller: Caller, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
         """Raises Refusal 409, 412, 422."""
         email = read_email(fields["email"]) if "email" in fields else None
-        if email is not None and email.shown != caller.user.email and caller.method == LOGIN_KEY:
-            raise refusals.password_needed()
+        self._may_take(caller, email)
 
         def work(session: Session) -> User:
             user = self._own(session, caller, if_match)
@@ -179,7 +182,7 @@ class People:
             raise refusals.wrong_current_password()
         if passwords.normalise(current) == passwords.normalise(new):
             raise refusals.invalid_fields(new_password="Is the current password.")  # noqa: S106  a message
-        self._put_password(caller.user, new, origin, "new_password", caller.session)
+        self._put_password(email, new, origin, lambda session: self._own_as_let_in(session, caller), caller.session)
 
     def login_key(self, caller: Caller) -> LoginKey | None:
         with self._database.read() as session:
@@ -191,9 +194,7 @@ class People:
 
         def work(session: Session) -> dt.datetime:
             now = self._clock.now()
-            user = self._own(session, caller, None)
-            if user.password_hash != caller.user.password_hash:  # changed since the caller was let in: it would outlive the change
-                raise refusals.token_revoked()
+            user = self._own_as_let_in(session, caller)
             domain = users.domain(session, user.domain)
             expires = now + dt.timedelta(seconds=domain.login_key_lifetime_s if domain else 0)
             grants.end_all(session, user.id, now, by_login_key_only=True, besides_session=caller.session)
@@ -218,17 +219,18 @@ class People:
 
     # rules
 
-    def _put_password(self, user: User | users.Person, new: str, origin: Origin, field: str, besides_session: str | None) -> None:
-        problem = passwords.problem(new, user.email)
+    def _put_password(
+        self, email: str, new: str, origin: Origin, find: Callable[[Session], User], besides_session: str | None = None
+    ) -> None:
+        """find: the user's row, locked; it says once more whether the caller may, for hashing takes a while."""
+        problem = passwords.problem(new, email)
         if problem:
-            raise refusals.invalid_fields(**{field: problem})
+            raise refusals.invalid_fields(new_password=problem)
         hashed = self._hasher.hash(new)
 
         def work(session: Session) -> None:
             now = self._clock.now()
-            kept = users.by_id(session, user.id, lock=True)
-            if kept is None:
-                raise refusals.not_found("user")
+            kept = find(session)
             kept.password_hash = hashed
             kept.version += 1
             users.drop_login_key(session, kept.id)
@@ -245,6 +247,12 @@ class People:
         if not levels.at_least(caller.user.level, levels.DOMAIN_ADMIN):
             raise refusals.not_allowed(levels.DOMAIN_ADMIN)
         return caller.user.domain
+
+    @staticmethod
+    def _may_take(caller: Caller, email: emails.Email | None) -> None:
+        """Whether the caller may have this address from now on: it is half of what logs in, so a login key is not enough."""
+        if email is not None and email.shown != caller.user.email and caller.method == LOGIN_KEY:
+            raise refusals.password_needed()
 
     @staticmethod
     def _may_give(caller: Caller | None, level: str) -> None:
@@ -275,6 +283,13 @@ class People:
             raise refusals.token_revoked()
         if if_match is not None and if_match != user.version:
             raise refusals.changed_meanwhile()
+        return user
+
+    def _own_as_let_in(self, session: Session, caller: Caller) -> User:
+        """The caller's row while the password is still the one there was then: what is made by the old one would outlive the change."""
+        user = self._own(session, caller, None)
+        if user.password_hash != caller.user.password_hash:
+            raise refusals.token_revoked()
         return user
 
     @staticmethod

@@ -75,12 +75,21 @@ def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[li
     if wanted.active is not None:
         query = query.where(User.active == wanted.active)
     if wanted.text:
-        query = query.where(
-            sa.or_(User.email_key.contains(wanted.text.casefold(), autoescape=True), User.full_name.icontains(wanted.text, autoescape=True))
-        )
+        columns = (User.email, User.email_key, User.full_name)
+        query = query.where(sa.or_(*(column.icontains(wanted.text, autoescape=True) for column in columns)))
     total = session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
     found = session.scalars(query.order_by(User.email_key, User.id).limit(per_page).offset((page - 1) * per_page))
     return list(found), total
+
+
+def teach_lower(engine: sa.Engine) -> None:
+    """SQLite's own `lower` knows the letters of ASCII alone, PostgreSQL's all of them. To be called before the first connection."""
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", lambda connection, _: connection.create_function("lower", 1, _lower, deterministic=True))
+
+
+def _lower(text: str | None) -> str | None:
+    return text.lower() if text is not None else None
 
 
 def lock_super_users(session: Session) -> list[str]:

@@ -143,6 +143,20 @@ def test_a_password_change_needs_the_password_not_the_login_key(auth: Auth, admi
     assert answer.json["fields"] == {"current_password": ["Not the current password."]}
 
 
+def test_an_administrators_login_key_is_no_way_around_that(auth: Auth, admin: str) -> None:
+    me = f"/users/{auth.ask('GET', '/me', token=admin).json['id']}"
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    for method, path, body in [
+        ("POST", f"{me}/password", {"new_password": "another horse battery"}),
+        ("PATCH", me, {"email": "thief@example.org"}),
+        ("PATCH", "/me", {"email": "thief@example.org"}),
+    ]:
+        answer = auth.ask(method, path, body, basic=(ADMIN, key))
+        assert (answer.status_code, answer.json["code"]) == (403, "password-needed")
+    assert auth.ask("PATCH", me, {"full_name": "Ada"}, basic=(ADMIN, key)).status_code == 200
+    assert auth.ask("PATCH", me, {"email": "ada@example.org"}, token=admin).status_code == 200
+
+
 @pytest.mark.parametrize("new", ["eleven char", "x" * 257, "aaaaaaaaaaaaaaa", "tab\tin the password", ADMIN.upper()])
 def test_weak_passwords_are_refused(auth: Auth, admin: str, new: str) -> None:
     answer = auth.ask("POST", "/me/password", {"current_password": PASSWORD, "new_password": new}, token=admin)

@@ -50,6 +50,13 @@ def test_lists_are_paged_and_filtered(auth: Auth, lab: dict[str, Any], admin: st
     assert listed(q="%") == ([], 0)
 
 
+@pytest.mark.parametrize("text", ["élan", "ÉLAN", "straße", "MÜLLER", "müller.de", "xn--mller-kva", "Q@"])
+def test_users_are_found_in_every_script_and_case(auth: Auth, admin: str, text: str) -> None:
+    auth.add_user("q@Müller.de", admin, full_name="Élan Straße")
+    found = auth.ask("GET", "/users", token=admin, query_string={"q": text}).json
+    assert [one["email"] for one in found["items"]] == ["q@Müller.de"]
+
+
 @pytest.mark.parametrize("query", [{"page": 0}, {"per_page": 201}, {"page": "x"}, {"level": "KING"}, {"more": 1}, {"q": "a\x00"}])
 def test_wrong_queries_are_named(auth: Auth, admin: str, query: dict[str, Any]) -> None:
     answer = auth.ask("GET", "/users", token=admin, query_string=query)

@@ -85,6 +85,40 @@ def test_no_login_key_is_made_by_the_old_password(auth: Auth, user: dict[str, An
         assert users.login_key(session, user["id"]) is None
 
 
+def while_hashing(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let `change` happen once, while the next password is hashed."""
+    hash_now = auth.house.hasher.hash
+    left = [change]
+
+    def slowly(password: str) -> str:
+        if left:
+            left.pop()()
+        return hash_now(password)
+
+    monkeypatch.setattr(auth.house.hasher, "hash", slowly)
+
+
+def test_no_password_is_changed_by_one_that_was_changed_meanwhile(
+    auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thief = auth.log_in(USER)
+    while_hashing(auth, monkeypatch, lambda: auth.house.people.set_password(None, user["id"], NEW, COMMAND_LINE))
+    body = {"current_password": PASSWORD, "new_password": "the password of the thief"}
+    assert auth.ask("POST", "/me/password", body, token=thief).json["code"] == "token-revoked"
+    assert auth.log_in(USER, NEW)
+
+
+def test_no_password_is_set_of_somebody_who_rose_meanwhile(
+    auth: Auth, admin: str, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth.add_user("boss@example.org", admin, level="DOMAIN_ADMIN")
+    boss = auth.log_in("boss@example.org")
+    while_hashing(auth, monkeypatch, lambda: auth.house.people.change(None, user["id"], {"level": "SUPER_USER"}, COMMAND_LINE))
+    answer = auth.ask("POST", f"/users/{user['id']}/password", {"new_password": NEW}, token=boss)
+    assert (answer.status_code, answer.json["code"]) == (403, "not-allowed")
+    assert auth.log_in(USER)
+
+
 @pytest.mark.parametrize("what", ENDS)
 def test_a_code_that_is_out_ends_with_the_sign_ins(auth: Auth, admin: str, user: dict[str, Any], what: str) -> None:
     client = client_of(auth, admin)
