@@ -26,11 +26,12 @@ def list_definitions(client: Client, search: str) -> None:
     answer = client.call("GET", f"/api/apis/search?p=-1&q={quote(search, safe='')}")
 
     def text() -> None:
-        rows = [("API ID", "NAME", "LISTEN PATH", "ACTIVE")]
+        rows = [("API ID", "NAME", "LISTEN PATH", "STATE")]
         for one in answer["apis"]:
             raw = one["api_definition"]
             place = str(raw.get("domain") or "") + str((raw.get("proxy") or {}).get("listen_path", ""))
-            rows.append((raw["api_id"], str(raw.get("name") or ""), place, "yes" if raw.get("active") else "no"))
+            state = "broken" if one.get("mistakes") else "active" if raw.get("active") else "inactive"
+            rows.append((raw["api_id"], str(raw.get("name") or ""), place, state))
         print_table(rows)
 
     client.show(answer["apis"], text)

@@ -8,7 +8,7 @@ from flask import Response, request
 
 from services.gateway.operator_api import arguments, definition_changes
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, done, pages
+from services.gateway.operator_api.answers import Refused, answer, done, pages, places
 from services.gateway.operator_api.context import gateway
 from services.gateway.stores.definitions import StoredDefinition
 
@@ -17,7 +17,12 @@ _DEFINITION = "/api_definition"
 
 
 def shown(stored: StoredDefinition) -> dict[str, Any]:
-    return {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
+    """An API as Tyk shows it; one that cannot be served has `mistakes`, too: the reasons for its 503."""
+    element: dict[str, Any] = {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
+    broken = gateway().live.current.broken.get(stored.api_id)
+    if broken:
+        element["mistakes"] = places(broken)
+    return element
 
 
 def _listed(query: str = "") -> Response:

@@ -221,3 +221,11 @@ def test_a_document_that_is_nested_too_deeply(operator: Any) -> None:
         ):
             refused = operator.call("POST", path, body)
             assert (refused.status_code, "nested too deeply" in refused.text) in ((400, True), (403, True)), (path, levels)
+
+
+def test_an_api_that_cannot_be_served_says_why(operator: Any) -> None:
+    id = operator.new_api()
+    assert "mistakes" not in operator.json("GET", f"/api/apis/{id}")
+    operator.gateway.live.current.broken = {"one": [Mistake("/name", "must be a string")]}
+    for element in (operator.json("GET", f"/api/apis/{id}"), operator.json("GET", "/api/apis")["apis"][0]):
+        assert element["mistakes"] == [{"pointer": "/name", "message": "must be a string"}]

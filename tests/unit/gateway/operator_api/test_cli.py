@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
 from services.gateway.cli import main
+from services.gateway.definitions.reader import Mistake
 from services.gateway.keys.model import secret_hash
 
 Run = Callable[..., Result]
@@ -90,6 +91,15 @@ def test_a_deletion_and_its_undo(run: Run, operator: Any) -> None:
     assert run("definitions", "undo", "one").output == "one: restored from revision 1\n"
     assert run("definitions", "delete", "ghost").exit_code == 1
     assert run("definitions", "undo", "one", "--to", "-1").exit_code == 2
+
+
+def test_the_list_tells_states(run: Run, operator: Any) -> None:
+    operator.new_api()
+    operator.new_api(api_id="off", listen_path="/off/", active=False)
+    operator.new_api(api_id="bad", listen_path="/bad/")
+    operator.gateway.live.current.broken = {"bad": [Mistake("/name", "must be a string")]}
+    states = {line.split()[0]: line.split()[-1] for line in run("definitions", "list").output.splitlines()[1:]}
+    assert states == {"one": "active", "off": "inactive", "bad": "broken"}
 
 
 def test_an_undo_does_not_undo_what_came_meanwhile(run: Run, operator: Any, make_definition: Any) -> None:
