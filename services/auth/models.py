@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.auth.rules import emails
+from services.auth.rules import emails, redirects
 from services.common.database import new_base
 
 Base = new_base()
@@ -151,7 +151,7 @@ class AuthorizationCode(Base):  # type: ignore[misc, valid-type]
     digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
     client_id: Mapped[str] = mapped_column(ID, sa.ForeignKey("clients.id", ondelete="CASCADE"))
     user_id: Mapped[str] = _user()
-    redirect_uri: Mapped[str] = mapped_column(sa.String(2000))
+    redirect_uri: Mapped[str] = mapped_column(sa.String(redirects.LONGEST))
     scope: Mapped[str] = mapped_column(sa.String(200))
     nonce: Mapped[str | None] = mapped_column(sa.String(255))
     challenge: Mapped[str] = mapped_column(sa.String(128))

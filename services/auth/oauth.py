@@ -11,6 +11,7 @@ from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Payload, FlaskOAuth2Request
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError, InvalidRequestError, OAuth2Request, grants
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
@@ -20,7 +21,7 @@ from flask import Flask, request
 
 from services.auth.api.context import house, origin
 from services.auth.models import AuthorizationCode, Client, Grant, User
-from services.auth.rules import credentials
+from services.auth.rules import credentials, redirects
 from services.auth.service.authorizing import Known, Request
 from services.auth.service.browsers import Visitor
 
@@ -45,8 +46,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]
         return " ".join(one for one in SCOPES if one in (scope or "").split())
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Exactly one of those registered; nothing is compared by its beginning."""
-        return redirect_uri in self.client.redirect_uris
+        return redirects.is_registered(redirect_uri, self.client.redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
         kept = self.client.secret_digest
@@ -74,6 +74,12 @@ class _Request(FlaskOAuth2Request):  # type: ignore[misc]
 class _Server(AuthorizationServer):  # type: ignore[misc]
     def create_oauth2_request(self, _: Any) -> _Request:
         return _Request(request)
+
+    def get_consent_grant(self, request: Any = None, end_user: Visitor | None = None) -> Any:
+        try:
+            return super().get_consent_grant(request, end_user)
+        except ValueError:  # authlib quotes what it refuses, and RFC 6749 has letters that no description may hold
+            raise InvalidRequestError from None
 
     def send_signal(self, *_: Any, **__: Any) -> None:
         """Nobody listens."""
@@ -111,11 +117,10 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         visitor: Visitor = self.request.user
         user = visitor.caller.user
         data = self.request.payload.data
-        nonce = data.get("nonce")
         asked = Request(
             redirect_uri=self.request.payload.redirect_uri or self.request.client.get_default_redirect_uri(),
             scope=self.request.scope,
-            nonce=nonce if nonce and _NONCE.fullmatch(nonce) else None,
+            nonce=data.get("nonce") or None,
             challenge=data["code_challenge"],
         )
         return house().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, origin().acting(user))
@@ -188,6 +193,24 @@ class _RequiredPKCE(CodeChallenge):  # type: ignore[misc]
         super().validate_code_challenge(grant, redirect_uri)
 
 
+class _InteractionRequired(OAuth2Error):  # type: ignore[misc]
+    error = "interaction_required"
+
+
+class _OpenID:
+    """What OpenID Connect adds to a request (Core 3.1.2.1): `nonce`, and `prompt=none`, which always fails: consent is asked each time."""
+
+    def __call__(self, grant: Any) -> None:
+        grant.register_hook("after_validate_authorization_request_payload", self.check)
+
+    def check(self, grant: Any, _: str) -> None:
+        data = grant.request.payload.data
+        if data.get("nonce") and not _NONCE.fullmatch(data["nonce"]):
+            raise InvalidRequestError("'nonce' must be 1 to 255 visible characters of ASCII")
+        if "none" in data.get("prompt", "").split():
+            raise _InteractionRequired("Consent is asked on a page.")
+
+
 class _Token:
     """A good token as authlib asks about it."""
 
@@ -204,7 +227,15 @@ class _Token:
         return False
 
 
-class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
+class _WithoutHint:
+    """Every token says what it is, so the hint is ignored; one that is not known must be (RFC 7009 2.2)."""
+
+    def check_params(self, request: Any, client: OAuthClient) -> None:
+        if "token" not in request.form:
+            raise InvalidRequestError("Missing 'token' in request.")
+
+
+class _Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS[:2]
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
@@ -235,7 +266,7 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return answer
 
 
-class _Revocation(RevocationEndpoint):  # type: ignore[misc]
+class _Revocation(_WithoutHint, RevocationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
@@ -260,7 +291,7 @@ def register(app: Flask) -> AuthorizationServer:
     """The authorization server of the application, at `extensions["oauth"]`."""
     app.config["OAUTH2_SCOPES_SUPPORTED"] = list(SCOPES)
     server = _Server(app, query_client=_client, save_token=lambda token, request: None)
-    server.register_grant(_CodeGrant, [_RequiredPKCE(required=True)])
+    server.register_grant(_CodeGrant, [_RequiredPKCE(required=True), _OpenID()])
     server.register_grant(_RefreshGrant)
     server.register_grant(_ClientGrant)
     server.register_endpoint(_Introspection)

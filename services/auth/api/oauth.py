@@ -48,6 +48,8 @@ def token() -> Response:
         return wrong
     if request.form.get("grant_type") == "refresh_token" and _without_client():
         given = request.form.get("refresh_token", "")
+        if not given:
+            return _error("invalid_request", "Missing 'refresh_token' in request.")
         grant = house().sign_in.find(given)
         issued = house().authorizing.refresh(given, grant, origin()) if grant and grant.client_id is None else None
         if issued is None:
@@ -69,6 +71,8 @@ def revoke() -> Response:
     if _without_client() and request.form.get("token"):
         known = house().authorizing.find_token(request.form["token"])
         if known is not None and known.client_id is None:
+            if not known.revocable:
+                return _error("unsupported_token_type", "This kind of token is removed where it was made.")
             house().authorizing.revoke(known, origin())
         return _answer(200, {})
     answer: Response = current_app.extensions["oauth"].create_endpoint_response("revocation")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+LONGEST = 2000
+_LOOPBACK_URI = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:[/?].*)?)")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
@@ -14,8 +17,8 @@ _OWN_PAGES = re.compile(r"(/oauth/authorize\?[^#]*|/account/(?:password|login-ke
 
 def problem(uri: str) -> str | None:
     """Why a redirect URI is refused, or None. https; http on this machine only; a private scheme in reverse-domain form (RFC 8252 7.1)."""
-    if len(uri) > 2000:
-        return "Longer than 2000 characters."
+    if len(uri) > LONGEST:
+        return f"Longer than {LONGEST} characters."
     if _UNSEEN.search(uri) or not uri.isascii():
         return "Holds a blank, a backslash, a control character or a letter that must be percent-encoded."
     try:
@@ -39,6 +42,20 @@ def problem(uri: str) -> str | None:
     if "." in parts.scheme:
         return None
     return "Must begin with https://, http://127.0.0.1 or a private scheme such as com.example.app:."
+
+
+def is_registered(uri: str, registered: Sequence[str]) -> bool:
+    """Whether it is one of those, exactly; on a loopback address without the port.
+
+    A program on somebody's machine takes a port that is free at that moment (RFC 8252 7.3); who listens there is on that machine anyhow.
+    """
+    return uri in registered or (len(uri) <= LONGEST and _portless(uri) in {_portless(one) for one in registered} - {None})
+
+
+def _portless(uri: str) -> str | None:
+    """The URI without its port when its host is a loopback address; the name `localhost` may be anybody's."""
+    match = _LOOPBACK_URI.fullmatch(uri)
+    return match[1] + match[2] if match else None
 
 
 def own_page(target: str) -> str | None:

@@ -199,14 +199,14 @@ class Authorizing:
         return Known("access_token", verified.client_id, None, verified, verified.user)
 
     def revoke(self, known: Known, origin: Origin) -> None:
-        """A refresh token ends its whole sign-in; an access JWT ends alone. Others have routes of their own."""
+        """A refresh token ends its whole sign-in; an access JWT ends alone. known: a revocable one."""
 
         def work(session: Session) -> None:
             now = self._clock.now()
             if known.grant is not None:
                 grants.end(session, known.grant.id, now)
                 origin.write(session, now, "sign-in.end", known.grant.user_id)
-            elif known.verified is not None and known.verified.kind in ("user", "client") and known.verified.expires_at is not None:
+            elif known.verified is not None and known.verified.expires_at is not None:
                 grants.revoke(session, known.verified.id, known.verified.expires_at)
                 origin.write(session, now, "token.revoke", known.verified.id)
 
@@ -222,3 +222,8 @@ class Known:
     grant: Grant | None
     verified: Verified | None
     user: User | Person | None
+
+    @property
+    def revocable(self) -> bool:
+        """Whether it is a sign-in's or a client's; access tokens and role tokens are removed by routes of their own."""
+        return self.verified is None or self.verified.kind in ("user", "client")

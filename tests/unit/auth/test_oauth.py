@@ -176,6 +176,9 @@ def test_denying_is_told_to_the_client(auth: Auth, admin: str, browser: Browser)
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"response_type": None}, "unsupported_response_type"),
         ({"scope": "everything"}, "invalid_scope"),
+        ({"nonce": "n" * 256}, "invalid_request"),
+        ({"nonce": "é"}, "invalid_request"),
+        ({"prompt": "none"}, "interaction_required"),
     ],
 )
 def test_a_wrong_request_is_told_to_the_client(
@@ -194,6 +197,8 @@ def test_a_wrong_request_is_told_to_the_client(
         "https://app.example.org@evil.example.org/back?kept=1",
         "//app.example.org/back?kept=1",
         "javascript:alert(1)",
+        "https://äpp.example.org/",
+        'https://app.example.org/"\\\r\nX: y',
     ],
 )
 def test_nobody_is_sent_to_an_unknown_address(auth: Auth, admin: str, browser: Browser, redirect: str) -> None:
@@ -201,6 +206,45 @@ def test_nobody_is_sent_to_an_unknown_address(auth: Auth, admin: str, browser: B
     assert answer.status_code == 400
     assert "Location" not in answer.headers
     assert answer.mimetype == "text/html"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_program_on_the_persons_machine_takes_any_port(auth: Auth, admin: str, browser: Browser, host: str) -> None:
+    registered, there = f"http://{host}/back?kept=1", f"http://{host}:49152/back?kept=1"
+    client = client_of(auth, admin, redirect_uris=[registered], public=True)
+    back = browser.authorize(client["client_id"], redirect_uri=there)
+    assert back.location.startswith(f"{there}&code=")
+    code = parse_qs(urlsplit(back.location).query)["code"][0]
+    assert exchange(auth, client, code, redirect_uri=registered).json["error"] == "invalid_grant"
+    assert exchange(auth, client, code, redirect_uri=there).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("registered", "other"),
+    [
+        ("http://127.0.0.1:1/back", "http://127.0.0.1:2/other"),
+        ("http://127.0.0.1:1/back", "http://[::1]:2/back"),
+        ("http://127.0.0.1:1/back", "http://127.0.0.1:2@evil.example.org/back"),
+        ("http://127.0.0.1:1/back", "http://127.0.0.1.evil.example.org/back"),
+        ("http://127.0.0.1:1/back", "https://127.0.0.1:2/back"),
+        ("http://127.0.0.1:1/back", "http://127.0.0.1:2/back\n"),
+        ("http://127.0.0.1:1/" + "a" * 1980, "http://127.0.0.1:11111/" + "a" * 1980),
+        ("http://localhost:1/back", "http://localhost:2/back"),
+        ("https://app.example.org:1/back", "https://app.example.org:2/back"),
+    ],
+    ids=range(9),
+)
+def test_nothing_but_the_port_on_a_loopback_address_may_differ(
+    auth: Auth, admin: str, browser: Browser, registered: str, other: str
+) -> None:
+    answer = browser.authorize(client_of(auth, admin, redirect_uris=[registered])["client_id"], redirect_uri=other)
+    assert answer.status_code == 400
+    assert "Location" not in answer.headers
+
+
+def test_a_response_type_that_cannot_be_quoted(auth: Auth, admin: str, browser: Browser) -> None:
+    answer = browser.authorize(client_of(auth, admin)["client_id"], response_type='"é\n')
+    assert (answer.status_code, answer.mimetype) == (400, "text/html")
 
 
 def test_an_unknown_client_gets_a_page(auth: Auth, browser: Browser) -> None:
@@ -332,6 +376,9 @@ def test_revocation(auth: Auth, admin: str, browser: Browser) -> None:
     assert revoke(tokens["access_token"], client) == 200
     assert not introspect(auth, tokens["access_token"])["active"]
     assert revoke("unknown", client) == 200
+    for path in ("/oauth/revoke", "/oauth/introspect"):  # a hint that is not known is ignored
+        form = {"token": "unknown", "token_type_hint": "ticket"}
+        assert auth.ask("POST", path, data=form, basic=(client["client_id"], client["client_secret"])).status_code == 200
     assert revoke(tokens["refresh_token"], client) == 200
     assert refresh(auth, tokens["refresh_token"], client).status_code == 400
 
@@ -341,6 +388,20 @@ def test_signing_out_without_a_client(auth: Auth) -> None:
     assert auth.ask("POST", "/oauth/revoke", data={"token": tokens["refresh_token"]}).status_code == 200
     assert auth.verify(tokens["access_token"]).json["code"] == "token-revoked"
     assert refresh(auth, tokens["refresh_token"]).status_code == 400
+
+
+def test_what_is_not_taken_back_is_not_said_to_be(auth: Auth, admin: str) -> None:
+    access = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json["secret"]
+    role = auth.ask("POST", "/role-tokens", {"subject": "admin"}, token=admin).json["token"]
+    for token in (access, role):
+        answer = auth.ask("POST", "/oauth/revoke", data={"token": token})
+        assert (answer.status_code, answer.json["error"]) == (400, "unsupported_token_type")
+        assert auth.verify(token).status_code == 200
+
+
+def test_a_refresh_without_a_token_is_malformed(auth: Auth) -> None:
+    answer = auth.ask("POST", "/oauth/token", data={"grant_type": "refresh_token"})
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
 
 
 def test_a_client_that_is_removed_takes_its_sign_ins_with_it(auth: Auth, admin: str, browser: Browser) -> None:
