@@ -198,13 +198,17 @@ def _version_kind(code: str, message: str, detail: str | None = None) -> Refusal
     )
 
 
-VERSION_MISSING = _version_kind("version-missing", "Version information not found")
-VERSION_UNKNOWN = _version_kind("version-unknown", "This API version does not seem to exist")
-VERSION_EXPIRED = _version_kind("version-expired", "Api Version has expired, please check documentation or contact administrator")
-ENDPOINT_FORBIDDEN = _version_kind("endpoint-forbidden", "Requested endpoint is forbidden")
+VERSION_MISSING = _version_kind("version-missing", "Version information not found", "Name the version where the API expects it.")
+VERSION_UNKNOWN = _version_kind("version-unknown", "This API version does not seem to exist", "Name a version that the API has.")
+VERSION_EXPIRED = _version_kind(
+    "version-expired", "Api Version has expired, please check documentation or contact administrator", "Use another version."
+)
+ENDPOINT_FORBIDDEN = _version_kind(
+    "endpoint-forbidden", "Requested endpoint is forbidden", "The path lists of the API do not let this path pass with this method."
+)
 
 _group = "Authentication"
-KEY_MISSING = _kind("key-missing", 401, "Authorization field missing")
+KEY_MISSING = _kind("key-missing", 401, "Authorization field missing", detail="Send a key where the API expects it.")
 KEY_UNKNOWN = _kind(
     "key-unknown",
     403,
@@ -239,6 +243,7 @@ KEY_INACTIVE = _kind(
     "Key is inactive, please renew",
     event="KeyExpired",
     event_message="Attempted access from inactive key.",
+    detail="The key is switched off; the operator can switch it on again.",
 )
 KEY_EXPIRED = _kind(
     "key-expired",
@@ -246,6 +251,7 @@ KEY_EXPIRED = _kind(
     "Key has expired, please renew",
     event="KeyExpired",
     event_message="Attempted access from expired key.",
+    detail="The key's end has come; the operator can set another one.",
 )
 ACCESS_DENIED = _kind(
     "access-denied",

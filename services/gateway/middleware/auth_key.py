@@ -26,7 +26,7 @@ _LONGEST: Final = 1024
 class AuthKey:
     """Sets `exchange.key` and `exchange.presented_key`."""
 
-    __slots__ = ("_challenge", "_cookie", "_find_hash", "_header", "_param", "_strip")
+    __slots__ = ("_challenge", "_cookie", "_find_hash", "_header", "_missing", "_param", "_strip")
 
     def __init__(self, definition: Definition, keys: KeyFinder) -> None:
         auth = definition.auth
@@ -35,6 +35,12 @@ class AuthKey:
         self._param = (auth.param_name or auth.auth_header_name) if auth.use_param else ""
         self._cookie = (auth.cookie_name or auth.auth_header_name).encode("utf-8") if auth.use_cookie else b""
         self._strip = auth.strip_auth_data
+        places = (
+            f"the header `{auth.auth_header_name}`" if auth.auth_header_name else "",
+            f"the query parameter `{self._param}`" if self._param else "",
+            f"the cookie `{self._cookie.decode()}`" if self._cookie else "",
+        )
+        self._missing = f"Send a key in {' or '.join(place for place in places if place)}."
         realm = definition.name.encode("ascii", "ignore").replace(b"\\", b"").replace(b'"', b"'")
         realm = bytes(byte for byte in realm if byte >= 0x20)
         is_standard = self._header == b"authorization"
@@ -71,7 +77,7 @@ class AuthKey:
         if secret[:6].lower() == "bearer" and secret[6:7] in ("", " "):
             secret = secret[7:].strip()
         if not secret:
-            raise Refusal(KEY_MISSING, headers=self._challenge)
+            raise Refusal(KEY_MISSING, headers=self._challenge, detail=self._missing)
         presented = secret, secret_hash(secret) if len(secret) <= _LONGEST else ""
         exchange.section.remember(self, presented)
         return presented

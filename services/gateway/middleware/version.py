@@ -22,7 +22,7 @@ from services.gateway.routing.query import parameter
 class VersionCheck:
     """Sets `exchange.version_name`; with `url` also `relative` and, when it is stripped, `upstream_path`."""
 
-    __slots__ = ("_default", "_ends", "_fallback", "_find", "_now", "_prefix", "_strip")
+    __slots__ = ("_default", "_ends", "_fallback", "_find", "_missing", "_now", "_prefix", "_strip", "_unknown")
 
     def __init__(self, definition: Definition, now: Callable[[], float]) -> None:
         key = definition.version_key
@@ -32,6 +32,14 @@ class VersionCheck:
             "url-param": lambda exchange: parameter(exchange.query, key),
             "url": _first_segment,
         }
+        places = {
+            "header": f"the header `{key}`",
+            "url-param": f"the query parameter `{key}`",
+            "url": "the first segment after the listen path",
+        }
+        place = places[definition.version_location]
+        self._missing = f"Name the version in {place}."
+        self._unknown = f"The API has no version of the name that stands in {place}."
         self._ends = {name: version.expires for name, version in definition.versions.items()}
         self._now = now
         self._fallback = definition.default_version if definition.fallback_to_default else ""
@@ -53,12 +61,12 @@ class VersionCheck:
             found = False
             name = self._default
             if not name:
-                raise Refusal(VERSION_MISSING)
+                raise Refusal(VERSION_MISSING, detail=self._missing)
         elif name not in self._ends:
             found = False
             name = self._fallback
             if not name:
-                raise Refusal(VERSION_UNKNOWN)
+                raise Refusal(VERSION_UNKNOWN, detail=self._unknown)
         end = self._ends[name]
         if end is not None and self._now() >= end:
             raise Refusal(VERSION_EXPIRED)

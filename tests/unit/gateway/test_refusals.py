@@ -161,7 +161,7 @@ def test_a_problem_document() -> None:
         "code": "rate-limit-exceeded",
         "request_id": "request-1",
     }
-    early = render_early(Refusal(KEY_MISSING), "id-1", b"application/problem+json")
+    early = render_early(Refusal(QUOTA_EXCEEDED), "id-1", b"application/problem+json")
     assert "detail" not in json.loads(early.body)
 
 
@@ -197,7 +197,7 @@ def test_templates() -> None:
     }
     assert reply.headers[0] == (b"Content-Type", b"application/json")
     assert json.loads(answer(Refusal(QUOTA_EXCEEDED, detail='a"b'), error_template={"d": "{{.Detail}}!"}).body) == {"d": 'a"b!'}
-    assert json.loads(answer(Refusal(KEY_MISSING), error_template={"d": "{{.Detail}}"}).body) == {"d": ""}
+    assert json.loads(answer(Refusal(QUOTA_EXCEEDED), error_template={"d": "{{.Detail}}"}).body) == {"d": ""}
 
 
 def test_what_is_filled_in_is_not_read_again() -> None:

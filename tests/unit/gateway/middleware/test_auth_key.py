@@ -48,6 +48,17 @@ def test_no_key(headers: list[tuple[str, str]]) -> None:
     told = refusal(auth_key(keys), exchange(target="/api/?X-Key=s3cret", headers=[*headers, ("Cookie", "X-Key=s3cret")]), KEY_MISSING)
     assert keys.asked == []
     assert told.headers == ()
+    assert told.detail == "Send a key in the header `X-Key`."
+
+
+def test_a_missing_key_is_told_every_way_in() -> None:
+    everywhere = auth_key(use_param=True, param_name="p", use_cookie=True)
+    assert refusal(everywhere, exchange(), KEY_MISSING).detail == (
+        "Send a key in the header `X-Key` or the query parameter `p` or the cookie `X-Key`."
+    )
+    assert refusal(auth_key(auth_header_name="", use_cookie=True, cookie_name="c"), exchange(), KEY_MISSING).detail == (
+        "Send a key in the cookie `c`."
+    )
 
 
 def test_a_missing_key_names_the_way_in_only_for_the_standard_header() -> None:

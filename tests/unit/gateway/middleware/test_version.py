@@ -36,6 +36,16 @@ def test_in_a_header() -> None:
     refusal(check, exchange(headers=[("X-Version", "V1")]), VERSION_UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("placing", "place"),
+    [(HEADER, "the header `X-Version`"), (PARAMETER, "the query parameter `ver`"), ({"location": "url"}, "the first segment")],
+)
+def test_a_refusal_says_where_the_version_belongs(placing: dict[str, Any], place: str) -> None:
+    assert place in str(refusal(rule(placing), exchange(target="/api/"), VERSION_MISSING).detail)
+    request = exchange(target="/api/v9?ver=v9", headers=[("X-Version", "v9")])
+    assert place in str(refusal(rule(placing), request, VERSION_UNKNOWN).detail)
+
+
 def test_in_the_query() -> None:
     check = rule(PARAMETER)
     assert asked(check, "/api/?a=1&ver=v2&ver=v1") == "v2"
