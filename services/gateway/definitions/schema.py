@@ -180,6 +180,8 @@ def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Locati
     location = placing.choice("location", LOCATIONS, "header")
     if not not_versioned and location != "url" and not has_default and not placing.text("key"):
         placing.mistake("key", "key is empty, so no request could name its version")
+    if not not_versioned and location == "header" and placing.text("key") and not values.TOKEN.fullmatch(placing.text("key")):
+        placing.mistake("key", f"`{placing.text('key')}` is no header name, so no request could name its version")
     return location
 
 

@@ -49,8 +49,8 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, 
         stored = gateway.definitions.create(document, listed, address=address(definition), active=definition.active, who=who, note=note)
     except ApiIdTaken:
         raise Refused(409, "Found API with the same ID", "api-id-taken") from None
-    except PlaceTaken:
-        raise _place_taken(prefix) from None
+    except PlaceTaken as error:
+        raise _place_taken(prefix, error) from None
     return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
 
 
@@ -103,8 +103,8 @@ def _replace(
         raise _missing() from None
     except RevisionConflict as error:
         raise _conflict(error.current) from None
-    except PlaceTaken:
-        raise _place_taken(prefix) from None
+    except PlaceTaken as error:
+        raise _place_taken(prefix, error) from None
     return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
 
 
@@ -146,8 +146,8 @@ def restore(gateway: Gateway, key: str, number: int, who: str, note: str, if_mat
         )
     except ApiIdTaken:
         raise Refused(409, "Found API with the same ID", "api-id-taken") from None
-    except PlaceTaken:
-        raise _place_taken("") from None
+    except PlaceTaken as error:
+        raise _place_taken("", error) from None
     return Saved(stored, gateway.publish_definitions(), _warnings(definition, ""))
 
 
@@ -177,8 +177,8 @@ def _conflict(current: int) -> Refused:
     return Refused(412, message, "revision-conflict", headers={"ETag": f'"{current}"'})
 
 
-def _place_taken(prefix: str) -> Refused:
-    return invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", "another active API owns this listen_path")]))
+def _place_taken(prefix: str, error: PlaceTaken) -> Refused:
+    return invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", str(error))]))
 
 
 def _refuse_files(gateway: Gateway) -> None:

@@ -84,6 +84,9 @@ class ApiIdTaken(Exception):
 class PlaceTaken(Exception):
     """Another active definition owns this host and listen path. Nothing was written."""
 
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"{owner} already listens on this listen_path")
+
 
 class ReadOnly(Exception):
     """The definitions are read from files; nothing can be written here."""
@@ -232,7 +235,7 @@ class DefinitionStore:
             # another writer came between the look and the write
             text = str(error.orig)
             if "definitions_place" in text or "definitions.place" in text:
-                raise PlaceTaken from None
+                raise PlaceTaken("another API") from None
             if "uq_definitions_api_id" in text or "pk_definitions" in text or "definitions.api_id" in text:
                 raise ApiIdTaken from None
             raise
@@ -261,8 +264,9 @@ def _check_free(connection: sa.Connection, id: str, api_id: str, place: str | No
     same = _D.api_id == api_id if own else sa.or_(_D.api_id.in_((api_id, id)), _D.id.in_((api_id, id)))
     if connection.scalar(others.where(same).limit(1)) is not None:
         raise ApiIdTaken
-    if place is not None and connection.scalar(others.where(_D.place == place)) is not None:
-        raise PlaceTaken
+    owner = None if place is None else connection.scalar(others.with_only_columns(_D.api_id).where(_D.place == place))
+    if owner is not None:
+        raise PlaceTaken(owner)
 
 
 def _columns(stored: StoredDefinition, address: str, active: bool) -> dict[str, Any]:

@@ -48,8 +48,8 @@ def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None
             )
         except Mistakes as error:
             wrong.append(FileMistakes(definition.file, error.mistakes))
-        except PlaceTaken:
-            wrong.append(FileMistakes(definition.file, (Mistake("/proxy/listen_path", "another active API owns this place"),)))
+        except PlaceTaken as error:
+            wrong.append(FileMistakes(definition.file, (Mistake("/proxy/listen_path", str(error)),)))
         except ApiIdTaken:
             continue  # another process was quicker
         else:

@@ -163,6 +163,8 @@ def test_where_keys_are_looked_for() -> None:
     [
         ({"location": "header"}, {}, "/definition/key"),
         ({"location": "url-param", "key": ""}, {}, "/definition/key"),
+        ({"location": "header", "key": "x v"}, {}, "/definition/key"),
+        ({"location": "url-param", "key": "x v"}, {}, None),
         ({"location": "url"}, {}, None),
         ({"location": "header"}, {"default_version": "v1"}, None),
         ({"location": "url-path"}, {"not_versioned": True}, "/definition/location"),

@@ -111,7 +111,8 @@ def test_two_active_apis_cannot_own_one_place(operator: Any, make_definition: An
     operator.new_api()
     second = make_definition(api_id="two", listen_path="/one")
     refused = operator.json("POST", "/api/apis", {"api_definition": second}, status=400)
-    assert refused["Errors"][0]["pointer"] == "/api_definition/proxy/listen_path"
+    place = "/api_definition/proxy/listen_path"
+    assert refused["Errors"] == [{"pointer": place, "message": "one already listens on this listen_path"}]
     operator.json("POST", "/api/apis", {"api_definition": {**second, "active": False}})
     operator.json("PUT", "/api/apis/two", {"api_definition": second}, status=400)
     operator.json("PUT", "/api/apis/two", {"api_definition": {**second, "domain": "two.example"}})
