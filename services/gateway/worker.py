@@ -27,6 +27,7 @@ from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.settings import Settings
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
+from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
 from services.gateway.wiring import Gateway, NotMigrated
 
@@ -83,8 +84,10 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         threads = ThreadPoolExecutor(_OPERATOR_THREADS, thread_name_prefix="operator")
         operator = OperatorDoor(gateway, self.wsgi, threads)
         public_socket, operator_socket = self.sockets[0].sock, self.sockets[1].sock
+        handshakes = Handshakes(sockets, front.serve, public_tls, gateway.max_connections) if public_tls is not None else None
+        accept = handshakes.protocol if handshakes is not None else lambda: Connection(sockets, front.serve)
         servers = [
-            await loop.create_server(lambda: Connection(sockets, front.serve), sock=public_socket, ssl=public_tls, backlog=2048),
+            await loop.create_server(accept, sock=public_socket, backlog=2048),
             await loop.create_server(lambda: Connection(sockets, operator.serve), sock=operator_socket),
         ]
         gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))
@@ -103,7 +106,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 if self.ppid != os.getppid():
                     log.warning("the master is gone; this worker stops")
                     break
-        await self._drain(sockets, gateway, front, operator, servers)
+        await self._drain(sockets, gateway, front, operator, servers, handshakes)
         upstreams.close()
         await gateway.stop()
         threads.shutdown(wait=False, cancel_futures=True)
@@ -114,7 +117,13 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         gateway.access_log.flush()
 
     async def _drain(
-        self, sockets: Sockets, gateway: Gateway, front: FrontDoor, operator: OperatorDoor, servers: Sequence[asyncio.AbstractServer]
+        self,
+        sockets: Sockets,
+        gateway: Gateway,
+        front: FrontDoor,
+        operator: OperatorDoor,
+        servers: Sequence[asyncio.AbstractServer],
+        handshakes: Handshakes | None,
     ) -> None:
         """Takes no more connections; ends those under way, at the latest after the graceful time-out."""
         for server in servers:
@@ -124,8 +133,9 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         loop = sockets.loop
         started = loop.time()
         end = started + max(float(self.cfg.graceful_timeout) - 1.0, 0.0)
-        while (front.open or operator.open) and loop.time() < end:
+        while (front.open or operator.open or (handshakes is not None and handshakes.under_way)) and loop.time() < end:
             if loop.time() > started + _GRACE_OF_IDLE:
+                handshakes = None  # who connects and says nothing is not waited for
                 front.close_idle()
                 operator.close_idle()
             self._tend(sockets, gateway)

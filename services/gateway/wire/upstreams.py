@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.gateway.exchange import Target
+from services.gateway.wire import tls
 from services.gateway.wire.connection import NEVER, Connection, Sockets
 
 Origin = tuple[str, str, int]
@@ -79,16 +80,12 @@ class Upstreams:
 
     async def _connect(self, origin: Origin, timeout: float) -> Connection:
         scheme, host, port = origin
-        secure = scheme == "https"
         try:
             async with asyncio.timeout(None if timeout == NEVER else timeout):
-                _, connection = await self._sockets.loop.create_connection(
-                    lambda: Connection(self._sockets),
-                    host,
-                    port,
-                    ssl=await self._verifier() if secure else None,
-                    server_hostname=host if secure else None,
-                )
+                if scheme == "https":
+                    connection = await tls.connect(self._sockets, host, port, await self._verifier())
+                else:
+                    _, connection = await self._sockets.loop.create_connection(lambda: Connection(self._sockets), host, port)
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"The certificate of the upstream is not trusted: {error.verify_message}.") from None
         except ssl.SSLError:

@@ -1,0 +1,117 @@
+"""TLS on a socket, either side: the handshake, then a transport that loses nothing at its end.
+
+uvloop's own TLS transport cuts messages short in two places. While its reading is paused it reads the socket on, and drops what is not
+decrypted yet when the other end closes: the tail of an answer whose client is slow. And 30 seconds after `close` it drops what the other
+end has not taken. So the socket below is paused, and the end is left to the sweep (`Connection.expired`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from services.gateway.wire.connection import Connection, Sockets
+from services.gateway.wire.driving import Driver
+
+# As long as a head may take. Others wait for an upstream's by their own time limit.
+_OF_CLIENTS: Final = 15.0
+_SHUTDOWN: Final = 86_400.0
+
+
+class SecureTransport:
+    """As much of a transport as a Connection uses. tls: what encrypts. below: the socket's own."""
+
+    __slots__ = ("_below", "_tls", "abort", "get_extra_info", "pause_reading", "resume_reading", "write")
+
+    def __init__(self, tls: Any, below: Any) -> None:
+        self._tls = tls
+        self._below = below
+        self.write = tls.write
+        self.abort = tls.abort
+        self.get_extra_info = tls.get_extra_info
+        self.pause_reading = below.pause_reading
+        self.resume_reading = below.resume_reading
+
+    def is_closing(self) -> bool:
+        return bool(self._tls.is_closing() or self._below.is_closing())
+
+    def get_write_buffer_size(self) -> int:
+        return int(self._tls.get_write_buffer_size() + self._below.get_write_buffer_size())
+
+    @staticmethod
+    def can_write_eof() -> bool:
+        return False
+
+    def close(self) -> None:
+        """Sends what waits, and that this is the end (close_notify); that of the other end is not waited for (RFC 8446, 6.1)."""
+        self._tls.close()
+        if not self._tls.get_write_buffer_size():
+            self._below.close()
+
+
+async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> Connection:
+    """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
+    below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
+    connection = Connection(sockets)
+    await _shake_hands(connection, below, context, server_hostname=host)
+    return connection
+
+
+class Handshakes:
+    """Those of clients that have just connected. under_way: how many there are; at most `most`, further clients are dropped."""
+
+    def __init__(
+        self, sockets: Sockets, serve: Callable[[Connection], Coroutine[Any, Any, None]], context: ssl.SSLContext, most: int
+    ) -> None:
+        self._sockets = sockets
+        self._serve = serve
+        self._context = context
+        self._most = most
+        self.under_way = 0
+
+    def protocol(self) -> asyncio.Protocol:
+        """For a socket that was just accepted."""
+        return _Accepted(self._begin)
+
+    def _begin(self, below: asyncio.BaseTransport) -> None:
+        if self.under_way >= self._most:
+            below.abort()  # type: ignore[attr-defined]
+        else:
+            # Driven, not a task: what the client sends first must find the handshake begun.
+            Driver(self._accept(below), self._sockets.loop).step()
+
+    async def _accept(self, below: Any) -> None:
+        self.under_way += 1
+        connection = Connection(self._sockets, self._serve)
+        try:
+            await _shake_hands(connection, below, self._context, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
+        except OSError:
+            pass  # it spoke no TLS, none that we speak, or nothing
+        finally:
+            self.under_way -= 1
+
+
+class _Accepted(asyncio.Protocol):
+    """A socket before its handshake."""
+
+    def __init__(self, begin: Callable[[asyncio.BaseTransport], None]) -> None:
+        self._begin = begin
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._begin(transport)
+
+
+async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, **how: Any) -> None:
+    """Raises OSError; then the socket is closed."""
+    try:
+        tls: Any = await connection.sockets.loop.start_tls(below, asyncio.Protocol(), context, ssl_shutdown_timeout=_SHUTDOWN, **how)
+        # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.
+        tls.set_protocol(connection)
+        if tls.is_closing():
+            raise ConnectionResetError
+    except BaseException:
+        below.abort()
+        raise
+    connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]
