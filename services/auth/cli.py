@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.auth import schemas
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
 from services.auth.service.issuing import SUBJECTS, WEEK_S
@@ -31,13 +33,19 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except Refusal as refused:
-            fields = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (refused.fields or {}).items())
-            raise click.ClickException(f"{refused.message}{': ' + fields if fields else ''}") from None
+            raise _wrong(refused.message, refused.fields or {}) from None
+        except ValidationError as error:
+            raise _wrong("some fields are not valid", error.normalized_messages()) from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise click.ClickException(
                 f"the database cannot be used ({reason}); is it migrated? python -m services.common.migrate auth"
             ) from None
+
+
+def _wrong(message: str, fields: Mapping[str, Any]) -> click.ClickException:
+    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in fields.items())
+    return click.ClickException(f"{message}{': ' + named if named else ''}")
 
 
 def _house() -> House:
@@ -61,11 +69,10 @@ def _password_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--password", help="`-` reads it from the standard input; left out: one is made and shown.")(command)
 
 
-def _add(email: str, domain: str, level: str, name: str, password: str | None) -> None:
-    house = _house()
+def _add(house: House, email: str, domain: str, level: str, name: str, password: str | None) -> None:
     chosen, made = _password(password)
     fields = {"email": email, "domain": domain, "level": level, "full_name": name, "password": chosen}
-    user = house.people.add(None, fields, COMMAND_LINE)
+    user = house.people.add(None, schemas.NewUser().load(fields), COMMAND_LINE)
     click.echo(f"user {user.id} {user.email} {user.level}" + (f"\npassword {chosen}" if made else ""))
 
 
@@ -85,15 +92,16 @@ def create_admin(email: str, name: str, password: str | None) -> None:
         known = users.domain(session, FIRST_DOMAIN)
     if known is None:
         house.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
-    _add(email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
+    _add(house, email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
 
 
 @main.command("add-domain")
 @click.argument("name")
-@click.option("--login-key-lifetime", type=click.IntRange(600, 31 * 24 * 3600), default=WEEK_S, show_default=True, help="Seconds.")
+@click.option("--login-key-lifetime", type=int, default=WEEK_S, show_default=True, help="Seconds.")
 def add_domain(name: str, login_key_lifetime: int) -> None:
     """Make a domain."""
-    _house().domains.add(name, login_key_lifetime, COMMAND_LINE)
+    given = schemas.NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
+    _house().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
     click.echo(f"domain {name}")
 
 
@@ -105,7 +113,7 @@ def add_domain(name: str, login_key_lifetime: int) -> None:
 @_password_option
 def add_user(email: str, domain: str, level: str, name: str, password: str | None) -> None:
     """Make a user."""
-    _add(email, domain, level, name, password)
+    _add(_house(), email, domain, level, name, password)
 
 
 @main.command("set-password")
@@ -126,12 +134,13 @@ def set_password(email: str, password: str | None) -> None:
 @main.command("role-token")
 @click.argument("subject", type=click.Choice(SUBJECTS))
 @click.option("--label", default="")
-@click.option("--expires-in", type=click.IntRange(1), help="Seconds; left out: never.")
+@click.option("--expires-in", type=int, help="Seconds; left out: never.")
 @click.option("--not-before", type=click.DateTime(), help="UTC.")
 def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.datetime | None) -> None:
     """Issue a role token; prints the JWT alone on the standard output."""
-    starts = not_before.replace(tzinfo=dt.UTC) if not_before else None
-    kept, token = _house().role_tokens.issue(subject, label, expires_in, starts, COMMAND_LINE)
+    starts = not_before.isoformat() if not_before else None
+    given = schemas.NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
+    kept, token = _house().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
     click.echo(f"jti {kept.jti}, expires {isoformat(kept.expires_at) if kept.expires_at else 'never'}", err=True)
     click.echo(token)
 

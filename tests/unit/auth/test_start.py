@@ -185,14 +185,26 @@ def test_the_command_line(database_url: str, tmp_path: Path) -> None:
 def test_the_command_line_says_what_is_wrong_in_a_line(sqlite_url: str, tmp_path: Path) -> None:
     migrate("auth", sqlite_url)
     run(sqlite_url, tmp_path, "create-admin", "root@example.org")
+    wrong = "some fields are not valid: "
     for arguments, said in [
-        (("create-admin", "ROOT@example.org"), "Error: e-mail taken\n"),
-        (("add-user", "x@example.org", "--domain", "nowhere"), "Error: some fields are not valid: domain: No such domain.\n"),
-        (("add-user", "x@example.org", "--password", "short"), "Error: some fields are not valid: password: Shorter than 12 characters.\n"),
-        (("set-password", "nobody@example.org"), "Error: no user nobody@example.org\n"),
+        (("create-admin", "ROOT@example.org"), "e-mail taken"),
+        (("add-user", "x@example.org", "--domain", "nowhere"), wrong + "domain: No such domain."),
+        (("add-user", "x@example.org", "--password", "short"), wrong + "password: Shorter than 12 characters."),
+        (("add-user", "x@example.org", "--name", "n" * 201), wrong + "full_name: Longer than maximum length 200."),
+        (("set-password", "nobody@example.org"), "no user nobody@example.org"),
+        (("add-domain", "bad name"), wrong + "name: Letters, digits and . _ - only."),
+        (
+            ("add-domain", "lab", "--login-key-lifetime", "5"),
+            wrong + "login_key_lifetime_s: Between 10 minutes (600) and 1 month (2678400 seconds).",
+        ),
+        (("role-token", "admin", "--label", "a\nb"), wrong + "label: Holds a character that cannot be shown."),
+        (
+            ("role-token", "admin", "--expires-in", "9" * 15),
+            wrong + "expires_in: Must be greater than or equal to 1 and less than or equal to 3162240000.",
+        ),
     ]:
         answer = run(sqlite_url, tmp_path, *arguments)
-        assert (answer.exit_code, answer.output) == (1, said)
+        assert (answer.exit_code, answer.output) == (1, f"Error: {said}\n")
 
 
 def test_the_contract_is_the_one_on_disk() -> None:
