@@ -64,7 +64,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any], *, org_id: str | None = Non
     session = _read(gateway, raw)
     session = service.complete(session, None, org_id or _org_of(gateway, session))
     secret = service.new_secret(session["org_id"])
-    return _create(gateway, session, secret, secret_hash(secret), None)
+    return _create(gateway, session, secret, secret_hash(secret), None)  # 128 random bits are nobody else's
 
 
 def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_counters: bool, is_user: bool | None = None) -> Change:
@@ -90,7 +90,11 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     secret = name if name.startswith(org_id) else org_id + name
     session = service.complete(session, None, org_id)
     hash = service.user_hash(secret) if of_user else secret_hash(secret)
-    return replace(_create(gateway, session, secret, hash, secret if of_user else None), name=secret)
+    try:
+        change = _create(gateway, session, secret, hash, secret if of_user else None)
+    except SecretTaken:  # by somebody who came between the look and the write
+        change = _replace(gateway, existing(gateway, name, org_id), session, keep_counters)
+    return replace(change, name=secret)
 
 
 def _full_name(stored: StoredKey, name: str, org_id: str) -> str:
@@ -151,10 +155,8 @@ def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
 
 
 def _create(gateway: Gateway, session: dict[str, Any], secret: str, hash: str, user_name: str | None) -> Change:
-    try:
-        stored = gateway.keys_store.create(hash, session, user_name=user_name)
-    except SecretTaken:
-        raise Refused(409, "A key with this name exists already", "key-taken") from None
+    """Raises SecretTaken."""
+    stored = gateway.keys_store.create(hash, session, user_name=user_name)
     unconfirmed = _publish(gateway, stored.hashes)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, created=True)

@@ -74,6 +74,23 @@ def test_a_named_key(operator: Any, make_session: Any) -> None:
     assert operator.json("PUT", "/tyk/keys/9999", make_session("one"))["action"] == "added"
 
 
+def test_of_two_who_make_one_key_the_second_changes_it(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    store = operator.gateway.keys_store
+    create = store.create
+
+    def somebody_is_quicker(hash: str, session: Any, **more: Any) -> Any:
+        store.create = create
+        create(hash, {**session, "alias": "first"}, **more)
+        return create(hash, session, **more)
+
+    store.create = somebody_is_quicker
+    answer = operator.json("PUT", "/tyk/keys/both", make_session("one", alias="second"))
+    assert (answer["key"], answer["action"]) == ("defaultboth", "modified")
+    assert operator.json("GET", "/tyk/keys/both")["alias"] == "second"
+    assert len(operator.json("GET", "/tyk/keys")["keys"]) == 1
+
+
 def test_keys_that_cannot_be(operator: Any, make_session: Any) -> None:
     operator.new_api()
     assert operator.json("GET", "/tyk/keys/unknown?api_id=one", status=404)["message"] == "Key not found"
