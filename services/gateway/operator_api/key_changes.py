@@ -92,8 +92,11 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     hash = service.user_hash(secret) if of_user else secret_hash(secret)
     try:
         change = _create(gateway, session, secret, hash, secret if of_user else None)
-    except SecretTaken:  # by somebody who came between the look and the write
-        change = _replace(gateway, existing(gateway, name, org_id), session, keep_counters)
+    except SecretTaken:
+        quicker = find(gateway, name, org_id)  # somebody who came between the look and the write
+        if quicker is None:
+            raise Refused(409, "This was the secret of a key that has been given another one; choose another name", "key-taken") from None
+        change = _replace(gateway, quicker, session, keep_counters)
     return replace(change, name=secret)
 
 

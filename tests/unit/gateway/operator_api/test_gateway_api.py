@@ -6,6 +6,7 @@ from typing import Any
 
 from services.gateway.keys.model import secret_hash
 from services.gateway.stores.files import FileDefinitions
+from tests.support.waiting import wait_until
 
 
 def test_wrong_or_absent_secret_is_403(operator: Any) -> None:
@@ -89,6 +90,14 @@ def test_of_two_who_make_one_key_the_second_changes_it(operator: Any, make_sessi
     assert (answer["key"], answer["action"]) == ("defaultboth", "modified")
     assert operator.json("GET", "/tyk/keys/both")["alias"] == "second"
     assert len(operator.json("GET", "/tyk/keys")["keys"]) == 1
+
+
+def test_a_secret_that_was_rotated_away_is_not_given_again(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    made = operator.json("POST", "/tyk/keys/old", make_session("one"))
+    operator.json("POST", f"/api/keys/{made['key_hash']}/rotate", {"overlap": 0.001})
+    wait_until(lambda: operator.gateway.keys_store.by_hash(secret_hash("defaultold")) is None)
+    assert "choose another name" in operator.json("PUT", "/tyk/keys/old", make_session("one"), status=409)["message"]
 
 
 def test_keys_that_cannot_be(operator: Any, make_session: Any) -> None:
