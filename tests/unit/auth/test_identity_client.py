@@ -81,3 +81,16 @@ def test_a_wrong_service_secret_lets_nobody_in(auth: Auth, admin: str, served: s
     with pytest.raises(AuthUnavailable):
         identities.basic(ADMIN, PASSWORD)
     http.close()
+
+
+def test_keys_that_could_not_be_had_are_asked_for_again_soon(
+    auth: Auth, admin: str, identities: IdentityClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(auth.house.keys, "published", lambda: 1 / 0)
+        with pytest.raises(AuthUnavailable):
+            identities.claims(admin)
+    with pytest.raises(AuthUnavailable):  # left alone for a moment
+        identities.claims(admin)
+    auth.clock.move(0.5)
+    assert identities.claims(admin)["sub"]
