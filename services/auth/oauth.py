@@ -5,6 +5,7 @@ authlib knows the protocol (which errors, which redirects, which client may use 
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import re
 from typing import Any
@@ -24,6 +25,7 @@ from services.auth.models import AuthorizationCode, Client, Grant, User
 from services.auth.rules import credentials, redirects
 from services.auth.service.authorizing import Known, Request
 from services.auth.service.browsers import Visitor
+from services.auth.service.origin import Origin
 
 SCOPES = ("openid", "profile", "email")
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -60,6 +62,11 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.client.grants
+
+
+def _asking(client: OAuthClient) -> Origin:
+    """Where the request comes from, for the audit: a client sent it."""
+    return dataclasses.replace(origin(), actor=client.client.name, actor_id=client.client.id)
 
 
 class _Request(FlaskOAuth2Request):  # type: ignore[misc]
@@ -129,7 +136,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         """Kept when it was made."""
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> _Kept | None:
-        found = house().authorizing.find_code(code, client.client, origin())
+        found = house().authorizing.find_code(code, client.client, _asking(client))
         return _Kept(found, code) if found else None
 
     def delete_authorization_code(self, authorization_code: _Kept) -> None:
@@ -139,7 +146,8 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return house().authorizing.user_of(authorization_code.row.user_id)
 
     def generate_token(self, user: User, **_: Any) -> dict[str, Any]:
-        issued = house().authorizing.exchange(self.request.authorization_code.row, self.request.client.client, user, origin())
+        client: OAuthClient = self.request.client
+        issued = house().authorizing.exchange(self.request.authorization_code.row, client.client, user, _asking(client))
         if issued is None:
             raise InvalidGrantError("Invalid 'code' in request.")
         return issued
@@ -161,7 +169,7 @@ class _RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
         kept = self.request.refresh_token
-        issued = house().authorizing.refresh(kept.secret, kept.row, origin())
+        issued = house().authorizing.refresh(kept.secret, kept.row, _asking(self.request.client))
         if issued is None:
             raise InvalidGrantError("The refresh token was used before, or its sign-in is over.")
         return issued.shown()
@@ -174,8 +182,8 @@ class _ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[:2]
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
-        client = self.request.client.client
-        return house().authorizing.for_itself(client, origin())
+        client: OAuthClient = self.request.client
+        return house().authorizing.for_itself(client.client, _asking(client))
 
 
 class _RequiredPKCE(CodeChallenge):  # type: ignore[misc]
@@ -274,7 +282,7 @@ class _Revocation(_WithoutHint, RevocationEndpoint):  # type: ignore[misc]
         return _Token(known) if known else None
 
     def revoke_token(self, token: _Token, request: Any) -> None:
-        house().authorizing.revoke(token.known, origin())
+        house().authorizing.revoke(token.known, _asking(request.client))
 
 
 class _Issuer(IssuerParameter):  # type: ignore[misc]

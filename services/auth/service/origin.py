@@ -17,7 +17,10 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """actor: an e-mail address, a client's id, or `command line`. address: of the client, without the proxies before it."""
+    """actor: a person's e-mail address, a client's name, or `anonymous`, `command line`, `start-up`. actor_id: of the person or client.
+
+    address: where the request came from, without the proxies before it.
+    """
 
     actor: str
     actor_id: str | None = None

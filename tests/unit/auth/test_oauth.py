@@ -312,6 +312,17 @@ def test_a_service_gets_a_token_for_itself(auth: Auth) -> None:
     assert auth.ask("GET", "/me", token=answer.json["access_token"]).status_code == 401
 
 
+def test_the_audit_names_the_client_that_asked(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin, name="Garden app", grants=["authorization_code", "refresh_token", "client_credentials"])
+    tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+    basic = (client["client_id"], client["client_secret"])
+    auth.ask("POST", "/oauth/token", data={"grant_type": "client_credentials"}, basic=basic)
+    refresh(auth, tokens["refresh_token"], client)
+    refresh(auth, tokens["refresh_token"], client)
+    lines = auth.ask("GET", "/audit", token=admin, query_string={"actor_id": client["client_id"]}).json["items"]
+    assert [(one["action"], one["actor"]) for one in lines] == [("refresh-token.reused", "Garden app"), ("client.token", "Garden app")]
+
+
 def test_a_grant_the_client_has_not_is_refused(auth: Auth, admin: str) -> None:
     client = client_of(auth, admin)
     basic = (client["client_id"], client["client_secret"])
