@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import re
+from collections.abc import Callable
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Payload, FlaskOAuth2Request
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError, InvalidRequestError, OAuth2Request, grants
+from authlib.oauth2.rfc6749.authenticate_client import authenticate_client_secret_basic
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
@@ -295,10 +297,20 @@ def _client(client_id: str | None) -> OAuthClient | None:
     return OAuthClient(found) if found else None
 
 
+def _by_basic(query_client: Callable[[str], OAuthClient | None], request: _Request) -> OAuthClient | None:
+    """The client by its Basic credentials (RFC 6749 2.3.1), None when the header holds none."""
+    try:
+        found: OAuthClient | None = authenticate_client_secret_basic(query_client, request)
+    except ValueError:  # no text, or a scheme alone
+        return None
+    return found
+
+
 def register(app: Flask) -> AuthorizationServer:
     """The authorization server of the application, at `extensions["oauth"]`."""
     app.config["OAUTH2_SCOPES_SUPPORTED"] = list(SCOPES)
     server = _Server(app, query_client=_client, save_token=lambda token, request: None)
+    server.register_client_auth_method("client_secret_basic", _by_basic)
     server.register_grant(_CodeGrant, [_RequiredPKCE(required=True), _OpenID()])
     server.register_grant(_RefreshGrant)
     server.register_grant(_ClientGrant)

@@ -162,6 +162,14 @@ def test_a_wrong_client_secret_is_401(auth: Auth, admin: str, browser: Browser) 
     assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.parametrize("header", ["Basic", "Basic ", "Basic #", "Basic /zr/", "Basic YQ==", "Bearer ", "Bearer x", "\xc3\xa9"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
+def test_client_credentials_that_are_none_are_401(auth: Auth, path: str, header: str) -> None:
+    form = {"grant_type": "client_credentials", "token": "x"}
+    answer = auth.ask("POST", path, data=form, headers={"Authorization": header})
+    assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
+
+
 def test_denying_is_told_to_the_client(auth: Auth, admin: str, browser: Browser) -> None:
     back = sent_back(browser.authorize(client_of(auth, admin)["client_id"], decision="deny"))
     assert (back["error"], back["state"]) == ("access_denied", "a state/é")
