@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from math import inf
 from typing import Any, Final
 
 import hiredis
@@ -15,12 +17,16 @@ ANSWER_S: Final = 5.0
 
 
 class Link:
-    """For one thread. Every method raises Unreachable: no connection, no answer in time, an error for an answer."""
+    """For one thread. Every method raises Unreachable: no connection, no answer in time, an error for an answer.
 
-    def __init__(self, address: Address) -> None:
+    within: seconds that everything together may take, from now on.
+    """
+
+    def __init__(self, address: Address, within: float = inf) -> None:
         self._reader = hiredis.Reader()
+        self._ends = time.monotonic() + within
         try:
-            self._socket = _connected(address)
+            self._socket = _connected(address, min(CONNECT_S, within))
         except OSError as error:
             raise Unreachable(type(error).__name__) from None
         try:
@@ -51,7 +57,7 @@ class Link:
 
     def send(self, *command: str | bytes | int) -> None:
         try:
-            self._socket.settimeout(ANSWER_S)
+            self._socket.settimeout(self._at_most(ANSWER_S))
             self._socket.sendall(pack(*command))
         except OSError as error:
             raise Unreachable(type(error).__name__) from None
@@ -60,7 +66,7 @@ class Link:
         """The next message, in a tuple because it may be nothing (nil); None when none comes in `wait` seconds."""
         try:
             while (message := self._reader.gets()) is False:
-                self._socket.settimeout(wait)
+                self._socket.settimeout(self._at_most(wait))
                 data = self._socket.recv(65536)
                 if not data:
                     raise Unreachable("it closed the connection")
@@ -73,18 +79,24 @@ class Link:
             raise Unreachable(str(message).partition(" ")[0])  # its kind: the rest may hold what was sent
         return (message,)
 
+    def _at_most(self, wait: float) -> float:
+        left = min(wait, self._ends - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        return left
 
-def _connected(address: Address) -> socket.socket:
+
+def _connected(address: Address, wait: float) -> socket.socket:
     if address.path is not None:
         made = socket.socket(socket.AF_UNIX)
-        made.settimeout(CONNECT_S)
+        made.settimeout(wait)
         try:
             made.connect(address.path)
         except OSError:
             made.close()
             raise
         return made
-    plain = socket.create_connection((address.host, address.port), CONNECT_S)
+    plain = socket.create_connection((address.host, address.port), wait)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if address.tls is None:
         return plain

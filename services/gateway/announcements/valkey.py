@@ -21,6 +21,8 @@ from services.gateway.counters.resp import Address
 log = logs.get(__name__)
 
 CONFIRM_WITHIN: Final = 2.0
+# What a thread that somebody waits for gives a Valkey that does not answer: a little more than its workers get.
+_WITHIN: Final = CONFIRM_WITHIN + 0.5
 _HEARTBEAT: Final = 2.0
 _GONE_AFTER: Final = 7
 _FORGOTTEN_AFTER: Final = 60
@@ -50,11 +52,11 @@ class ThroughValkey:
     def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
         replies = f"{self._prefix}:confirmed:{uuid.uuid4().hex}"
         message = json.dumps({"kind": kind, "items": list(items), "replies": replies})
+        deadline = time.monotonic() + CONFIRM_WITHIN
         try:
-            with Link(self._address) as link:
+            with Link(self._address, _WITHIN) as link:
                 expected = set(self._registered(link)) | {self._name}
                 listening = int(link.call("PUBLISH", self._channel, message))
-                deadline = time.monotonic() + CONFIRM_WITHIN
                 confirmed: set[str] = set()
                 # Who subscribed a moment ago is not in the registry yet, and who has just gone still is: both are waited for.
                 while (len(confirmed) < listening or expected - confirmed) and (left := deadline - time.monotonic()) > 0:
@@ -71,7 +73,7 @@ class ThroughValkey:
             return ["(all others: Valkey cannot be reached)"]
 
     def workers(self) -> list[str]:
-        with Link(self._address) as link:
+        with Link(self._address, _WITHIN) as link:
             return self._registered(link)
 
     def _registered(self, link: Link) -> list[str]:
@@ -81,7 +83,7 @@ class ThroughValkey:
     def stop(self) -> None:
         self._stop.set()
         try:
-            with Link(self._address) as link:
+            with Link(self._address, _WITHIN) as link:
                 link.call("ZREM", self._registry, self._name)
         except Unreachable:
             log.info("Valkey cannot be reached; this worker's name goes by itself")

@@ -1,7 +1,8 @@
 """A small client of Valkey and Redis for the event loop (RESP 2): one connection, all commands of one loop turn in one write.
 
 It is built for callers that must not wait: while there is no connection, commands fail at once; one that is not answered within 240 ms
-fails, and its connection with it. A new connection is tried with growing pauses in the background. No cluster redirections.
+fails, and its connection with it. A new connection is tried with growing pauses in the background; one that stands is asked every second
+whether it still serves. No cluster redirections.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ log = logs.get(__name__)
 ANSWER_S: Final = 0.22
 GRACE_S: Final = 0.02
 CONNECT_S: Final = 2.0
+PULSE_S: Final = 1.0
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 _PLAIN: Final = frozenset({"redis", "valkey"})
@@ -190,7 +192,9 @@ class Client:
     """Keeps one connection up. Use it on one event loop."""
 
     def __init__(self, address: Address, prepare: Callable[[Link], Awaitable[None]]) -> None:
-        """prepare: what to do on a new connection before it is used; when it raises Away or ServerError the connection is given up."""
+        """prepare: what to do on a new connection before it is used, and then every second, so that one on which nothing happens does not
+        look well for ever; when it raises Away or ServerError the connection is given up.
+        """
         self._address = address
         self._prepare = prepare
         self._task: asyncio.Task[None] | None = None
@@ -223,7 +227,7 @@ class Client:
                 if not tried.done():
                     tried.set_result(None)
                 reported = False
-                await link.gone.wait()
+                await self._hold(link)
                 why = link.why
                 if asyncio.get_running_loop().time() - connected_at > LONGEST_PAUSE_S:
                     pause = SHORTEST_PAUSE_S  # one that breaks at once is not a new beginning
@@ -241,6 +245,17 @@ class Client:
                 tried.set_result(None)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads the nodes' attempts, no secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _hold(self, link: Link) -> None:
+        """Until the connection is gone."""
+        while not link.gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(link.gone.wait(), PULSE_S)
+                continue
+            try:
+                await self._prepare(link)
+            except (Away, ServerError) as error:
+                link.close(str(error))
 
     async def _connect(self) -> Link:
         loop = asyncio.get_running_loop()

@@ -2,8 +2,8 @@
 
 Time is the server's, so nodes need not agree. Durable counters live in Valkey like the others; whether they survive its restart is
 Valkey's own persistence (`appendonly yes`), and an eviction policy other than `noeviction` may forget some early.
-While Valkey is away requests pass uncounted, the first ones after at most 250 ms, the rest at once. A setting of the server's clock moves
-the windows that are running.
+While Valkey is away, or does not take what is written, requests pass uncounted, the first ones after at most 250 ms, the rest at once. A
+setting of the server's clock moves the windows that are running.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from services.gateway.counters.resp import Address, Away, Client, Link, ServerEr
 log = logs.get(__name__)
 
 PREFIX: Final = "gatehouse:counter:"
+_PROBE: Final = PREFIX + "probe"
 _MOST_RESETS: Final = 10_000
 
 # A hash per counter: u = used, e = end of the window in epoch milliseconds, 0 = never. Answers {admitted, used, e, milliseconds left}.
@@ -128,7 +129,12 @@ class ValkeyCounters:
         return _untouched(limit, window)
 
     async def _prepare(self, link: Link) -> None:
-        calls: list[asyncio.Future[Any]] = [link.call(pack("SCRIPT", "LOAD", _SCRIPT))]
+        """The script is there, a count can be written (not by a replica, nor without memory), and no reset is owed."""
+        calls: list[asyncio.Future[Any]] = [
+            link.call(pack("SCRIPT", "LOAD", _SCRIPT)),
+            link.call(_by_sha(_PROBE, 1, 1, "1")),
+            link.call(pack("DEL", _PROBE)),
+        ]
         resets = list(self._resets)
         calls += [link.call(pack("DEL", PREFIX + counter)) for counter in resets]
         for answer in await asyncio.gather(*calls, return_exceptions=True):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from services.gateway.announcements import Unreachable, worker_name
-from services.gateway.announcements.link import Link
+from services.gateway.announcements.link import ANSWER_S, Link
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address
 from tests.support.stores import Valkey
@@ -101,3 +101,18 @@ def test_a_server_that_hangs_is_not_waited_for() -> None:
         address = Address.from_url(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         with Link(address) as link, pytest.raises(Unreachable, match="no answer"):
             link.call("PING", wait=0.1)
+
+
+def test_a_change_is_not_held_up_by_a_server_that_hangs(valkey_server: Valkey) -> None:
+    heard: list[tuple[str, list[str]]] = []
+    worker = ThroughValkey(valkey_server.url, "test")
+    worker.start(lambda kind, items: heard.append((kind, items)))
+    valkey_server.hang()
+    try:
+        began = time.monotonic()
+        assert worker.publish("keys", ["a"]) == ["(all others: Valkey cannot be reached)"]
+        assert time.monotonic() - began < ANSWER_S
+        assert heard[-1] == ("keys", ["a"])
+    finally:
+        valkey_server.go_on()
+        worker.stop()

@@ -164,8 +164,9 @@ def test_a_server_that_refuses_to_write_is_passed_by(own_valkey: Valkey) -> None
             own_valkey.client.config_set("maxmemory", "1")
             assert await takers(counters, 10, 2, "k", 3, 60) == 20
             assert counters.uncounted == 20
-            assert counters.available
+            await eventually(lambda: not counters.available)
             own_valkey.client.config_set("maxmemory", "0")
+            await eventually(lambda: counters.available)
             assert await takers(counters, 10, 2, "k", 3, 60) == 3
             own_valkey.client.replicaof("127.0.0.1", str(free_port()))
             assert await takers(counters, 10, 2, "l", 3, 60) == 20
@@ -173,6 +174,30 @@ def test_a_server_that_refuses_to_write_is_passed_by(own_valkey: Valkey) -> None
             own_valkey.client.replicaof("NO", "ONE")
             await eventually(lambda: counters.available)
             assert await takers(counters, 10, 2, "m", 3, 60) == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_hangs_is_noticed_without_a_request(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            own_valkey.hang()
+            await eventually(lambda: not counters.available)
+            own_valkey.go_on()
+            await eventually(lambda: counters.available)
+            assert counters.uncounted == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_cannot_write_is_not_there(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        own_valkey.client.config_set("maxmemory", "1")
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            assert not counters.available
+            assert isinstance(counters.take("k", 5, 60), Taken)
+            own_valkey.client.config_set("maxmemory", "0")
+            await eventually(lambda: counters.available)
 
     asyncio.run(scenario())
 
