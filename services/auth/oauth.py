@@ -157,7 +157,6 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 
 class _RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
-    INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> _Kept | None:
         grant = house().sign_in.find(refresh_token)
@@ -190,9 +189,6 @@ class _ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
 
 class _RequiredPKCE(CodeChallenge):  # type: ignore[misc]
     """PKCE by S256 for every client (RFC 9700 2.1.1), not for public ones alone."""
-
-    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
-    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         data = grant.request.payload.data

@@ -18,7 +18,7 @@ from services.auth.rules import credentials
 from services.auth.service.identity import Caller, Verified
 from services.auth.service.issuing import ROLE
 from services.auth.service.origin import Origin
-from services.auth.service.sign_in import ACCESS, GRANT_KIND, Reused, SignIn, Tokens
+from services.auth.service.sign_in import ACCESS, BEARER, Reused, SignIn, Tokens
 from services.auth.service.signing import KeyRing
 from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
 from services.auth.store import grants, tokens, users
@@ -177,7 +177,7 @@ class Authorizing:
             subject = CLIENT_SUBJECT + client.id
             token, _, _ = self._keys.sign(session, subject, issued=now, expires=expires, kind=ACCESS, claims={"client_id": client.id})
             origin.write(session, now, "client.token", client.id)
-            return {"access_token": token, "token_type": GRANT_KIND, "expires_in": self._access_s}
+            return {"access_token": token, "token_type": BEARER, "expires_in": self._access_s}
 
         return self._database.run(work)
 

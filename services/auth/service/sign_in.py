@@ -26,7 +26,7 @@ from services.common.database import Database
 from services.common.lookups import Lookups
 
 ACCESS = "at+jwt"  # RFC 9068
-GRANT_KIND = "Bearer"
+BEARER = "Bearer"
 CHANGES_AT_ONCE = 3
 R = TypeVar("R")
 
@@ -41,7 +41,7 @@ class Tokens:
     scope: str
 
     def shown(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"access_token": self.access_token, "token_type": GRANT_KIND, "expires_in": self.expires_in}
+        shown: dict[str, Any] = {"access_token": self.access_token, "token_type": BEARER, "expires_in": self.expires_in}
         if self.refresh_token:
             shown["refresh_token"] = self.refresh_token
         if self.scope:

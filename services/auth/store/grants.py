@@ -11,22 +11,14 @@ from sqlalchemy.orm import Session
 
 from services.auth.models import AuthorizationCode, BrowserSession, Grant, RefreshToken, RevokedToken, User
 
-_LIVE = (
-    sa.select(Grant, User)
-    .join(User, User.id == Grant.user_id)
-    .where(Grant.id == sa.bindparam("id"), Grant.revoked_at.is_(None), User.active)
+_LIVE_USER = (
+    sa.select(User).join(Grant, Grant.user_id == User.id).where(Grant.id == sa.bindparam("id"), Grant.revoked_at.is_(None), User.active)
 )
 
 
-def live(session: Session, grant_id: str) -> tuple[Grant, User] | None:
-    """A sign-in that nobody has ended, with its active user."""
-    row = session.execute(_LIVE, {"id": grant_id}).one_or_none()
-    return (row[0], row[1]) if row else None
-
-
 def live_user(session: Session, grant_id: str) -> User | None:
-    found = live(session, grant_id)
-    return found[1] if found else None
+    """The active user of a sign-in that nobody has ended."""
+    return session.scalar(_LIVE_USER, {"id": grant_id})
 
 
 def by_refresh_token(session: Session, digest: str) -> tuple[RefreshToken, Grant] | None:
