@@ -5,8 +5,9 @@ A warning never stops a save. Each has a pointer, like a mistake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from services.gateway.definitions.model import Definition, PathEntry, TargetUrl, Version
 from services.gateway.definitions.reader import Mistake, join
@@ -26,10 +27,17 @@ def lint(definition: Definition) -> list[Mistake]:
 def without_effect(definition: Definition) -> list[Mistake]:
     """The warnings that every save tells: what is kept and does nothing."""
     _, report = read(definition.raw)
-    return [*_unknown(report.unknown()), *_no_end(definition)]
+    return [*_unknown(pointer for pointer, value in report.unknown() if not _says_nothing(value)), *_no_end(definition)]
 
 
-def _unknown(pointers: list[str]) -> Iterator[Mistake]:
+def _says_nothing(value: Any) -> bool:
+    """As good as absent: exports of Tyk hold every field that there is, most of them zero."""
+    if isinstance(value, Mapping):
+        return all(_says_nothing(member) for member in value.values())
+    return value in (None, False, 0, "", [])
+
+
+def _unknown(pointers: Iterable[str]) -> Iterator[Mistake]:
     for pointer in pointers:
         name = pointer.rpartition("/")[2]
         if name.lower() in _NOT_SERVED:

@@ -69,11 +69,12 @@ class SizeLimit:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """expires: epoch seconds, None = never. global_size_limit: bytes, 0 = none."""
+    """expires: epoch seconds, None = never. global_size_limit: bytes, 0 = none. ignore_endpoint_case: of all its patterns."""
 
     name: str
     expires: float | None = None
     path_matching: Matching = "search"
+    ignore_endpoint_case: bool = False
     lists: PathLists = field(default_factory=PathLists)
     hard_timeouts: tuple[HardTimeout, ...] = ()
     size_limits: tuple[SizeLimit, ...] = ()

@@ -78,6 +78,8 @@ def refuse_middleware(root: Reader) -> None:
         middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
     for name in ("driver", "id_extractor"):
         middleware.value(name)
+    if root.text("custom_middleware_bundle") and not root.flag("custom_middleware_bundle_disabled"):
+        root.mistake("custom_middleware_bundle", "custom middleware is not available yet, and requests must not pass without it")
 
 
 def refuse_in_definition(root: Reader, proxy: Reader) -> None:
@@ -87,6 +89,9 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     for name, (switch, what) in _SWITCHES.items():
         if root.opaque(name).flag(switch):
             _refuse(root, name, what)
+    placing = root.opaque("definition")
+    if placing.flag("enabled") and placing.value("versions"):
+        _refuse(root, "definition", "versions that are APIs of their own")
     cache = root.opaque("cache_options")
     # without one of the other two nothing is cached, whatever enable_cache says
     if cache.flag("enable_cache") and (cache.flag("cache_all_safe_requests") or cache.flag("enable_upstream_cache_control")):

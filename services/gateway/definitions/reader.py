@@ -47,9 +47,9 @@ class Report:
             self._places.add(pointer)
             self.mistakes.append(Mistake(pointer, message))
 
-    def unknown(self) -> list[str]:
-        """Pointers of the fields that nothing read."""
-        return [pointer for reader in self.readers for pointer in reader.unread()]
+    def unknown(self) -> list[tuple[str, Any]]:
+        """Pointers and values of the fields that nothing read."""
+        return [field for reader in self.readers for field in reader.unread()]
 
 
 def join(pointer: str, name: str | int) -> str:
@@ -90,8 +90,8 @@ class Reader:
         self._read.add(name)
         return self._fields.get(name, ("", None))[1]
 
-    def unread(self) -> Iterator[str]:
-        return (join(self.pointer, key) for folded, (key, _) in self._fields.items() if folded not in self._read)
+    def unread(self) -> Iterator[tuple[str, Any]]:
+        return ((join(self.pointer, key), value) for folded, (key, value) in self._fields.items() if folded not in self._read)
 
     def _typed(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
         value = self.value(name)

@@ -156,13 +156,15 @@ def _auth(root: Reader, use_keyless: bool) -> Auth:
     refuse_middleware(root)
     reader = root.object("auth")
     refuse_authentication(root, reader, use_keyless)
+    # Tyk has it beside `auth`; whoever writes it into `auth` means the same
+    strip_auth_data = any([root.flag("strip_auth_data"), reader.flag("strip_auth_data")])
     auth = Auth(
         auth_header_name=reader.text("auth_header_name"),
         use_param=reader.flag("use_param"),
         param_name=reader.text("param_name"),
         use_cookie=reader.flag("use_cookie"),
         cookie_name=reader.text("cookie_name"),
-        strip_auth_data=reader.flag("strip_auth_data"),
+        strip_auth_data=strip_auth_data,
     )
     if auth.auth_header_name and not values.TOKEN.fullmatch(auth.auth_header_name):
         reader.mistake("auth_header_name", f"`{auth.auth_header_name}` is no header name")
@@ -313,9 +315,9 @@ def _error_template(root: Reader) -> dict[str, Any] | None:
 def _error_overrides(root: Reader) -> dict[str, ErrorOverride]:
     overrides = {}
     for code, value, pointer in root.mapping("error_overrides"):
-        reader = Reader(value, pointer, root.report)
         if code not in REGISTRY:
-            root.report.add(pointer, f"`{code}` is no error code of the gateway")
+            root.report.add(pointer, f"`{code}` is no error code of the gateway; docs/errors.md lists them")
+        reader = Reader(value, pointer, root.report)
         status = reader.integer("status", 0, 400, 599) if "status" in reader else None
         overrides[code] = ErrorOverride(status, reader.text("message") if "message" in reader else None)
     return overrides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from services.gateway.definitions import values
 from services.gateway.definitions.model import (
@@ -20,6 +20,7 @@ from services.gateway.definitions.not_served import refuse_in_version
 from services.gateway.definitions.reader import Reader, Report
 from services.gateway.routing.patterns import PatternError, translate
 
+_NO_ACTION: Final = MethodAction("no_action", 200, "", ())
 _METHOD_HINT: Final = "must be an HTTP method in upper case"
 
 
@@ -34,6 +35,7 @@ def parse_version(key: str, reader: Reader) -> Version:
         reader.mistake("expires", str(error))
         end = None
     matching = reader.choice("path_matching", MATCHINGS, "search")
+    ignore_case = reader.flag("ignore_endpoint_case")
     extended = reader.flag("use_extended_paths")
     for ignored_here in ("paths", "extended_paths", "overrides"):
         reader.value(ignored_here)
@@ -43,36 +45,47 @@ def parse_version(key: str, reader: Reader) -> Version:
         name=name,
         expires=end,
         path_matching=matching,
-        lists=_extended(paths, matching) if extended else _legacy(reader.object("paths"), matching),
-        hard_timeouts=tuple(_hard_timeout(*item, matching, reader.report) for item in paths.items("hard_timeouts")),
-        size_limits=tuple(_size_limit(*item, matching, reader.report) for item in paths.items("size_limits")),
+        ignore_endpoint_case=ignore_case,
+        lists=_extended(paths, matching, ignore_case) if extended else _legacy(reader.object("paths"), matching, ignore_case),
+        hard_timeouts=tuple(_hard_timeout(entry, matching) for entry in _entries(paths, "hard_timeouts")),
+        size_limits=tuple(_size_limit(entry, matching) for entry in _entries(paths, "size_limits")),
         global_size_limit=reader.integer("global_size_limit"),
     )
 
 
-def _legacy(paths: Reader, matching: Matching) -> PathLists:
+def _entries(paths: Reader, name: str) -> list[Reader]:
+    """The entries of a list that are not switched off; of the others nothing is asked."""
+    readers = [Reader(value, pointer, paths.report) for value, pointer in paths.items(name)]
+    for reader in readers:
+        if reader.flag("disabled"):
+            paths.report.readers.remove(reader)
+    return [reader for reader in readers if not reader.flag("disabled")]
+
+
+def _legacy(paths: Reader, matching: Matching, ignore_case: bool) -> PathLists:
     def entries(name: str) -> tuple[PathEntry, ...]:
         found = []
         for text, pointer in paths.texts(name):
             _check_pattern(text, pointer, matching, False, paths.report)
-            found.append(PathEntry(text))
+            found.append(PathEntry(text, ignore_case=ignore_case))
         return tuple(found)
 
     return PathLists(ignored=entries("ignored"), black=entries("black_list"), white=entries("white_list"))
 
 
-def _extended(paths: Reader, matching: Matching) -> PathLists:
+def _extended(paths: Reader, matching: Matching, ignore_case: bool) -> PathLists:
     def entries(name: str) -> tuple[PathEntry, ...]:
-        readers = [Reader(value, pointer, paths.report) for value, pointer in paths.items(name)]
-        return tuple(_entry(reader, matching) for reader in readers if not reader.flag("disabled"))
+        return tuple(_entry(reader, matching, ignore_case) for reader in _entries(paths, name))
 
     return PathLists(ignored=entries("ignored"), black=entries("black_list"), white=entries("white_list"))
 
 
-def _entry(reader: Reader, matching: Matching) -> PathEntry:
-    ignore_case = reader.flag("ignore_case")
+def _entry(reader: Reader, matching: Matching, ignore_case: bool) -> PathEntry:
+    """`method` is today's form of one method without an action; `method_actions` outranks it."""
+    ignore_case = reader.flag("ignore_case") or ignore_case
     path = _path(reader, matching, ignore_case)
-    actions = None
+    method = _method(reader)
+    actions = {method: _NO_ACTION} if method else None
     if "method_actions" in reader:
         actions = {
             method: _action(method, Reader(value, pointer, reader.report)) for method, value, pointer in reader.mapping("method_actions")
@@ -90,7 +103,7 @@ def _action(method: str, reader: Reader) -> MethodAction:
     for name in ("code", "data", "headers"):
         reader.value(name)
     if action == "no_action":
-        return MethodAction(action, 200, "", ())
+        return _NO_ACTION
     code = reader.integer("code", 0, -(2**53))
     if not 200 <= code <= 599:
         reader.mistake("code", f"code {code} cannot be the status of a reply; 200 to 599 is expected")
@@ -109,16 +122,14 @@ def _reply_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _hard_timeout(value: Any, pointer: str, matching: Matching, report: Report) -> HardTimeout:
-    reader = Reader(value, pointer, report)
+def _hard_timeout(reader: Reader, matching: Matching) -> HardTimeout:
     seconds = reader.number("timeout", 0, 0, 86400)
     if seconds == 0:
         reader.mistake("timeout", "timeout must be a number of seconds above 0")
     return HardTimeout(_path(reader, matching, False), _method(reader), seconds)
 
 
-def _size_limit(value: Any, pointer: str, matching: Matching, report: Report) -> SizeLimit:
-    reader = Reader(value, pointer, report)
+def _size_limit(reader: Reader, matching: Matching) -> SizeLimit:
     limit = reader.integer("size_limit")
     if limit == 0:
         reader.mistake("size_limit", "size_limit must be a number of bytes above 0")

@@ -47,7 +47,7 @@ class HardTimeouts:
 def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
     endpoints: list[Endpoint[Timeouts | None]] = [
         Endpoint(
-            translate(entry.path, version.path_matching),
+            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
             (entry.method,) if entry.method else None,
             replace(usual, connect=min(usual.connect, entry.timeout or inf), first_byte=entry.timeout or inf),
         )

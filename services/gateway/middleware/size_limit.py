@@ -61,7 +61,11 @@ def _table(version: Version) -> EndpointTable[int] | None:
     if not version.size_limits:
         return None
     endpoints = [
-        Endpoint(translate(entry.path, version.path_matching), (entry.method,) if entry.method else None, entry.limit)
+        Endpoint(
+            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
+            (entry.method,) if entry.method else None,
+            entry.limit,
+        )
         for entry in version.size_limits
     ]
     return EndpointTable(endpoints, default=0)

@@ -31,9 +31,9 @@ def test_a_sound_definition() -> None:
     ("more", "place", "said"),
     [
         ({"later": 1}, "/later", "not known here"),
-        ({"uptime_tests": {"check_list": []}}, "/uptime_tests", "does not serve it yet"),
+        ({"uptime_tests": {"check_list": [{}]}}, "/uptime_tests", "does not serve it yet"),
         ({"session_lifetime": 60}, "/session_lifetime", "does not end keys"),
-        ({"version": {"later": {}}}, f"{VERSION}/later", "not known here"),
+        ({"version": {"later": {"a": "b"}}}, f"{VERSION}/later", "not known here"),
         (
             {"version": lists(extended=True, white=[{"path": "^/a$", "x/y": 1}])},
             f"{VERSION}/extended_paths/white_list/0/x~1y",
@@ -59,6 +59,18 @@ def test_one_warning(more: dict[str, Any], place: str, said: str) -> None:
     found = warned(**more)
     assert list(found) == [place]
     assert said in found[place]
+
+
+def test_zero_says_nothing() -> None:
+    """As exports of Tyk hold it for every field that there is."""
+    zeros: dict[str, Any] = {"a": False, "b": 0, "c": "", "d": [], "e": {}, "f": None, "g": {"h": {"i": 0.0, "j": []}}}
+    assert warned(**{f"later_{name}": value for name, value in zeros.items()}) == {}
+    assert list(warned(later={**zeros, "k": -1})) == ["/later"]
+
+
+def test_nothing_is_asked_of_an_entry_that_is_switched_off() -> None:
+    entry = {"path": "^/a$", "method_actions": {"GET": {"action": "no_action"}}, "disabled": True, "later": 1}
+    assert warned(version=lists(extended=True, ignored=[entry])) == {}
 
 
 @pytest.mark.parametrize("code", [204, 304])

@@ -26,7 +26,7 @@ def test_names_are_compared_without_regard_to_case() -> None:
     assert "use_keyless" in source
     assert source.at("use_keyless") == "/Use_KEYLESS"
     assert source.at("absent") == "/absent"
-    assert source.report.unknown() == ["/other"]
+    assert source.report.unknown() == [("/other", 1)]
 
 
 def test_a_field_in_two_cases_is_a_mistake() -> None:
@@ -102,7 +102,7 @@ def test_places_of_nested_fields() -> None:
     assert source.object("proxy").text("target") == ""
     assert source.mapping("versions") == [("a/b~c", 1, "/versions/a~1b~0c")]
     assert [mistake.pointer for mistake in report.mistakes] == ["/Proxy/Target"]
-    assert report.unknown() == ["/Proxy/unknown"]
+    assert report.unknown() == [("/Proxy/unknown", 1)]
 
 
 @pytest.mark.parametrize(

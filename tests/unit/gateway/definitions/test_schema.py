@@ -158,6 +158,16 @@ def test_where_keys_are_looked_for() -> None:
     assert parse(document(auth={"use_param": True, "param_name": "k"})).auth.param_name == "k"
 
 
+def test_keys_are_stripped_wherever_the_definition_says_so() -> None:
+    """Tyk's place is the definition itself: unseen there, keys would go on to the upstream."""
+    found = parse(document(strip_auth_data=True))
+    assert found.auth.strip_auth_data
+    assert lint(found) == []
+    assert parse(document(auth={"auth_header_name": "a", "strip_auth_data": True})).auth.strip_auth_data
+    assert not parse(document(strip_auth_data=False)).auth.strip_auth_data
+    assert list(mistakes(document(strip_auth_data="yes"))) == ["/strip_auth_data"]
+
+
 @pytest.mark.parametrize(
     ("placing", "more", "place"),
     [

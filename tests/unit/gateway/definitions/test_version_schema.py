@@ -121,6 +121,30 @@ def test_statuses_of_replies(code: int) -> None:
     assert entry.method_actions["GET"].code == code
 
 
+def test_todays_form_of_one_method() -> None:
+    """Read as one for every method it would open, or close, more than was asked for."""
+    (entry,) = version(**extended(method="GET")).lists.white
+    assert entry == PathEntry("/a", {"GET": MethodAction("no_action", 200, "", ())})
+    (entry,) = version(**extended(method="GET", method_actions={"POST": {"action": "no_action"}})).lists.white
+    assert list(entry.method_actions or ()) == ["POST"]
+    assert version(**extended(method="")).lists.white == (PathEntry("/a"),)
+    assert wrong(**extended(method="get")) == ["/extended_paths/white_list/0/method"]
+
+
+def test_a_version_without_regard_to_case() -> None:
+    paths = {"black_list": [{"path": "/b"}, {"path": "/c", "ignore_case": False}]}
+    found = version(ignore_endpoint_case=True, use_extended_paths=True, extended_paths=paths)
+    assert found.lists.black == (PathEntry("/b", None, True), PathEntry("/c", None, True))
+    assert found.ignore_endpoint_case
+    assert version(ignore_endpoint_case=True, paths={"black_list": ["/b"]}).lists.black == (PathEntry("/b", None, True),)
+
+
+def test_times_and_sizes_that_are_switched_off() -> None:
+    paths = {"hard_timeouts": [{"disabled": True, "timeout": 0}], "size_limits": [{"disabled": True, "path": "/a", "size_limit": 5}]}
+    found = version(use_extended_paths=True, extended_paths=paths)
+    assert (found.hard_timeouts, found.size_limits) == ((), ())
+
+
 def test_times_and_sizes() -> None:
     paths = {
         "hard_timeouts": [{"path": "/a", "method": "GET", "timeout": 0.5}, {"path": "/b", "timeout": 90}],

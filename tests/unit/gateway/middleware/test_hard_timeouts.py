@@ -23,6 +23,12 @@ def test_without_entries_it_is_not_in_the_chain() -> None:
     assert rule(("/a", "GET", 1), use_extended_paths=False) is None
 
 
+def test_a_version_without_regard_to_case() -> None:
+    request = exchange("GET", "/api/SLOW")
+    assert ask(rule(("/slow$", "GET", 120), ignore_endpoint_case=True), request) is None
+    assert request.timeouts == Timeouts(5.0, 120.0, 60.0)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [

@@ -71,6 +71,13 @@ def test_paths_alone() -> None:
     refusal(check, exchange("POST", "/api/small", body_length=-1), LENGTH_REQUIRED)
 
 
+def test_a_version_without_regard_to_case() -> None:
+    limit = {"path": "^/small$", "method": "POST", "size_limit": 10}
+    version = {"use_extended_paths": True, "ignore_endpoint_case": True, "extended_paths": {"size_limits": [limit]}}
+    check = SizeLimits.from_definition(definition(version=version), ports())
+    refusal(check, exchange("POST", "/api/SMALL", body_length=11), BODY_TOO_LARGE)
+
+
 def versions(**limits: int) -> dict[str, Any]:
     found = {name: {"name": name, "global_size_limit": limit} for name, limit in limits.items()}
     return {"version_data": {"versions": found}, "definition": {"location": "header", "key": "v"}}

@@ -199,7 +199,7 @@ def test_text_that_cannot_be_kept_is_refused(operator: Any, make_definition: Any
 
 def test_what_has_no_effect_is_kept_and_told(operator: Any, make_definition: Any) -> None:
     """Every save says so; an envelope without warnings is Tyk's own."""
-    odd = make_definition(later={"a": 1}, uptime_tests={})
+    odd = make_definition(later={"a": 1}, uptime_tests={"check_list": [{}]})
     made = operator.json("POST", "/api/apis", {"api_definition": odd})
     assert [one["pointer"] for one in made["Warnings"]] == ["/api_definition/later", "/api_definition/uptime_tests"]
     assert operator.json("GET", "/api/apis/one")["api_definition"]["later"] == {"a": 1}
