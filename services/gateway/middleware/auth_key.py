@@ -1,9 +1,9 @@
 """Asks for a key and finds out whose it is.
 
 Fields: `auth.auth_header_name`, `use_param` + `param_name`, `use_cookie` + `cookie_name` (both named like the header
-unless given), `strip_auth_data` (there or, as in Tyk, beside `auth`); `use_keyless` switches it off. As in Tyk 3.1 a key in the query outranks one in the
-header, a cookie outranks both, and a leading `Bearer ` is taken off. The key goes on to the upstream unless
-`strip_auth_data` is set.
+unless given), `strip_auth_data` (there or, as in Tyk, beside `auth`); `use_keyless` switches it off. As in Tyk 3.1 a
+key in the query outranks one in the header, a cookie outranks both, and a leading `Bearer ` is taken off. The key goes
+on to the upstream unless `strip_auth_data` is set.
 Refusals: key-missing, key-unknown (the only one that fires AuthFailure).
 """
 
