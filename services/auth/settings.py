@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.auth.rules import emails, passwords
 from services.common.settings import Bind, IPNetwork, database_url, load_or_exit, parse_networks, parse_url, setting
 
 ServiceClients = tuple[tuple[str, str], ...]
@@ -31,6 +32,23 @@ def parse_master_key(text: str) -> str:
     """Raises ValueError for one that could be guessed."""
     if len(text) < 32:
         raise ValueError("must have 32 characters or more")
+    return text
+
+
+def parse_admin_email(text: str) -> str:
+    """Raises ValueError as `emails.parse`."""
+    try:
+        emails.parse(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from None
+    return text
+
+
+def parse_admin_password(text: str) -> str:
+    """Raises ValueError for one that nobody may have; the message never repeats it."""
+    problem = passwords.problem(text)
+    if problem:
+        raise ValueError(f"cannot be used: {problem}")
     return text
 
 
@@ -65,9 +83,14 @@ class Settings:
         parse=parse_master_key,
         help="Seals the private signing keys; 32 characters or more. Unset: generated into `master.key` in the data folder.",
     )
-    admin_email: str = setting("admin@gatehouse.local", help="The first administrator, made when there is no user.")
+    admin_email: str = setting(
+        "admin@gatehouse.local", parse=parse_admin_email, help="The first administrator, made when there is no user."
+    )
     admin_password: str | None = setting(
-        None, secret=True, help="Password of the first administrator. Unset: generated into `admin.password` in the data folder."
+        None,
+        secret=True,
+        parse=parse_admin_password,
+        help="Password of the first administrator. Unset: generated into `admin.password` in the data folder.",
     )
     service_clients: ServiceClients = setting(
         (), secret=True, parse=parse_service_clients, help="Credentials of the neighbours that may ask `/verify/*`: `name=secret, …`."

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import refusals
 from services.auth.rules import credentials
@@ -44,11 +45,17 @@ class LastUsed:
             self._used[token_id] = now
 
     def flush(self) -> None:
-        """Write what was noted. At most the notes since the last call are lost with the process."""
+        """Write what was noted, or keep it and raise the store's error. At most the notes since the last call are lost with the process."""
         with self._lock:
             used, self._used = self._used, {}
-        if used:
+        if not used:
+            return
+        try:
             self._database.run(lambda session: tokens.mark_used(session, used))
+        except SQLAlchemyError:
+            with self._lock:
+                self._used = {**used, **self._used}
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,6 +280,19 @@ def test_rotating_and_removing_a_token_counts_at_once(auth: Auth, admin: str) ->
     assert auth.ask("DELETE", f"/me/tokens/{made['id']}", token=admin).status_code == 404
 
 
+def test_the_last_use_of_a_token_outlives_an_outage(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json
+    auth.verify(token["secret"])
+
+    def away(*_: object) -> None:
+        raise sa.exc.OperationalError("UPDATE", {}, Exception("connection refused"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(auth.house.database, "run", away)
+        assert auth.ask("GET", "/me/tokens", token=admin).status_code == 503
+    assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] is not None
+
+
 def test_nobody_touches_another_users_tokens(auth: Auth, admin: str) -> None:
     auth.add_user("u@example.org", admin)
     made = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json

@@ -102,10 +102,12 @@ def test_settings() -> None:
         "AUTH_PORT": "1",
         "AUTH_URL": "auth:8101",
         "AUTH_MASTER_KEY": "tooshort",
+        "AUTH_ADMIN_PASSWORD": "tooshort",
+        "AUTH_ADMIN_EMAIL": "nobody",
     }
     with pytest.raises(common.SettingsError) as refused:
         common.load(Settings, "AUTH", wrong)
-    assert len(refused.value.mistakes) == 6
+    assert len(refused.value.mistakes) == 8
     assert "tooshort" not in str(refused.value)
 
 
