@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
 
@@ -324,8 +325,6 @@ def test_wrong_fields_of_a_token_are_named(auth: Auth, admin: str, body: dict[st
 
 
 def test_no_secret_is_kept(auth: Auth, admin: str) -> None:
-    import sqlalchemy as sa
-
     from services.auth.models import Base
 
     secrets = [
