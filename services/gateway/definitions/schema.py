@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from services.gateway.definitions import values
+from services.gateway.definitions.auth_schema import parse_auth
 from services.gateway.definitions.model import (
     LIMITED_BY,
     LOCATIONS,
     LOG,
     WEBHOOK,
-    Auth,
     Definition,
     ErrorOverride,
     EventHandler,
@@ -27,7 +27,7 @@ from services.gateway.definitions.model import (
     ProxyTimeouts,
     TargetUrl,
 )
-from services.gateway.definitions.not_served import refuse_authentication, refuse_in_definition, refuse_middleware
+from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report, join, read_json
 from services.gateway.definitions.version_schema import parse_version
 from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
@@ -91,7 +91,8 @@ def _checked(reader: Reader, name: str, text: str, check: Callable[[str], Value]
 
 def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     use_keyless = root.flag("use_keyless")
-    auth = _auth(root, use_keyless)
+    auth = parse_auth(root, use_keyless)
+    refuse_middleware(root)
     placing, version_data = root.object("definition"), root.object("version_data")
     version_data.value("use_extended_paths")  # Tyk's own samples have it here, too, where it never meant anything
     not_versioned = version_data.flag("not_versioned")
@@ -150,30 +151,6 @@ def _id(root: Reader) -> str:
 def _org_id(root: Reader) -> str:
     org_id = root.text("org_id")
     return _checked(root, "org_id", org_id, values.identifier, "") if org_id else ""
-
-
-def _auth(root: Reader, use_keyless: bool) -> Auth:
-    refuse_middleware(root)
-    reader = root.object("auth")
-    refuse_authentication(root, reader, use_keyless)
-    # Tyk has it beside `auth`; whoever writes it into `auth` means the same
-    strip_auth_data = any([root.flag("strip_auth_data"), reader.flag("strip_auth_data")])
-    auth = Auth(
-        auth_header_name=reader.text("auth_header_name"),
-        use_param=reader.flag("use_param"),
-        param_name=reader.text("param_name"),
-        use_cookie=reader.flag("use_cookie"),
-        cookie_name=reader.text("cookie_name"),
-        strip_auth_data=strip_auth_data,
-    )
-    if auth.auth_header_name and not values.TOKEN.fullmatch(auth.auth_header_name):
-        reader.mistake("auth_header_name", f"`{auth.auth_header_name}` is no header name")
-    if not use_keyless and not (auth.auth_header_name or auth.use_param or auth.use_cookie):
-        reader.mistake("auth_header_name", "auth_header_name is empty, so no key could ever be found")
-    for name, used, own in (("param_name", auth.use_param, auth.param_name), ("cookie_name", auth.use_cookie, auth.cookie_name)):
-        if used and not (own or auth.auth_header_name):
-            reader.mistake(name, f"{name} is empty, and there is no auth_header_name to use instead")
-    return auth
 
 
 def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Location:

@@ -158,6 +158,19 @@ def test_where_keys_are_looked_for() -> None:
     assert parse(document(auth={"use_param": True, "param_name": "k"})).auth.param_name == "k"
 
 
+def test_the_later_place_of_auth_outranks_the_former() -> None:
+    later = {"authToken": {"auth_header_name": "X-Later", "use_cookie": True}, "jwt": {"auth_header_name": "other"}}
+    for auth in ({}, {"auth_header_name": "X-Former", "param_name": "p"}):
+        found = parse(document(auth=auth, auth_configs=later))
+        assert (found.auth.auth_header_name, found.auth.use_cookie, found.auth.param_name) == ("X-Later", True, "")
+        assert lint(found) == []
+    assert parse(document(auth={"strip_auth_data": True}, auth_configs=later)).auth.strip_auth_data
+    for nothing in (None, {}, {"authToken": {}}, {"authToken": {"auth_header_name": ""}}):
+        assert parse(document(auth={"auth_header_name": "X-Former"}, auth_configs=nothing)).auth.auth_header_name == "X-Former"
+    assert list(mistakes(document(auth_configs={"authToken": 5}))) == ["/auth_configs/authToken"]
+    assert "/auth_configs/authToken/auth_header_name" in mistakes(document(auth_configs={"authToken": {"auth_header_name": "a b"}}))
+
+
 def test_keys_are_stripped_wherever_the_definition_says_so() -> None:
     """Tyk's place is the definition itself: unseen there, keys would go on to the upstream."""
     found = parse(document(strip_auth_data=True))
