@@ -3,30 +3,39 @@
 import gc
 from typing import Any, clear_overloads
 
+from sqlalchemy.exc import SQLAlchemyError
+
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
 from services.common.core_database import CoreDatabase
 from services.common.migrations import head_revision
 from services.common.settings import SettingsError, stop
 from services.gateway import announcements
-from services.gateway.settings import load, load_or_stop, operator_key
+from services.gateway.settings import Settings, load, load_or_stop, operator_key
+from services.gateway.wiring import NotMigrated, check_migrated
 from services.gateway.worker import check_tls
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
 clear_overloads()
 
+
+def _check(settings: Settings) -> None:
+    """Raises SettingsError when no gateway can be made of them. Nothing connects."""
+    check_tls(settings)
+    try:
+        announcements.create(settings.valkey_url, settings.valkey_prefix)
+    except ValueError as error:
+        raise SettingsError([f"VALKEY_URL cannot be used: {error}"]) from None
+
+
+# Making what uses them imports the driver of the database and the announcements' part for Valkey.
 _settings = load_or_stop()
 try:
-    check_tls(_settings)
+    _check(_settings)
 except SettingsError as error:
     stop("gateway", error.mistakes)
 head_revision("gateway")
-# The driver of the database and the announcements' part for Valkey are imported by making what uses them; nothing connects.
 CoreDatabase(_settings.database_url).dispose()
-try:
-    announcements.create(_settings.valkey_url, _settings.valkey_prefix)
-except ValueError as error:
-    stop("gateway", [f"VALKEY_URL cannot be used: {error}"])
 
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]
 workers = _settings.workers
@@ -49,15 +58,29 @@ def pre_fork(server: Any, worker: Any) -> None:
     gc.freeze()
 
 
+def _check_database(settings: Settings) -> None:
+    """Raises SettingsError when workers could not load from it now. Waits at most 5 s for its answer."""
+    database = CoreDatabase(settings.database_url)
+    try:
+        check_migrated(database)
+    except NotMigrated as error:
+        raise SettingsError([str(error)]) from None
+    except SQLAlchemyError as error:
+        raise SettingsError([f"the database cannot be asked ({type(error).__name__})"]) from None
+    finally:
+        database.dispose()
+
+
 def on_starting(server: Any) -> None:
-    """A HUP with settings that cannot serve changes nothing; gunicorn alone would end the whole gateway."""
+    """A HUP changes nothing when new workers could not serve: gunicorn alone would end the old ones, or the whole gateway."""
     reload = server.reload
 
     def reload_if_sound() -> None:
         try:
             settings = load()
             operator_key(settings)
-            check_tls(settings)
+            _check(settings)
+            _check_database(settings)
         except SettingsError as error:
             server.log.error("not reloaded, the gateway goes on as it is: %s", "; ".join(error.mistakes))
         else:

@@ -48,6 +48,13 @@ class NotMigrated(Exception):
     """The database is not at the migration that this code needs. The text says what to do."""
 
 
+def check_migrated(database: CoreDatabase) -> None:
+    """Raises NotMigrated, or the store's error."""
+    have, want = database.revision(), head_revision("gateway")
+    if have != want:
+        raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate gateway")
+
+
 def create_events(settings: Settings, database: CoreDatabase) -> Events:
     """The events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
@@ -113,9 +120,7 @@ class Gateway:
         self._looking.start()
 
     def _load(self) -> None:
-        have, want = self.database.revision(), head_revision("gateway")
-        if have != want:
-            raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate gateway")
+        check_migrated(self.database)
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
         self._seen = self._generations()
