@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from flask import Response, request
 
@@ -86,9 +86,17 @@ def is_gateway_api(path: str) -> bool:
     return path == "/tyk" or path.startswith("/tyk/")
 
 
+# What the application itself says, in words that help: Tyk's where it has them.
+_WORDS: Final = {
+    "not-found": "There is no such call; docs/operating.md names those that there are",
+    "method-not-allowed": "Method not supported",
+}
+
+
 def error(status: int, message: str, code: str, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None) -> Response:
     """An error in the shape of the API that was called; for errors of the application itself (404, 405, 413, 500), too."""
     listed = places(mistakes)
+    message = _WORDS.get(code, message)
     body: dict[str, Any]
     if is_gateway_api(request.path):
         body = {"status": "error", "message": message, "error": message}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.gateway.operator_api import answers
 from services.gateway.stores.events import Outbox
 
 # A NUL, half of a surrogate pair, no UTF-8, a long text, numbers out of range, wildcards, quotes, dots.
@@ -69,3 +70,15 @@ def test_revisions_that_no_column_holds(operator: Any) -> None:
         operator.json("POST", f"/api/gatehouse/apis/{id}/revisions/{number}/restore", status=404)
     operator.json("GET", f"/api/gatehouse/apis/{id}/revisions/1?against=4294967296", status=400)
     operator.json("GET", f"/api/gatehouse/apis/{id}/revisions/1?against=999999999", status=404)
+
+
+def test_calls_that_do_not_exist_are_told_in_the_shape_of_their_api(operator: Any) -> None:
+    """The application's own errors, which no route sees."""
+    with operator.app.test_request_context("/tyk/org/keys/acme"):
+        missing, wrong = answers.error(404, "not found", "not-found"), answers.error(405, "method not allowed", "method-not-allowed")
+    assert "docs/operating.md" in missing.get_json()["message"]
+    assert wrong.get_json()["message"] == "Method not supported", "Tyk's words"
+    with operator.app.test_request_context("/api/users"):
+        body = answers.error(404, "not found", "not-found").get_json()
+    assert (body["Status"], body["Meta"]) == ("Error", None)
+    assert "docs/operating.md" in body["Message"]
