@@ -1,11 +1,12 @@
 """The access log: one JSON line for each request, written by a thread, so that a slow disk or pipe never holds up a request.
 
 A line has no query and no header: keys travel in both. A path is cut after 2,048 characters. When the writer cannot follow, lines are
-dropped and counted rather than kept without end.
+dropped and counted rather than kept without end. A file that was moved away or deleted is made anew: no signal is needed to rotate it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -26,6 +27,7 @@ log = logs.get(__name__)
 _MOST_WAITING: Final = 100
 _LARGEST_BATCH: Final = 1000
 _LONGEST_PATH: Final = 2048
+_LAST_WRITE: Final = 5.0
 
 
 class AccessLog:
@@ -50,7 +52,7 @@ class AccessLog:
             descriptor = os.dup(sys.stdout.fileno())
         else:
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            descriptor = _open(self._path)
         self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
         self._thread.start()
 
@@ -89,17 +91,22 @@ class AccessLog:
             self.dropped += len(lines)
 
     def stop(self) -> None:
-        """Writes what is left."""
+        """Writes what is left; gives up on a disk or pipe that takes nothing for 5 s."""
         self.flush()
         if self._thread is not None:
-            self._batches.put(None)
-            self._thread.join(5)
+            try:
+                self._batches.put(None, timeout=_LAST_WRITE)
+            except queue.Full:
+                log.error("the access log cannot be written; its last lines are lost")
+            else:
+                self._thread.join(_LAST_WRITE)
 
     def _run(self, descriptor: int) -> None:
         told = False
         while (lines := self._batches.get()) is not None:
             data = "".join(lines).encode("utf-8", "replace")
             try:
+                descriptor = self._current(descriptor)
                 while data:
                     data = data[os.write(descriptor, data) :]
             except OSError as error:  # a full disk must not end the thread
@@ -108,6 +115,21 @@ class AccessLog:
                     log.error("the access log cannot be written", error=error.strerror)
                 told = True
         os.close(descriptor)
+
+    def _current(self, descriptor: int) -> int:
+        """The file that has the name now. Raises OSError; then `descriptor` is still open."""
+        if self._path is None or self._path == "-":
+            return descriptor
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), os.fstat(descriptor)):
+                return descriptor
+        opened = _open(self._path)
+        os.close(descriptor)
+        return opened
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
 
 def _now() -> str:

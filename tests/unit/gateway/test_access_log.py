@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import queue
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,43 @@ def test_a_long_path_is_cut(tmp_path: Path) -> None:
     log.write(exchange(target="/api/" + "a" * 5000), 200, 1)
     log.stop()
     assert lines_of(tmp_path / "access.log")[0]["path"] == "/api/" + "a" * 2043
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["moved away", "deleted"])
+def test_a_file_that_is_gone_is_made_anew(moved: bool, tmp_path: Path) -> None:
+    path, old = tmp_path / "access.log", tmp_path / "access.log.1"
+    log = AccessLog(str(path))
+    log.start()
+    log.write(exchange(), 200, 1)
+    log.flush()
+    wait_until(lambda: path.read_text().endswith("\n"), what="the first line")
+    path.rename(old)
+    if not moved:
+        old.unlink()
+    log.write(exchange(), 404, 1)
+    log.stop()
+    assert [line["status"] for line in lines_of(path)] == [404]
+    assert not moved or [line["status"] for line in lines_of(old)] == [200]
+    assert log.dropped == 0
+
+
+def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.observe.access_log._LAST_WRITE", 0.1)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = AccessLog(str(pipe))
+    log.start()
+    request = exchange()
+    while not log.dropped:
+        log.write(request, 200, 1)
+    log.stop()
+    while log._thread and log._thread.is_alive():  # now it is read, the thread can end
+        with contextlib.suppress(BlockingIOError):
+            os.read(reader, 1 << 20)
+        with contextlib.suppress(queue.Full):
+            log._batches.put_nowait(None)
+    os.close(reader)
 
 
 def test_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
