@@ -75,7 +75,7 @@ def sign_in_page() -> Response:
 
 @blueprint.post("/account/sign-in")
 def sign_in() -> Response:
-    visit.check_form()
+    visit.check_form(signing_in=True)
     target = visit.way_back(request.form.get("next", ""))
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
@@ -89,7 +89,6 @@ def sign_in() -> Response:
         house().browsers.sign_out(before.caller, origin(before.caller))
     answer = visit.go(target)
     visit.set_cookie(answer, visit.COOKIE, cookie, expires=expires)
-    visit.drop_cookie(answer, visit.VISIT)
     return answer
 
 
@@ -98,7 +97,7 @@ def sign_in() -> Response:
 def sign_out(caller: Caller) -> Response:
     house().browsers.sign_out(caller, origin(caller))
     answer = visit.go("/account/sign-in")
-    visit.drop_cookie(answer, visit.COOKIE)
+    visit.drop_cookie(answer)
     return answer
 
 

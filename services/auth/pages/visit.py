@@ -27,8 +27,10 @@ def visitor() -> Visitor | None:
 
 
 def _secret() -> str:
-    if visitor() is not None:
-        return request.cookies[COOKIE]
+    return request.cookies[COOKIE] if visitor() is not None else _visit()
+
+
+def _visit() -> str:
     if "visit" not in g:
         known = request.cookies.get(VISIT, "")
         g.visit = known if 20 <= len(known) <= 100 and known.isascii() else secrets.token_urlsafe(24)
@@ -36,10 +38,14 @@ def _secret() -> str:
     return found
 
 
-def check_form() -> None:
-    """Raises Refusal 403 for a form that was not made by a page of ours for this browser."""
+def check_form(*, signing_in: bool = False) -> None:
+    """Raises Refusal 403 for a form that was not made by a page of ours for this browser.
+
+    signing_in: the form may be older than the sign-in that there is, which began in another tab.
+    """
     given = request.form.get("csrf", "")
-    if not given.isascii() or not hmac.compare_digest(given, form_token(_secret())):
+    known = {_secret(), _visit()} if signing_in else {_secret()}
+    if not given.isascii() or not any(hmac.compare_digest(given, form_token(secret)) for secret in known):
         raise Refusal(403, "This form is too old. Go back, load the page anew and try again", "form-too-old")
 
 
@@ -49,8 +55,9 @@ def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
     )
 
 
-def drop_cookie(answer: Response, name: str) -> None:
-    answer.delete_cookie(name, path=request.root_path or "/", secure=request.scheme == "https", httponly=True, samesite="Lax")
+def drop_cookie(answer: Response) -> None:
+    """Forget the sign-in."""
+    answer.delete_cookie(COOKIE, path=request.root_path or "/", secure=request.scheme == "https", httponly=True, samesite="Lax")
 
 
 def page(template: str, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:

@@ -95,6 +95,20 @@ def test_signing_in_leads_nowhere_else(auth: Auth, target: str) -> None:
     assert browser.client.post("/account/sign-in", data=form).location == "/account"
 
 
+def test_signing_in_in_two_tabs(auth: Auth, admin: str) -> None:
+    auth.add_user("ada@example.org", admin)
+    browser = Browser(auth)
+    first, second = browser.csrf("/account/sign-in"), browser.csrf("/account/sign-in")
+    form = {"csrf": first, "email": ADMIN, "password": PASSWORD}
+    assert browser.client.post("/account/sign-in", data=form).location == "/account"
+    left = browser.client.get_cookie("gatehouse_session")
+    form = {"csrf": second, "email": "ada@example.org", "password": PASSWORD}
+    assert browser.client.post("/account/sign-in", data=form).location == "/account"
+    assert "ada@example.org" in browser.client.get("/account").text
+    assert auth.house.browsers.find(left.value) is None
+    assert browser.client.post("/account/login-key", data={"csrf": second}).status_code == 403
+
+
 def test_a_wrong_password_stays_on_the_page(auth: Auth) -> None:
     answer = Browser(auth).sign_in(password="<b>wrong</b> password")
     assert answer.status_code == 401
