@@ -27,7 +27,7 @@ def lint(definition: Definition) -> list[Mistake]:
 def without_effect(definition: Definition) -> list[Mistake]:
     """The warnings that every save tells: what is kept and does nothing."""
     _, report = read(definition.raw)
-    return [*_unknown(pointer for pointer, value in report.unknown() if not _says_nothing(value)), *_no_end(definition)]
+    return list(_unknown(pointer for pointer, value in report.unknown() if not _says_nothing(value)))
 
 
 def _says_nothing(value: Any) -> bool:
@@ -44,11 +44,6 @@ def _unknown(pointers: Iterable[str]) -> Iterator[Mistake]:
             yield Mistake(pointer, f"{name} is kept, but the gateway does not serve it yet")
         else:
             yield Mistake(pointer, f"{name} is not known here; it is kept and has no effect")
-
-
-def _no_end(definition: Definition) -> Iterator[Mistake]:
-    if definition.session_lifetime and not definition.use_keyless:
-        yield Mistake("/session_lifetime", "session_lifetime is kept, but does not end keys yet; give keys their own expires")
 
 
 def _modes(definition: Definition) -> Iterator[Mistake]:

@@ -15,6 +15,7 @@ class Key:
     id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
     expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds
     (0 = never renewed); 0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
+    saved_at: epoch seconds of the last change, from which an API's `session_lifetime` counts.
     """
 
     id: str
@@ -32,9 +33,10 @@ class Key:
     alias: str = ""
     tags: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
+    saved_at: float = 0.0
 
     @classmethod
-    def from_session(cls, id: str, hashes: Iterable[str], session: Mapping[str, Any]) -> Key:
+    def from_session(cls, id: str, hashes: Iterable[str], session: Mapping[str, Any], saved_at: float = 0.0) -> Key:
         """The key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk."""
         granted = session.get("access_rights")
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
@@ -54,6 +56,7 @@ class Key:
             alias=session.get("alias") or "",
             tags=tuple(session.get("tags") or ()),
             hashes=tuple(hashes),
+            saved_at=saved_at,
         )
 
 

@@ -1,30 +1,35 @@
 """Refuses keys that were switched off or have ended.
 
-Reads nothing of the definition but `use_keyless`; of the key `is_inactive` and `expires` (epoch seconds, 0 or less = never).
-Refusals: key-inactive, key-expired.
+Fields: `use_keyless`, `session_lifetime` (seconds from the key's last change after which this API does not know it any more; 0 = for
+ever); of the key `is_inactive` and `expires` (epoch seconds, 0 or less = never).
+Refusals: key-inactive, key-expired, key-unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
-from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, Refusal
+from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN, Refusal
+
+_OUTLIVED: Final = "The key has outlived the session_lifetime of this API; saving the key begins another one."
 
 
 class KeyState:
     """Inactive is said before expired, as in Tyk."""
 
-    __slots__ = ("_now",)
+    __slots__ = ("_lifetime", "_now")
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, lifetime: int, now: Callable[[], float]) -> None:
+        self._lifetime = lifetime
         self._now = now
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> KeyState | None:
-        return None if definition.use_keyless else cls(ports.now)
+        return None if definition.use_keyless else cls(definition.session_lifetime, ports.now)
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
@@ -32,3 +37,5 @@ class KeyState:
             raise Refusal(KEY_INACTIVE)
         if 0 < key.expires <= self._now():
             raise Refusal(KEY_EXPIRED)
+        if self._lifetime and key.saved_at + self._lifetime <= self._now():
+            raise Refusal(KEY_UNKNOWN, detail=_OUTLIVED)

@@ -70,7 +70,7 @@ class StoredKey:
     last_used_at: dt.datetime | None
 
     def key(self) -> Key:
-        return Key.from_session(self.id, self.hashes, self.session)
+        return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp())
 
 
 class SecretTaken(Exception):

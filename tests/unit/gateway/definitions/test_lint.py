@@ -32,7 +32,6 @@ def test_a_sound_definition() -> None:
     [
         ({"later": 1}, "/later", "not known here"),
         ({"uptime_tests": {"check_list": [{}]}}, "/uptime_tests", "does not serve it yet"),
-        ({"session_lifetime": 60}, "/session_lifetime", "does not end keys"),
         ({"version": {"later": {"a": "b"}}}, f"{VERSION}/later", "not known here"),
         (
             {"version": lists(extended=True, white=[{"path": "^/a$", "x/y": 1}])},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.gateway.middleware.key_state import KeyState
-from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE
+from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN
 from tests.unit.gateway.exchanges import Time, ask, definition, exchange, make_key, ports, refusal
 
 NOW = 1_800_000_000.0
@@ -35,6 +36,18 @@ def test_a_key_ends_at_its_second() -> None:
             assert ask(rule(time), request) is None
         else:
             refusal(rule(time), request, KEY_EXPIRED)
+
+
+def test_an_api_forgets_keys_after_its_session_lifetime() -> None:
+    """From the last change; use does not lengthen it, and other APIs go on with the key (Tyk 3.1)."""
+    time = Time(NOW + 59.9)
+    limited = KeyState.from_definition(definition(session_lifetime=60), ports(time=time))
+    request = exchange(key=replace(make_key(), saved_at=NOW))
+    assert ask(limited, request) is None
+    time.now = NOW + 60
+    assert "session_lifetime" in str(refusal(limited, request, KEY_UNKNOWN).detail)
+    assert ask(rule(time), request) is None
+    assert ask(limited, exchange(key=replace(make_key(), saved_at=NOW + 30))) is None
 
 
 def test_inactive_is_said_before_expired() -> None:

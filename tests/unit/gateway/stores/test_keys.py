@@ -39,6 +39,22 @@ def test_a_key_is_opened_by_its_hash(store: KeyStore) -> None:
     assert store.page()[1] == 1
 
 
+def test_a_key_knows_when_it_was_saved(store: KeyStore, clock: SettableClock) -> None:
+    id = store.create("h1", RIGHTS).id
+
+    def saved_at() -> float:
+        opened = store.by_hash("h1")
+        assert opened is not None
+        return opened.key.saved_at
+
+    made = clock.now().timestamp()
+    clock.move(5)
+    store.mark_used([id], clock.now())
+    assert saved_at() == made, "use is no change"
+    store.replace(id, {**RIGHTS, "rate": 4})
+    assert saved_at() == made + 5
+
+
 def test_a_rotated_secret_ends(store: KeyStore, clock: SettableClock) -> None:
     id = store.create("h1", RIGHTS).id
     rotated, before = store.rotate(id, "h2", 60)
