@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from services.auth.answers import ErrorBody
 from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
 from services.auth.pages import account as account_pages
-from services.auth.pages import consent
+from services.auth.pages import consent, visit
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
 from services.auth.wiring import House, master_key
@@ -26,10 +27,13 @@ NAME = "Gatehouse auth"
 VERSION = "1.0.0"
 DESCRIPTION = "Identities and credentials for the whole house: users, login keys, tokens, OAuth2, signing keys."
 BODY_LIMIT = 64 * 1024
+_PAGES = re.compile(r"/oauth/authorize|/account(/.*)?")
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
-    """The house's error body; the names of wrong fields without the place where they were found."""
+    """The house's error body; the names of wrong fields without the place where they were found. Among the pages, a page."""
+    if _PAGES.fullmatch(request.path):
+        return visit.failure(status, message)
     if status == 422:
         message, code = "some fields are not valid", "invalid-fields"
         if fields and set(fields) <= {"json", "query"}:

@@ -66,11 +66,22 @@ def page(template: str, status: int = 200, *, leads_to: str | None = None, **val
     text = render_template(
         template, user=here.caller.user if here else None, csrf=form_token(_secret()), root=request.root_path.rstrip("/"), **values
     )
-    answer = make_response(text, status)
+    answer = _answer(text, status, _origin(leads_to))
     if here is None:
         set_cookie(answer, VISIT, _secret())
+    return answer
+
+
+def failure(status: int, message: str) -> Response:
+    """A page that says what went wrong and asks the database nothing, not even who is here."""
+    told = {"title": "That did not work", "message": {"_": sentence(message)}}
+    return _answer(render_template("message.html", user=None, root=request.root_path.rstrip("/"), **told), status)
+
+
+def _answer(text: str, status: int, origin: str = "") -> Response:
+    answer = make_response(text, status)
     answer.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'self'; form-action 'self'{_origin(leads_to)}; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'self'; form-action 'self'{origin}; base-uri 'none'; frame-ancestors 'none'"
     )
     return protect(answer)
 
@@ -115,8 +126,13 @@ def to_sign_in(why: str | None = None) -> Response:
 def field_errors(refused: Refusal) -> dict[str, str]:
     """A refusal as one sentence a field; `_` for what belongs to none."""
     if not refused.fields:
-        return {"_": refused.message[:1].upper() + refused.message[1:] + "."}
+        return {"_": sentence(refused.message)}
     return {name: " ".join(map(str, why)) if isinstance(why, list) else str(why) for name, why in refused.fields.items()}
+
+
+def sentence(message: str) -> str:
+    """A message of the API for people."""
+    return message[:1].upper() + message[1:] + "."
 
 
 def shown(moment: Any) -> str:

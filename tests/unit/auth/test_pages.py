@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
@@ -163,6 +164,33 @@ def test_pages_keep_others_out(auth: Auth, browser: Browser) -> None:
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "sentence"),
+    [
+        ("GET", "/account/nothing", 404, "Not found."),
+        ("GET", "/account/sign-out", 405, "Method not allowed."),
+        ("PUT", "/oauth/authorize", 405, "Method not allowed."),
+        ("POST", "/account", 413, "Body too large."),
+    ],
+)
+def test_people_are_told_on_a_page_what_went_wrong(browser: Browser, method: str, path: str, status: int, sentence: str) -> None:
+    answer = browser.client.open(path, method=method, data={"csrf": "x" * 70_000 if method == "POST" else ""})
+    assert (answer.status_code, answer.mimetype) == (status, "text/html")
+    assert f"<p>{sentence}</p>" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Request-Id"]
+
+
+def test_people_are_told_of_an_outage_on_a_page(auth: Auth, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(auth.house.database, "read", away)
+    answer = browser.client.get("/account")
+    assert (answer.status_code, answer.mimetype, answer.headers["Retry-After"]) == (503, "text/html", "1")
+    assert "<p>Database unavailable.</p>" in answer.text
 
 
 def test_the_cookie(auth: Auth) -> None:
