@@ -27,6 +27,8 @@ from services.common import logging as logs
 log = logs.get(__name__)
 
 _LONGEST_WAIT_S = 0.5  # of the subscriber thread for a message, and of the end for Valkey
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_MOST_UNSENT = 10_000
 
 
 class Ticket:
@@ -141,7 +143,7 @@ class InProcess:
 
 
 class ThroughValkey:
-    """Wake-ups through Valkey's publish and subscribe: one subscriber thread a process, one channel a service."""
+    """Wake-ups through Valkey's publish and subscribe: one thread that listens and one that sends a process, one channel a service."""
 
     def __init__(self, url: str, channel: str) -> None:
         self._board = _Board()
@@ -150,23 +152,28 @@ class ThroughValkey:
         self._client = redis.Redis.from_url(self._url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
         self._stop = threading.Event()
         self._subscribed = threading.Event()
+        self._unsent: set[str] = set()
+        self._something_to_do = threading.Condition()
         self._thread = threading.Thread(target=self._listen, name="wakeups", daemon=True)
+        self._sender = threading.Thread(target=self._send, name="wakeups-out", daemon=True)
         self._thread.start()
+        self._sender.start()
 
     def ticket(self, *topics: str) -> Ticket:
         return self._board.ticket(topics)
 
     def publish(self, topics: Iterable[str]) -> None:
-        """Wake all processes. When Valkey is away this process is woken all the same; others look again after they reconnect."""
+        """Wake all processes: this one now, the others a moment later. Never waits for Valkey; what it does not take is sent again.
+
+        Of an outage it keeps 10,000 topics. Processes that were cut off look again by themselves.
+        """
         topics = list(topics)
-        if not topics:
-            return
         for topic in topics:
             self._board.wake(topic)
-        try:
-            self._client.publish(self._channel, "\n".join(topics))
-        except redis.RedisError as error:
-            log.warning("wake-up not published", error=type(error).__name__)
+        with self._something_to_do:
+            if len(self._unsent) < _MOST_UNSENT:
+                self._unsent.update(topics)
+            self._something_to_do.notify()
 
     @property
     def closing(self) -> bool:
@@ -176,6 +183,9 @@ class ThroughValkey:
         """Wake everybody of this process for good, and end the subscription: at once, or within seconds while Valkey does not answer."""
         self._board.close()
         self._stop.set()
+        with self._something_to_do:
+            self._something_to_do.notify()
+        self._sender.join(_LONGEST_WAIT_S)
         if self._subscribed.is_set():
             self._end_the_wait()
         self._thread.join(3)
@@ -193,8 +203,27 @@ class ThroughValkey:
         """Whether the subscription stands; messages published earlier are not seen."""
         return self._subscribed.wait(timeout)
 
+    def _send(self) -> None:
+        pause = _SHORTEST_PAUSE_S
+        while True:
+            with self._something_to_do:
+                self._something_to_do.wait_for(lambda: self._unsent or self._stop.is_set())
+                topics, self._unsent = self._unsent, set()
+            if not topics:
+                return
+            try:
+                self._client.publish(self._channel, "\n".join(topics))
+                pause = _SHORTEST_PAUSE_S
+            except (redis.RedisError, OSError) as error:
+                log.warning("wake-up not sent, trying again", error=type(error).__name__, pause_s=pause)
+                with self._something_to_do:
+                    self._unsent |= topics
+                if self._stop.wait(pause):
+                    return
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+
     def _listen(self) -> None:
-        pause = 0.1
+        pause = _SHORTEST_PAUSE_S
         while not self._stop.is_set():
             subscription = self._client.pubsub(ignore_subscribe_messages=False)  # type: ignore[no-untyped-call]
             try:
@@ -204,7 +233,7 @@ class ThroughValkey:
                     if message is None:
                         continue
                     if message["type"] == "subscribe":
-                        pause = 0.1
+                        pause = _SHORTEST_PAUSE_S
                         self._subscribed.set()
                         self._board.wake_all()
                     elif message["type"] == "message":
@@ -214,7 +243,7 @@ class ThroughValkey:
                 self._subscribed.clear()
                 log.warning("subscription lost, trying again", error=type(error).__name__, pause_s=pause)
                 self._stop.wait(pause)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
             finally:
                 with contextlib.suppress(redis.RedisError, OSError):
                     subscription.close()

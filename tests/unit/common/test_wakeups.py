@@ -124,6 +124,58 @@ def test_one_process_wakes_another(valkey: Valkey) -> None:
     there.close()
 
 
+def test_nobody_waits_for_a_valkey_that_hangs_and_the_others_are_woken_when_it_goes_on(valkey: Valkey) -> None:
+    here, there = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    assert here.wait_until_subscribed(5)
+    assert there.wait_until_subscribed(5)
+    with there.ticket("a") as ticket:
+        ticket.wait(0.01)
+        valkey.hang()
+        try:
+            began = time.monotonic()
+            here.publish(["a"])
+            assert time.monotonic() - began < 3
+        finally:
+            valkey.go_on()
+        assert ticket.wait(15) is True
+    here.close()
+    there.close()
+
+
+def test_what_valkey_did_not_take_is_sent_again(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others keep their subscription over a short outage, so nothing else would tell them."""
+    here, there = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    assert here.wait_until_subscribed(5)
+    assert there.wait_until_subscribed(5)
+    publish, failed = here._client.publish, threading.Event()
+
+    def fails_once(channel: str, message: str) -> object:
+        if not failed.is_set():
+            failed.set()
+            raise redis.TimeoutError
+        return publish(channel, message)
+
+    monkeypatch.setattr(here._client, "publish", fails_once)
+    with there.ticket("a") as ticket:
+        ticket.wait(0.01)
+        here.publish(["a"])
+        assert ticket.wait(15) is True
+        assert failed.is_set()
+    here.close()
+    there.close()
+
+
+def test_the_last_wake_up_before_the_end_is_sent(valkey: Valkey) -> None:
+    here, there = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    assert there.wait_until_subscribed(5)
+    with there.ticket("a") as ticket:
+        ticket.wait(0.01)
+        here.publish(["a"])
+        here.close()
+        assert ticket.wait(15) is True
+    there.close()
+
+
 def test_channels_are_kept_apart(valkey: Valkey) -> None:
     mine, other = ThroughValkey(valkey.url, "mine"), ThroughValkey(valkey.url, "other")
     assert mine.wait_until_subscribed(5)
