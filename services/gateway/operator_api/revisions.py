@@ -15,7 +15,7 @@ from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, done, places
 from services.gateway.operator_api.context import gateway
 from services.gateway.stores.definitions import NotFound
-from services.gateway.stores.revisions import Revision
+from services.gateway.stores.revisions import Entry, Revision
 
 blueprint = protected("revisions", __name__)
 
@@ -36,11 +36,7 @@ def get_revision(key: str, number: int) -> Response:
     other = request.args.get("against", "")
     if other and not (other.isdecimal() and len(other) <= 9):
         raise Refused(400, "against must be the number of a revision", "invalid-argument")
-    if other:
-        base: Revision | None = _revision(key, int(other))
-    else:
-        earlier = [one for one in gateway().definitions.revisions(key) if one.number < number]
-        base = earlier[0] if earlier else None
+    base = _revision(key, int(other)) if other else gateway().definitions.revision_before(key, number)
     before, after = _document(base), _document(revision)
     names = (f"revision {base.number}" if base else "nothing", f"revision {number}")
     return answer({
@@ -105,7 +101,7 @@ def _document(revision: Revision | None) -> dict[str, Any] | None:
     return {"api_definition": revision.raw, "hook_references": revision.hook_references}
 
 
-def _summary(revision: Revision) -> dict[str, Any]:
+def _summary(revision: Entry) -> dict[str, Any]:
     return {
         "id": revision.definition_id,
         "api_id": revision.api_id,

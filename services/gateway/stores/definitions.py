@@ -21,7 +21,7 @@ from services.gateway.definitions.sources import FileMistakes
 from services.gateway.stores import revisions
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import current, raise_generation
-from services.gateway.stores.revisions import Revision
+from services.gateway.stores.revisions import Entry, Revision
 
 GENERATION: Final = "definitions"
 Action = Literal["created", "updated", "deleted", "restored", "seeded"]
@@ -213,7 +213,7 @@ class DefinitionStore:
         """Rises with every write; two equal numbers mean that nothing changed."""
         return current(self._database, GENERATION)
 
-    def revisions(self, key: str) -> list[Revision]:
+    def revisions(self, key: str) -> list[Entry]:
         """Every revision of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
         with self._database.read() as connection:
             return revisions.listed(connection, _revised_id(connection, key))
@@ -227,6 +227,13 @@ class DefinitionStore:
             if found is None:
                 raise NotFound
             return found
+
+    def revision_before(self, key: str, number: int) -> Revision | None:
+        """What a revision changed is its difference to this one; None for the first."""
+        with self._database.read() as connection:
+            id = _revised_id(connection, key)
+            earlier = revisions.before(connection, id, number)
+            return None if earlier is None else revisions.one(connection, id, earlier)
 
     def _run(self, work: Callable[[sa.Connection], StoredDefinition]) -> StoredDefinition:
         try:

@@ -22,7 +22,7 @@ from services.gateway.stores.definitions import (
     ReadOnly,
     StoredDefinition,
 )
-from services.gateway.stores.revisions import Revision
+from services.gateway.stores.revisions import Entry, Revision
 
 log = logs.get(__name__)
 
@@ -171,11 +171,14 @@ class FileDefinitions(DefinitionStore):
     def generation(self) -> int:
         return 0
 
-    def revisions(self, key: str) -> list[Revision]:
+    def revisions(self, key: str) -> list[Entry]:
         return []
 
     def revision(self, key: str, number: int) -> Revision:
         raise NotFound
+
+    def revision_before(self, key: str, number: int) -> None:
+        return None
 
     def _known(self) -> list[StoredDefinition]:
         return self.all() if self._read is None else self._read

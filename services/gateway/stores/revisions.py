@@ -6,7 +6,7 @@ They outlive their definition, so that a deletion can be undone, too.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -31,8 +31,8 @@ _R: Final = REVISIONS.c
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """raw: None = the definition was deleted here."""
+class Entry:
+    """A line of the history of a definition: who changed it, when and why, without what it was then."""
 
     definition_id: str
     number: int
@@ -41,8 +41,17 @@ class Revision:
     at: dt.datetime
     who: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision(Entry):
+    """raw: None = the definition was deleted here."""
+
     raw: dict[str, Any] | None
     hook_references: list[Any]
+
+
+_ENTRY: Final = tuple(_R[field.name] for field in fields(Entry))
 
 
 def record(connection: sa.Connection, revision: Revision) -> None:
@@ -61,15 +70,21 @@ def record(connection: sa.Connection, revision: Revision) -> None:
     connection.execute(sa.insert(REVISIONS).values(row))
 
 
-def listed(connection: sa.Connection, id: str) -> list[Revision]:
-    """Newest first."""
-    rows = connection.execute(sa.select(REVISIONS).where(_R.definition_id == id).order_by(_R.number.desc()))
-    return [_revision(row) for row in rows]
+def listed(connection: sa.Connection, id: str) -> list[Entry]:
+    """Newest first; without the documents, which could be large and many."""
+    rows = connection.execute(sa.select(*_ENTRY).where(_R.definition_id == id).order_by(_R.number.desc()))
+    return [Entry(*row) for row in rows]
 
 
 def one(connection: sa.Connection, id: str, number: int) -> Revision | None:
     row = connection.execute(sa.select(REVISIONS).where(_R.definition_id == id, _R.number == number)).one_or_none()
     return None if row is None else _revision(row)
+
+
+def before(connection: sa.Connection, id: str, number: int) -> int | None:
+    """The number of the revision before this one."""
+    found: int | None = connection.scalar(sa.select(sa.func.max(_R.number)).where(_R.definition_id == id, _R.number < number))
+    return found
 
 
 def last_number(connection: sa.Connection, id: str) -> int:

@@ -137,3 +137,14 @@ def test_pages(store: DefinitionStore) -> None:
     assert [one.api_id for one in store.page(query="/A3/").items] == ["a3"]
     assert store.page(query="_").items == []
     assert store.known({"a1", "none"}) == {"a1": "Name a1"}
+
+
+def test_the_revision_before(store: DefinitionStore) -> None:
+    create(store, "a", "/a/")
+    update(store, "a", "second")
+    store.delete("a", who="ann")
+    assert store.revision_before("a", 1) is None
+    assert [store.revision_before("a", number).number for number in (2, 3)] == [1, 2]  # type: ignore[union-attr]
+    assert store.revision_before("a", 3).raw["name"] == "second"  # type: ignore[union-attr,index]
+    assert store.revision_before("none", 5) is None
+    assert not hasattr(store.revisions("a")[0], "raw"), "a list of many revisions must not hold all their documents"
