@@ -71,7 +71,9 @@ class Login(Schema):
 class Basic(Schema):
     username = fields.String(required=True)
     password = fields.String(required=True)
-    address = fields.IP(metadata={"description": "Of the client; failures are then counted for it, too."})
+    address = fields.IP(
+        validate=lambda address: _visible(str(address)), metadata={"description": "Of the client; failures are then counted for it, too."}
+    )
 
 
 class TokenToVerify(Schema):

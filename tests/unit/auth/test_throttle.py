@@ -118,6 +118,7 @@ def test_an_address_with_a_zone_of_any_length(auth: Auth, admin: str) -> None:
     address = "fe80::1%" + "a" * 100
     assert auth.verify_basic(ADMIN, "a wrong password", address=address).status_code == 401
     assert auth.ask("GET", "/audit", token=admin, query_string={"per_page": 1}).json["items"][0]["address"] == address[:45]
+    assert auth.verify_basic(ADMIN, PASSWORD, address="fe80::1%\x00").status_code == 422
 
 
 def test_login_keys_are_throttled_as_passwords_are(auth: Auth) -> None:
