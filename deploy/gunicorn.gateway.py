@@ -58,6 +58,13 @@ def pre_fork(server: Any, worker: Any) -> None:
     gc.freeze()
 
 
+def nworkers_changed(server: Any, new: int, old: int | None) -> None:
+    """Workers that share no Valkey would each admit the whole of a limit; TTIN and `-w` know nothing of that."""
+    if new > 1 and _settings.valkey_url is None:
+        server.log.error("it stays one worker: more need VALKEY_URL, because limits could not be exact otherwise")
+        server.num_workers = 1
+
+
 def _check_database(settings: Settings) -> None:
     """Raises SettingsError when workers could not load from it now. Waits at most 5 s for its answer."""
     database = CoreDatabase(settings.database_url)

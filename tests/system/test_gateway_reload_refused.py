@@ -1,4 +1,4 @@
-"""A HUP after which no worker could serve leaves the gateway as it is."""
+"""Signals that would do harm leave the gateway as it is: a HUP after which no worker could serve, a TTIN without a Valkey."""
 
 from __future__ import annotations
 
@@ -78,3 +78,22 @@ def test_a_database_that_is_away(definitions: list[dict[str, object]], postgresq
 
         take_connections(False)
         _refused_and_then_done(running, lambda: take_connections(True))
+
+
+def test_a_second_worker_that_could_not_count_with_the_first(definitions: list[dict[str, object]], tmp_path: Path) -> None:
+    with gateway(tmp_path, definitions, arguments=["-w", "2"]) as running:
+        workers = running.workers()
+        assert len(workers) == 1
+        said = running.process.text().count("it stays one worker")
+        assert said
+        running.signal(signal.SIGTTIN)
+        wait_until(lambda: running.process.text().count("it stays one worker") > said, 10, "the refusal of a second worker")
+        running.signal(signal.SIGHUP)
+        wait_until(lambda: running.workers() and not set(running.workers()) & set(workers), 20, "new workers")
+        assert len(running.workers()) == 1
+
+
+def test_a_second_worker_that_can(definitions: list[dict[str, object]], valkey: Valkey, tmp_path: Path) -> None:
+    with gateway(tmp_path, definitions, {"VALKEY_URL": valkey.url}) as running:
+        running.signal(signal.SIGTTIN)
+        wait_until(lambda: len(running.workers()) == 2, 10, "a second worker")
