@@ -108,17 +108,21 @@ class KeyStore:
             row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
             return None if row is None else _stored(connection, row, self._clock.now())
 
-    def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10, begins: str = "") -> tuple[list[StoredKey], int]:
-        """One page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything.
-
-        begins: how the public id begins.
-        """
-        chosen = sa.select(KEYS)
+    def ids(self, api_id: str | None = None, begins: str = "") -> list[str]:
+        """The public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
+        chosen = sa.select(_K.id)
         if api_id is not None:
-            named = sa.select(RIGHTS.c.key_id).where(RIGHTS.c.api_id == api_id)
-            chosen = chosen.where(sa.or_(_K.opens_all, _K.id.in_(named)))
+            chosen = chosen.where(_may_reach(api_id))
         if begins:
             chosen = chosen.where(_K.id.startswith(begins, autoescape=True))
+        with self._database.read() as connection:
+            return list(connection.scalars(chosen.order_by(_K.created_at.desc(), _K.id)))
+
+    def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
+        """One page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything."""
+        chosen = sa.select(KEYS)
+        if api_id is not None:
+            chosen = chosen.where(_may_reach(api_id))
         with self._database.read() as connection:
             total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
             ordered = chosen.order_by(_K.created_at.desc(), _K.id)
@@ -212,6 +216,11 @@ class KeyStore:
     def generation(self) -> int:
         """Rises with every write of a key."""
         return current(self._database, GENERATION)
+
+
+def _may_reach(api_id: str) -> sa.ColumnElement[bool]:
+    named = sa.select(RIGHTS.c.key_id).where(RIGHTS.c.api_id == api_id)
+    return sa.or_(_K.opens_all, _K.id.in_(named))
 
 
 def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:

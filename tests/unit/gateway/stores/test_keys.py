@@ -92,8 +92,9 @@ def test_lists_by_api(store: KeyStore, clock: SettableClock) -> None:
     assert [key.id for key in store.page("a")[0]] == [master, named]
     assert [key.id for key in store.page(size=2)[0]] == [other, master]
     assert store.page(size=2)[1] == 3
-    assert [key.id for key in store.page(begins=named)[0]] == [named]
-    assert store.page(begins="%")[0] == []
+    assert (store.ids(), store.ids("a"), store.ids("none")) == ([other, master, named], [master, named], [master])
+    assert store.ids(begins=named) == [named]
+    assert store.ids(begins="%") == []
     store.replace(named, {"access_rights": {"b": {}}})
     assert [key.id for key in store.page("a")[0]] == [master]
     assert store.page("b", number=-1)[0][0].hashes == ("h3",)
