@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
@@ -62,7 +63,7 @@ class Authorizing:
             return tokens.client(session, client_id)
 
     def new_code(self, client: Client, caller: Caller, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
-        """A code for the client, good for a minute. Raises Refusal 401 when the person's sign-in has ended meanwhile."""
+        """A code for the client, for a minute. Raises Refusal 401 when the sign-in has ended meanwhile, 404 when the client is gone."""
         code = credentials.make(credentials.CODE)
         user = caller.user
 
@@ -87,7 +88,10 @@ class Authorizing:
             )
             origin.write(session, now, "consent", client.id, scope=asked.scope)
 
-        self._database.run(work)
+        try:
+            self._database.run(work)
+        except IntegrityError:  # the client is no longer there
+            raise refusals.not_found("client") from None
         return code
 
     def find_code(self, code: str, client: Client, origin: Origin) -> AuthorizationCode | None:

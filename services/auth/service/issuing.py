@@ -43,7 +43,7 @@ class AccessTokens:
             return tokens.page_of_user(session, caller.user.id, page, per_page)
 
     def add(self, caller: Caller, fields: Mapping[str, Any], origin: Origin) -> tuple[AccessToken, str]:
-        """(the token's record, its secret). Raises Refusal 422."""
+        """(the token's record, its secret). Raises Refusal 401 when the caller is gone or disabled meanwhile, 422."""
         kind = fields["kind"]
         policy = policies.clean(fields.get("policy", []))
         problem = policies.problem(kind, policy)
@@ -53,6 +53,9 @@ class AccessTokens:
 
         def work(session: Session) -> AccessToken:
             now = self._clock.now()
+            user = users.by_id(session, caller.user.id, lock=True)
+            if user is None or not user.active:
+                raise refusals.token_revoked()
             token = AccessToken(
                 id=str(uuid.uuid4()),
                 user_id=caller.user.id,

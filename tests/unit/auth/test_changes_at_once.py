@@ -119,6 +119,29 @@ def test_no_password_is_set_of_somebody_who_rose_meanwhile(
     assert auth.log_in(USER)
 
 
+@pytest.mark.parametrize("what", ["not active", "removed"])
+def test_no_token_is_made_for_somebody_who_has_gone(auth: Auth, user: dict[str, Any], what: str) -> None:
+    caller, _ = auth.house.verifier.caller(auth.log_in(USER))
+    ENDS[what](auth, user["id"])
+    with pytest.raises(Refusal, match="token revoked"):
+        auth.house.access_tokens.add(caller, {"kind": "account"}, COMMAND_LINE)
+
+
+def test_no_code_is_made_for_a_client_that_has_gone(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = client_of(auth, admin)
+    browser = Browser(auth)
+    browser.sign_in()
+    give = auth.house.authorizing.new_code
+
+    def late(*given: Any) -> str:
+        auth.house.clients.remove(client["client_id"], COMMAND_LINE)
+        return give(*given)
+
+    monkeypatch.setattr(auth.house.authorizing, "new_code", late)
+    answer = browser.authorize(client["client_id"])
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+
+
 @pytest.mark.parametrize("what", ENDS)
 def test_a_code_that_is_out_ends_with_the_sign_ins(auth: Auth, admin: str, user: dict[str, Any], what: str) -> None:
     client = client_of(auth, admin)
