@@ -216,7 +216,7 @@ def _event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
     events = Reader({"events": reader.value("events")}, reader.pointer, reader.report)
     for event, handlers, pointer in events.mapping("events"):
         if event not in EVENTS:
-            reader.report.add(pointer, f"`{event}` is no event; known are {', '.join(sorted(EVENTS))}")
+            reader.report.add(pointer, no_event(event))
         if not isinstance(handlers, list | None):
             reader.report.add(pointer, "must be a list")
             continue
@@ -224,6 +224,11 @@ def _event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
             _event_handler(Reader(handler, join(pointer, index), reader.report)) for index, handler in enumerate(handlers or ())
         )
     return found
+
+
+def no_event(name: str) -> str:
+    """What is said of the name of an event that there is not."""
+    return f"`{name}` is no event; known are {', '.join(sorted(EVENTS))}"
 
 
 def _event_handler(reader: Reader) -> EventHandler:

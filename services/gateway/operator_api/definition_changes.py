@@ -27,6 +27,7 @@ from services.gateway.stores.definitions import (
 
 DEFAULT_ORG: Final = "default"
 _LONGEST_PATH: Final = 1024
+_NOWHERE_ELSE: Final[Mapping[str, str]] = {}
 _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
 
 
@@ -43,8 +44,8 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, 
     """Store a new definition. prefix: the pointer of the definition in the caller's document, for mistakes."""
     _refuse_files(gateway)
     document = _filled(raw)
-    listed = hook_references.embed(gateway, document, references, [])
-    definition = _checked(gateway, document, prefix, replaces=None)
+    listed, sources = hook_references.embed(gateway, document, references, [])
+    definition = _checked(gateway, document, prefix, replaces=None, sources=sources)
     try:
         stored = gateway.definitions.create(document, listed, address=address(definition), active=definition.active, who=who, note=note)
     except ApiIdTaken:
@@ -70,8 +71,9 @@ def update(
             message = f"Request {shown} does not match that in Definition! For Update operations these must match."
             raise Refused(400, message, "id-mismatch", mistakes=[Mistake(f"{prefix}/{name}", f"must be `{own}`")])
     _fill(document, before.raw.get("org_id") or DEFAULT_ORG)
-    listed = hook_references.embed(gateway, document, before.hook_references if references is None else references, before.hook_references)
-    definition = _checked(gateway, document, prefix, replaces=before.api_id)
+    kept = before.hook_references if references is None else references
+    listed, sources = hook_references.embed(gateway, document, kept, before.hook_references)
+    definition = _checked(gateway, document, prefix, replaces=before.api_id, sources=sources)
     return _replace(gateway, before, document, listed, definition, who, note, if_match, prefix)
 
 
@@ -191,14 +193,17 @@ def read_only() -> Refused:
     return Refused(409, message, "definitions-from-files")
 
 
-def _checked(gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None) -> Definition:
+def _checked(
+    gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None, sources: Mapping[str, str] = _NOWHERE_ELSE
+) -> Definition:
+    """sources: of handlers that came from hook references."""
     try:
         definition = interpret(document)
         if len(definition.proxy.listen_path) > _LONGEST_PATH:
             raise Mistakes([Mistake("/proxy/listen_path", f"listen_path must not be longer than {_LONGEST_PATH} characters")])
         gateway.check(definition, replaces)
     except Mistakes as error:
-        placed = (Mistake(prefix + mistake.pointer, mistake.message) for mistake in error.mistakes)
+        placed = (Mistake(hook_references.place(mistake.pointer, sources, prefix), mistake.message) for mistake in error.mistakes)
         raise invalid("definition", Mistakes(placed)) from None
     except ReadOnly:
         raise read_only() from None

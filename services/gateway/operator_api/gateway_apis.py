@@ -33,10 +33,16 @@ def create_api(api_id: str) -> Response:
     raw = arguments.body("definition")
     given = str(raw.get("api_id") or api_id)
     before = gateway().definitions.get(given) if given else None
+    if before is None:
+        try:
+            saved = definition_changes.create(gateway(), {**raw, "api_id": given} if given else raw, [], *author())
+        except Refused as refused:
+            # somebody who came between the look and the write
+            before = gateway().definitions.get(given) if refused.code == "api-id-taken" else None
+            if before is None:
+                raise
     if before is not None:
         saved = definition_changes.update(gateway(), before.id, {**raw, "id": before.id}, None, *author(), arguments.if_match())
-    else:
-        saved = definition_changes.create(gateway(), {**raw, "api_id": given} if given else raw, [], *author())
     return changed(saved.stored.api_id, "added", saved.unconfirmed, saved.warnings)
 
 

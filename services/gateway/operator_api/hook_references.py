@@ -7,16 +7,17 @@ from typing import Any
 
 from services.gateway.definitions.model import WEBHOOK
 from services.gateway.definitions.reader import Mistake, Mistakes, join
-from services.gateway.definitions.schema import NO_SECRETS
+from services.gateway.definitions.schema import EVENTS, NO_SECRETS, no_event
 from services.gateway.operator_api.answers import invalid
 from services.gateway.operator_api.context import Gateway
 
 
-def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: list[Any]) -> list[Any]:
-    """Write a handler for every hook reference into the definition; gives the references as they are stored.
+def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: list[Any]) -> tuple[list[Any], dict[str, str]]:
+    """Write a handler for every hook reference into the definition.
 
     Handlers that came from references (the former ones or these) are replaced, so that saving what was read changes nothing;
-    handlers that the author wrote directly stay.
+    handlers that the author wrote directly stay. Gives the references as they are stored, and where each handler came from: its pointer in
+    the definition → that of its reference, for mistakes.
     """
     if references is None:
         references = []
@@ -24,19 +25,36 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     listed = list(_references(gateway, references, mistakes))
     if mistakes:
         raise invalid("definition", Mistakes(mistakes))
-    replaced = {(one.get("event_name"), _hook_id(one)) for one in (*before, *listed) if isinstance(one, Mapping) and _hook_id(one)}
-    if not listed and not replaced:
-        return listed
+    former = [one for one in (*before, *listed) if isinstance(one, Mapping) and isinstance(one.get("hook"), Mapping)]
+    replaced = [(one.get("event_name"), _hook_id(one)) for one in former if _hook_id(one)]
+    nameless = [(one.get("event_name"), _handler(one)) for one in former if not _hook_id(one)]
+    if not former:
+        return listed, {}
     handlers = document.get("event_handlers") or {}
     events = handlers.get("events") or {} if isinstance(handlers, Mapping) else None
     if not isinstance(events, Mapping) or not all(isinstance(given, list | None) for given in events.values()):
-        return listed  # the check of the definition names what is wrong
-    kept = {event: [one for one in given or () if (event, _embedded_id(one)) not in replaced] for event, given in events.items()}
-    for reference in listed:
-        kept.setdefault(reference["event_name"], []).append({"handler_name": WEBHOOK, "handler_meta": _meta(reference)})
-    gone = {event for event, _ in replaced}
+        return listed, {}  # the check of the definition names what is wrong
+    kept = {
+        event: [one for one in given or () if (event, _embedded_id(one)) not in replaced and (event, one) not in nameless]
+        for event, given in events.items()
+    }
+    sources = {}
+    for index, reference in enumerate(listed):
+        own = kept.setdefault(reference["event_name"], [])
+        sources[join(join("/event_handlers/events", reference["event_name"]), len(own))] = join("/hook_references", index)
+        own.append(_handler(reference))
+    gone = {one.get("event_name") for one in former}
     document["event_handlers"] = {**handlers, "events": {event: given for event, given in kept.items() if given or event not in gone}}
-    return listed
+    return listed, sources
+
+
+def place(pointer: str, sources: Mapping[str, str], prefix: str) -> str:
+    """The pointer of a mistake in the caller's document. prefix: of the definition there. sources: from `embed`."""
+    for handler, reference in sources.items():
+        if pointer == handler or pointer.startswith(handler + "/"):
+            rest = pointer.removeprefix(handler).removeprefix("/handler_meta")
+            return reference + (rest if rest in ("", "/event_timeout") else f"/hook{rest}")
+    return prefix + pointer
 
 
 def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> Iterator[dict[str, Any]]:
@@ -52,6 +70,9 @@ def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> I
         if not isinstance(reference.get("event_name"), str) or not reference["event_name"]:
             mistakes.append(Mistake(join(pointer, "event_name"), "event_name is missing"))
             continue
+        if reference["event_name"] not in EVENTS:
+            mistakes.append(Mistake(join(pointer, "event_name"), no_event(reference["event_name"])))
+            continue
         if any(name.lower() == "secret" and value for name, value in hook.items()):
             mistakes.append(Mistake(join(join(pointer, "hook"), "secret"), NO_SECRETS))
             continue
@@ -63,6 +84,10 @@ def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> I
             hook = {"api_model": {}, **known}
         # `signed` is what /api/hooks says of a webhook now, no part of it
         yield {**reference, "hook": {name: value for name, value in hook.items() if name != "signed"}}
+
+
+def _handler(reference: Mapping[str, Any]) -> dict[str, Any]:
+    return {"handler_name": WEBHOOK, "handler_meta": _meta(reference)}
 
 
 def _meta(reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,26 @@ def test_definitions(operator: Any, make_definition: Any) -> None:
     assert operator.gateway.published == ["definitions"] * 4
 
 
+def test_of_two_who_make_one_api_the_second_replaces_it(operator: Any, make_definition: Any) -> None:
+    store = operator.gateway.definitions
+    create = store.create
+
+    def somebody_is_quicker(raw: Any, references: Any, **more: Any) -> Any:
+        store.create = create
+        create({**raw, "id": "quicker", "name": "first"}, references, **more)
+        return create(raw, references, **more)
+
+    store.create = somebody_is_quicker
+    assert operator.json("POST", "/tyk/apis", make_definition(name="second"))["action"] == "added"
+    assert [(one["number"], one["action"]) for one in operator.json("GET", "/api/gatehouse/apis/one/revisions")["revisions"]] == [
+        (2, "updated"),
+        (1, "created"),
+    ]
+    assert operator.json("GET", "/tyk/apis/one")["name"] == "second"
+    taken = make_definition(api_id="two", id="quicker", listen_path="/two/")
+    assert operator.json("POST", "/tyk/apis", taken, status=409)["code"] == "api-id-taken"
+
+
 def test_mistakes(operator: Any, make_definition: Any) -> None:
     assert operator.json("POST", "/tyk/apis/", "{", status=400)["message"] == "Request malformed"
     assert operator.json("POST", "/tyk/apis/mismatch", status=400)["message"] == "Request malformed"

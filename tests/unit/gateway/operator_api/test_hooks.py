@@ -57,6 +57,34 @@ def test_saving_what_was_read_changes_nothing(operator: Any, make_definition: An
     assert without["api_definition"]["event_handlers"]["events"] == {"QuotaExceeded": [own]}
 
 
+def test_saving_what_was_read_changes_nothing_without_an_id_either(operator: Any, make_definition: Any) -> None:
+    """Twice in the definition the webhook would be called twice."""
+    nameless = {"event_name": "AuthFailure", "event_timeout": 5, "hook": {"method": "POST", "target_path": "http://127.0.0.1:9/"}}
+    operator.json("POST", "/api/apis", {"api_definition": make_definition(), "hook_references": [nameless, SAMPLE]})
+    read = operator.json("GET", "/api/apis/one")
+    operator.json("PUT", "/api/apis/one", read)
+    assert operator.json("GET", "/api/apis/one") == read
+    operator.json("PUT", "/api/apis/one", {**read, "hook_references": [SAMPLE]})
+    events = operator.json("GET", "/api/apis/one")["api_definition"]["event_handlers"]["events"]
+    assert events == {"QuotaExceeded": [EMBEDDED]}
+
+
+def test_mistakes_of_a_reference_are_told_where_the_caller_wrote_them(operator: Any, make_definition: Any) -> None:
+    own = {"handler_name": "eh_log_handler", "handler_meta": {"prefix": 5}}
+    given = make_definition(event_handlers={"events": {"QuotaExceeded": [own]}})
+    wrong = {"id": "x", "target_path": "ftp://a/", "method": "BREW", "header_map": {"a b": "c"}}
+    references = [SAMPLE, {"event_name": "QuotaExceeded", "event_timeout": "60", "hook": wrong}, {"event_name": "Nothing", "hook": wrong}]
+    body = {"api_definition": given, "hook_references": references}
+    refused = operator.json("POST", "/api/apis", body, status=400)
+    assert [one["pointer"] for one in refused["Errors"]] == ["/hook_references/2/event_name"]
+    refused = operator.json("POST", "/api/apis", {**body, "hook_references": references[:2]}, status=400)
+    assert {one["pointer"] for one in refused["Errors"]} == {
+        "/api_definition/event_handlers/events/QuotaExceeded/0/handler_meta/prefix",
+        "/hook_references/1/event_timeout",
+        *(f"/hook_references/1/hook/{name}" for name in ("target_path", "method", "header_map/a b")),
+    }
+
+
 def test_a_reference_by_id_takes_the_stored_webhook(operator: Any, make_definition: Any) -> None:
     hook = {"name": "h", "method": "post", "target_path": "http://127.0.0.1:9/sink", "header_map": {"x-h": "1"}, "event_timeout": 5}
     id = operator.json("POST", "/api/hooks", hook)["Meta"]
