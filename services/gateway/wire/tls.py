@@ -8,12 +8,15 @@ end has not taken. So the socket below is paused, and the end is left to the swe
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from services.gateway.wire.connection import Connection, Sockets
 from services.gateway.wire.driving import Driver
+from services.gateway.wire.heads.grammar import LARGEST_HEAD
 
 # As long as a head may take. Others wait for an upstream's by their own time limit.
 _OF_CLIENTS: Final = 15.0
@@ -51,11 +54,43 @@ class SecureTransport:
             self._below.close()
 
 
+class _LastWords(asyncio.BufferedProtocol):
+    """Between an upstream's socket and its TLS. An upstream may refuse an upload, say so and not wait for its end: what it said before it
+    reset the connection is read, as without TLS (`Connection.connection_lost`).
+    """
+
+    def __init__(self, secure: Any, below: Any) -> None:
+        self._secure = secure
+        self._below = below
+        self.get_buffer = secure.get_buffer  # type: ignore[method-assign]  # the loop calls these two at every read
+        self.buffer_updated = secure.buffer_updated  # type: ignore[method-assign]
+
+    def eof_received(self) -> bool | None:
+        return bool(self._secure.eof_received())
+
+    def pause_writing(self) -> None:
+        self._secure.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._secure.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        try:
+            if error is not None:
+                with contextlib.suppress(OSError):
+                    size = os.readv(self._below.get_extra_info("socket").fileno(), [self.get_buffer(LARGEST_HEAD)])
+                    if size:
+                        self.buffer_updated(size)
+        finally:
+            self._secure.connection_lost(error)
+
+
 async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> Connection:
     """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
     below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
     connection = Connection(sockets)
     await _shake_hands(connection, below, context, server_hostname=host)
+    below.set_protocol(_LastWords(below.get_protocol(), below))
     return connection
 
 

@@ -46,6 +46,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[tuple[int, thr
         def first() -> None:
             link, _ = listener.accept()
             link.settimeout(20)
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(OSError):
                 serve(link)
             link.close()
@@ -91,6 +92,26 @@ def test_the_tail_of_what_a_slow_client_takes_is_not_lost_when_the_upstream_clos
             await connection.more()
 
     with listening(sends_and_goes) as (port, thread):
+        run(work())
+
+
+def test_what_an_upstream_says_before_it_resets_the_connection_is_read(own: Certificates) -> None:
+    def refuses_an_upload(link: socket.socket) -> None:
+        with of_server(own).wrap_socket(link, server_side=True) as secure:
+            assert secure.recv(4) == b"head"
+            secure.sendall(b"refused")
+
+    async def work() -> None:
+        connection = await tls.connect(Sockets(asyncio.get_running_loop()), "127.0.0.1", port, of_client(own))
+        connection.pause()  # so that it is not read before
+        connection.write(b"head" + LARGE)
+        await asyncio.to_thread(thread.join)
+        while not connection.lost:
+            connection.write(b"more")
+            await asyncio.sleep(0.01)
+        assert connection.buffer == b"refused"
+
+    with listening(refuses_an_upload) as (port, thread):
         run(work())
 
 
