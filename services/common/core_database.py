@@ -125,7 +125,11 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the store itself is away (refused connection, lost connection, full disk), as opposed to a wrong statement."""
+    """Whether the store itself is away (refused connection, lost connection, full disk, no connection free in time), as opposed to a wrong
+    statement.
+    """
+    if isinstance(error, sa.exc.TimeoutError):
+        return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, (OperationalError, sa.exc.InterfaceError)))
 
 

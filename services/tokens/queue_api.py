@@ -122,7 +122,10 @@ def _changing() -> dict[str, str]:
         return {}
     data: Mapping[str, Any] = request.form
     if request.is_json and request.get_data():
-        body = request.get_json(silent=True)
+        try:
+            body = request.get_json(silent=True)
+        except RecursionError:
+            body = None
         if not isinstance(body, dict):
             raise refusals.invalid_json()
         data = body

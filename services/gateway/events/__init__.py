@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
-
 from services.common import logging as logs
 from services.common.core_database import is_transient, is_unavailable
 from services.gateway.definitions.model import LOG, EventHandler
@@ -166,7 +164,7 @@ class Events:
                     self._courier.wake()
                 return
             except Exception as error:
-                if not (is_unavailable(error) or is_transient(error) or isinstance(error, SQLAlchemyTimeout)):
+                if not (is_unavailable(error) or is_transient(error)):
                     self._write_singly(calls, error)
                     return
                 if not told:

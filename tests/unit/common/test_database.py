@@ -208,6 +208,14 @@ def test_check_raises_when_the_store_is_away() -> None:
     assert not is_transient(refused.value)
 
 
+def test_a_pool_without_a_free_connection_is_a_store_that_is_away(database: Database) -> None:
+    few = sa.create_engine(database.engine.url, poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    with few.connect(), pytest.raises(sa.exc.TimeoutError) as refused:
+        few.connect()
+    few.dispose()
+    assert is_unavailable(refused.value)
+
+
 def test_check_passes(database: Database) -> None:
     database.check()
     assert database.revision() is None

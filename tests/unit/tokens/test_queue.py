@@ -230,8 +230,9 @@ def test_changes_are_posts_too(api: API) -> None:
     assert api.poll(interaction).json["queue_position"] == 4
     assert api.client.post(f"/update_interaction?id={interaction}", json={"queue_position": 5}, headers=GEN).status_code == 200
     assert api.poll(interaction).json["queue_position"] == 5
-    bad = api.client.post("/deposit_interaction", data="{", content_type="application/json", headers=EX)
-    assert (bad.status_code, bad.json) == (400, {"error": "invalid json"})
+    for text in ("{", "[" * 50_000):
+        bad = api.client.post("/deposit_interaction", data=text, content_type="application/json", headers=EX)
+        assert (bad.status_code, bad.json) == (400, {"error": "invalid json"})
 
 
 @pytest.mark.parametrize("path", ["/request_interaction", "/deposit_interaction", "/update_interaction"])
