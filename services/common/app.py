@@ -127,7 +127,7 @@ def create_app(
     app.extensions["checks"] = checks
     if database is not None:
         app.extensions["database"] = database
-        checks.add("database", lambda: _check_database(service, database))
+        checks.add("database", lambda: check_database(service, database))
     _request_ids(app)
     if documented:  # first: flask-smorest has an answer of its own to errors
         _document(app, title or service, version, description, render_error)
@@ -137,7 +137,8 @@ def create_app(
     return app
 
 
-def _check_database(service: str, database: Transactions[Any]) -> None:
+def check_database(service: str, database: Transactions[Any]) -> None:
+    """Raises NotReady when the database is not at the migration that the code needs, the store's error when it does not answer."""
     database.check()
     have, want = database.revision(), head_revision(service)
     if have != want:
