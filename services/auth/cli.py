@@ -153,4 +153,4 @@ def rotate_keys(algorithm: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="./dev auth")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import free_port, wait_until
-from tools.dev import environment, plan, up
+from tools.dev import command_line, environment, plan, up
 from tools.dev.children import Child, is_loud, readable, stop
 from tools.dev.plan import Ports
 from tools.dev.steps import Step, run
@@ -62,6 +62,24 @@ def test_programs_live_in_the_data_folder_and_find_each_other(tmp_path: Path) ->
     assert gateway.env["UPSTREAM_TOKENS"] == "http://127.0.0.1:9023"
     assert (gateway.env["GATEWAY_PROXY_BIND"], gateway.env["GATEWAY_WORKERS"]) == ("0.0.0.0:9000", "3")
     assert gateway.env["GATEWAY_OPERATOR_KEY_PATH"] == f"{tmp_path}/gateway/operator.key"
+
+
+def test_the_command_lines_speak_of_the_house_that_was_started_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AUTH_DATABASE_URL", "AUTH_ISSUER", "GATEHOUSE_URL", "GATEHOUSE_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    gateway = command_line.of_house("gateway", tmp_path, Ports.counted_from(9000))
+    assert gateway["GATEHOUSE_URL"] == "http://127.0.0.1:9001"
+    assert gateway["GATEHOUSE_KEY_FILE"] == f"{tmp_path}/gateway/operator.key"
+    auth = command_line.of_house("auth", tmp_path, Ports.counted_from(9000))
+    assert auth["AUTH_DATABASE_URL"] == f"sqlite:///{tmp_path}/auth/auth.db"
+    assert auth["AUTH_ISSUER"] == "http://127.0.0.1:9000/auth"
+
+
+@pytest.mark.parametrize("base", ["0", "65511", "x", "-1"])
+def test_a_port_base_that_is_none_is_refused(base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main("auth", [f"--port-base={base}", "role-token"])
+    assert "argument --port-base: must be between 1 and 65510" in capsys.readouterr().err
 
 
 def test_a_database_that_the_environment_names_is_used(tmp_path: Path) -> None:

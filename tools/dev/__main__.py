@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
+
+from tools.dev import command_line
 
 HELP = """\
 ./dev up       start the gateway and its services, with everything they need; Ctrl-C stops all of them
@@ -19,6 +20,7 @@ HELP = """\
 ./dev bench    the load suite: ./dev bench [gateway | auth | tokens | all]
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
+                 both take the --data and --port-base that ./dev up was started with
 ./dev help     this text
 """
 
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     if command in ("auth", "gateway"):
-        os.execv(sys.executable, [sys.executable, "-m", f"services.{command}.cli", *rest])
+        return command_line.main(command, rest)
     if command in ("up", "test", "check", "bench"):
         status: int = importlib.import_module(f"tools.dev.{command}").main(rest)
         return status

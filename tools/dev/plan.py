@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import importlib
 import os
@@ -48,6 +49,36 @@ class Ports:
     @classmethod
     def counted_from(cls, base: int) -> Ports:
         return cls(base, base + 1, {name: base + 21 + n for n, name in enumerate(DOMAIN_SERVICES)})
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """The options that tell one house from another."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="databases, keys and logs (default var)")
+    parser.add_argument(
+        "--port-base",
+        type=_port_base,
+        metavar="N",
+        help="proxy on N, operator port on N+1, services on N+21 to N+25 (default 8080, 8081, 8101 to 8105)",
+    )
+
+
+def _port_base(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65510:
+        raise argparse.ArgumentTypeError("must be between 1 and 65510")
+    return int(text)
+
+
+def data_of(options: argparse.Namespace) -> Path:
+    """Where the house keeps everything."""
+    return Path(options.data or "var").resolve()
+
+
+def ports_of(options: argparse.Namespace) -> Ports:
+    return Ports.defaults() if options.port_base is None else Ports.counted_from(options.port_base)
+
+
+def operator_key(data: Path) -> Path:
+    return data / "gateway" / "operator.key"
 
 
 def present(name: str) -> bool:

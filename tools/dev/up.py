@@ -38,20 +38,12 @@ _signals: list[int] = []
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("./dev up", description="Start the gateway and its services; Ctrl-C stops all of them.")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes of the gateway (default 1)")
-    parser.add_argument("--data", type=Path, default=Path("var"), metavar="DIR", help="databases, keys and logs (default var)")
-    parser.add_argument(
-        "--port-base",
-        type=int,
-        metavar="N",
-        help="proxy on N, operator port on N+1, services on N+21 to N+25 (default 8080, 8081, 8101 to 8105)",
-    )
+    plan.add_place(parser)
     parser.add_argument("--verbose", action="store_true", help="every log line on the terminal, not only warnings")
     parser.add_argument("--json", action="store_true", help="print where everything is as one JSON line instead of a table")
     options = parser.parse_args(given)
     if options.workers < 1:
         parser.error("--workers must be at least 1")
-    if options.port_base is not None and not 1 <= options.port_base <= 65510:
-        parser.error("--port-base must be between 1 and 65510")
     return options
 
 
@@ -81,8 +73,7 @@ def _refuse_when_stopped() -> None:
 
 
 def _run(options: argparse.Namespace, children: list[Child]) -> int:
-    data = options.data.resolve()
-    ports = Ports.defaults() if options.port_base is None else Ports.counted_from(options.port_base)
+    data, ports = plan.data_of(options), plan.ports_of(options)
     programs = plan.programs(ports, data, options.workers)
     if not programs:
         raise Failed("there is no service to start")
@@ -106,10 +97,6 @@ def _run(options: argparse.Namespace, children: list[Child]) -> int:
         _print_table(programs, ports, data)
     _watch(children)
     return 1
-
-
-def operator_key(data: Path) -> Path:
-    return data / "gateway" / "operator.key"
 
 
 def _refuse_taken_ports(programs: Sequence[Program]) -> None:
@@ -192,7 +179,7 @@ def _as_json(programs: Sequence[Program], ports: Ports, data: Path) -> dict[str,
         found |= {
             "proxy": f"http://127.0.0.1:{ports.proxy}",
             "operator": f"http://127.0.0.1:{ports.operator}",
-            "operator_key_file": str(operator_key(data)),
+            "operator_key_file": str(plan.operator_key(data)),
         }
     return found
 
@@ -211,7 +198,7 @@ def _print_table(programs: Sequence[Program], ports: Ports, data: Path) -> None:
     say("\n" + "\n".join(lines) + "\n")
     if plan.present("gateway"):
         key = os.environ.get("GATEWAY_OPERATOR_KEY_FILE") or (
-            "GATEWAY_OPERATOR_KEY" if "GATEWAY_OPERATOR_KEY" in os.environ else operator_key(data)
+            "GATEWAY_OPERATOR_KEY" if "GATEWAY_OPERATOR_KEY" in os.environ else plan.operator_key(data)
         )
         say(f"operator key   {_short(key)}")
     if plan.present("auth") and "AUTH_ADMIN_PASSWORD" not in os.environ:

@@ -1,0 +1,31 @@
+"""`./dev auth`, `./dev gateway`: a service's command line, of the house that `./dev up` started with the same `--data` and `--port-base`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.dev import plan
+
+
+def main(service: str, given: Sequence[str]) -> int:
+    """Becomes the service's program."""
+    parser = argparse.ArgumentParser(f"./dev {service}", add_help=False, allow_abbrev=False)
+    plan.add_place(parser)
+    options, rest = parser.parse_known_args(given)
+    environment = dict(os.environ)
+    if options.data is not None or options.port_base is not None:
+        environment = of_house(service, plan.data_of(options), plan.ports_of(options))
+    os.execve(sys.executable, [sys.executable, "-m", f"services.{service}.cli", *rest], environment)
+
+
+def of_house(service: str, data: Path, ports: plan.Ports) -> dict[str, str]:
+    """The environment in which the service's program speaks of that house."""
+    [program] = [one for one in plan.programs(ports, data, 1) if one.name == service]
+    if service == "gateway":
+        program.env.setdefault("GATEHOUSE_URL", f"http://127.0.0.1:{ports.operator}")
+        program.env.setdefault("GATEHOUSE_KEY_FILE", str(plan.operator_key(data)))
+    return program.env
