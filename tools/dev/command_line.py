@@ -1,4 +1,4 @@
-"""`./dev auth`, `./dev gateway`: a service's command line, of the house that `./dev up` started with the same `--data` and `--port-base`."""
+"""`./dev auth`, `./dev gateway`: a service's command line, in the house that `./dev up` started with these `--data` and `--port-base`."""
 
 from __future__ import annotations
 
