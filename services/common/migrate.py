@@ -6,6 +6,7 @@ import importlib
 import sys
 
 from services.common import migrations
+from services.common.settings import SettingsError, stop
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +17,10 @@ def main(arguments: list[str]) -> int:
     if not migrations.migrations_folder(service).is_dir():
         sys.stderr.write(f"{service}: no such service, or it has no migrations\n")
         return 2
-    settings = importlib.import_module(f"services.{service}.settings").load()
+    try:
+        settings = importlib.import_module(f"services.{service}.settings").load()
+    except SettingsError as error:
+        stop(service, error.mistakes)
     try:
         migrations.migrate(service, settings.database_url)
     except Exception as error:  # the operator needs the reason, not the trace

@@ -126,7 +126,7 @@ def _migrate(programs: Sequence[Program]) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         done = list(pool.map(one, [program for program in programs if (ROOT / "services" / program.name / "migrations").is_dir()]))
-    bad = [f"{program.name}: {(run.stderr or run.stdout).strip()[-2000:]}" for program, run in done if run.returncode]
+    bad = [(run.stderr or run.stdout).strip()[-2000:] or f"{program.name}: no reason given" for program, run in done if run.returncode]
     if bad:
         raise Failed("the databases could not be migrated\n" + "\n".join(bad))
 

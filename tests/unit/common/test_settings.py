@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from services.common.settings import EXIT_CONFIGURATION, Bind, IPNetwork, SettingsError, load, load_or_exit, markdown, setting, valkey_url
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,3 +102,12 @@ def test_the_table_names_every_setting() -> None:
     table = markdown(Example, "EX")
     assert "| `EX_LIMIT` | `5` | Limit. |" in table
     assert "`EX_PASSWORD_FILE`" in table
+
+
+def test_wrong_settings_end_a_migration_without_a_trace() -> None:
+    command = [sys.executable, "-m", "services.common.migrate", "tokens"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"], "TOKENS_PRT": "3"}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 78
+    assert done.stderr == "tokens: cannot start, 1 setting is wrong:\n  - TOKENS_PRT is not a setting of this service\n"
