@@ -6,6 +6,7 @@ Requests of the public port never enter WSGI. The operator port's are handed to 
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -151,9 +152,14 @@ def server_tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key, _no_pass_phrase)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _no_pass_phrase() -> str:
+    """Without it OpenSSL asks on the terminal, and neither the start nor a reload goes on before somebody answers."""
+    raise OSError(errno.EINVAL, "the key is encrypted, and nobody can be asked for its pass phrase")
 
 
 def upstream_tls(settings: Settings) -> ssl.SSLContext:
