@@ -10,18 +10,17 @@ Refusals: access-denied, resource-denied.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
+from services.gateway.remembered import Remembered
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import slash_form
 from services.gateway.routing.patterns import PatternError, translate
-
-_REMEMBERED: Final = 4096
 
 
 class AccessRights:
@@ -32,7 +31,7 @@ class AccessRights:
     def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
         self._versioned = versioned
-        self._tables: dict[str, tuple[Key, EndpointTable[bool] | None]] = {}
+        self._tables: Remembered[str, tuple[Key, EndpointTable[bool] | None]] = Remembered()
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
@@ -53,11 +52,7 @@ class AccessRights:
             raise Refusal(RESOURCE_DENIED)
 
     def _remember(self, key: Key) -> EndpointTable[bool] | None:
-        if len(self._tables) >= _REMEMBERED:
-            self._tables.clear()
-        table = _table(key, self._api_id)
-        self._tables[key.id] = (key, table)
-        return table
+        return self._tables.keep(key.id, (key, _table(key, self._api_id)))[1]
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:

@@ -7,15 +7,12 @@ Refusals: ip-refused.
 
 from __future__ import annotations
 
-from typing import Final
-
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import IP_REFUSED, Refusal
+from services.gateway.remembered import Remembered
 from services.gateway.routing.client_address import AddressSet
-
-_REMEMBERED: Final = 4096
 
 
 class IpFilter:
@@ -26,7 +23,7 @@ class IpFilter:
     def __init__(self, allowed: AddressSet | None, blocked: AddressSet | None) -> None:
         self._allowed = allowed
         self._blocked = blocked
-        self._passed: set[str] = set()
+        self._passed: Remembered[str, bool] = Remembered()
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> IpFilter | None:
@@ -42,6 +39,4 @@ class IpFilter:
             raise Refusal(IP_REFUSED, detail=f"The address {client} is not among those that this API allows.")
         if self._blocked is not None and client in self._blocked:
             raise Refusal(IP_REFUSED, detail=f"The address {client} is blocked.")
-        if len(self._passed) >= _REMEMBERED:
-            self._passed.clear()
-        self._passed.add(client)
+        self._passed.keep(client, True)

@@ -17,7 +17,8 @@ from services.gateway.definitions.model import Definition, MethodAction, PathEnt
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
-from services.gateway.routing.endpoints import LONGEST_REMEMBERED, REMEMBERED, Endpoint, EndpointTable
+from services.gateway.remembered import Remembered
+from services.gateway.routing.endpoints import REMEMBERED, Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_form, slash_form
 from services.gateway.routing.patterns import translate
 
@@ -43,7 +44,7 @@ class PathLists:
 
     def __init__(self, tables: dict[str, EndpointTable[Verdict]]) -> None:
         self._tables = tables
-        self._found: dict[tuple[str, str, str], Verdict] = {}
+        self._found: Remembered[tuple[str, str, str], Verdict] = Remembered(*REMEMBERED)
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> PathLists | None:
@@ -74,11 +75,7 @@ class PathLists:
             verdict = _careful(table, method, relative)
         else:
             verdict = table.look(method, relative)
-        if len(relative) + len(method) <= LONGEST_REMEMBERED:
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            self._found[relative, method, version] = verdict
-        return verdict
+        return self._found.keep((relative, method, version), verdict, len(relative) + len(method))
 
 
 def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdict:

@@ -20,9 +20,9 @@ from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
+from services.gateway.remembered import Remembered
 
 _HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
-_REMEMBERED: Final = 4096
 
 
 class Policy:
@@ -58,8 +58,8 @@ class RateLimit:
     def __init__(self, api_id: str, of_key: bool, overall: GlobalRateLimit | None, counters: Counters) -> None:
         self._take = counters.take
         self._of_key = of_key
-        self._known: dict[str, tuple[Key, Policy | None]] = {}
-        self._prefixes: dict[str, str] = {}
+        self._known: Remembered[str, tuple[Key, Policy | None]] = Remembered()
+        self._prefixes: Remembered[str, str] = Remembered()
         self._by_address = overall is not None and overall.by == "address"
         self._counter = f"a:{api_id}"
         self._global: Policy | None = None
@@ -114,10 +114,7 @@ class RateLimit:
         if key.rate > 0 and key.per > 0:
             limit, window = (int(key.rate), key.per) if key.rate >= 1 else (1, key.per / key.rate)
             policy = Policy(b"key", limit, window, RATE_LIMITED, "The key's")
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        known = self._known[key.id] = (key, policy)
-        return known
+        return self._known.keep(key.id, (key, policy))
 
     def _of_address(self, client: str) -> str:
         """The name of an address's counter."""
@@ -125,9 +122,7 @@ class RateLimit:
             return f"{self._counter}@{client}"
         counter = self._prefixes.get(client)
         if counter is None:
-            if len(self._prefixes) >= _REMEMBERED:
-                self._prefixes.clear()
-            counter = self._prefixes[client] = f"{self._counter}@{IPv6Network(f'{client}/64', strict=False)}"
+            counter = self._prefixes.keep(client, f"{self._counter}@{IPv6Network(f'{client}/64', strict=False)}")
         return counter
 
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from services.gateway.remembered import Remembered
+
 Network = IPv4Network | IPv6Network
 Headers = Sequence[tuple[bytes, bytes]]
 
-_REMEMBERED: Final = 4096
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
@@ -45,7 +46,7 @@ class AddressSet:
     __slots__ = ("_answers", "_by_length")
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._answers: dict[str, bool] = {}
+        self._answers: Remembered[str, bool] = Remembered()
         by_length: dict[tuple[int, int], set[int]] = {}
         for network in networks:
             shift = network.max_prefixlen - network.prefixlen
@@ -59,9 +60,7 @@ class AddressSet:
         """False for a text that is no address."""
         answer = self._answers.get(address)
         if answer is None:
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            answer = self._answers[address] = self._look(address)
+            answer = self._answers.keep(address, self._look(address), len(address))
         return answer
 
     def _look(self, text: str) -> bool:
@@ -79,18 +78,16 @@ def client_address(trusted: Iterable[Network]) -> Callable[[str, Headers], str]:
     The peer's text comes from the socket; what is returned is in the one form of this module.
     """
     proxies = AddressSet(trusted)
-    forms: dict[str, str] = {}
+    forms: Remembered[str, str] = Remembered()
 
     def one_form(peer: str) -> str:
         form = forms.get(peer)
         if form is None:
-            if len(forms) >= _REMEMBERED:
-                forms.clear()
             try:
                 form = str(parse_address(peer))
             except ValueError:  # a peer without an address (a Unix socket)
                 form = peer
-            forms[peer] = form
+            forms.keep(peer, form)
         return form
 
     if not proxies:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from services.gateway.remembered import Remembered
 from services.gateway.routing.paths import matching_form
 from services.gateway.routing.patterns import Pattern, PatternList
 
 Value = TypeVar("Value")
 
-# Answers that are remembered, for paths that are asked for again; bounded, because clients choose paths and methods.
-REMEMBERED: Final = 2048
-LONGEST_REMEMBERED: Final = 128
+# Answers for paths that are asked for again: how many, and the longest method and path together.
+REMEMBERED: Final = (2048, 128)
 
 
 class Endpoint(NamedTuple, Generic[Value]):
@@ -38,7 +38,7 @@ class EndpointTable(Generic[Value]):
         self._default = default
         named = {method for endpoint in endpoints for method in endpoint.methods or ()}
         self._others = _part(endpoints, None)
-        self._found: dict[tuple[str, str], Value] = {}
+        self._found: Remembered[tuple[str, str], Value] = Remembered(*REMEMBERED)
         self._by_method = {method: _part(endpoints, method) for method in named}
 
     def find(self, method: str, relative: str) -> Value:
@@ -50,12 +50,7 @@ class EndpointTable(Generic[Value]):
         try:
             return self._found[method, path]
         except KeyError:
-            value = self.look(method, path)
-        if len(path) + len(method) <= LONGEST_REMEMBERED:
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            self._found[method, path] = value
-        return value
+            return self._found.keep((method, path), self.look(method, path), len(path) + len(method))
 
     def look(self, method: str, path: str) -> Value:
         """As `find_matching`, for who remembers the answers itself."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
+from services.gateway.remembered import Remembered
 from services.gateway.stores.base import metadata
 
 _SECRET_FOR: Final = 5.0
@@ -90,7 +91,7 @@ class SigningSecrets:
 
     def __init__(self, hooks: HookStore) -> None:
         self._hooks = hooks
-        self._known: dict[str, tuple[float, str]] = {}
+        self._known: Remembered[str, tuple[float, str]] = Remembered(_MOST_SECRETS)
 
     def of(self, hook_id: str) -> str:
         """ "" = none. Raises the store's error."""
@@ -98,9 +99,7 @@ class SigningSecrets:
             return ""
         found = self._known.get(hook_id)
         if found is None or found[0] < time.monotonic():
-            if len(self._known) >= _MOST_SECRETS:
-                self._known.clear()
-            found = self._known[hook_id] = (time.monotonic() + _SECRET_FOR, self._hooks.secret(hook_id))
+            found = self._known.keep(hook_id, (time.monotonic() + _SECRET_FOR, self._hooks.secret(hook_id)))
         return found[1]
 
 

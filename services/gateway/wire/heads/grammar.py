@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence, Set
 from operator import itemgetter
-from typing import Final, TypeVar
-
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+from typing import Final
 
 Header = tuple[bytes, bytes]
 
 LARGEST_HEAD: Final = 64 * 1024
 # A longer head is read anew each time rather than kept with an idle connection.
 LARGEST_KEPT: Final = 4096
-# Layouts, lines and hosts that are remembered, each in a table of its own, and how long what is remembered may be: strangers write it.
-REMEMBERED: Final = 1024
-LARGEST_REMEMBERED: Final = 2048
-LONGEST_LINE_REMEMBERED: Final = 256
+# Layouts, and lines and hosts, that are remembered, each in a table of its own: how many, and how long what strangers wrote may be.
+LAYOUTS_REMEMBERED: Final = (1024, 2048)
+LINES_REMEMBERED: Final = (1024, 256)
 
 NAME: Final = rb"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -35,18 +31,6 @@ HOP_BY_HOP: Final = frozenset(
     }
 )  # fmt: skip
 _NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
-
-
-class Memory(dict[Asked, Answer]):
-    """Answers by what was asked, found by `__missing__`. Bounded in number and size, because strangers ask."""
-
-    def keep(self, asked: Asked, answer: Answer, size: int, largest: int) -> Answer:
-        """Remembers the answer unless `size`, in bytes, is above the largest; the answer."""
-        if size <= largest:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[asked] = answer
-        return answer
 
 
 class Incomplete(Exception):

@@ -17,14 +17,14 @@ from services.gateway.refusals import (
     UNSUPPORTED_VERSION,
     Refusal,
 )
+from services.gateway.remembered import Remembered
 from services.gateway.wire.heads.grammar import (
     HOP_BY_HOP,
     LARGEST_HEAD,
-    LARGEST_REMEMBERED,
-    LONGEST_LINE_REMEMBERED,
+    LAYOUTS_REMEMBERED,
+    LINES_REMEMBERED,
     Header,
     Incomplete,
-    Memory,
     are_fields,
     is_token,
     names_of,
@@ -65,7 +65,7 @@ class _Layout(NamedTuple):
     special: bool
 
 
-class _Layouts(Memory[tuple[bytes, ...], _Layout]):
+class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written. A name that may stand only once and does not is a Refusal."""
 
     def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
@@ -77,10 +77,10 @@ class _Layouts(Memory[tuple[bytes, ...], _Layout]):
                 raise Refusal(kind)
         gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
         found = _Layout(names, places, repeated, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
-        return self.keep(written, found, sum(map(len, names)), LARGEST_REMEMBERED)
+        return self.keep(written, found, sum(map(len, names)))
 
 
-class _Hosts(Memory[bytes, str]):
+class _Hosts(Remembered[bytes, str]):
     """Hosts by the authorities that name them; one that names none is a Refusal."""
 
     def __missing__(self, authority: bytes) -> str:
@@ -88,11 +88,11 @@ class _Hosts(Memory[bytes, str]):
         if found is None:
             raise Refusal(BAD_HOST)
         host = found[1].decode("ascii").lower().rstrip(".")
-        return self.keep(authority, host, len(authority), LONGEST_LINE_REMEMBERED)
+        return self.keep(authority, host, len(authority))
 
 
-_layouts: Final = _Layouts()
-_hosts: Final = _Hosts()
+_layouts: Final = _Layouts(*LAYOUTS_REMEMBERED)
+_hosts: Final = _Hosts(*LINES_REMEMBERED)
 
 
 class HeaderSection:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from services.gateway.remembered import Remembered
 from services.gateway.wire.heads.grammar import (
     LARGEST_HEAD,
-    LARGEST_REMEMBERED,
-    LONGEST_LINE_REMEMBERED,
+    LAYOUTS_REMEMBERED,
+    LINES_REMEMBERED,
     VALUE,
     Incomplete,
-    Memory,
     are_fields,
     named_fields,
     names_of,
@@ -76,7 +76,7 @@ class _Layout(NamedTuple):
     special: tuple[tuple[int, int], ...]
 
 
-class _Layouts(Memory[tuple[bytes, ...], _Layout]):
+class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written: an upstream answers with few different ones."""
 
     def __missing__(self, names: tuple[bytes, ...]) -> _Layout:
@@ -88,20 +88,20 @@ class _Layouts(Memory[tuple[bytes, ...], _Layout]):
         found = _Layout(
             length, connection, gone, picker(gone, len(names)), tuple(one for one in looked_at if one[0] not in (length, connection))
         )
-        return self.keep(names, found, sum(map(len, names)), LARGEST_REMEMBERED)
+        return self.keep(names, found, sum(map(len, names)))
 
 
-class _Lengths(Memory[bytes, int]):
+class _Lengths(Remembered[bytes, int]):
     """Content-Length lines taken apart."""
 
     def __missing__(self, line: bytes) -> int:
         value = line[15:].strip(b" \t")
         if not value.isdigit() or len(value) > 18:
             raise BadAnswer("its Content-Length is malformed")
-        return self.keep(line, int(value), len(line), LONGEST_LINE_REMEMBERED)
+        return self.keep(line, int(value), len(line))
 
 
-class _StatusLines(Memory[bytes, tuple[int, bytes, bool]]):
+class _StatusLines(Remembered[bytes, tuple[int, bytes, bool]]):
     """Status lines taken apart: (status, reason, whether HTTP/1.0)."""
 
     def __missing__(self, line: bytes) -> tuple[int, bytes, bool]:
@@ -109,23 +109,23 @@ class _StatusLines(Memory[bytes, tuple[int, bytes, bool]]):
         if found is None:
             raise BadAnswer("its status line is malformed")
         parts = (int(found[2]), found[3] or b"", found[1] == b"0")
-        return self.keep(line, parts, len(line), LONGEST_LINE_REMEMBERED)
+        return self.keep(line, parts, len(line))
 
 
-class _Connections(Memory[bytes, tuple[bool | None, frozenset[bytes]]]):
+class _Connections(Remembered[bytes, tuple[bool | None, frozenset[bytes]]]):
     """`Connection` lines taken apart: (True = close, False = keep-alive, None = neither; the fields that it names as its own)."""
 
     def __missing__(self, line: bytes) -> tuple[bool | None, frozenset[bytes]]:
         tokens = line[11:].strip(b" \t").lower()
         found = (False, _NOTHING) if tokens == b"keep-alive" else (b"close" in tokens or None, named_fields(tokens))
-        return self.keep(line, found, len(line), LONGEST_LINE_REMEMBERED)
+        return self.keep(line, found, len(line))
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
-_layouts: Final = _Layouts()
-_connections: Final = _Connections()
-_lengths: Final = _Lengths()
-_status_lines: Final = _StatusLines()
+_layouts: Final = _Layouts(*LAYOUTS_REMEMBERED)
+_connections: Final = _Connections(*LINES_REMEMBERED)
+_lengths: Final = _Lengths(*LINES_REMEMBERED)
+_status_lines: Final = _StatusLines(*LINES_REMEMBERED)
 
 
 def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHead:
