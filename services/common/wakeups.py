@@ -234,8 +234,8 @@ class ThroughValkey:
                         continue
                     if message["type"] == "subscribe":
                         pause = _SHORTEST_PAUSE_S
-                        self._subscribed.set()
                         self._board.wake_all()
+                        self._subscribed.set()
                     elif message["type"] == "message":
                         for topic in message["data"].decode().split("\n"):
                             self._board.wake(topic)
