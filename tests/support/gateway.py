@@ -63,7 +63,7 @@ class Gateway:
         command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", *arguments, "services.gateway.wsgi:app"]
         self.process = Process(command, self.env, self.folder / "log")
         try:
-            wait_until(self._ready, 30, "the gateway's answer")
+            wait_until(self._ready, 60, "the gateway's answer")
         except AssertionError:
             text = self.process.text()[-4000:]
             self.process.stop()
@@ -87,7 +87,7 @@ class Gateway:
 
     def operator(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """A call of the operator's API: status and body (JSON where it is JSON)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=30)
         try:
             sent = {"Authorization": OPERATOR_KEY, "X-Tyk-Authorization": OPERATOR_KEY, **(headers or {})}
             data = None if body is None else json.dumps(body)
@@ -121,7 +121,7 @@ class Gateway:
             lines = [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
             return next((line for line in lines if members.items() <= line.items()), None)
 
-        line = wait_until(found, 5, f"a line with {members}")
+        line = wait_until(found, 30, f"a line with {members}")
         assert line is not None
         return line
 

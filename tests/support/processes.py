@@ -79,7 +79,7 @@ def migrate(service: str, env: Mapping[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def get(port: int, path: str, timeout: float = 5.0) -> tuple[int, bytes]:
+def get(port: int, path: str, timeout: float = 30.0) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", path)
@@ -105,7 +105,7 @@ def running(
     configuration: str = "deploy/gunicorn.service.py",
     arguments: Sequence[str] = (),
 ) -> Iterator[tuple[str, Process]]:
-    """A migrated service under gunicorn on a free port: (base URL, process). Fails with the log when it does not start in 30 s."""
+    """A migrated service under gunicorn on a free port: (base URL, process). Fails with the log when it does not start in 60 s."""
     port = port or free_port()
     full = {f"{service.upper()}_BIND": f"127.0.0.1:{port}", **env}
     migrate(service, full)
@@ -113,7 +113,7 @@ def running(
     command = [sys.executable, "-m", "gunicorn", "-c", configuration, *arguments, f"services.{service}.wsgi:app"]
     process = Process(command, full, log)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not answers(port):
             if not process.alive() or time.monotonic() > deadline:
                 raise AssertionError(f"{service} did not start:\n{process.text()[-4000:]}")

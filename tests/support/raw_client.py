@@ -32,7 +32,7 @@ class Answer:
 class RawClient:
     """One connection to 127.0.0.1. timeout: seconds that one read may take."""
 
-    def __init__(self, port: int, *, timeout: float = 15.0, tls: ssl.SSLContext | None = None, receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, *, timeout: float = 30.0, tls: ssl.SSLContext | None = None, receive_buffer: int = 0) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

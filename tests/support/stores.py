@@ -142,7 +142,7 @@ class Valkey:
     def start(self) -> None:
         command = [valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self._answers, 15, "Valkey's answer")
+        wait_until(self._answers, 30, "Valkey's answer")
 
     def _answers(self) -> bool:
         with contextlib.suppress(redis.ConnectionError):

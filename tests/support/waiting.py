@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition", pause: float = 0.01) -> T:
+def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = "the condition", pause: float = 0.01) -> T:
     """Call `condition` until it answers something true and return that. Raises AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -24,7 +24,7 @@ def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFac
     """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` (bodies up to 1000 bytes), `/keyed/`; `/dead/`: nobody."""
     definitions = [
         definition("odd", f"{odd_upstream.url}/"),
-        definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 0.5, "first_byte": 0.5, "idle": 0.5}}),
+        definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 1, "first_byte": 1, "idle": 1}}),
         definition("dead", f"http://127.0.0.1:{free_port()}/"),
         definition("small", f"{odd_upstream.url}/", version={"global_size_limit": 1000}),
         definition("keyed", f"{odd_upstream.url}/", use_keyless=False, auth={"auth_header_name": "authorization", "use_param": True}),

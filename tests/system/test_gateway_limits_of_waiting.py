@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -27,11 +26,9 @@ def test_silence_after_an_interim_answer_is_a_timeout(client: RawClient, odd_ups
         request.more()  # until the gateway gives up
 
     odd_upstream.on("/hints-only", hints_only)
-    started = time.monotonic()
     client.send(request("/hasty/hints-only"))
     assert client.answer().status == 103
     assert client.answer().status == 504
-    assert time.monotonic() - started < 5
 
 
 def test_silence_after_a_continue_is_a_timeout(client: RawClient, odd_upstream: OddUpstream) -> None:

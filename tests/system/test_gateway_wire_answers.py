@@ -289,7 +289,7 @@ def test_a_client_that_leaves_ends_the_upstream_call(wire_gateway: Gateway, odd_
     client.send(request("/odd/hang"))
     wait_until(lambda: odd_upstream.count("/hang"), what="the upstream's request")
     client.close()
-    wait_until(lambda: ended, 5, "the end of the upstream call")
+    wait_until(lambda: ended, 30, "the end of the upstream call")
     assert ended == [b""]
     wire_gateway.logged(path="/odd/hang", status=499)
 
@@ -311,4 +311,4 @@ def test_a_client_that_leaves_during_an_answer_ends_the_upstream_call(wire_gatew
     client.send(request("/odd/endless"))
     assert client.exactly(500_000)
     client.reset()
-    wait_until(lambda: ended, 5, "the end of the upstream call")
+    wait_until(lambda: ended, 30, "the end of the upstream call")

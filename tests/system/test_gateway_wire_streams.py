@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -32,7 +33,7 @@ def test_no_first_byte_in_time_is_504(body: bytes | None, client: RawClient, odd
     answer = client.answer()
     assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
     assert answer.json()["error"] == "There was a problem proxying the request"
-    assert 0.45 < time.monotonic() - begun < 3
+    assert time.monotonic() - begun > 0.9
     assert client.get("/odd/next").status == 200
 
 
@@ -62,13 +63,13 @@ def test_an_answer_that_keeps_coming_may_take_longer(client: RawClient, odd_upst
     begun = time.monotonic()
     for step in range(8):
         assert client.exactly(1) == b"x"
-        if step < 7:  # not a wait: the pieces are held back so that all together take longer than the time-out of 0.5 s, each far less
-            threading.Timer(0.12, go_on.release).start()
-    assert time.monotonic() - begun > 0.6
+        if step < 7:  # not a wait: the pieces are held back so that all together take longer than the time-out of 1 s, each far less
+            threading.Timer(0.2, go_on.release).start()
+    assert time.monotonic() - begun > 1.2
 
 
 def test_a_connection_that_is_not_accepted_in_time_is_504(tmp_path: Path) -> None:
-    """A listener whose queue is full lets further connections wait."""
+    """A listener whose queue is full lets further connections wait. The API's own time-out counts: who has the usual 5 s waits longer."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         port = listener.getsockname()[1]
@@ -76,14 +77,16 @@ def test_a_connection_that_is_not_accepted_in_time_is_504(tmp_path: Path) -> Non
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
-        running = stack.enter_context(
-            gateway(tmp_path, [definition("full", f"http://127.0.0.1:{port}/", proxy={"timeouts": {"connect": 0.3}})])
-        )
-        client = stack.enter_context(RawClient(running.port))
+        target = f"http://127.0.0.1:{port}/"
+        definitions = [definition("usual", target), definition("hasty", target, proxy={"timeouts": {"connect": 0.3}})]
+        running = stack.enter_context(gateway(tmp_path, definitions))
+        patient, client = (stack.enter_context(RawClient(running.port)) for _ in range(2))
+        patient.send(request("/usual/x"))
         begun = time.monotonic()
-        answer = client.get("/full/x")
+        answer = client.get("/hasty/x")
+        assert select.select([patient.socket], [], [], 0)[0] == []
         assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
-        assert 0.25 < time.monotonic() - begun < 3
+        assert time.monotonic() - begun > 0.25
 
 
 def test_a_dead_upstream_is_502(client: RawClient) -> None:
@@ -175,7 +178,7 @@ def test_a_websocket_through_the_tunnel(wire_gateway: Gateway, client: RawClient
         client.send(frame)
         assert client.exactly(len(frame) + 5) == b"echo:" + frame
     client.close()
-    wait_until(lambda: ended, 5, "the end of the tunnel")
+    wait_until(lambda: ended, 30, "the end of the tunnel")
     wire_gateway.logged(path="/odd/ws", status=101)
 
 

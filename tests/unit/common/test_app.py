@@ -177,7 +177,7 @@ def test_the_openapi_document_is_written_once_and_not_before_it_is_asked_for(mon
     together = threading.Barrier(4)
 
     def ask(_: int) -> bytes:
-        together.wait(5)
+        together.wait(30)
         return app.test_client().get("/openapi.json").data
 
     with ThreadPoolExecutor(4) as pool:

@@ -103,7 +103,7 @@ def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
         found: list[int | None] = []
         reader = threading.Thread(target=lambda: found.append(_balance(database, 1)))
         reader.start()
-        reader.join(5)
+        reader.join(30)
         assert found == [1]
     assert _balance(database, 1) == 2
 
@@ -170,7 +170,7 @@ def test_a_deadlock_of_postgresql_is_repeated(postgresql_url: str) -> None:
             tried.append(1)
             session.execute(sa.update(Account).where(Account.id == first).values(balance=Account.balance + 1))
             if len(tried) == 1:
-                both.wait(10)
+                both.wait(30)
             session.execute(sa.update(Account).where(Account.id == second).values(balance=Account.balance + 1))
 
         database.run(work)

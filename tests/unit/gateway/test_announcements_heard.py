@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from typing import Any
 
 import pytest
 
 from services.gateway.announcements import Unreachable, worker_name
-from services.gateway.announcements.link import ANSWER_S, Link
+from services.gateway.announcements.link import Link
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address
 from tests.support.stores import Valkey
@@ -20,7 +22,7 @@ def test_what_was_said_before_a_worker_listened_is_taken_in(valkey: Valkey) -> N
     worker = ThroughValkey(valkey.url, "test")
     worker.start(lambda kind, items: heard.append(kind))
     try:
-        assert heard == ["definitions", "keys"]
+        wait_until(lambda: heard == ["definitions", "keys"], what="it taking everything in")
     finally:
         worker.stop()
 
@@ -32,8 +34,7 @@ def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Va
     try:
         for rubbish in ("rubbish", "[]", "{}"):
             valkey.client.publish("test:changes", rubbish)
-        worker.publish("keys", ["before"])  # it may be listening anew just now
-        assert worker.publish("keys", ["after"]) == []
+        wait_until(lambda: worker.publish("keys", ["after"]) == [], what="a confirmation")  # it may be listening anew just now
         assert heard[-1] == ["after"]
     finally:
         worker.stop()
@@ -47,7 +48,7 @@ def test_a_clock_that_is_wrong_hides_no_worker(valkey: Valkey, monkeypatch: pyte
     monkeypatch.undo()
     other = ThroughValkey(valkey.url, "test")
     try:
-        assert other.workers() == [worker_name()]
+        wait_until(lambda: other.workers() == [worker_name()], what="the worker's name")
     finally:
         worker.stop()
         other.stop()
@@ -74,8 +75,8 @@ def test_it_listens_again_after_an_outage(valkey_server: Valkey) -> None:
     try:
         valkey_server.stop()
         valkey_server.start()
-        wait_until(lambda: heard.count(("definitions", [])) >= 2, 20, "it taking everything in anew")
-        wait_until(lambda: worker.publish("keys", ["after"]) == [], 20, "a confirmation")
+        wait_until(lambda: heard.count(("definitions", [])) >= 2, 30, "it taking everything in anew")
+        wait_until(lambda: worker.publish("keys", ["after"]) == [], 30, "a confirmation")
     finally:
         worker.stop()
 
@@ -103,15 +104,26 @@ def test_a_server_that_hangs_is_not_waited_for() -> None:
             link.call("PING", wait=0.1)
 
 
-def test_a_change_is_not_held_up_by_a_server_that_hangs(valkey_server: Valkey) -> None:
+class Patient(Link):
+    """Waits an hour for an answer unless everything together may take less."""
+
+    def call(self, *command: str | bytes | int, wait: float = 3600.0) -> Any:
+        return super().call(*command, wait=wait)
+
+
+def test_a_change_is_not_held_up_by_a_server_that_hangs(valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[str, list[str]]] = []
     worker = ThroughValkey(valkey_server.url, "test")
     worker.start(lambda kind, items: heard.append((kind, items)))
     valkey_server.hang()
     try:
-        began = time.monotonic()
-        assert worker.publish("keys", ["a"]) == ["(all others: Valkey cannot be reached)"]
-        assert time.monotonic() - began < ANSWER_S
+        missing: list[str] = []
+        with monkeypatch.context() as patient:
+            patient.setattr("services.gateway.announcements.valkey.Link", Patient)
+            telling = threading.Thread(target=lambda: missing.extend(worker.publish("keys", ["a"])), daemon=True)
+            telling.start()
+            telling.join(30)
+        assert missing == ["(all others: Valkey cannot be reached)"]
         assert heard[-1] == ("keys", ["a"])
     finally:
         valkey_server.go_on()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +30,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[InProcess | ThroughVa
     valkey: Valkey = request.getfixturevalue("valkey")
     ends = ThroughValkey(valkey.url, "test"), ThroughValkey(valkey.url, "test")
     for end in ends:
-        assert end.wait_until_subscribed(10)
+        assert end.wait_until_subscribed(30)
     yield ends
     for end in ends:
         end.close()
@@ -51,7 +50,7 @@ def test_another_process_wakes(pair: Pair) -> None:
     wait_until(lambda: places.taken == 1)
     found.append("here it is")
     there.publish(["other", "t"])
-    thread.join(10)
+    thread.join(30)
     assert answers == ["here it is"] and places.taken == 0
 
 
@@ -83,7 +82,7 @@ def test_a_wake_up_at_the_end_of_a_pulse_is_not_lost() -> None:
     ticket._event.wait = late  # type: ignore[method-assign]
     assert ticket.wait(0.01) is False
     ticket._event.wait = wait  # type: ignore[method-assign]
-    assert ticket.wait(5) is True
+    assert ticket.wait(30) is True
 
 
 def test_places_are_given_back_whatever_happens() -> None:
@@ -110,8 +109,11 @@ def test_who_went_away_leaves_the_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert not caller.gone()
     client.close()
     assert caller.gone()
-    began = time.monotonic()
-    assert Waiter(InProcess(), SystemClock(), Places(1)).poll("t", lambda: None, 60, caller) is None
-    assert time.monotonic() - began < 30
+    waiter = Waiter(InProcess(), SystemClock(), Places(1))
+    answers: list[None] = []
+    thread = threading.Thread(target=lambda: answers.append(waiter.poll("t", lambda: None, 3600, caller)), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert answers == [None]
     server.close()
     assert caller.gone()

@@ -85,15 +85,17 @@ def test_neutralised_keeps_what_is_harmless() -> None:
     assert not any(word in found for word in ("onclick", "script", "foreignObject", "<p>", "b()"))
 
 
-def test_a_large_image_is_checked_quickly() -> None:
-    text = image('<path d="M0 0L1 1" style="fill:url(#a);stroke:#000"/>' * 15_000)
-    started = time.perf_counter()
+def test_a_large_image_is_checked_in_time() -> None:
+    """As many elements as there may be: what looked back at all earlier ones at each would take ten minutes and more."""
+    text = image('<path d="M0 0L1 1" style="fill:url(#a);stroke:#000"/>' * (svg.MAX_ELEMENTS - 1))
+    started = time.process_time()
     svg.check(text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 60
 
 
 @pytest.mark.parametrize("hostile", ["/*" * 250_000, "url(" * 200_000, "url(#" + "a" * 900_000, "u" * 900_000, " " * 900_000])
 def test_no_text_takes_long(hostile: str) -> None:
-    started = time.perf_counter()
+    """A rule that goes back over what it has read would take many minutes for texts of this length."""
+    started = time.process_time()
     svg.neutralised(image(f'<rect style="{hostile}"/><style>{hostile}</style>'))
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 60

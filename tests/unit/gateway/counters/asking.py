@@ -47,7 +47,7 @@ async def started(counters: C) -> AsyncIterator[C]:
         await counters.stop()
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], timeout: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], timeout: float = 30.0) -> None:
     """Wait on the loop until the condition holds; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

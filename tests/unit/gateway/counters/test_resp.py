@@ -161,6 +161,7 @@ def test_tls(valkey: Valkey, tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "says",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n", b"-LOADING wait\r\n", b"", b"*9999999999\r\n"],
@@ -177,7 +178,7 @@ def test_a_peer_that_is_no_valkey_is_passed_by(says: bytes) -> None:
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         async with started(ValkeyCounters(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as counters:
-            assert await asyncio.wait_for(takers(counters, 20, 2, "k", 3, 60), 1) == 40
+            assert await asyncio.wait_for(takers(counters, 20, 2, "k", 3, 60), 30) == 40
             await eventually(lambda: counters.uncounted == 40)
         server.close()
 

@@ -201,7 +201,7 @@ def test_one_receiver_that_hangs_holds_up_no_other(outbox: Outbox, make_call: Ma
         courier.wake()
         stopping = threading.Thread(target=courier.stop, args=(0.3,))
         stopping.start()
-        stopping.join(3)
+        stopping.join(20)
         assert not stopping.is_alive()
         assert receiver.waiting == AT_ONCE_OF_LANE
         receiver.held.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Network
@@ -33,10 +33,10 @@ from tests.support.waiting import wait_until
 QUOTA = Refusal(refusals.QUOTA_EXCEEDED)
 
 
-def made(database: CoreDatabase, templates: Path) -> Events:
+def made(database: CoreDatabase, templates: Path, **courier_options: Any) -> Events:
     """As a worker makes it."""
     outbox = Outbox(database)
-    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, (IPv4Network("127.0.0.0/8"),))
+    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, (IPv4Network("127.0.0.0/8"),), **courier_options)
     return Events(outbox, courier, messages.Templates(templates))
 
 
@@ -70,11 +70,11 @@ def told(database: CoreDatabase, tmp_path: Path) -> Iterator[Events]:
         yield events
 
 
-def test_a_refusal_is_told_within_a_moment(told: Events, receiver: Any) -> None:
-    begun = time.monotonic()
-    told.refused(exchange(api(hook(receiver.url, header_map=(("X-Tyk-Test-Header", "BANANA"),)))), QUOTA)
-    wait_until(lambda: receiver.calls, pause=0.002)
-    assert time.monotonic() - begun < 1.0
+def test_a_refusal_is_told_within_a_moment(database: CoreDatabase, tmp_path: Path, receiver: Any) -> None:
+    """The courier is woken: it would look by itself only after an hour."""
+    with started(made(database, tmp_path, look=3600.0)) as told:
+        told.refused(exchange(api(hook(receiver.url, header_map=(("X-Tyk-Test-Header", "BANANA"),)))), QUOTA)
+        wait_until(lambda: receiver.calls)
     [call] = receiver.calls
     said = json.loads(call.body)
     assert (said["event"], said["message"], said["path"], said["origin"], said["key"]) == (
@@ -141,32 +141,28 @@ def test_the_secret_of_the_stored_hook_signs_and_is_read_again(database: CoreDat
 
 
 def test_ten_thousand_refusals_block_nobody(database: CoreDatabase, tmp_path: Path) -> None:
-    """The outbox stands still: what is refused is noted up to a bound, the rest is counted, and no call takes long."""
+    """The outbox stands still: what is refused is noted up to a bound, the rest is counted. A call that waited for it would never end."""
     told = made(database, tmp_path)
-    refused, worst = exchange(api(hook("http://127.0.0.1:9"))), 0.0
-    begun = time.perf_counter()
+    refused = exchange(api(hook("http://127.0.0.1:9")))
     with captured() as lines:
         for _ in range(10_100):
-            before = time.perf_counter()
             told.refused(refused, QUOTA)
-            worst = max(worst, time.perf_counter() - before)
-    spent = time.perf_counter() - begun
     assert (told.pending(), told.dropped) == (10_000, 100)
     assert len([line for line in lines if line["level"] == "error"]) == 1
-    assert spent < 2.0 and worst < 0.5
 
 
 def test_nobody_listening_costs_next_to_nothing(database: CoreDatabase, tmp_path: Path) -> None:
+    """Nothing is called for it."""
     told = made(database, tmp_path)
     refused = exchange(api())
-
-    def measure() -> float:
-        begun = time.perf_counter()
-        for _ in range(10_000):
-            told.refused(refused, QUOTA)
-        return (time.perf_counter() - begun) / 10_000
-
-    assert min(measure() for _ in range(5)) < 3e-6
+    called: list[str] = []
+    sys.setprofile(lambda frame, event, _: called.append(f"{event} {frame.f_code.co_name}"))
+    try:
+        told.refused(refused, QUOTA)
+    finally:
+        sys.setprofile(None)
+    assert [one for one in called if "refused" not in one] == ["c_call test_nobody_listening_costs_next_to_nothing"]  # setprofile itself
+    assert called[:2] == ["call refused", "return refused"]
 
 
 def test_what_was_noted_is_in_the_outbox_after_the_stop(database: CoreDatabase, tmp_path: Path) -> None:
@@ -223,13 +219,12 @@ def test_a_database_that_comes_back_gets_everything(outbox: Outbox, tmp_path: Pa
 
 
 def test_a_database_that_stays_away_holds_up_no_stop(outbox: Outbox, tmp_path: Path) -> None:
+    """What the outbox does not take by then is counted as lost; nobody waits until the stop gives up."""
     away = Away(outbox)
-    begun = time.monotonic()
     with started(assembled(away, tmp_path)) as told:
         told.refused(exchange(api(hook("http://127.0.0.1:9"))), QUOTA)
         wait_until(lambda: away.asked)
     assert told.dropped == 1
-    assert time.monotonic() - begun < 8
 
 
 def test_one_event_that_the_database_refuses_is_lost_alone(outbox: Outbox, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class FakeStore:
         self.asked.append(hash)
         found = self.keys.get(hash)
         if self.gate is not None:
-            self.gate.wait(10)
+            self.gate.wait(60)
         if self.fails:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
         return found
@@ -39,7 +39,7 @@ async def found(keys: CachedKeys, secret: str) -> Key | None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

