@@ -127,7 +127,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         user = visitor.caller.user
         data = self.request.payload.data
         asked = Request(
-            redirect_uri=self.request.payload.redirect_uri or self.request.client.get_default_redirect_uri(),
+            redirect_uri=self.request.payload.redirect_uri or "",
             scope=self.request.scope,
             nonce=data.get("nonce") or None,
             challenge=data["code_challenge"],

@@ -145,7 +145,7 @@ def configure(service: str, level: str = "INFO", *, colour: bool | None = None) 
         logger = logging.getLogger(name)
         logger.handlers[:] = []
         logger.propagate = True
-    for name in ("alembic", "urllib3", "fontTools"):
+    for name in ("alembic", "authlib", "urllib3", "fontTools"):  # at DEBUG authlib writes the tokens that it gives out
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

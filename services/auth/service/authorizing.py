@@ -34,7 +34,10 @@ METHOD = "code"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked for at the authorization endpoint, checked."""
+    """What a client asked for at the authorization endpoint, checked.
+
+    redirect_uri: empty when it gave none and so need not repeat any with the code (RFC 6749 4.1.3).
+    """
 
     redirect_uri: str
     scope: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +14,7 @@ import jwt
 import pytest
 from werkzeug.test import TestResponse
 
+from services.common import logging as logs
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
 
 VERIFIER = "a-verifier-of-at-least-forty-three-characters-1234"
@@ -103,6 +106,28 @@ def test_the_whole_flow(auth: Auth, admin: str, browser: Browser) -> None:
     assert auth.verify(answer.json["id_token"]).status_code == 401
 
 
+@pytest.fixture
+def log_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_restored")
+def test_no_level_of_the_log_holds_a_token(auth: Auth, admin: str, browser: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("auth", "DEBUG", colour=False)
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    first = exchange(auth, client, code).json
+    second = refresh(auth, first["refresh_token"], client).json
+    written = capsys.readouterr().err
+    assert '"path": "/oauth/token"' in written
+    for secret in (client["client_secret"], code, *(one[name] for one in (first, second) for name in ("access_token", "refresh_token"))):
+        assert secret not in written
+
+
 def test_a_public_client_needs_no_secret(auth: Auth, admin: str, browser: Browser) -> None:
     client = client_of(auth, admin, public=True)
     assert "client_secret" not in client
@@ -130,6 +155,13 @@ def test_a_wrong_exchange_is_refused(auth: Auth, admin: str, browser: Browser, c
     code = sent_back(browser.authorize(client["client_id"]))["code"]
     answer = exchange(auth, client, **{"code": code, **changes})
     assert (answer.status_code, answer.json["error"]) == (400, error)
+
+
+@pytest.mark.parametrize("repeated", [None, REDIRECT])
+def test_an_address_that_the_client_left_out_need_not_be_repeated(auth: Auth, admin: str, browser: Browser, repeated: str | None) -> None:
+    client = client_of(auth, admin)
+    code = sent_back(browser.authorize(client["client_id"], redirect_uri=None))["code"]
+    assert exchange(auth, client, code, redirect_uri=repeated).status_code == 200
 
 
 def test_a_code_belongs_to_its_client(auth: Auth, admin: str, browser: Browser) -> None:
