@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import schemas
+from services.auth import refusals, schemas
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
 from services.auth.service.issuing import SUBJECTS, WEEK_S
@@ -32,20 +32,12 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except Refusal as refused:
-            raise _wrong(refused.message, refused.fields or {}) from None
-        except ValidationError as error:
-            raise _wrong("some fields are not valid", error.normalized_messages()) from None
+        except (Refusal, ValidationError, OSError) as error:
+            raise click.ClickException(refusals.in_a_line(error)) from None
         except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise click.ClickException(
-                f"the database cannot be used ({reason}); is it migrated? python -m services.common.migrate auth"
+                f"the database cannot be used ({refusals.in_a_line(error)}); is it migrated? python -m services.common.migrate auth"
             ) from None
-
-
-def _wrong(message: str, fields: Mapping[str, Any]) -> click.ClickException:
-    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in fields.items())
-    return click.ClickException(f"{message}{': ' + named if named else ''}")
 
 
 def _house() -> House:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from marshmallow import ValidationError
+
 from services.common.app import Refusal
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gatehouse"'}
@@ -107,5 +109,16 @@ def invalid_fields(**fields: Any) -> Refusal:
     return Refusal(422, "some fields are not valid", "invalid-fields", fields={name: [why] for name, why in fields.items()})
 
 
-def signing_key_unreadable(kid: str) -> Refusal:
+def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, for a terminal: a refusal or wrong fields with the fields' names, an error of the database in its driver's words."""
+    if isinstance(error, ValidationError):
+        error = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.normalized_messages())
+    if isinstance(error, Refusal):
+        named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
+        return f"{error.message}{': ' + named if named else ''}"
+    told = str(getattr(error, "orig", None) or error) or type(error).__name__
+    return told.splitlines()[0]

@@ -8,22 +8,22 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.auth import refusals
 from services.auth.app import build
 from services.auth.settings import load
 from services.common import logging as logs
-from services.common.app import NotReady, check_database
+from services.common.app import NotReady, Refusal, check_database
 
 threading.stack_size(512 * 1024)  # threads that wait for a password check need little
 
 settings = load()
 logs.configure("auth", settings.log_level)
-app = build(settings)
 try:
+    app = build(settings)
     check_database("auth", app.extensions["database"])
     app.extensions["auth"].start()
-except (NotReady, SQLAlchemyError) as error:
-    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-    sys.stderr.write(f"auth: cannot start: {reason}\n")
+except (NotReady, Refusal, SQLAlchemyError, OSError) as error:
+    sys.stderr.write(f"auth: cannot start: {refusals.in_a_line(error)}\n")
     sys.exit(3)  # gunicorn's own: the master stops, too, instead of starting the worker again and again
 app.extensions["auth"].keep_house()
 atexit.register(app.extensions["auth"].close)

@@ -155,7 +155,7 @@ class KeyRing:
         """A JWT by the current key: (token, jti, kid). kind: its header's `typ`, so that no kind is taken for another (RFC 8725 3.11)."""
         key = store.current(session)
         if key is None:
-            raise refusals.signing_key_unreadable("none")
+            raise refusals.signing_key_unreadable()
         private = self._opened(key)
         jti = str(uuid.uuid4())
         payload = {
@@ -224,7 +224,7 @@ class KeyRing:
                 private = load_pem_private_key(self._seal.decrypt(sealed[:12], sealed[12:], key.kid.encode()), None)
             except InvalidTag:
                 log.error("signing key cannot be opened: the master key is not the one that sealed it", kid=key.kid)
-                raise refusals.signing_key_unreadable(key.kid) from None
+                raise refusals.signing_key_unreadable() from None
             with self._lock:
                 self._private = {key.kid: private}
                 self._public = {**self._public, key.kid: jwt.PyJWK(key.public_jwk)}

@@ -254,7 +254,7 @@ def test_a_refresh_that_cannot_be_signed_spends_nothing(auth: Auth, admin: str, 
         tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
 
     def away(*_: Any, **__: Any) -> None:
-        raise refusals.signing_key_unreadable("k")
+        raise refusals.signing_key_unreadable()
 
     with monkeypatch.context() as patched:
         patched.setattr(auth.house.keys, "sign", away)

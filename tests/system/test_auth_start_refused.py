@@ -1,0 +1,47 @@
+"""What keeps the auth service from starting is said in one line, without a trace."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.common.database import migrate
+from tests.support.processes import ROOT, free_port
+from tests.system.test_auth_service import environment
+
+
+def start(url: str, folder: Path, **settings: str) -> str:
+    """Start it and give what it writes; it must end by itself, and for good."""
+    env = environment(url, folder, PATH="/usr/bin", AUTH_BIND=f"127.0.0.1:{free_port()}", **settings)
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> None:
+    migrate("auth", database_url)
+    rotate = [sys.executable, "-m", "services.auth.cli", "rotate-keys"]
+    subprocess.run(rotate, cwd=ROOT, env=environment(database_url, tmp_path), capture_output=True, timeout=60, check=True)
+    said = start(database_url, tmp_path, AUTH_MASTER_KEY="another master key of more than 32 letters")
+    assert "auth: cannot start: signing key cannot be opened with this master key\n" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"AUTH_DATA": "/dev/null/auth"}, "[Errno 20] Not a directory: '/dev/null/auth'"),
+        (
+            {"AUTH_ADMIN_EMAIL": "first@gatehouse.example", "AUTH_ADMIN_PASSWORD": "first@gatehouse.example"},
+            "some fields are not valid: password: Is the e-mail address.",
+        ),
+    ],
+    ids=["folder", "administrator"],
+)
+def test_settings_that_cannot_be_lived_with(sqlite_url: str, tmp_path: Path, settings: dict[str, str], reason: str) -> None:
+    migrate("auth", sqlite_url)
+    assert f"auth: cannot start: {reason}\n" in start(sqlite_url, tmp_path, **settings)
