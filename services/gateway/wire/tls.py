@@ -54,16 +54,15 @@ class SecureTransport:
             self._below.close()
 
 
-class _LastWords(asyncio.BufferedProtocol):
-    """Between an upstream's socket and its TLS. An upstream may refuse an upload, say so and not wait for its end: what it said before it
-    reset the connection is read, as without TLS (`Connection.connection_lost`).
-    """
+class _Below(asyncio.BufferedProtocol):
+    """Between a socket and its TLS. What waits at `SecureTransport.close` goes out later; then the socket is closed here."""
 
-    def __init__(self, secure: Any, below: Any) -> None:
-        self._secure = secure
+    def __init__(self, tls: Any, below: Any) -> None:
+        self._tls = tls
         self._below = below
-        self.get_buffer = secure.get_buffer  # type: ignore[method-assign]  # the loop calls these two at every read
-        self.buffer_updated = secure.buffer_updated  # type: ignore[method-assign]
+        self._secure: Any = below.get_protocol()
+        self.get_buffer = self._secure.get_buffer  # type: ignore[method-assign]  # the loop calls these two at every read
+        self.buffer_updated = self._secure.buffer_updated  # type: ignore[method-assign]
 
     def eof_received(self) -> bool | None:
         return bool(self._secure.eof_received())
@@ -73,6 +72,17 @@ class _LastWords(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._secure.resume_writing()
+        if self._tls.is_closing() and not self._tls.get_write_buffer_size():
+            self._below.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._secure.connection_lost(error)
+
+
+class _BelowUpstream(_Below):
+    """An upstream may refuse an upload, say so and not wait for its end: what it said before it reset the connection is read, as without
+    TLS (`Connection.connection_lost`).
+    """
 
     def connection_lost(self, error: Exception | None) -> None:
         try:
@@ -82,15 +92,14 @@ class _LastWords(asyncio.BufferedProtocol):
                     if size:
                         self.buffer_updated(size)
         finally:
-            self._secure.connection_lost(error)
+            super().connection_lost(error)
 
 
 async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> Connection:
     """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
     below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
     connection = Connection(sockets)
-    await _shake_hands(connection, below, context, server_hostname=host)
-    below.set_protocol(_LastWords(below.get_protocol(), below))
+    await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)
     return connection
 
 
@@ -121,11 +130,21 @@ class Handshakes:
         self.under_way += 1
         connection = Connection(self._sockets, self._serve)
         try:
-            await _shake_hands(connection, below, self._context, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
+            await _shake_hands(connection, below, self._context, _Below, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
         except OSError:
             pass  # it spoke no TLS, none that we speak, or nothing
         finally:
             self.under_way -= 1
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what is decrypted before the connection is there: the loop may read the handshake's end and what follows it in one turn."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
 
 
 class _Accepted(asyncio.Protocol):
@@ -138,15 +157,19 @@ class _Accepted(asyncio.Protocol):
         self._begin(transport)
 
 
-async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, **how: Any) -> None:
+async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, between: type[_Below], **how: Any) -> None:
     """Raises OSError; then the socket is closed."""
+    early = _Early()
     try:
-        tls: Any = await connection.sockets.loop.start_tls(below, asyncio.Protocol(), context, ssl_shutdown_timeout=_SHUTDOWN, **how)
+        tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
         # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.
         tls.set_protocol(connection)
         if tls.is_closing():
             raise ConnectionResetError
+        below.set_protocol(between(tls, below))
     except BaseException:
         below.abort()
         raise
     connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]
+    if early.data:
+        connection.data_received(early.data)

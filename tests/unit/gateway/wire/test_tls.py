@@ -170,9 +170,11 @@ class Public:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:
         server = await self.sockets.loop.create_server(self.handshakes.protocol, "127.0.0.1", 0)
-        yield server.sockets[0].getsockname()[1]
-        server.close()
-        await server.wait_closed()
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            await server.wait_closed()
 
 
 def takes_all(port: int, context: ssl.SSLContext) -> tuple[int, bool]:
@@ -196,6 +198,65 @@ def test_a_client_gets_everything_and_its_end_and_need_not_say_farewell(own: Cer
             while not public.answered[0].lost:
                 await asyncio.sleep(0.01)
             assert public.handshakes.under_way == 0
+
+    run(work())
+
+
+def test_a_client_that_waits_after_the_end_is_not_waited_for(own: Certificates) -> None:
+    """Not even one that took its time, so that at `close` much was still to be sent."""
+
+    async def work() -> None:
+        public = Public(own, 10)
+        async with public.open() as port:
+            plain = socket.create_connection(("127.0.0.1", port), 20)
+
+            def takes_all_and_stays() -> ssl.SSLSocket:
+                link = of_client(own).wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+                assert sum(iter(lambda: len(link.recv(65536)), 0)) == 16 * len(LARGE)
+                return link
+
+            with await asyncio.to_thread(takes_all_and_stays):
+                while not public.answered[0].lost:
+                    await asyncio.sleep(0.01)
+
+    run(work())
+
+
+def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Certificates) -> None:
+    """More than one read of the socket takes (256 KiB), so that the loop reads on before anybody has heard of the handshake."""
+
+    async def work() -> None:
+        sockets = Sockets(asyncio.get_running_loop())
+        served: list[Connection] = []
+
+        async def serve(connection: Connection) -> None:
+            served.append(connection)
+            while len(connection.buffer) < 2 * len(LARGE):
+                await connection.more()
+            connection.driver = None
+
+        gateways, clients = socket.socketpair()
+        with clients:
+            for link in (gateways, clients):
+                link.setblocking(False)
+            clients.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(LARGE))
+            await sockets.loop.connect_accepted_socket(Handshakes(sockets, serve, of_server(own), 1).protocol, gateways)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = of_client(own).wrap_bio(incoming, outgoing, server_hostname="localhost")
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    clients.send(outgoing.read())
+                    incoming.write(await sockets.loop.sock_recv(clients, 65536))
+            client.write(LARGE + LARGE)
+            await sockets.loop.sock_sendall(clients, outgoing.read())
+            while not served or len(served[0].buffer) < 2 * len(LARGE):
+                await asyncio.sleep(0.01)
+            assert served[0].buffer == LARGE + LARGE
+            served[0].transport.abort()
+            await turns()
 
     run(work())
 
