@@ -70,11 +70,13 @@ def revoke() -> Response:
         return wrong
     if _without_client() and request.form.get("token"):
         known = house().authorizing.find_token(request.form["token"])
-        if known is not None and known.client_id is None:
+        if known is None:
+            return _answer(200, {})
+        if known.client_id is None:
             if not known.revocable:
                 return _error("unsupported_token_type", "This kind of token is removed where it was made.")
             house().authorizing.revoke(known, origin())
-        return _answer(200, {})
+            return _answer(200, {})
     answer: Response = current_app.extensions["oauth"].create_endpoint_response("revocation")
     return answer
 

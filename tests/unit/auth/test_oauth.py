@@ -422,8 +422,9 @@ def test_revocation(auth: Auth, admin: str, browser: Browser) -> None:
         return auth.ask("POST", "/oauth/revoke", data={"token": token}, basic=basic).status_code
 
     assert revoke(tokens["access_token"], other) == 400
-    assert revoke(tokens["access_token"], None) == 200
+    assert revoke(tokens["access_token"], None) == 401
     assert introspect(auth, tokens["access_token"])["active"]
+    assert revoke("unknown", None) == 200
     assert revoke(tokens["access_token"], client) == 200
     assert not introspect(auth, tokens["access_token"])["active"]
     assert revoke("unknown", client) == 200
