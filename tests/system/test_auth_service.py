@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import statistics
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.processes import ROOT, Process, free_port, running, wait_until
+from tests.support.processes import Process, running, wait_until
 
 ADMIN = "admin@gatehouse.local"
 SERVICE = ("sessions", "the-secret-of-the-sessions-service")
@@ -205,29 +203,3 @@ def test_verification_does_not_starve_while_log_ins_queue(sqlite_url: str, tmp_p
             thread.join()
     assert set(logged_in) == {200}
     assert statistics.median(waited_for) < 5  # of the twenty that were ahead of it
-
-
-def test_wrong_settings_stop_the_start(tmp_path: Path) -> None:
-    env = {"PATH": "/usr/bin", "AUTH_BIND": f"127.0.0.1:{free_port()}", "AUTH_TREADS": "5", "AUTH_WORKERS": "none"}
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 78
-    assert "AUTH_TREADS is not a setting of this service; did you mean AUTH_THREADS?" in done.stderr
-    assert "AUTH_WORKERS must be a whole number" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("sqlite:///{folder}/new.db", "auth: cannot start: the database is at migration None, the code at "),
-        ("postgresql://nobody@127.0.0.1:1/none", "auth: cannot start: connection failed: "),
-    ],
-    ids=["not migrated", "away"],
-)
-def test_a_database_that_cannot_be_used_stops_the_start(tmp_path: Path, url: str, said: str) -> None:
-    env = environment(url.format(folder=tmp_path), tmp_path, PATH="/usr/bin", AUTH_BIND=f"127.0.0.1:{free_port()}")
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 3
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr

@@ -13,21 +13,40 @@ from tests.support.processes import ROOT, free_port
 from tests.system.test_auth_service import environment
 
 
-def start(url: str, folder: Path, **settings: str) -> str:
-    """Start it and give what it writes; it must end by itself, and for good."""
-    env = environment(url, folder, PATH="/usr/bin", AUTH_BIND=f"127.0.0.1:{free_port()}", **settings)
+def start(status: int, **env: str) -> str:
+    """Start it and give what it writes; it must end by itself, with that status."""
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
+    env |= {"PATH": "/usr/bin", "AUTH_BIND": f"127.0.0.1:{free_port()}"}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 3
+    assert done.returncode == status
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_wrong_settings() -> None:
+    said = start(78, AUTH_TREADS="5", AUTH_WORKERS="none")
+    assert "AUTH_TREADS is not a setting of this service; did you mean AUTH_THREADS?" in said
+    assert "AUTH_WORKERS must be a whole number" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:///{folder}/new.db", "the database is at migration None, the code at "),
+        ("postgresql://nobody@127.0.0.1:1/none", "connection failed: "),
+    ],
+    ids=["not migrated", "away"],
+)
+def test_a_database_that_cannot_be_used(tmp_path: Path, url: str, reason: str) -> None:
+    said = start(3, **environment(url.format(folder=tmp_path), tmp_path))
+    assert f"auth: cannot start: {reason}" in said
 
 
 def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> None:
     migrate("auth", database_url)
     rotate = [sys.executable, "-m", "services.auth.cli", "rotate-keys"]
     subprocess.run(rotate, cwd=ROOT, env=environment(database_url, tmp_path), capture_output=True, timeout=60, check=True)
-    said = start(database_url, tmp_path, AUTH_MASTER_KEY="another master key of more than 32 letters")
+    said = start(3, **environment(database_url, tmp_path, AUTH_MASTER_KEY="another master key of more than 32 letters"))
     assert "auth: cannot start: signing key cannot be opened with this master key\n" in said
 
 
@@ -44,4 +63,4 @@ def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> N
 )
 def test_settings_that_cannot_be_lived_with(sqlite_url: str, tmp_path: Path, settings: dict[str, str], reason: str) -> None:
     migrate("auth", sqlite_url)
-    assert f"auth: cannot start: {reason}\n" in start(sqlite_url, tmp_path, **settings)
+    assert f"auth: cannot start: {reason}\n" in start(3, **{**environment(sqlite_url, tmp_path), **settings})
