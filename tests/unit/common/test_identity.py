@@ -23,7 +23,7 @@ from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 from services.common.clock import SettableClock
 from services.common.http_client import Client
 from services.common.identity import AuthUnavailable, IdentityClient, Throttled, Unauthenticated
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, wait_until
 
 ISSUER = "http://house.example/auth"
 USER = {
@@ -74,7 +74,7 @@ class StandIn:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 stand_in.asked.append((self.path, body, self.headers["Authorization"]))
                 if stand_in.hold:
-                    stand_in.hold.wait(10)
+                    stand_in.hold.wait(30)
                 self.send(*stand_in.answer)
 
             def send(self, status: int, body: Any, headers: dict[str, str]) -> None:
@@ -118,7 +118,7 @@ def clock() -> SettableClock:
 
 @pytest.fixture
 def client(auth: StandIn, clock: SettableClock) -> Iterator[IdentityClient]:
-    http = Client(read=2.0, connect=1.0, retries=0)
+    http = Client(read=30.0, connect=30.0, retries=0)
     yield IdentityClient(auth.url, "sessions", "the secret", issuer=ISSUER, clock=clock, http=http)
     http.close()
 
@@ -261,10 +261,12 @@ def test_auth_that_hangs_is_asked_once_and_then_left_alone(auth: StandIn, clock:
     for n in range(5):
         with pytest.raises(AuthUnavailable):
             client.token(f"gh_ana_{n}")
-    assert len(auth.asked) == 1
     auth.hold.set()
     client.PAUSE_S = 0
+    http._timeout = (5.0, 30.0)
     assert client.token("gh_ana_0").id == "t1"
+    wait_until(lambda: len(auth.asked) > 1)  # a busy machine takes note of the first one later than it is given up
+    assert sorted(body["token"] for _, body, _ in auth.asked) == ["gh_ana_0", "gh_ana_0"]
     http.close()
 
 

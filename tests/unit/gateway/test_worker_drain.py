@@ -6,6 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from services.gateway.wire.connection import Sockets
 from services.gateway.worker import GatewayWorker
 
@@ -25,7 +27,8 @@ def drained(handshakes: Any, meanwhile: Any) -> float:
     return asyncio.run(work())
 
 
-def test_a_handshake_under_way_is_waited_for() -> None:
+def test_a_handshake_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.worker._GRACE_OF_IDLE", 30.0)
     handshakes = SimpleNamespace(under_way=1)
     ended: list[bool] = []
 
