@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.auth import refusals, schemas
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
-from services.auth.service.issuing import SUBJECTS, WEEK_S
+from services.auth.service.domains import WEEK_S
+from services.auth.service.issuing import SUBJECTS
 from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.signing import ALGORITHMS, generated_secret
 from services.auth.settings import load

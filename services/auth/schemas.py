@@ -8,7 +8,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from services.auth.rules import levels, policies
-from services.auth.service.issuing import GRANTS, SUBJECTS, WEEK_S
+from services.auth.service.clients import GRANTS
+from services.auth.service.domains import WEEK_S
+from services.auth.service.issuing import SUBJECTS
 from services.auth.service.signing import ALGORITHMS
 
 MAX_SECONDS = 100 * 366 * 24 * 3600

@@ -11,8 +11,10 @@ from pathlib import Path
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
 from services.auth.service.browsers import Browsers
+from services.auth.service.clients import Clients
+from services.auth.service.domains import WEEK_S, Domains
 from services.auth.service.hashing import Hasher
-from services.auth.service.issuing import WEEK_S, AccessTokens, Clients, Domains, RoleTokens
+from services.auth.service.issuing import AccessTokens, RoleTokens
 from services.auth.service.origin import STARTUP
 from services.auth.service.people import People
 from services.auth.service.sign_in import SignIn

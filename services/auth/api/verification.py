@@ -15,8 +15,8 @@ from services.auth import refusals, schemas
 from services.auth.api import shapes
 from services.auth.api.context import answers, basic, house, origin, texts
 from services.auth.oauth import SCOPES
+from services.auth.service.clients import GRANTS
 from services.auth.service.identity import user_shown
-from services.auth.service.issuing import GRANTS
 from services.auth.service.signing import ALGORITHMS
 from services.auth.service.verifying import Service
 

@@ -1,0 +1,76 @@
+"""Domains: users belong to one each, and it rules how long their login keys live."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.models import Domain
+from services.auth.service.origin import Origin
+from services.auth.store import users
+from services.common.clock import Clock
+from services.common.database import Database
+
+WEEK_S = 7 * 24 * 3600
+
+
+class Domains:
+    """Domains, by super users."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def page(self, page: int, per_page: int) -> tuple[list[Domain], int]:
+        with self._database.read() as session:
+            return users.domains(session, page, per_page)
+
+    def add(self, name: str, lifetime_s: int, origin: Origin) -> Domain:
+        """Raises Refusal 409."""
+
+        def work(session: Session) -> Domain:
+            now = self._clock.now()
+            if users.domain(session, name) is not None:
+                raise refusals.name_taken()
+            domain = Domain(name=name, login_key_lifetime_s=lifetime_s, created_at=now)
+            session.add(domain)
+            session.flush()
+            origin.write(session, now, "domain.add", name)
+            return domain
+
+        try:
+            return self._database.run(work)
+        except IntegrityError:
+            raise refusals.name_taken() from None
+
+    def change(self, name: str, lifetime_s: int, origin: Origin) -> Domain:
+        """Raises Refusal 404. A login key that is out keeps its end."""
+
+        def work(session: Session) -> Domain:
+            domain = users.domain(session, name)
+            if domain is None:
+                raise refusals.not_found("domain")
+            domain.login_key_lifetime_s = lifetime_s
+            origin.write(session, self._clock.now(), "domain.change", name, login_key_lifetime_s=lifetime_s)
+            return domain
+
+        return self._database.run(work)
+
+    def remove(self, name: str, origin: Origin) -> None:
+        """Raises Refusal 404, 409."""
+
+        def work(session: Session) -> None:
+            domain = users.domain(session, name)
+            if domain is None:
+                raise refusals.not_found("domain")
+            if users.domain_in_use(session, name):
+                raise refusals.domain_in_use()
+            session.delete(domain)
+            session.flush()
+            origin.write(session, self._clock.now(), "domain.remove", name)
+
+        try:
+            self._database.run(work)
+        except IntegrityError:
+            raise refusals.domain_in_use() from None
