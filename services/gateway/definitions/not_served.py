@@ -26,12 +26,13 @@ _MODES: Final = {
 _OF_AUTH: Final = {"use_certificate": "client certificates", "validate_signature": "signatures of requests"}
 # Objects with a switch in them: name → (switch, what it is).
 _SWITCHES: Final = {"cors": ("enable", "CORS"), "graphql": ("enabled", "GraphQL")}
+# Of versions: name → (what switches it off, what it is).
 _OF_VERSIONS: Final = {
-    "global_headers": "header transforms",
-    "global_headers_remove": "header transforms",
-    "global_response_headers": "header transforms",
-    "global_response_headers_remove": "header transforms",
-    "override_target": "a target of a version",
+    "global_headers": ("global_headers_disabled", "header transforms"),
+    "global_headers_remove": ("global_headers_disabled", "header transforms"),
+    "global_response_headers": ("global_response_headers_disabled", "header transforms"),
+    "global_response_headers_remove": ("global_response_headers_disabled", "header transforms"),
+    "override_target": ("", "a target of a version"),
 }
 # Lists of extended_paths.
 _OF_PATHS: Final = {
@@ -55,6 +56,13 @@ _OF_PATHS: Final = {
     "mock_response": "mocks of this form (a `reply` in a path list is one)",
     "persist_graphql": "GraphQL",
 }
+# Of their entries: what says something, so that one without it does nothing.
+_SAYING: Final = {
+    "transform_headers": ("add_headers", "delete_headers"),
+    "transform_response_headers": ("add_headers", "delete_headers"),
+    "validate_request": ("enabled",),
+    "rate_limit": ("rate",),
+}
 
 
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
@@ -70,9 +78,10 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
 def refuse_middleware(root: Reader) -> None:
     """Mistakes for custom middleware."""
     middleware = root.object("custom_middleware")
-    scripts = [name for name in ("pre", "post", "post_key_auth", "response") if middleware.items(name)]
+    lists = ("pre", "post", "post_key_auth", "response")
+    scripts = [name for name in lists if any(_is_on(script) for script, _ in middleware.items(name))]
     check = middleware.value("auth_check")  # one object, where the others are lists
-    if check and not (isinstance(check, Mapping) and not check.get("name")):
+    if check and _is_on(check, ("name",)):
         scripts.append("auth_check")
     for name in scripts:
         middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
@@ -102,16 +111,21 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
 
 def refuse_in_version(version: Reader, paths: Reader) -> None:
     """Mistakes for what a version asks for. paths: its extended_paths, empty when they do not count."""
-    for name, what in _OF_VERSIONS.items():
-        if version.value(name):
+    for name, (switch, what) in _OF_VERSIONS.items():
+        switched_off = bool(switch) and version.flag(switch)
+        if version.value(name) and not switched_off:
             _refuse(version, name, what)
     for name, what in _OF_PATHS.items():
-        if any(_is_on(entry) for entry, _ in paths.items(name)):
+        if any(_is_on(entry, _SAYING.get(name, ())) for entry, _ in paths.items(name)):
             _refuse(paths, name, what)
 
 
-def _is_on(entry: Any) -> bool:
-    return not (isinstance(entry, Mapping) and any(key.lower() == "disabled" and value is True for key, value in entry.items()))
+def _is_on(entry: Any, saying: tuple[str, ...] = ()) -> bool:
+    """saying: the fields of which at least one must say something; none = it is on unless it is switched off."""
+    if not isinstance(entry, Mapping):
+        return True
+    fields = {key.lower(): value for key, value in entry.items()}
+    return fields.get("disabled") is not True and (not saying or any(fields.get(name) for name in saying))
 
 
 def _refuse(reader: Reader, name: str, what: str) -> None:

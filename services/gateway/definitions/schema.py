@@ -104,7 +104,8 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     if default_version and default_version not in versions:
         version_data.mistake("default_version", f"default_version `{default_version}` is not among the versions")
     allowed, blocked = _networks(root, "allowed_ips"), _networks(root, "blacklisted_ips")
-    allow_on, block_on = root.flag("enable_ip_whitelisting"), root.flag("enable_ip_blacklisting")
+    lists_off = root.flag("ip_access_control_disabled")
+    allow_on, block_on = (root.flag(name) and not lists_off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))
     domain = root.text("domain")
     proxy = root.object("proxy")
     refuse_in_definition(root, proxy)
@@ -220,9 +221,8 @@ def _event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
         if not isinstance(handlers, list | None):
             reader.report.add(pointer, "must be a list")
             continue
-        found[event] = tuple(
-            _event_handler(Reader(handler, join(pointer, index), reader.report)) for index, handler in enumerate(handlers or ())
-        )
+        readers = [Reader(handler, join(pointer, index), reader.report) for index, handler in enumerate(handlers or ())]
+        found[event] = tuple(handler for handler in map(_event_handler, readers) if handler is not None)
     return found
 
 
@@ -231,11 +231,17 @@ def no_event(name: str) -> str:
     return f"`{name}` is no event; known are {', '.join(sorted(EVENTS))}"
 
 
-def _event_handler(reader: Reader) -> EventHandler:
+def _event_handler(reader: Reader) -> EventHandler | None:
+    """None for one that is switched off; of such a one nothing is asked but to keep no secret."""
     if "handler_name" not in reader:
         reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK} or {LOG} is expected")
     name = reader.choice("handler_name", (WEBHOOK, LOG), LOG)
     meta = reader.object("handler_meta")
+    if meta.value("secret"):
+        meta.mistake("secret", NO_SECRETS)
+    if meta.flag("disabled"):
+        reader.report.readers.remove(meta)
+        return None
     given = reader.value("handler_meta")
     given = given if isinstance(given, Mapping) else {}
     if name == LOG:
@@ -245,8 +251,6 @@ def _event_handler(reader: Reader) -> EventHandler:
         _checked(meta, "target_path", url, _hook_url, None)
     else:
         meta.mistake("target_path", "target_path is empty: the URL to call is expected")
-    if meta.value("secret"):
-        meta.mistake("secret", NO_SECRETS)
     method = meta.text("method", "POST").upper()
     if method not in HOOK_METHODS:
         meta.mistake("method", f"must be one of {', '.join(HOOK_METHODS)}")

@@ -37,7 +37,7 @@ def parse_version(key: str, reader: Reader) -> Version:
     matching = reader.choice("path_matching", MATCHINGS, "search")
     ignore_case = reader.flag("ignore_endpoint_case")
     extended = reader.flag("use_extended_paths")
-    for ignored_here in ("paths", "extended_paths", "overrides"):
+    for ignored_here in ("paths", "extended_paths", "overrides", "global_size_limit"):
         reader.value(ignored_here)
     paths = reader.object("extended_paths") if extended else Reader(None, reader.pointer, reader.report)
     refuse_in_version(reader, paths)
@@ -49,7 +49,7 @@ def parse_version(key: str, reader: Reader) -> Version:
         lists=_extended(paths, matching, ignore_case) if extended else _legacy(reader.object("paths"), matching, ignore_case),
         hard_timeouts=tuple(_hard_timeout(entry, matching) for entry in _entries(paths, "hard_timeouts")),
         size_limits=tuple(_size_limit(entry, matching) for entry in _entries(paths, "size_limits")),
-        global_size_limit=reader.integer("global_size_limit"),
+        global_size_limit=0 if reader.flag("global_size_limit_disabled") else reader.integer("global_size_limit"),
     )
 
 

@@ -52,7 +52,7 @@ def test_what_is_asked_for(more: dict[str, Any], place: str) -> None:
      "validate_json", "validate_request", "circuit_breakers", "cache", "virtual", "internal", "rate_limit"],
 )  # fmt: skip
 def test_lists_of_paths(name: str) -> None:
-    entry = {"path": "/a", "method": "GET"}
+    entry = {"path": "/a", "method": "GET", "enabled": True, "rate": 1, "add_headers": {"a": "b"}}
     version = {"use_extended_paths": True, "extended_paths": {name: [entry]}}
     assert list(refused(version=version)) == [f"{VERSION}/extended_paths/{name}"]
     for harmless in ([], None, [{**entry, "disabled": True}]):
@@ -73,6 +73,38 @@ def test_what_is_switched_off_is_neither_mistake_nor_warning() -> None:
         "proxy": {**document()["proxy"], "service_discovery": {"use_discovery_service": False, "query_endpoint": ""}},
     }
     assert lint(parse(document(**off))) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"version": {"global_headers": {"a": "b"}, "global_headers_remove": ["c"], "global_headers_disabled": True}},
+        {"version": {"global_response_headers": {"a": "b"}, "global_response_headers_disabled": True}},
+        {"version": {"global_headers": {}, "global_headers_disabled": True}},
+        {"custom_middleware": {"pre": [{"name": "a", "path": "a.js", "disabled": True}]}},
+        {"custom_middleware": {"auth_check": {"name": "a", "disabled": True}}},
+        {"custom_middleware": {"auth_check": {"name": "", "path": "", "disabled": False}}},
+    ],
+)
+def test_switches_of_their_own(more: dict[str, Any]) -> None:
+    assert lint(parse(document(**more))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "nothing", "something"),
+    [
+        ("validate_request", {"enabled": False}, {"enabled": True}),
+        ("rate_limit", {"rate": 0, "per": 0}, {"rate": 1, "per": 1}),
+        ("transform_headers", {"add_headers": {}, "delete_headers": []}, {"add_headers": {}, "delete_headers": ["a"]}),
+        ("transform_response_headers", {"add_headers": {}, "delete_headers": None}, {"add_headers": {"a": "b"}}),
+    ],
+)
+def test_entries_that_ask_for_nothing(name: str, nothing: dict[str, Any], something: dict[str, Any]) -> None:
+    def version(*entries: dict[str, Any]) -> dict[str, Any]:
+        return {"use_extended_paths": True, "extended_paths": {name: [{"path": "/a", "method": "GET", **one} for one in entries]}}
+
+    assert lint(parse(document(version=version(nothing)))) == []
+    assert list(refused(version=version(nothing, something))) == [f"{VERSION}/extended_paths/{name}"]
 
 
 @pytest.mark.parametrize("name", ["CORS", "cache_options", "graphql"])

@@ -211,6 +211,9 @@ def test_address_lists() -> None:
     assert on.allowed_ips == (parse_network("10.0.0.1"), parse_network("2001:db8::/32"))
     assert on.blacklisted_ips == (parse_network("10.0.0.2"),)
     assert parse(document(enable_ip_whitelisting=True)).allowed_ips == ()
+    both: dict[str, Any] = {"enable_ip_whitelisting": True, "enable_ip_blacklisting": True, "ip_access_control_disabled": True}
+    switched_off = parse(document(**lists, **both))
+    assert (switched_off.allowed_ips, switched_off.blacklisted_ips) == (None, ())
     assert list(mistakes(document(allowed_ips=["x"]))) == ["/allowed_ips/0"], "also when it is switched off"
 
 
@@ -294,6 +297,15 @@ def test_handlers_of_events() -> None:
         EventHandler(LOG, prefix="p", meta={"prefix": "p"}),
     )
     assert found["QuotaExceeded"] == ()
+
+
+def test_a_handler_that_is_switched_off_is_left_out_and_keeps_no_secret() -> None:
+    off = {"disabled": True, "target_path": "", "event_timeout": -1}
+    found = parse(document(**events(AuthFailure=[{"handler_name": WEBHOOK, "handler_meta": off}])))
+    assert found.event_handlers == {"AuthFailure": ()}
+    assert lint(found) == []
+    with_secret = events(AuthFailure=[{"handler_name": WEBHOOK, "handler_meta": {**off, "secret": "s"}}])
+    assert list(mistakes(document(**with_secret))) == ["/event_handlers/events/AuthFailure/0/handler_meta/secret"]
 
 
 @pytest.mark.parametrize("method", HOOK_METHODS)

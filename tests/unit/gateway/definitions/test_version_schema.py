@@ -155,6 +155,7 @@ def test_times_and_sizes() -> None:
     assert found.size_limits == (SizeLimit("/a", "POST", 5), SizeLimit("/b", "", 6))
     assert (found.global_size_limit, found.path_matching) == (7, "exact")
     assert version(extended_paths=paths).hard_timeouts == ()
+    assert version(global_size_limit=7, global_size_limit_disabled=True).global_size_limit == 0
 
 
 @pytest.mark.parametrize(
