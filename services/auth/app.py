@@ -10,10 +10,10 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
-from services.auth import oauth
 from services.auth.answers import ErrorBody
 from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
+from services.auth.oauth import server as oauth
 from services.auth.pages import account as account_pages
 from services.auth.pages import consent, visit
 from services.auth.proxies import TrustedProxies

@@ -14,7 +14,7 @@ from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
 from services.auth.api.context import answers, basic, house, origin, texts
-from services.auth.oauth import SCOPES
+from services.auth.oauth.clients import METHODS, SCOPES, SECRET_METHODS
 from services.auth.service.clients import GRANTS
 from services.auth.service.identity import user_shown
 from services.auth.service.signing import ALGORITHMS
@@ -80,7 +80,6 @@ def jwks() -> Response:
 def discovery() -> Response:
     """Where everything is (OpenID Connect Discovery 1.0, RFC 8414)."""
     issuer = house().settings.issuer
-    methods = ["client_secret_basic", "client_secret_post"]
     return _cacheable(
         {
             "issuer": issuer,
@@ -95,9 +94,9 @@ def discovery() -> Response:
             "grant_types_supported": list(GRANTS),
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": list(ALGORITHMS),
-            "token_endpoint_auth_methods_supported": [*methods, "none"],
-            "revocation_endpoint_auth_methods_supported": [*methods, "none"],
-            "introspection_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_methods_supported": METHODS,
+            "revocation_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_methods_supported": SECRET_METHODS,
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
         },
