@@ -79,7 +79,7 @@ class Gateway:
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
-        self.max_connections = min(settings.max_connections, _connections_possible())
+        self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
         self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -220,8 +220,10 @@ def _word(well: bool) -> str:
     return "pass" if well else "fail"
 
 
-def _connections_possible() -> int:
-    """How many clients the limit of open files leaves room for; each may need a connection to an upstream, too."""
+def _connections_possible(*, tls: bool) -> int:
+    """How many clients the limit of open files leaves room for. Each may need a connection to an upstream, too, and with TLS as many
+    others may be shaking hands.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -229,4 +231,4 @@ def _connections_possible() -> int:
             soft = hard
         except (ValueError, OSError):
             log.info("the limit of open files could not be raised", limit=soft)
-    return max(16, (soft - _RESERVED_FILES) // 2)
+    return max(16, (soft - _RESERVED_FILES) // (3 if tls else 2))

@@ -1,8 +1,9 @@
-"""A worker's end: what cannot be written keeps nothing else from being written."""
+"""A worker's parts: how many clients they have room for; at its end what cannot be written keeps nothing else from being written."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,18 @@ def gateway(sqlite_url: str, tmp_path: Path) -> Gateway:
 
 def away(*_: Any) -> NoReturn:
     raise OSError("the database is away")
+
+
+@pytest.mark.parametrize(("tls", "files_of_one"), [(False, 2), (True, 3)])
+def test_clients_and_their_upstreams_and_handshakes_have_room_among_the_files(
+    tls: bool, files_of_one: int, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    certificate = tmp_path / "certificate.pem" if tls else None
+    made = Gateway(
+        Settings(database_url=sqlite_url, operator_key="operator-key-of-the-test", tls_certificate=certificate, tls_key=certificate)
+    )
+    assert 200 < made.max_connections * files_of_one < 1024 - 200
 
 
 def test_a_stop_with_the_database_away_writes_the_access_log(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
