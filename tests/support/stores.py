@@ -145,6 +145,7 @@ class Valkey:
         wait_until(self._answers, 30, "Valkey's answer")
 
     def _answers(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, "Valkey has ended"  # else another one would answer
         with contextlib.suppress(redis.ConnectionError):
             return bool(self.client.ping())
         return False

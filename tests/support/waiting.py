@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import socket
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -22,8 +27,19 @@ def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = "t
         time.sleep(pause)
 
 
+_PORTS = range(20_000, 32_768)  # below those that the kernel gives to outgoing connections
+_claims = Path(tempfile.gettempdir()) / f"gatehouse-ports-{os.getuid()}"
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on and no other call gets: neither in this process nor, while it runs, in another."""
+    _claims.mkdir(exist_ok=True)
+    for port in random.sample(_PORTS, len(_PORTS)):
+        claim = os.open(_claims / str(port), os.O_CREAT | os.O_RDWR)  # open until the process ends
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+        except OSError:
+            os.close(claim)
+    raise AssertionError("no port is free")
