@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.database import migrate
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import ROOT, free_port, migrate
 from tests.system.test_auth_service import environment
 
 
@@ -43,10 +42,11 @@ def test_a_database_that_cannot_be_used(tmp_path: Path, url: str, reason: str) -
 
 
 def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> None:
-    migrate("auth", database_url)
+    env = environment(database_url, tmp_path)
+    migrate("auth", env)
     rotate = [sys.executable, "-m", "services.auth.cli", "rotate-keys"]
-    subprocess.run(rotate, cwd=ROOT, env=environment(database_url, tmp_path), capture_output=True, timeout=60, check=True)
-    said = start(3, **environment(database_url, tmp_path, AUTH_MASTER_KEY="another master key of more than 32 letters"))
+    subprocess.run(rotate, cwd=ROOT, env=env, capture_output=True, timeout=60, check=True)
+    said = start(3, **{**env, "AUTH_MASTER_KEY": "another master key of more than 32 letters"})
     assert "auth: cannot start: signing key cannot be opened with this master key\n" in said
 
 
@@ -62,5 +62,6 @@ def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> N
     ids=["folder", "administrator"],
 )
 def test_settings_that_cannot_be_lived_with(sqlite_url: str, tmp_path: Path, settings: dict[str, str], reason: str) -> None:
-    migrate("auth", sqlite_url)
-    assert f"auth: cannot start: {reason}\n" in start(3, **{**environment(sqlite_url, tmp_path), **settings})
+    env = environment(sqlite_url, tmp_path)
+    migrate("auth", env)
+    assert f"auth: cannot start: {reason}\n" in start(3, **{**env, **settings})
