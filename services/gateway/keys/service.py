@@ -32,7 +32,6 @@ _NOT_SERVED: Final = {
     "mtls_static_certificate_bindings": "client certificates",
     "session_lifetime": "lifetimes; give the key its expires",
 }
-_LIMITS: Final = ("rate", "quota_max")
 _FAR: Final = 2**53
 _SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
 _LONGEST_NAME: Final = 256
@@ -57,7 +56,7 @@ def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
         except ValueError as error:
             reader.mistake("org_id", str(error))
     for name, what in _NOT_SERVED.items():
-        if reader.value(name) not in (None, "", [], 0):
+        if reader.value(name) not in (None, "", [], 0, -1):
             reader.mistake(name, f"not available yet: {what}")
     reader.texts("tags")
     reader.object("basic_auth_data").text("password")
@@ -92,7 +91,8 @@ def _rights(reader: Reader, known: KnownApis) -> dict[str, Any]:
         for element, place in right.items("allowed_urls"):
             _allowed_url(Reader(element, place, reader.report))
         limit = right.opaque("limit")
-        if any(limit.limit(name) > 0 for name in _LIMITS):
+        rate, per, quota = (limit.limit(name) for name in ("rate", "per", "quota_max"))
+        if (rate > 0 and per > 0) or quota > 0:
             right.mistake("limit", "not available yet: limits of one API; give the key its own rate and quota")
         if right.items("endpoints"):
             right.mistake("endpoints", "not available yet: limits of one path; give the key its own rate and quota")

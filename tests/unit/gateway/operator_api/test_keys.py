@@ -147,8 +147,8 @@ def test_what_would_open_more_than_was_meant_is_refused(operator: Any, make_sess
     operator.new_api()
     refused = operator.json("POST", "/api/keys", make_session("one", **changes), status=400)
     assert [one["pointer"] for one in refused["Errors"]] == [place]
-    none = {"apply_policies": None, "apply_policy_id": "", "certificate": "", "session_lifetime": 0}
-    rights = {"one": {"versions": ["Default"], "limit": {"rate": 0, "quota_max": -1}, "endpoints": []}}
+    none = {"apply_policies": None, "apply_policy_id": "", "certificate": "", "session_lifetime": -1}
+    rights = {"one": {"versions": ["Default"], "limit": {"rate": 5, "per": 0, "quota_max": -1}, "endpoints": []}}
     operator.json("POST", "/api/keys", make_session(**none, access_rights=rights))
 
 
