@@ -143,9 +143,10 @@ def test_an_upstream_that_never_shakes_hands_leaves_nothing_behind(own: Certific
 
     async def work() -> None:
         sockets = Sockets(asyncio.get_running_loop())
+        context = of_client(own)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await tls.connect(sockets, "127.0.0.1", port, of_client(own))
+                await tls.connect(sockets, "127.0.0.1", port, context)
         await asyncio.to_thread(thread.join)  # it saw the end
         assert not sockets.connections
 
