@@ -8,11 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
 from services.common.core_database import CoreDatabase
-from services.common.migrations import head_revision
+from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, stop
 from services.gateway import announcements
 from services.gateway.settings import Settings, load, load_or_stop, operator_key
-from services.gateway.wiring import NotMigrated, check_migrated
 from services.gateway.worker import check_tls
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
@@ -63,13 +62,14 @@ def nworkers_changed(server: Any, new: int, old: int | None) -> None:
     if new > 1 and _settings.valkey_url is None:
         server.log.error("it stays one worker: more need VALKEY_URL, because limits could not be exact otherwise")
         server.num_workers = 1
+        server.cfg.set("workers", 1)  # a reload makes as many before it looks how many there may be
 
 
 def _check_database(settings: Settings) -> None:
     """Raises SettingsError when workers could not load from it now. Waits at most 5 s for its answer."""
     database = CoreDatabase(settings.database_url)
     try:
-        check_migrated(database)
+        check_migrated("gateway", database)
     except NotMigrated as error:
         raise SettingsError([str(error)]) from None
     except SQLAlchemyError as error:

@@ -12,7 +12,8 @@ from services.auth import refusals
 from services.auth.app import build
 from services.auth.settings import load
 from services.common import logging as logs
-from services.common.app import NotReady, Refusal, check_database
+from services.common.app import Refusal
+from services.common.migrations import NotMigrated, check_migrated
 
 threading.stack_size(512 * 1024)  # threads that wait for a password check need little
 
@@ -20,9 +21,9 @@ settings = load()
 logs.configure("auth", settings.log_level)
 try:
     app = build(settings)
-    check_database("auth", app.extensions["database"])
+    check_migrated("auth", app.extensions["database"])
     app.extensions["auth"].start()
-except (NotReady, Refusal, SQLAlchemyError, OSError) as error:
+except (NotMigrated, Refusal, SQLAlchemyError, OSError) as error:
     sys.stderr.write(f"auth: cannot start: {refusals.in_a_line(error)}\n")
     sys.exit(3)  # gunicorn's own: the master stops, too, instead of starting the worker again and again
 app.extensions["auth"].keep_house()

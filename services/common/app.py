@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from services.common import logging as logs
 from services.common import request_id
 from services.common.core_database import Transactions, is_transient, is_unavailable
-from services.common.migrations import head_revision
+from services.common.migrations import NotMigrated, check_migrated
 
 log = logs.get(__name__)
 
@@ -79,7 +79,7 @@ class Checks:
                 found[name] = "ok"
             except Exception as error:  # a check may fail in any way; the answer says which failed, the log says how
                 log.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
-                found[name] = str(error) if isinstance(error, NotReady) else f"failed ({type(error).__name__})"
+                found[name] = str(error) if isinstance(error, (NotReady, NotMigrated)) else f"failed ({type(error).__name__})"
         return found
 
 
@@ -127,7 +127,7 @@ def create_app(
     app.extensions["checks"] = checks
     if database is not None:
         app.extensions["database"] = database
-        checks.add("database", lambda: check_database(service, database))
+        checks.add("database", lambda: check_migrated(service, database))
     _request_ids(app)
     if documented:  # first: flask-smorest has an answer of its own to errors
         _document(app, title or service, version, description, render_error)
@@ -135,14 +135,6 @@ def create_app(
     _observe(app, service)
     _health(app, service, checks)
     return app
-
-
-def check_database(service: str, database: Transactions[Any]) -> None:
-    """Raises NotReady when the database is not at the migration that the code needs, the store's error when it does not answer."""
-    database.check()
-    have, want = database.revision(), head_revision(service)
-    if have != want:
-        raise NotReady(f"the database is at migration {have}, the code at {want}: run python -m services.common.migrate {service}")
 
 
 def _request_ids(app: Flask) -> None:

@@ -164,13 +164,8 @@ class Transactions(ABC, Generic[T]):
                 time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311  spreads retries, no secret
         raise AssertionError("unreachable")
 
-    def check(self) -> None:
-        """Raise when the store does not answer."""
-        with self.reading.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
-
     def revision(self) -> str | None:
-        """The migration this database is at; None when it was never migrated."""
+        """The migration this database is at; None when it was never migrated. Raises the store's error when it does not answer."""
         with self.reading.connect() as connection:
             if not sa.inspect(connection).has_table(_VERSIONS.name):
                 return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.common.core_database import create_engine
+from services.common.core_database import Transactions, create_engine
 
 
 def advisory_key(name: str) -> int:
@@ -35,6 +35,17 @@ def head_revision(service: str) -> str | None:
     Read without alembic (as in `Transactions.revision`), which would stay in every serving process with 7 MB.
     """
     return max((file.name.partition("_")[0] for file in (migrations_folder(service) / "versions").glob("[0-9]*_*.py")), default=None)
+
+
+class NotMigrated(Exception):
+    """A database is not at the migration that the code needs; the text says so and what to do."""
+
+
+def check_migrated(service: str, database: Transactions[Any]) -> None:
+    """Raises NotMigrated, or the store's error when it does not answer."""
+    have, want = database.revision(), head_revision(service)
+    if have != want:
+        raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate {service}")
 
 
 def migrate(service: str, url: str) -> None:

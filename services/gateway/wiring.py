@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
-from services.common.migrations import head_revision
+from services.common.migrations import check_migrated
 from services.gateway import announcements
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
@@ -42,17 +42,6 @@ log = logs.get(__name__)
 VERSION: Final = "0.1.0"
 _LOOK_AGAIN: Final = 3.0
 _RESERVED_FILES: Final = 256
-
-
-class NotMigrated(Exception):
-    """The database is not at the migration that this code needs. The text says what to do."""
-
-
-def check_migrated(database: CoreDatabase) -> None:
-    """Raises NotMigrated, or the store's error."""
-    have, want = database.revision(), head_revision("gateway")
-    if have != want:
-        raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate gateway")
 
 
 def create_events(settings: Settings, database: CoreDatabase) -> Events:
@@ -120,7 +109,7 @@ class Gateway:
         self._looking.start()
 
     def _load(self) -> None:
-        check_migrated(self.database)
+        check_migrated("gateway", self.database)
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
         self._seen = self._generations()

@@ -22,6 +22,7 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from services.common import logging as logs
+from services.common.migrations import NotMigrated
 from services.common.settings import SettingsError
 from services.gateway.forwarding import Forwarder
 from services.gateway.front_door import FrontDoor
@@ -30,7 +31,7 @@ from services.gateway.settings import Settings
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
-from services.gateway.wiring import Gateway, NotMigrated
+from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 

@@ -201,9 +201,9 @@ def test_a_naive_moment_is_refused(database: Database) -> None:
         session.add(Account(id=1, balance=0, at=dt.datetime(2026, 1, 1)))
 
 
-def test_check_raises_when_the_store_is_away() -> None:
+def test_a_store_that_is_away_raises() -> None:
     with pytest.raises(OperationalError) as refused:
-        Database("postgresql://user@127.0.0.1:1/none").check()
+        Database("postgresql://user@127.0.0.1:1/none").revision()
     assert is_unavailable(refused.value)
     assert not is_transient(refused.value)
 
@@ -216,8 +216,7 @@ def test_a_pool_without_a_free_connection_is_a_store_that_is_away(database: Data
     assert is_unavailable(refused.value)
 
 
-def test_check_passes(database: Database) -> None:
-    database.check()
+def test_a_database_that_was_never_migrated(database: Database) -> None:
     assert database.revision() is None
 
 
