@@ -91,7 +91,7 @@ class AccessLog:
             self.dropped += len(lines)
 
     def stop(self) -> None:
-        """Writes what is left; gives up on a disk or pipe that takes nothing for 5 s."""
+        """Writes what is left; gives up on a disk or pipe that takes nothing for 5 s to make room and 5 s to write."""
         self.flush()
         if self._thread is not None:
             try:
