@@ -68,6 +68,7 @@ def house(request: pytest.FixtureRequest, direct: str, tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     binary = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
         yield browser
@@ -77,7 +78,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(params=[True, False], ids=["scripts", "no scripts"])
 def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(java_script_enabled=request.param)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
@@ -103,7 +104,8 @@ def sign_in(page: Page, house: House, email: str, password: str = PASSWORD, path
     page.goto(house.url + path)
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password or login key").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
 
 
 def test_signing_in_and_out(page: Page, house: House, person: str) -> None:
@@ -207,6 +209,7 @@ def test_tokens(page: Page, house: House, person: str) -> None:
     assert house.verify(first).json()["policy"] == [{"resource": "device", "actions": ["access", "edit"]}]
     token = page.get_by_role("region", name="Greenhouse")
     token.get_by_role("button", name="Replace").click()
+    expect(page.locator("#secret")).not_to_have_text(first)
     second = page.locator("#secret").inner_text()
     assert (house.verify(first).status_code, house.verify(second).status_code) == (401, 200)
     page.get_by_role("region", name="Greenhouse").get_by_role("button", name="Remove").click()
@@ -353,7 +356,7 @@ def test_a_screenshot_for_the_documentation(chromium: Browser, house: House, per
     """The style sheet is there and counts: the page is not the browser's bare default."""
     page = chromium.new_page()
     sign_in(page, house, person, path="/account/tokens")
-    assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") == "8px"
+    expect(page.locator(".card").first).to_have_css("border-radius", "8px")
     picture = tmp_path / "tokens.png"
     page.screenshot(path=str(picture), full_page=True)
     assert picture.stat().st_size > 10_000

@@ -25,6 +25,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[tuple[str, Process]]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -58,9 +59,8 @@ def test_archive_scrolls_to_the_oldest(service: tuple[str, Process], page: Page)
     cards = page.locator("#grid li")
     expect(cards.first).to_contain_text("care, water, n59")
     expect(page.locator("#total")).to_have_text("60 tokens, the newest first")
-    assert page.evaluate("document.querySelector('#grid img').naturalWidth") > 0
-    while cards.count() < 60:
-        before = cards.count()
+    page.wait_for_function("document.querySelector('#grid img').naturalWidth > 0")
+    while (before := cards.count()) < 60:
         cards.last.scroll_into_view_if_needed()
         page.wait_for_function("before => document.querySelectorAll('#grid li').length > before", arg=before)
     texts = cards.locator(".words").all_text_contents()
