@@ -96,7 +96,7 @@ def _refuse_unreadable(app: Flask) -> None:
         if request.url_rule is not None and request.is_json and request.get_data():
             try:
                 request.get_json()
-            except (BadRequest, RecursionError):
+            except BadRequest:
                 raise Refusal(400, "malformed JSON", "malformed-json") from None
 
 

@@ -60,6 +60,13 @@ class _JSON(DefaultJSONProvider):
     ensure_ascii = False
     compact = True
 
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Raises ValueError for all that cannot be read, endlessly deep JSON among it."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
 
 class Checks:
     """What `/ready` asks. A check raises when its thing is not usable; the message must hold no secret."""

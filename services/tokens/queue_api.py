@@ -122,10 +122,7 @@ def _changing() -> dict[str, str]:
         return {}
     data: Mapping[str, Any] = request.form
     if request.is_json and request.get_data():
-        try:
-            body = request.get_json(silent=True)
-        except RecursionError:
-            body = None
+        body = request.get_json(silent=True)
         if not isinstance(body, dict):
             raise refusals.invalid_json()
         data = body
