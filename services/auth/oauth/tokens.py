@@ -36,13 +36,13 @@ class _WithoutHint:
         if "token" not in request.form:
             raise InvalidRequestError("Missing 'token' in request.")
 
-
-class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
-    CLIENT_AUTH_METHODS = SECRET_METHODS
-
     def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
         known = house().authorizing.find_token(token_string)
         return _Token(known) if known else None
+
+
+class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS = SECRET_METHODS
 
     def check_permission(self, token: _Token, client: OAuthClient, request: Any) -> bool:
         """Services may ask about every token, others about their own."""
@@ -70,10 +70,6 @@ class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
 
 class Revocation(_WithoutHint, RevocationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS
-
-    def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
-        known = house().authorizing.find_token(token_string)
-        return _Token(known) if known else None
 
     def revoke_token(self, token: _Token, request: Any) -> None:
         house().authorizing.revoke(token.known, asking(request.client))
