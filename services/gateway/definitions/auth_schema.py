@@ -37,7 +37,7 @@ def _section(root: Reader) -> Reader:
     own = root.object("auth")
     later = root.opaque("auth_configs").object("authtoken")
     if not any(later.value(name) for name in ("auth_header_name", "use_param", "use_cookie")):
-        root.report.readers.remove(later)
+        later.disregard()
         return own
-    root.report.readers.remove(own)
+    own.disregard()
     return later

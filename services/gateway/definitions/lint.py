@@ -11,7 +11,6 @@ from typing import Any
 
 from services.gateway.definitions.model import Definition, PathEntry, TargetUrl, Version
 from services.gateway.definitions.reader import Mistake, join
-from services.gateway.definitions.schema import read
 from services.gateway.routing.patterns import PatternList, translate
 
 # Tyk's, kept but not served yet. What requests must not pass without is a mistake instead (`not_served`).
@@ -26,8 +25,7 @@ def lint(definition: Definition) -> list[Mistake]:
 
 def without_effect(definition: Definition) -> list[Mistake]:
     """The warnings that every save tells: what is kept and does nothing."""
-    _, report = read(definition.raw)
-    return list(_unknown(pointer for pointer, value in report.unknown() if not _says_nothing(value)))
+    return list(_unknown(pointer for pointer, value in definition.unread if not _says_nothing(value)))
 
 
 def _says_nothing(value: Any) -> bool:

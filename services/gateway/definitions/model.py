@@ -162,7 +162,9 @@ class ErrorOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One API. raw: the JSON object it came from, unknown fields included; it is what goes out again."""
+    """One API. raw: the JSON object it came from, unknown fields included; it is what goes out again. unread: pointers and values of its
+    fields that mean nothing here.
+    """
 
     id: str = ""
     name: str = ""
@@ -193,6 +195,7 @@ class Definition:
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[tuple[str, Any], ...] = ()
 
     def unversioned(self) -> Version:
         """The version that serves a `not_versioned` definition: the one named `Default`, else the first (Tyk 3.1)."""

@@ -149,8 +149,12 @@ class Reader:
     def opaque(self, name: str) -> Reader:
         """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here."""
         inner = self.object(name)
-        self.report.readers.remove(inner)
+        inner.disregard()
         return inner
+
+    def disregard(self) -> None:
+        """From now on what nobody read of this object is not unknown; mistakes in it count all the same."""
+        self.report.readers.remove(self)
 
     def mapping(self, name: str) -> list[tuple[str, Any, str]]:
         """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""

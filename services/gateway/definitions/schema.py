@@ -7,6 +7,7 @@ fields are kept in `raw` and reported by `lint`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -78,7 +79,7 @@ def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
     for name in ECHOED:
         root.value(name)
     definition = _definition(root, raw)
-    return (None if report.mistakes else definition), report
+    return (None if report.mistakes else dataclasses.replace(definition, unread=tuple(report.unknown()))), report
 
 
 def _checked(reader: Reader, name: str, text: str, check: Callable[[str], Value], fallback: Value) -> Value:
@@ -240,7 +241,7 @@ def _event_handler(reader: Reader) -> EventHandler | None:
     if meta.value("secret"):
         meta.mistake("secret", NO_SECRETS)
     if meta.flag("disabled"):
-        reader.report.readers.remove(meta)
+        meta.disregard()
         return None
     given = reader.value("handler_meta")
     given = given if isinstance(given, Mapping) else {}

@@ -13,6 +13,7 @@ from services.gateway.refusals import Refusal
 from services.gateway.routing.paths import canonical_path
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
@@ -20,6 +21,11 @@ _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+
+def is_method(text: str) -> bool:
+    """Whether it is an HTTP method as all are written here: a token without lower-case letters."""
+    return TOKEN.fullmatch(text) is not None and text == text.upper()
 
 
 def identifier(text: str) -> str:

@@ -21,7 +21,6 @@ from services.gateway.definitions.reader import Reader, Report
 from services.gateway.routing.patterns import PatternError, translate
 
 _NO_ACTION: Final = MethodAction("no_action", 200, "", ())
-_METHOD_HINT: Final = "must be an HTTP method in upper case"
 
 
 def parse_version(key: str, reader: Reader) -> Version:
@@ -58,7 +57,7 @@ def _entries(paths: Reader, name: str) -> list[Reader]:
     readers = [Reader(value, pointer, paths.report) for value, pointer in paths.items(name)]
     for reader in readers:
         if reader.flag("disabled"):
-            paths.report.readers.remove(reader)
+            reader.disregard()
     return [reader for reader in readers if not reader.flag("disabled")]
 
 
@@ -95,8 +94,8 @@ def _entry(reader: Reader, matching: Matching, ignore_case: bool) -> PathEntry:
 
 
 def _action(method: str, reader: Reader) -> MethodAction:
-    if not values.TOKEN.fullmatch(method) or method != method.upper():
-        reader.report.add(reader.pointer, _METHOD_HINT)
+    if not values.is_method(method):
+        reader.report.add(reader.pointer, values.NO_METHOD)
     if "action" not in reader:
         reader.mistake("action", "action is missing; no_action or reply is expected")
     action = reader.choice("action", ACTIONS, "no_action")
@@ -138,8 +137,8 @@ def _size_limit(reader: Reader, matching: Matching) -> SizeLimit:
 
 def _method(reader: Reader) -> str:
     method = reader.text("method")
-    if method and (not values.TOKEN.fullmatch(method) or method != method.upper()):
-        reader.mistake("method", _METHOD_HINT)
+    if method and not values.is_method(method):
+        reader.mistake("method", values.NO_METHOD)
     return method
 
 

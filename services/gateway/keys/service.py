@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
-from services.gateway.definitions.values import TOKEN, identifier
+from services.gateway.definitions.values import NO_METHOD, identifier, is_method
 from services.gateway.routing.patterns import PatternError, translate
 
 FIELDS: Final = (
@@ -106,8 +106,8 @@ def _allowed_url(reader: Reader) -> None:
     if "url" not in reader or "methods" not in reader:
         reader.report.add(reader.pointer, "must have url (a pattern) and methods (a list)")
     for method, place in reader.texts("methods"):
-        if not TOKEN.fullmatch(method) or method != method.upper():
-            reader.report.add(place, "must be an HTTP method in upper case")
+        if not is_method(method):
+            reader.report.add(place, NO_METHOD)
     try:
         translate(reader.text("url"))
     except PatternError as error:
