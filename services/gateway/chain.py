@@ -24,15 +24,19 @@ Group = Literal["open", "keyed", "late"]
 
 
 class Step(NamedTuple):
-    """A middleware's place. middleware: its class, with `from_definition(definition, ports)`."""
+    """A middleware's place.
+
+    middleware: its class, with `from_definition(definition, ports)`. envelope: whether it is asked of a batch's envelope, too.
+    """
 
     group: Group
     middleware: Any
+    envelope: bool = False
 
 
 ORDER: Final = (
     # Who may talk to the API at all; nothing below, no canned reply and no ignored path, escapes it.
-    Step("open", IpFilter),
+    Step("open", IpFilter, envelope=True),
     # Which version: path lists, sizes and rights depend on it, and a bad one is told before a key is looked at.
     Step("open", VersionCheck),
     # Closed and open paths; ignored ones leave out the keyed stages, replies answer here.
@@ -40,17 +44,17 @@ ORDER: Final = (
     # Before any work is done for a body that is too large.
     Step("open", SizeLimits),
     # Whose request it is; the only stage that may look into the key store.
-    Step("keyed", AuthKey),
+    Step("keyed", AuthKey, envelope=True),
     # A key that is switched off or has ended has no rights.
-    Step("keyed", KeyState),
+    Step("keyed", KeyState, envelope=True),
     # Rights before limits: what is not allowed is not charged.
     Step("keyed", AccessRights),
     # Answers before anything is charged.
     Step("keyed", RateLimitStatus),
     # The rate before the quota: a request refused for its rate costs no quota.
-    Step("keyed", RateLimit),
+    Step("keyed", RateLimit, envelope=True),
     # The last word: what passes is charged and goes to the upstream.
-    Step("keyed", Quota),
+    Step("keyed", Quota, envelope=True),
     # How long the upstream may take for this endpoint.
     Step("late", HardTimeouts),
 )

@@ -14,6 +14,7 @@ from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
+from services.gateway.wire.bodies import TRAILERS_PASSED
 
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
 
@@ -21,6 +22,7 @@ _NO_TIMEOUTS = Timeouts(0, 0, 0)
 def compile_api(definition: Definition, ports: Ports, revision: int) -> CompiledApi:
     """The ready API. Raises Mistakes when a part of the definition cannot be built."""
     stages: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
+    of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
     mistakes: list[Mistake] = []
     for step in ORDER:
@@ -33,6 +35,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         if built is None:
             continue
         stages[step.group].append(built.on_request)
+        if step.envelope:
+            of_envelopes[step.group].append(built.on_request)
         if hasattr(built, "on_response"):
             answer_stages.append(built.on_response)
     if mistakes:
@@ -52,10 +56,14 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         targets=tuple(target(url) for url in definition.proxy.targets),
         timeouts=usual_timeouts(definition),
         body_limit=body_limit(definition),
+        pass_headers=definition.proxy.pass_headers,
+        pass_trailers=definition.proxy.pass_trailers | TRAILERS_PASSED,
         open_stages=tuple(stages["open"]),
         keyed_stages=tuple(stages["keyed"]),
         late_stages=tuple(stages["late"]),
         closing_stages=tuple(stages["keyed"] + stages["late"]),
+        envelope_stages=tuple(of_envelopes["open"]),
+        envelope_keyed_stages=tuple(of_envelopes["keyed"]),
         answer_stages=tuple(answer_stages),
         event_handlers=definition.event_handlers,
         error_template=definition.error_template,
@@ -134,10 +142,14 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
         targets=(),
         timeouts=_NO_TIMEOUTS,
         body_limit=None,
+        pass_headers=frozenset(),
+        pass_trailers=frozenset(),
         open_stages=(answer,),
         keyed_stages=(),
         late_stages=(),
         closing_stages=(),
+        envelope_stages=(answer,),
+        envelope_keyed_stages=(),
         answer_stages=(),
         event_handlers={},
         error_template=None,

@@ -71,7 +71,8 @@ class CompiledApi:
     """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on.
 
     closing_stages: `keyed` and `late` in one, for all that is not ignored. stripped: how many characters of a path stay here when the
-    listen path is taken off.
+    listen path is taken off. pass_headers: those that go on although others like them do not; pass_trailers: all that may. Of a batch's
+    envelope `envelope_stages` are asked, and `envelope_keyed_stages` when it is large.
     """
 
     api_id: str
@@ -88,10 +89,14 @@ class CompiledApi:
     targets: tuple[Target, ...]
     timeouts: Timeouts
     body_limit: int | None
+    pass_headers: frozenset[bytes]
+    pass_trailers: frozenset[bytes]
     open_stages: tuple[Stage, ...]
     keyed_stages: tuple[Stage, ...]
     late_stages: tuple[Stage, ...]
     closing_stages: tuple[Stage, ...]
+    envelope_stages: tuple[Stage, ...]
+    envelope_keyed_stages: tuple[Stage, ...]
     answer_stages: tuple[AnswerStage, ...]
     event_handlers: Mapping[str, tuple[Any, ...]]
     error_template: Mapping[str, Any] | None

@@ -23,10 +23,12 @@ from services.gateway.refusals import (
     BODY_TOO_LARGE,
     EXPECTATION_FAILED,
     INTERNAL_ERROR,
+    KEY_MISSING,
     MALFORMED_REQUEST,
     NOT_FOUND,
     OVERLOADED,
     REQUEST_TIMEOUT,
+    TOO_MANY_FROM_ADDRESS,
     UPSTREAM_BROKEN,
     Refusal,
     RefusalKind,
@@ -36,6 +38,7 @@ from services.gateway.refusals import (
 from services.gateway.routing.client_address import client_address
 from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
+from services.gateway.routing.shares import Shares, group_of
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
@@ -48,7 +51,13 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 HEAD_TIMEOUT: Final = 15.0
-BODY_TIMEOUT: Final = 60.0
+# So many requests of one connection are answered in a turn of the loop, when they come faster than their answers.
+_REQUESTS_A_TURN: Final = 4
+# New connections make room from here on: idle ones of whoever has most are closed, so many at a time.
+_NEARLY_FULL: Final = 0.9
+_ROOM: Final = 0.05
+# Beyond the connections that may be, clients' and upstreams', so many others are told that there are too many.
+_TOLD: Final = 64
 # In the access log only, as nginx writes it: the client went away before its answer was complete.
 CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
@@ -70,14 +79,23 @@ class FrontDoor:
         self._trusts_any = bool(forwarder.trusted)
         self._keepalive = gateway.settings.keepalive_timeout
         self._limit = gateway.max_connections
+        self._near = int(self._limit * _NEARLY_FULL)
+        self._made_room = 0.0
+        most = gateway.settings.max_connections_per_address
+        self._connections = Shares(most, self._trusted)
+        self._under_way = Shares(most, self._trusted)
+        self._answer_one = self._answer_counted if self._trusts_any else self._answer
         self.log = gateway.access_log.write
         self.next_request_id = gateway.next_request_id
+        self._batches = batch.Batches(self, forwarder)
         self.open: set[Connection] = set()
         self.stopping = False
 
     async def serve(self, connection: Connection) -> None:
         """The life of one connection."""
-        if len(self.open) >= self._limit:
+        if len(self.open) >= self._near:
+            self._make_room(connection.sockets.now)
+        if len(self.open) >= self._limit or not self._connections.enter(connection.peer):
             self._turn_away(connection)
             return
         self.open.add(connection)
@@ -101,12 +119,28 @@ class FrontDoor:
         finally:
             connection.driver = None
             self.open.discard(connection)
+            self._connections.leave(connection.peer)
             if not connection.discarding:
                 connection.close()
 
+    def _make_room(self, now: float) -> None:
+        """Closes idle connections of whoever has most, those that have waited longest first; then those of others."""
+        if now == self._made_room:  # once between two sweeps: it looks at all of them
+            return
+        self._made_room = now
+        greediest = self._connections.greediest()
+        idle = [one for one in self.open if one.idle and not one.buffer and one.peer not in self._trusted]
+        idle.sort(key=lambda one: (group_of(one.peer) != greediest, one.deadline))
+        for one in idle[: max(1, int(self._limit * _ROOM))]:
+            one.close()
+
     def _turn_away(self, connection: Connection) -> None:
-        """503 at once, rather than silence, when there are too many connections."""
+        """503 at once, rather than silence, when there are too many connections; nothing, when there are far too many."""
         connection.driver = None
+        if len(connection.sockets.connections) > 2 * self._limit + _TOLD:
+            self._gateway.turned_away += 1
+            connection.transport.abort()
+            return
         refusal = Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
         self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
         self._gateway.turned_away += 1
@@ -124,6 +158,7 @@ class FrontDoor:
 
     async def _requests(self, connection: Connection) -> None:
         """One request after the other and their answers, as long as the connection can be used."""
+        answered = 0
         while True:
             if not connection.buffer:
                 connection.idle = True
@@ -154,6 +189,7 @@ class FrontDoor:
             if known is not target:
                 path, query = canonical(target if target[0] == 47 else self._origin_form(target, section))
                 section.remember_place(target, path, query)
+            answered += 1
             exchange = Exchange(
                 method,
                 path,
@@ -171,11 +207,16 @@ class FrontDoor:
             if section.upgrade and minor:
                 exchange.upgrade = True
             close = section.close is True if minor else section.close is not False
-            if await self._answer(connection, exchange, not minor, close):
+            if await self._answer_one(connection, exchange, not minor, close):
                 return
             del exchange, known, target, path, query  # an idle connection keeps nothing of its last request but its fields
             if connection.full:
                 await connection.drained()
+            if connection.buffer and answered >= _REQUESTS_A_TURN:
+                answered = 0
+                await asyncio.sleep(0)
+                if connection.lost:
+                    return
 
     def _client(self, connection: Connection, section: HeaderSection) -> str:
         """Whom the rules speak of: the peer, or whom a trusted proxy names."""
@@ -190,6 +231,16 @@ class FrontDoor:
         if exchange.peer in self._trusted and _REQUEST_ID(given):
             exchange.request_id = given.decode("ascii")
 
+    async def _answer_counted(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
+        """As `_answer`, for connections that may carry requests of many clients."""
+        client = exchange.client
+        if not self._under_way.enter(client):
+            return await self._reply(connection, exchange, self.refused(exchange, Refusal(TOO_MANY_FROM_ADDRESS)), old, close)
+        try:
+            return await self._answer(connection, exchange, old, close)
+        finally:
+            self._under_way.leave(client)
+
     async def _answer(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
         """Answers one request. True when the connection must not be used again."""
         sent = connection.sent
@@ -203,13 +254,14 @@ class FrontDoor:
                 api = exchange.api
                 assert api is not None
                 if not api.batch or exchange.relative != batch.PATH:
-                    status, close = await self._forwarder.forward(connection, exchange, api, old, close)
+                    forward = self._forwarder.forward_with_body if exchange.body_length else self._forwarder.forward
+                    status, close = await forward(connection, exchange, api, old, close)
                     self.log(exchange, status, connection.sent - sent)
                     if connection.body is not None and not connection.body.done:
                         connection.linger()
                         return True
                     return close
-                reply = await self._batch(connection, exchange)
+                reply = await self._batches.answer(exchange, connection)
             reply.headers.append((b"X-Request-Id", exchange.request_id.encode("ascii")))
         except Refusal as refusal:
             reply = self.refused(exchange, refusal)
@@ -241,6 +293,7 @@ class FrontDoor:
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
         self.log(exchange, reply.status, connection.sent - sent)
         if unread and not close:
+            connection.limit_body(self._forwarder.body_limits)
             await connection.collect(LengthBody(length), Budget(_WORTH_READING))
         elif unread:
             connection.linger()
@@ -264,7 +317,7 @@ class FrontDoor:
         if exchange.section.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
             raise Refusal(EXPECTATION_FAILED)
         if api.batch and relative == batch.PATH:
-            return None  # its entries are judged one by one
+            return self._decide_envelope(exchange, api)
         stages = iter(api.open_stages)
         for stage in stages:
             answer = stage(exchange)
@@ -275,6 +328,22 @@ class FrontDoor:
             answer = stage(exchange)
             if answer is not None:
                 return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
+        return None
+
+    def _decide_envelope(self, exchange: Exchange, api: CompiledApi) -> Reply | Awaitable[Reply | None] | None:
+        """Judges the envelope of a batch, whose entries are judged one by one. A large one is a request of its own, with a key."""
+        small = 0 <= exchange.body_length <= batch.SMALL
+        stages = iter(api.envelope_stages if small else api.envelope_stages + api.envelope_keyed_stages)
+        try:
+            for stage in stages:
+                answer = stage(exchange)
+                if answer is not None:
+                    return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
+        except Refusal as refusal:
+            if refusal.kind is KEY_MISSING:
+                size = batch.SMALL // 1024
+                raise Refusal(KEY_MISSING, detail=f"A batch above {size} KB, or sent in chunks, needs a key itself.") from None
+            raise
         return None
 
     async def _decide_later(
@@ -301,26 +370,23 @@ class FrontDoor:
             self._gateway.events.refused(exchange, refusal)
         return render(refusal, exchange)
 
-    async def _batch(self, connection: Connection, exchange: Exchange) -> Reply:
-        body = await self.read_body(connection, exchange, batch.LARGEST)
-        return await batch.answer(self, self._forwarder, exchange, body, connection)
-
-    @staticmethod
-    async def read_body(connection: Connection, exchange: Exchange, limit: int) -> bytes:
-        """The body as a whole, for those who need it so. limit: bytes. Raises Refusal."""
+    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> bytes:
+        """The body as a whole, for those who need it so. limit: bytes. Raises Refusal, BodyTooLarge when only the budget was too small."""
         length = exchange.body_length
         if length > limit:
             raise Refusal(BODY_TOO_LARGE, detail=f"At most {limit} bytes are allowed here.")
         body: Body = ChunkedBody(False, limit) if length < 0 else LengthBody(length)
         connection.body = body
-        connection.idle_timeout = BODY_TIMEOUT
+        connection.limit_body(self._forwarder.body_limits)
         if exchange.section.expects and not connection.buffer and not body.done:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect(body, Budget(limit))
+            return await connection.collect(body, budget)
         except BadBody as error:
             raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
         except BodyTooLarge:
+            if budget.crowded:
+                raise
             raise Refusal(BODY_TOO_LARGE, detail=f"At most {limit} bytes are allowed here.") from None
         except TimedOut:
             raise Refusal(REQUEST_TIMEOUT) from None

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
 from services.gateway.exchange import Reply
-from services.gateway.refusals import BAD_HOST, BODY_TOO_LARGE, INTERNAL_ERROR, MALFORMED_REQUEST, REQUEST_TIMEOUT, Refusal, render_early
+from services.gateway.refusals import (
+    BAD_HOST,
+    BODY_TOO_LARGE,
+    INTERNAL_ERROR,
+    MALFORMED_REQUEST,
+    OVERLOADED,
+    REQUEST_TIMEOUT,
+    Refusal,
+    render_early,
+)
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
+from services.gateway.wire.pace import Limits
 from services.gateway.wire.replies import reply_head
 
 if TYPE_CHECKING:
@@ -23,6 +34,8 @@ log = logs.get(__name__)
 _LARGEST: Final = 10 * 1024 * 1024
 _KEEPALIVE: Final = 30.0
 _TIMEOUT: Final = 15.0
+_BODY_LIMITS: Final = Limits(_TIMEOUT, 120.0, 1024)
+_MOST_CONNECTIONS: Final = 512
 
 
 class OperatorDoor:
@@ -40,6 +53,8 @@ class OperatorDoor:
         """The life of one connection."""
         self.open.add(connection)
         try:
+            if len(self.open) > _MOST_CONNECTIONS:
+                raise Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
             while await self._request(connection):
                 if connection.full:
                     await connection.drained()
@@ -76,13 +91,28 @@ class OperatorDoor:
         connection.take(size)
         if section.host is None and minor:
             raise Refusal(BAD_HOST)
-        body = await self._body(connection, section)
+        # A stranger's body is not read: what the application says without it is all there is to say.
+        unread = section.length != 0 and not self._is_operator(section)
+        body = b"" if unread else await self._body(connection, section)
         request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
         reply: Reply = await wsgi.answer(connection, self._application, self._threads, request)
-        close = self.stopping or section.close or (not minor and section.close is None)
+        close = self.stopping or unread or section.close or (not minor and section.close is None)
         written = reply_head(reply, close, minor)
         connection.write(written if method == "HEAD" else written + reply.body)
+        if unread:
+            connection.linger()
         return not close
+
+    def _is_operator(self, section: HeaderSection) -> bool:
+        """Whether a request brings the operator key; where it belongs is the application's matter."""
+        key = self._gateway.operator_key.encode()
+        for name in (b"x-tyk-authorization", b"authorization"):
+            given = section.value(name) or b""
+            if given[:7].lower() == b"bearer ":
+                given = given[7:].strip()
+            if key and hmac.compare_digest(given, key):
+                return True
+        return False
 
     @staticmethod
     async def _body(connection: Connection, section: HeaderSection) -> bytes:
@@ -90,7 +120,7 @@ class OperatorDoor:
         if length > _LARGEST:
             raise Refusal(BODY_TOO_LARGE)
         body: Body = ChunkedBody(False, _LARGEST) if length < 0 else LengthBody(length)
-        connection.idle_timeout = _TIMEOUT
+        connection.limit_body(_BODY_LIMITS)
         if section.expects and not body.done and not connection.buffer:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:

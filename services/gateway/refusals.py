@@ -145,6 +145,13 @@ EXPECTATION_FAILED = _kind("expectation-failed", 417, "Expectation failed", deta
 REQUEST_TIMEOUT = _kind(
     "request-timeout", 408, "The request did not arrive in time", detail="Send the whole request without long pauses.", closes=True
 )
+TOO_MANY_FROM_ADDRESS = _kind(
+    "too-many-from-address",
+    429,
+    "Too many requests at the same time from this address",
+    detail="Wait for answers before you send more.",
+    closes=True,
+)
 OVERLOADED = _kind("overloaded", 503, "The gateway has too many connections", detail="Try again shortly.", closes=True)
 SHUTTING_DOWN = _kind(
     "shutting-down", 503, "The gateway is shutting down", detail="Open a new connection: another worker will answer.", closes=True
@@ -291,6 +298,9 @@ BATCH_MALFORMED = _kind(
     detail='Send {"requests": [{"method", "headers", "body", "relative_url"}], "suppress_parallel_execution": bool}.',
 )
 BATCH_ENTRY_MALFORMED = _kind("batch-entry-malformed", 400, "Batch request creation failed , request structure malformed")
+BATCHES_BUSY = _kind(
+    "batches-busy", 503, "Too many batches at the same time", detail="Try again shortly, or send smaller batches.", closes=True
+)
 BATCH_TOO_LARGE = _kind("batch-too-large", 413, "Batch request is too large", detail="At most 100 entries and 10 MB.")
 
 _group = "Upstream"

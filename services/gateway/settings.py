@@ -47,6 +47,18 @@ class Settings:
     tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")
     upstream_ca: Path | None = setting(None, help="Further certificate authorities (PEM) for https targets.")
     max_connections: int = setting(10_000, help="Client connections of one worker; above it new ones get 503.", minimum=1)
+    max_connections_per_address: int = setting(
+        2_000,
+        help="Of these, connections of one client address; of a client behind a trusted proxy, requests under way.",
+        minimum=1,
+    )
+    max_uploads_per_address: int = setting(
+        64, help="Requests of one client address at a time in one worker whose body is streamed (larger than 64 KB, or chunked).", minimum=1
+    )
+    body_timeout: float = setting(600.0, help="Seconds that a request's body may take in all.", minimum=1, maximum=86_400)
+    body_least_rate: int = setting(
+        1024, help="Bytes a second that a request's body must bring on average, after its first ten seconds; 0 = any.", minimum=0
+    )
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
     access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')

@@ -27,6 +27,7 @@ from services.common.settings import SettingsError
 from services.gateway.forwarding import Forwarder
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
+from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
@@ -36,6 +37,8 @@ from services.gateway.wiring import Gateway
 log = logs.get(__name__)
 
 _OPERATOR_THREADS: Final = 4
+# A thread that computes lets the loop have its turn after so many seconds; Python's own 5 ms would show in every request meanwhile.
+_SWITCH_INTERVAL: Final = 0.0005
 # How long a kept-alive client has to send one more request, whose answer then says that the connection ends.
 _GRACE_OF_IDLE: Final = 2.0
 # gunicorn's own: the master stops instead of starting the worker again and again.
@@ -73,6 +76,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         gateway: Gateway = self.wsgi.extensions["gatehouse"]
         settings = gateway.settings
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         starting = loop.create_task(gateway.start())
         while not starting.done():  # a slow database must not look like a hanging worker
             self.notify()
@@ -86,7 +90,10 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         threads = ThreadPoolExecutor(_OPERATOR_THREADS, thread_name_prefix="operator")
         operator = OperatorDoor(gateway, self.wsgi, threads)
         public_socket, operator_socket = self.sockets[0].sock, self.sockets[1].sock
-        handshakes = Handshakes(sockets, front.serve, public_tls, gateway.max_connections) if public_tls is not None else None
+        handshakes = None
+        if public_tls is not None:
+            shares = Shares(settings.max_connections_per_address, forwarder.trusted)
+            handshakes = Handshakes(sockets, front.serve, public_tls, gateway.max_connections, shares.enter, shares.leave)
         accept = handshakes.protocol if handshakes is not None else lambda: Connection(sockets, front.serve)
         servers = [
             await loop.create_server(accept, sock=public_socket, backlog=2048),

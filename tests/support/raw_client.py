@@ -30,10 +30,13 @@ class Answer:
 
 
 class RawClient:
-    """One connection to 127.0.0.1. timeout: seconds that one read may take."""
+    """One connection to 127.0.0.1. timeout: seconds that one read may take. source: the address to connect from."""
 
-    def __init__(self, port: int, *, timeout: float = 30.0, tls: ssl.SSLContext | None = None, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, *, timeout: float = 30.0, tls: ssl.SSLContext | None = None, receive_buffer: int = 0, source: str = "127.0.0.1"
+    ) -> None:
         self.socket = socket.socket()
+        self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)

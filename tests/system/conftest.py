@@ -23,7 +23,7 @@ def odd_upstream() -> Iterator[OddUpstream]:
 def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` (bodies up to 1000 bytes), `/keyed/`; `/dead/`: nobody."""
     definitions = [
-        definition("odd", f"{odd_upstream.url}/"),
+        definition("odd", f"{odd_upstream.url}/", proxy={"pass_trailers": ["X-Sum"]}),
         definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 1, "first_byte": 1, "idle": 1}}),
         definition("dead", f"http://127.0.0.1:{free_port()}/"),
         definition("small", f"{odd_upstream.url}/", version={"global_size_limit": 1000}),

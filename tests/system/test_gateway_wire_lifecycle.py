@@ -118,10 +118,14 @@ def test_a_killed_worker_is_replaced(odd_upstream: OddUpstream, postgresql_url: 
 
 def test_above_the_limit_of_connections_there_is_503(odd_upstream: OddUpstream, tmp_path: Path) -> None:
     with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], {"GATEWAY_MAX_CONNECTIONS": "20"}) as running:
-        clients = [RawClient(running.port) for _ in range(20)]
+        may_answer = threading.Event()
+        odd_upstream.on("/crowd", lambda asked: may_answer.wait(60) and asked.answer(b"held"))
+        clients: list[RawClient] = []
         try:
-            for client in clients:
-                assert client.get("/odd/x").status == 200
+            for number in range(1, 21):
+                clients.append(RawClient(running.port))
+                clients[-1].send(request("/odd/crowd"))
+                wait_until(lambda number=number: odd_upstream.count("/crowd") == number, 30, "requests under way")
             with RawClient(running.port) as one_more:
                 answer = one_more.answer()
                 assert (answer.status, answer.field("retry-after"), answer.field("connection")) == (503, "1", "close")
@@ -136,8 +140,9 @@ def test_above_the_limit_of_connections_there_is_503(odd_upstream: OddUpstream, 
                     return client.answer().status == 200
 
             wait_until(free, 30, "a free place")
+            may_answer.set()
             for client in clients:
-                assert client.get("/odd/x").status == 200
+                assert client.answer().body == b"held"
         finally:
             for client in clients:
                 client.close()

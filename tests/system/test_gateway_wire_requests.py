@@ -246,7 +246,7 @@ def test_a_client_that_leaves_during_its_upload(wire_gateway: Gateway, odd_upstr
 
     odd_upstream.on("/left", read)
     with RawClient(wire_gateway.port) as client:
-        client.send(b"PUT /odd/left HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n", b"z" * 10)
+        client.send(b"PUT /odd/left HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n", b"z" * 10)
         wait_until(lambda: odd_upstream.count("/left"), what="the upstream's request")
     wait_until(lambda: ended, 30, "the end of the upstream call")
     assert ended == ["broken"]

@@ -4,21 +4,25 @@ Every entry runs through the API's whole chain in this process, judged by the ad
 entries from 127.0.0.1, which defeats its own address lists). Each needs its own key and each is charged. The answers stand in the
 order of the entries. They are collected, so together they are at most as large as an envelope may be: an answer that does not fit is
 replaced by a refusal that says so, and entries that have not been sent by then are not sent any more.
+
+The envelope is read after the address list has let its client in; a large one costs more than its entries may, so it needs a key and is
+charged like a request. All batches of a worker share one thread that reads them and one budget of memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
-from services.gateway.exchange import CompiledApi, Exchange, Reply
-from services.gateway.refusals import BATCH_TOO_LARGE, NOT_FOUND, Refusal
+from services.gateway.exchange import Exchange, Reply
+from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
 from services.gateway.routing.paths import canonical
-from services.gateway.wire.bodies import Budget
+from services.gateway.wire.bodies import BodyTooLarge, Budget
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.requests import HeaderSection
 
@@ -28,32 +32,63 @@ if TYPE_CHECKING:
 
 PATH: Final = "/tyk/batch/"
 LARGEST: Final = 10 * 1024 * 1024
+# Tyk asks nothing of an envelope: up to this size, nothing is asked here, either.
+SMALL: Final = 64 * 1024
+_ALL_TOGETHER: Final = 4 * LARGEST
+_WRITTEN_AT_ONCE: Final = 64 * 1024
 _AT_ONCE: Final = 10
 _ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024} MB together."
+_CROWDED: Final = "The answers of other batches take all the room."
 _ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in envelopes.ROUTE)})
 
 
-async def answer(door: FrontDoor, forwarder: Forwarder, envelope: Exchange, body: bytes, connection: Connection) -> Reply:
-    """Runs a batch. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
-    api = envelope.api
-    assert api is not None
-    if envelope.method != "POST":
-        return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
-    entries, one_by_one = await envelopes.read(body)
-    budget = Budget(LARGEST)
-    gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
+class Batches:
+    """The batches of one worker."""
 
-    async def run(entry: Entry) -> dict[str, Any]:
-        async with gate:
-            return await _run(door, forwarder, envelope, api, entry, connection, budget)
+    __slots__ = ("_door", "_forwarder", "_room", "_thread")
 
-    answers = await asyncio.gather(*(run(entry) for entry in entries))
-    return Reply(200, [(b"Content-Type", b"application/json")], json.dumps(answers, ensure_ascii=False).encode("utf-8", "replace"))
+    def __init__(self, door: FrontDoor, forwarder: Forwarder) -> None:
+        self._door = door
+        self._forwarder = forwarder
+        self._room = Budget(_ALL_TOGETHER)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
+    async def answer(self, envelope: Exchange, connection: Connection) -> Reply:
+        """Reads a batch and runs it. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
+        if envelope.method != "POST":
+            return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
+        loop = connection.sockets.loop
+        asked, answered = Budget(LARGEST, self._room), Budget(LARGEST, self._room)
+        try:
+            try:
+                body = await self._door.read_body(connection, envelope, LARGEST, asked)
+            except BodyTooLarge:
+                raise Refusal(BATCHES_BUSY, headers=((b"Retry-After", b"1"),)) from None
+            entries, one_by_one = await envelopes.read(body, self._thread)
+            del body
+            gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
+
+            async def run(entry: Entry) -> dict[str, Any]:
+                async with gate:
+                    return await _run(self._door, self._forwarder, envelope, entry, connection, answered)
+
+            answers = await asyncio.gather(*(run(entry) for entry in entries))
+            written = _json(answers) if answered.spent <= _WRITTEN_AT_ONCE else await loop.run_in_executor(self._thread, _json, answers)
+            return Reply(200, [(b"Content-Type", b"application/json")], written)
+        finally:
+            asked.give_all_back()
+            answered.give_all_back()
+
+
+def _json(answers: list[dict[str, Any]]) -> bytes:
+    return json.dumps(answers, ensure_ascii=False).encode("utf-8", "replace")
 
 
 async def _run(
-    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, api: CompiledApi, entry: Entry, connection: Connection, budget: Budget
+    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, entry: Entry, connection: Connection, budget: Budget
 ) -> dict[str, Any]:
+    api = envelope.api
+    assert api is not None
     headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
     if entry.body:
         headers.append((b"Content-Length", b"%d" % len(entry.body)))
@@ -77,7 +112,7 @@ async def _run(
     try:
         if malformed is not None:
             raise malformed
-        if budget.exceeded:
+        if budget.exceeded or budget.crowded:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
         target = api.listen_path + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
@@ -92,7 +127,9 @@ async def _run(
         else:
             status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
         if fetched is None:
-            raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was sent, and answered with {status}.")
+            raise Refusal(
+                BATCH_TOO_LARGE, detail=f"{_CROWDED if budget.crowded else _ANSWERS} This entry was sent, and answered with {status}."
+            )
         body = fetched
     except Refusal as refusal:
         reply = door.refused(exchange, refusal)

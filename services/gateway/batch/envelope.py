@@ -12,6 +12,7 @@ import json
 import json.scanner
 import re
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, Final
 
 from services.gateway.exchange import Header
@@ -20,7 +21,7 @@ from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BA
 MOST_ENTRIES: Final = 100
 # A hundred entries with as many header fields each as a request may have are fewer.
 MOST_VALUES: Final = 50_000
-_READ_AT_ONCE: Final = 64 * 1024
+_READ_AT_ONCE: Final = 4 * 1024
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,19}").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
@@ -40,9 +41,11 @@ class Entry:
         self.relative_url = relative_url
 
 
-async def read(body: bytes) -> tuple[list[Entry], bool]:
+async def read(body: bytes, thread: Executor) -> tuple[list[Entry], bool]:
     """The entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""
-    return parse(body) if len(body) <= _READ_AT_ONCE else await asyncio.to_thread(parse, body)
+    if len(body) <= _READ_AT_ONCE:
+        return parse(body)
+    return await asyncio.get_running_loop().run_in_executor(thread, parse, body)
 
 
 def parse(body: bytes) -> tuple[list[Entry], bool]:

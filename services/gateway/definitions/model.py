@@ -124,12 +124,17 @@ class TargetUrl:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """listen_path in its one form: leading and trailing slash, "/" for the root."""
+    """listen_path in its one form: leading and trailing slash, "/" for the root.
+
+    pass_headers, pass_trailers: names, in lower case, that go on although others of their kind do not.
+    """
 
     listen_path: str
     targets: tuple[TargetUrl, ...]
     strip_listen_path: bool
     timeouts: ProxyTimeouts = field(default_factory=ProxyTimeouts)
+    pass_headers: frozenset[bytes] = frozenset()
+    pass_trailers: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

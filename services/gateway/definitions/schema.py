@@ -200,7 +200,19 @@ def _proxy(proxy: Reader) -> Proxy:
             first_byte=timeouts.number("first_byte", own.first_byte, 0, 86400),
             idle=timeouts.number("idle", own.idle, 0, 86400),
         ),
+        pass_headers=_names(proxy, "pass_headers", values.passed_header),
+        pass_trailers=_names(proxy, "pass_trailers", values.passed_trailer),
     )
+
+
+def _names(reader: Reader, field: str, check: Callable[[str], bytes]) -> frozenset[bytes]:
+    found = set()
+    for text, pointer in reader.texts(field):
+        try:
+            found.add(check(text))
+        except ValueError as error:
+            reader.report.add(pointer, str(error))
+    return frozenset(found)
 
 
 def _global_rate_limit(root: Reader) -> GlobalRateLimit | None:

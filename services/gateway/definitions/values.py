@@ -21,6 +21,11 @@ _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+# What frames, routes or authenticates a message, or is the gateway's own word about it.
+_NEVER_PASSED: Final = _FRAMING | {
+    "authorization", "content-encoding", "content-range", "content-type", "cookie", "expect", "forwarded", "host", "proxy-authorization",
+    "set-cookie", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto", "x-request-id",
+}  # fmt: skip
 
 
 def is_method(text: str) -> bool:
@@ -127,6 +132,29 @@ def reply_header(name: str, value: str) -> tuple[str, str]:
     if name.lower() in _FRAMING:
         raise ValueError(f"{name} belongs to the connection; the gateway sets it itself")
     return header(name, value)
+
+
+def passed_header(name: str) -> bytes:
+    """The name, in lower case, of a header that goes on although its like does not."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"`{name}` is not a header name")
+    if "_" not in name and name.lower() != "proxy":
+        raise ValueError(f"{name} goes on to the upstream anyway; only names with `_`, and Proxy, need to be listed")
+    return _passed(name)
+
+
+def passed_trailer(name: str) -> bytes:
+    """The name, in lower case, of a trailer field that may go on."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"`{name}` is not a header name")
+    return _passed(name)
+
+
+def _passed(name: str) -> bytes:
+    lower = name.lower()
+    if lower.replace("_", "-") in _NEVER_PASSED:
+        raise ValueError(f"{name} frames, routes or authenticates a message, or could be taken for a header that does")
+    return lower.encode("ascii")
 
 
 def expires(text: str) -> float | None:

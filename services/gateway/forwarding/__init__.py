@@ -11,17 +11,20 @@ from services.gateway.refusals import (
     BODY_TOO_LARGE,
     MALFORMED_REQUEST,
     REQUEST_TIMEOUT,
+    TOO_MANY_FROM_ADDRESS,
     UPSTREAM_BROKEN,
     UPSTREAM_TIMEOUT,
     UPSTREAM_UNREACHABLE,
     Refusal,
 )
 from services.gateway.routing.client_address import AddressSet
+from services.gateway.routing.shares import Shares
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
+from services.gateway.wire.pace import Limits
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 
 if TYPE_CHECKING:
@@ -30,36 +33,72 @@ if TYPE_CHECKING:
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
 _CONTINUE_AFTER: Final = 0.25
+# A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
+_SMALL_BODY: Final = 64 * 1024
+_MOST_INTERIM_HEADS: Final = 20
 # RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
+_NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
 
 
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_heads", "_upstreams", "stopping", "trusted")
+    __slots__ = ("_heads", "_uploads", "_upstreams", "body_limits", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
         self._heads = RequestHeads(self.trusted)
+        self._uploads = Shares(settings.max_uploads_per_address, self.trusted)
+        self.body_limits = Limits(BODY_TIMEOUT, settings.body_timeout, settings.body_least_rate)
         self.stopping = False
 
-    async def forward(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
+    async def forward_with_body(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
+        """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
+        length = exchange.body_length
+        if 0 < length <= _SMALL_BODY and not exchange.section.expects:
+            client.body = body = LengthBody(length)
+            if len(client.buffer) >= length:
+                payload, client.buffer = body.feed(client.buffer)
+            else:
+                client.limit_body(self.body_limits)
+                try:
+                    payload = await client.collect(body, Budget(length))
+                except TimedOut:
+                    raise Refusal(REQUEST_TIMEOUT) from None
+            return await self.forward(client, exchange, api, old, close, payload)
+        if not self._uploads.enter(exchange.client):
+            raise Refusal(TOO_MANY_FROM_ADDRESS, detail="This address has as many uploads under way as it may; wait for their answers.")
+        try:
+            return await self.forward(client, exchange, api, old, close)
+        finally:
+            self._uploads.leave(exchange.client)
+
+    async def forward(
+        self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
+    ) -> tuple[int, bool]:
         """Sends a request on and its answer back: (status, whether the client's connection ends).
 
-        old: the client speaks HTTP/1.0. Raises Refusal as long as no byte of an answer has gone out, Closed afterwards.
+        old: the client speaks HTTP/1.0. payload: the body, when it is at hand. Raises Refusal as long as no byte of an answer has gone
+        out, Closed afterwards.
         """
         timeouts = exchange.timeouts or api.timeouts
-        upstream, answer = await self._ask(client, exchange, api, timeouts)
+        upstream, answer = await self._ask(client, exchange, api, timeouts, payload)
         reusable = False
+        interim = 0
         try:
             while answer.status < 200:
+                interim += 1
+                if interim > _MOST_INTERIM_HEADS:
+                    raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
                 upstream.take(answer.consumed)
                 if answer.status == 101:
                     return await self._tunnel(client, upstream, exchange, answer)
                 if not old:
                     client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
+                    if client.full:
+                        await self._taken(client, upstream)
                 answer = await self._next_head(client, upstream, timeouts)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
@@ -89,7 +128,11 @@ class Forwarder:
             else:
                 upstream.buffer = data
                 client.answered = True
-                body: Body = LengthBody(left) if left >= 0 else ChunkedBody(not old) if chunked else CloseBody(not old)
+                body: Body
+                if left >= 0:
+                    body = LengthBody(left)
+                else:
+                    body = ChunkedBody(not old, None, api.pass_trailers) if chunked else CloseBody(not old)
                 await _pipe(upstream, client, body, head)
                 client.answered = False
             reusable = not ends and client.sink is None
@@ -111,18 +154,22 @@ class Forwarder:
         upstream, answer = await self._ask(client, exchange, api, exchange.timeouts or api.timeouts, payload)
         reusable = False
         try:
-            while answer.status < 200 and answer.status != 101:
+            interim = 0
+            while answer.status < 200 and answer.status != 101 and interim < _MOST_INTERIM_HEADS:
+                interim += 1
                 upstream.take(answer.consumed)
                 answer = await self._next_head(client, upstream, exchange.timeouts or api.timeouts)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
+            if answer.status < 200:
+                raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
             upstream.take(answer.consumed)
             headers = [*_fields(answer.lines), *exchange.answer_headers]
             body: Body
             if exchange.method == "HEAD" or answer.status in (204, 304):
                 body = LengthBody(0)
             elif answer.chunked:
-                body = ChunkedBody(False)
+                body = ChunkedBody(False, passed=_NO_TRAILERS)
             else:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
             if not budget.spend(answer.consumed):
@@ -158,7 +205,7 @@ class Forwarder:
             timer = None
             try:
                 if exchange.body_length and payload is None:
-                    timer = self._start_body(client, upstream, exchange, api, request, timeouts)
+                    timer = self._start_body(client, upstream, exchange, api, request, timeouts.first_byte)
                     answer = await upstream.head(parse_response)
                     upstream.first_byte = 0.0
                 else:
@@ -196,14 +243,14 @@ class Forwarder:
                 if timer is not None:
                     timer.cancel()
 
-    @staticmethod
     def _start_body(
-        client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, request: bytes, timeouts: Timeouts
+        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, request: bytes, first_byte: float
     ) -> asyncio.TimerHandle | None:
         """Begins to move the client's body, after the head. The timer that lets a client go on that waits for leave to send."""
-        upstream.first_byte = timeouts.first_byte
-        body: Body = ChunkedBody(True, api.body_limit) if exchange.body_length < 0 else LengthBody(exchange.body_length)
-        client.idle_timeout = BODY_TIMEOUT
+        upstream.first_byte = first_byte
+        length = exchange.body_length
+        body: Body = ChunkedBody(True, api.body_limit, api.pass_trailers) if length < 0 else LengthBody(length)
+        client.limit_body(self.body_limits)
         client.start_pipe(upstream, body, request)
         if not exchange.section.expects or body.done:
             return None
@@ -225,6 +272,14 @@ class Forwarder:
                     break
                 target = other
         raise refusal
+
+    @staticmethod
+    async def _taken(client: Connection, upstream: Connection) -> None:
+        """Waits until the client has taken what was written to it. Raises Closed."""
+        upstream.pause()
+        await client.drained()
+        if client.lost:
+            raise Closed
 
     async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts) -> UpstreamHead:
         """The head after an interim one, which gives the upstream its time anew. Raises Refusal."""

@@ -1,7 +1,7 @@
 """What an upstream is told: the client's fields, and who asked, how and for which host.
 
-Hop-by-hop fields and those that `Connection` names are dropped; `X-Forwarded-*` and `Forwarded` (RFC 7239) are written anew, `Via` is added
-(RFC 9110, 7.6.3).
+Hop-by-hop fields, those that `Connection` names and those whose names can be misread are dropped; `X-Forwarded-*` and `Forwarded`
+(RFC 7239) are written anew, `Via` is added (RFC 9110, 7.6.3).
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class RequestHeads:
         dropped: Set[bytes] = exchange.drop_headers or _NOTHING
         if layout.special and b"connection" in layout.places:
             dropped |= named_fields(b",".join(section.values(b"connection")))
-        if dropped:
+        if dropped or (layout.withheld and api.pass_headers):
+            dropped |= layout.withheld - api.pass_headers
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
             passed_on = picker(gone | {0}, len(layout.names))
         out = [b"Host: %b\r\n" % target.host_header, b"\r\n".join(passed_on(section.lines))]

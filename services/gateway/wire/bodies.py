@@ -11,14 +11,17 @@ from typing import Final, Protocol
 
 _LONGEST_LINE: Final = 4096
 _MOST_TRAILERS: Final = 64
+# A turn of the loop decodes at most so many lines and chunks of one body: chunks of one byte must not hold up everybody else.
+_STEPS_A_TURN: Final = 256
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 _TRAILER: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*").fullmatch
-# What frames, routes or authenticates a message must not come after its body (RFC 9110, 6.5.1).
-_NOT_IN_TRAILERS: Final = frozenset(
+# What means something only when the whole body has come, and routes, authenticates and frames nothing (RFC 9110, 6.5.1): digests
+# (RFC 9530), signatures (RFC 9421), the result of a call (gRPC), times (W3C Server Timing).
+TRAILERS_PASSED: Final = frozenset(
     {
-        b"authorization", b"connection", b"content-encoding", b"content-length", b"content-range", b"content-type", b"cookie", b"expect",
-        b"forwarded", b"host", b"keep-alive", b"proxy-authorization", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-        b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-request-id",
+        b"content-digest", b"content-md5", b"digest", b"etag", b"grpc-message", b"grpc-status", b"grpc-status-details-bin", b"repr-digest",
+        b"server-timing", b"signature", b"signature-input", b"x-amz-checksum-crc32", b"x-amz-checksum-crc32c", b"x-amz-checksum-sha1",
+        b"x-amz-checksum-sha256", b"x-amz-trailer-signature",
     }
 )  # fmt: skip
 
@@ -32,24 +35,42 @@ class BodyTooLarge(Exception):
 
 
 class Budget:
-    """Bytes that may be held in memory. left: how many more. exceeded: somebody asked for more than there were."""
+    """Bytes that may be held in memory.
 
-    __slots__ = ("exceeded", "left")
+    left: how many more. whole: of what this one is a part, None = of nothing. exceeded: somebody asked for more than there were;
+    crowded: there would have been as many, but others have them.
+    """
 
-    def __init__(self, size: int) -> None:
+    __slots__ = ("_size", "crowded", "exceeded", "left", "whole")
+
+    def __init__(self, size: int, whole: Budget | None = None) -> None:
+        self._size = size
         self.left = size
-        self.exceeded = False
+        self.whole = whole
+        self.exceeded = self.crowded = False
 
     def spend(self, size: int) -> bool:
         """False when there are not so many; then nothing is spent."""
         if size > self.left:
             self.exceeded = True
             return False
+        if self.whole is not None and not self.whole.spend(size):
+            self.crowded = True
+            return False
         self.left -= size
         return True
 
     def give_back(self, size: int) -> None:
         self.left += size
+        if self.whole is not None:
+            self.whole.give_back(size)
+
+    @property
+    def spent(self) -> int:
+        return self._size - self.left
+
+    def give_all_back(self) -> None:
+        self.give_back(self.spent)
 
 
 class Body(Protocol):
@@ -58,7 +79,9 @@ class Body(Protocol):
     done: bool
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """(what goes out, what belongs to the next message). Raises BadBody, BodyTooLarge."""
+        """(what goes out, the rest). The rest of a body that is done belongs to the next message; that of another one is to be fed again
+        in a later turn of the loop, because this one has had enough work. Raises BadBody, BodyTooLarge.
+        """
 
     def ended_by_close(self) -> bytes | None:
         """What still goes out when the sender closes; None when the body is not whole."""
@@ -120,15 +143,20 @@ class Tunnel:
 
 
 class ChunkedBody:
-    """A chunked body, decoded; framed anew when `chunk`, else plain. limit: decoded bytes it may have, None = any number."""
+    """A chunked body, decoded; framed anew when `chunk`, else plain.
 
-    __slots__ = ("_chunk", "_left", "_limit", "_line", "_size", "_state", "_trailers", "done")
+    limit: decoded bytes it may have, None = any number. passed: the trailer fields that go on, by lower-case name.
+    """
+
+    __slots__ = ("_chunk", "_left", "_limit", "_line", "_passed", "_seen", "_size", "_state", "_trailers", "done")
 
     _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
-    def __init__(self, chunk: bool, limit: int | None = None) -> None:
+    def __init__(self, chunk: bool, limit: int | None = None, passed: frozenset[bytes] = TRAILERS_PASSED) -> None:
         self._chunk = chunk
         self._limit = limit
+        self._passed = passed
+        self._seen = 0
         self._size = 0
         self._state = self._SIZE
         self._left = 0
@@ -142,7 +170,14 @@ class ChunkedBody:
         place, end = 0, len(data)
         pieces: list[bytes] = []
         state = self._state
+        steps = _STEPS_A_TURN
+        later = False
         while place < end:
+            if state != self._DATA_END:
+                if not steps:
+                    later = True
+                    break
+                steps -= 1
             if state == self._DATA:
                 piece = data[place : place + self._left]
                 pieces.append(piece)
@@ -183,7 +218,7 @@ class ChunkedBody:
                     break
         self._state = state
         rest = data[place:]
-        if not self.done:
+        if not self.done and not later:
             self._line, rest = rest, b""
         return self._framed(pieces), rest
 
@@ -196,9 +231,10 @@ class ChunkedBody:
         found = _TRAILER(line)
         if found is None:
             raise BadBody("a trailer field is malformed")
-        if len(self._trailers) >= _MOST_TRAILERS:
+        self._seen += 1
+        if self._seen > _MOST_TRAILERS:
             raise BadBody("there are too many trailer fields")
-        if found[1].lower() not in _NOT_IN_TRAILERS:
+        if found[1].lower() in self._passed:
             self._trailers.append(b"%b: %b\r\n" % (found[1], found[2]))
 
     def _framed(self, pieces: list[bytes]) -> bytes:

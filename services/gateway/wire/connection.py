@@ -2,6 +2,9 @@
 
 Bodies move inside the protocol's callbacks, with back-pressure both ways: who cannot write makes its source stop reading. Deadlines are
 numbers that one sweep compares four times a second (a timer for each would cost more than parsing a head).
+
+No connection has more than its share of a turn of the loop: what arrives while nobody waits for it stops the reading, and a body of many
+small pieces goes on in the next turn.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from services.gateway.wire.driving import Driver, Signal
 from services.gateway.wire.heads.grammar import LARGEST_HEAD, Incomplete
 from services.gateway.wire.heads.requests import LONGEST_TARGET, HeaderSection
 from services.gateway.wire.heads.responses import ResponseHead
+from services.gateway.wire.pace import Limits, Pace
 
 T = TypeVar("T")
 
 NEVER: Final = float("inf")
 SWEEP: Final = 0.25
-_HIGH_WATER: Final = 4 * LARGEST_HEAD
+# A read that fills uvloop's buffer (UV_STREAM_RECV_BUF_SIZE) is repeated up to 32 times in the same turn.
+_FULL_READ: Final = 256_000
 _LINGER: Final = 2.0
 _NOWHERE: Final[deque[Any]] = deque()
 
@@ -62,10 +67,17 @@ class Sockets:
                 connection.expired()
 
 
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """The other end's address; `local` for one without (a Unix socket)."""
+    name = transport.get_extra_info("peername")
+    return name[0] if isinstance(name, tuple) else "local"
+
+
 class Connection(asyncio.Protocol):
     """A connection to a client (`serve` given: the coroutine that answers it) or to an upstream.
 
-    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body. home: where a connection to an upstream
+    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body; pace: further limits of the body that comes in,
+    None = none. home: where a connection to an upstream
     waits for its next use; pool: the same while it waits there, None while it is used. broken: something went wrong that whoever waits
     must hear of. section, answer: what the last request, the last answer here began with.
     client: whom the rules speak of, where that does not change from request to request. forwarded: what tells the upstream of this client.
@@ -75,6 +87,8 @@ class Connection(asyncio.Protocol):
         "_blocked_at",
         "_drained",
         "_fault",
+        "_goes_on",
+        "_paused_at",
         "_serve",
         "answer",
         "answered",
@@ -93,6 +107,7 @@ class Connection(asyncio.Protocol):
         "idle",
         "idle_timeout",
         "lost",
+        "pace",
         "paused",
         "peer",
         "pool",
@@ -126,6 +141,9 @@ class Connection(asyncio.Protocol):
         self.first_byte = 0.0
         self.lost = self.broken = self.full = self.idle = self.discarding = self.answered = False
         self.paused = False
+        self.pace: Pace | None = None
+        self._goes_on = False
+        self._paused_at = 0.0
         self._blocked_at = -1
         self._fault: Exception | None = None
         self.arrived = Signal(sockets.loop)
@@ -137,8 +155,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.sockets.connections.add(self)
         if self._serve is not None:
-            name = transport.get_extra_info("peername")
-            self.peer = name[0] if isinstance(name, tuple) else "local"
+            self.peer = peer_of(transport)
             self.driver = Driver(self._serve(self), self.sockets.loop)
             self.driver.step()
 
@@ -152,14 +169,17 @@ class Connection(asyncio.Protocol):
         elif self.sink is not None:
             self._move(data)
         elif self.discarding:
-            return
+            if len(data) >= _FULL_READ:
+                self.pause()
+                self.sockets.loop.call_soon(self.resume)
         elif self.pool is not None:
             self.transport.close()  # nobody asked for anything
         else:
             self.buffer += data
-            if len(self.buffer) > _HIGH_WATER:
+            if arrived.awaited:
+                arrived.set()
+            else:  # what is under way comes first
                 self.pause()
-            arrived.set()
 
     def eof_received(self) -> bool:
         return False
@@ -172,6 +192,9 @@ class Connection(asyncio.Protocol):
             self.pool.remove(self)
         if error is not None and self._serve is None and self.sink is None and self.transport.get_extra_info("sslcontext") is None:
             self._last_words()
+        while self._serve is None and error is None and self.buffer and self.sink is not None:
+            data, self.buffer = self.buffer, b""
+            self._move(data)
         if self.sink is not None and self.body is not None and error is None:
             last = self.body.ended_by_close()
             if last is not None:
@@ -252,15 +275,31 @@ class Connection(asyncio.Protocol):
     def pause(self) -> None:
         if not self.paused and not self.lost:
             self.paused = True
+            self._paused_at = self.sockets.now
             self._blocked_at = -1
             self.transport.pause_reading()
 
     def resume(self) -> None:
         if self.paused and not self.lost:
-            self.paused = False
             if self.sink is not None:
-                self.deadline = self.sockets.now + self.idle_timeout
+                if self.buffer:  # of this body, and first
+                    self._go_on_later()
+                    return
+                if self.pace is not None:
+                    self.pace.not_counted(self.sockets.now - self._paused_at)
+                self._await_piece()
+            self.paused = False
             self.transport.resume_reading()
+
+    def limit_body(self, limits: Limits) -> None:
+        """Sets how long the body that comes in now may take."""
+        self.idle_timeout = limits.idle
+        self.pace = Pace(limits, self.sockets.now)
+
+    def _await_piece(self, size: int = 0) -> None:
+        """Sets the deadline of the next piece of a body, after one of `size` bytes."""
+        now, pace = self.sockets.now, self.pace
+        self.deadline = now + self.idle_timeout if pace is None else pace.deadline(now, size)
 
     async def head(self, parse: Callable[[bytes], T], head_timeout: float = NEVER) -> T:
         """The next head, parsed; it stays in `buffer`. head_timeout: seconds it may take once it has begun.
@@ -335,7 +374,6 @@ class Connection(asyncio.Protocol):
         self.sink = sink
         sink.source = self
         data, self.buffer = self.buffer, b""
-        self.deadline = self.sockets.now + self.idle_timeout
         rest = data
         if data and not body.done:
             try:
@@ -345,12 +383,17 @@ class Connection(asyncio.Protocol):
                     sink.write(first)
                 raise
             first += out
+        self._await_piece(len(data) - len(rest))
         if first:
             sink.write(first)
         if body.done:
             self._end_pipe(rest)
             return True
-        if self.paused and not sink.full:
+        if rest:
+            self.buffer = rest
+            self.pause()
+            self._go_on_later()
+        elif self.paused and not sink.full:
             self.resume()
         elif sink.full:
             self.pause()
@@ -379,15 +422,37 @@ class Connection(asyncio.Protocol):
             return
         if out:
             sink.write(out)
-        self.deadline = self.sockets.now + self.idle_timeout
+        self._await_piece(len(data) - len(rest))
         if body.done:
             self._end_pipe(rest)
+        elif rest or len(data) >= _FULL_READ:
+            self.buffer = rest
+            self.pause()
+            self._go_on_later()
         elif type(body) is Tunnel:
             sink.deadline = self.deadline
+
+    def _go_on_later(self) -> None:
+        """Goes on with the body in the next turn of the loop: others come first."""
+        if not self._goes_on:
+            self._goes_on = True
+            self.sockets.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        sink = self.sink
+        if sink is None or self.lost or sink.full:
+            return  # it ended, or goes on when the sink has room
+        if self.buffer:
+            data, self.buffer = self.buffer, b""
+            self._move(data)
+        if self.sink is not None and not (self._goes_on or sink.full or self.broken or sink.broken):
+            self.resume()
 
     def _end_pipe(self, rest: bytes) -> None:
         sink = self.sink
         self.sink = None
+        self.pace = None
         self.buffer = rest
         self.deadline = NEVER
         if sink is not None:
@@ -410,7 +475,7 @@ class Connection(asyncio.Protocol):
         try:
             while not body.done:
                 if not self.buffer:
-                    self.deadline = self.sockets.now + self.idle_timeout
+                    self._await_piece()
                     try:
                         await self.more()
                     except Closed:
@@ -424,9 +489,15 @@ class Connection(asyncio.Protocol):
                     raise BodyTooLarge
                 held += len(piece)
                 pieces.append(piece)
+                if self.pace is not None:
+                    self.pace.deadline(self.sockets.now, len(data) - len(self.buffer))
+                if self.buffer and not body.done:
+                    await asyncio.sleep(0)
         except BaseException:
             budget.give_back(held)
             raise
+        finally:
+            self.pace = None
         self.deadline = NEVER
         return b"".join(pieces)
 
@@ -437,7 +508,10 @@ class Connection(asyncio.Protocol):
             self.deadline = self.sockets.now + self.idle_timeout
             self._drained = self.sockets.loop.create_future()
             await self._drained
-        self.deadline = NEVER
+        if self.sink is None:
+            self.deadline = NEVER
+        else:
+            self._await_piece()
 
     def linger(self) -> None:
         """Closes so that the last answer arrives although the other end may still be sending: half first, the rest when it is done."""

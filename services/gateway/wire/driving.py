@@ -73,13 +73,14 @@ class Signal:
 class Driver:
     """One coroutine on its way. `step` begins it; it must not be called again by anyone but what the coroutine waits for."""
 
-    __slots__ = ("_awaited", "_cancelled", "_coroutine", "_loop")
+    __slots__ = ("_awaited", "_cancelled", "_coroutine", "_loop", "_resting")
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine: Any = coroutine  # typing knows no `cr_running`
         self._loop = loop
         self._awaited: Any = None
         self._cancelled = False
+        self._resting = False
 
     def step(self) -> None:
         """Go on until the coroutine waits again, or ends. What it raises is raised here."""
@@ -98,7 +99,9 @@ class Driver:
         """Raises CancelledError where the coroutine waits; where it runs, at its next wait. Nothing when it has ended."""
         awaited = self._awaited
         if awaited is None:
-            if self._coroutine.cr_running:
+            if self._resting:
+                self._cancelled = True
+            elif self._coroutine.cr_running:
                 self._loop.call_soon(self.cancel)
         elif awaited.__class__ is Signal:
             awaited.driver = None
@@ -117,7 +120,8 @@ class Driver:
 
     def _wait_for(self, awaited: Any) -> None:
         if awaited is None:  # asyncio.sleep(0)
-            self._loop.call_soon(self.step)
+            self._resting = True
+            self._loop.call_soon(self._rested)
             return
         if isinstance(awaited, Signal):
             awaited.driver = self
@@ -126,6 +130,10 @@ class Driver:
         awaited._asyncio_future_blocking = False
         self._awaited = awaited
         awaited.add_done_callback(self._done)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._done(None)
 
     def _done(self, future: Any) -> None:
         if self._cancelled:

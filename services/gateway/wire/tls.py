@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from services.gateway.wire.connection import Connection, Sockets
+from services.gateway.wire.connection import Connection, Sockets, peer_of
 from services.gateway.wire.driving import Driver
 from services.gateway.wire.heads.grammar import LARGEST_HEAD
 
@@ -104,15 +104,27 @@ async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContex
 
 
 class Handshakes:
-    """Those of clients that have just connected. under_way: how many there are; at most `most`, further clients are dropped."""
+    """Those of clients that have just connected.
+
+    under_way: how many there are; at most `most`, further clients are dropped. enter, leave: told of each client's address; one that may
+    not enter is dropped, too.
+    """
 
     def __init__(
-        self, sockets: Sockets, serve: Callable[[Connection], Coroutine[Any, Any, None]], context: ssl.SSLContext, most: int
+        self,
+        sockets: Sockets,
+        serve: Callable[[Connection], Coroutine[Any, Any, None]],
+        context: ssl.SSLContext,
+        most: int,
+        enter: Callable[[str], bool],
+        leave: Callable[[str], None],
     ) -> None:
         self._sockets = sockets
         self._serve = serve
         self._context = context
         self._most = most
+        self._enter = enter
+        self._leave = leave
         self.under_way = 0
 
     def protocol(self) -> asyncio.Protocol:
@@ -120,13 +132,14 @@ class Handshakes:
         return _Accepted(self._begin)
 
     def _begin(self, below: asyncio.BaseTransport) -> None:
-        if self.under_way >= self._most:
+        peer = peer_of(below)
+        if self.under_way >= self._most or not self._enter(peer):
             below.abort()  # type: ignore[attr-defined]
         else:
             # Driven, not a task: what the client sends first must find the handshake begun.
-            Driver(self._accept(below), self._sockets.loop).step()
+            Driver(self._accept(below, peer), self._sockets.loop).step()
 
-    async def _accept(self, below: Any) -> None:
+    async def _accept(self, below: Any, peer: str) -> None:
         self.under_way += 1
         connection = Connection(self._sockets, self._serve)
         try:
@@ -135,6 +148,7 @@ class Handshakes:
             pass  # it spoke no TLS, none that we speak, or nothing
         finally:
             self.under_way -= 1
+            self._leave(peer)
 
 
 class _Early(asyncio.Protocol):

@@ -112,6 +112,7 @@ class Upstreams:
         if connection.lost or connection.buffer or len(pool) >= _MOST_IDLE or connection.transport.is_closing():
             connection.close()
             return
+        connection.resume()  # its end must be noticed
         connection.deadline = self._sockets.now + IDLE_TIMEOUT
         connection.pool = pool
         pool.append(connection)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +17,12 @@ from services.gateway.batch import envelope
 from services.gateway.batch.envelope import MOST_VALUES, Entry, read
 from services.gateway.batch.envelope import parse as parse_envelope
 from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal, RefusalKind
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
 
 
 def parse(*requests: Any, **more: Any) -> tuple[list[Entry], bool]:
@@ -155,7 +163,9 @@ def test_the_largest_batch_that_is_allowed_has_room() -> None:
 
 
 @pytest.mark.parametrize(("size", "in_a_thread"), [(10, False), (1_000_000, True)])
-def test_a_large_envelope_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch, size: int, in_a_thread: bool) -> None:
+def test_a_large_envelope_is_read_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, thread: ThreadPoolExecutor, size: int, in_a_thread: bool
+) -> None:
     where: list[bool] = []
 
     def noted(body: bytes) -> tuple[list[Entry], bool]:
@@ -163,11 +173,11 @@ def test_a_large_envelope_is_read_beside_the_event_loop(monkeypatch: pytest.Monk
         return parse_envelope(body)
 
     monkeypatch.setattr(envelope, "parse", noted)
-    entries, _ = asyncio.run(read(json.dumps({"requests": [{"body": "a" * size}]}).encode()))
+    entries, _ = asyncio.run(read(json.dumps({"requests": [{"body": "a" * size}]}).encode(), thread))
     assert len(entries[0].body) == size
     assert where == [in_a_thread]
 
 
-def test_a_refusal_comes_out_of_the_thread() -> None:
+def test_a_refusal_comes_out_of_the_thread(thread: ThreadPoolExecutor) -> None:
     with pytest.raises(Refusal):
-        asyncio.run(read(b'{"requests": 5, "x": "' + b"a" * 1_000_000 + b'"}'))
+        asyncio.run(read(b'{"requests": 5, "x": "' + b"a" * 1_000_000 + b'"}', thread))

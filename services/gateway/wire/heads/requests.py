@@ -37,6 +37,9 @@ MOST_FIELDS: Final = 200
 NOT_PASSED_ON: Final = HOP_BY_HOP | {
     b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
 }  # fmt: skip
+# CGI and what came after it (WSGI, Rack, PHP) read `_` in a name as `-`, so that one header passes for another, and `Proxy` as the
+# environment's HTTP_PROXY (httpoxy, CVE-2016-5385).
+_MISREAD: Final = frozenset({b"proxy"})
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 _ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -55,13 +58,14 @@ _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]
 
 class _Layout(NamedTuple):
     """What a sequence of field names means. names: in lower case; places: the last line of each; repeated: those that stand more than
-    once; passed_on: takes the lines that go on to an upstream; special: whether there are fields that frame the message or speak of the
-    connection."""
+    once; passed_on: takes the lines that go on to an upstream; withheld: names that do not because they can be misread; special: whether
+    there are fields that frame the message or speak of the connection."""
 
     names: tuple[bytes, ...]
     places: Mapping[bytes, int]
     repeated: Set[bytes]
     passed_on: Callable[[list[bytes]], Sequence[bytes]]
+    withheld: Set[bytes]
     special: bool
 
 
@@ -75,8 +79,9 @@ class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
         for name, kind in _ONCE.items():
             if name in repeated:
                 raise Refusal(kind)
-        gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON)}
-        found = _Layout(names, places, repeated, picker(gone, len(names)), not _SPECIAL.isdisjoint(names))
+        withheld = frozenset(name for name in places if b"_" in name or name in _MISREAD)
+        gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON or name in withheld)}
+        found = _Layout(names, places, repeated, picker(gone, len(names)), withheld, not _SPECIAL.isdisjoint(names))
         return self.keep(written, found, sum(map(len, names)))
 
 

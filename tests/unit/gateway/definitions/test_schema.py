@@ -238,6 +238,30 @@ def test_times() -> None:
     ]
 
 
+def test_headers_and_trailers_that_go_on_all_the_same() -> None:
+    found = parse(document(**proxy(pass_headers=["X_Api_Key", "Proxy"], pass_trailers=["X-Sum"]))).proxy
+    assert (found.pass_headers, found.pass_trailers) == (frozenset({b"x_api_key", b"proxy"}), frozenset({b"x-sum"}))
+    assert parse(document()).proxy.pass_headers == parse(document()).proxy.pass_trailers == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("pass_headers", "X-Plain"),
+        ("pass_headers", "Content_Length"),
+        ("pass_headers", "transfer_encoding"),
+        ("pass_headers", "X_Forwarded_For"),
+        ("pass_headers", "a b"),
+        ("pass_trailers", "Content-Length"),
+        ("pass_trailers", "Set_Cookie"),
+        ("pass_trailers", "a:"),
+    ],
+)
+def test_names_that_must_not_go_on(field: str, name: str) -> None:
+    (pointer,) = mistakes(document(**proxy(**{field: [name]})))
+    assert pointer == f"/proxy/{field}/0"
+
+
 def test_domains() -> None:
     assert parse(document(domain="API.Example.")).domain == "api.example"
     assert parse(document(domain="nonsense!", domain_disabled=True)).domain == ""

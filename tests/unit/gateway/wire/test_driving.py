@@ -206,3 +206,20 @@ def test_a_task_that_waits_for_a_signal_can_be_cancelled() -> None:
         assert not diary.signal.awaited
 
     run(test)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_coroutine_that_gives_its_turn_away_goes_on_in_the_next_one_or_hears_that_it_is_over(cancelled: bool) -> None:
+    async def test(loop: asyncio.AbstractEventLoop) -> None:
+        diary = Diary(loop)
+        driver = Driver(diary.wait_for(asyncio.sleep(0, "next turn")), loop)
+        driver.step()
+        assert diary.lines == []
+        if cancelled:
+            driver.cancel()
+            driver.cancel()
+        await asyncio.sleep(0)
+        assert diary.lines == ["cancelled" if cancelled else "next turn"]
+        driver.cancel()
+
+    run(test)

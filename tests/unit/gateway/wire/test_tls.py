@@ -155,12 +155,20 @@ def test_an_upstream_that_never_shakes_hands_leaves_nothing_behind(own: Certific
 
 
 class Public:
-    """A port that shakes hands. answered: its connections."""
+    """A port that shakes hands. answered: its connections. refused: addresses that may not enter; inside: those that have."""
 
     def __init__(self, own: Certificates, most: int) -> None:
         self.answered: list[Connection] = []
+        self.refused: set[str] = set()
+        self.inside: list[str] = []
         self.sockets = Sockets(asyncio.get_running_loop())
-        self.handshakes = Handshakes(self.sockets, self._serve, of_server(own), most)
+        self.handshakes = Handshakes(self.sockets, self._serve, of_server(own), most, self._enter, self.inside.remove)
+
+    def _enter(self, address: str) -> bool:
+        if address in self.refused:
+            return False
+        self.inside.append(address)
+        return True
 
     async def _serve(self, connection: Connection) -> None:
         self.answered.append(connection)
@@ -199,6 +207,19 @@ def test_a_client_gets_everything_and_its_end_and_need_not_say_farewell(own: Cer
             while not public.answered[0].lost:
                 await asyncio.sleep(0.01)
             assert public.handshakes.under_way == 0
+            assert public.inside == []
+
+    run(work())
+
+
+def test_an_address_that_may_not_enter_is_dropped_before_its_handshake(own: Certificates) -> None:
+    async def work() -> None:
+        public = Public(own, 10)
+        public.refused.add("127.0.0.1")
+        async with public.open() as port:
+            with pytest.raises(OSError):
+                await asyncio.to_thread(takes_all, port, of_client(own))
+            assert (public.answered, public.handshakes.under_way) == ([], 0)
 
     run(work())
 
@@ -241,7 +262,8 @@ def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Cert
             for link in (gateways, clients):
                 link.setblocking(False)
             clients.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(LARGE))
-            await sockets.loop.connect_accepted_socket(Handshakes(sockets, serve, of_server(own), 1).protocol, gateways)
+            handshakes = Handshakes(sockets, serve, of_server(own), 1, lambda _: True, lambda _: None)
+            await sockets.loop.connect_accepted_socket(handshakes.protocol, gateways)
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = of_client(own).wrap_bio(incoming, outgoing, server_hostname="localhost")
             while True:

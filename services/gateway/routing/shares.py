@@ -1,0 +1,70 @@
+"""What each client address has of something that all share: connections, uploads, requests under way.
+
+An IPv6 address counts with its /64, because whoever has one of these addresses has all of them.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import Final
+
+from services.gateway.remembered import Remembered
+from services.gateway.routing.client_address import AddressSet, parse_address
+
+_HOST_BITS: Final = 64
+
+
+class _Groups(Remembered[str, str]):
+    """Who counts as one, by address."""
+
+    def __missing__(self, address: str) -> str:
+        group = address
+        try:
+            parsed = parse_address(address)
+        except ValueError:  # a peer without an address (a Unix socket)
+            pass
+        else:
+            group = str(parsed)
+            if isinstance(parsed, IPv6Address):
+                group = f"{IPv6Address(int(parsed) >> _HOST_BITS << _HOST_BITS)}/{_HOST_BITS}"
+        return self.keep(address, group, len(address))
+
+
+group_of: Final = _Groups().__getitem__
+
+
+class Shares:
+    """Counts by address. most: how many one may have. trusted: addresses that speak for many others and are not counted."""
+
+    __slots__ = ("_most", "_of", "_trusted")
+
+    def __init__(self, most: int, trusted: AddressSet) -> None:
+        self._most = most
+        self._trusted = trusted
+        self._of: dict[str, int] = {}
+
+    def enter(self, address: str) -> bool:
+        """One more for this address. False when it has all that it may; then nothing is counted, and `leave` must not be called."""
+        if address in self._trusted:
+            return True
+        group = group_of(address)
+        has = self._of.get(group, 0)
+        if has >= self._most:
+            return False
+        self._of[group] = has + 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One less, after an `enter` that was True."""
+        if address in self._trusted:
+            return
+        group = group_of(address)
+        left = self._of[group] - 1
+        if left:
+            self._of[group] = left
+        else:
+            del self._of[group]
+
+    def greediest(self) -> str | None:
+        """The group that has most; None when nobody is counted."""
+        return max(self._of, key=self._of.__getitem__, default=None)
