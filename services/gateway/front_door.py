@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 HEAD_TIMEOUT: Final = 15.0
-# So many requests of one connection are answered in a turn of the loop, when they come faster than their answers.
-_REQUESTS_A_TURN: Final = 4
 # New connections make room from here on: idle ones of whoever has most are closed, so many at a time.
 _NEARLY_FULL: Final = 0.9
 _ROOM: Final = 0.05
@@ -158,7 +156,6 @@ class FrontDoor:
 
     async def _requests(self, connection: Connection) -> None:
         """One request after the other and their answers, as long as the connection can be used."""
-        answered = 0
         while True:
             if not connection.buffer:
                 connection.idle = True
@@ -189,7 +186,6 @@ class FrontDoor:
             if known is not target:
                 path, query = canonical(target if target[0] == 47 else self._origin_form(target, section))
                 section.remember_place(target, path, query)
-            answered += 1
             exchange = Exchange(
                 method,
                 path,
@@ -212,8 +208,7 @@ class FrontDoor:
             del exchange, known, target, path, query  # an idle connection keeps nothing of its last request but its fields
             if connection.full:
                 await connection.drained()
-            if connection.buffer and answered >= _REQUESTS_A_TURN:
-                answered = 0
+            if connection.buffer:  # more requests wait, and so do others: one a turn
                 await asyncio.sleep(0)
                 if connection.lost:
                     return

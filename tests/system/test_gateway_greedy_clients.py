@@ -113,6 +113,25 @@ def test_a_small_body_that_comes_with_the_next_request(wire_gateway: Gateway) ->
         assert client.answer().json()["target"] == "/next"
 
 
+@pytest.mark.parametrize("sent", ["at once", "byte by byte"])
+def test_chunks_are_a_small_body_where_the_definition_allows_no_large_one(
+    wire_gateway: Gateway, odd_upstream: OddUpstream, sent: str
+) -> None:
+    path = f"/chunks-{sent.replace(' ', '-')}"
+    body = b"3\r\nabc\r\n2\r\nde\r\n0\r\nDigest: 1\r\n\r\n"
+    with RawClient(wire_gateway.port) as slow, RawClient(wire_gateway.port) as ordinary:
+        slow.send(f"POST /small{path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        slow.send(*([body[:-1]] if sent == "at once" else [body[place : place + 1] for place in range(len(body) - 1)]))
+        assert ordinary.get("/odd/x").status == 200
+        assert odd_upstream.count(path) == 0
+        slow.send(body[-1:], request("/odd/next"))
+        answer = slow.answer().json()
+        assert (answer["length"], odd_upstream.requests(path)[0].trailers) == (5, [b"Digest: 1"])
+        assert slow.answer().json()["target"] == "/next"
+        slow.send(f"POST /small{path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode(), b"3e9\r\n" + b"a" * 1001)
+        assert slow.answer().json()["code"] == "body-too-large"
+
+
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 1000", b"Content-Length: 1000000", b"Transfer-Encoding: chunked"], ids=["small", "large", "chunked"]
 )

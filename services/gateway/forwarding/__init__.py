@@ -35,6 +35,8 @@ TUNNEL_TIMEOUT: Final = 3600.0
 _CONTINUE_AFTER: Final = 0.25
 # A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
 _SMALL_BODY: Final = 64 * 1024
+# The same sent byte by byte, each in a chunk of its own.
+_SMALL_FRAMED: Final = 8 * _SMALL_BODY
 _MOST_INTERIM_HEADS: Final = 20
 # RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
 _NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
@@ -57,23 +59,35 @@ class Forwarder:
     async def forward_with_body(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
         """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
         length = exchange.body_length
-        if 0 < length <= _SMALL_BODY and not exchange.section.expects:
-            client.body = body = LengthBody(length)
-            if len(client.buffer) >= length:
-                payload, client.buffer = body.feed(client.buffer)
-            else:
-                client.limit_body(self.body_limits)
-                try:
-                    payload = await client.collect(body, Budget(length))
-                except TimedOut:
-                    raise Refusal(REQUEST_TIMEOUT) from None
-            return await self.forward(client, exchange, api, old, close, payload)
+        body: Body | None = None
+        if exchange.section.expects:
+            pass  # the upstream may refuse it before it is sent
+        elif 0 < length <= _SMALL_BODY:
+            body = LengthBody(length)
+        elif length < 0 and api.body_limit is not None and api.body_limit <= _SMALL_BODY:
+            body = ChunkedBody(True, api.body_limit, api.pass_trailers)
+        if body is not None:
+            return await self.forward(client, exchange, api, old, close, await self._read(client, body))
         if not self._uploads.enter(exchange.client):
             raise Refusal(TOO_MANY_FROM_ADDRESS, detail="This address has as many uploads under way as it may; wait for their answers.")
         try:
             return await self.forward(client, exchange, api, old, close)
         finally:
             self._uploads.leave(exchange.client)
+
+    async def _read(self, client: Connection, body: Body) -> bytes:
+        """A small body as a whole. Raises Refusal, Closed."""
+        client.body = body
+        payload = b""
+        try:
+            if client.buffer:
+                payload, client.buffer = body.feed(client.buffer)
+            if not body.done:
+                client.limit_body(self.body_limits)
+                payload += await client.collect(body, Budget(_SMALL_FRAMED))
+        except (BadBody, BodyTooLarge, TimedOut) as error:
+            raise _refusal(error, client) from None
+        return payload
 
     async def forward(
         self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
