@@ -44,12 +44,25 @@ except ModuleNotFoundError:
     stop(service, [f"SERVICE names {service!r}, and there is no services/{service}"])
 
 
+_SENT_BY_CLIENT = re.compile(r"""b?['\"].*""", re.DOTALL)
+
+
 class StructuredLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own lines in the service's format, from the first one on."""
+    """gunicorn's own lines in the service's format, from the first one on. They show no query and no header of a client."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         logs.configure(service, getattr(settings, "log_level", "INFO"))
+
+    def warning(self, msg: str, *args: Any, **options: Any) -> None:
+        """A request that cannot be read is quoted by gunicorn as it came, with the credentials in it."""
+        if msg.startswith("Invalid request from"):
+            msg = _SENT_BY_CLIENT.sub(logs.MASK, msg)
+        super().warning(msg, *args, **options)
+
+    def exception(self, msg: str, *args: Any, **options: Any) -> None:
+        """`Error handling request GET /path?query` without its query."""
+        super().exception(msg, *(one.partition("?")[0] if isinstance(one, str) else one for one in args), **options)
 
 
 wsgi_app = f"services.{service}.wsgi:app"
@@ -67,6 +80,22 @@ limit_request_line = 8190
 accesslog = None  # the application logs its requests, with their ids
 errorlog = "-"
 logger_class = StructuredLogger
+
+# No header of a peer becomes a variable of the environment: not the path (SCRIPT_NAME, PATH_INFO), not the user, not the scheme. gunicorn
+# believes loopback unless it is told otherwise, and every peer of a Unix socket whatever it is told, so nothing is left to believe.
+# A service that needs what a proxy says reads X-Forwarded-… itself, from the proxies that its settings name.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+header_map = "drop"  # X_Forwarded_For would be X-Forwarded-For in the environment
+proxy_protocol = "off"
+permit_obsolete_folding = False
+strip_header_spaces = False
+
+
+def pre_request(worker: Any, request: Any) -> None:
+    """Leave out `Proxy`, which a CGI program would take for the proxy of its environment (CVE-2016-5385)."""
+    request.headers = [field for field in request.headers if field[0] != "PROXY"]
 
 
 def post_worker_init(worker: Any) -> None:
