@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
+from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, stop
@@ -28,6 +29,7 @@ def _check(settings: Settings) -> None:
 
 
 # Making what uses them imports the driver of the database and the announcements' part for Valkey.
+logs.configure("gateway")
 _settings = load_or_stop()
 try:
     _check(_settings)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import threading
-from pathlib import Path
 
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
@@ -28,24 +26,11 @@ from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
+from services.common.private_files import secret_file
 
 log = logs.get(__name__)
 
 FIRST_DOMAIN = "gatehouse"
-
-
-def private_file(path: Path, content: str) -> str:
-    """The content of a file that only its owner reads; made with `content` when there is none. Safe when several processes do so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    if not path.exists():
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(content + "\n")
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)  # whole or not at all, and never over another process's
-        new.unlink()
-    return path.read_text().strip()
 
 
 class House:
@@ -104,7 +89,7 @@ class House:
             if users.any_user(session):
                 return
         path = self.settings.data / "admin.password"
-        password = self.settings.admin_password or private_file(path, generated_secret(24))
+        password = self.settings.admin_password or secret_file(path, lambda: generated_secret(24))
         with contextlib.suppress(Refusal):  # another process made it at the same moment
             self.domains.add(FIRST_DOMAIN, WEEK_S, STARTUP)
         fields = {
@@ -158,4 +143,4 @@ class House:
 
 def master_key(settings: Settings) -> str:
     """The key that seals the private keys: from the settings, or from a file made at the first start."""
-    return settings.master_key or private_file(settings.data / "master.key", generated_secret(43))
+    return settings.master_key or secret_file(settings.data / "master.key", lambda: generated_secret(43))

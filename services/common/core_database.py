@@ -23,6 +23,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
+from services.common.private_files import private_database, private_folder
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ def normalise(url: str) -> sa.URL:
 
 
 def create_engine(url: str, *, pool_size: int = 10, lone: bool = False) -> sa.Engine:
-    """An engine with the house's settings. Makes the folder of an SQLite file.
+    """An engine with the house's settings. An SQLite file and its folder are its owner's alone. Raises OSError for the folder.
 
     lone: for statements that stand alone. No transaction around them, no ping before, no rollback after: each is one round trip.
     Errors, which end up in logs, show no values of statements: there are secrets among them.
@@ -86,9 +88,13 @@ def create_engine(url: str, *, pool_size: int = 10, lone: bool = False) -> sa.En
     parsed = normalise(url)
     options: dict[str, Any] = {"hide_parameters": True, "pool_size": pool_size, "pool_reset_on_return": None if lone else "rollback"}
     if parsed.get_backend_name() == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        file = None
+        if parsed.database and not parsed.database.startswith((":memory:", "file:")):
+            file = Path(parsed.database).absolute()
+            private_folder(file.parent, also=file.name)
         engine = sa.create_engine(parsed, **options, max_overflow=20, connect_args={"timeout": BUSY_TIMEOUT_S})
+        if file is not None:
+            event.listen(engine, "do_connect", lambda *_: private_database(file))
         event.listen(engine, "connect", _prepare_sqlite)
         if not lone:
             event.listen(engine, "begin", _begin_sqlite)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
+from services.common import logging as logs
 from services.common import migrations
 from services.common.settings import SettingsError, stop
 
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
         settings = importlib.import_module(f"services.{service}.settings").load()
     except SettingsError as error:
         stop(service, error.mistakes)
+    logs.configure(service)
     try:
         migrations.migrate(service, settings.database_url)
     except Exception as error:  # the operator needs the reason, not the trace

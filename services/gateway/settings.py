@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.common.private_files import secret_file
 from services.common.settings import (
     Bind,
     IPNetwork,
@@ -103,27 +103,9 @@ def operator_key(settings: Settings) -> str:
         return settings.operator_key
     path = settings.operator_key_path
     try:
-        if not path.exists():
-            _make_key(path)
-        key = path.read_text().strip()
+        key = secret_file(path, lambda: secrets.token_urlsafe(32))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}): {getattr(error, 'strerror', None) or 'is not text'}"]) from None
     if not key:
         raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}) is empty; delete it and a key is made, or set GATEWAY_OPERATOR_KEY"])
     return key
-
-
-def _make_key(path: Path) -> None:
-    """Safe when several processes start at once: made whole under another name and then linked, so that exactly one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(f"{secrets.token_urlsafe(32)}\n".encode("ascii"))
-            file.flush()
-            os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()  # on a full disk, too

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from services.common import logging as logs
 from services.common.clock import Clock
+from services.common.private_files import private_folder
 from services.tokens import refusals, render
 from services.tokens.settings import Settings
 
@@ -154,7 +155,7 @@ class Pictures:
     def _keep(self, key: Key, png: bytes) -> None:
         """Write the picture whole or not at all; without the folder the service works on, only slower."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self._folder)
             handle, part = tempfile.mkstemp(suffix=".part", dir=self._folder)
             try:
                 with os.fdopen(handle, "wb") as file:

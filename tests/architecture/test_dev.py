@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,11 +90,15 @@ def test_a_database_that_the_environment_names_is_used(tmp_path: Path) -> None:
 
 
 def test_generated_secrets_are_private_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "x" / "auth.secret"
-    first = plan._kept_secret(path)
-    assert plan._kept_secret(path) == first
-    assert len(first) >= 24
-    assert path.stat().st_mode & 0o777 == 0o600
+    data = tmp_path / "house"
+    planned = [{one.name: one.env for one in plan.programs(Ports.defaults(), data, 1, {})} for _ in range(2)]
+    assert planned[0] == planned[1]
+    files = [Path(planned[0]["tokens"]["TOKENS_AUTH_SECRET_FILE"]), Path(planned[0]["auth"]["AUTH_SERVICE_CLIENTS_FILE"])]
+    secret = files[0].read_text().strip()
+    assert len(secret) >= 24
+    assert f"tokens={secret}" in files[1].read_text()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (data, *(file.parent for file in files))} == {0o700}
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.common.private_files import open_log
+
 STOP_DEADLINE_S = 15.0
 _LOUD = frozenset({"warning", "warn", "error", "critical", "exception"})
 _SHOWN_APART = frozenset({"event", "level", "service", "time", "logger", "exception"})
@@ -38,7 +40,7 @@ class Child:
         self.log = log
         self._verbose = verbose
         self.foreign = foreign
-        self._file = log.open("ab")
+        self._file = os.fdopen(open_log(log), "ab")
         self._began_at = self._file.tell()
         self._process = subprocess.Popen(
             command,

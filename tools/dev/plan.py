@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.common.private_files import secret_file, write_secret
+
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN_SERVICES = ("auth", "sessions", "tokens", "devices", "mobility")
 PROXY_PORT, OPERATOR_PORT, FIRST_SERVICE_PORT = 8080, 8081, 8101
@@ -129,25 +131,13 @@ def _credentials(data: Path, environ: Mapping[str, str]) -> dict[str, str]:
         setting = f"{name.upper()}_AUTH_SECRET"
         if setting in _settings(name) and not _given(setting, environ):
             path = data / name / "auth.secret"
-            pairs.append(f"{name}={_kept_secret(path)}")
+            pairs.append(f"{name}={secret_file(path, lambda: secrets.token_urlsafe(32))}")
             found[f"{setting}_FILE"] = str(path)
     if pairs:
         clients = data / "auth" / "service-clients"
-        _write_private(clients, ", ".join(pairs) + "\n")
+        write_secret(clients, ", ".join(pairs))
         found["AUTH_SERVICE_CLIENTS_FILE"] = str(clients)
     return found
-
-
-def _kept_secret(path: Path) -> str:
-    if not path.is_file():
-        _write_private(path, secrets.token_urlsafe(32) + "\n")
-    return path.read_text().strip()
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
 
 
 def _gunicorn(configuration: str, name: str) -> list[str]:

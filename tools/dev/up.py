@@ -16,8 +16,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.common import logging
+from services.common.private_files import private_folder
 from tools.dev import plan
-from tools.dev.children import Child, say, stop
+from tools.dev.children import Child, readable, say, stop
 from tools.dev.plan import ROOT, Ports, Program
 from tools.dev.valkey import Valkey
 
@@ -74,12 +76,14 @@ def _refuse_when_stopped() -> None:
 
 def _run(options: argparse.Namespace, children: list[Child]) -> int:
     data, ports = plan.data_of(options), plan.ports_of(options)
+    logging.configure("dev")
+    for folder in (data, data / "log"):
+        private_folder(folder)
     programs = plan.programs(ports, data, options.workers)
     if not programs:
         raise Failed("there is no service to start")
     _refuse_taken_ports(programs)
     logs = data / "log"
-    logs.mkdir(parents=True, exist_ok=True)
     if options.workers > 1 and not os.environ.get("VALKEY_URL"):
         valkey = Valkey(data / "valkey")
         children.append(valkey.start(logs / "valkey.log", verbose=options.verbose))
@@ -126,6 +130,9 @@ def _migrate(programs: Sequence[Program]) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         done = list(pool.map(one, [program for program in programs if (ROOT / "services" / program.name / "migrations").is_dir()]))
+    for program, run in done:
+        if run.stderr and not run.returncode:
+            say("\n".join(f"{program.name:>8} | {readable(line)}" for line in run.stderr.splitlines()))
     bad = [(run.stderr or run.stdout).strip()[-2000:] or f"{program.name}: no reason given" for program, run in done if run.returncode]
     if bad:
         raise Failed("the databases could not be migrated\n" + "\n".join(bad))

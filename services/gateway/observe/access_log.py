@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
+from services.common.private_files import open_log
 
 if TYPE_CHECKING:
     from services.gateway.exchange import Exchange
@@ -51,8 +52,7 @@ class AccessLog:
         if self._path == "-":
             descriptor = os.dup(sys.stdout.fileno())
         else:
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-            descriptor = _open(self._path)
+            descriptor = open_log(Path(self._path))
         self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
         self._thread.start()
 
@@ -123,13 +123,9 @@ class AccessLog:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._path), os.fstat(descriptor)):
                 return descriptor
-        opened = _open(self._path)
+        opened = open_log(Path(self._path))
         os.close(descriptor)
         return opened
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
 
 def _now() -> str:
