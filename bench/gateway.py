@@ -107,6 +107,7 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
         "GATEWAY_PROXY_BIND": f"127.0.0.1:{port}",
         "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{operator}",
         "GATEWAY_OPERATOR_KEY": key,
+        "GATEWAY_MASTER_KEY": key,
         "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
         "GATEWAY_DEFINITIONS": str(folder / "definitions"),
         "GATEWAY_WORKERS": "1",

@@ -13,6 +13,7 @@ from services.common.migrations import NotMigrated, check_migrated, head_revisio
 from services.common.settings import SettingsError, stop
 from services.gateway import announcements
 from services.gateway.settings import Settings, load, load_or_stop, operator_key
+from services.gateway.stores.sealing import Sealing, WrongMasterKey
 from services.gateway.worker import check_tls
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
@@ -72,7 +73,8 @@ def _check_database(settings: Settings) -> None:
     database = CoreDatabase(settings.database_url)
     try:
         check_migrated("gateway", database)
-    except NotMigrated as error:
+        Sealing(database, settings).check()
+    except (NotMigrated, WrongMasterKey) as error:
         raise SettingsError([str(error)]) from None
     except SQLAlchemyError as error:
         raise SettingsError([f"the database cannot be asked ({type(error).__name__})"]) from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.private_files import secret_file
+from services.common.sealing import parse_master_key
 from services.common.settings import (
     Bind,
     IPNetwork,
@@ -34,6 +35,13 @@ class Settings:
     valkey_prefix: str = setting("gatehouse", help="Begins every name in Valkey; gateways of one installation share it.")
     operator_key: str = setting("", help="The first operator key. Unset: made once and kept in the key file.", secret=True)
     operator_key_path: Path = setting(Path("var/gateway/operator.key"), help="Where a generated operator key is kept (mode 0600).")
+    master_key: str | None = setting(
+        None,
+        secret=True,
+        parse=parse_master_key,
+        help="Seals webhook secrets; 32 characters or more, the same for all gateways of a database. Unset: that of the key file.",
+    )
+    master_key_path: Path = setting(Path("var/gateway/master.key"), help="Where a generated master key is kept (mode 0600).")
     definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
     source: str = setting(
         "database",
@@ -99,13 +107,32 @@ def operator_key(settings: Settings) -> str:
 
     Raises SettingsError when the file cannot be made or read, or holds no key: nobody could call the operator API and know why.
     """
-    if settings.operator_key:
-        return settings.operator_key
-    path = settings.operator_key_path
+    return settings.operator_key or _key_of_file("GATEWAY_OPERATOR_KEY", settings.operator_key_path)
+
+
+def master_key(settings: Settings, *, make: bool) -> str | None:
+    """The key that seals secrets in the database: the setting, or the one of the key file.
+
+    make: when there is no such file, it is made; otherwise None is given then. Raises SettingsError when the file cannot be made or read,
+    or holds no key.
+    """
+    if settings.master_key is not None:
+        return settings.master_key
+    if not make and not settings.master_key_path.exists():
+        return None
+    key = _key_of_file("GATEWAY_MASTER_KEY", settings.master_key_path)
+    try:
+        return parse_master_key(key)
+    except ValueError as error:
+        raise SettingsError([f"GATEWAY_MASTER_KEY_PATH ({settings.master_key_path}) {error}"]) from None
+
+
+def _key_of_file(setting: str, path: Path) -> str:
+    """setting: the one that may hold the key itself."""
     try:
         key = secret_file(path, lambda: secrets.token_urlsafe(32))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}): {getattr(error, 'strerror', None) or 'is not text'}"]) from None
+        raise SettingsError([f"{setting}_PATH ({path}): {getattr(error, 'strerror', None) or 'is not text'}"]) from None
     if not key:
-        raise SettingsError([f"GATEWAY_OPERATOR_KEY_PATH ({path}) is empty; delete it and a key is made, or set GATEWAY_OPERATOR_KEY"])
+        raise SettingsError([f"{setting}_PATH ({path}) is empty; delete it and a key is made, or set {setting}"])
     return key

@@ -36,6 +36,7 @@ from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HookStore, SigningSecrets
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.quota import QuotaLedger
+from services.gateway.stores.sealing import Sealing
 
 log = logs.get(__name__)
 
@@ -44,10 +45,10 @@ _LOOK_AGAIN: Final = 3.0
 _RESERVED_FILES: Final = 256
 
 
-def create_events(settings: Settings, database: CoreDatabase) -> Events:
+def create_events(settings: Settings, database: CoreDatabase, hooks: HookStore) -> Events:
     """The events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
-    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, settings.webhook_allow)
+    courier = Courier(outbox, SigningSecrets(hooks).of, settings.webhook_allow)
     return Events(outbox, courier, Templates(settings.webhook_templates))
 
 
@@ -61,10 +62,11 @@ class Gateway:
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.keys_store = KeyStore(self.database)
-        self.hooks = HookStore(self.database)
+        self.sealing = Sealing(self.database, settings)
+        self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
-        self.events = create_events(settings, self.database)
+        self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
@@ -98,7 +100,7 @@ class Gateway:
     # Life.
 
     async def start(self) -> None:
-        """Loads everything; afterwards requests can be served. Raises NotMigrated, or the store's error."""
+        """Loads everything; afterwards requests can be served. Raises NotMigrated, WrongMasterKey, or the store's error."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._load)
         await self.counters.start()
@@ -110,6 +112,8 @@ class Gateway:
 
     def _load(self) -> None:
         check_migrated("gateway", self.database)
+        self.sealing.check()
+        self.hooks.seal_all()
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
         self._seen = self._generations()

@@ -29,6 +29,7 @@ from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
+from services.gateway.stores.sealing import WrongMasterKey
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
@@ -63,7 +64,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         asyncio.set_event_loop(loop)
         try:
             loop.run_until_complete(self._serve(loop))
-        except NotMigrated as error:
+        except (NotMigrated, WrongMasterKey) as error:
             sys.stderr.write(f"gateway: cannot start: {error}\n")
             sys.exit(_CANNOT_BOOT)
         except Exception:

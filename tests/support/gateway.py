@@ -53,6 +53,7 @@ class Gateway:
             "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{self.operator_port}",
             "GATEWAY_DATABASE_URL": f"sqlite:///{self.folder}/gateway.db",
             "GATEWAY_OPERATOR_KEY": OPERATOR_KEY,
+            "GATEWAY_MASTER_KEY_PATH": f"{self.folder}/master.key",
             "GATEWAY_DEFINITIONS": str(apis),
             "GATEWAY_ACCESS_LOG": str(self.access_log),
             "GATEWAY_WEBHOOK_ALLOW": "127.0.0.0/8",

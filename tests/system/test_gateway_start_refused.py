@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gateway import gateway
 from tests.support.processes import ROOT
 from tests.support.waiting import free_port
 
@@ -44,6 +45,7 @@ def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path
         "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{free_port()}",
         "GATEWAY_DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
         "GATEWAY_OPERATOR_KEY_PATH": str(tmp_path / "operator.key"),
+        "GATEWAY_MASTER_KEY_PATH": str(tmp_path / "master.key"),
         **{name: value.format(folder=tmp_path) for name, value in environ.items()},
     }
     ended = subprocess.run(COMMAND, cwd=ROOT, env={**kept, **given}, capture_output=True, text=True, timeout=60)
@@ -51,3 +53,22 @@ def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize("key", ["another", "lost"])
+def test_the_master_key_of_another_installation(key: str, database_url: str, tmp_path: Path) -> None:
+    with gateway(tmp_path, [], {"GATEWAY_DATABASE_URL": database_url}) as running:
+        hook = {"name": "h", "method": "POST", "target_path": "http://127.0.0.1:9/", "secret": "hunter2"}
+        assert running.operator("POST", "/api/hooks", hook)[0] == 200
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "VALKEY_"))} | running.env
+        file = Path(env["GATEWAY_MASTER_KEY_PATH"])
+    if key == "lost":
+        file.unlink()
+    else:
+        file.write_text("another master key of more than 32 letters")
+    ended = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3, ended.stderr
+    what = "is not there" if key == "lost" else "is not the key that sealed the secrets of webhooks"
+    assert f"gateway: cannot start: GATEWAY_MASTER_KEY_PATH ({file}) {what}; put the former key back" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert file.exists() == (key == "another")

@@ -31,6 +31,11 @@ _SWEEP: Final = 600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 4 * 3600.0
 _GONE: Final = 410
 
+
+class CannotSign(Exception):
+    """The secret that a call is to be signed with cannot be had. The text says why."""
+
+
 SecretOf = Callable[[str], str]
 Headers = Sequence[tuple[str, str]]
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -60,7 +65,8 @@ def _call(method: str, url: str, headers: Headers, body: bytes, allowed: Network
 
 
 class Courier:
-    """One thread that takes leases, and one for each call under way. secret_of: a stored hook's signing secret by its id, "" = none.
+    """One thread that takes leases, and one for each call under way. secret_of: a stored hook's signing secret by its id, "" = none;
+    raises CannotSign: then the call waits as one that failed, and never goes out unsigned.
 
     The threads are daemons: a receiver that does not answer holds up no worker that stops.
     """
@@ -153,15 +159,17 @@ class Courier:
 
     def _attempt(self, delivery: Delivery) -> None:
         body = delivery.body.encode("utf-8", "replace")
-        secret = self._secret_of(delivery.hook_id)
         status: int | None = None
         try:
+            secret = self._secret_of(delivery.hook_id)
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)
             error = f"the target answered {status}"
         except targets.TargetRefused as refused:
             log.warning("a webhook call was refused", delivery=delivery.id, hook=delivery.hook_id, error=str(refused))
             self._outbox.given_up(delivery, None, str(refused), self._now())
             return
+        except CannotSign as failure:
+            error = str(failure)
         except (OSError, ValueError) as failure:
             error = f"the target could not be called ({type(failure).__name__})"
         now = self._now()

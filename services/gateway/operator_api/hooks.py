@@ -21,6 +21,7 @@ from services.gateway.operator_api.context import gateway
 from services.gateway.operator_api.definition_changes import DEFAULT_ORG
 from services.gateway.stores.definitions import new_id
 from services.gateway.stores.hooks import HookMissing
+from services.gateway.stores.sealing import WrongMasterKey
 
 blueprint = protected("hooks", __name__)
 _WRONG: Final = "Webhook object validation failed."
@@ -45,7 +46,10 @@ def get_hook(id: str) -> Response:
 @blueprint.post("/api/hooks")
 def create_hook() -> Response:
     hook, secret = _read(arguments.body("hook"), new_id())
-    gateway().hooks.create(hook, secret or "")
+    try:
+        gateway().hooks.create(hook, secret or "")
+    except WrongMasterKey as error:
+        raise _not_sealed(error) from None
     return done("Webhook created", hook["id"])
 
 
@@ -62,6 +66,8 @@ def update_hook(id: str) -> Response:
         gateway().hooks.replace(id, *_read(body, id))
     except HookMissing:
         raise _missing() from None
+    except WrongMasterKey as error:
+        raise _not_sealed(error) from None
     return done("Webhook updated")
 
 
@@ -80,6 +86,10 @@ def _shown(hook: Mapping[str, Any]) -> dict[str, Any]:
 
 def _missing() -> Refused:
     return Refused(404, "Webhook not found", "hook-unknown")
+
+
+def _not_sealed(error: WrongMasterKey) -> Refused:
+    return Refused(503, f"The secret cannot be sealed, and nothing was stored: {error}", "master-key-unusable")
 
 
 def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:

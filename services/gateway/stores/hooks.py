@@ -1,7 +1,7 @@
 """The operator's webhooks: templates that are copied into a definition's event handlers when it is saved with a reference to them.
 
-What a webhook is signed with stands in a column of its own and is given to nobody but the courier: definitions, revisions and the outbox
-know the webhook's id alone.
+What a webhook is signed with is sealed, stands in a column of its own and is given to nobody but the courier: definitions, revisions and
+the outbox know the webhook's id alone.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from services.common import logging as logs
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
+from services.gateway.events.delivery import CannotSign
 from services.gateway.remembered import Remembered
 from services.gateway.stores.base import metadata
+from services.gateway.stores.sealing import Sealing, WrongMasterKey
+
+log = logs.get(__name__)
 
 _SECRET_FOR: Final = 5.0
 _MOST_SECRETS: Final = 10_000
 
-# secret: "" = calls are not signed.
+# sealed: the secret, "" = calls are not signed. secret: as an earlier version stored it, in clear; "" once `seal_all` has been here.
 HOOKS: Final = sa.Table(
     "hooks",
     metadata,
@@ -28,10 +33,11 @@ HOOKS: Final = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("document", sa.JSON, nullable=False),
     sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
 )
-_SHOWN: Final = sa.select(HOOKS.c.document, (HOOKS.c.secret != "").label("signed"))
+_SHOWN: Final = sa.select(HOOKS.c.document, sa.or_(HOOKS.c.sealed != "", HOOKS.c.secret != "").label("signed"))
 
 
 class HookMissing(Exception):
@@ -41,8 +47,9 @@ class HookMissing(Exception):
 class HookStore:
     """Webhook objects as Tyk shapes them, with their `id`, and with `signed: true` when they have a secret. Thread-safe."""
 
-    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None) -> None:
         self._database = database
+        self._sealing = sealing
         self._clock = clock or SystemClock()
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
@@ -60,30 +67,63 @@ class HookStore:
             return None if row is None else _shown(row)
 
     def secret(self, id: str) -> str:
-        """What its calls are signed with; "" = nothing, also when there is no such webhook."""
+        """What its calls are signed with; "" = nothing, also when there is no such webhook. Raises WrongMasterKey."""
         with self._database.read() as connection:
-            return connection.scalar(sa.select(HOOKS.c.secret).where(HOOKS.c.id == id)) or ""
+            row = connection.execute(sa.select(HOOKS.c.sealed, HOOKS.c.secret).where(HOOKS.c.id == id)).one_or_none()
+        if row is None:
+            return ""
+        return self._sealing.open(row.sealed, id) if row.sealed else row.secret
 
     def create(self, hook: Mapping[str, Any], secret: str = "") -> None:
-        """hook: with its `id`."""
+        """hook: with its `id`. Raises WrongMasterKey."""
         now = self._clock.now()
-        row = {"id": hook["id"], "name": hook["name"], "document": dict(hook), "secret": secret, "created_at": now, "updated_at": now}
-        self._database.run(lambda connection: connection.execute(sa.insert(HOOKS).values(row)))
+        row = {"id": hook["id"], "name": hook["name"], "document": dict(hook), "created_at": now, "updated_at": now}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(HOOKS).values({**row, **self._sealed(connection, hook["id"], secret)}))
+
+        self._database.run(work)
 
     def replace(self, id: str, hook: Mapping[str, Any], secret: str | None = None) -> None:
-        """secret: None = as it is. Raises HookMissing."""
+        """secret: None = as it is. Raises HookMissing, WrongMasterKey."""
         values = {"name": hook["name"], "document": {**hook, "id": id}, "updated_at": self._clock.now()}
-        if secret is not None:
-            values["secret"] = secret
-        changed = sa.update(HOOKS).where(HOOKS.c.id == id).values(values)
-        if not self._database.run(lambda connection: connection.execute(changed).rowcount):
-            raise HookMissing
+
+        def work(connection: sa.Connection) -> None:
+            sealed = {} if secret is None else self._sealed(connection, id, secret)
+            if not connection.execute(sa.update(HOOKS).where(HOOKS.c.id == id).values({**values, **sealed})).rowcount:
+                raise HookMissing
+
+        self._database.run(work)
+
+    def _sealed(self, connection: sa.Connection, id: str, secret: str) -> dict[str, str]:
+        return {"secret": "", "sealed": self._sealing.seal(connection, secret, id) if secret else ""}
 
     def delete(self, id: str) -> None:
         """Raises HookMissing."""
         gone = sa.delete(HOOKS).where(HOOKS.c.id == id)
         if not self._database.run(lambda connection: connection.execute(gone).rowcount):
             raise HookMissing
+
+    def seal_all(self) -> None:
+        """Seal what an earlier version stored in clear, and wipe it from the database's files. Raises WrongMasterKey, the store's error.
+
+        Safe when several processes do it at once and when one dies in the middle: a row changes from clear to sealed in one statement, and
+        only if it still holds what was sealed.
+        """
+        with self._database.read() as connection:
+            clear = connection.execute(sa.select(HOOKS.c.id, HOOKS.c.secret).where(HOOKS.c.secret != "")).all()
+
+        def work(connection: sa.Connection) -> int:
+            sealed = 0
+            for id, secret in clear:
+                values = {"secret": "", "sealed": self._sealing.seal(connection, secret, id, wiped=False)}
+                same = sa.and_(HOOKS.c.id == id, HOOKS.c.secret == secret)
+                sealed += connection.execute(sa.update(HOOKS).where(same).values(values)).rowcount
+            return sealed
+
+        if clear:
+            log.info("webhook secrets sealed", count=self._database.run(work))
+        self._sealing.wipe(HOOKS.name)
 
 
 class SigningSecrets:
@@ -94,12 +134,16 @@ class SigningSecrets:
         self._known: Remembered[str, tuple[float, str]] = Remembered(_MOST_SECRETS)
 
     def of(self, hook_id: str) -> str:
-        """ "" = none. Raises the store's error."""
+        """ "" = none. Raises CannotSign, the store's error."""
         if not hook_id:
             return ""
         found = self._known.get(hook_id)
         if found is None or found[0] < time.monotonic():
-            found = self._known.keep(hook_id, (time.monotonic() + _SECRET_FOR, self._hooks.secret(hook_id)))
+            try:
+                secret = self._hooks.secret(hook_id)
+            except WrongMasterKey as error:
+                raise CannotSign(f"the webhook's secret cannot be opened, give it a new one: {error}") from None
+            found = self._known.keep(hook_id, (time.monotonic() + _SECRET_FOR, secret))
         return found[1]
 
 

@@ -20,6 +20,7 @@ def gateway(sqlite_url: str, tmp_path: Path) -> Gateway:
     settings = Settings(
         database_url=sqlite_url,
         operator_key="operator-key-of-the-test",
+        master_key_path=tmp_path / "master.key",
         definitions=tmp_path / "none",
         access_log=str(tmp_path / "access.log"),
     )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from services.gateway.events.delivery import AT_ONCE_OF_LANE, Courier, pause_after, signature
+from services.gateway.events.delivery import AT_ONCE_OF_LANE, CannotSign, Courier, pause_after, signature
 from services.gateway.events.outbox import Call, Delivery
 from services.gateway.events.targets import TargetRefused
 from services.gateway.stores.events import Outbox
@@ -223,3 +223,39 @@ def test_a_target_is_refused_by_the_call_only(outbox: Outbox, make_call: MakeCal
     outbox.put([make_call()], 0)
     with running(outbox, call=call):
         assert ended(outbox).last_error == "the target is in a private network"
+
+
+def test_a_call_that_cannot_be_signed_waits_and_never_goes_out_unsigned(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
+    clock = Time()
+    sealed = True
+
+    def secret_of(_: str) -> str:
+        if sealed:
+            raise CannotSign("the master key is another one")
+        return "secret"
+
+    outbox.put([make_call(url=receiver.url)], clock.now)
+    with running(outbox, now=clock, secret_of=secret_of):
+        attempted(outbox, 1)
+        waiting = state_of(outbox)
+        assert (waiting.state, waiting.last_status, waiting.last_error) == ("pending", None, "the master key is another one")
+        assert not receiver.calls
+        sealed = False
+        clock.now = waiting.next_at
+        assert ended(outbox).state == "delivered"
+    [call] = receiver.calls
+    assert "webhook-signature" in call.headers
+
+
+def test_a_call_that_cannot_be_signed_for_a_day_is_kept_as_dead(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
+    clock = Time()
+
+    def secret_of(_: str) -> str:
+        raise CannotSign("the master key is another one")
+
+    outbox.put([make_call(url=receiver.url)], clock.now)
+    clock.now += DAY
+    with running(outbox, now=clock, secret_of=secret_of):
+        dead = ended(outbox)
+    assert (dead.state, dead.last_error) == ("dead", "the master key is another one")
+    assert not receiver.calls

@@ -24,8 +24,10 @@ from services.gateway.events.outbox import Call
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
+from services.gateway.settings import Settings
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore, SigningSecrets
+from services.gateway.stores.sealing import Sealing
 from services.gateway.wire.heads.requests import HeaderSection
 from tests.support.log_lines import captured
 from tests.support.waiting import wait_until
@@ -33,10 +35,14 @@ from tests.support.waiting import wait_until
 QUOTA = Refusal(refusals.QUOTA_EXCEEDED)
 
 
+def hooks_of(database: CoreDatabase, master_key: str = "m" * 32) -> HookStore:
+    return HookStore(database, Sealing(database, Settings(master_key=master_key)))
+
+
 def made(database: CoreDatabase, templates: Path, **courier_options: Any) -> Events:
     """As a worker makes it."""
     outbox = Outbox(database)
-    courier = Courier(outbox, SigningSecrets(HookStore(database)).of, (IPv4Network("127.0.0.0/8"),), **courier_options)
+    courier = Courier(outbox, SigningSecrets(hooks_of(database)).of, (IPv4Network("127.0.0.0/8"),), **courier_options)
     return Events(outbox, courier, messages.Templates(templates))
 
 
@@ -130,7 +136,7 @@ def test_a_log_handler_writes_a_line(told: Events) -> None:
 
 
 def test_the_secret_of_the_stored_hook_signs_and_is_read_again(database: CoreDatabase, told: Events, receiver: Any) -> None:
-    HookStore(database).create({"id": "h1", "name": "n"}, "of the store")
+    hooks_of(database).create({"id": "h1", "name": "n"}, "of the store")
     for id in ("h1", "", "unknown"):
         told.refused(exchange(api(hook(receiver.url, id=id))), QUOTA)
     wait_until(lambda: len(receiver.calls) == 3)

@@ -18,10 +18,12 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.context import EXTENSION
+from services.gateway.settings import Settings
 from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.sealing import Sealing
 
 OPERATOR_KEY = "operator-key-of-the-test"
 
@@ -33,7 +35,7 @@ class NotedGateway:
         self.operator_key = OPERATOR_KEY
         self.definitions: DefinitionStore = DefinitionStore(database)
         self.keys_store = KeyStore(database)
-        self.hooks = HookStore(database)
+        self.hooks = HookStore(database, Sealing(database, Settings(master_key="m" * 32)))
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
         self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from services.gateway.stores.sealing import Sealing, WrongMasterKey
+
 SAMPLE = {
     "event_name": "QuotaExceeded",
     "hook": {
@@ -159,6 +163,21 @@ def test_a_secret_is_written_and_never_shown(operator: Any) -> None:
     assert operator.gateway.hooks.secret(id) == "another"
     operator.json("PUT", f"/api/hooks/{id}", {**shown, "secret": ""})
     assert operator.gateway.hooks.secret(id) == ""
+    assert "signed" not in operator.json("GET", f"/api/hooks/{id}")
+
+
+def test_a_secret_is_not_stored_when_it_cannot_be_sealed(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object, **__: object) -> str:
+        raise WrongMasterKey("GATEWAY_MASTER_KEY is another one")
+
+    id = operator.json("POST", "/api/hooks", HOOK)["Meta"]
+    monkeypatch.setattr(Sealing, "seal", wrong)
+    for method, path in (("POST", "/api/hooks"), ("PUT", f"/api/hooks/{id}")):
+        body = operator.json(method, path, {**HOOK, "secret": SECRET}, status=503)
+        assert body["Code"] == "master-key-unusable"
+        assert "nothing was stored: GATEWAY_MASTER_KEY is another one" in body["Message"]
+        assert SECRET not in str(body)
+    assert [hook["id"] for hook in operator.json("GET", "/api/hooks")["hooks"]] == [id]
     assert "signed" not in operator.json("GET", f"/api/hooks/{id}")
 
 

@@ -13,7 +13,9 @@ from alembic.config import Config
 
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate, migrations_folder
+from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.sealing import Sealing
 
 JSON = sa.JSON(none_as_null=True)
 AT = "'2026-01-01 00:00:00.000000'"
@@ -77,7 +79,7 @@ def test_secrets_move_into_the_webhooks(before: CoreDatabase, database_url: str)
     migrate("gateway", database_url)
     left = everything(before, "definitions", "definition_revisions", "deliveries")
     assert not [secret for secret in secrets if f'"{secret}"' in left or f"'{secret}'" in left]
-    hooks = HookStore(before)
+    hooks = HookStore(before, Sealing(before, Settings()))
     shown, total = hooks.page(-1)
     assert total == 4
     assert not [secret for secret in secrets if secret in str(shown)]

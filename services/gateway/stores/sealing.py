@@ -1,0 +1,140 @@
+"""Secrets at rest, sealed with the installation's master key; and which key that is.
+
+The first secret that is sealed notes the key's fingerprint in the database. From then on nobody seals with another key, and no gateway
+starts with another one: half of the secrets would open nowhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import sqlalchemy as sa
+
+from services.common import logging as logs
+from services.common.core_database import CoreDatabase
+from services.common.sealing import NotOpened, Seal, fingerprint
+from services.common.settings import SettingsError
+from services.gateway.settings import Settings, master_key
+from services.gateway.stores.base import insert, metadata
+
+log = logs.get(__name__)
+
+_PURPOSE: Final = "gatehouse webhook secrets"
+
+# At most one row. wiped: what stood in clear before it was sealed is gone from the database's files.
+SEALING: Final = sa.Table(
+    "sealing",
+    metadata,
+    sa.Column("purpose", sa.String(32), primary_key=True),
+    sa.Column("fingerprint", sa.String(32), nullable=False),
+    sa.Column("wiped", sa.Boolean, nullable=False),
+)
+_MINE: Final = SEALING.c.purpose == _PURPOSE
+
+
+class WrongMasterKey(Exception):
+    """Secrets of the database are sealed with another key than this gateway has, or it has none. The text says what to do."""
+
+
+class Sealing:
+    """The seal of one installation. Thread-safe. Nothing is read, and no library loaded, before there is something to seal or open."""
+
+    def __init__(self, database: CoreDatabase, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._loaded: tuple[Seal, str] | None = None
+
+    def check(self) -> None:
+        """Raises WrongMasterKey, or the store's error.
+
+        When nothing is sealed yet, the key file is made, so that it can be backed up; where it cannot be made, that is said when a secret
+        is to be sealed.
+        """
+        with self._database.read() as connection:
+            noted = connection.scalar(sa.select(SEALING.c.fingerprint).where(_MINE))
+        try:
+            key = master_key(self._settings, make=noted is None)
+        except SettingsError as error:
+            if noted is None:
+                log.info("no master key yet", reason=str(error))
+                return
+            raise WrongMasterKey(f"the secrets of webhooks are sealed, and the master key cannot be read: {error}") from None
+        if noted is not None and (key is None or fingerprint(_PURPOSE, key) != noted):
+            raise self._wrong(missing=key is None)
+
+    def seal(self, connection: sa.Connection, plain: str, place: str, *, wiped: bool = True) -> str:
+        """The text that is stored instead. place: as given to `open`. wiped: whether `plain` never stood in the database.
+
+        Raises WrongMasterKey.
+        """
+        seal, mark = self._load(make=True)
+        first = insert(connection.dialect.name, SEALING).values(purpose=_PURPOSE, fingerprint=mark, wiped=wiped)
+        connection.execute(first.on_conflict_do_nothing())
+        noted = connection.execute(sa.select(SEALING.c.fingerprint, SEALING.c.wiped).where(_MINE)).one()
+        if noted.fingerprint != mark:
+            raise self._wrong()
+        if noted.wiped and not wiped:
+            connection.execute(sa.update(SEALING).where(_MINE).values(wiped=False))
+        return seal.seal(plain.encode(), place)
+
+    def open(self, sealed: str, place: str) -> str:
+        """Raises WrongMasterKey."""
+        try:
+            return self._load(make=False)[0].open(sealed, place).decode()
+        except NotOpened:
+            raise self._wrong() from None
+
+    def wipe(self, table: str) -> None:
+        """Remove from the database's files what stood in clear in `table`, once; best effort, tried again at the next start.
+
+        SQLite: the file is written again and the log emptied. PostgreSQL: the table is written again; its log and backups keep what they
+        have.
+        """
+        with self._database.read() as connection:
+            if connection.scalar(sa.select(SEALING.c.wiped).where(_MINE)) is not False:
+                return
+        try:
+            if self._database.dialect == "sqlite":
+                self._wipe_sqlite()
+            else:
+                with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.exec_driver_sql("SET lock_timeout = '10s'")
+                    connection.exec_driver_sql(f"VACUUM (FULL) {table}")
+                    connection.exec_driver_sql("RESET lock_timeout")
+        except (sa.exc.SQLAlchemyError, self._database.engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
+            log.warning("secrets that were sealed may still stand in the database's file; tried again at the next start", error=str(error))
+            return
+        self._database.run(lambda connection: connection.execute(sa.update(SEALING).where(_MINE).values(wiped=True)))
+        log.info("secrets that stood in clear are gone from the database's file")
+
+    def _wipe_sqlite(self) -> None:
+        raw = self._database.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = cursor.fetchone()
+            if busy is None or busy[0]:
+                raise TimeoutError("a reader holds the log")
+        finally:
+            raw.close()
+
+    def _load(self, *, make: bool) -> tuple[Seal, str]:
+        with self._lock:
+            if self._loaded is None:
+                try:
+                    key = master_key(self._settings, make=make)
+                except SettingsError as error:
+                    raise WrongMasterKey(str(error)) from None
+                if key is None:
+                    raise self._wrong(missing=True)
+                self._loaded = (Seal(_PURPOSE, key), fingerprint(_PURPOSE, key))
+            return self._loaded
+
+    def _wrong(self, *, missing: bool = False) -> WrongMasterKey:
+        setting, path = "GATEWAY_MASTER_KEY", self._settings.master_key_path
+        where = setting if self._settings.master_key is not None else f"{setting}_PATH ({path})"
+        what = "is not there" if missing else "is not the key that sealed the secrets of webhooks"
+        return WrongMasterKey(f"{where} {what}; put the former key back, or, if it is lost, see Master key in docs/operating.md")

@@ -1,0 +1,51 @@
+"""A sealed value opens with its own key, for its own purpose, in its own place, and in no other way."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from services.common.sealing import NotOpened, Seal, fingerprint, parse_master_key
+
+KEY, OTHER = "k" * 32, "o" * 32
+
+
+def test_what_is_sealed_opens() -> None:
+    seal = Seal("tests", KEY)
+    sealed = seal.seal("naïve ¶ \0".encode(), "row-1")
+    assert Seal("tests", KEY).open(sealed, "row-1").decode() == "naïve ¶ \0"
+    assert b"na" not in base64.b64decode(sealed)
+    assert seal.seal(b"same", "row-1") != seal.seal(b"same", "row-1")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "key", "place"),
+    [("tests", OTHER, "row-1"), ("other tests", KEY, "row-1"), ("tests", KEY, "row-2")],
+    ids=["another key", "another purpose", "another place"],
+)
+def test_nothing_else_opens_it(purpose: str, key: str, place: str) -> None:
+    sealed = Seal("tests", KEY).seal(b"secret", "row-1")
+    with pytest.raises(NotOpened):
+        Seal(purpose, key).open(sealed, place)
+
+
+def test_what_was_changed_does_not_open() -> None:
+    seal = Seal("tests", KEY)
+    raw = bytearray(base64.b64decode(seal.seal(b"secret", "row")))
+    raw[-1] ^= 1
+    for changed in (base64.b64encode(raw).decode(), "", "AAAA", "not base64!", "ß"):
+        with pytest.raises(NotOpened):
+            seal.open(changed, "row")
+
+
+def test_a_fingerprint_tells_keys_and_purposes_apart() -> None:
+    assert fingerprint("tests", KEY) == fingerprint("tests", KEY)
+    assert len({fingerprint("tests", KEY), fingerprint("tests", OTHER), fingerprint("other tests", KEY)}) == 3
+
+
+def test_a_key_that_could_be_guessed_is_refused() -> None:
+    assert parse_master_key(KEY) == KEY
+    with pytest.raises(ValueError, match="must have 32 characters or more") as refused:
+        parse_master_key("hunter2")
+    assert "hunter2" not in str(refused.value)
