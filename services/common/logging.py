@@ -26,6 +26,19 @@ _CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@",
 _BEARER = re.compile(r"\b(Bearer|Basic|apiKey)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 MASK = "[redacted]"
 
+# What auth hands out: gh_<kind>_<49 letters and digits>, any character of it percent-encoded, once or several times. Part of one is masked,
+# too: a text may have been cut.
+_ESCAPE = "%(?:25)*"
+_HOUSE_SECRET = re.compile(
+    rf"((?:g|{_ESCAPE}67)(?:h|{_ESCAPE}68)(?:_|{_ESCAPE}5[Ff])(?:[a-z]|{_ESCAPE}[67][0-9A-Fa-f]){{3}}(?:_|{_ESCAPE}5[Ff]))"
+    rf"(?:[0-9A-Za-z]|{_ESCAPE}[3-7][0-9A-Fa-f]){{8,}}"
+)
+
+
+def mask_secrets(text: str) -> str:
+    """The text with `***` behind the prefix and kind of every secret that auth hands out. Adds no character that JSON or a URL escapes."""
+    return _HOUSE_SECRET.sub(r"\1***", text) if "gh" in text or "%" in text else text
+
 
 def redact(event: dict[str, Any]) -> dict[str, Any]:
     """Masks values whose names say that they are secret, and credentials inside texts."""
@@ -38,14 +51,17 @@ def _masked(value: Any) -> Any:
     if isinstance(value, str):
         if "://" in value:
             value = _CREDENTIALS_IN_URL.sub(r"\1" + MASK + "@", value)
-        return _BEARER.sub(r"\1 " + MASK, value)
+        return mask_secrets(_BEARER.sub(r"\1 " + MASK, value))
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, dict):
         return {
-            name: MASK if isinstance(name, str) and _SECRET_NAME.search(name) and inner else _masked(inner) for name, inner in value.items()
+            mask_secrets(str(name)): MASK if isinstance(name, str) and _SECRET_NAME.search(name) and inner else _masked(inner)
+            for name, inner in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [_masked(inner) for inner in value]
-    return value
+    return _masked(str(value))
 
 
 class Logger:
@@ -94,7 +110,7 @@ class _Lines(logging.Formatter):
         return redact(event)
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(self.event(record), ensure_ascii=False, default=str)
+        return json.dumps(self.event(record), ensure_ascii=False)
 
 
 class _Coloured(_Lines):

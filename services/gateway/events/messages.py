@@ -43,9 +43,10 @@ def of_refusal(exchange: Exchange, refusal: Refusal, at: str) -> Event:
     """The event of a refused request. Keys: the public id of a known one, the first characters of an unknown one, never a secret."""
     kind = refusal.kind
     api = exchange.api
-    metadata = {"Message": kind.event_message, "Path": exchange.path, "Origin": exchange.client, "Key": key_shown(exchange, kind.event_key)}
+    path, key = logs.mask_secrets(exchange.path), key_shown(exchange, kind.event_key)
+    metadata = {"Message": kind.event_message, "Path": path, "Origin": exchange.client, "Key": key}
     if kind.event == "VersionFailure":
-        metadata["Reason"] = refusal.reason
+        metadata["Reason"] = logs.mask_secrets(refusal.reason)
     return Event(kind.event or "", api.api_id if api else "", at, metadata, exchange.request_id)
 
 

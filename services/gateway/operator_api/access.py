@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import re
 from typing import Final
 
 from flask import Blueprint, g, request
 
+from services.common import logging as logs
 from services.gateway.operator_api.answers import Refused, is_gateway_api, render
 from services.gateway.operator_api.context import gateway
 
@@ -66,9 +68,8 @@ def author() -> tuple[str, str]:
 
 
 def _said(header: str) -> str:
-    """The text of a header: UTF-8, as terminals send it, else Latin-1."""
+    """The text of a header, to be stored: UTF-8, as terminals send it, else Latin-1; secrets are masked."""
     text = request.headers.get(header, "").strip()
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeError:
-        return text
+    with contextlib.suppress(UnicodeError):
+        text = text.encode("latin-1").decode()
+    return logs.mask_secrets(text)

@@ -91,6 +91,72 @@ def test_no_secret_is_written(event: dict[str, Any], capsys: pytest.CaptureFixtu
     assert logs.MASK in written
 
 
+BODY = "0Az9" * 12 + "x"
+SPELLINGS = [
+    f"gh_acc_{BODY}",
+    f"gh%5Facc%5F{BODY}",
+    f"gh%5facc%5f{BODY}",
+    f"gh%255Facc_{BODY}",
+    f"%67%68_%61%63%63%5F{BODY}",
+    "gh_acc_" + "".join(f"%{ord(letter):02x}" for letter in BODY),
+    "gh_acc_" + "".join(f"%2525{ord(letter):02X}" for letter in BODY),
+]
+
+
+@pytest.mark.parametrize("secret", SPELLINGS)
+@pytest.mark.parametrize("place", ["/verify/{}/x", "/a?token={}&b=1", "{}", "say '{}'", "https://h/{}#{}", "/a/{}/{}"])
+def test_a_secret_of_the_house_is_masked_wherever_it_stands(place: str, secret: str) -> None:
+    tail = secret[-20:]
+    masked = logs.mask_secrets(place.replace("{}", secret))
+    assert tail not in masked
+    assert logs.mask_secrets(masked) == masked
+    kept = secret[: len(secret) - len(BODY)] if secret.endswith(BODY) else "gh_acc_"
+    assert masked == place.replace("{}", f"{kept}***")
+
+
+@pytest.mark.parametrize(
+    "text", ["/high_and_low", "gh_acc_", "gh_acc_short", "/gh_pages_of_mine", f"hg_acc_{BODY}", f"gh-acc-{BODY}", "100%", "%gh_", "ähm_gh"]
+)
+def test_what_is_no_secret_is_shown(text: str) -> None:
+    assert logs.mask_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"path": f"/a/gh_acc_{BODY}"},
+        {"referer": f"https://h/?key=gh%5Fkey%5F{BODY}"},
+        {"seen": [{"deep": (f"gh_ref_{BODY}",)}]},
+        {"by_name": {f"gh_web_{BODY}": 1}},
+        {"file": Path(f"/a/gh_cod_{BODY}")},
+        {"set": {f"gh_cli_{BODY}"}},
+        {"bytes": f"gh_mid_{BODY}".encode()},
+        {"error": OSError(f"no such thing: gh_ana_{BODY}")},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("colour", [False, True], ids=["JSON", "terminal"])
+def test_no_line_shows_a_secret_of_the_house(event: dict[str, Any], colour: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("example", colour=colour)
+    logs.get("x").warning("look", **event)
+    written = capsys.readouterr().err
+    assert BODY not in written
+    assert "***" in written
+
+
+def test_a_library_s_text_and_a_trace_show_none_either(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("example", colour=False)
+    logging.getLogger("library").warning("GET /a/gh_acc_%s", BODY)
+    request_id.enter(f"gh_acc_{BODY}")
+    try:
+        raise ValueError(f"not gh_acc_{BODY}")
+    except ValueError:
+        logs.get("x").exception("failed")
+    written = capsys.readouterr().err
+    assert BODY not in written
+    assert written.count("gh_acc_***") == 3  # the text, the id, the trace
+
+
 def test_ids_are_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("example", colour=False)
     logs.get("x").info("stored", token_id=5, kid="k1")

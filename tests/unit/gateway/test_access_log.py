@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import stat
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,38 @@ def test_a_long_path_is_cut(tmp_path: Path) -> None:
     log.write(exchange(target="/api/" + "a" * 5000), 200, 1)
     log.stop()
     assert lines_of(tmp_path / "access.log")[0]["path"] == "/api/" + "a" * 2043
+
+
+BODY = "0Az9" * 12 + "x"
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        (f"/api/gh_acc_{BODY}/x", "/api/gh_acc_***/x"),
+        (f"/api/gh%5Facc%5f{BODY}", "/api/gh_acc_***"),
+        (f"/api/%67h_%61cc_%30{BODY[1:]}", "/api/gh_acc_***"),
+        (f"/api/gh%255Facc%255f{BODY}", "/api/gh%255Facc%255f***"),
+        (f"/api/gh_acc_{BODY}/gh_ref_{BODY}?gh_key_{BODY}", "/api/gh_acc_***/gh_ref_***"),
+        (f"/api/{'a' * 2000}/gh_acc_{BODY}", f"/api/{'a' * 2000}/gh_acc_***"),
+        ("/api/gh_pages/a_b/100%25", "/api/gh_pages/a_b/100%25"),
+    ],
+)
+def test_a_secret_in_the_path_is_masked(target: str, shown: str, tmp_path: Path) -> None:
+    log = AccessLog(str(tmp_path / "access.log"))
+    log.start()
+    log.write(exchange(target=target), 200, 1)
+    log.stop()
+    [line] = lines_of(tmp_path / "access.log")
+    assert line["path"] == shown
+
+
+def test_others_cannot_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "access.log"
+    log = AccessLog(str(path))
+    log.start()
+    log.stop()
+    assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o640, 0o700)
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["moved away", "deleted"])

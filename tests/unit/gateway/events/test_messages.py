@@ -44,6 +44,13 @@ def test_a_known_key_goes_by_its_public_id() -> None:
     assert "secret" not in repr(event)
 
 
+@pytest.mark.parametrize("spelling", ["gh_acc_", "gh%255Facc%255F"])
+def test_a_secret_in_the_path_is_masked(spelling: str) -> None:
+    refused = exchange()
+    refused.path = f"/one/{spelling}{'0Az9' * 12}x/more"
+    assert of_refusal(refused, Refusal(refusals.KEY_UNKNOWN), AT).metadata["Path"] == f"/one/{spelling}***/more"
+
+
 def test_a_refused_address_is_the_key() -> None:
     assert of_refusal(exchange(), Refusal(refusals.IP_REFUSED), AT).metadata["Key"] == "10.1.2.3"
 

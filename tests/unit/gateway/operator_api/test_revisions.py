@@ -18,6 +18,15 @@ def test_every_write_is_a_revision(operator: Any, make_definition: Any) -> None:
     operator.json("GET", "/api/gatehouse/apis/none/revisions", status=404)
 
 
+def test_a_note_keeps_no_secret(operator: Any, make_definition: Any) -> None:
+    id = operator.new_api()
+    body = "0Az9" * 12 + "x"
+    said = {"X-Gatehouse-Author": f"ann gh_acc_{body}", "X-Gatehouse-Note": f"ask with gh%5Fkey%5F{body}"}
+    operator.json("PUT", f"/api/apis/{id}", {"api_definition": make_definition(listen_path="/moved/")}, headers=said)
+    newest = operator.json("GET", f"/api/gatehouse/apis/{id}/revisions")["revisions"][0]
+    assert (newest["who"], newest["note"]) == ("ann gh_acc_***", "ask with gh%5Fkey%5F***")
+
+
 def test_a_revision_shows_what_changed(operator: Any, make_definition: Any) -> None:
     id = operator.new_api()
     operator.json("PUT", f"/api/apis/{id}", {"api_definition": make_definition(listen_path="/moved/", tags=["x"])})
