@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.auth.rules import emails, passwords
+from services.common.sealing import parse_master_key
 from services.common.settings import Bind, IPNetwork, database_url, load_or_exit, parse_networks, parse_url, setting
 
 ServiceClients = tuple[tuple[str, str], ...]
@@ -26,13 +27,6 @@ def parse_service_clients(text: str) -> ServiceClients:
             raise ValueError(f"names {name} twice")
         found[name] = secret
     return tuple(found.items())
-
-
-def parse_master_key(text: str) -> str:
-    """Raises ValueError for one that could be guessed."""
-    if len(text) < 32:
-        raise ValueError("must have 32 characters or more")
-    return text
 
 
 def parse_admin_email(text: str) -> str:

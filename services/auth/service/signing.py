@@ -10,7 +10,6 @@ import datetime as dt
 import functools
 import hashlib
 import json
-import os
 import re
 import secrets
 import threading
@@ -19,9 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jwt
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 from sqlalchemy.exc import IntegrityError
@@ -34,6 +31,7 @@ from services.auth.store import keys as store
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.sealing import NotOpened, Seal
 
 log = logs.get(__name__)
 
@@ -60,7 +58,7 @@ class KeyRing:
     def __init__(self, database: Database, clock: Clock, master_key: str, *, issuer: str, audience: str, overlap_s: int) -> None:
         self._database = database
         self._clock = clock
-        self._seal = AESGCM(hashlib.sha256(b"gatehouse signing keys\0" + master_key.encode()).digest())
+        self._seal = Seal("gatehouse signing keys", master_key)
         self.issuer = issuer
         self.audience = audience
         self._overlap = dt.timedelta(seconds=overlap_s + 2 * SKEW_S)
@@ -212,17 +210,14 @@ class KeyRing:
         return found
 
     def _sealed(self, private: Any, kid: str) -> str:
-        nonce = os.urandom(12)
-        plain = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return base64.b64encode(nonce + self._seal.encrypt(nonce, plain, kid.encode())).decode()
+        return self._seal.seal(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), kid)
 
     def _opened(self, key: SigningKey) -> Any:
         private = self._private.get(key.kid)
         if private is None:
-            sealed = base64.b64decode(key.sealed)
             try:
-                private = load_pem_private_key(self._seal.decrypt(sealed[:12], sealed[12:], key.kid.encode()), None)
-            except InvalidTag:
+                private = load_pem_private_key(self._seal.open(key.sealed, key.kid), None)
+            except NotOpened:
                 log.error("signing key cannot be opened: the master key is not the one that sealed it", kid=key.kid)
                 raise refusals.signing_key_unreadable() from None
             with self._lock:

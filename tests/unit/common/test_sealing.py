@@ -19,6 +19,11 @@ def test_what_is_sealed_opens() -> None:
     assert seal.seal(b"same", "row-1") != seal.seal(b"same", "row-1")
 
 
+def test_what_was_sealed_long_ago_opens() -> None:
+    """Stored values outlive versions: AES-256-GCM, the key is SHA-256 of purpose, NUL and master key, a nonce of 12 bytes stands before."""
+    assert Seal("gatehouse signing keys", KEY).open("AAECAwQFBgcICQoLAiEGPIsEZuUjH7bZdf6zQ0DLo7KKbGhNtngfpvT9", "kid") == b"kept for years"
+
+
 @pytest.mark.parametrize(
     ("purpose", "key", "place"),
     [("tests", OTHER, "row-1"), ("other tests", KEY, "row-1"), ("tests", KEY, "row-2")],
