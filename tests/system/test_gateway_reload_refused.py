@@ -53,6 +53,17 @@ def test_a_valkey_url_that_cannot_be_used(definitions: list[dict[str, object]], 
         assert "hunter2" not in running.process.text()
 
 
+def test_another_master_key(definitions: list[dict[str, object]], tmp_path: Path) -> None:
+    with gateway(tmp_path, definitions) as running:
+        hook = {"name": "h", "method": "POST", "target_path": "http://127.0.0.1:9/", "secret": "hunter2"}
+        assert running.operator("POST", "/api/hooks", hook)[0] == 200
+        file = Path(running.env["GATEWAY_MASTER_KEY_PATH"])
+        former = file.read_text()
+        file.write_text("another master key of more than 32 letters")
+        _refused_and_then_done(running, lambda: file.write_text(former))
+        assert "is not the key that sealed the secrets of webhooks" in running.process.text()
+
+
 def test_a_database_of_other_code(definitions: list[dict[str, object]], tmp_path: Path) -> None:
     with gateway(tmp_path, definitions) as running, contextlib.closing(sqlite3.connect(running.folder / "gateway.db")) as database:
         (revision,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
