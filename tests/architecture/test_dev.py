@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from services.common import logging
 from tests.support.waiting import free_port, wait_until
 from tools.dev import command_line, environment, plan, up
 from tools.dev.children import Child, is_loud, readable, stop
@@ -120,6 +121,22 @@ def test_the_tail_holds_this_run_only(tmp_path: Path) -> None:
     child = Child("one", [sys.executable, "-c", "print('this run')"], os.environ, log, tmp_path, verbose=False)
     wait_until(lambda: child.status is not None, 10)
     assert child.tail().split("\n") == ["    this run"]
+    assert stat.S_IMODE(log.stat().st_mode) & 0o137 == 0  # it was there, and open to everybody
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_a_data_folder_that_cannot_be_is_told_in_a_line(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "configure", lambda _: None)
+    (tmp_path / "file").touch()
+    taken = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        assert up.main(["--data", str(tmp_path / where)]) == 1
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+    assert capsys.readouterr().err == f"\ndev: [Errno 20] Not a directory: '{tmp_path / where}'\n"
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def main(given: Sequence[str]) -> int:
     except _Stopped:
         say("\nstopping")
         return 0
-    except (Failed, FileNotFoundError) as reason:
+    except (Failed, OSError) as reason:
         sys.stderr.write(f"\ndev: {reason}\n")
         return 1
     finally:

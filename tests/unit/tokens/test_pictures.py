@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def test_second_time_nothing_is_drawn(api: API, monkeypatch: pytest.MonkeyPatch,
     assert len(list((tmp_path / "png").iterdir())) == 1
     monkeypatch.setattr(Pictures, "_run", None)
     assert api.get("/png", id=token, width=256).data == first
+
+
+def test_others_cannot_read_what_is_kept(api: API, tmp_path: Path) -> None:
+    api.get("/png", id=api.token(), width=256)
+    [picture] = (tmp_path / "png").iterdir()
+    assert (stat.S_IMODE(picture.stat().st_mode), stat.S_IMODE(picture.parent.stat().st_mode)) == (0o600, 0o700)
 
 
 def test_bomb_is_stopped_and_not_tried_again(make_api: MakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
