@@ -155,4 +155,4 @@ def _check_pattern(text: str, pointer: str, matching: Matching, ignore_case: boo
     try:
         translate(text, matching, ignore_case)
     except PatternError as error:
-        report.add(pointer, f"path `{text}` is no regular expression in RE2's syntax: {error}")
+        report.add(pointer, f"path `{text[:100]}` is not a regular expression in RE2's syntax: {error}")

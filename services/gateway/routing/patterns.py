@@ -1,37 +1,37 @@
 """Path patterns: what an operator writes in a list, compiled so that a list of many costs little more than one.
 
 A pattern is a regular expression in RE2's syntax (Tyk's own) in which `{name}` stands for one segment (`[^/]*`). `{2}` and `{2,3}` after
-something are repetitions, as in any regular expression. RE2 is linear in time, so no pattern can hang a worker; it is also
-30 times slower than `re` on short text. Therefore patterns made only of literal characters, `.`, `{name}` after a slash, an optional
-character and anchors at the ends (nearly all that are written) run on `re`, where they cannot backtrack beyond one segment and mean
-exactly the same. All others stay with RE2.
+something are repetitions, as in any regular expression.
+
+All of them run on RE2, and none on `re`: RE2 follows all ways to match at once, so its time is bounded by the length of the path times
+the size of the patterns, whatever either holds (https://github.com/google/re2/wiki/WhyRE2). `re` tries one way after the other:
+`a?a?a?aaa` doubles its time with each `a?`, and `/{a}..../{b}..../` multiplies it with each `.` that may stand for a slash. A list is
+one search for all of its patterns; it takes under a microsecond for a short path, so harmless patterns gain little from `re`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NewType
 
 import re2
 
 Matching = Literal["search", "prefix", "exact"]
+# In RE2's syntax, checked.
+Pattern = NewType("Pattern", str)
 
+LONGEST: Final = 8192
+# RE2 builds a state for each combination of what the patterns of a search have seen so far. Lists of this many need few of them; a
+# thousand in one search can need a new one for every byte of a path that was made for it, which costs ten times as much.
+_TOGETHER: Final = 64
 _REPETITION: Final = re.compile(r"\{\d+(?:,\d*)?\}")
 _NAME: Final = re.compile(r"\{[^{}]*\}")
-_PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _SEGMENT: Final = "(?:[^/]*)"
 
 
 class PatternError(ValueError):
     """A pattern that RE2 does not take; the text says why."""
-
-
-class Pattern(NamedTuple):
-    """A translated pattern: `source` for RE2; `simple` the same for `re`, or None when only RE2 will do."""
-
-    source: str
-    simple: str | None
 
 
 def translate(text: str, matching: Matching = "search", ignore_case: bool = False) -> Pattern:
@@ -40,15 +40,16 @@ def translate(text: str, matching: Matching = "search", ignore_case: bool = Fals
     matching: `search` anywhere in the path (Tyk's), `prefix` whole segments from the start, `exact` the whole path.
     Raises PatternError.
     """
-    source, simple = _scan(text, matching)
-    _compile(source)
+    if len(text) > LONGEST:
+        raise PatternError(f"it is longer than {LONGEST} characters")
+    source = _scan(text)
     if matching != "search":
+        _compile(source)  # `a)|(b` is valid between parentheses only
         source = _anchored(source, matching)
-        simple = None if simple is None else _anchored_simple(simple, matching)
     if ignore_case:
-        source, simple = f"(?i){source}", None
+        source = f"(?i){source}"
     _compile(source)
-    return Pattern(source, simple)
+    return Pattern(source)
 
 
 def _options() -> Any:
@@ -69,57 +70,26 @@ def _compile(source: str) -> Any:
         raise PatternError("it holds half of a surrogate pair") from None
 
 
-def _scan(text: str, matching: Matching) -> tuple[str, str | None]:
-    """RE2's source, and the source for `re` when every part of the pattern is simple."""
+def _scan(text: str) -> str:
+    """RE2's source: `{name}` written as a segment, everything else as it is."""
     source: list[str] = []
-    parts: list[str] = []
-    simple = True
-    last = ""  # the literal character just written, for `{name}` after a slash and `?` after a character
-    place, end = 0, len(text)
-    while place < end:
-        char = text[place]
-        token, literal = char, ""
-        if char == "\\":
-            token = _escape(text, place)
-            literal = token[1] if len(token) == 2 and token[1] in _PUNCTUATION else ""
-            simple = simple and literal != ""
-            parts.append(re.escape(literal))
-        elif char == "[":
-            token = _bracket(text, place)
-            simple = False
-        elif char == "{":
+    place = 0
+    while place < len(text):
+        part = text[place]
+        if part == "\\":
+            part = _escape(text, place)
+        elif part == "[":
+            part = _bracket(text, place)
+        elif part == "{":
             repetition = _REPETITION.match(text, place) if place else None
             name = _NAME.match(text, place)
-            simple = simple and name is not None and repetition is None and last == "/"
-            token = repetition.group() if repetition else name.group() if name else char
-            place += len(token)
-            source.append(_SEGMENT if name and not repetition else token)
-            parts.append("[^/]*")
-            last = ""
+            part = repetition.group() if repetition else name.group() if name else part
+            source.append(_SEGMENT if name and not repetition else part)
+            place += len(part)
             continue
-        elif char == "^":
-            simple = simple and place == 0
-            parts.append(r"\A")
-        elif char == "$":
-            simple = simple and place == end - 1
-            parts.append(r"\Z")
-        elif char == ".":
-            if matching == "search" and text[place:] == ".*":  # at the end of a search it asks for nothing
-                source.append(".*")
-                break
-            parts.append(".")
-        elif char == "?":
-            simple = simple and last != ""
-            parts.append("?")
-        elif char in "*+()|":
-            simple = False
-        else:
-            literal = char
-            parts.append(re.escape(char))
-        source.append(token)
-        last = literal
-        place += len(token)
-    return "".join(source), "".join(parts) if simple else None
+        source.append(part)
+        place += len(part)
+    return "".join(source)
 
 
 def _escape(text: str, place: int) -> str:
@@ -140,8 +110,9 @@ def _bracket(text: str, place: int) -> str:
     at = place + 1
     at += text[at : at + 1] == "^"
     at += text[at : at + 1] == "]"
+    last_class = text.rfind(":]")
     while at < len(text) and text[at] != "]":
-        if text.startswith("[:", at) and ":]" in text[at:]:
+        if at < last_class and text.startswith("[:", at):
             at = text.index(":]", at) + 2
         else:
             at += 2 if text[at] == "\\" else 1
@@ -160,82 +131,46 @@ def _anchored(source: str, matching: Matching) -> str:
     return f"{start}(?:{body})(?:/|$)" if body else "^"
 
 
-def _anchored_simple(simple: str, matching: Matching) -> str:
-    body = simple.removeprefix(r"\A")
-    start = r"\A" if body.startswith("/") else r"\A/?"
-    if matching == "exact":
-        return f"{start}(?:{body})\\Z"
-    body = body.removesuffix("/")
-    return f"{start}(?:{body})(?:/|\\Z)" if body else r"\A"
-
-
 class PatternList:
     """Patterns in order; `first(path)` is the index of the first that matches, or -1."""
 
-    __slots__ = ("_complex", "_complex_places", "_places", "_search", "_set", "_single_pass")
+    __slots__ = ("_searches",)
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
-        simple = [(index, pattern.simple) for index, pattern in enumerate(patterns) if pattern.simple is not None]
-        self._places = [index for index, _ in simple]
-        # All anchored: the alternatives are tried in order at the one place where they can match.
-        self._single_pass = all(source.startswith(r"\A") for _, source in simple)
-        self._search: Callable[..., re.Match[str] | None] | None = None
-        if simple:
-            # The empty groups tell which alternative matched and leave `re` free to factor out what all begin with.
-            compiled = re.compile("|".join(f"{source}()" for _, source in simple))
-            self._search = compiled.match if self._single_pass else compiled.search
-        sources = [(index, pattern.source) for index, pattern in enumerate(patterns) if pattern.simple is None]
-        self._complex_places = [index for index, _ in sources]
-        self._complex = [_compile(source).search for _, source in sources]
-        self._set = _set([source for _, source in sources])
+        self._searches = [(start, _search(patterns[start : start + _TOGETHER])) for start in range(0, len(patterns), _TOGETHER)]
 
     def first(self, path: str) -> int:
-        found = -1
-        if self._search is not None:
-            match = self._search(path)
-            if match is not None:
-                found = match.lastindex or 1
-                if not self._single_pass:
-                    # At each place the lowest alternative wins, but a later place may match a lower one. `re` looks at the end again
-                    # when it is told to look behind it, and would find what matches nothing there for ever.
-                    while found > 1 and match.start() < len(path):
-                        match = self._search(path, match.start() + 1)
-                        if match is None:
-                            break
-                        found = min(found, match.lastindex or 1)
-                found = self._places[found - 1]
-        if self._set is not None and (found < 0 or self._complex_places[0] < found):
-            place = self._first_complex(path)
-            if place >= 0 and (found < 0 or place < found):
-                return place
-        return found
-
-    def _first_complex(self, path: str) -> int:
-        matched = self._set(path) if self._set is not None else None
-        last = len(self._complex)
-        if matched and last in matched:
-            first = min(matched)
-            return -1 if first == last else self._complex_places[first]
-        for place, search in zip(self._complex_places, self._complex, strict=True):
-            if search(path) is not None:
-                return place
+        for start, search in self._searches:
+            found = search(path)
+            if found >= 0:
+                return start + found
         return -1
 
 
-def _set(sources: list[str]) -> Callable[[str], list[int] | None] | None:
-    """One search for all of the patterns; its answer is the indexes that match, with `len(sources)` always among them.
-
-    RE2 answers "nothing" when a set runs out of memory; the last pattern, which matches everything, tells that apart.
-    """
-    if not sources:
-        return None
+def _search(patterns: Sequence[Pattern]) -> Callable[[str], int]:
+    """One search for some patterns; its answer is the place of the first that matches, or -1."""
     together = re2.Set.SearchSet(_options())
-    for source in (*sources, ""):
-        together.Add(source)
+    # RE2 answers "nothing" when a set runs out of memory; a last pattern, which matches everything, tells that apart.
+    for pattern in (*patterns, ""):
+        together.Add(pattern)
+    last = len(patterns)
     try:
         together.Compile()
         together.Match("/")
-    except Exception:  # too many for one set: each is asked on its own
-        return lambda path: None
-    match: Callable[[str], list[int] | None] = together.Match
-    return match
+    except Exception:  # too large for one set
+        return _one_by_one(patterns)
+    match: Callable[[str], list[int]] = together.Match
+
+    def search(path: str) -> int:
+        matched = match(path)
+        if last not in matched:
+            return _one_by_one(patterns)(path)
+        first = min(matched)
+        return first if first < last else -1
+
+    return search
+
+
+def _one_by_one(patterns: Sequence[Pattern]) -> Callable[[str], int]:
+    searches = [_compile(pattern).search for pattern in patterns]
+    return lambda path: next((place for place, search in enumerate(searches) if search(path) is not None), -1)
