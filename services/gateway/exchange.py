@@ -108,10 +108,11 @@ class Exchange:
     """One request on its way.
 
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
-    are in `headers` only once each where several came). path: canonical; query: Latin-1 text without "?". relative: the path below the
+    are in `headers` only once each where several came). path: canonical; query: ASCII, without "?". relative: the path below the
     listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client:
     whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the
-    upstream for another protocol. limits: header lines that tell the client of its limits, each with its CR LF.
+    upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that tell the
+    client of its limits, each with its CR LF.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -129,6 +130,7 @@ class Exchange:
     relative = ""
     secure = False
     upgrade = False
+    expects = False
     refused = ""
 
     def __init__(

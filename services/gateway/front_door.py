@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ from services.common import logging as logs
 from services.gateway import batch
 from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
 from services.gateway.forwarding import Forwarder
+from services.gateway.middleware import rate_limit_status
 from services.gateway.refusals import (
     BAD_HOST,
     BODY_TOO_LARGE,
@@ -43,7 +44,7 @@ from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, Ch
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
-from services.gateway.wire.replies import reply_head
+from services.gateway.wire.replies import reply_bytes
 
 if TYPE_CHECKING:
     from services.gateway.wiring import Gateway
@@ -202,6 +203,11 @@ class FrontDoor:
                 self._take_over_request_id(exchange)
             if section.upgrade and minor:
                 exchange.upgrade = True
+            if section.expects:
+                if minor:
+                    exchange.expects = True
+                else:  # it means nothing there (RFC 9110, 10.1.1)
+                    exchange.drop_headers = {b"expect"}
             close = section.close is True if minor else section.close is not False
             if await self._answer_one(connection, exchange, not minor, close):
                 return
@@ -283,7 +289,7 @@ class FrontDoor:
         length = exchange.body_length
         # A short body that nobody has touched is read to its end, so that the connection can stay; any other ends it.
         unread = length != 0 and not (connection.body is not None and connection.body.done)
-        skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.section.expects
+        skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.expects
         close = close or self.stopping or (unread and not skipped)
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
         self.log(exchange, reply.status, connection.sent - sent)
@@ -302,14 +308,17 @@ class FrontDoor:
     def _decide(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """As `decide`; an awaitable only where a stage must ask somebody."""
         path = exchange.path
-        api = self._live.current.paths.find(exchange.host, path)
+        paths = self._live.current.paths
+        api = paths.find(exchange.host, path)
         if path in _HELLO:
             return self._gateway.hello()
         if api is None:
             raise Refusal(NOT_FOUND)
+        if "%" in path:
+            _check_readings(paths.other_readings(api, exchange.host, path), api)
         exchange.api = api
         exchange.relative = relative = relative_path(api, path)
-        if exchange.section.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
+        if exchange.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
             raise Refusal(EXPECTATION_FAILED)
         if api.batch and relative == batch.PATH:
             return self._decide_envelope(exchange, api)
@@ -373,7 +382,7 @@ class FrontDoor:
         body: Body = ChunkedBody(False, limit) if length < 0 else LengthBody(length)
         connection.body = body
         connection.limit_body(self._forwarder.body_limits)
-        if exchange.section.expects and not connection.buffer and not body.done:
+        if exchange.expects and not connection.buffer and not body.done:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return await connection.collect(body, budget)
@@ -387,8 +396,7 @@ class FrontDoor:
             raise Refusal(REQUEST_TIMEOUT) from None
 
     def _write(self, connection: Connection, reply: Reply, method: str, close: bool, minor_version: int) -> None:
-        head = reply_head(reply, close, minor_version)
-        connection.write(head if method == "HEAD" or not reply.body else head + reply.body)
+        connection.write(reply_bytes(reply, method, close, minor_version))
 
     def _log_early(self, connection: Connection, kind: RefusalKind) -> None:
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
@@ -406,3 +414,12 @@ class FrontDoor:
         if authority.lower() != (section.value(b"host") or b"").lower():
             raise Refusal(BAD_HOST)
         return path if path[:1] == b"/" else b"/" + path
+
+
+def _check_readings(readings: Iterable[str], api: CompiledApi) -> None:
+    """Raises Refusal(not-found) where a reading is a place that the gateway itself answers: the upstream must not be asked for it."""
+    for reading in readings:
+        # The limits are below the version where the URL names one.
+        limits = not api.keyless and reading.endswith(rate_limit_status.PATH)
+        if reading in _HELLO or limits or (api.batch and relative_path(api, reading) == batch.PATH):
+            raise Refusal(NOT_FOUND)

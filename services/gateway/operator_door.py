@@ -24,7 +24,7 @@ from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, Ch
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.pace import Limits
-from services.gateway.wire.replies import reply_head
+from services.gateway.wire.replies import reply_bytes
 
 if TYPE_CHECKING:
     from services.gateway.wiring import Gateway
@@ -60,14 +60,14 @@ class OperatorDoor:
                     await connection.drained()
         except Refusal as refusal:
             reply = render_early(refusal, self._gateway.next_request_id())
-            connection.write(reply_head(reply, True, 1) + reply.body)
+            connection.write(reply_bytes(reply, "", True, 1))
             connection.linger()
         except (Closed, TimedOut, asyncio.CancelledError):
             pass
         except Exception:
             log.exception("operator request failed")
             reply = render_early(Refusal(INTERNAL_ERROR), self._gateway.next_request_id())
-            connection.write(reply_head(reply, True, 1) + reply.body)
+            connection.write(reply_bytes(reply, "", True, 1))
         finally:
             connection.driver = None
             self.open.discard(connection)
@@ -93,12 +93,11 @@ class OperatorDoor:
             raise Refusal(BAD_HOST)
         # A stranger's body is not read: what the application says without it is all there is to say.
         unread = section.length != 0 and not self._is_operator(section)
-        body = b"" if unread else await self._body(connection, section)
+        body = b"" if unread else await self._body(connection, section, bool(minor))
         request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
         reply: Reply = await wsgi.answer(connection, self._application, self._threads, request)
         close = self.stopping or unread or section.close or (not minor and section.close is None)
-        written = reply_head(reply, close, minor)
-        connection.write(written if method == "HEAD" else written + reply.body)
+        connection.write(reply_bytes(reply, method, close, minor))
         if unread:
             connection.linger()
         return not close
@@ -115,13 +114,14 @@ class OperatorDoor:
         return False
 
     @staticmethod
-    async def _body(connection: Connection, section: HeaderSection) -> bytes:
+    async def _body(connection: Connection, section: HeaderSection, may_wait: bool) -> bytes:
+        """may_wait: whether the client may wait for leave to send it; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
         length = section.length
         if length > _LARGEST:
             raise Refusal(BODY_TOO_LARGE)
         body: Body = ChunkedBody(False, _LARGEST) if length < 0 else LengthBody(length)
         connection.limit_body(_BODY_LIMITS)
-        if section.expects and not body.done and not connection.buffer:
+        if may_wait and section.expects and not body.done and not connection.buffer:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             return await connection.collect(body, Budget(_LARGEST))

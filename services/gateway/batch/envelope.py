@@ -22,7 +22,7 @@ MOST_ENTRIES: Final = 100
 # A hundred entries with as many header fields each as a request may have are fewer.
 MOST_VALUES: Final = 50_000
 _READ_AT_ONCE: Final = 4 * 1024
-_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,19}").fullmatch
+_METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,20}").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
 # An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
@@ -98,7 +98,8 @@ def _entry(request: Any, place: int) -> Entry:
         raise Refusal(BATCH_MALFORMED, detail=f"Entry {place} is not an object.")
     method = request.get("method") or "GET"
     if not isinstance(method, str) or not _METHOD(method) or method in ("CONNECT", "TRACE"):
-        raise malformed("its method is not an HTTP method")
+        lower = isinstance(method, str) and _METHOD(method.upper())
+        raise malformed("its method is not an HTTP method" + (" (they are written in upper case)" if lower else ""))
     relative_url, body, given = request.get("relative_url") or "", request.get("body") or "", request.get("headers") or {}
     if not isinstance(relative_url, str):
         raise malformed("relative_url must be a string")

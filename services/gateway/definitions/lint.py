@@ -93,7 +93,7 @@ def _lists(version: Version, pointer: str) -> Iterator[Mistake]:
             if entry.method_actions is not None and not entry.method_actions:
                 yield Mistake(place, "method_actions is empty, so the entry matches no method")
             for method, action in (entry.method_actions or {}).items():
-                if action.action == "reply" and action.code in (204, 304) and action.data:
+                if action.action == "reply" and action.code in (204, 205, 304) and action.data:
                     yield Mistake(join(join(place, "method_actions"), method), f"a {action.code} has no body: data is not sent")
 
 

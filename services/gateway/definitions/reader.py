@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
@@ -15,6 +16,7 @@ Choice = TypeVar("Choice", bound=str)
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST: Final = 100  # levels; whoever walks through a document calls itself for each of them
+_LONGEST_NAME: Final = 256  # characters; a name stands in the pointers of all that is below it
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
@@ -215,7 +217,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = _Members(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
-        members.twice = tuple(sorted({name for name in names if names.count(name) > 1}))
+        members.twice = tuple(sorted(name for name, times in Counter(names).items() if times > 1))
     return members
 
 
@@ -234,7 +236,9 @@ def _unkeepable(value: Any, pointer: str, levels: int) -> Iterator[Mistake]:
         for name in value.twice:
             yield Mistake(join(pointer, name), "is given twice")
         for key, member in value.items():
-            if _NOT_TEXT.search(key):
+            if len(key) > _LONGEST_NAME:
+                yield Mistake(pointer, f"has a field whose name is longer than {_LONGEST_NAME} characters")
+            elif _NOT_TEXT.search(key):
                 yield Mistake(pointer, "has a field whose name holds a NUL or half of a surrogate pair")
             else:
                 yield from _unkeepable(member, join(pointer, key), levels - 1)

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from services.gateway.definitions.model import TargetUrl
 from services.gateway.refusals import Refusal
-from services.gateway.routing.paths import canonical_path
+from services.gateway.routing.paths import canonical_path, escaped_query, slash_readings
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LONGEST_HOST: Final = 253
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
@@ -42,13 +43,14 @@ def identifier(text: str) -> str:
 def host_name(text: str) -> str:
     """A host in lower case and ASCII (IDNA), without a port."""
     host = text.lower().rstrip(".")
-    if not host.isascii():
+    # What is too long is not encoded: IDNA takes the square of its length.
+    if not host.isascii() and len(host) <= _LONGEST_HOST:
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             raise ValueError(f"`{text}` is no host name") from None
     if not _HOST.fullmatch(host):
-        raise ValueError(f"`{text}` is no host name (a name without port and path is expected)")
+        raise ValueError(f"`{text[:100]}` is no host name (a name without port and path is expected)")
     return host
 
 
@@ -63,6 +65,8 @@ def listen_path(text: str) -> str:
     form = _canonical("listen_path", text)
     if form != text:
         raise ValueError(f"listen_path must be written in its canonical form, `{form}`")
+    if slash_readings(form):
+        raise ValueError("listen_path must not hold %2F or %5C, which some servers take for a slash")
     form = form if form.endswith("/") else form + "/"
     if form in _RESERVED:
         raise ValueError("listen_path /hello is the gateway's own (its health)")
@@ -103,7 +107,7 @@ def target_url(text: str) -> TargetUrl:
     host = _ipv6(parts.hostname) if parts.netloc.startswith("[") else host_name(parts.hostname)
     path = _canonical("target_url", parts.path or "/").rstrip("/")
     try:
-        query = parts.query.encode().decode("latin-1")
+        query = escaped_query(parts.query.encode())
     except UnicodeEncodeError:
         raise ValueError("target_url holds half of a surrogate pair") from None
     return TargetUrl(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path, query)

@@ -25,7 +25,8 @@ log = logs.get(__name__)
 
 _SHOWN_OF_UNKNOWN: Final = 4
 _LARGEST_TEMPLATE: Final = 64 * 1024
-_ACTION: Final = re.compile(r"(?:\s*\{\{-(?=\s)|\{\{)\s*(?:\.(\w+(?:\.\w+)*)|/\*.*?\*/)\s*(?:(?<=\s)-\}\}\s*|\}\})", re.DOTALL)
+# Possessive, and asked for at one place after the other: each character of a template is read once.
+_ACTION: Final = re.compile(r"\{\{(-(?=\s))?\s*+(?:\.(\w++(?:\.\w++)*+)|/\*(?:(?!\*/).)*+\*/)\s*+((?<=\s)-)?\}\}", re.DOTALL).match
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def key_shown(exchange: Exchange, whose: str) -> str:
 def body(event: Event, template: str | None) -> str:
     """The body of a webhook call. template: its text, None = the default."""
     if template is not None:
-        return _ACTION.sub(lambda found: _escaped(event, found[1]), template)
+        return "".join(text + _escaped(event, field) for text, field in _pieces(template))
     metadata = event.metadata
     members = {
         "event": event.name,
@@ -94,12 +95,33 @@ def _escaped(event: Event, field: str | None) -> str:
 
 def checked(template: str) -> str:
     """The template itself. Raises ValueError for what is not understood."""
-    rest = _ACTION.sub("", template)
-    if "{{" in rest or "}}" in rest:
-        strange = rest[max(rest.find("{{"), 0) :].split("}}")[0][:60]
-        known = "fields such as {{.EventType}} and {{.EventMetaData.Path}}"
-        raise ValueError(f"only {known} are understood, not `{strange.strip()}`")
+    _pieces(template)
     return template
+
+
+def _pieces(template: str) -> list[tuple[str, str | None]]:
+    """Texts, each with the field that comes after it (None = a comment, or the end). Raises ValueError."""
+    pieces: list[tuple[str, str | None]] = []
+    place, trimmed = 0, False
+    while True:
+        start = template.find("{{", place)
+        text = template[place:] if start < 0 else template[place:start]
+        if "}}" in text:
+            raise _not_understood(text)
+        if trimmed:
+            text = text.lstrip()
+        if start < 0:
+            return [*pieces, (text, None)]
+        found = _ACTION(template, start)
+        if found is None:
+            raise _not_understood(template[start:])
+        pieces.append((text.rstrip() if found[1] else text, found[2]))
+        place, trimmed = found.end(), found[3] is not None
+
+
+def _not_understood(strange: str) -> ValueError:
+    known = "fields such as {{.EventType}} and {{.EventMetaData.Path}}"
+    return ValueError(f"only {known} are understood, not `{strange[:60].split('}}')[0].strip()}`")
 
 
 class Templates:

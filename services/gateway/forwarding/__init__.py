@@ -60,7 +60,7 @@ class Forwarder:
         """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
         length = exchange.body_length
         body: Body | None = None
-        if exchange.section.expects:
+        if exchange.expects:
             pass  # the upstream may refuse it before it is sent
         elif 0 < length <= _SMALL_BODY:
             body = LengthBody(length)
@@ -266,7 +266,7 @@ class Forwarder:
         body: Body = ChunkedBody(True, api.body_limit, api.pass_trailers) if length < 0 else LengthBody(length)
         client.limit_body(self.body_limits)
         client.start_pipe(upstream, body, request)
-        if not exchange.section.expects or body.done:
+        if not exchange.expects or body.done:
             return None
         return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 

@@ -19,7 +19,7 @@ from services.gateway.ports import Ports
 from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
 from services.gateway.remembered import Remembered
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
-from services.gateway.routing.paths import slash_form
+from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import PatternError, translate
 
 
@@ -56,13 +56,10 @@ class AccessRights:
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:
-    """A path with `%2F` must be allowed in both of its readings, as in path lists."""
-    if not table.find(exchange.method, exchange.relative):
-        return False
-    if "%2F" not in exchange.relative:
-        return True
-    other = slash_form(exchange.relative)
-    return other is not None and table.find_matching(exchange.method, other)
+    """A path with `%2F` or `%5C` must be allowed in all of its readings, as in path lists."""
+    if "%" not in exchange.relative:
+        return table.find_matching(exchange.method, exchange.relative)
+    return all(table.find_matching(exchange.method, form) for form in matching_forms(exchange.relative))
 
 
 def _table(key: Key, api_id: str) -> EndpointTable[bool] | None:

@@ -4,8 +4,8 @@ replies.
 Fields: `versions.*.paths`, `.extended_paths` (the one that `use_extended_paths` names), `.path_matching`. The lists
 are tried in this order, the first entry whose path and method match decides, wherever it stands a `reply` answers at
 once, and what matches nothing is refused when there is a white list. Lists are asked before the key, so a reply and
-an ignored path need none. A path with `%2F` is asked for in both of its readings, and the stricter answer counts: an
-upstream that takes it for a slash must not serve what a list closes.
+an ignored path need none. A path with `%2F` or `%5C` is asked for in all of its readings, and the strictest answer counts:
+an upstream that takes them for slashes must not serve what a list closes.
 Refusals: endpoint-forbidden.
 """
 
@@ -19,7 +19,7 @@ from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
 from services.gateway.remembered import Remembered
 from services.gateway.routing.endpoints import REMEMBERED, Endpoint, EndpointTable
-from services.gateway.routing.paths import matching_form, slash_form
+from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate
 
 
@@ -79,13 +79,14 @@ class PathLists:
 
 
 def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdict:
-    verdict = table.look(method, matching_form(relative))
-    if "%2F" not in relative or verdict is FORBIDDEN:
-        return verdict
-    other_path = slash_form(relative)
-    other = FORBIDDEN if other_path is None else table.look(method, other_path)
-    if other is FORBIDDEN or (verdict is IGNORED and other is not IGNORED):
-        return other if other.reply is None else PASS
+    path, *readings = matching_forms(relative)
+    verdict = table.look(method, path)
+    for reading in readings:
+        other = table.look(method, reading)
+        if other is FORBIDDEN:
+            return FORBIDDEN
+        if verdict is IGNORED and other is not IGNORED:
+            verdict = PASS
     return verdict
 
 
@@ -118,5 +119,5 @@ def _reply(action: MethodAction) -> Verdict:
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in action.headers]
     if action.data and not any(name.lower() == b"content-type" for name, _ in headers):
         headers.append((b"Content-Type", b"text/plain; charset=utf-8"))
-    bodiless = action.code in (204, 304)
+    bodiless = action.code in (204, 205, 304)
     return Verdict((action.code, tuple(headers), b"" if bodiless else action.data.encode("utf-8", "replace")))

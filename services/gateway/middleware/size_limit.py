@@ -2,7 +2,7 @@
 
 Fields: `versions.*.global_size_limit`, `versions.*.extended_paths.size_limits` (path, method, size_limit), in bytes. Both hold. A chunked
 body has no length to compare: where the limit is the one that is counted while the body streams (`CompiledApi.body_limit`) it may
-start, otherwise the client is asked for a length, as Tyk does.
+start, otherwise the client is asked for a length, as Tyk does. A path with `%2F` or `%5C` has the smallest limit of its readings.
 Refusals: body-too-large, length-required.
 """
 
@@ -13,6 +13,7 @@ from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import BODY_TOO_LARGE, LENGTH_REQUIRED, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate
 
 
@@ -47,7 +48,7 @@ class SizeLimits:
             return
         limit, table = self._versions.get(exchange.version_name, (0, None))
         if table is not None:
-            here = table.find(exchange.method, exchange.relative)
+            here = _at(table, exchange)
             limit = min(limit, here) if limit and here else limit or here
         if not limit or 0 < length <= limit:
             return
@@ -55,6 +56,13 @@ class SizeLimits:
             raise Refusal(BODY_TOO_LARGE, detail=f"The body has {length} bytes; {limit} are allowed here.")
         if limit != self._streamed:
             raise Refusal(LENGTH_REQUIRED, detail=f"Send a Content-Length; {limit} bytes are allowed here.")
+
+
+def _at(table: EndpointTable[int], exchange: Exchange) -> int:
+    if "%" not in exchange.relative:
+        return table.find_matching(exchange.method, exchange.relative)
+    limits = [table.find_matching(exchange.method, form) for form in matching_forms(exchange.relative)]
+    return min(filter(None, limits), default=0)
 
 
 def _table(version: Version) -> EndpointTable[int] | None:

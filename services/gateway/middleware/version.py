@@ -3,8 +3,8 @@
 Fields: `definition.location` (`header`, `url-param`, `url`), `.key`, `.strip_path`, `.fallback_to_default`; `version_data.not_versioned`,
 `.default_version`, `versions.*.expires`. A `not_versioned` API has one version, whose end counts too.
 With `url` the version is the first segment after the listen path; path lists see what follows it, and the upstream sees it
-unless `strip_path` says otherwise (Tyk).
-Refusals: version-missing, version-unknown, version-expired.
+unless `strip_path` says otherwise (Tyk). There, a path is refused whose `%2F` or `%5C`, read as a slash, would make it another version's.
+Refusals: version-missing, version-unknown, version-expired, not-found.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from services.gateway.definitions.model import Definition, Version
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
-from services.gateway.refusals import VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
-from services.gateway.routing.paths import matching_form
+from services.gateway.refusals import NOT_FOUND, VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
+from services.gateway.routing.paths import matching_form, slash_readings
 from services.gateway.routing.query import parameter
 
 
@@ -71,11 +71,25 @@ class VersionCheck:
         if end is not None and self._now() >= end:
             raise Refusal(VERSION_EXPIRED)
         exchange.version_name = name
+        if self._strip and "%" in exchange.relative:
+            self._check_readings(exchange.relative, name if found else "")
         if found and self._strip:
             _, _, rest = exchange.relative[1:].partition("/")
             exchange.relative = "/" + rest
             if self._prefix is not None:
                 exchange.upstream_path = self._prefix + exchange.relative
+
+    def _check_readings(self, relative: str, found: str) -> None:
+        """Raises Refusal(not-found) when another reading of the path has another version, or leaves it. found: "" = none was named."""
+        _, _, rest = relative[1:].partition("/")
+        try:
+            slash_readings(f"/{rest}" if found else relative)
+        except Refusal:
+            raise Refusal(NOT_FOUND) from None
+        for reading in slash_readings(relative):
+            name = _first_segment_of(reading)
+            if (name if name in self._ends else "") != found:
+                raise Refusal(NOT_FOUND)
 
 
 class OnlyVersion:
@@ -100,4 +114,8 @@ def _header(exchange: Exchange, name: bytes) -> str | None:
 
 
 def _first_segment(exchange: Exchange) -> str:
-    return matching_form(exchange.relative[1:].partition("/")[0])
+    return _first_segment_of(exchange.relative)
+
+
+def _first_segment_of(path: str) -> str:
+    return matching_form(path[1:].partition("/")[0])

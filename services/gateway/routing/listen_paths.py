@@ -1,8 +1,11 @@
 """Which API owns a host and a path.
 
 A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest wins. An API with a domain
-owns its paths on that host only, and is asked before those without one. The whole is built once and never changed, so readers
-need no lock; looking up costs one or two dict accesses, however many APIs there are.
+owns its paths on that host only, and is asked before those without one. A path must have one owner in all of its readings
+(`paths.slash_readings`): otherwise an upstream that takes `%2F` for a slash would serve what another API guards.
+
+The whole is built once and never changed, so readers need no lock; looking up costs one or two dict accesses, however many APIs there
+are.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.gateway.exchange import CompiledApi
+from services.gateway.refusals import NOT_FOUND, Refusal
+from services.gateway.routing.paths import slash_readings
 
 
 class Conflict(NamedTuple):
@@ -94,6 +99,19 @@ class ListenPaths:
                 if owner is not None:
                     return owner
         return self._any_host.find(path)
+
+    def other_readings(self, owner: CompiledApi, host: str, path: str) -> list[str]:
+        """The other readings of a path. Raises Refusal(not-found) when one has another owner than the path itself, or leaves its place."""
+        readings = slash_readings(path)
+        if not readings:
+            return readings
+        try:
+            slash_readings(relative_path(owner, path))  # an upstream with a path of its own must not be asked for what lies above it
+        except Refusal:
+            raise Refusal(NOT_FOUND) from None
+        if any(self.find(host, reading) is not owner for reading in readings):
+            raise Refusal(NOT_FOUND)
+        return readings
 
     def conflicts(self) -> tuple[Conflict, ...]:
         """Places that several active APIs own; the first of them serves it."""

@@ -8,8 +8,11 @@
 * What may not stand in a path unescaped (non-ASCII bytes, `"<>[\\]^`{|}`) is escaped, so that both spellings are one.
 * Refused: NUL, control characters, a `%` without two hex digits, `#`, and the overlong forms of UTF-8 with which `/` and `.` were
   smuggled past filters. Other byte sequences that are not UTF-8 are somebody's older encoding and stay as they are.
+* Refused as well: what climbs above the root when a server reads it that takes `%2F` or `%5C` for a slash.
+* Bytes beyond ASCII in a query are escaped, too. Everything else in it stays as it was sent: signatures are made over it.
 
-`matching_form` and `slash_form` are what path patterns are compared with.
+`slash_readings` are the other paths that such a server sees. Whatever decides by the path must come to the same answer for all of
+them. `matching_forms` are what path patterns are compared with.
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ from services.gateway.refusals import BAD_PATH, Refusal
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CLEAN: Final = bytes(sorted(_UNRESERVED)) + b"/!$&'()*+,;=:@"
 # Settles nearly every request in one scan: nothing to decode, no empty segment, none that begins with a dot.
-_NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f]*))?").fullmatch
+_NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f-\xff]*))?").fullmatch
 _CONTROL: Final = bytes(range(0x20)) + b"\x7f"
 _CONTROL_OR_HASH: Final = _CONTROL + b" #"
 # Runs rather than single characters: a target of nothing but escapes must not cost much more than another.
 _SPECIAL: Final = re.compile(rb"(?P<escapes>(?:%[0-9A-Fa-f]{2})++)|(?P<broken>%)|[^%" + re.escape(_CLEAN) + rb"]++")
+_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]++")
 _ESCAPED: Final = [b"%%%02X" % byte for byte in range(256)]
 _UNESCAPED: Final = {
     digits: bytes((int(digits, 16),)) if int(digits, 16) in _UNRESERVED else b"%" + digits.upper()
@@ -39,19 +43,25 @@ _KEPT_ESCAPES: Final = re.compile(r"%(2F|25)")
 
 
 def canonical(target: bytes) -> tuple[str, str]:
-    """Splits a request target in origin form into the canonical path and the query as sent (without `?`).
+    """Splits a request target in origin form into the canonical path and the query (without `?`), both ASCII.
 
-    The path is ASCII; the query holds the bytes as Latin-1 characters, so that encoding it gives them back.
     Raises Refusal(bad-path). Source: RFC 3986, 6.2.2; RFC 9112, 3.2.1.
     """
     clean = _NOTHING_TO_DO(target)
     if clean is not None:
         path, query = clean.groups(b"")
-        return path.decode("ascii"), query.decode("latin-1")
+        return path.decode("ascii"), query.decode("ascii")
     path, _, query = target.partition(b"?")
     if query.translate(None, _CONTROL_OR_HASH) != query:
         raise Refusal(BAD_PATH, detail="The query holds a space, a control character or a `#`.")
-    return canonical_path(path), query.decode("latin-1")
+    return canonical_path(path), escaped_query(query)
+
+
+def escaped_query(query: bytes) -> str:
+    """The query with its bytes beyond ASCII escaped, and nothing else (RFC 3986, 2.5)."""
+    if not query.isascii():
+        query = _BEYOND_ASCII.sub(lambda found: b"".join(map(_ESCAPED.__getitem__, found.group())), query)
+    return query.decode("ascii")
 
 
 def canonical_path(path: bytes) -> str:
@@ -61,7 +71,9 @@ def canonical_path(path: bytes) -> str:
     escaped = _SPECIAL.sub(_normalise, path)
     if b"%" in escaped and _OVERLONG.search(unquote_to_bytes(escaped)):
         raise Refusal(BAD_PATH, detail="The path holds an overlong UTF-8 sequence.")
-    return _resolve(escaped.decode("ascii"))
+    resolved = _resolve(escaped.decode("ascii"))
+    slash_readings(resolved)
+    return resolved
 
 
 def _normalise(found: re.Match[bytes]) -> bytes:
@@ -110,15 +122,28 @@ def matching_form(path: str) -> str:
     return "".join(pieces)
 
 
-def slash_form(path: str) -> str | None:
-    """How a server that takes `%2F` for a slash reads a canonical path, in its matching form; None when it climbs above the root.
+def matching_forms(path: str) -> list[str]:
+    """The matching forms of a canonical path and of its other readings, its own first. Raises Refusal(bad-path) when one climbs.
 
-    Path lists are asked for this reading too, so that `/secret%2Ffile` does not pass a black list that names `/secret/file`.
+    Path lists are asked for all of them, so that `/secret%2Ffile` does not pass a black list that names `/secret/file`.
     """
-    try:
-        return matching_form(_resolve(path.replace("%2F", "/")))
-    except Refusal:
-        return None
+    return [matching_form(path), *map(matching_form, slash_readings(path))]
+
+
+def slash_readings(path: str) -> list[str]:
+    """How servers read a canonical path that take `%2F` for a slash, `%5C` (as Windows does) or both; empty when it holds neither.
+
+    Raises Refusal(bad-path) when a reading climbs above the root. An escaped `%` (`%252F`) is not one of them: it takes decoding twice.
+    """
+    slash, backslash = "%2F" in path, "%5C" in path
+    readings = []
+    if slash:
+        readings.append(_resolve(path.replace("%2F", "/")))
+    if backslash:
+        readings.append(_resolve(path.replace("%5C", "/")))
+    if slash and backslash:
+        readings.append(_resolve(path.replace("%2F", "/").replace("%5C", "/")))
+    return readings
 
 
 def _escape_invalid(error: UnicodeError) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Single parameters of a query string, without parsing all of it. Queries are Latin-1 text, as `paths.canonical` gives them."""
+"""Single parameters of a query string, without parsing all of it. Queries are ASCII text, as `paths.canonical` gives them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def without_parameter(query: str, name: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    if "%" not in text and "+" not in text and text.isascii():
+    if "%" not in text and "+" not in text:
         return text
-    return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8", "replace")
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")

@@ -14,7 +14,8 @@ _MOST_TRAILERS: Final = 64
 # A turn of the loop decodes at most so many lines and chunks of one body: chunks of one byte must not hold up everybody else.
 _STEPS_A_TURN: Final = 256
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
-_TRAILER: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*").fullmatch
+# Possessive: spaces that could belong to three parts would be tried in each of them.
+_TRAILER: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]++):([\t\x20-\x7e\x80-\xff]*+)").fullmatch
 # What means something only when the whole body has come, and routes, authenticates and frames nothing (RFC 9110, 6.5.1): digests
 # (RFC 9530), signatures (RFC 9421), the result of a call (gRPC), times (W3C Server Timing).
 TRAILERS_PASSED: Final = frozenset(
@@ -235,7 +236,7 @@ class ChunkedBody:
         if self._seen > _MOST_TRAILERS:
             raise BadBody("there are too many trailer fields")
         if found[1].lower() in self._passed:
-            self._trailers.append(b"%b: %b\r\n" % (found[1], found[2]))
+            self._trailers.append(b"%b: %b\r\n" % (found[1], found[2].strip(b" \t")))
 
     def _framed(self, pieces: list[bytes]) -> bytes:
         plain = pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -10,16 +10,25 @@ from typing import Final
 from services.gateway.exchange import Reply
 
 _REASONS: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-_BODILESS: Final = frozenset({204, 304})
+# Without content, and without a length: 204 must not have one, that of 304 would be of another answer (RFC 9110, 8.6).
+_LENGTHLESS: Final = frozenset({204, 304})
+# 205 says its length, which is 0 (RFC 9110, 15.3.6).
+_BODILESS: Final = _LENGTHLESS | {205}
 _date: tuple[int, bytes] = (0, b"")
+
+
+def reply_bytes(reply: Reply, method: str, close: bool, minor_version: int) -> bytes:
+    """The whole answer, as far as it may have a body. method: of the request; minor_version: of the client's HTTP/1.x."""
+    head = reply_head(reply, close, minor_version)
+    return head if method == "HEAD" or reply.status in _BODILESS else head + reply.body
 
 
 def reply_head(reply: Reply, close: bool, minor_version: int) -> bytes:
     """The head with its framing. minor_version: of the client's HTTP/1.x."""
     lines = [b"HTTP/1.1 %d %b\r\n" % (reply.status, _REASONS.get(reply.status, b"Unknown"))]
     lines += [b"%b: %b\r\n" % header for header in reply.headers]
-    if reply.status not in _BODILESS:
-        lines.append(b"Content-Length: %d\r\n" % len(reply.body))
+    if reply.status not in _LENGTHLESS:
+        lines.append(b"Content-Length: %d\r\n" % (0 if reply.status in _BODILESS else len(reply.body)))
     lines.append(b"Date: %b\r\n" % _now())
     if close:
         lines.append(b"Connection: close\r\n")

@@ -112,6 +112,18 @@ def test_entries_that_are_none(entry: dict[str, Any]) -> None:
     assert detail.startswith("Entry 1: ")
 
 
+@pytest.mark.parametrize("method", ["get", "Get", "propfind"])
+def test_methods_in_lower_case_are_refused(method: str) -> None:
+    kind, detail = refused(json.dumps({"requests": [{"method": method}]}).encode())
+    assert kind is BATCH_ENTRY_MALFORMED
+    assert "upper case" in detail
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "M-SEARCH", "VERSION2", "A_B"])
+def test_other_methods_pass(method: str) -> None:
+    assert parse({"method": method})[0][0].method == method
+
+
 @pytest.mark.parametrize(
     "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "UPGRADE", "Expect", "TE", "Trailer", "Keep-Alive"]
 )

@@ -272,11 +272,19 @@ def _unusual(line: bytes) -> tuple[str, bytes, int]:
     method, target, version = parts
     if version not in _VERSIONS:
         raise Refusal(UNSUPPORTED_VERSION if _VERSION(version) else MALFORMED_REQUEST)
+    return method_of(method), target, _VERSIONS[version]
+
+
+def method_of(method: bytes) -> str:
+    """The method itself: a token without lower-case letters. Case counts, and who reads `get` as GET would be past the rules for GET
+    (RFC 9110, 9.1). Raises Refusal."""
     if not is_token(method):
         raise Refusal(MALFORMED_REQUEST)
+    if method != method.upper():
+        raise Refusal(MALFORMED_REQUEST, detail="The method holds lower-case letters; methods are written in upper case.")
     if method in _NOT_SERVED:
         raise Refusal(METHOD_NOT_SUPPORTED)
-    return method.decode("ascii"), target, _VERSIONS[version]
+    return method.decode("ascii")
 
 
 def _check_target(method: str, target: bytes) -> None:

@@ -101,14 +101,15 @@ class _Lengths(Remembered[bytes, int]):
         return self.keep(line, int(value), len(line))
 
 
-class _StatusLines(Remembered[bytes, tuple[int, bytes, bool]]):
-    """Status lines taken apart: (status, reason, whether HTTP/1.0)."""
+class _StatusLines(Remembered[bytes, tuple[int, bytes, bool, bool]]):
+    """Status lines taken apart: (status, reason, whether HTTP/1.0, whether no length may stand beside it: RFC 9110, 8.6)."""
 
-    def __missing__(self, line: bytes) -> tuple[int, bytes, bool]:
+    def __missing__(self, line: bytes) -> tuple[int, bytes, bool, bool]:
         found = _STATUS_LINE(line)
         if found is None:
             raise BadAnswer("its status line is malformed")
-        parts = (int(found[2]), found[3] or b"", found[1] == b"0")
+        status = int(found[2])
+        parts = (status, found[3] or b"", found[1] == b"0", status < 200 or status == 204)
         return self.keep(line, parts, len(line))
 
 
@@ -122,6 +123,7 @@ class _Connections(Remembered[bytes, tuple[bool | None, frozenset[bytes]]]):
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
+_LENGTH_FIELD: Final = frozenset({b"content-length"})
 _layouts: Final = _Layouts(*LAYOUTS_REMEMBERED)
 _connections: Final = _Connections(*LINES_REMEMBERED)
 _lengths: Final = _Lengths(*LINES_REMEMBERED)
@@ -147,7 +149,7 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
         raise BadAnswer("its head holds control bytes, or lines that are no headers, are folded or do not end in CR LF")
     raw = data[: end + 2]
     lines = raw[:-2].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
-    status, reason, close = _status_lines[lines[0]]
+    status, reason, close, lengthless = _status_lines[lines[0]]
     names = tuple(names_of(data, 0, end))
     length_at, connection_at, gone, kept, special = _layouts[names]
     length = _lengths[lines[length_at]] if length_at else -1
@@ -156,7 +158,7 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
         says, named = _connections[lines[connection_at]]
         if says is not None:
             close = says
-    if not special and not named:
+    if not special and not named and not lengthless:
         return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b"", raw))
     chunked, upgrade, via = False, b"", b""
     for place, meaning in special:
@@ -182,6 +184,8 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
             via += value + b", "
     if chunked and length >= 0:
         raise BadAnswer("it has both a Content-Length and a Transfer-Encoding")
+    if lengthless:
+        named |= _LENGTH_FIELD
     gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
     kept = picker(gone, len(names))
     return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via, raw)

@@ -175,3 +175,17 @@ def test_nothing_but_mistakes_is_raised(text: str | bytes) -> None:
     except Mistakes as wrong:
         found = dict(wrong.mistakes)
     assert isinstance(found, dict)
+
+
+@pytest.mark.timeout(60)
+def test_many_keys_of_which_one_comes_twice_are_read_once() -> None:
+    """The square of their number would take hours."""
+    with pytest.raises(Mistakes, match="/a: is given twice"):
+        read_json('{"a": 0, "a": 0, ' + ", ".join(f'"k{number}": 0' for number in range(300_000)) + "}")
+
+
+@pytest.mark.timeout(60)
+def test_a_long_name_is_refused_before_it_stands_in_a_hundred_thousand_pointers() -> None:
+    with pytest.raises(Mistakes, match="name is longer than 256 characters"):
+        read_json(json.dumps({"x" * 5_000_000: [0] * 100_000}))
+    assert read_json(json.dumps({"x" * 256: 1}))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,7 @@ def test_the_default_body_is_real_json() -> None:
         ('{"e": "{{.Type}}", "k": "{{.Meta.Key}}"}', {"e": "AuthFailure", "k": "abcd****"}),
         ('{"a": "{{.EventMetaData.Nothing}}", "b": "{{.Nothing}}", "c": "{{.Meta.No.Such}}"}', {"a": "", "b": "", "c": ""}),
         ('{"a": "x {{- .EventType -}} y", {{/* a comment */}}"b": 1}', {"a": "xAuthFailurey", "b": 1}),
+        ('{"a": "{{.EventType -}} {{- /* {{ }} * / */ -}} z"}', {"a": "AuthFailurez"}),
     ],
 )
 def test_templates_escape_what_they_put_in(template: str, text: Any) -> None:
@@ -94,10 +97,38 @@ def test_a_value_is_never_read_as_a_template() -> None:
     assert body(event, "{{.Meta.Path}}") == "{{.EventMetaData.Key}}"
 
 
-@pytest.mark.parametrize("template", ["{{if .EventType}}x{{end}}", "{{.EventType | js}}", "{{.EventType", "}}", "{{call .X}}", "{{}}"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{if .EventType}}x{{end}}",
+        "{{.EventType | js}}",
+        "{{.EventType",
+        "}}",
+        "{{call .X}}",
+        "{{}}",
+        "{{/* a */ b */}}",
+        "{{/* a",
+        "{{-.X}}",
+    ],
+)
 def test_anything_but_fields_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="only fields such as"):
         checked(template)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("unit", [" ", "{{/*", "{{- ", "{{.a ", "{{/* */", "{{.T}} ", "}}", "{{.a.a"])
+def test_the_time_to_read_a_template_grows_with_it_and_no_faster(unit: str) -> None:
+    def cost(size: int) -> float:
+        times = []
+        for _ in range(5):
+            began = time.thread_time()
+            with contextlib.suppress(ValueError):
+                checked((unit * size)[:size])
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    assert cost(64_000) < 24 * cost(8_000) + 1e-4  # 8 would be linear, 64 the square
 
 
 def test_templates_are_read_again_when_they_change(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def test_a_streamed_body_needs_a_length_where_another_limit_holds() -> None:
         ("POST", "/large", 100, True),
         ("POST", "/large", 101, False),
         ("POST", "/sm%61ll", 11, False),
+        ("POST", "/x%2F..%2Fsmall", 11, False),
+        ("POST", "/x%5C..%5Csmall", 11, False),
+        ("POST", "/x%2F..%2Fsmall", 10, True),
     ],
 )
 def test_both_limits_hold(method: str, path: str, length: int, good: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.gateway.middleware.version import VersionCheck
-from services.gateway.refusals import VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN
+from services.gateway.refusals import NOT_FOUND, VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN
 from tests.unit.gateway.exchanges import Time, ask, definition, exchange, ports, refusal
 
 END = 1_798_761_540.0  # 2026-12-31 23:59 UTC
@@ -121,3 +121,24 @@ def test_the_only_version_of_an_api() -> None:
     refusal(check, exchange(), VERSION_EXPIRED)
     named = {"a": {"name": "a", "expires": "2000-01-01 00:00"}, "Default": {"name": "Default"}}
     assert asked(rule({}, not_versioned=True, versions=named)) == "Default"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/..%2Fv2/x", "/v1/x%2F..%2F..%2Fv2", "/v1/..%5Cv2/x", "/v1/x%2F..%2F..%2Fv1/y", "/v1/..%2F..%2Fapi/v1/x", "/v1/..%2F"],
+)
+def test_a_path_has_one_version_in_all_its_readings(path: str) -> None:
+    refusal(rule({"location": "url"}), exchange(target=f"/api{path}"), NOT_FOUND)
+
+
+def test_a_version_that_another_reading_names_is_not_replaced_by_the_default() -> None:
+    check = rule({"location": "url", "fallback_to_default": True}, default_version="v1")
+    for path in ("/v2%2Fx", "/%2Fv2/x", "/v1%2Fx", "/x%2F..%2Fv2/y", "/x%5C..%5Cv1"):
+        refusal(check, exchange(target=f"/api{path}"), NOT_FOUND)
+    for path in ("/x%2Fy", "/v9%2Fv2", "/x/v2%2Fy"):
+        assert asked(check, f"/api{path}") == "v1"
+    assert asked(check, "/api/v2/a%2Fb%5Cc") == "v2"
+
+
+def test_elsewhere_than_in_the_url_a_path_names_no_version() -> None:
+    assert asked(rule(HEADER), "/api/v1%2F..%2Fv2/x", headers=(("x-version", "v2"),)) == "v2"

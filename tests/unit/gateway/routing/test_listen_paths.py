@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api, inactive_api
 from services.gateway.exchange import CompiledApi
+from services.gateway.refusals import NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import ListenPaths, relative_path
 from tests.unit.gateway.exchanges import definition, document, ports
 
@@ -95,3 +96,30 @@ def test_as_if_every_listen_path_were_tried(listen_paths: set[str], path: str, s
     asked = path if slash or path == "/" else path[:-1]
     expected = apis[max(owned, key=len)].api_id if owned else None
     assert owner(ListenPaths(apis.values()), asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "served"),
+    [
+        ("/a/x%2Fy", "h.example", True), ("/a/x%5Cy", "h.example", True), ("/a/x%2F..%2Fy", "h.example", True),
+        ("/a%2Fb", "h.example", False), ("/a%2Fb/x", "h.example", False), ("/a/x%2F..%2Fb/y", "h.example", False),
+        ("/a/b%2Fx", "h.example", False), ("/a/b%2F", "h.example", False), ("/a/b%5Cx", "h.example", False),
+        ("/a/off%2Fx", "h.example", False), ("/a/broken%2Fx", "h.example", False), ("/a/x%2F..%2F..%2Fnobody", "h.example", False),
+        ("/a/hosted%2Fx", "h.example", True), ("/a/hosted%2Fx", "other.example", False),
+        ("/a/x%2F..%2F..%2Fa%2Fy", "h.example", False), ("/a/x%5C..%2F..%5Cb", "h.example", False),
+    ],
+)  # fmt: skip
+def test_a_path_has_one_owner_in_all_its_readings(path: str, host: str, served: bool) -> None:
+    found = ListenPaths(
+        [api("a", "/a"), api("ab", "/a/b/"), api("broken", "/a/broken"), api("hosted", "/a/hosted", "other.example")],
+        [api("off", "/a/off", active=False)],
+    )
+    owner = found.find(host, path)
+    if owner is None:
+        assert not served
+    elif served:
+        assert found.other_readings(owner, host, path)
+    else:
+        with pytest.raises(Refusal) as refused:
+            found.other_readings(owner, host, path)
+        assert refused.value.kind is NOT_FOUND

@@ -23,7 +23,6 @@ from services.gateway.routing.query import parameter, without_parameter
         ("%61=1", "a", "1"),
         ("a+b=1", "a b", "1"),
         ("a=gr%C3%BCn", "a", "grün"),
-        ("a=\xc3\xbc", "a", "ü"),
         ("a=%FF", "a", "�"),
         ("a=%4", "a", "%4"),
         ("ab=1", "a", None),
@@ -39,7 +38,15 @@ def test_the_first_value(query: str, name: str, value: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("query", "left"),
-    [("k=1", ""), ("a=%20&k=1&b", "a=%20&b"), ("k&K=1&%6b=2&kk=3", "K=1&kk=3"), ("a=k", "a=k"), ("", ""), ("a=\xff&k=\xff", "a=\xff")],
+    [
+        ("k=1", ""),
+        ("a=%20&k=1&b", "a=%20&b"),
+        ("k&K=1&%6b=2&kk=3", "K=1&kk=3"),
+        ("a=k", "a=k"),
+        ("", ""),
+        ("a=%FF&k=%FF", "a=%FF"),
+        ("gr%C3%BCn=1&k=%zz", "gr%C3%BCn=1"),
+    ],
 )
 def test_the_rest_stays_as_it_was_sent(query: str, left: str) -> None:
     assert without_parameter(query, "k") == left

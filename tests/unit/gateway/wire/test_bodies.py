@@ -235,3 +235,15 @@ def test_a_tunnel_has_no_message() -> None:
     assert not tunnel.done
     assert tunnel.ended_by_close() == b""
     assert tunnel.done
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("line", [b"X:" + b" " * 4000 + b"\x01", b"X: a" + b" \ta" * 1300 + b"\x01", b"X" * 4000 + b"\x01"])
+def test_a_trailer_is_read_once_whatever_it_holds(line: bytes) -> None:
+    """Spaces that could belong to three parts of a line took the cube of their number: minutes for one line."""
+    with pytest.raises(BadBody, match="trailer field is malformed"):
+        ChunkedBody(True).feed(b"0\r\n" + line + b"\r\n\r\n")
+
+
+def test_spaces_around_the_value_of_a_trailer_are_taken_off() -> None:
+    assert ChunkedBody(True).feed(b"0\r\nX-A: \t a b \t\r\nX-B:\r\n\r\n")[0] == b"0\r\nX-A: a b\r\nX-B: \r\n\r\n"

@@ -391,3 +391,34 @@ def test_a_head_that_comes_again_is_taken_again() -> None:
     ):
         assert parse_response(other, first) == parse_response(other)
         assert parse_response(other, first) is not first
+
+
+@pytest.mark.parametrize("method", [b"get", b"Get", b"gET", b"post", b"trace", b"connect", b"x", b"m-SEARCH", b"GETs"])
+def test_methods_in_lower_case_are_refused(method: bytes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        parse_request(head(start=method + b" /a HTTP/1.1"))
+    assert refusal.value.kind is MALFORMED_REQUEST
+    assert "upper case" in str(refusal.value.detail)
+
+
+@pytest.mark.parametrize("method", [b"PROPFIND", b"M-SEARCH", b"X", b"VERSION2", b"A_B", b"!#$%&'*+.^`|~0"])
+def test_other_methods_pass(method: bytes) -> None:
+    assert parse_request(head(start=method + b" /a HTTP/1.1"))[0] == method.decode()
+
+
+@pytest.mark.parametrize("status", [100, 101, 103, 199, 204])
+@pytest.mark.parametrize("lines", [[b"Content-Length: 0"], [b"content-length:5", b"X-A: 1"], [b"Content-Length: 0", b"Content-Length: 0"]])
+def test_an_answer_that_cannot_have_content_has_no_length(status: int, lines: list[bytes]) -> None:
+    """RFC 9110, 8.6."""
+    data = b"\r\n".join([b"HTTP/1.1 %d Said" % status, b"Date: now", *lines]) + b"\r\n\r\n"
+    first = parse_response(data)
+    for found in (first, parse_response(data, first)):
+        assert b"content-length" not in found.fields.lower()
+        assert found.fields.startswith(b"Date: now\r\n")
+        assert found.length >= 0, "the gateway itself has to know that something strange may follow"
+
+
+@pytest.mark.parametrize("status", [200, 205, 304])
+def test_other_answers_keep_their_length(status: int) -> None:
+    found = parse_response(b"HTTP/1.1 %d Said\r\nContent-Length: 0\r\n\r\n" % status)
+    assert found.fields == b"Content-Length: 0\r\n"
