@@ -312,3 +312,26 @@ def test_a_client_that_leaves_during_an_answer_ends_the_upstream_call(wire_gatew
     assert client.exactly(500_000)
     client.reset()
     wait_until(lambda: ended, 30, "the end of the upstream call")
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"204 "])
+def test_204_has_no_length(status: bytes, client: RawClient, odd_upstream: OddUpstream) -> None:
+    """RFC 9110, 8.6; the same answer twice, because the second is taken from the first."""
+    odd_upstream.on("/nothing", lambda asked: asked.send(b"HTTP/1.1 %b\r\nContent-Length: 0\r\nX-Kept: 1\r\n\r\n" % status))
+    for method in ("GET", "GET", "DELETE", "HEAD"):
+        answer = client.get("/odd/nothing", method=method)
+        assert (answer.status, answer.field("content-length"), answer.field("x-kept")) == (204, None, "1")
+    _goes_on(client)
+
+
+def test_interim_answers_have_no_length(client: RawClient, odd_upstream: OddUpstream) -> None:
+    def early_hints(request: Request) -> None:
+        request.send(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\nLink: </a>\r\n\r\n")
+        request.answer(b"hi")
+
+    odd_upstream.on("/hints-with-length", early_hints)
+    client.send(request("/odd/hints-with-length"))
+    interim, last = client.answer(), client.answer()
+    assert interim.fields == [("link", "</a>")]
+    assert last.body == b"hi"
+    _goes_on(client)

@@ -233,3 +233,17 @@ def test_a_client_that_closes_in_the_middle_of_a_head_harms_nobody(wire_gateway:
     with RawClient(wire_gateway.port) as other:
         other.send(b"GET /odd/x HTTP/1.1\r\nHo")
     assert client.get("/odd/x").status == 200
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "pOST", "propfind"])
+def test_methods_in_lower_case(method: str, client: RawClient) -> None:
+    client.send(request("/odd/lower", method=method))
+    answer = client.answer()
+    assert (answer.status, answer.json()["code"]) == (400, "malformed-request")
+    assert "upper case" in answer.json()["detail"]
+    assert client.closed()
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "M-SEARCH", "PURGE", "A_B.C"])
+def test_methods_that_are_not_common_pass(method: str, client: RawClient) -> None:
+    assert client.get("/odd/other", method=method).json()["method"] == method

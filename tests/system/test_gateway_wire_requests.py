@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import Gateway, definition, gateway
+from tests.support.gateway import OPERATOR_KEY, Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until
@@ -250,3 +250,80 @@ def test_a_client_that_leaves_during_its_upload(wire_gateway: Gateway, odd_upstr
         wait_until(lambda: odd_upstream.count("/left"), what="the upstream's request")
     wait_until(lambda: ended, 30, "the end of the upstream call")
     assert ended == ["broken"]
+
+
+def test_a_client_of_http_1_0_is_never_told_to_continue(client: RawClient, odd_upstream: OddUpstream) -> None:
+    """Neither by the upstream nor by the gateway, and its `Expect` means nothing to either (RFC 9110, 10.1.1)."""
+
+    def told_to_continue(asked: Request) -> None:
+        asked.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        asked.answer(asked.body() + (b" expected" if asked.field("expect") else b""))
+
+    odd_upstream.on("/old-upload", told_to_continue)
+    head = b"POST /odd/old-upload HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 4\r\nExpect: %b\r\n\r\n"
+    for expectation in (b"100-continue", b"something-else"):
+        client.send(head % expectation, b"body")
+        answer = client.answer()
+        assert (answer.status, answer.body) == (200, b"body")
+
+
+def test_a_slow_client_of_http_1_0_is_not_told_to_continue_by_the_gateway(client: RawClient, wire_gateway: Gateway) -> None:
+    """The upstream does not know `Expect`; the gateway speaks in its place when a client waits. Who came later is told first."""
+    head = b"POST /odd/slow HTTP/1.%d\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+    client.send(head % 0)
+    with RawClient(wire_gateway.port) as other:
+        assert other.get("/hello").status == 200
+        other.send(head % 1)
+        assert other.answer().status == 100
+    client.send(b"body")
+    answer = client.answer()
+    assert (answer.status, answer.json()["length"]) == (200, 4)
+
+
+@pytest.fixture(scope="module")
+def batch_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with gateway(
+        tmp_path_factory.mktemp("batched"), [definition("batched", f"{odd_upstream.url}/", enable_batch_request_support=True)]
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+def test_where_the_gateway_itself_takes_a_body(minor: int, batch_gateway: Gateway) -> None:
+    """Only a client of HTTP/1.1 is told to continue, by batches and by the operator's port."""
+    body = b'{"requests": []}'
+    for port, path, fields in (
+        (batch_gateway.port, b"/batched/tyk/batch/", b""),
+        (batch_gateway.operator_port, b"/tyk/keys/create", b"x-tyk-authorization: %b\r\n" % OPERATOR_KEY.encode()),
+    ):
+        with RawClient(port) as client, RawClient(batch_gateway.port) as other:
+            lines = b"Host: h\r\nContent-Length: %d\r\nExpect: 100-continue\r\n%b\r\n" % (len(body), fields)
+            client.send(b"POST %b HTTP/1.%d\r\n%b" % (path, minor, lines))
+            if minor:
+                assert client.answer().status == 100
+            else:  # when the worker answers somebody who came later, it has said to this client what it would
+                assert other.get("/hello").status == 200
+            client.send(body)
+            assert client.answer().status in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrives"),
+    [
+        (b"/a?x=gr\xc3\xbcn", "/a?x=gr%C3%BCn"),
+        (b"/a?\xff\xfe=%ff", "/a?%FF%FE=%ff"),
+        (b"/gr\xfcn?x=\xe2\x82\xac&y", "/gr%FCn?x=%E2%82%AC&y"),
+        (b"/a?\"<>\\^`{|}[]'%zz", "/a?\"<>\\^`{|}[]'%zz"),
+    ],
+)
+def test_bytes_beyond_ascii_in_a_query_are_escaped_and_nothing_else(sent: bytes, arrives: str, client: RawClient) -> None:
+    for _ in range(2):  # the second time it is remembered
+        client.send(b"GET /odd%b HTTP/1.1\r\nHost: h\r\n\r\n" % sent)
+        assert client.answer().json()["target"] == arrives
+
+
+@pytest.mark.timeout(60)
+def test_a_trailer_of_spaces_is_no_work(client: RawClient) -> None:
+    """It was read for minutes, while nobody else was served."""
+    client.send(b"POST /odd/spaces HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX:" + b" " * 4000 + b"\x01\r\n\r\n")
+    assert client.answer().status == 400
