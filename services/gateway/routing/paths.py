@@ -136,14 +136,19 @@ def slash_readings(path: str) -> list[str]:
     Raises Refusal(bad-path) when a reading climbs above the root. An escaped `%` (`%252F`) is not one of them: it takes decoding twice.
     """
     slash, backslash = "%2F" in path, "%5C" in path
-    readings = []
+    if not slash and not backslash:
+        return []
+    spellings = []
     if slash:
-        readings.append(_resolve(path.replace("%2F", "/")))
+        spellings.append(path.replace("%2F", "/"))
     if backslash:
-        readings.append(_resolve(path.replace("%5C", "/")))
+        spellings.append(path.replace("%5C", "/"))
     if slash and backslash:
-        readings.append(_resolve(path.replace("%2F", "/").replace("%5C", "/")))
-    return readings
+        spellings.append(path.replace("%2F", "/").replace("%5C", "/"))
+    try:
+        return [_resolve(spelling) for spelling in spellings]
+    except Refusal:
+        raise Refusal(BAD_PATH, detail="The path climbs above the root when `%2F` or `%5C` is read as a slash.") from None
 
 
 def _escape_invalid(error: UnicodeError) -> tuple[str, int]:
