@@ -21,12 +21,14 @@ def odd_upstream() -> Iterator[OddUpstream]:
 
 @pytest.fixture(scope="session")
 def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` (bodies up to 1000 bytes), `/keyed/`; `/dead/`: nobody."""
+    """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` and `/middling/` (bodies up to 1,000 and
+    100,000 bytes), `/keyed/`; `/dead/`: nobody."""
     definitions = [
         definition("odd", f"{odd_upstream.url}/", proxy={"pass_trailers": ["X-Sum"]}),
         definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 1, "first_byte": 1, "idle": 1}}),
         definition("dead", f"http://127.0.0.1:{free_port()}/"),
         definition("small", f"{odd_upstream.url}/", version={"global_size_limit": 1000}),
+        definition("middling", f"{odd_upstream.url}/", version={"global_size_limit": 100_000}),
         definition("keyed", f"{odd_upstream.url}/", use_keyless=False, auth={"auth_header_name": "authorization", "use_param": True}),
     ]
     with gateway(tmp_path_factory.mktemp("wire"), definitions) as running:

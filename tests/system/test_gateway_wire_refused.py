@@ -193,13 +193,22 @@ def test_just_inside_the_limits(client: RawClient) -> None:
 def test_a_chunked_body_above_the_limit(client: RawClient, odd_upstream: OddUpstream) -> None:
     whole: list[bytes] = []
     odd_upstream.on("/grown", lambda asked: whole.append(asked.body()))
-    client.send(b"POST /small/grown HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n" + b"a" * 512 + b"\r\n")
+    client.send(b"POST /middling/grown HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nc800\r\n" + b"a" * 51200 + b"\r\n")
     wait_until(lambda: odd_upstream.count("/grown"), what="the upstream's request")
-    client.send(b"200\r\n" + b"a" * 512 + b"\r\n0\r\n\r\n")
+    client.send(b"c800\r\n" + b"a" * 51200 + b"\r\n0\r\n\r\n")
     answer = client.answer()
     assert (answer.status, answer.json()["code"]) == (413, "body-too-large")
     assert client.closed()
     assert not whole
+
+
+def test_a_small_chunked_body_above_the_limit_never_reaches_the_upstream(client: RawClient, odd_upstream: OddUpstream) -> None:
+    client.send(b"POST /small/outgrown HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n" + b"a" * 512 + b"\r\n")
+    client.send(b"200\r\n" + b"a" * 512 + b"\r\n0\r\n\r\n")
+    answer = client.answer()
+    assert (answer.status, answer.json()["code"]) == (413, "body-too-large")
+    assert client.closed()
+    assert not odd_upstream.count("/outgrown")
 
 
 def test_a_refused_body_does_not_become_the_next_request(client: RawClient, odd_upstream: OddUpstream) -> None:
