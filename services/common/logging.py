@@ -22,7 +22,8 @@ _SECRET_NAME = re.compile(r"authoriz|authentic|passw|secret|token|cookie|credent
 _SAFE_NAMES = frozenset(
     {"token_id", "key_id", "public_key", "kid", "jti", "token_kind", "tokens", "total_tokens", "key_hash_prefix", "token_count"}
 )
-_CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@", re.IGNORECASE)
+# Schemes are short; tried at any length, a long text without one would take the square of its length.
+_CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^/\s:@]*:[^/\s@]*@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer|Basic|apiKey)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 MASK = "[redacted]"
 

@@ -24,6 +24,7 @@ MOST_VALUES: Final = 50_000
 _READ_AT_ONCE: Final = 4 * 1024
 _METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,20}").fullmatch
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+_HALF_OF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]").search
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
 # An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
 ROUTE: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"})
@@ -103,6 +104,8 @@ def _entry(request: Any, place: int) -> Entry:
     relative_url, body, given = request.get("relative_url") or "", request.get("body") or "", request.get("headers") or {}
     if not isinstance(relative_url, str):
         raise malformed("relative_url must be a string")
+    if _HALF_OF_A_PAIR(relative_url):  # it cannot be sent, and what stands for it would begin a query
+        raise malformed("relative_url holds half of a surrogate pair")
     if not isinstance(body, str):
         raise malformed("body must be a string")
     if not isinstance(given, dict):

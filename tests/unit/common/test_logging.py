@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,20 @@ def test_a_library_s_text_and_a_trace_show_none_either(capsys: pytest.CaptureFix
     written = capsys.readouterr().err
     assert BODY not in written
     assert written.count("gh_acc_***") == 3  # the text, the id, the trace
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("unit", ["a.", "a://", "://a:", "Bearer ", "gh_", "%25"])
+def test_the_time_to_mask_a_text_grows_with_it_and_no_faster(unit: str) -> None:
+    def cost(size: int) -> float:
+        times = []
+        for _ in range(5):
+            began = time.thread_time()
+            logs.redact({"text": "://" + (unit * size)[:size]})
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    assert cost(64_000) < 24 * cost(8_000) + 1e-4  # 8 would be linear, 64 the square
 
 
 def test_ids_are_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
