@@ -1,8 +1,8 @@
 """Who is asking, as the auth service says: the client side of its `/verify/*` and of its public keys.
 
     identities = IdentityClient(settings.auth_url, "sessions", settings.auth_secret, issuer=settings.auth_issuer)
-    who = identities.basic(user, password)      # user with password or login key
-    who = identities.token(token)               # any token of the house
+    who = identities.basic(user, password, address)     # user with password or login key; the client's address
+    who = identities.token(token, scope="sessions")     # any token of the house; an application's only when the person allowed it this
 
 An answer is kept for at most 5 seconds and never past the credential's end, so that a revocation counts everywhere within those 5 seconds.
 A JWT is checked against the public keys first: a forged one never reaches auth. When auth cannot be asked, nobody is let in: Refusal 503.
@@ -70,6 +70,18 @@ class Throttled(Refusal):
         super().__init__(429, message, "too-many-failures", headers={"Retry-After": retry_after})
 
 
+class InsufficientScope(Refusal):
+    """An application asks, and the person has not allowed it this (RFC 6750 3.1)."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(
+            403,
+            f"the application was not allowed this: it needs the scope {needed}",
+            "insufficient-scope",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+        )
+
+
 class AuthUnavailable(Refusal):
     """Auth cannot be asked, so nobody is let in."""
 
@@ -96,7 +108,8 @@ class Identity:
     """Who is asking and with what. kind: `basic`, or that of the token: `account`, `analysis`, `middleware`, `user`, `role`, `client`.
 
     credential: `password` or `login_key`, of Basic. permission: `full`, `read` or `write`. policy: (resource, actions) pairs.
-    expires_at: end of the credential, None for never. client_id: the OAuth2 client that asks in the person's name.
+    expires_at: end of the credential, None for never. client_id: the OAuth2 client that the token was made for; scope: what that was
+    allowed, its words separated by blanks.
     """
 
     kind: str
@@ -234,9 +247,10 @@ class IdentityClient:
         self._failed_at = float("-inf")
 
     def basic(self, username: str, password: str, address: str | None = None) -> Identity:
-        """The user behind a name with password or login key. address: the client's, for which failures are counted, too.
+        """The user behind a name with password or login key. address: the client's, for which failures are counted.
 
-        Raises Unauthenticated, Throttled, AuthUnavailable.
+        Without it the failures of all clients of this service count as those of one, so that strangers slow down everybody who gives a
+        password here. Raises Unauthenticated, Throttled, AuthUnavailable.
         """
         if len(username) + len(password) > _LONGEST_BASIC:
             raise Unauthenticated("invalid credentials", "invalid-credentials")
@@ -244,18 +258,29 @@ class IdentityClient:
         key = self._key("basic", username, password)
         return self._out(self._answers.get(key, lambda: self._ask("/verify/basic", body, _basic)))
 
-    def token(self, token: str) -> Identity:
-        """What any token of the house is worth. Raises Unauthenticated, AuthUnavailable."""
+    def token(self, token: str, *, scope: str | None = None) -> Identity:
+        """What any token of the house is worth.
+
+        scope: what a token that was made for an OAuth2 client must have been allowed; left out, the service's own name. People's own
+        sign-ins and tokens, and role tokens, are not asked for it. Raises Unauthenticated, InsufficientScope, AuthUnavailable.
+        """
         if len(token) > LONGEST:
             raise Unauthenticated("invalid token", "invalid-token")
         if token.count(".") == 2:
             self.claims(token)
         elif not token.startswith("gh_"):
             raise Unauthenticated("invalid token", "invalid-token")
-        return self._out(self._answers.get(self._key("token", token), lambda: self._ask("/verify/token", {"token": token}, _token)))
+        found = self._out(self._answers.get(self._key("token", token), lambda: self._ask("/verify/token", {"token": token}, _token)))
+        needed = scope or self._credentials[0]
+        if found.client_id is not None and needed not in found.scope.split():
+            raise InsufficientScope(needed)
+        return found
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a JWT whose signature, issuer, audience and times are right; says nothing about revocation. Raises as `token`."""
+        """The claims of a JWT whose signature, issuer, audience and times are right. Raises as `token`.
+
+        Says nothing about revocation, and nothing about what an application was allowed: for a person's token ask `token`.
+        """
         invalid = Unauthenticated("invalid token", "invalid-token")
         try:
             header = jwt.get_unverified_header(token)

@@ -15,6 +15,7 @@ from services.tokens import refusals
 from services.tokens.settings import SUBJECTS
 
 ROLE = "role"  # the kind of identity that auth calls a role token
+SCOPE = "tokens"  # what an application must be allowed to come here in a person's name
 ROLE_TYP = "JWT"  # `typ` of its header; a sign-in's access token has another
 REMEMBERED_S = 5.0
 _REMEMBERED = 1000  # tokens
@@ -67,7 +68,7 @@ class RoleTokens:
             raise refusals.invalid_auth()
         try:
             claims = self._identities.claims(token)
-            if self._asking and self._identities.token(token).kind != ROLE:
+            if self._asking and self._identities.token(token, scope=SCOPE).kind != ROLE:
                 raise refusals.wrong_subject()
         except Unauthenticated as error:
             raise _in_our_words(error) from None

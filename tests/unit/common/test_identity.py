@@ -22,7 +22,7 @@ from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from services.common.clock import SettableClock
 from services.common.http_client import Client
-from services.common.identity import AuthUnavailable, IdentityClient, Throttled, Unauthenticated
+from services.common.identity import AuthUnavailable, IdentityClient, InsufficientScope, Throttled, Unauthenticated
 from tests.support.waiting import free_port, wait_until
 
 ISSUER = "http://house.example/auth"
@@ -219,6 +219,37 @@ def test_many_who_ask_the_same_at_once_are_one_question(auth: StandIn, client: I
         auth.hold.set()
         assert {one.result().id for one in asking} == {"t1"}
     assert len(auth.asked) == 1
+
+
+# what an application was allowed
+
+OF_A_CLIENT = {**TOKEN, "kind": "user", "policy": [], "client_id": "app", "scope": "openid sessions"}
+
+
+def test_a_token_of_an_application_needs_the_scope_that_is_asked_for(auth: StandIn, client: IdentityClient) -> None:
+    auth.answer = (200, OF_A_CLIENT, {})
+    assert client.token("gh_acc_x").client_id == "app"  # the service's own name
+    assert client.token("gh_acc_x", scope="sessions").scope == "openid sessions"
+    for needed in ("tokens", "session", "openid sessions", "profile"):
+        with pytest.raises(InsufficientScope) as refused:
+            client.token("gh_acc_x", scope=needed)
+        assert (refused.value.status, refused.value.code) == (403, "insufficient-scope")
+        assert refused.value.headers == {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'}
+    assert len(auth.asked) == 1
+
+
+@pytest.mark.parametrize("scope", [None, "", "openid profile email"])
+def test_one_that_was_allowed_nothing_of_the_kind_is_refused_everywhere(auth: StandIn, client: IdentityClient, scope: str | None) -> None:
+    auth.answer = (200, {**OF_A_CLIENT, "scope": scope}, {})
+    for needed in (None, "sessions", "tokens"):
+        with pytest.raises(InsufficientScope):
+            client.token("gh_acc_x", scope=needed)
+
+
+@pytest.mark.parametrize("kind", ["user", "account", "analysis", "middleware", "role"])
+def test_peoples_own_tokens_are_not_asked_for_a_scope(auth: StandIn, client: IdentityClient, kind: str) -> None:
+    auth.answer = (200, {**TOKEN, "kind": kind}, {})
+    assert client.token("gh_acc_x", scope="tokens").kind == kind
 
 
 # auth away: nobody is let in
