@@ -57,6 +57,10 @@ class User(Schema):
     last_login_at = fields.DateTime(**OR_NULL)
 
 
+class Me(User):
+    email = fields.String(metadata={"description": "Not for an application without the scope `email`."})
+
+
 class VerifiedUser(User):
     credential = fields.String(**ALWAYS, validate=validate.OneOf(("password", "login_key")))
     expires_at = fields.DateTime(**OR_NULL)

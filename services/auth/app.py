@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import BadRequest
 
 from services.auth.answers import ErrorBody
-from services.auth.api import account, administration, verification
+from services.auth.api import account, administration, context, verification
 from services.auth.api import oauth as oauth_api
 from services.auth.oauth import server as oauth
 from services.auth.pages import account as account_pages
@@ -57,7 +56,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
         description=DESCRIPTION,
     )
     house = app.extensions["auth"] = House(settings, database, clock or SystemClock(), key or master_key(settings))
-    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]
     smorest = app.extensions["api"]
     schemes = smorest.spec.components
     schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
@@ -71,7 +70,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
     _information(app, settings)
     _private(app)
-    _refuse_unreadable(app)
+    _admit(app)
     return app
 
 
@@ -86,18 +85,20 @@ def _information(app: Flask, settings: Settings) -> None:
         return jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
 
 
-def _refuse_unreadable(app: Flask) -> None:
-    """What no route can read: a NUL, which PostgreSQL's texts do not hold, and JSON that is malformed, or endlessly deep, or endless."""
+def _admit(app: Flask) -> None:
+    """Who asks is judged before anything of the body is read; then what no route can read is refused."""
+    of_json = {blueprint.name for blueprint in (account.blueprint, administration.blueprint, verification.blueprint)}
 
     @app.before_request
-    def refuse() -> None:
-        if "\x00" in request.path:
+    def admit() -> None:
+        if "\x00" in request.path:  # PostgreSQL's texts do not hold it
             raise Refusal(404, "not found", "not-found")
-        if request.url_rule is not None and request.is_json and request.get_data():
-            try:
-                request.get_json()
-            except BadRequest:
-                raise Refusal(400, "malformed JSON", "malformed-json") from None
+        view = app.view_functions.get(request.endpoint or "")
+        ask = getattr(view, "asks", None)
+        if ask is not None and request.method != "OPTIONS":
+            ask()
+        if request.blueprint in of_json and not getattr(view, "reads_itself", False):
+            context.readable()
 
 
 def _private(app: Flask) -> None:

@@ -63,7 +63,10 @@ class LoginKey(Base):  # type: ignore[misc, valid-type]
 
 
 class AccessToken(Base):  # type: ignore[misc, valid-type]
-    """A user's token for programs. policy: list of {resource, actions}, for kinds `analysis` and `middleware`."""
+    """A user's token for programs. policy: list of {resource, actions}, for kinds `analysis` and `middleware`.
+
+    by_login_key: made by somebody who came with the login key, so that it goes when the key does.
+    """
 
     __tablename__ = "access_tokens"
 
@@ -77,6 +80,7 @@ class AccessToken(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime | None]
     last_used_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
+    by_login_key: Mapped[bool]
 
 
 class RoleToken(Base):  # type: ignore[misc, valid-type]
@@ -196,13 +200,25 @@ class BrowserSession(Base):  # type: ignore[misc, valid-type]
 
 
 class Failure(Base):  # type: ignore[misc, valid-type]
-    """Failed log-ins. counter: `account:` with a digest (what was typed may be a password by mistake), or `address:` with the address."""
+    """Failed log-ins. counter: `at:` with the digest of an account and a place, `account:` with that of an account, `own:` with that of a
+    sign-in (what was typed may be a password by mistake), or `address:` with the address. count: 0 for somebody who was told to wait.
+    """
 
     __tablename__ = "failures"
 
     counter: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     count: Mapped[int]
     last_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class Familiar(Base):  # type: ignore[misc, valid-type]
+    """Where an account was signed in to by its password lately. place: the counter `at:…` of its failures from there."""
+
+    __tablename__ = "familiar"
+
+    place: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    user_id: Mapped[str] = _user()
+    seen_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
 class AuditLine(Base):  # type: ignore[misc, valid-type]

@@ -1,4 +1,9 @@
-"""Who really asks: the headers of the proxies before the service, believed only when a trusted proxy sent them."""
+"""Who really asks: the headers of the proxies before the service, believed only when a trusted proxy sent them.
+
+Whoever hands requests to the service (the gateway) is one thing, the proxies before the gateway are another: the gateway writes down whom
+it got a request from, and what stands left of that address counts only when that was one of the gateway's own trusted proxies. Otherwise
+somebody on the gateway's machine, or in its network, could write any address there and have failed log-ins counted for it.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +15,20 @@ from typing import Any
 
 from services.common.settings import IPNetwork
 
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}")
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class TrustedProxies:
-    """WSGI middleware: REMOTE_ADDR, the scheme and the prefix as the client sees them."""
+    """WSGI middleware: REMOTE_ADDR, the scheme, the host and the prefix as the client sees them."""
 
-    def __init__(self, application: Application, trusted: tuple[IPNetwork, ...]) -> None:
+    def __init__(self, application: Application, trusted: tuple[IPNetwork, ...], beyond: tuple[IPNetwork, ...] = ()) -> None:
+        """trusted: who hands requests to the service. beyond: the proxies before those."""
         self._application = application
-        self._trusted = trusted
-        self._is_trusted = functools.lru_cache(maxsize=4096)(self._read)  # the neighbours ask from the same few addresses
+        self._is_trusted = functools.lru_cache(maxsize=4096)(functools.partial(_is_in, trusted))  # they ask from the same few addresses
+        self._is_beyond = functools.lru_cache(maxsize=4096)(functools.partial(_is_in, beyond))
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if self._is_trusted(environ.get("REMOTE_ADDR", "")):
@@ -29,27 +36,31 @@ class TrustedProxies:
             proto = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip()
             if proto in ("http", "https"):
                 environ["wsgi.url_scheme"] = proto
+            host = environ.get("HTTP_X_FORWARDED_HOST", "").rpartition(",")[2].strip()
+            if _HOST.fullmatch(host):
+                environ["HTTP_HOST"] = host
             prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rstrip("/")
             if _PREFIX.fullmatch(prefix) and ".." not in prefix:
                 environ["SCRIPT_NAME"] = prefix
         return self._application(environ, start_response)
 
-    def _read(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        return any((mapped or parsed) in network for network in self._trusted)
-
     def _client(self, environ: Environ) -> str:
-        """The nearest address that is no trusted proxy: what stands further left, the client may have written itself."""
+        """The nearest address that is not one of the proxies: what stands further left, the client may have written itself."""
         found: str = environ["REMOTE_ADDR"]
         for entry in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             try:
                 found = str(ipaddress.ip_address(entry.strip().strip('"[]')))
             except ValueError:
                 break
-            if not self._is_trusted(found):
+            if not self._is_beyond(found):
                 break
         return found
+
+
+def _is_in(networks: tuple[IPNetwork, ...], address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return any((mapped or parsed) in network for network in networks)

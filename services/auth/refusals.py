@@ -68,6 +68,17 @@ def not_allowed(needed: str) -> Refusal:
     return Refusal(403, f"not allowed: needs {needed}", "not-allowed")
 
 
+def insufficient_scope(needed: str) -> Refusal:
+    """RFC 6750 3.1."""
+    challenge = f'Bearer realm="gatehouse", error="insufficient_scope", scope="{needed}"'
+    return Refusal(
+        403,
+        f"the application was not allowed this: it needs the scope {needed}",
+        "insufficient-scope",
+        headers={"WWW-Authenticate": challenge},
+    )
+
+
 def password_needed() -> Refusal:
     return Refusal(403, "not allowed: sign in with the password for this", "password-needed")
 

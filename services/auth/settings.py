@@ -90,7 +90,13 @@ class Settings:
         (), secret=True, parse=parse_service_clients, help="Credentials of the neighbours that may ask `/verify/*`: `name=secret, …`."
     )
     trusted_proxies: tuple[IPNetwork, ...] = setting(
-        parse_networks("127.0.0.0/8, ::1"), help="Whose X-Forwarded-For, -Proto and -Prefix count."
+        parse_networks("127.0.0.0/8, ::1"),
+        help="Who hands requests to this service (the gateway): whose X-Forwarded-For, -Host, -Proto and -Prefix count.",
+    )
+    gateway_proxies: tuple[IPNetwork, ...] = setting(
+        (),
+        env="GATEWAY_TRUSTED_PROXIES",
+        help="The proxies before the gateway, as the gateway has them: addresses that are not a client's.",
     )
     access_token_s: int = setting(900, minimum=60, maximum=3600, help="Lifetime of a user's access JWT, in seconds.")
     refresh_token_days: int = setting(30, minimum=1, maximum=365, help="Lifetime of a sign-in through its refresh tokens, in days.")

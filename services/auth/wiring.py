@@ -17,7 +17,7 @@ from services.auth.service.origin import STARTUP
 from services.auth.service.people import People
 from services.auth.service.sign_in import SignIn
 from services.auth.service.signing import KeyRing, generated_secret
-from services.auth.service.throttle import FORGOTTEN_AFTER, Throttle
+from services.auth.service.throttle import FAMILIAR_FOR, FORGOTTEN_AFTER, Throttle
 from services.auth.service.verifying import Verifier
 from services.auth.settings import Settings
 from services.auth.store import audit, failures, grants, users
@@ -128,6 +128,7 @@ class House:
         now = self.clock.now()
         self.database.run(lambda session: grants.forget_expired(session, now))
         self.database.run(lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER))
+        self.database.run(lambda session: failures.forget_places_before(session, now - FAMILIAR_FOR))
         self.database.run(lambda session: audit.forget_before(session, now - dt.timedelta(days=self.settings.audit_days)))
         self.keys.forget_unneeded()
 

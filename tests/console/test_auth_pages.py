@@ -254,7 +254,7 @@ def application(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[dict
 
 def request_of(client_id: str, back: str) -> dict[str, str]:
     """What an application asks with."""
-    asked = {"response_type": "code", "client_id": client_id, "redirect_uri": back, "scope": "openid email", "state": "s-1"}
+    asked = {"response_type": "code", "client_id": client_id, "redirect_uri": back, "scope": "openid profile email", "state": "s-1"}
     challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
     return {**asked, "code_challenge": challenge, "code_challenge_method": "S256"}
 
@@ -265,7 +265,7 @@ def test_consent(page: Page, house: House, person: str, application: tuple[str, 
     query = request_of(client["client_id"], back)
     sign_in(page, house, person, path="/oauth/authorize?" + urlencode(query))
     expect(page.get_by_role("heading", level=1)).to_have_text("Allow Garden app?")
-    expect(page.get_by_role("listitem")).to_have_text(["Know that it is you", "See your e-mail address"])
+    expect(page.get_by_role("listitem")).to_have_text(["Know that it is you", "See your name", "See your e-mail address"])
     page.get_by_role("button", name="Allow", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Back at the application")
     assert seen[-1]["state"] == "s-1"

@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import answers, caller, etag, house, if_match, listed, origin
+from services.auth.api.context import answers, caller, etag, house, if_match, listed, needs, origin, reader
 from services.auth.service.identity import user_shown
 
 blueprint = Blueprint("account", __name__, description="Signing in, and one's own account.")
@@ -27,13 +27,19 @@ def login(given: Answer) -> Answer:
 
 
 @blueprint.get("/me")
-@answers(blueprint, 200, shown.User)
+@needs(reader)
+@answers(blueprint, 200, shown.Me)
 def me() -> tuple[Answer, int, dict[str, str]]:
-    user = caller(through_client=True).user
-    return user_shown(user), 200, etag(user.version)
+    """An application needs the scope `profile`, and sees the e-mail address with `email` alone."""
+    who, application = reader()
+    seen = user_shown(who.user)
+    if application is not None and "email" not in application.scopes:
+        del seen["email"]
+    return seen, 200, etag(who.user.version)
 
 
 @blueprint.patch("/me")
+@needs(caller)
 @blueprint.arguments(schemas.OwnChange)
 @answers(blueprint, 200, shown.User)
 def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
@@ -43,6 +49,7 @@ def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
 
 
 @blueprint.post("/me/password")
+@needs(caller)
 @blueprint.arguments(schemas.PasswordChange)
 @blueprint.response(204)
 def change_password(given: Answer) -> None:
@@ -52,6 +59,7 @@ def change_password(given: Answer) -> None:
 
 
 @blueprint.get("/me/login-key")
+@needs(caller)
 @answers(blueprint, 200, shown.LoginKey)
 def login_key() -> Answer:
     """When the key was made and when it ends; the key itself was shown once."""
@@ -62,6 +70,7 @@ def login_key() -> Answer:
 
 
 @blueprint.post("/me/login-key")
+@needs(caller)
 @answers(blueprint, 201, shown.MadeLoginKey)
 def new_login_key() -> Answer:
     """A new key; the one before ends."""
@@ -71,6 +80,7 @@ def new_login_key() -> Answer:
 
 
 @blueprint.delete("/me/login-key")
+@needs(caller)
 @blueprint.response(204)
 def remove_login_key() -> None:
     who = caller()
@@ -79,6 +89,7 @@ def remove_login_key() -> None:
 
 
 @blueprint.get("/me/tokens")
+@needs(caller)
 @blueprint.arguments(schemas.Page, location="query")
 @answers(blueprint, 200, shown.AccessTokenList)
 def tokens(asked: Answer) -> Answer:
@@ -88,6 +99,7 @@ def tokens(asked: Answer) -> Answer:
 
 
 @blueprint.post("/me/tokens")
+@needs(caller)
 @blueprint.arguments(schemas.NewAccessToken)
 @answers(blueprint, 201, shown.AccessToken)
 def new_token(given: Answer) -> Answer:
@@ -97,6 +109,7 @@ def new_token(given: Answer) -> Answer:
 
 
 @blueprint.delete("/me/tokens/<token_id>")
+@needs(caller)
 @blueprint.response(204)
 def remove_token(token_id: str) -> None:
     who = caller()
@@ -104,6 +117,7 @@ def remove_token(token_id: str) -> None:
 
 
 @blueprint.post("/me/tokens/<token_id>/rotate")
+@needs(caller)
 @answers(blueprint, 200, shown.AccessToken)
 def rotate_token(token_id: str) -> Answer:
     """A new secret for the same token; the old one ends at once."""

@@ -9,7 +9,8 @@ from flask_smorest import Blueprint
 from services.auth import answers as shown
 from services.auth import schemas
 from services.auth.api import shapes
-from services.auth.api.context import answers, caller, etag, house, if_match, listed, origin, super_user
+from services.auth.api.context import administrator, answers, caller, etag, house, if_match, listed, needs, origin, super_user
+from services.auth.service.bounds import refuse_login_key
 from services.auth.service.identity import user_shown
 from services.auth.store import audit as audit_store
 from services.auth.store import users as user_store
@@ -20,6 +21,7 @@ Tagged = tuple[Answer, int, dict[str, str]]
 
 
 @blueprint.get("/users")
+@needs(administrator)
 @blueprint.arguments(schemas.UserPage, location="query")
 @answers(blueprint, 200, shown.UserList)
 def users(asked: Answer) -> Answer:
@@ -29,6 +31,7 @@ def users(asked: Answer) -> Answer:
 
 
 @blueprint.post("/users")
+@needs(administrator)
 @blueprint.arguments(schemas.NewUser)
 @answers(blueprint, 201, shown.User)
 def new_user(given: Answer) -> Tagged:
@@ -38,6 +41,7 @@ def new_user(given: Answer) -> Tagged:
 
 
 @blueprint.get("/users/<user_id>")
+@needs(administrator)
 @answers(blueprint, 200, shown.User)
 def user(user_id: str) -> Tagged:
     found = house().people.get(caller(), user_id)
@@ -45,6 +49,7 @@ def user(user_id: str) -> Tagged:
 
 
 @blueprint.patch("/users/<user_id>")
+@needs(administrator)
 @blueprint.arguments(schemas.UserChange)
 @answers(blueprint, 200, shown.User)
 @blueprint.alt_response(412, schema=shown.REFUSED, description="somebody changed the user meanwhile")
@@ -56,6 +61,7 @@ def change_user(given: Answer, user_id: str) -> Tagged:
 
 
 @blueprint.delete("/users/<user_id>")
+@needs(administrator)
 @blueprint.response(204)
 def remove_user(user_id: str) -> None:
     who = caller()
@@ -63,6 +69,7 @@ def remove_user(user_id: str) -> None:
 
 
 @blueprint.post("/users/<user_id>/password")
+@needs(administrator)
 @blueprint.arguments(schemas.NewPassword)
 @blueprint.response(204)
 def set_password(given: Answer, user_id: str) -> None:
@@ -72,6 +79,7 @@ def set_password(given: Answer, user_id: str) -> None:
 
 
 @blueprint.get("/domains")
+@needs(super_user)
 @blueprint.arguments(schemas.Page, location="query")
 @answers(blueprint, 200, shown.DomainList)
 def domains(asked: Answer) -> Answer:
@@ -80,6 +88,7 @@ def domains(asked: Answer) -> Answer:
 
 
 @blueprint.post("/domains")
+@needs(super_user)
 @blueprint.arguments(schemas.NewDomain)
 @answers(blueprint, 201, shown.Domain)
 def new_domain(given: Answer) -> Answer:
@@ -87,6 +96,7 @@ def new_domain(given: Answer) -> Answer:
 
 
 @blueprint.patch("/domains/<name>")
+@needs(super_user)
 @blueprint.arguments(schemas.DomainChange)
 @answers(blueprint, 200, shown.Domain)
 def change_domain(given: Answer, name: str) -> Answer:
@@ -94,12 +104,14 @@ def change_domain(given: Answer, name: str) -> Answer:
 
 
 @blueprint.delete("/domains/<name>")
+@needs(super_user)
 @blueprint.response(204)
 def remove_domain(name: str) -> None:
     house().domains.remove(name, origin(super_user()))
 
 
 @blueprint.get("/role-tokens")
+@needs(super_user)
 @blueprint.arguments(schemas.SubjectPage, location="query")
 @answers(blueprint, 200, shown.RoleTokenList)
 def role_tokens(asked: Answer) -> Answer:
@@ -110,23 +122,26 @@ def role_tokens(asked: Answer) -> Answer:
 
 
 @blueprint.post("/role-tokens")
+@needs(super_user)
 @blueprint.arguments(schemas.NewRoleToken)
 @answers(blueprint, 201, shown.RoleToken)
 def new_role_token(given: Answer) -> Answer:
     """The answer holds the token, this once."""
     who = super_user()
     return shapes.role_token(
-        *house().role_tokens.issue(given["subject"], given["label"], given.get("expires_in"), given.get("not_before"), origin(who))
+        *house().role_tokens.issue(given["subject"], given["label"], given.get("expires_in"), given.get("not_before"), origin(who), who)
     )
 
 
 @blueprint.delete("/role-tokens/<jti>")
+@needs(super_user)
 @blueprint.response(204)
 def revoke_role_token(jti: str) -> None:
     house().role_tokens.revoke(jti, origin(super_user()))
 
 
 @blueprint.put("/role-tokens/cut-off/<subject>")
+@needs(super_user)
 @blueprint.arguments(schemas.CutOff)
 @answers(blueprint, 200, shown.SubjectCutOff)
 def cut_off(given: Answer, subject: str) -> Answer:
@@ -136,6 +151,7 @@ def cut_off(given: Answer, subject: str) -> Answer:
 
 
 @blueprint.get("/clients")
+@needs(super_user)
 @blueprint.arguments(schemas.Page, location="query")
 @answers(blueprint, 200, shown.ClientList)
 def clients(asked: Answer) -> Answer:
@@ -144,20 +160,25 @@ def clients(asked: Answer) -> Answer:
 
 
 @blueprint.post("/clients")
+@needs(super_user)
 @blueprint.arguments(schemas.NewClient)
 @answers(blueprint, 201, shown.Client)
 def new_client(given: Answer) -> Answer:
-    """The answer holds the secret, this once."""
-    return shapes.client(*house().clients.add(given, origin(super_user())))
+    """The answer holds the secret, this once. Not by a login key: a client has no end."""
+    who = super_user()
+    refuse_login_key(who)
+    return shapes.client(*house().clients.add(given, origin(who)))
 
 
 @blueprint.delete("/clients/<client_id>")
+@needs(super_user)
 @blueprint.response(204)
 def remove_client(client_id: str) -> None:
     house().clients.remove(client_id, origin(super_user()))
 
 
 @blueprint.get("/signing-keys")
+@needs(super_user)
 @answers(blueprint, 200, shown.SigningKeyList)
 def signing_keys() -> Answer:
     super_user()
@@ -166,6 +187,7 @@ def signing_keys() -> Answer:
 
 
 @blueprint.post("/signing-keys/rotate")
+@needs(super_user)
 @blueprint.arguments(schemas.Rotation, required=False)
 @answers(blueprint, 201, shown.SigningKey)
 def rotate(given: Answer) -> Answer:
@@ -175,6 +197,7 @@ def rotate(given: Answer) -> Answer:
 
 
 @blueprint.get("/audit")
+@needs(super_user)
 @blueprint.arguments(schemas.AuditPage, location="query")
 @answers(blueprint, 200, shown.AuditList)
 def audit(asked: Answer) -> Answer:

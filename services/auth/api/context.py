@@ -9,16 +9,18 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
-from flask import current_app, request
+from flask import current_app, g, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from services.auth import refusals
 from services.auth.rules import levels
-from services.auth.service.identity import Caller
+from services.auth.service.identity import Application, Caller
 from services.auth.service.origin import Origin
 from services.auth.wiring import House
 from services.common import request_id
+from services.common.app import Refusal
 
 T = TypeVar("T")
 View = Callable[..., Any]
@@ -53,37 +55,85 @@ def bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" and len(token) <= LONGEST_HEADER else None
 
 
-def caller(*, through_client: bool = False) -> Caller:
-    """The person who asks, by the access JWT of a sign-in or by Basic with password or login key.
+def needs(ask: Callable[[], object]) -> Callable[[View], View]:
+    """Say who may call a view. The application calls `ask`, which raises its refusal, before anything of the body is read."""
 
-    through_client: also when an OAuth2 client asks in the person's name; managing an account is for the person alone.
-    Raises Refusal 401, 403, 429.
-    """
+    def decorate(view: View) -> View:
+        cast(Any, view).asks = ask
+        return view
+
+    return decorate
+
+
+def _asking() -> tuple[Caller, Application | None]:
+    """Who asks, found out once a request. Raises Refusal 401, 429, 503."""
+    if "asking" not in g:
+        g.asking = _find_out()
+    found: tuple[Caller, Application | None] = g.asking
+    return found
+
+
+def _find_out() -> tuple[Caller, Application | None]:
     token = bearer()
     if token:
-        found, client_id = house().verifier.caller(token)
-        if client_id is not None and not through_client:
-            raise refusals.not_allowed("the user's own sign-in, not that of an application")
-        return found
+        return house().verifier.caller(token)
     pair = basic()
     if pair is None:
         raise refusals.credentials_missing()
     proven = house().sign_in.check(*pair, origin())
-    return Caller(proven.user, proven.method)
+    return Caller(proven.user, proven.method, key_digest=proven.key_digest), None
 
 
-def super_user() -> Caller:
-    """Raises Refusal 401, 403."""
-    found = caller()
-    if not levels.at_least(found.user.level, levels.SUPER_USER):
-        raise refusals.not_allowed(levels.SUPER_USER)
+def caller() -> Caller:
+    """The person who asks, by the access JWT of the own sign-in or by Basic with password or login key.
+
+    Raises Refusal 401, 403, 429, 503.
+    """
+    found, application = _asking()
+    if application is not None:
+        raise refusals.not_allowed("the user's own sign-in, not that of an application")
     return found
 
 
-def texts(blueprint: Blueprint, schema: type[Schema]) -> Callable[[View], View]:
+def reader() -> tuple[Caller, Application | None]:
+    """The same, or an application that the person lets read the profile. Raises Refusal 401, 403, 429, 503."""
+    found, application = _asking()
+    if application is not None and "profile" not in application.scopes:
+        raise refusals.insufficient_scope("profile")
+    return found, application
+
+
+def administrator() -> Caller:
+    """Raises Refusal 401, 403, 429, 503."""
+    return _of_level(levels.DOMAIN_ADMIN)
+
+
+def super_user() -> Caller:
+    """Raises Refusal 401, 403, 429, 503."""
+    return _of_level(levels.SUPER_USER)
+
+
+def _of_level(level: str) -> Caller:
+    found = caller()
+    if not levels.at_least(found.user.level, level):
+        raise refusals.not_allowed(level)
+    return found
+
+
+def readable() -> None:
+    """Raises Refusal 400 for JSON that is malformed, endlessly deep or endless, 413 for too much of it."""
+    if request.is_json and request.get_data():
+        try:
+            request.get_json()
+        except BadRequest:
+            raise Refusal(400, "malformed JSON", "malformed-json") from None
+
+
+def texts(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[], object]) -> Callable[[View], View]:
     """`blueprint.arguments(schema)` for a route that is asked hundreds of times a second.
 
-    A JSON object of exactly the required fields, each a text, goes in as it is; everything else is the schema's to read, or to refuse.
+    A JSON object of exactly the required fields, each a text, goes in as it is, and the view judges who asks; everything else is the
+    schema's to read, or to refuse, after `otherwise` has judged who asks.
     """
     expected = {name for name, field in schema().fields.items() if field.required}
 
@@ -92,11 +142,17 @@ def texts(blueprint: Blueprint, schema: type[Schema]) -> Callable[[View], View]:
 
         @functools.wraps(judged)
         def quick() -> Any:
-            given = request.get_json(silent=True)
+            try:
+                given = request.get_json(silent=True)
+            except HTTPException:  # too large
+                given = None
             if isinstance(given, dict) and given.keys() == expected and all(isinstance(text, str) for text in given.values()):
                 return view(given)
+            otherwise()
+            readable()
             return judged()
 
+        cast(Any, quick).reads_itself = True
         return quick
 
     return decorate

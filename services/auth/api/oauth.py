@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from authlib.oauth2.rfc6749 import InvalidClientError
 from flask import Response, current_app, request
 from flask_smorest import Blueprint
+from werkzeug.exceptions import HTTPException
 
 from services.auth import answers as shown
 from services.auth.api.context import answers, house, origin
+from services.auth.oauth.clients import SECRET_METHODS
 
 blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
 
@@ -22,6 +25,26 @@ def _answer(status: int, body: dict[str, Any]) -> Response:
 
 def _error(error: str, description: str) -> Response:
     return _answer(400, {"error": error, "error_description": description})
+
+
+def _stranger(endpoint: str, *, open_to_all: bool = False) -> Response | None:
+    """401 for whoever is not a client, before the body says anything else. Without a header the body may hold the credentials.
+
+    open_to_all: whoever gives no credentials is let through.
+    """
+    server = current_app.extensions["oauth"]
+    by_header = "Authorization" in request.headers
+    if open_to_all and not by_header:
+        return None
+    try:
+        server.authenticate_client(server.create_oauth2_request(None), [SECRET_METHODS[not by_header]], endpoint)
+    except InvalidClientError as error:
+        error.status_code = 401
+        answer: Response = server.handle_error_response(None, error)
+        return answer
+    except HTTPException:  # a body that cannot be read holds no credentials
+        return _answer(401, {"error": InvalidClientError.error})
+    return None
 
 
 def _repeated() -> Response | None:
@@ -43,7 +66,7 @@ def _without_client() -> bool:
 @blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def token() -> Response:
     """Grants: authorization_code with PKCE, refresh_token (rotated; a re-used one ends the family), client_credentials."""
-    wrong = _repeated()
+    wrong = _stranger("token", open_to_all=True) or _repeated()
     if wrong is not None:
         return wrong
     if request.form.get("grant_type") == "refresh_token" and _without_client():
@@ -65,7 +88,7 @@ def token() -> Response:
 @blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def revoke() -> Response:
     """Take a token back (RFC 7009). 200 also for one that is not known."""
-    wrong = _repeated()
+    wrong = _stranger("revocation", open_to_all=True) or _repeated()
     if wrong is not None:
         return wrong
     if _without_client() and request.form.get("token"):
@@ -87,7 +110,7 @@ def revoke() -> Response:
 @blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
 def introspect() -> Response:
     """What a token is worth (RFC 7662): services ask about every one, other clients about their own."""
-    wrong = _repeated()
+    wrong = _stranger("introspection") or _repeated()
     if wrong is not None:
         return wrong
     answer: Response = current_app.extensions["oauth"].create_endpoint_response("introspection")

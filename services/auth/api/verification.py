@@ -7,13 +7,13 @@ import hashlib
 import json
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from flask_smorest import Blueprint
 
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import answers, basic, house, origin, texts
+from services.auth.api.context import answers, basic, house, needs, origin, texts
 from services.auth.oauth.clients import METHODS, SCOPES, SECRET_METHODS
 from services.auth.service.clients import GRANTS
 from services.auth.service.identity import user_shown
@@ -25,16 +25,26 @@ Answer = dict[str, Any]
 
 
 def service() -> Service:
-    """The neighbour that asks, by its client credentials (Basic). Raises Refusal 401."""
-    pair = basic()
-    found = house().verifier.service(*pair) if pair else None
+    """The neighbour that asks, by its client credentials (Basic), found out once a request. Raises Refusal 401."""
+    if "service" not in g:
+        g.service = house().verifier.service(*_pair())
+    found: Service | None = g.service
     if found is None:
         raise refusals.not_a_service()
     return found
 
 
+def _pair() -> tuple[str, str]:
+    """Raises Refusal 401 when there are no credentials at all."""
+    pair = basic()
+    if pair is None:
+        raise refusals.not_a_service()
+    return pair
+
+
 @blueprint.post("/verify/basic")
-@texts(blueprint, schemas.Basic)
+@needs(service)
+@texts(blueprint, schemas.Basic, otherwise=service)
 @answers(blueprint, 200, shown.VerifiedUser)
 @blueprint.alt_response(401, schema=shown.REFUSED, description="invalid credentials, or the login key has expired")
 def verify_basic(given: Answer) -> Answer:
@@ -47,13 +57,13 @@ def verify_basic(given: Answer) -> Answer:
 
 
 @blueprint.post("/verify/token")
-@texts(blueprint, schemas.TokenToVerify)
+@needs(_pair)
+@texts(blueprint, schemas.TokenToVerify, otherwise=service)
 @answers(blueprint, 200, shown.VerifiedToken)
 @blueprint.alt_response(401, schema=shown.REFUSED, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:
     """Any token of the house → its kind, user, permission, policy, end."""
-    pair = basic()
-    verified = house().verifier.token_for(*pair, given["token"]) if pair else None
+    verified = house().verifier.token_for(*_pair(), given["token"])  # one statement judges the service and the token
     if verified is None:
         raise refusals.not_a_service()
     return verified.shown()

@@ -12,7 +12,8 @@ from services.auth.models import Client
 from services.auth.rules import credentials, redirects
 from services.auth.service.origin import Origin
 
-SCOPES = ("openid", "profile", "email")
+SERVICES = ("sessions", "tokens", "devices", "mobility")  # those of the house that act for a person; each asks for its own name
+SCOPES = ("openid", "profile", "email", *SERVICES)
 SECRET_METHODS = ["client_secret_basic", "client_secret_post"]
 METHODS = [*SECRET_METHODS, "none"]
 

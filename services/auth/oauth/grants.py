@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, grants
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, InvalidScopeError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from services.auth.api.context import house, origin
@@ -128,13 +128,18 @@ class _InteractionRequired(OAuth2Error):  # type: ignore[misc]
 
 
 class OpenID:
-    """What OpenID Connect adds to a request (Core 3.1.2.1): `nonce`, and `prompt=none`, which always fails: consent is asked each time."""
+    """What OpenID Connect adds to a request (Core 3.1.2.1): `nonce`, and `prompt=none`, which always fails: consent is asked each time.
+
+    And of OAuth2 itself: a request names what it wants (RFC 6749 3.3), for nothing else is what the person allows.
+    """
 
     def __call__(self, grant: Any) -> None:
         grant.register_hook("after_validate_authorization_request_payload", self.check)
 
     def check(self, grant: Any, _: str) -> None:
         data = grant.request.payload.data
+        if not (grant.request.scope or "").split():
+            raise InvalidScopeError("Name the scopes that you need.")
         if data.get("nonce") and not _NONCE.fullmatch(data["nonce"]):
             raise InvalidRequestError("'nonce' must be 1 to 255 visible characters of ASCII")
         if "none" in data.get("prompt", "").split():

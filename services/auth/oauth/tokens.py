@@ -18,6 +18,13 @@ class _Token:
 
     def __init__(self, known: Known) -> None:
         self.known = known
+        self.for_service = False
+
+    def tells_email(self) -> bool:
+        """To a service of the house, and to an application that the person lets see it."""
+        grant, verified = self.known.grant, self.known.verified
+        scope = grant.scope if grant is not None else verified.scope if verified is not None else None
+        return self.for_service or "email" in (scope or "").split()
 
     def check_client(self, client: OAuthClient) -> bool:
         return self.known.client_id == client.client.id
@@ -46,7 +53,8 @@ class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
 
     def check_permission(self, token: _Token, client: OAuthClient, request: Any) -> bool:
         """Services may ask about every token, others about their own."""
-        return client.client.service or token.check_client(client)
+        token.for_service = client.client.service
+        return token.for_service or token.check_client(client)
 
     def introspect_token(self, token: _Token) -> dict[str, Any]:
         known, settings = token.known, house().settings
@@ -54,7 +62,7 @@ class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
         if known.client_id:
             answer["client_id"] = known.client_id
         if known.user:
-            answer |= {"sub": known.user.id, "username": known.user.email}
+            answer |= {"sub": known.user.id, **({"username": known.user.email} if token.tells_email() else {})}
         if known.grant is not None:
             return answer | {"scope": known.grant.scope, "exp": int(known.grant.expires_at.timestamp()), "token_type": "refresh_token"}
         assert known.verified is not None

@@ -62,12 +62,13 @@ def style() -> Response:
 
 
 WHY = {"password": "For this, please sign in with your password, not with a login key."}
+PLANTED = "Your browser holds cookies for this site that another one has set. Delete the cookies of this site, then sign in."
 
 
 @blueprint.get("/account/sign-in")
 def sign_in_page() -> Response:
     target = visit.way_back(request.args.get("next", ""))
-    why = WHY.get(request.args.get("why", ""))
+    why = PLANTED if visit.planted() else WHY.get(request.args.get("why", ""))
     if visit.visitor() is not None and why is None:
         return visit.go(target)
     return visit.page("sign_in.html", target=target, email="", why=why, errors={})
@@ -79,7 +80,7 @@ def sign_in() -> Response:
     target = visit.way_back(request.form.get("next", ""))
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        cookie, expires = house().browsers.sign_in(email, password, origin())
+        begun = house().browsers.sign_in(email, password, origin(), visit.device())
     except Refusal as error:
         sentence = {401: "E-mail or password is not right."} if error.code == "invalid-credentials" else {}
         errors = {"_": sentence.get(error.status) or visit.field_errors(error)["_"]}
@@ -88,7 +89,9 @@ def sign_in() -> Response:
     if before is not None:
         house().browsers.sign_out(before.caller, origin(before.caller))
     answer = visit.go(target)
-    visit.set_cookie(answer, visit.COOKIE, cookie, expires=expires)
+    visit.set_cookie(answer, visit.COOKIE, begun.cookie, expires=begun.expires)
+    if begun.device:
+        visit.set_cookie(answer, visit.DEVICE, begun.device, expires=begun.device_expires)
     return answer
 
 
@@ -97,7 +100,8 @@ def sign_in() -> Response:
 def sign_out(caller: Caller) -> Response:
     house().browsers.sign_out(caller, origin(caller))
     answer = visit.go("/account/sign-in")
-    visit.drop_cookie(answer)
+    for cookie in (visit.COOKIE, visit.VISIT):
+        visit.drop_cookie(answer, cookie)
     return answer
 
 

@@ -16,6 +16,10 @@ MEANING = {
     "openid": "Know that it is you",
     "profile": "See your name",
     "email": "See your e-mail address",
+    "sessions": "Start and join sessions in your name",
+    "tokens": "Use the archive of tokens in your name",
+    "devices": "Read and control your devices",
+    "mobility": "Read and change mobility data in your name",
 }
 
 
@@ -24,6 +28,10 @@ def authorize() -> Response:
     """GET: the question. POST: the answer. Both check the application's request from scratch."""
     server = current_app.extensions["oauth"]
     here = visit.visitor()
+    if request.method == "POST":
+        if here is None:
+            return visit.to_sign_in()
+        visit.check_form()
     try:
         grant = server.get_consent_grant(end_user=here)
     except OAuth2Error as error:
@@ -34,9 +42,8 @@ def authorize() -> Response:
         return visit.to_sign_in("password")  # what an application gets may outlive the key
     if request.method != "POST":
         client = grant.request.client.client
-        wanted = [MEANING[scope] for scope in grant.request.scope.split()] or ["Act for you at the services of this house"]
+        wanted = [MEANING[scope] for scope in grant.request.scope.split()]
         return visit.page("consent.html", leads_to=grant.redirect_uri, client=client, wanted=wanted, redirect_uri=grant.redirect_uri)
-    visit.check_form()
     allowed = request.form.get("decision") == "allow"
     answer: Response = server.create_authorization_response(grant_user=here if allowed else None, grant=grant)
     answer.status_code = 303 if answer.status_code == 302 else answer.status_code

@@ -10,54 +10,106 @@ from urllib.parse import urlencode, urlsplit
 from flask import Response, g, make_response, redirect, render_template, request
 
 from services.auth.api.context import house
-from services.auth.rules import redirects
+from services.auth.rules import credentials, redirects
 from services.auth.service.browsers import Visitor, form_token
 from services.common.app import Refusal
 
 COOKIE = "gatehouse_session"
 VISIT = "gatehouse_visit"  # before somebody has signed in: only so that the sign-in form can be told from a forged one
+DEVICE = "gatehouse_device"  # after somebody has signed in: what strangers try at the account does not delay this browser
+ELSEWHERE = frozenset({"cross-site", "same-site"})
+
+
+def _name(cookie: str) -> str:
+    """With TLS a name that no other host and no connection without TLS can set (RFC 6265bis 4.1.3.2)."""
+    return f"__Host-{cookie}" if request.scheme == "https" else cookie
+
+
+def _values(cookie: str) -> set[str]:
+    return set(request.cookies.getlist(_name(cookie)))
+
+
+def _cookie(cookie: str) -> str:
+    """What the browser sends; empty when it sends two: one of them was planted by another host, and nothing says which."""
+    values = _values(cookie)
+    return values.pop() if len(values) == 1 else ""
+
+
+def planted() -> bool:
+    """Whether the browser sends different cookies of one name."""
+    return any(len(_values(cookie)) > 1 for cookie in (COOKIE, VISIT))
 
 
 def visitor() -> Visitor | None:
     """Who has signed in, looked up once a request."""
     if "visitor" not in g:
-        g.visitor = house().browsers.find(request.cookies.get(COOKIE, ""))
+        g.visitor = house().browsers.find(_cookie(COOKIE))
     found: Visitor | None = g.visitor
     return found
 
 
+def device() -> str | None:
+    """The secret that an earlier sign-in left in this browser."""
+    found = _cookie(DEVICE)
+    return found if credentials.prefix_of(found) == credentials.DEVICE else None
+
+
 def _secret() -> str:
-    return request.cookies[COOKIE] if visitor() is not None else _visit()
+    return _cookie(COOKIE) if visitor() is not None else _visit()
 
 
 def _visit() -> str:
     if "visit" not in g:
-        known = request.cookies.get(VISIT, "")
+        known = _cookie(VISIT)
         g.visit = known if 20 <= len(known) <= 100 and known.isascii() else secrets.token_urlsafe(24)
     found: str = g.visit
     return found
 
 
 def check_form(*, signing_in: bool = False) -> None:
-    """Raises Refusal 403 for a form that was not made by a page of ours for this browser.
+    """Raises Refusal 403 for a form that was not made by a page of ours for this browser, or that another page sends.
 
+    The second is asked besides, because somebody may have planted his own visit cookie, whose token he knows: his form would sign the
+    person in to his account.
     signing_in: the form may be older than the sign-in that there is, which began in another tab.
     """
+    if _sent_from_elsewhere():
+        raise Refusal(403, "This form was sent by another site. Go to the page itself and try again", "form-from-elsewhere")
+    if planted():
+        raise Refusal(
+            403, "Your browser holds cookies for this site that another one has set. Delete its cookies and try again", "cookies-planted"
+        )
     given = request.form.get("csrf", "")
     known = {_secret(), _visit()} if signing_in else {_secret()}
     if not given.isascii() or not any(hmac.compare_digest(given, form_token(secret)) for secret in known):
         raise Refusal(403, "This form is too old. Go back, load the page anew and try again", "form-too-old")
 
 
+def _sent_from_elsewhere() -> bool:
+    """Whether the browser says that a page of another origin made it send this. Old browsers say nothing.
+
+    Sec-Fetch-Site is sent with TLS and to this machine alone, Origin always. Of the latter the scheme may differ from what arrives here:
+    TLS may end before the gateway.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ELSEWHERE
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(house().settings.issuer).netloc)
+
+
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
-    answer.set_cookie(
-        name, value, path=request.root_path or "/", secure=request.scheme == "https", httponly=True, samesite="Lax", **options
-    )
+    """For this host alone: without a Domain no other host gets it."""
+    answer.set_cookie(_name(name), value, **_attributes(), **options)
 
 
-def drop_cookie(answer: Response) -> None:
-    """Forget the sign-in."""
-    answer.delete_cookie(COOKIE, path=request.root_path or "/", secure=request.scheme == "https", httponly=True, samesite="Lax")
+def drop_cookie(answer: Response, name: str) -> None:
+    answer.delete_cookie(_name(name), **_attributes())
+
+
+def _attributes() -> dict[str, Any]:
+    secure = request.scheme == "https"
+    return {"path": "/" if secure else request.root_path or "/", "secure": secure, "httponly": True, "samesite": "Lax"}
 
 
 def page(template: str, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:
@@ -100,7 +152,7 @@ def _origin(address: str | None) -> str:
 
 def protect(answer: Response) -> Response:
     answer.headers["X-Frame-Options"] = "DENY"
-    answer.headers["Referrer-Policy"] = "no-referrer"
+    answer.headers["Referrer-Policy"] = "same-origin"  # with no-referrer a browser would say of our own forms `Origin: null`
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

@@ -20,6 +20,7 @@ LOGIN_KEY = "key"
 CLIENT = "cli"
 CODE = "cod"
 SESSION = "web"
+DEVICE = "dev"
 
 KIND_OF_ACCESS_TOKEN = {"account": ACCOUNT, "analysis": ANALYSIS, "middleware": MIDDLEWARE}
 ACCESS_TOKEN_OF_PREFIX = {prefix: kind for kind, prefix in KIND_OF_ACCESS_TOKEN.items()}

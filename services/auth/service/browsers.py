@@ -6,15 +6,17 @@ import datetime as dt
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from services.auth.models import BrowserSession
 from services.auth.rules import credentials
-from services.auth.service.identity import Caller
+from services.auth.service.identity import PASSWORD, Caller
 from services.auth.service.origin import Origin
 from services.auth.service.sign_in import Proven, SignIn
-from services.auth.store import grants
+from services.auth.service.throttle import FAMILIAR_FOR, attempt
+from services.auth.store import failures, grants
 from services.common.clock import Clock
 from services.common.database import Database
 
@@ -25,6 +27,15 @@ class Visitor:
 
     caller: Caller
     signed_in_at: dt.datetime
+
+
+class Begun(NamedTuple):
+    """A sign-in that has just begun. cookie, device: secrets for two cookies, and when each ends; no device without the password."""
+
+    cookie: str
+    expires: dt.datetime
+    device: str | None
+    device_expires: dt.datetime
 
 
 def form_token(secret: str) -> str:
@@ -41,19 +52,23 @@ class Browsers:
         self._sign_in = sign_in
         self._lifetime = dt.timedelta(hours=hours)
 
-    def sign_in(self, email: str, secret: str, origin: Origin) -> tuple[str, dt.datetime]:
-        """(the new cookie's secret, when it ends). Raises as `SignIn.check`."""
-        cookie = credentials.make(credentials.SESSION)
+    def sign_in(self, email: str, secret: str, origin: Origin, device: str | None = None) -> Begun:
+        """device: the secret that an earlier sign-in left in this browser; the new one takes its place. Raises as `SignIn.check`."""
+        cookie, new_device = credentials.make(credentials.SESSION), credentials.make(credentials.DEVICE)
 
-        def begin(session: Session, proven: Proven, now: dt.datetime) -> dt.datetime:
+        def begin(session: Session, proven: Proven, now: dt.datetime) -> Begun:
             user, method = proven.user, proven.method
             expires = min(now + self._lifetime, proven.ends) if proven.ends else now + self._lifetime
             digest = credentials.digest(cookie)
             session.add(BrowserSession(digest=digest, user_id=user.id, method=method, created_at=now, expires_at=expires))
             origin.acting(user).write(session, now, "login", user.id, method=method, place="page")
-            return expires
+            if method == PASSWORD:
+                if device:
+                    failures.forget_place(session, attempt(email, origin, device).here)
+                failures.remember(session, attempt(email, origin, new_device).here, user.id, now)
+            return Begun(cookie, expires, new_device if method == PASSWORD else None, now + FAMILIAR_FOR)
 
-        return cookie, self._sign_in.begin(email, secret, origin, begin)
+        return self._sign_in.begin(email, secret, origin, begin, device)
 
     def find(self, cookie: str) -> Visitor | None:
         """Who has this cookie, when the sign-in is still good."""

@@ -10,15 +10,15 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from services.auth import refusals
 from services.auth.rules import passwords
+from services.auth.service.turns import FAMILIAR, ORDINARY, Turns
 
 NICE = 5  # a quarter of a contended processor: still several hundred log-ins a minute
 
@@ -38,14 +38,13 @@ class Hasher:
 
     def __init__(self, *, memory_kib: int, passes: int, slots: int, queue: int) -> None:
         self._argon2 = argon2.PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1, type=argon2.Type.ID)
-        self._slots = threading.BoundedSemaphore(slots)
-        self._places = threading.BoundedSemaphore(slots + queue)
+        self._turns = Turns(slots=slots, queue=queue)
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="argon2", initializer=_give_way)
         self._nobody = self._argon2.hash("somebody who is not there")
 
     def hash(self, password: str) -> str:
-        """The text to keep. Raises Refusal 503 when too many wait."""
-        with self._place(), self._slots:
+        """The text to keep, for somebody who has signed in. Raises Refusal 503 when too many wait."""
+        with self._turns.turn(FAMILIAR):
             return self._threads.submit(self._argon2.hash, passwords.normalise(password)).result()
 
     def check(
@@ -53,11 +52,14 @@ class Hasher:
         kept: str | None,
         password: str,
         *,
+        rank: int = ORDINARY,
+        holders: Collection[str] = (),
         before: Callable[[], None] = lambda: None,
         wrong: Callable[[], None] = lambda: None,
     ) -> Checked:
         """Compare. With `kept` None (nobody has that name) the work is the same and the answer no.
 
+        rank, holders: of `Turns`.
         before: called when the turn has come, right before the work; what it raises goes to the caller.
         wrong: called after a wrong password, before the next one has its turn, so that guesses at once are counted one after the other.
         Raises Refusal 503 when too many wait.
@@ -66,7 +68,7 @@ class Hasher:
             wrong()
             return Checked(False, None)
         password = passwords.normalise(password)
-        with self._place(), self._slots:
+        with self._turns.turn(rank, holders):
             before()
             right = self._threads.submit(self._fits, kept or self._nobody, password).result() and kept is not None
             outdated = right and kept is not None and self._argon2.check_needs_rehash(kept)
@@ -81,26 +83,9 @@ class Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    def _place(self) -> _Place:
-        return _Place(self._places)
-
 
 def _give_way() -> None:
     """Lower the priority of the thread that calls; on Linux alone, elsewhere it would be that of the process."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-class _Place:
-    """A place in the queue, given back at the end."""
-
-    def __init__(self, places: threading.BoundedSemaphore) -> None:
-        self._places = places
-
-    def __enter__(self) -> None:
-        if not self._places.acquire(blocking=False):
-            raise refusals.busy()
-
-    def __exit__(self, *_: object) -> None:
-        self._places.release()

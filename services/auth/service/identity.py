@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.auth.models import User
 from services.auth.store.users import Person
@@ -18,13 +18,26 @@ LOGIN_KEY = "login_key"
 class Caller:
     """Somebody who may use the service's own API. method: what the sign-in began with. grant_id: the sign-in, None for Basic.
 
-    session: digest of the browser session, when it came from the pages.
+    session: digest of the browser session, when it came from the pages. key_digest: of the login key, when it came by Basic.
     """
 
     user: User | Person
     method: str
     grant_id: str | None = None
     session: str | None = None
+    key_digest: str | None = None
+
+    @property
+    def sign_in(self) -> str:
+        """What one's own wrong current passwords are counted for. A login key begins as many sign-ins as somebody likes: they are one."""
+        return f"{self.user.id} {self.method} {(self.grant_id or self.session) if self.method == PASSWORD else None}"
+
+
+class Application(NamedTuple):
+    """The OAuth2 client that asks in a person's name. scopes: what the person has allowed it."""
+
+    client_id: str
+    scopes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from services.auth import refusals
 from services.auth.models import AccessToken, CutOff, RoleToken
 from services.auth.rules import credentials, policies
-from services.auth.service.identity import Caller
+from services.auth.service.bounds import earliest, end_of, refuse_login_key
+from services.auth.service.identity import LOGIN_KEY, Caller
 from services.auth.service.origin import Origin
 from services.auth.service.signing import KeyRing
 from services.auth.store import tokens, users
@@ -40,7 +41,10 @@ class AccessTokens:
             return tokens.page_of_user(session, caller.user.id, page, per_page)
 
     def add(self, caller: Caller, fields: Mapping[str, Any], origin: Origin) -> tuple[AccessToken, str]:
-        """(the token's record, its secret). Raises Refusal 401 when the caller is gone or disabled meanwhile, 422."""
+        """(the token's record, its secret). By a login key it ends with the key.
+
+        Raises Refusal 401 when the caller is gone or disabled meanwhile, 422.
+        """
         kind = fields["kind"]
         policy = policies.clean(fields.get("policy", []))
         problem = policies.problem(kind, policy)
@@ -61,9 +65,10 @@ class AccessTokens:
                 permission=fields.get("permission", "full"),
                 policy=policy,
                 digest=credentials.digest(secret),
-                expires_at=_expiry(now, fields.get("expires_in")),
+                expires_at=earliest(_expiry(now, fields.get("expires_in")), end_of(session, caller, now)),
                 last_used_at=None,
                 created_at=now,
+                by_login_key=caller.method == LOGIN_KEY,
             )
             session.add(token)
             origin.write(session, now, "access-token.add", token.id, kind=kind, label=token.label)
@@ -72,12 +77,19 @@ class AccessTokens:
         return self._database.run(work), secret
 
     def rotate(self, caller: Caller, token_id: str, origin: Origin) -> tuple[AccessToken, str]:
-        """The same token with a new secret; the old one ends at once. Raises Refusal 404."""
+        """The same token with a new secret; the old one ends at once. By a login key only what it made itself.
+
+        Raises Refusal 401, 403, 404.
+        """
 
         def work(session: Session) -> tuple[AccessToken, str]:
+            users.by_id(session, caller.user.id, lock=True)
+            end_of(session, caller, self._clock.now())
             token = tokens.of_user(session, caller.user.id, token_id, lock=True)
             if token is None:
                 raise refusals.not_found("token")
+            if not token.by_login_key:
+                refuse_login_key(caller)
             secret = credentials.make(credentials.KIND_OF_ACCESS_TOKEN[token.kind])
             token.digest = credentials.digest(secret)
             origin.write(session, self._clock.now(), "access-token.rotate", token.id)
@@ -111,13 +123,21 @@ class RoleTokens:
             return tokens.role_tokens(session, subject, page, per_page)
 
     def issue(
-        self, subject: str, label: str, expires_in: int | None, not_before: dt.datetime | None, origin: Origin
+        self,
+        subject: str,
+        label: str,
+        expires_in: int | None,
+        not_before: dt.datetime | None,
+        origin: Origin,
+        caller: Caller | None = None,
     ) -> tuple[RoleToken, str]:
-        """(its record, the JWT). Raises Refusal 422."""
+        """(its record, the JWT). By a login key it ends with the key. caller: None for the command line. Raises Refusal 401, 422."""
 
         def work(session: Session) -> tuple[RoleToken, str]:
             now = self._clock.now().replace(microsecond=0)  # what `iat` can hold, so that a cut-off means the same on both sides
-            expires = _expiry(now, expires_in)
+            if caller is not None:
+                users.by_id(session, caller.user.id, lock=True)
+            expires = earliest(_expiry(now, expires_in), end_of(session, caller, now))
             if expires is not None and not_before is not None and not_before >= expires:
                 raise refusals.invalid_fields(not_before="Not before the end of the token.")
             token, jti, kid = self._keys.sign(session, subject, issued=now, expires=expires, kind=ROLE, not_before=not_before)

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 from services.auth import refusals
 from services.auth.models import LoginKey, User
 from services.auth.rules import credentials, emails, levels, passwords
+from services.auth.service.bounds import earliest, end_of, refuse_login_key
 from services.auth.service.hashing import Hasher
-from services.auth.service.identity import LOGIN_KEY, Caller
+from services.auth.service.identity import LOGIN_KEY, PASSWORD, Caller
 from services.auth.service.origin import Origin
 from services.auth.service.throttle import Throttle
-from services.auth.store import grants, users
+from services.auth.service.turns import FAMILIAR
+from services.auth.store import failures, grants, users
 from services.common.clock import Clock
 from services.common.database import Database
 
@@ -59,7 +61,11 @@ class People:
             return self._visible(session, caller, user_id)
 
     def add(self, caller: Caller | None, fields: Mapping[str, Any], origin: Origin) -> User:
-        """A new user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422."""
+        """A new user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422.
+
+        Not by a login key: whoever has it would know a password when the key has ended.
+        """
+        refuse_login_key(caller)
         email = read_email(fields["email"])
         scope = self._scope(caller) if caller else None
         domain = fields.get("domain") or (caller.user.domain if caller else None)
@@ -114,6 +120,8 @@ class People:
             user = self._manageable(session, caller, user_id, if_match)
             if fields.get("level", user.level) != user.level:
                 self._may_give(caller, fields["level"])
+                if not levels.at_least(user.level, fields["level"]):
+                    refuse_login_key(caller)  # what somebody may do from then on would outlive the key
             if fields.get("domain", user.domain) != user.domain:
                 if caller is not None and not levels.at_least(caller.user.level, levels.SUPER_USER):
                     raise refusals.not_allowed("SUPER_USER to move a user")
@@ -144,9 +152,8 @@ class People:
         self._database.run(work)
 
     def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
-        """By an administrator. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
-        if caller is not None and caller.user.id == user_id and caller.method == LOGIN_KEY:
-            raise refusals.password_needed()
+        """By an administrator, not with a login key. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
+        refuse_login_key(caller)
         with self._database.read() as session:
             email = self._manageable(session, caller, user_id, None, lock=False).email
         self._put_password(email, new, origin, lambda session: self._manageable(session, caller, user_id, None))
@@ -171,33 +178,37 @@ class People:
 
     def change_own_password(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
         """The current password itself is needed, a login key is not enough. Ends all sign-ins but this page. Raises Refusal 422, 429."""
-        email, address = caller.user.email, origin.address
+        email = caller.user.email
         checked = self._hasher.check(
             caller.user.password_hash,
             current,
-            before=lambda: self._throttle.check(email, address),
-            wrong=lambda: self._database.run(lambda session: self._throttle.failed(session, email, address)),
+            rank=FAMILIAR,
+            holders=[caller.sign_in],
+            before=lambda: self._throttle.check_own(caller.sign_in),
+            wrong=lambda: self._database.run(lambda session: self._throttle.failed_own(session, caller.sign_in)),
         )
         if not checked.right:
             raise refusals.wrong_current_password()
+        stays = caller.session if caller.method == PASSWORD else None
         if passwords.normalise(current) == passwords.normalise(new):
             raise refusals.invalid_fields(new_password="Is the current password.")  # noqa: S106  a message
-        self._put_password(email, new, origin, lambda session: self._own_as_let_in(session, caller), caller.session)
+        self._put_password(email, new, origin, lambda session: self._own_as_let_in(session, caller), stays)
 
     def login_key(self, caller: Caller) -> LoginKey | None:
         with self._database.read() as session:
             return users.login_key(session, caller.user.id)
 
     def new_login_key(self, caller: Caller, origin: Origin) -> tuple[str, dt.datetime]:
-        """(the key, when it ends). The one before ends, with the sign-ins that it began."""
+        """(the key, when it ends). The one before ends, with what it began and made; the key that it makes has the same end as itself."""
         key = credentials.make(credentials.LOGIN_KEY)
 
         def work(session: Session) -> dt.datetime:
             now = self._clock.now()
             user = self._own_as_let_in(session, caller)
             domain = users.domain(session, user.domain)
-            expires = now + dt.timedelta(seconds=domain.login_key_lifetime_s if domain else 0)
-            grants.end_all(session, user.id, now, by_login_key_only=True, besides_session=caller.session)
+            lifetime = dt.timedelta(seconds=domain.login_key_lifetime_s if domain else 0)
+            expires = earliest(now + lifetime, end_of(session, caller, now)) or now
+            grants.end_all(session, user.id, now, by_login_key_only=True)
             users.put_login_key(session, user.id, credentials.digest(key), now, expires)
             origin.write(session, now, "login-key.new", user.id)
             return expires
@@ -209,9 +220,10 @@ class People:
 
         def work(session: Session) -> bool:
             now = self._clock.now()
+            self._own(session, caller, None)
             dropped = users.drop_login_key(session, caller.user.id)
             if dropped:
-                grants.end_all(session, caller.user.id, now, by_login_key_only=True, besides_session=caller.session)
+                grants.end_all(session, caller.user.id, now, by_login_key_only=True)
                 origin.write(session, now, "login-key.remove", caller.user.id)
             return dropped
 
@@ -234,6 +246,7 @@ class People:
             kept.password_hash = hashed
             kept.version += 1
             users.drop_login_key(session, kept.id)
+            failures.forget_places_of(session, kept.id)
             grants.end_all(session, kept.id, now, besides_session=besides_session)
             origin.write(session, now, "password.change", kept.id)
 

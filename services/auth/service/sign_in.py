@@ -18,7 +18,8 @@ from services.auth.service.hashing import Hasher
 from services.auth.service.identity import LOGIN_KEY, PASSWORD
 from services.auth.service.origin import Origin
 from services.auth.service.signing import KeyRing
-from services.auth.service.throttle import Throttle
+from services.auth.service.throttle import Attempt, Standing, Throttle, attempt
+from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT
 from services.auth.store import checks, grants, users
 from services.auth.store.users import Person
 from services.common.clock import Clock
@@ -86,41 +87,54 @@ class SignIn:
         self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
 
-    def check(self, username: str, secret: str, origin: Origin) -> Proven:
+    def check(self, username: str, secret: str, origin: Origin, device: str | None = None) -> Proven:
         """Whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
-        A failure is counted and written to the audit; a success forgets the failures.
+        A failure is counted and written to the audit; a right password forgets its own failures. A right login key is never made to wait:
+        nobody guesses one, and its owner's programs go on whatever strangers try.
+        device: the secret of the cookie that an earlier sign-in left in this browser.
         """
-        key = emails.key_of(username) if len(username) <= 1000 else None
-        row = self._lookups.one(checks.ACCOUNT, {**self._throttle.parameters(username, origin.address), "key": key})
-        assert row is not None  # it always has one
-        failures = self._throttle.judge([(row[0], row[1]), (row[2], row[3])])
-        key_digest, key_ends = row[4], row[5]
-        user = checks.person(tuple(row))
+        tried, standing, found = self._look(username, origin, device)
+        user, key_digest, key_ends = checks.person(found), found[7], found[8]
         if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
             if key_digest is not None and hmac.compare_digest(key_digest, credentials.digest(secret)) and user and user.active:
                 if key_ends <= self._clock.now():
                     raise refusals.login_key_expired()
-                self._succeeded(user, username, origin, failures, None)
+                self._used(user)
                 return Proven(user, LOGIN_KEY, key_digest, key_ends)
-            self._failed(username, origin)
+            self._throttle.judge(tried, standing)
+            self._failed(username, tried, origin)
             raise refusals.invalid_credentials()
+        self._throttle.judge(tried, standing)
         checked = self._hasher.check(
             user.password_hash if user and user.active else None,
             secret,
-            before=lambda: self._throttle.check(username, origin.address),
-            wrong=lambda: self._failed(username, origin),
+            rank=_rank(standing),
+            holders=tried.wider,
+            before=lambda: self._throttle.judge(*self._look(username, origin, device)[:2]),
+            wrong=lambda: self._failed(username, tried, origin),
         )
         if not checked.right or user is None:
             raise refusals.invalid_credentials()
-        self._succeeded(user, username, origin, failures, checked.renewed)
+        self._succeeded(user, tried, standing, checked.renewed)
         return Proven(user._replace(password_hash=checked.renewed or user.password_hash), PASSWORD)
 
-    def _failed(self, username: str, origin: Origin) -> None:
+    def _look(self, username: str, origin: Origin, device: str | None) -> tuple[Attempt, Standing, tuple[Any, ...]]:
+        """(its counters, how it stands, the row of `checks.ACCOUNT`). A browser that is not familiar stands where its address does."""
+        key = emails.key_of(username) if len(username) <= 1000 else None
+        tried = attempt(username, origin, device)
+        row = self._lookups.one(checks.ACCOUNT, {**self._throttle.parameters(tried), "key": key})
+        assert row is not None  # it always has one
+        standing = self._throttle.standing(tuple(row))
+        if device is not None and not standing.familiar:
+            return self._look(username, origin, None)
+        return tried, standing, tuple(row)
+
+    def _failed(self, username: str, tried: Attempt, origin: Origin) -> None:
         now = self._clock.now()
 
         def work(session: Session) -> None:
-            self._throttle.failed(session, username, origin.address)
+            self._throttle.failed(session, tried)
             origin.write(session, now, "login.failed", self._account_name(session, username))
 
         self._database.run(work)
@@ -132,21 +146,35 @@ class SignIn:
         user = users.by_email_key(session, key) if key else None
         return user.email if user else None
 
-    def _succeeded(self, user: Person, username: str, origin: Origin, failures: bool, renewed: str | None) -> None:
-        now = self._clock.now()
-        fresh = user.last_login_at is not None and now - user.last_login_at < dt.timedelta(seconds=60)
-        if fresh and not failures and renewed is None:
-            return  # a neighbour that asks again and again must not write each time
+    def _recent(self, user: Person) -> bool:
+        """Whether the last log-in is too new to be written again: a neighbour that asks again and again must not write each time."""
+        return user.last_login_at is not None and self._clock.now() - user.last_login_at < dt.timedelta(seconds=60)
+
+    def _used(self, user: Person) -> None:
+        """By the login key."""
+        if not self._recent(user):
+            self._database.run(lambda session: self._note_log_in(session, user))
+
+    def _succeeded(self, user: Person, tried: Attempt, standing: Standing, renewed: str | None) -> None:
+        """By the password."""
+        if self._recent(user) and standing.familiar and not standing.failed_here and renewed is None:
+            return
 
         def work(session: Session) -> None:
-            kept = users.by_id(session, user.id, lock=True)
-            if kept is not None:
-                kept.last_login_at = now
-                if renewed is not None and kept.password_hash == user.password_hash:
-                    kept.password_hash = renewed
-            self._throttle.succeeded(session, username, origin.address)
+            kept = self._note_log_in(session, user)
+            if kept is None:
+                return
+            if renewed is not None and kept.password_hash == user.password_hash:
+                kept.password_hash = renewed
+            self._throttle.succeeded(session, tried, user.id)
 
         self._database.run(work)
+
+    def _note_log_in(self, session: Session, user: Person) -> User | None:
+        kept = users.by_id(session, user.id, lock=True)
+        if kept is not None:
+            kept.last_login_at = self._clock.now()
+        return kept
 
     def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
         """Tokens for the person. Raises as `check`."""
@@ -160,7 +188,9 @@ class SignIn:
 
         return self.begin(email, secret, origin, begin)
 
-    def begin(self, email: str, secret: str, origin: Origin, work: Callable[[Session, Proven, dt.datetime], R]) -> R:
+    def begin(
+        self, email: str, secret: str, origin: Origin, work: Callable[[Session, Proven, dt.datetime], R], device: str | None = None
+    ) -> R:
         """Check a credential and do `work` in the transaction of the sign-in. Raises as `check`.
 
         Between the two somebody may change the password, end the key or disable the account, which ends every sign-in there is: one
@@ -181,7 +211,7 @@ class SignIn:
             return work(session, proven, now)
 
         for _ in range(CHANGES_AT_ONCE):
-            proven = self.check(email, secret, origin)
+            proven = self.check(email, secret, origin, device)
             done = self._database.run(guarded)
             if done is not None:
                 return done
@@ -262,3 +292,10 @@ class SignIn:
         if found is None:
             raise Reused
         return found
+
+
+def _rank(standing: Standing) -> int:
+    """Who is checked before whom when passwords queue."""
+    if standing.familiar:
+        return ORDINARY if standing.failed_here else FAMILIAR
+    return SUSPECT if standing.failed_anywhere else ORDINARY

@@ -1,8 +1,17 @@
-"""Failed log-ins slow further ones down: per account and per address, with a delay that grows from the 5th failure on.
+"""Failed log-ins slow further ones down, and whoever only knows an e-mail address keeps nobody out with it.
 
-Nothing is ever locked for good: the delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
-after a quiet quarter of an hour. A success forgets the failures of its account and of its address, and of no other account: somebody who
-knows one password cannot try those of another account faster by signing in between.
+A failure counts three times: for the account from that place, for the account, and for the address at whatever account.
+
+* The account from that place: a delay that grows from the 5th failure on. It is the stranger's own; others do not feel it.
+* The address: the same delay, for somebody who tries many accounts.
+* The account: a botnet has more addresses than anybody can delay one by one. From the 50th failure on each place must wait before an
+  attempt, for at most a minute since it was itself told so or failed itself: what others do meanwhile never makes it longer.
+
+A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in. Where the account was signed in to by
+its password within 30 days the place is familiar, and only its own failures count.
+
+Nothing is ever locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
+after a quiet quarter of an hour. A success forgets the failures of its own account from its own place and no others.
 """
 
 from __future__ import annotations
@@ -10,13 +19,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import ipaddress
-from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
 from services.auth.rules import emails
+from services.auth.service.origin import Origin
 from services.auth.store import failures as store
 from services.common.clock import Clock
 from services.common.database import Database
@@ -24,7 +34,10 @@ from services.common.database import Database
 FREE = 4
 FIRST_DELAY_S = 2.0
 LONGEST_DELAY_S = 300.0
+ACCOUNT_FREE = 49
+ACCOUNT_LONGEST_DELAY_S = 60.0
 FORGOTTEN_AFTER = dt.timedelta(minutes=15)
+FAMILIAR_FOR = dt.timedelta(days=30)
 
 
 def delay_after(failures: int) -> float:
@@ -32,14 +45,44 @@ def delay_after(failures: int) -> float:
     return 0.0 if failures <= FREE else min(FIRST_DELAY_S * 2.0 ** min(failures - FREE - 1, 20), LONGEST_DELAY_S)
 
 
-def counters_of(username: str, address: str | None) -> list[str]:
-    """The account's counter, the same for every spelling that logs in to it, and the address's when it is known."""
-    key = emails.key_of(username[:1000]) or username[:1000]
-    account = "account:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return [account, *([f"address:{_place(address)}"] if address else [])]
+def account_delay_after(failures: int) -> float:
+    """Seconds that each place waits after so many failures of an account: 2 after the 50th, twice as long every 50, at most 60."""
+    return (
+        0.0
+        if failures <= ACCOUNT_FREE
+        else min(FIRST_DELAY_S * 2.0 ** min((failures - ACCOUNT_FREE - 1) // 50, 20), ACCOUNT_LONGEST_DELAY_S)
+    )
 
 
-def _place(address: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The counters of an attempt: of its account from its place, of its account, of its address when that is known."""
+
+    here: str
+    account: str
+    address: str | None
+
+    @property
+    def wider(self) -> list[str]:
+        return [self.account, *([self.address] if self.address else [])]
+
+
+def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
+    """device: the secret that the browser brings along; its place is then that instead of the address.
+
+    Without any address (a neighbour did not pass it on) the place is whoever asks.
+    """
+    key = emails.key_of(username[:1000]) or username[:1000]  # the same for every spelling that logs in to the account
+    address = f"address:{_network(origin.address)}" if origin.address else None
+    place = f"device:{device}" if device else address or f"by:{origin.actor_id}"
+    return Attempt(f"at:{_digest(key, place)}", f"account:{_digest(key)}", address)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _network(address: str) -> str:
     """The address, of IPv6 its /64: that much every customer has, and could try another address of it each time."""
     try:
         parsed = ipaddress.ip_address(address)
@@ -52,6 +95,30 @@ def _place(address: str) -> str:
     return str(parsed)
 
 
+class Counted(NamedTuple):
+    """failures: 0 for somebody who was told to wait. last_at: moment of the newest."""
+
+    failures: int
+    last_at: dt.datetime
+
+
+class Standing(NamedTuple):
+    """What is known of an attempt before it is looked at."""
+
+    here: Counted | None
+    account: Counted | None
+    address: Counted | None
+    familiar: bool
+
+    @property
+    def failed_here(self) -> bool:
+        return self.here is not None and self.here.failures > 0
+
+    @property
+    def failed_anywhere(self) -> bool:
+        return any(counted is not None and counted.failures > 0 for counted in (self.here, self.account, self.address))
+
+
 class Throttle:
     """Counts in the database: all processes see the same, and a restart forgets nothing."""
 
@@ -59,34 +126,63 @@ class Throttle:
         self._database = database
         self._clock = clock
 
-    def check(self, username: str, address: str | None) -> None:
-        """Raise Refusal 429 with Retry-After while a delay lasts."""
-        with self._database.read() as session:
-            self.judge(store.counts(session, counters_of(username, address), self._clock.now() - FORGOTTEN_AFTER))
-
-    def parameters(self, username: str, address: str | None) -> dict[str, Any]:
-        """Which failures count, as the statement `checks.ACCOUNT` asks for them."""
-        account, *rest = counters_of(username, address)
-        return {"account": account, "address": rest[0] if rest else None, "since": self._clock.now() - FORGOTTEN_AFTER}
-
-    def judge(self, counted: Iterable[tuple[int | None, dt.datetime | None]]) -> bool:
-        """Whether there are any that a success would forget. Raises Refusal 429 with Retry-After while a delay lasts.
-
-        counted: (failures, moment of the newest) of each counter, None for one that has none.
-        """
+    def parameters(self, tried: Attempt) -> dict[str, Any]:
+        """What the statement `checks.ACCOUNT` asks for."""
         now = self._clock.now()
-        found = [(failures, last_at) for failures, last_at in counted if failures is not None and last_at is not None]
+        counters = {"here": tried.here, "account": tried.account, "address": tried.address}
+        return {**counters, "since": now - FORGOTTEN_AFTER, "familiar_since": now - FAMILIAR_FOR}
+
+    @staticmethod
+    def standing(columns: tuple[Any, ...]) -> Standing:
+        """The first columns of `checks.ACCOUNT`."""
+        counted = [Counted(*pair) if pair[0] is not None else None for pair in (columns[0:2], columns[2:4], columns[4:6])]
+        return Standing(counted[0], counted[1], counted[2], columns[6] is not None)
+
+    def judge(self, tried: Attempt, standing: Standing) -> None:
+        """Raises Refusal 429 with Retry-After while a delay lasts."""
+        waits = [self._left(standing.here, delay_after)]
+        if not standing.familiar:
+            slow = account_delay_after(standing.account.failures) if standing.account else 0.0
+            if slow and standing.here is None:  # from now on its own waiting counts, not what others do
+                self._database.run(lambda session: self._begin(session, tried))
+                waits.append(slow)
+            waits += [self._left(standing.address, delay_after), self._left(standing.here, lambda _: slow)]
+        if max(waits) > 0:
+            raise refusals.too_many_failures(max(waits))
+
+    def _left(self, counted: Counted | None, delay: Any) -> float:
+        if counted is None:
+            return 0.0
         # abs: a clock that was set back must not add to the delay what it was set back by
-        wait = max((delay_after(failures) - abs((now - last_at).total_seconds()) for failures, last_at in found), default=0.0)
+        passed = abs((self._clock.now() - counted.last_at).total_seconds())
+        return float(delay(counted.failures)) - passed
+
+    def _begin(self, session: Session, tried: Attempt) -> None:
+        now = self._clock.now()
+        store.begin(session, tried.here, now, now - FORGOTTEN_AFTER)
+
+    def failed(self, session: Session, tried: Attempt) -> None:
+        """Within the caller's transaction."""
+        now = self._clock.now()
+        store.add(session, [tried.here, *tried.wider], now, now - FORGOTTEN_AFTER)
+
+    def succeeded(self, session: Session, tried: Attempt, user_id: str) -> None:
+        """By the password; a login key says nothing about who tries passwords. Within the caller's transaction."""
+        store.forget(session, tried.here, tried.wider)
+        store.remember(session, tried.here, user_id, self._clock.now())
+
+    def check_own(self, who: str) -> None:
+        """The same delay for the current password that somebody who is signed in gives, apart from what strangers try.
+
+        who: the sign-in. Raises Refusal 429 with Retry-After while it lasts.
+        """
+        with self._database.read() as session:
+            found = store.count(session, f"own:{_digest(who)}", self._clock.now() - FORGOTTEN_AFTER)
+        wait = self._left(Counted(*found) if found else None, delay_after)
         if wait > 0:
             raise refusals.too_many_failures(wait)
-        return bool(found)
 
-    def failed(self, session: Session, username: str, address: str | None) -> None:
+    def failed_own(self, session: Session, who: str) -> None:
         """Within the caller's transaction."""
         now = self._clock.now()
-        store.add(session, counters_of(username, address), now, now - FORGOTTEN_AFTER)
-
-    def succeeded(self, session: Session, username: str, address: str | None) -> None:
-        """Within the caller's transaction."""
-        store.forget(session, counters_of(username, address))
+        store.add(session, [f"own:{_digest(who)}"], now, now - FORGOTTEN_AFTER)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import refusals
 from services.auth.rules import credentials
-from services.auth.service.identity import Caller, Verified
+from services.auth.service.identity import Application, Caller, Verified
 from services.auth.service.issuing import ROLE, SUBJECTS
 from services.auth.service.sign_in import ACCESS
 from services.auth.service.signing import NEVER, KeyRing
@@ -104,15 +104,16 @@ class Verifier:
         digest, allowed, *found = self._look(question.statement, question.parameters, client_id)
         return question.judge(tuple(found)) if _is_service(digest, allowed, secret) else None
 
-    def caller(self, token: str) -> tuple[Caller, str | None]:
-        """The person behind a sign-in's access JWT, and the OAuth2 client that got it, if one did. Raises Refusal 401."""
+    def caller(self, token: str) -> tuple[Caller, Application | None]:
+        """The person behind a sign-in's access JWT, and the application that got it, if one did. Raises Refusal 401."""
         claims, kind, kid = self._keys.read(token)
         if kind != ACCESS:
             raise refusals.token_invalid()
         grant_id = str(claims.get("sid"))
         asked = {"kid": kid, "jti": str(claims["jti"]), "grant": grant_id}
         method, client_id, person = self._signed_in(self._look(checks.SIGN_IN, asked, None)[2:], str(claims["sub"]))
-        return Caller(person, method, grant_id), client_id
+        application = Application(client_id, frozenset(str(claims.get("scope", "")).split())) if client_id is not None else None
+        return Caller(person, method, grant_id), application
 
     def _look(self, statement: sa.Select[Any], parameters: dict[str, Any], client_id: str | None) -> tuple[Any, ...]:
         known = client_id if client_id is not None and len(client_id) <= 36 and "\x00" not in client_id else None
@@ -181,13 +182,17 @@ class Verifier:
             client_id=claims.get("client_id"),
         )
 
-    @staticmethod
-    def _signed_in(row: tuple[Any, ...], subject: str) -> tuple[str, str | None, Person]:
-        """(method, client, person) of a sign-in that is still good. Raises Refusal 401."""
+    def _signed_in(self, row: tuple[Any, ...], subject: str) -> tuple[str, str | None, Person]:
+        """(method, client, person) of a sign-in that is still good. Raises Refusal 401.
+
+        Its end is that of this service's own clock: no skew makes it longer than the login key that began it.
+        """
         _check_not_taken_back(row)
         person = checks.person(row)
         if person is None or person.id != subject:
             raise refusals.token_revoked()
+        if row[4] <= self._clock.now():
+            raise refusals.token_expired()
         return row[2], row[3], person
 
 

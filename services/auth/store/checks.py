@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from services.auth.models import AccessToken, Client, CutOff, Failure, Grant, LoginKey, RevokedToken, RoleToken, SigningKey, User
+from services.auth.models import AccessToken, Client, CutOff, Failure, Familiar, Grant, LoginKey, RevokedToken, RoleToken, SigningKey, User
 from services.auth.store.users import PERSON, Person
 
 _START = sa.select(sa.literal(1).label("one")).subquery("start")
@@ -20,7 +20,7 @@ _WITH_KEY = _ASKING.outerjoin(SigningKey, SigningKey.kid == sa.bindparam("kid"))
 )
 _CREDENTIALS = (Client.secret_digest, Client.service)
 _Other = aliased(Client)
-_Account, _Address = aliased(Failure), aliased(Failure)
+_Here, _Account, _Address = aliased(Failure), aliased(Failure), aliased(Failure)
 
 # parameter client: id of who asks, or None
 SERVICE = sa.select(*_CREDENTIALS, Client.id, Client.name).select_from(_ASKING)
@@ -45,7 +45,7 @@ ROLE_TOKEN = sa.select(
 ).select_from(_WITH_KEY.outerjoin(RoleToken, RoleToken.jti == sa.bindparam("jti")).outerjoin(CutOff, CutOff.subject == RoleToken.subject))
 
 # besides: kid, jti, grant; the person only while the sign-in and the account are good
-SIGN_IN = sa.select(*_CREDENTIALS, SigningKey.kid, RevokedToken.jti, Grant.method, Grant.client_id, *PERSON).select_from(
+SIGN_IN = sa.select(*_CREDENTIALS, SigningKey.kid, RevokedToken.jti, Grant.method, Grant.client_id, Grant.expires_at, *PERSON).select_from(
     _WITH_KEY.outerjoin(Grant, sa.and_(Grant.id == sa.bindparam("grant"), Grant.revoked_at.is_(None))).outerjoin(
         User, sa.and_(User.id == Grant.user_id, User.active)
     )
@@ -56,13 +56,27 @@ CLIENT_TOKEN = sa.select(*_CREDENTIALS, SigningKey.kid, RevokedToken.jti, _Other
     _WITH_KEY.outerjoin(_Other, _Other.id == sa.bindparam("subject"))
 )
 
-# parameters: account, address (counters of failures, None for none), since, key (of the e-mail, or None)
+# parameters: here, account, address (counters of failures, None for none), since, familiar_since, key (of the e-mail, or None)
 ACCOUNT = sa.select(
-    _Account.count, _Account.last_at, _Address.count, _Address.last_at, LoginKey.digest, LoginKey.expires_at, *PERSON
+    _Here.count,
+    _Here.last_at,
+    _Account.count,
+    _Account.last_at,
+    _Address.count,
+    _Address.last_at,
+    Familiar.seen_at,
+    LoginKey.digest,
+    LoginKey.expires_at,
+    *PERSON,
 ).select_from(
-    sa.join(_START, _Account, sa.and_(_Account.counter == sa.bindparam("account"), _Account.last_at > sa.bindparam("since")), isouter=True)
+    sa.join(_START, _Here, sa.and_(_Here.counter == sa.bindparam("here"), _Here.last_at > sa.bindparam("since")), isouter=True)
+    .outerjoin(_Account, sa.and_(_Account.counter == sa.bindparam("account"), _Account.last_at > sa.bindparam("since")))
     .outerjoin(_Address, sa.and_(_Address.counter == sa.bindparam("address"), _Address.last_at > sa.bindparam("since")))
     .outerjoin(User, User.email_key == sa.bindparam("key"))
+    .outerjoin(
+        Familiar,
+        sa.and_(Familiar.place == sa.bindparam("here"), Familiar.user_id == User.id, Familiar.seen_at > sa.bindparam("familiar_since")),
+    )
     .outerjoin(LoginKey, LoginKey.user_id == User.id)
 )
 

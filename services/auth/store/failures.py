@@ -1,4 +1,4 @@
-"""Failed log-ins, counted by account and by address in the database, so that every process and every replica sees the same."""
+"""Failed log-ins and the places that accounts are known at, in the database, so that every process and every replica sees the same."""
 
 from __future__ import annotations
 
@@ -10,31 +10,71 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from services.auth.models import Failure
-
-_COUNTS = sa.select(Failure.count, Failure.last_at).where(
-    Failure.counter.in_(sa.bindparam("counters", expanding=True)), Failure.last_at > sa.bindparam("since")
-)
+from services.auth.models import Failure, Familiar
 
 
-def counts(session: Session, counters: Iterable[str], since: dt.datetime) -> list[tuple[int, dt.datetime]]:
-    """(failures, moment of the newest) of each counter that has any after `since`."""
-    found = session.execute(_COUNTS, {"counters": list(counters), "since": since})
-    return [(count, last_at) for count, last_at in found]
+def _insert(session: Session, table: type[Any]) -> Any:
+    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return insert(table)
+
+
+def count(session: Session, counter: str, since: dt.datetime) -> tuple[int, dt.datetime] | None:
+    """(failures, moment of the newest) of a counter that has any after `since`."""
+    row = session.execute(
+        sa.select(Failure.count, Failure.last_at).where(Failure.counter == counter, Failure.last_at > since)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
 def add(session: Session, counters: Iterable[str], now: dt.datetime, since: dt.datetime) -> None:
     """Count one failure. What is older than `since` is forgotten first."""
-    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    for counter in sorted(counters):  # in one order, so that two failures never wait for each other
-        statement = insert(Failure).values(counter=counter, count=1, last_at=now)
+    for counter in sorted(counters):  # in one order, so that two transactions never wait for each other
+        statement = _insert(session, Failure).values(counter=counter, count=1, last_at=now)
         raised = sa.case((Failure.last_at > since, Failure.count + 1), else_=1)
         session.execute(statement.on_conflict_do_update(index_elements=["counter"], set_={"count": raised, "last_at": now}))
 
 
-def forget(session: Session, counters: Iterable[str]) -> None:
-    session.execute(sa.delete(Failure).where(Failure.counter.in_(list(counters))))
+def begin(session: Session, counter: str, now: dt.datetime, since: dt.datetime) -> None:
+    """Note the moment without a failure, where nothing newer than `since` is noted."""
+    statement = _insert(session, Failure).values(counter=counter, count=0, last_at=now)
+    old = Failure.last_at <= since
+    session.execute(statement.on_conflict_do_update(index_elements=["counter"], set_={"count": 0, "last_at": now}, where=old))
+
+
+def forget(session: Session, counter: str, wider: Iterable[str]) -> None:
+    """Forget the failures of a counter; those that count them, too, have so many fewer."""
+    rows = session.scalars(
+        sa.select(Failure).where(Failure.counter.in_([counter, *wider])).order_by(Failure.counter).with_for_update()
+    ).all()
+    own = next((row for row in rows if row.counter == counter), None)
+    if own is None:
+        return
+    for row in rows:
+        if row is not own:
+            row.count = max(0, row.count - own.count)
+    session.delete(own)
 
 
 def forget_before(session: Session, since: dt.datetime) -> None:
     session.execute(sa.delete(Failure).where(Failure.last_at <= since))
+
+
+# places
+
+
+def remember(session: Session, place: str, user_id: str, now: dt.datetime) -> None:
+    """The account was signed in to from there."""
+    statement = _insert(session, Familiar).values(place=place, user_id=user_id, seen_at=now)
+    session.execute(statement.on_conflict_do_update(index_elements=["place"], set_={"user_id": user_id, "seen_at": now}))
+
+
+def forget_place(session: Session, place: str) -> None:
+    session.execute(sa.delete(Familiar).where(Familiar.place == place))
+
+
+def forget_places_of(session: Session, user_id: str) -> None:
+    session.execute(sa.delete(Familiar).where(Familiar.user_id == user_id))
+
+
+def forget_places_before(session: Session, since: dt.datetime) -> None:
+    session.execute(sa.delete(Familiar).where(Familiar.seen_at <= since))

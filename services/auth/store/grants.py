@@ -16,6 +16,11 @@ _LIVE_USER = (
 )
 
 
+def is_live(session: Session, grant_id: str) -> bool:
+    """Whether nobody has ended the sign-in."""
+    return session.scalar(sa.select(Grant.id).where(Grant.id == grant_id, Grant.revoked_at.is_(None))) is not None
+
+
 def live_user(session: Session, grant_id: str) -> User | None:
     """The active user of a sign-in that nobody has ended."""
     return session.scalar(_LIVE_USER, {"id": grant_id})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.auth.models import Domain, LoginKey, User
+from services.auth.models import AccessToken, Domain, LoginKey, User
 from services.auth.rules import levels
 
 
@@ -116,11 +116,12 @@ def login_key(session: Session, user_id: str) -> LoginKey | None:
 
 
 def put_login_key(session: Session, user_id: str, digest: str, now: dt.datetime, expires_at: dt.datetime) -> None:
-    """Make this the user's one login key."""
-    session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id))
+    """Make this the user's one login key. The tokens that the one before made go with it."""
+    drop_login_key(session, user_id)
     session.add(LoginKey(user_id=user_id, digest=digest, created_at=now, expires_at=expires_at))
 
 
 def drop_login_key(session: Session, user_id: str) -> bool:
-    """Whether there was one."""
+    """Whether there was one. The access tokens that it made go with it."""
+    session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user_id, AccessToken.by_login_key))
     return bool(session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id)).rowcount)

@@ -47,7 +47,7 @@ class Browser:
             "response_type": "code",
             "client_id": client_id,
             "redirect_uri": REDIRECT,
-            "scope": "openid email",
+            "scope": "openid profile email",
             "state": "a state/é",
             "nonce": "n-1",
             "code_challenge": CHALLENGE,
@@ -95,14 +95,14 @@ def test_the_whole_flow(auth: Auth, admin: str, browser: Browser) -> None:
     answer = exchange(auth, client, back["code"])
     assert answer.status_code == 200, answer.text
     assert set(answer.json) == {"access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"}
-    assert (answer.json["token_type"], answer.json["expires_in"], answer.json["scope"]) == ("Bearer", 900, "openid email")
+    assert (answer.json["token_type"], answer.json["expires_in"], answer.json["scope"]) == ("Bearer", 900, "openid profile email")
     assert answer.headers["Cache-Control"] == "no-store"
     assert auth.ask("GET", "/me", token=answer.json["access_token"]).json["email"] == ADMIN
     claims = jwt.decode(answer.json["id_token"], options={"verify_signature": False})
     assert (claims["aud"], claims["nonce"], claims["email"]) == (client["client_id"], "n-1", ADMIN)
     assert claims["auth_time"] == int(auth.clock.now().timestamp())
     verified = auth.verify(answer.json["access_token"]).json
-    assert (verified["kind"], verified["scope"], verified["client_id"]) == ("user", "openid email", client["client_id"])
+    assert (verified["kind"], verified["scope"], verified["client_id"]) == ("user", "openid profile email", client["client_id"])
     assert auth.verify(answer.json["id_token"]).status_code == 401
 
 

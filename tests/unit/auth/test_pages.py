@@ -23,7 +23,7 @@ def browser(auth: Auth) -> Browser:
 
 def request_of(client: dict[str, Any]) -> dict[str, str]:
     """What an application asks with."""
-    asked = {"response_type": "code", "client_id": client["client_id"], "redirect_uri": REDIRECT, "state": "a state/é"}
+    asked = {"response_type": "code", "client_id": client["client_id"], "redirect_uri": REDIRECT, "state": "a state/é", "scope": "openid"}
     return {**asked, "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
 
 
@@ -161,7 +161,7 @@ def test_pages_keep_others_out(auth: Auth, browser: Browser) -> None:
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     assert answer.headers["X-Frame-Options"] == "DENY"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
@@ -213,8 +213,9 @@ def test_behind_the_gateway(auth: Auth) -> None:
     assert 'action="/auth/account/sign-in"' in page.text
     assert 'href="/auth/account/style.css"' in page.text
     cookie = page.headers["Set-Cookie"]
-    assert "Path=/auth" in cookie
-    assert "Secure" in cookie
+    assert cookie.startswith("__Host-gatehouse_visit=")
+    assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
     auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}, headers=proxied["headers"], address="::1")
     found = auth.ask("GET", "/audit", basic=(ADMIN, PASSWORD), query_string={"action": "login"}).json["items"]
     assert found[0]["address"] == "203.0.113.8"

@@ -23,6 +23,7 @@ from services.common import openapi
 from services.common import settings as common
 from services.common.clock import SettableClock
 from services.common.database import Database, migrate
+from services.common.settings import parse_networks
 from tests.support.stores import Prepare
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 
@@ -132,8 +133,10 @@ def test_wrong_service_clients(text: str) -> None:
     ("peer", "forwarded", "seen"),
     [
         ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "6.6.6.6, 127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "6.6.6.6, 192.0.2.9, 10.0.0.1", "192.0.2.9"),
+        ("127.0.0.1", "6.6.6.6, 10.0.0.1, 10.0.0.1", "6.6.6.6"),
         ("127.0.0.1", "6.6.6.6, 203.0.113.7", "203.0.113.7"),
-        ("127.0.0.1", "203.0.113.7, 127.0.0.1", "203.0.113.7"),
         ("::1", "2001:db8::1", "2001:db8::1"),
         ("::ffff:127.0.0.1", "203.0.113.7", "203.0.113.7"),
         ("127.0.0.1", "nonsense", "127.0.0.1"),
@@ -144,7 +147,8 @@ def test_wrong_service_clients(text: str) -> None:
 )
 def test_the_clients_address(peer: str, forwarded: str, seen: str) -> None:
     environ: dict[str, Any] = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
-    TrustedProxies(lambda environ, start: [], Settings().trusted_proxies)(environ, None)
+    before_the_gateway = parse_networks("10.0.0.0/8")
+    TrustedProxies(lambda environ, start: [], Settings().trusted_proxies, before_the_gateway)(environ, None)
     assert environ["REMOTE_ADDR"] == seen
 
 

@@ -6,13 +6,22 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from werkzeug.test import TestResponse
 
 from services.auth.app import build
+from services.auth.models import Familiar
+from services.auth.service import throttle
 from services.auth.service.throttle import delay_after
+from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
+from services.common.app import Refusal
+from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
+from tests.unit.auth.test_oauth import Browser
 
 
 def test_the_delay_grows_from_the_fifth_failure_and_has_a_bound() -> None:
@@ -24,15 +33,165 @@ def fail(auth: Auth, email: str = ADMIN, address: str = "198.51.100.7") -> int:
     return auth.ask("POST", "/login", {"email": email, "password": "a wrong password"}, address=address).status_code
 
 
-def test_an_account_is_slowed_down_from_every_address(auth: Auth) -> None:
-    assert [fail(auth, address=f"203.0.113.{n}") for n in range(5)] == [401] * 5
-    answer = auth.ask("POST", "/login", {"email": ADMIN.upper(), "password": PASSWORD}, address="203.0.113.99")
+def try_it(auth: Auth, address: str = "198.51.100.7", email: str = ADMIN) -> TestResponse:
+    """With the right password."""
+    return auth.ask("POST", "/login", {"email": email, "password": PASSWORD}, address=address)
+
+
+def attack(auth: Auth, failures: int, email: str = ADMIN) -> None:
+    """Wrong passwords for an account, each from an address of its own."""
+    for n in range(failures):
+        assert fail(auth, email, f"203.0.{n // 250}.{n % 250}") == 401
+
+
+def test_an_account_is_slowed_down_from_the_address_that_failed(auth: Auth) -> None:
+    assert [fail(auth) for n in range(5)] == [401] * 5
+    answer = try_it(auth, email=ADMIN.upper())
     assert (answer.status_code, answer.headers["Retry-After"], answer.json["code"]) == (429, "2", "too-many-failures")
     auth.clock.move(2)
-    assert fail(auth, address="203.0.113.6") == 401
-    answer = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD})
-    assert answer.headers["Retry-After"] == "4"
+    assert fail(auth) == 401
+    assert try_it(auth).headers["Retry-After"] == "4"
     auth.clock.move(4)
+    assert auth.log_in()
+
+
+# whoever only knows an e-mail address keeps nobody out with it
+
+
+def test_a_strangers_failures_are_the_strangers_own(auth: Auth) -> None:
+    assert [fail(auth, address="203.0.113.9") for _ in range(6)] == [401] * 5 + [429]
+    assert try_it(auth, "198.51.100.7").status_code == 200
+    assert try_it(auth, "203.0.113.9").status_code == 429
+
+
+def test_strangers_at_many_addresses_do_not_delay_where_the_owner_was_lately(auth: Auth) -> None:
+    auth.log_in(address="198.51.100.7")
+    auth.clock.move(29 * 86400)
+    attack(auth, 50)
+    assert try_it(auth, "198.51.100.7").status_code == 200
+
+
+def test_with_many_failures_everywhere_a_new_place_waits_once_whatever_others_do_meanwhile(auth: Auth) -> None:
+    attack(auth, 50)
+    answer = try_it(auth, "192.0.2.1")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    auth.clock.move(1.5)
+    assert [fail(auth, address=address) for address in ("203.0.113.251", "203.0.0.1", "203.0.0.2")] == [429] * 3
+    assert try_it(auth, "192.0.2.1").headers["Retry-After"] == "1"
+    auth.clock.move(0.5)
+    assert [fail(auth, address=address) for address in ("203.0.113.251", "203.0.0.1", "203.0.0.2")] == [429, 401, 401]
+    assert try_it(auth, "192.0.2.1").status_code == 200
+    auth.clock.move(1.5)
+    assert [fail(auth, address="203.0.113.251") for _ in range(2)] == [401, 429]
+
+
+def test_the_wait_of_a_new_place_has_a_bound() -> None:
+    assert [throttle.account_delay_after(n) for n in (0, 49, 50, 99, 100, 150)] == [0, 0, 2, 2, 4, 8]
+    assert throttle.account_delay_after(10**6) == 60
+
+
+def test_a_place_is_not_familiar_for_ever(auth: Auth) -> None:
+    auth.log_in(address="198.51.100.7")
+    auth.clock.move(30 * 86400)
+    attack(auth, 50)
+    assert try_it(auth, "198.51.100.7").status_code == 429
+    auth.house.forget_expired()
+    with auth.house.database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
+
+
+def test_a_familiar_place_is_not_delayed_by_what_others_there_do_at_other_accounts(auth: Auth) -> None:
+    """The owner and the attacker are behind one address."""
+    auth.log_in(address="198.51.100.7")
+    assert [fail(auth, f"user{n}@example.org", "198.51.100.7") for n in range(5)] == [401] * 5
+    assert fail(auth, "another@example.org", "198.51.100.7") == 429
+    assert try_it(auth, "198.51.100.7").status_code == 200
+
+
+def test_a_familiar_place_may_guess_no_faster(auth: Auth) -> None:
+    auth.log_in()
+    assert [fail(auth) for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_a_new_password_makes_every_place_a_new_one(auth: Auth, admin: str) -> None:
+    auth.log_in(address="198.51.100.7")
+    body = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    assert auth.ask("POST", "/me/password", body, token=admin).status_code == 204
+    with auth.house.database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
+
+
+def test_a_browser_that_signed_in_before_is_not_delayed_by_others_behind_its_address(auth: Auth, admin: str) -> None:
+    auth.add_user("ada@example.org", admin)
+    browser, other = Browser(auth), Browser(auth)
+    for one, email in ((browser, ADMIN), (other, "ada@example.org")):
+        one.client.environ_base["REMOTE_ADDR"] = "198.51.100.7"
+        assert one.sign_in(email).status_code == 303
+        one.client.delete_cookie("gatehouse_session")
+    first = browser.client.get_cookie("gatehouse_device")
+    assert [fail(auth, address="198.51.100.7") for _ in range(6)] == [401] * 5 + [429]
+    assert try_it(auth, "198.51.100.7").status_code == 429
+    assert other.sign_in(ADMIN).status_code == 429  # its cookie is that of another account
+    assert browser.sign_in(ADMIN).status_code == 303
+    assert browser.client.get_cookie("gatehouse_device").value != first.value
+    browser.client.delete_cookie("gatehouse_session")
+    # who has stolen the cookie guesses no faster, and an old one is worth nothing
+    thief = Browser(auth)
+    thief.client.environ_base["REMOTE_ADDR"] = "198.51.100.7"
+    thief.client.set_cookie("gatehouse_device", first.value)
+    assert thief.sign_in(ADMIN).status_code == 429
+    assert [browser.sign_in(ADMIN, "a wrong password").status_code for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_a_login_key_leaves_no_device_and_no_familiar_place(auth: Auth, admin: str) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    auth.house.database.run(lambda session: session.execute(sa.delete(Familiar)))
+    browser = Browser(auth)
+    assert browser.sign_in(password=key).status_code == 303
+    assert browser.client.get_cookie("gatehouse_device") is None
+    auth.log_in(password=key)
+    with auth.house.database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
+
+
+def test_a_right_login_key_is_never_throttled(auth: Auth, admin: str) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    auth.house.database.run(lambda session: session.execute(sa.delete(Familiar)))
+    attack(auth, 50)
+    assert [fail(auth) for _ in range(2)] == [429] * 2
+    auth.clock.move(2)
+    assert [fail(auth) for _ in range(2)] == [401, 429]
+    for _ in range(3):
+        assert auth.verify_basic(ADMIN, key, address="198.51.100.7").status_code == 200
+        assert auth.log_in(password=key)
+        assert auth.ask("GET", "/me", basic=(ADMIN, key)).status_code == 200
+    assert try_it(auth).status_code == 429  # and it forgets nobody's failures
+
+
+def test_a_login_key_that_has_ended_is_told_so_all_the_same(auth: Auth, admin: str) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    auth.clock.move(8 * 86400)
+    assert [fail(auth) for _ in range(6)] == [401] * 5 + [429]
+    assert auth.verify_basic(ADMIN, key, address="198.51.100.7").json["code"] == "login-key-expired"
+
+
+def test_strangers_do_not_delay_the_change_of_the_password(auth: Auth, admin: str) -> None:
+    assert [fail(auth) for _ in range(6)] == [401] * 5 + [429]
+    body = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    assert auth.ask("POST", "/me/password", body, token=admin).status_code == 204
+
+
+def test_a_login_keys_many_sign_ins_guess_the_password_no_faster(auth: Auth, admin: str) -> None:
+    key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
+    body = {"current_password": "a wrong password", "new_password": "another horse battery"}
+    statuses = [auth.ask("POST", "/me/password", body, token=auth.log_in(password=key)).status_code for _ in range(6)]
+    assert statuses == [422] * 5 + [429]
+    assert auth.ask("POST", "/me/password", {**body, "current_password": PASSWORD}, token=admin).status_code == 204
+
+
+def test_a_neighbour_that_passes_no_address_on_is_one_place(auth: Auth) -> None:
+    assert [auth.verify_basic(ADMIN, "a wrong password").status_code for _ in range(6)] == [401] * 5 + [429]
+    assert auth.verify_basic(ADMIN, PASSWORD, address="198.51.100.7").status_code == 200
     assert auth.log_in()
 
 
@@ -69,10 +228,25 @@ def test_signing_in_between_makes_guessing_another_account_no_faster(auth: Auth,
     assert fail(auth) == 429
 
 
-def test_success_resets_the_address_too(auth: Auth) -> None:
-    for _ in range(3):
-        assert [fail(auth, f"user{n}@example.org") for n in range(2)] == [401] * 2
-        auth.log_in()
+def test_a_strangers_success_forgets_nothing_at_other_accounts(auth: Auth, admin: str) -> None:
+    auth.add_user("mallory@example.org", admin)
+    here = "203.0.113.9"
+    for n in range(2):
+        assert fail(auth, f"user{n}@example.org", here) == 401
+        assert fail(auth, "mallory@example.org", here) == 401
+        auth.log_in("mallory@example.org", address=here)  # takes back one failure, its own
+    assert [fail(auth, f"more{n}@example.org", here) for n in range(4)] == [401] * 3 + [429]
+    auth.log_in("mallory@example.org", address=here)
+    assert fail(auth, "more@example.org", here) == 429
+
+
+def test_success_takes_its_own_failures_back_from_the_account_and_the_address(auth: Auth) -> None:
+    """People who mistype and then sign in do not add up to an attack, neither behind one address nor at one account."""
+    for n in range(15):
+        address = f"192.0.2.{n}"
+        assert [fail(auth, address=address) for _ in range(4)] == [401] * 4
+        assert try_it(auth, address).status_code == 200
+    assert try_it(auth, "192.0.2.99").status_code == 200
 
 
 def test_nobody_is_locked_for_good(auth: Auth) -> None:
@@ -165,6 +339,77 @@ def test_too_many_waiting_are_told_to_come_back(database_url: str, tmp_path: Pat
     busy.house.close()
     assert (first.status_code, first.headers["Retry-After"]) == (503, "1")
     assert sorted(one.result().status_code for one in asked) == [200, 200, 503]
+
+
+def test_guesses_do_not_take_the_places_of_accounts_without_failures(
+    database_url: str, tmp_path: Path, auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth.add_user("ada@example.org", admin)
+    app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
+    busy = Auth(app, auth.clock)
+    assert fail(busy, address="203.0.113.9") == 401
+    fits, told = busy.house.hasher._fits, threading.Event()
+    checked: list[str] = []
+
+    def slowly(kept: str, password: str) -> bool:
+        assert told.wait(60)
+        checked.append(password)
+        return fits(kept, password)
+
+    monkeypatch.setattr(busy.house.hasher, "_fits", slowly)
+    turns = busy.house.hasher._turns
+    with ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(fail, busy, f"user{n}@example.org", "203.0.113.9") for n in range(30)]
+        wait_until(lambda: sum(one.done() for one in guesses) == 13, what="the guesses that found no place")
+        assert {one.result() for one in guesses if one.done()} == {503}
+        assert turns._inside == 17
+        ada = pool.submit(try_it, busy, "192.0.2.1", "ada@example.org")
+        familiar = pool.submit(try_it, busy)
+        wait_until(lambda: turns._inside == 19, what="places for the two who never failed")
+        assert fail(busy, "one-more@example.org", "203.0.113.9") == 503
+        told.set()
+    busy.house.close()
+    assert (ada.result().status_code, familiar.result().status_code) == (200, 200)
+    assert checked[1:3] == [PASSWORD] * 2  # right after the guess that was being looked at
+
+
+def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
+    turns = Turns(slots=1, queue=100)
+    begun = threading.Event()
+    order: list[int] = []
+
+    def go(rank: int) -> None:
+        with turns.turn(rank):
+            order.append(rank)
+
+    with ThreadPoolExecutor(20) as pool, turns.turn(FAMILIAR):
+        for n, rank in enumerate([SUSPECT] * 3 + [ORDINARY] * 3 + [FAMILIAR] * 3):
+            pool.submit(go, rank)
+            wait_until(lambda n=n: turns._number == n + 1, what="one more that waits")
+        begun.set()
+    assert order == [FAMILIAR] * 3 + [SUSPECT] + [ORDINARY] * 3 + [SUSPECT] * 2
+
+
+def test_one_address_and_one_account_do_not_hold_the_last_places() -> None:
+    turns = Turns(slots=2, queue=40)
+    with ExitStack() as held, ThreadPoolExecutor(60) as pool:
+        ended = threading.Event()
+
+        def hold(rank: int, *holders: str) -> bool:
+            try:
+                with turns.turn(rank, holders):
+                    return ended.wait(60)
+            except Refusal:
+                return False
+
+        held.callback(ended.set)
+        asked = [pool.submit(hold, FAMILIAR, "account:a", "address:b") for _ in range(42)]
+        wait_until(lambda: turns._inside + sum(one.done() for one in asked) == 42)
+        assert turns._inside == 42 - 2 * 4
+        others = [pool.submit(hold, ORDINARY, f"account:{n}", f"address:{n}") for n in range(6)]
+        wait_until(lambda: turns._inside + sum(one.done() for one in (*asked, *others)) == 48)
+        assert turns._inside == 42 - 4
+        ended.set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives each thread a priority of its own")

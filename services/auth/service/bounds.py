@@ -1,0 +1,41 @@
+"""What somebody makes who came with a login key ends when the key does."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.service.identity import LOGIN_KEY, Caller
+from services.auth.store import grants, users
+
+
+def end_of(session: Session, caller: Caller | None, now: dt.datetime) -> dt.datetime | None:
+    """When whatever the caller makes must be over: the end of the login key, None for somebody who gave the password.
+
+    The caller of this holds the lock of the user's row, as does whatever ends a key. Raises Refusal 401 when the key has ended meanwhile.
+    """
+    if caller is None or caller.method != LOGIN_KEY:
+        return None
+    key = users.login_key(session, caller.user.id)
+    if caller.grant_id is not None:
+        good = grants.is_live(session, caller.grant_id)
+    elif caller.session is not None:
+        good = grants.browser_session(session, caller.session, now) is not None
+    else:
+        good = key is not None and key.digest == caller.key_digest
+    if key is None or not good or key.expires_at <= now:
+        raise refusals.token_revoked()
+    return key.expires_at
+
+
+def refuse_login_key(caller: Caller | None) -> None:
+    """For what has no end that could be that of the key. Raises Refusal 403."""
+    if caller is not None and caller.method == LOGIN_KEY:
+        raise refusals.password_needed()
+
+
+def earliest(*moments: dt.datetime | None) -> dt.datetime | None:
+    """None for never."""
+    return min((moment for moment in moments if moment is not None), default=None)
