@@ -86,7 +86,7 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
     }
 
 
-def _operator(port: int, key: str, method: str, path: str, body: object) -> dict[str, str]:
+def ask_operator(port: int, key: str, method: str, path: str, body: object) -> dict[str, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, path, json.dumps(body), {"authorization": key, "content-type": "application/json"})
     answer = connection.getresponse()
@@ -122,7 +122,7 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
     if not wait_for_port(operator):
         raise RuntimeError("the gateway did not start; see servers.log")
     for keyed in (True, False):
-        _operator(operator, key, "POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
+        ask_operator(operator, key, "POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
     session = {
         "rate": 1_000_000_000,
         "per": 60,
@@ -132,7 +132,7 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
         "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
         "org_id": "default",
     }
-    secret = _operator(operator, key, "POST", "/api/keys", session)["key_id"]
+    secret = ask_operator(operator, key, "POST", "/api/keys", session)["key_id"]
     return [
         Candidate("Gatehouse, keyed, all rules", port, process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
         Candidate("Gatehouse, keyless", port, process, {}, f"{peers.PREFIX}-keyless"),

@@ -193,14 +193,14 @@ async def pages(service: Service, total: int) -> dict[str, float]:
     return {"tokens": total, **found}
 
 
-def fill(database_url: str, total: int) -> None:
-    """Write tokens straight into the store: what is measured is reading."""
+def fill(database_url: str, total: int, paths: int = 50) -> None:
+    """Write tokens straight into the store: what is measured is reading. paths: elements of an SVG, 38 bytes each."""
     import sqlalchemy as sa
 
     from services.common.database import Database
     from services.tokens.models import Counter, Token
 
-    shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">' + '<path d="M10 10L90 90" stroke="#f66"/>' * 50 + "</svg>"
+    shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">' + '<path d="M10 10L90 90" stroke="#f66"/>' * paths + "</svg>"
     database = Database(database_url)
     moment = dt.datetime.now(dt.UTC)
     with database.transaction() as session:

@@ -1,7 +1,8 @@
-"""`./dev bench [gateway | auth | tokens | all]`: the load suite, one part after another."""
+"""`./dev bench [attacks | auth | gateway | tokens | all]`: the load suite, one part after another."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,7 +21,19 @@ def main(arguments: Sequence[str]) -> int:
     if name != "all" and name not in known:
         sys.stderr.write(f"dev: there is no bench {name!r}; there are: {', '.join(known)}, all\n")
         return 64
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     worst = 0
     for one in known if name == "all" else [name]:
-        worst = max(worst, subprocess.run([sys.executable, "-m", f"bench.{one}", *rest], cwd=ROOT, check=False).returncode)
+        worst = max(worst, _run([sys.executable, "-m", f"bench.{one}", *rest]))
     return worst
+
+
+def _run(command: list[str]) -> int:
+    """Its exit status. A part has servers to end: it hears of Ctrl-C from here, once, and is waited for."""
+    child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        raise
