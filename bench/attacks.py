@@ -24,6 +24,7 @@ from typing import Any
 
 from bench.attackers import table
 from bench.attackers.attacks import ATTACKS, Attack
+from bench.attackers.flood import BUSY
 from bench.attackers.house import OTHER_CORE, ROOT, House, Running
 from bench.attackers.ordinary import TIMEOUT_S, Client, Sample, share
 from bench.attackers.table import Seen
@@ -110,7 +111,7 @@ async def one_attack(house: House, name: str, seconds: float, *, control: bool) 
             await _watched(watch, seconds / 2)
             seen.before_mb = watch.look()
             if control:
-                busy = Attackers(house, running, "busy", seconds + 60, attack.processes)
+                busy = Attackers(house, running, BUSY, seconds + 60, attack.processes)
                 await _until_ready(busy, watch)
                 moments["control"] = time.monotonic()
                 await _watched(watch, seconds)
@@ -195,7 +196,7 @@ def run(arguments: argparse.Namespace, rows: list[Seen]) -> None:
             begun = time.monotonic()
             seen = asyncio.run(one_attack(house, name, arguments.seconds, control=arguments.control))
             rows.append(seen)
-            say(f"{number} of {len(names)}: {name}: {'; '.join(seen.faults()) or 'kept'} ({time.monotonic() - begun:.0f} s)")
+            say(f"{number} of {len(names)}: {name}: {seen.verdict()} ({time.monotonic() - begun:.0f} s)")
 
 
 def say(text: str) -> None:

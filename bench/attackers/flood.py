@@ -7,7 +7,6 @@ feels comes from the gateway and not from a lack of processors.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import heapq
 import itertools
 import json
@@ -21,6 +20,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+BUSY = "busy"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _PIECE = 256 * 1024
 _OPENED_A_TURN = 50  # connections begun in one turn of the loop, at most
@@ -240,28 +240,27 @@ def main() -> None:
     from bench.attackers.attacks import ATTACKS, Places
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("attack", help="its name, or 'busy' for work that touches nobody")
+    parser.add_argument("attack", help=f"its name, or {BUSY!r} for work that touches nobody")
     parser.add_argument("--places", type=json.loads, default=None)
     parser.add_argument("--seconds", type=float, required=True, help="ends after so long, whatever happens")
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--ready", type=Path)
     given = parser.parse_args()
     stand_back()
-    if given.attack == "busy":
-        given.ready.touch()
-        until = time.monotonic() + given.seconds
-        while time.monotonic() < until:
-            sum(range(1000))
-        return
     places = Places(**given.places)
-    flood = Flood(ATTACKS[given.attack].plans(places), places.sources)
+    flood = Flood([] if given.attack == BUSY else ATTACKS[given.attack].plans(places), places.sources)
 
     def stop(number: int, frame: object) -> None:
         flood.stopped = True
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with contextlib.suppress(KeyboardInterrupt):
+    if given.attack == BUSY:
+        given.ready.touch()
+        until = time.monotonic() + given.seconds
+        while not flood.stopped and time.monotonic() < until:
+            sum(range(1000))
+    else:
         flood.run(given.seconds, given.ready)
     given.report.write_text(json.dumps(asdict(flood.report)))
 

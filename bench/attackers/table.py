@@ -54,6 +54,20 @@ class Seen:
             found.append("did not come back")
         return found
 
+    def doubts(self) -> list[str]:
+        """Clients that were slow without any attack: what they saw during it proves nothing."""
+        found = []
+        for name, parts in self.clients.items():
+            goal = self.attack.goals[name]
+            quiet = [parts[part].p99_ms for part in ("before", "control") if part in parts]
+            if goal is not None and any(seen is None or seen >= goal for seen in quiet):
+                found.append(f"busy machine: {name} was slow without an attack")
+        return found
+
+    def verdict(self) -> str:
+        faults = self.faults()
+        return "; ".join([*([f"MISSED: {'; '.join(faults)}"] if faults else ["kept"]), *self.doubts()])
+
     def as_json(self) -> dict[str, Any]:
         return {
             "attack": self.name,
@@ -65,6 +79,7 @@ class Seen:
             "back_s": self.back_s,
             "cut_short": self.cut_short,
             "missed": self.faults(),
+            "doubts": self.doubts(),
         }
 
 
@@ -105,12 +120,10 @@ def markdown(rows: Sequence[Seen], *, control: bool) -> str:
     ]
     lines = [f"| {' | '.join(heads)} |", f"| --- | ---: | --- |{' ---: |' * len(parts)} ---: | ---: | --- |"]
     for seen in rows:
-        faults = seen.faults()
         first = True
         for name, shares in seen.clients.items():
             whose = f" ({seen.attack.memory_of})" if seen.attack.memory_of != "gateway" else ""
             memory = f"{seen.before_mb:,.0f} / {seen.peak_mb:,.0f} / {seen.after_mb:,.0f}{whose}"
-            verdict = "kept" if not faults else "MISSED: " + "; ".join(faults)
             cells = [
                 f"{seen.attack.title} (`{seen.name}`)" if first else "",
                 _count(seen) if first else "",
@@ -118,7 +131,7 @@ def markdown(rows: Sequence[Seen], *, control: bool) -> str:
                 *(_part(shares.get(part)) for part in parts),
                 memory if first else "",
                 str(sum(seen.restarts.values())) if first else "",
-                verdict if first else "",
+                seen.verdict() if first else "",
             ]
             lines.append(f"| {' | '.join(cells)} |")
             first = False
