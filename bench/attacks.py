@@ -96,9 +96,9 @@ def answered(samples: list[Sample], since: float) -> bool:
 async def one_attack(house: House, name: str, seconds: float, *, control: bool) -> Seen:
     """Before, beside busy processes when `control`, during, after.
 
-    seconds: of the attack once all attackers are there; before and after it take half as long.
+    seconds: of the attack once all attackers are there; before and after it take half as long, at most 5 seconds.
     """
-    attack = ATTACKS[name]
+    attack, quiet = ATTACKS[name], min(5.0, seconds / 2)
     seen = Seen(name, attack)
     with house.running() as running:
         clients = [house.client(one) for one in attack.goals]
@@ -108,7 +108,7 @@ async def one_attack(house: House, name: str, seconds: float, *, control: bool) 
             await asyncio.wait_for(_until_all_answered(clients), 20)
             moments = {"before": time.monotonic()}
             watch = Watch(running, attack)
-            await _watched(watch, seconds / 2)
+            await _watched(watch, quiet)
             seen.before_mb = watch.look()
             if control:
                 busy = Attackers(house, running, BUSY, seconds + 60, attack.processes)
@@ -127,7 +127,7 @@ async def one_attack(house: House, name: str, seconds: float, *, control: bool) 
                 await _watched(watch, _STEP_S)
             if all(answered(one.samples, ended) for one in clients):
                 seen.back_s = time.monotonic() - ended
-            await _watched(watch, seconds / 2)
+            await _watched(watch, quiet)
             seen.after_mb = watch.look()
             moments["end"] = time.monotonic()
             stop.set()
@@ -215,7 +215,7 @@ def conditions(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench attacks", description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of each attack; before and after it take half (default 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each attack (default 3); before and after it take half, at most 5")
     parser.add_argument("--only", default="", metavar="NAMES", help="comma-separated beginnings of names")
     parser.add_argument("--list", action="store_true", help="only show the names")
     parser.add_argument("--control", action="store_true", help="also measure beside processes that are busy and touch nobody")

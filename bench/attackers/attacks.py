@@ -105,7 +105,8 @@ def _slow_heads(places: Places) -> list[Plan]:
 
 
 def _unread_interim(places: Places) -> list[Plan]:
-    return [Plan(places.gateway, 4, opening=get("/open/interim"), read=False)]
+    """Some stay, and some come again and again, for a gateway that ends such answers."""
+    return [Plan(places.gateway, 4, opening=get("/open/interim"), read=False, stay=stay) for stay in (0.0, 0.25)]
 
 
 def _large_pages(places: Places) -> list[Plan]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 BUSY = "busy"
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_LEAVE = 0  # among the timers
 _PIECE = 256 * 1024
 _OPENED_A_TURN = 50  # connections begun in one turn of the loop, at most
 _OPENED_A_SECOND = 5_000
@@ -35,7 +36,8 @@ class Plan:
     """What each of `connections` does: send `opening` once, then `repeat` again and again.
 
     limit: bytes of `repeat`, after which the connection only waits; 0 = no end. pace: seconds between two `repeat`; 0 = as fast as it goes.
-    read: whether answers are read. read_every: seconds between two reads of 16 KB; 0 = as fast as they come.
+    read: whether answers are read. read_every: seconds between two reads of 16 KB; 0 = as fast as they come. stay: seconds after which a
+    connection is closed and made again; 0 = it stays.
     """
 
     port: int
@@ -46,6 +48,7 @@ class Plan:
     pace: float = 0.0
     read: bool = True
     read_every: float = 0.0
+    stay: float = 0.0
 
 
 @dataclass(slots=True)
@@ -124,7 +127,12 @@ class Flood:
                 self._open(again.popleft(), again)
             while self._timers and self._timers[0][0] <= now:
                 _, _, link, life, event = heapq.heappop(self._timers)
-                if link.socket is not None and link.life == life:
+                if link.socket is None or link.life != life:
+                    continue
+                if event == _LEAVE:
+                    self._close(link)
+                    again.append(link)
+                else:
                     self._watch(link, link.events | event)
             until = self._timers[0][0] - now if self._timers else 0.05
             for key, events in self._selector.select(0.0 if waiting and allowed else max(0.0, min(0.05, until))):
@@ -172,6 +180,7 @@ class Flood:
         link.events = events
 
     def _later(self, link: _Link, event: int, seconds: float) -> None:
+        """Wait for an event of the socket only after a pause; or leave then."""
         self._watch(link, link.events & ~event)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), link, link.life, event))
 
@@ -188,6 +197,8 @@ class Flood:
                 self.report.opened += 1
             if plan.read:
                 self._watch(link, _READ | _WRITE)
+            if plan.stay:
+                self._later(link, _LEAVE, plan.stay)
         if not link.rest:
             link.rest = memoryview(plan.repeat) if link.left < 0 else memoryview(plan.repeat)[: link.left]
         if link.rest:
@@ -217,11 +228,14 @@ class Flood:
         if slow:
             self._later(link, _READ, slow)
 
-    def _closed(self, link: _Link, again: deque[_Link]) -> None:
+    def _close(self, link: _Link) -> None:
         assert link.socket is not None
         self._watch(link, 0)
         link.socket.close()
         link.socket = None
+
+    def _closed(self, link: _Link, again: deque[_Link]) -> None:
+        self._close(link)
         self.report.closed += 1
         if not link.plan.limit:
             again.append(link)
