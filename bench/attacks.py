@@ -186,6 +186,7 @@ def run(arguments: argparse.Namespace, rows: list[Seen]) -> None:
     names, scale = chosen(arguments.only), allowed_scale(arguments.scale)
     if scale < arguments.scale:
         say(f"the hard limit of open files allows no 10,000 connections: everything is scaled by {scale:.2f}")
+        arguments.scale = scale
     sources = [f"127.0.0.{number}" for number in range(2, 2 + arguments.addresses)]
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
         house = House(Path(folder), sources, scale)
@@ -213,6 +214,12 @@ def conditions(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def heading(arguments: argparse.Namespace) -> str:
+    addresses = f"{arguments.addresses} addresses attack" if arguments.addresses > 1 else "one address attacks"
+    scaled = f", everything scaled by {arguments.scale:g}" if arguments.scale != 1 else ""
+    return f"{report.machine()}; {arguments.seconds:g} seconds an attack, {addresses}{scaled}."
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench attacks", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="of each attack (default 3); before and after it take half, at most 5")
@@ -235,7 +242,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("stopped; everything that was started has ended")
         status = 130
-    text = f"{report.machine()}; {json.dumps(conditions(arguments))}\n\n{table.markdown(rows, control=arguments.control)}"
+    text = f"{heading(arguments)}\n\n{table.markdown(rows, control=arguments.control)}"
     if arguments.json != "-":
         print(text)
     if arguments.json:

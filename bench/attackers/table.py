@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from bench.attackers.attacks import Attack
 from bench.attackers.ordinary import Share
 
+# What the same attacks did at a time when nothing was bounded, by attack: p99 and per cent failed by client, and MB of growth.
+UNBOUNDED: Mapping[str, Any] = json.loads(Path(__file__).with_name("unbounded.json").read_text())
 BEGIN, END = "<!-- bench attacks: begin -->", "<!-- bench attacks: end -->"
 
 
@@ -117,8 +120,9 @@ def markdown(rows: Sequence[Seen], *, control: bool) -> str:
         "MB before / peak / after",
         "restarts",
         "goals",
+        "without the bounds",
     ]
-    lines = [f"| {' | '.join(heads)} |", f"| --- | ---: | --- |{' ---: |' * len(parts)} ---: | ---: | --- |"]
+    lines = [f"| {' | '.join(heads)} |", f"| --- | ---: | --- |{' ---: |' * len(parts)} ---: | ---: | --- | --- |"]
     for seen in rows:
         first = True
         for name, shares in seen.clients.items():
@@ -132,10 +136,20 @@ def markdown(rows: Sequence[Seen], *, control: bool) -> str:
                 memory if first else "",
                 str(sum(seen.restarts.values())) if first else "",
                 seen.verdict() if first else "",
+                _unbounded(seen, name, first=first),
             ]
             lines.append(f"| {' | '.join(cells)} |")
             first = False
     return "\n".join(lines)
+
+
+def _unbounded(seen: Seen, client: str, *, first: bool) -> str:
+    old = UNBOUNDED.get(seen.name)
+    if old is None or client not in old["p99_ms"]:
+        return "–"
+    failed = f"; {old['failed'][client]} % failed" if old["failed"][client] else ""
+    memory = f"; {old['grew_mb']:+,} MB" if first and old["grew_mb"] > 20 else ""
+    return f"p99 {_ms(old['p99_ms'][client])} ms{failed}{memory}"
 
 
 def _count(seen: Seen) -> str:
