@@ -199,6 +199,7 @@ def fill(database_url: str, total: int, paths: int = 50) -> None:
 
     from services.common.database import Database
     from services.tokens.models import Counter, Token
+    from services.tokens.svg import RULES
 
     shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">' + '<path d="M10 10L90 90" stroke="#f66"/>' * paths + "</svg>"
     database = Database(database_url)
@@ -208,7 +209,7 @@ def fill(database_url: str, total: int, paths: int = 50) -> None:
             rows = [
                 {
                     "id": 1_000_000 + n, "position": n + 1, "svg": shape, "generated": "2026-01-01T00:00:00Z", "keywords": ["a", "b", "c"],
-                    "rules": 1, "created_at": moment, "idempotency_key": None, "body_digest": "",
+                    "rules": RULES, "created_at": moment, "idempotency_key": None, "body_digest": "",
                 }
                 for n in range(begin, min(begin + 5000, total))
             ]  # fmt: skip

@@ -21,6 +21,7 @@ from services.tokens.queue_service import Queue
 
 EXHIBITION = frozenset({"exhibition"})
 GENERATOR = frozenset({"generator"})
+BODY_LIMIT = 16 * 1024  # bytes of a POST: an id and three words
 RETRY_MS = 2000  # what a stream's client waits before it connects again
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 _TIME_OVER = "The time is over; ask again with the same parameters. No body."
@@ -115,11 +116,14 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
 
 
 def _changing() -> dict[str, str]:
-    """The parameters in a POST's body, JSON or a form. Raises MethodNotAllowed for HEAD, which changes nothing; Refusal for bad JSON."""
+    """The parameters in a POST's body, JSON or a form. Raises MethodNotAllowed for HEAD, which changes nothing; Refusal for bad JSON;
+    RequestEntityTooLarge.
+    """
     if request.method == "HEAD":
         raise MethodNotAllowed(["GET", "POST"])
     if request.method != "POST":
         return {}
+    request.max_content_length = BODY_LIMIT
     data: Mapping[str, Any] = request.form
     if request.is_json and request.get_data():
         body = request.get_json(silent=True)

@@ -116,6 +116,11 @@ def renderer_busy() -> Refusal:
     return Refusal(503, "renderer busy", headers={"Retry-After": "2"})
 
 
+def too_much_at_once() -> Refusal:
+    """Ours: so many large tokens are under way that one more would take too much memory."""
+    return Refusal(503, "too many large tokens at once", headers={"Retry-After": "2"})
+
+
 def not_renderable() -> Refusal:
     return Refusal(500, "other error", "not-renderable")
 

@@ -6,17 +6,26 @@ import datetime as dt
 import hashlib
 import json
 import re
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.common import logging as logs
 from services.common.clock import Clock
 from services.tokens import ids, refusals, svg
 from services.tokens.models import Token
-from services.tokens.store import KeyReused, NewToken, Page, TokenStore
+from services.tokens.store import Entry, KeyReused, NewToken, Page, TokenStore
+
+log = logs.get(__name__)
 
 COUNT_LIMIT = 250
 OFFSET_LIMIT = 2**31
-SVG_LIMIT = 1_000_000  # bytes in UTF-8
+SVG_LIMIT = 1_000_000  # bytes in UTF-8, as sent and as written down
+PART = 1_000_000  # bytes of SVGs that are in memory for one page
 KEYWORD_LIMIT = 200  # characters
+CLEANING_WAIT_S = 10.0
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z").match
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}\Z").match
@@ -28,6 +37,7 @@ class Archive:
     def __init__(self, store: TokenStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._cleaning = threading.Lock()
 
     def add(self, body: bytes, idempotency_key: str | None) -> str:
         """Archive what a generator made; the token's id. Raises Refusal."""
@@ -39,24 +49,81 @@ class Archive:
             raise refusals.attributes_missing()
         if len(image.encode()) > SVG_LIMIT:
             raise refusals.body_too_large()
-        try:
-            svg.check(image)
-        except svg.Unsafe as error:
-            raise refusals.invalid_svg(str(error)) from None
         digest = hashlib.sha256(json.dumps([image, generated, keywords]).encode()).hexdigest()
         try:
-            number = self._store.add(NewToken(image, generated, keywords, svg.RULES, idempotency_key, digest), self._clock.now())
+            written = svg.accepted(image)
+        except svg.Unsafe as error:
+            raise refusals.invalid_svg(str(error)) from None
+        if len(written.encode()) > SVG_LIMIT:
+            raise refusals.body_too_large()
+        try:
+            number = self._store.add(NewToken(written, generated, keywords, svg.RULES, idempotency_key, digest), self._clock.now())
         except KeyReused:
             raise refusals.idempotency_key_reused() from None
         return ids.encode(number)
 
-    def get(self, token_id: str | None) -> Token:
-        """The token of that id. Raises Refusal 400 or 404."""
-        number = self.number(token_id)
+    def entry(self, token_id: str | None) -> Entry:
+        """What there is of that id, without its SVG. Raises Refusal 400 or 404."""
+        found = self._store.entry(self.number(token_id))
+        if found is None:
+            raise refusals.token_not_found()
+        return found
+
+    def get(self, number: int) -> Token:
+        """The token of that number, with an SVG that today's rules wrote. Raises Refusal 404 or 503."""
         token = self._store.get(number)
         if token is None:
             raise refusals.token_not_found()
+        return self._today(token)
+
+    def parts(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """Divide them so that the SVGs of each part are about a megabyte, or one SVG alone."""
+        part: list[Entry] = []
+        size = 0
+        for entry in entries:
+            if part and size + entry.size > PART:
+                yield part
+                part, size = [], 0
+            part.append(entry)
+            size += entry.size
+        yield part
+
+    def tokens(self, entries: Iterable[Entry]) -> list[Token]:
+        """These tokens, with SVGs that today's rules wrote; one that was removed meanwhile is left out. Raises Refusal 503."""
+        return [self._today(token) for token in self._store.some(entry.id for entry in entries)]
+
+    def _today(self, token: Token) -> Token:
+        """The token with an SVG that today's rules wrote: an older one is cleaned once, and stored.
+
+        Of one that cannot be cleaned the store keeps what it has, with a mark that no other request tries; shown is an empty image.
+        One at a time: it takes up to a second of the processor. Raises Refusal 503.
+        """
+        if token.rules >= svg.RULES:
+            return token
+        if token.rules > -svg.RULES:
+            if not self._cleaning.acquire(timeout=CLEANING_WAIT_S):
+                raise refusals.too_much_at_once()
+            try:
+                token = self._store.get(token.id) or token  # somebody else may have done it
+                if -svg.RULES < token.rules < svg.RULES:
+                    self._clean(token)
+            finally:
+                self._cleaning.release()
+        if token.rules <= -svg.RULES:
+            token.svg = svg.EMPTY
         return token
+
+    def _clean(self, token: Token) -> None:
+        try:
+            written, rules = svg.cleaned(token.svg), svg.RULES
+        except svg.Unsafe as error:
+            log.warning("token not cleaned", token=ids.encode(token.id), reason=str(error))
+            written, rules = token.svg, -svg.RULES
+        try:
+            self._store.replace(token, written, rules)
+        except SQLAlchemyError as error:  # the answer is clean all the same
+            log.warning("cleaned token not stored", token=ids.encode(token.id), error=type(error).__name__)
+        token.svg, token.rules = written, rules
 
     def number(self, token_id: str | None) -> int:
         """The number behind an id. Raises Refusal when it is missing or can be no token's."""
@@ -102,12 +169,8 @@ class Archive:
 
 
 def shown(token: Token) -> dict[str, Any]:
-    """A token as clients see it; an SVG that older rules let in is made safe on the way."""
-    return {"id": ids.encode(token.id), "svg": safe_svg(token), "generated": token.generated, "keywords": token.keywords}
-
-
-def safe_svg(token: Token) -> str:
-    return token.svg if token.rules == svg.RULES else svg.neutralised(token.svg)
+    """A token as clients see it."""
+    return {"id": ids.encode(token.id), "svg": token.svg, "generated": token.generated, "keywords": token.keywords}
 
 
 def _object(body: bytes) -> dict[str, Any]:

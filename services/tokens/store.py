@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from services.common.database import Database
@@ -30,15 +33,43 @@ class NewToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A token that is there, without its SVG. size: of the SVG, in bytes; rules: see models.Token."""
+
+    id: int
+    size: int
+    rules: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A window of the archive. offset: of its first row in the asked order; previous, following: ids of the neighbours just outside."""
 
-    rows: list[Token]
+    rows: list[Entry]
     total: int
     offset: int
     previous: int | None
     following: int | None
 
+
+class _bytes(sa.sql.functions.GenericFunction[int]):
+    """Bytes of a text in UTF-8, counted in the database: PostgreSQL knows them without reading the text."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(_bytes, "postgresql")
+def _octets(element: _bytes, compiler: Any, **options: Any) -> str:
+    return f"octet_length({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_bytes, "sqlite")
+def _blob_length(element: _bytes, compiler: Any, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"  # octet_length came with 3.43
+
+
+_ENTRY = sa.select(Token.id, _bytes(Token.svg), Token.rules)
 
 # a text: it is on the way of every change, and building and hashing an expression costs more than running it
 _RAISE = sa.text(
@@ -94,9 +125,30 @@ class TokenStore:
 
         return self._database.run(work)
 
+    def entry(self, number: int) -> Entry | None:
+        with self._database.read() as session:
+            found = session.execute(_ENTRY.where(Token.id == number)).one_or_none()
+        return None if found is None else Entry(*found)
+
     def get(self, number: int) -> Token | None:
         with self._database.read() as session:
             return session.get(Token, number)
+
+    def some(self, numbers: Iterable[int]) -> list[Token]:
+        """The tokens of these ids, in this order; one that is not there is left out."""
+        asked = list(numbers)
+        with self._database.read() as session:
+            found = {token.id: token for token in session.scalars(sa.select(Token).where(Token.id.in_(asked)))}
+        return [found[number] for number in asked if number in found]
+
+    def replace(self, token: Token, svg: str, rules: int) -> None:
+        """Write down the SVG that newer rules made of this token's, unless somebody else has done so."""
+
+        def work(session: Session) -> None:
+            same = sa.and_(Token.id == token.id, Token.rules == token.rules)
+            session.execute(sa.update(Token).where(same).values(svg=svg, rules=rules))
+
+        self._database.run(work)
 
     def delete(self, number: int) -> bool:
         """Remove one token and close the gap in the positions (in time linear to the newer tokens). Whether it was there."""
@@ -177,9 +229,9 @@ def _window(session: Session, total: int, start: int, count: int, newest_first: 
         return session.execute(sa.select(Token.id).where(Token.position == position(offset))).scalar()
 
     first, last = max(start, 0), min(end, total) - 1
-    rows: list[Token] = []
+    rows: list[Entry] = []
     if first <= last:
         low, high = sorted((position(first), position(last)))
         order = Token.position.desc() if newest_first else Token.position
-        rows = list(session.scalars(sa.select(Token).where(Token.position.between(low, high)).order_by(order)))
+        rows = [Entry(*row) for row in session.execute(_ENTRY.where(Token.position.between(low, high)).order_by(order))]
     return Page(rows, total, start, neighbour(start - 1), neighbour(end))
