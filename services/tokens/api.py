@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from mmap import mmap
 from typing import Any
 
 from flask import Response, jsonify, request
 from flask_smorest import Blueprint
-from werkzeug.wsgi import wrap_file
 
 from services.tokens import ids, refusals, schemas
 from services.tokens.browser import wants_page
@@ -33,13 +33,20 @@ IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 
 
-FILE_PIECE = 64 * 1024  # bytes
+PIECE = 64 * 1024  # bytes
 STREAM_WAIT_S = 60.0  # for room, when the answer has begun and cannot be a refusal any more
 
 
 def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Callable[[], Response], git_sha: str, room: Room) -> Blueprint:
     """The routes of the archive. page: answers at `/` who prefers HTML. room: for the large answers."""
     blp = Blueprint("archive", "archive", description="Archived tokens.")
+
+    def drawn(token: Entry, width: int) -> mmap | bytes:
+        """The picture of a token that has none yet."""
+        name = ids.encode(token.id)
+        with room.taken(token.size):
+            png = pictures.png(name, RULES, archive.get(token.id).svg, width)
+        return pictures.kept(name, RULES, width) or png
 
     @blp.get("/")
     @blp.response(200, schemas.Information)
@@ -96,9 +103,9 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
         tag = f"{tag_of(found)}-{width}"
         if unchanged(tag):  # who has the picture need not wait for it to be drawn
             return cached(Response(content_type="image/png"), tag)
-        file, size = pictures.png(name, RULES, lambda: archive.get(found.id).svg, width)
-        answer = Response(wrap_file(request.environ, file, FILE_PIECE), content_type="image/png", direct_passthrough=True)
-        answer.content_length = size
+        picture = pictures.kept(name, RULES, width) or drawn(found, width)
+        answer = Response(pieces(picture), content_type="image/png")
+        answer.content_length = len(picture)
         if "download" in query:
             attach(answer, f"token-{name}.png")
         return cached(answer, tag)
@@ -195,13 +202,17 @@ def built(room: Room, size: int, build: Callable[[], Response]) -> Response:
     return answer
 
 
+def pieces(content: mmap | bytes) -> Iterator[bytes]:
+    for begin in range(0, len(content), PIECE):
+        yield content[begin : begin + PIECE]
+
+
 def in_pieces(archive: Archive, room: Room, parts: list[list[Entry]], around: dict[str, Any]) -> Iterator[bytes]:
     """The JSON of a page, part by part: none is read before the one before it is sent, and no connection to the store is held meanwhile."""
     yield b'{"rows":['
     comma = b""
     for part in parts:
-        taken = room.take(size_of(part), STREAM_WAIT_S)
-        try:
+        with room.taken(size_of(part), STREAM_WAIT_S) as taken:
             rows = compact([shown(token) for token in archive.tokens(part)])[1:-1]
             taken.shrink(len(rows))
             if rows:
@@ -209,8 +220,6 @@ def in_pieces(archive: Archive, room: Room, parts: list[list[Entry]], around: di
                 yield rows
                 comma = b","
             del rows
-        finally:
-            taken.leave()
     yield b"]," + compact(around)[1:] + b"\n"
 
 

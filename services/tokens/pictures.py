@@ -7,17 +7,15 @@ wait for it; an SVG that could not be drawn is not tried again for a while.
 from __future__ import annotations
 
 import contextlib
-import io
+import mmap
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import BinaryIO
 
 from services.common import logging as logs
 from services.common.clock import Clock
@@ -63,15 +61,12 @@ class Pictures:
         self._failures: OrderedDict[Key, float] = OrderedDict()
         self._made = 0
 
-    def png(self, name: str, rules: int, read_svg: Callable[[], str], width: int) -> tuple[BinaryIO, int]:
-        """The picture of the token `name`, as an open file, and its bytes. read_svg: called only when the picture must be drawn.
-
-        Raises Refusal 500, 501 or 503, and what `read_svg` raises.
-        """
+    def png(self, name: str, rules: int, svg: str, width: int) -> bytes:
+        """The picture of the token `name`. Raises Refusal 500, 501 or 503."""
         key = (name, rules, width)
-        kept = self._kept(key)
+        kept = self.kept(*key)
         if kept is not None:
-            return kept
+            return kept[:]
         with self._lock:
             if self._failures.get(key, 0.0) > self._clock.monotonic():
                 raise refusals.not_renderable()
@@ -82,28 +77,39 @@ class Pictures:
                     raise refusals.renderer_busy()
                 running = self._running[key] = Future()
         if mine:
-            self._draw(key, read_svg, running)
+            self._draw(key, svg, running)
         try:
-            drawn = running.result(2 * self._seconds + 5)
+            return running.result(2 * self._seconds + 5)
         except Failed:
             raise refusals.not_renderable() from None
         except NoRenderer:
             raise refusals.renderer_missing() from None
         except TimeoutError:
             raise refusals.renderer_busy() from None
-        return self._kept(key) or (io.BytesIO(drawn), len(drawn))
+
+    def kept(self, name: str, rules: int, width: int) -> mmap.mmap | None:
+        """The picture when it was drawn before: its file, not read into memory. None when it is not there."""
+        path = self._path((name, rules, width))
+        try:
+            with path.open("rb") as file:
+                found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # an empty file cannot be mapped
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the sweep removes what was not asked for the longest
+        return found
 
     def forget(self, name: str = "*") -> None:
         """Remove the kept pictures of one token, or of all."""
         for path in self._folder.glob(f"{name}-*.png"):
             path.unlink(missing_ok=True)
 
-    def _draw(self, key: Key, read_svg: Callable[[], str], result: Future[bytes]) -> None:
+    def _draw(self, key: Key, svg: str, result: Future[bytes]) -> None:
         try:
             if not self._renderers.acquire(timeout=self._seconds):
                 raise TimeoutError
             try:
-                png = self._run(key, read_svg())
+                png = self._run(key, svg)
             finally:
                 self._renderers.release()
             self._keep(key, png)
@@ -148,17 +154,6 @@ class Pictures:
 
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key[0]}-{key[1]}-{key[2]}.png"
-
-    def _kept(self, key: Key) -> tuple[BinaryIO, int] | None:
-        """An open file, so that a picture of megabytes is sent without being read into memory."""
-        path = self._path(key)
-        try:
-            file = path.open("rb")
-        except OSError:
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)  # the sweep removes what was not asked for the longest
-        return file, os.fstat(file.fileno()).st_size
 
     def _keep(self, key: Key, png: bytes) -> None:
         """Write the picture whole or not at all; without the folder the service works on, only slower."""

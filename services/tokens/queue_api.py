@@ -21,7 +21,7 @@ from services.tokens.queue_service import Queue
 
 EXHIBITION = frozenset({"exhibition"})
 GENERATOR = frozenset({"generator"})
-BODY_LIMIT = 16 * 1024  # bytes of a POST: an id and three words
+BODY_LIMIT = 64 * 1024  # bytes of a POST, which holds an id and three words
 RETRY_MS = 2000  # what a stream's client waits before it connects again
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 _TIME_OVER = "The time is over; ask again with the same parameters. No body."

@@ -6,8 +6,10 @@ requests never wait here.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 from services.tokens import refusals
 
@@ -42,11 +44,20 @@ class Room:
         self._free = capacity
         self._changed = threading.Condition()
 
-    def take(self, size: int, wait: float = WAIT_S) -> Taken:
-        """Room to work with `size` bytes of text (0 when they are few). Raises Refusal 503 when none comes free within `wait` seconds."""
+    @contextlib.contextmanager
+    def taken(self, size: int, wait: float | None = None) -> Iterator[Taken]:
+        """As `take`, for the length of the block."""
+        found = self.take(size, wait)
+        try:
+            yield found
+        finally:
+            found.leave()
+
+    def take(self, size: int, wait: float | None = None) -> Taken:
+        """Room to work with `size` bytes of text; none for few. Raises Refusal 503 when none comes free within `wait` seconds (10)."""
         needed = 0 if size <= SMALL else min(size * TIMES, self._capacity)
         if needed:
-            ends = time.monotonic() + wait
+            ends = time.monotonic() + (WAIT_S if wait is None else wait)
             with self._changed:
                 while needed > self._free:
                     left = ends - time.monotonic()

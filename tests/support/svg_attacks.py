@@ -223,7 +223,7 @@ ORDINARY = [
         '<defs><linearGradient id="g" gradientUnits="userSpaceOnUse" x2="90" gradientTransform="rotate(20)">'
         '<stop offset="0" stop-color="#f66"/>'
         '<stop offset="1" style="stop-color:#56f;stop-opacity:.5"/></linearGradient><radialGradient id="r" xlink:href="#g"/>'
-        '<clipPath id="c" clipPathUnits="objectBoundingBox"><circle r="1"/></clipPath></defs>'
+        '<clipPath id="c" clipPathUnits="userSpaceOnUse"><circle cx="40" cy="40" r="20"/></clipPath></defs>'
         '<rect width="90" height="60" fill="url(#g)"/><circle cx="40" cy="30" r="20" style="fill:url(&quot;#r&quot;);stroke:#000" '
         'clip-path="url(#c)"/>',
         'viewBox="0 0 90 60"',

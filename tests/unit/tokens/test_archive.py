@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +13,9 @@ import sqlalchemy as sa
 from services.common.database import Database
 from services.tokens import ids, svg
 from services.tokens.models import Token
-from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG
+from services.tokens.room import Room
+from services.tokens.store import TokenStore
+from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG, MakeAPI
 
 
 def ten(api: API) -> list[str]:
@@ -115,14 +119,100 @@ def test_put_of_an_unsafe_svg_stores_nothing(api: API) -> None:
     assert api.get("/tokens", offset=0).json["total_rows"] == 0
 
 
-def test_what_older_rules_let_in_is_neutralised(api: API, database: Database) -> None:
-    token = api.token()
-    bad = SVG.replace("<rect", "<script>alert(1)</script><rect onload='x()'")
+BAD = SVG.replace("<rect", "<script>alert(1)</script><rect onload='x()'")
+
+
+def age(database: Database, text: str, rules: int = svg.RULES - 1) -> None:
+    """Let all tokens be as if they had been archived under other rules."""
     with database.transaction() as session:
-        session.execute(sa.update(Token).values(svg=bad, rules=svg.RULES - 1))
-    shown = [api.get("/token", id=token).json["svg"], api.get("/svg", id=token).text, api.get("/tokens", offset=0).json["rows"][0]["svg"]]
-    for text in shown:
-        assert "<rect" in text and "script" not in text and "onload" not in text
+        session.execute(sa.update(Token).values(svg=text, rules=rules))
+
+
+def stored(database: Database) -> tuple[str, int]:
+    with database.read() as session:
+        return tuple(session.execute(sa.select(Token.svg, Token.rules)).one())  # type: ignore[return-value]
+
+
+@pytest.fixture
+def cleanings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that was cleaned."""
+    seen: list[str] = []
+    cleaned = svg.cleaned
+    monkeypatch.setattr(svg, "cleaned", lambda text: seen.append(text) or cleaned(text))
+    return seen
+
+
+def views(api: API, token: str) -> list[str]:
+    """The SVG in every answer that shows it."""
+    rows = api.get("/tokens", offset=0, count=5).json["rows"]
+    return [api.get("/token", id=token).json["svg"], api.get("/svg", id=token).text, *[row["svg"] for row in rows]]
+
+
+@pytest.mark.parametrize("first", ["/svg", "/token", "/tokens", "/png"])
+def test_what_older_rules_let_in_is_cleaned_once(api: API, database: Database, cleanings: list[str], first: str) -> None:
+    token = api.token()
+    age(database, BAD)
+    assert api.get(first, **({"offset": 0} if first == "/tokens" else {"id": token})).status_code == 200
+    assert views(api, token) == [SVG] * 3
+    assert stored(database) == (SVG, svg.RULES)
+    assert cleanings == [BAD]
+
+
+def test_who_keeps_what_older_rules_let_in_gets_it_anew(api: API, database: Database) -> None:
+    token = api.token()
+    age(database, BAD)
+    for path in ("/svg", "/token"):
+        assert api.get(path, {"If-None-Match": f'"{token}-{svg.RULES - 1}"'}, id=token).status_code == 200
+
+
+def test_what_cannot_be_cleaned_is_an_empty_image(api: API, database: Database, cleanings: list[str]) -> None:
+    """The store keeps it, for whoever wants to save something of it; clients do not see it, and nobody tries again."""
+    token = api.token()
+    hopeless = "<!DOCTYPE svg>" + BAD
+    age(database, hopeless)
+    for _ in range(2):
+        assert views(api, token) == [svg.EMPTY] * 3
+    assert api.get("/png", id=token, width=256).status_code == 200
+    assert stored(database) == (hopeless, -svg.RULES)
+    assert cleanings == [hopeless]
+    age(database, BAD, -svg.RULES + 1)  # marked by older rules
+    assert views(api, token) == [SVG] * 3
+
+
+def test_what_newer_rules_wrote_is_left_alone(api: API, database: Database, cleanings: list[str]) -> None:
+    """While a new version starts beside an old one, both work on the same store."""
+    token = api.token()
+    text = SVG.replace("rect", "g")
+    age(database, text, svg.RULES + 1)
+    assert views(api, token) == [text] * 3 and stored(database) == (text, svg.RULES + 1) and cleanings == []
+
+
+def test_many_readers_clean_once(api: API, database: Database, cleanings: list[str]) -> None:
+    token = api.token()
+    age(database, BAD)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: api.get("/svg", id=token).text, range(16))) == {SVG}
+    assert cleanings == [BAD]
+
+
+def test_a_store_that_takes_nothing_does_not_keep_from_reading(api: API, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise sa.exc.OperationalError("UPDATE", {}, Exception("disk full"))
+
+    token = api.token()
+    age(database, BAD)
+    monkeypatch.setattr(TokenStore, "replace", refuse)
+    assert views(api, token) == [SVG] * 3 and stored(database)[0] == BAD
+
+
+def test_what_is_stored_is_written_anew(api: API) -> None:
+    sent = f"<!-- a program -->\n{SVG}".replace("<rect", "<g></g><rect data-x='1'")
+    assert views(api, api.token(sent)) == [SVG.replace("<rect", "<g/><rect")] * 3
+
+
+def test_put_too_large_when_it_is_written(api: API) -> None:
+    answer = api.put(SVG.replace("</svg>", f"<text>{'>' * 400_000}</text></svg>"))
+    assert (answer.status_code, answer.json) == (413, {"error": "body too large"})
 
 
 def test_put_fields_beside_the_four_are_dropped(api: API) -> None:
@@ -243,6 +333,78 @@ def test_count_defaults_to_one_and_250_is_allowed(api: API) -> None:
     ten(api)
     assert len(api.get("/tokens", offset=0).json["rows"]) == 1
     assert len(api.get("/tokens", offset=0, count=250).json["rows"]) == 10
+
+
+def sized(size: int) -> str:
+    text = SVG.replace("</svg>", '<path d=""/></svg>')
+    return text.replace('d=""', f'd="{"M1 1" * ((size - len(text)) // 4)}"')
+
+
+@pytest.fixture
+def large(api: API) -> list[str]:
+    """Ids of nine tokens of about 400 KB with one of 1 MB in the middle, the newest first."""
+    made = []
+    for number in range(9):
+        api.clock.move(1)
+        made.append(api.token(sized(1_000_000 if number == 4 else 400_000)))
+    return made[::-1]
+
+
+def test_a_large_page_comes_in_pieces(api: API, large: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows, and never more than a megabyte of them, or one, in memory."""
+    sizes: list[int] = []
+    some = TokenStore.some
+
+    def watched(store: TokenStore, numbers: Iterable[int]) -> list[Token]:
+        found = some(store, numbers)
+        sizes.append(sum(len(token.svg) for token in found))
+        return found
+
+    monkeypatch.setattr(TokenStore, "some", watched)
+    answer = api.get("/tokens", offset=1, count=7)
+    assert answer.status_code == 200 and answer.content_type == "application/json" and "Content-Length" not in answer.headers
+    assert [row["id"] for row in answer.json["rows"]] == large[1:8]
+    assert answer.json["rows"][3] == api.get("/token", id=large[4]).json
+    assert {name: answer.json[name] for name in ("total_rows", "offset", "prev", "next", "newest_first")} == {
+        "total_rows": 9, "offset": 1, "prev": large[0], "next": large[8], "newest_first": True,
+    }  # fmt: skip
+    assert len(sizes) == 5 and max(sizes) <= 1_000_000
+    assert api.client.head("/tokens?offset=0&count=9").status_code == 200
+    one = api.get("/tokens", start_id=large[4], count=1)
+    assert one.headers["Content-Length"] == str(len(one.data)) and one.json["rows"][0]["id"] == large[4]
+
+
+def test_a_token_removed_while_a_page_is_sent(api: API, large: list[str]) -> None:
+    """Nothing is held in the store for a client that reads slowly; a row that is gone is left out."""
+    answer = api.client.get("/tokens?offset=0&count=9")
+    pieces = iter(answer.response)
+    begin = [next(pieces) for _ in range(4)]
+    api.client.delete("/token", query_string={"id": large[4]}, headers=ADM)
+    page = json.loads(b"".join([*begin, *pieces]))
+    assert [row["id"] for row in page["rows"]] == large[:4] + large[5:] and page["total_rows"] == 9
+
+
+def test_large_tokens_wait_for_room_and_small_ones_do_not(make_api: MakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(10_000_000)
+    monkeypatch.setattr("services.tokens.app.Room", lambda: room)
+    monkeypatch.setattr("services.tokens.room.WAIT_S", 0.05)
+    api = make_api()
+    small, big = api.token(), api.token(sized(900_000))
+    paths = [f"/token?id={big}", f"/svg?id={big}", "/tokens?offset=0&count=2"]
+    taken = room.take(1_000_000)
+    for path in paths:
+        answer = api.client.get(path)
+        assert (answer.status_code, answer.json) == (503, {"error": "too many large tokens at once"}), path
+        assert answer.headers["Retry-After"] == "2"
+    assert api.put(sized(900_000)).status_code == 503
+    assert api.get("/token", id=small).status_code == api.put().status_code == 200
+    etag = f'"{big}-{svg.RULES}"'
+    assert api.get("/svg", {"If-None-Match": etag}, id=big).status_code == 304  # it is not read
+    taken.leave()
+    for path in paths:
+        with api.client.get(path) as answer:
+            assert answer.status_code == 200 and answer.data
+    room.take(1_000_000, 0).leave()  # all is given back
 
 
 def test_public_routes_take_no_notice_of_the_header(api: API) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from services.common.clock import SettableClock
-from services.tokens import render
+from services.tokens import render, svg
 from services.tokens.pictures import Pictures
 from services.tokens.settings import Settings
+from services.tokens.store import TokenStore
+from tests.support.svg_attacks import ORDINARY
 from tests.support.waiting import wait_until
 from tests.unit.tokens.conftest import ADM, API, SVG, MakeAPI
 
@@ -135,9 +141,6 @@ def test_deleted_token_leaves_no_picture(api: API, tmp_path: Path) -> None:
 
 
 def test_folder_is_kept_below_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-    import os
-
     folder = tmp_path / "png"
     pictures = Pictures(dataclasses.replace(Settings(), png_cache=folder, png_cache_mb=1), SettableClock())
     folder.mkdir()
@@ -152,9 +155,36 @@ def test_folder_is_kept_below_its_size(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    import dataclasses
-
     occupied = tmp_path / "file"
     occupied.write_text("")
     pictures = Pictures(dataclasses.replace(Settings(), png_cache=occupied / "png"), SettableClock())
     assert dimensions(pictures.png("a", 1, SVG, 256)) == (256, 192)
+
+
+def test_a_kept_picture_is_sent_from_its_file(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the picture, which may have 32 MB, nor the SVG is read into memory."""
+    token = api.token()
+    first = api.get("/png", id=token).data
+    monkeypatch.setattr("services.tokens.api.PIECE", 1000)
+    monkeypatch.setattr(TokenStore, "get", None)
+    monkeypatch.setattr(Pictures, "png", None)
+    answer = api.get("/png", id=token)
+    found = list(answer.response)
+    assert b"".join(found) == first and max(map(len, found)) == 1000 and answer.headers["Content-Length"] == str(len(first))
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_an_svg_that_was_written_anew_looks_as_before(text: str) -> None:
+    assert drawn(text) == drawn(svg.accepted(text)) == drawn(svg.cleaned(text))
+
+
+def test_another_look_is_noticed() -> None:
+    assert drawn(SVG) != drawn(SVG.replace("#ff6868", "#ff6869"))
+
+
+def drawn(text: str) -> bytes:
+    """The picture that the service's renderer makes of the text, without the service."""
+    command = [sys.executable, "-I", render.__file__, "512", "30", "512"]
+    png = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout
+    assert dimensions(png)[0] == 512
+    return png

@@ -235,6 +235,15 @@ def test_changes_are_posts_too(api: API) -> None:
         assert (bad.status_code, bad.json) == (400, {"error": "invalid json"})
 
 
+def test_bodies_of_changes_are_small(api: API) -> None:
+    interaction = api.requested()
+    for kind, body in (("application/json", '{"id": "%s", "keywords": "%s"}'), ("application/x-www-form-urlencoded", "id=%s&keywords=%s")):
+        content = body % (interaction, "a" * 70_000)
+        answer = api.client.post("/deposit_interaction", data=content, content_type=kind, headers=EX)
+        assert (answer.status_code, answer.json) == (413, {"error": "body too large"})
+    assert api.deposit(interaction).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/request_interaction", "/deposit_interaction", "/update_interaction"])
 def test_head_changes_nothing(api: API, path: str) -> None:
     assert api.client.head(path, headers=ADM).status_code == 405
