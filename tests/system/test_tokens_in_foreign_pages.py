@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -287,12 +288,14 @@ def test_what_happens_in_a_document_is_seen(foreign: Foreign) -> None:
     assert foreign.opened([svg("<script>alert(1)</script>")]) == ["alert 1"]
 
 
+@pytest.mark.timeout(300)
 def test_what_is_let_in_is_harmless(archive: Archive, foreign: Foreign) -> None:
     shown = archive.accepted([*ATTACKS, *ORDINARY])
     assert len(shown) > 30
     assert_harmless(foreign, shown, SAME + OTHER)
 
 
+@pytest.mark.timeout(300)
 def test_what_was_let_in_long_ago_is_harmless(archive: Archive, foreign: Foreign) -> None:
     shown = archive.old([*ATTACKS, *ORDINARY])
     assert len(ATTACKS) >= 60 and len(shown) == len(ATTACKS) + len(ORDINARY)
@@ -300,10 +303,27 @@ def test_what_was_let_in_long_ago_is_harmless(archive: Archive, foreign: Foreign
     assert_harmless(foreign, shown, SAME + OTHER)
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(trees(), min_size=25, max_size=25))
 def test_no_tree_is_harmful(archive: Archive, foreign: Foreign, texts: list[str]) -> None:
     assert_harmless(foreign, archive.accepted(texts) + archive.old(texts), ["div", "svg", "template", "table", "math", "frame", "fragment"])
+
+
+def test_ordinary_pictures_look_as_before(archive: Archive, browser: Browser) -> None:
+    """All but the last, which moves."""
+    page = browser.new_page(viewport={"width": 300, "height": 250})
+    for text in ORDINARY[:-1]:
+        (shown,) = archive.accepted([text])
+        looks = [screenshot(page, one) for one in (text, shown, svg("", 'viewBox="0 0 90 60"'))]
+        assert looks[0] == looks[1] != looks[2]
+    page.close()
+
+
+def screenshot(page: Page, text: str) -> bytes:
+    page.set_content(f'<img width="270" src="data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}">')
+    page.wait_for_function("document.images[0].complete && document.images[0].naturalWidth > 0")
+    return page.screenshot()
 
 
 def test_the_archive_shows_an_image(archive: Archive, browser: Browser) -> None:

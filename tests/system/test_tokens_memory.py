@@ -20,6 +20,8 @@ from tests.support.processes import Process, running
 from tests.support.waiting import wait_until
 from tests.system.test_tokens_service import Client, environment
 
+pytestmark = pytest.mark.timeout(300)
+
 MB = 1_000_000
 TOKENS = 250
 # a page of 250 tokens of 1 MB, held as a whole, took 800 MB
