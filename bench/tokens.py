@@ -48,7 +48,7 @@ class Service:
 
 
 class Connection:
-    """One kept-alive connection that sends plain GETs and reads answers with a Content-Length."""
+    """One kept-alive connection that sends plain GETs."""
 
     def __init__(self, service: Service, subject: str) -> None:
         parts = urlsplit(service.url)
@@ -72,6 +72,13 @@ class Connection:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> tuple[int, bytes]:
         writer.write(f"GET {self._prefix}{path} HTTP/1.1\r\n{self._head}".encode())
         head = await reader.readuntil(b"\r\n\r\n")
+        if b"transfer-encoding: chunked" in head.lower():
+            body = b""
+            while size := int(await reader.readline(), 16):
+                body += await reader.readexactly(size)
+                await reader.readline()
+            await reader.readline()
+            return int(head[9:12]), body
         length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
         return int(head[9:12]), await reader.readexactly(length) if length else b""
 

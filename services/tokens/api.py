@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from mmap import mmap
 from typing import Any
 
@@ -15,8 +18,7 @@ from services.tokens import ids, refusals, schemas
 from services.tokens.browser import wants_page
 from services.tokens.clients import RoleTokens
 from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS, Pictures
-from services.tokens.room import Room
-from services.tokens.service import Archive, shown
+from services.tokens.service import PIECE, Archive
 from services.tokens.store import Entry
 from services.tokens.svg import RULES
 
@@ -33,20 +35,29 @@ IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 _ROLE: dict[str, Any] = {"security": [{"role": []}]}
 
 
-PIECE = 64 * 1024  # bytes
-STREAM_WAIT_S = 60.0  # for room, when the answer has begun and cannot be a refusal any more
+SENT = 64 * 1024  # bytes handed to the server at once, or a few more
+DRAWING_WAIT_S = 10.0
+DRAWING = 32  # requests that wait for a picture to be drawn, each with its SVG
 
 
-def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Callable[[], Response], git_sha: str, room: Room) -> Blueprint:
-    """The routes of the archive. page: answers at `/` who prefers HTML. room: for the large answers."""
+def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Callable[[], Response], git_sha: str) -> Blueprint:
+    """The routes of the archive. page: answers at `/` who prefers HTML."""
     blp = Blueprint("archive", "archive", description="Archived tokens.")
+    drawing = threading.Semaphore(DRAWING)
 
     def drawn(token: Entry, width: int) -> mmap | bytes:
-        """The picture of a token that has none yet."""
-        name = ids.encode(token.id)
-        with room.taken(token.size):
-            png = pictures.png(name, RULES, archive.get(token.id).svg, width)
-        return pictures.kept(name, RULES, width) or png
+        """The picture of a token that had none a moment ago. Raises Refusal."""
+        key = (ids.encode(token.id), RULES, width)
+        if not drawing.acquire(timeout=DRAWING_WAIT_S):
+            raise refusals.renderer_busy()
+        try:
+            kept = pictures.kept(*key)
+            if kept is None:
+                png = pictures.png(*key[:2], b"".join(archive.svg(token)).decode(), width)
+                kept = pictures.kept(*key)
+            return kept or png
+        finally:
+            drawing.release()
 
     @blp.get("/")
     @blp.response(200, schemas.Information)
@@ -61,29 +72,28 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
     @blp.response(200, schemas.Token)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many large tokens at once`")
+    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
     def token(query: dict[str, str]) -> Response:
         """One token."""
-        found = archive.entry(query.get("id"))
+        found = archive.shown(query.get("id"))
         tag = tag_of(found)
-        if unchanged(tag):
-            return cached(Response(content_type="application/json"), tag)
-        return cached(built(room, found.size, lambda: jsonify(shown(archive.get(found.id)))), tag)
+        parts = () if unchanged(tag) else row(found, archive.svg(found))
+        return cached(answered(parts, found.size, "application/json"), tag)
 
     @blp.get("/svg")
     @blp.arguments(schemas.ImageQuery(), location="query")
     @blp.response(200, content_type="image/svg+xml", description="The SVG's text.")
     @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
     @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many large tokens at once`")
+    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
     def svg(query: dict[str, str]) -> Response:
         """A token's SVG, as an image or for download."""
-        found = archive.entry(query.get("id"))
-        tag, kind = tag_of(found), "image/svg+xml; charset=utf-8"
-        if unchanged(tag):
-            answer = Response(content_type=kind)
-        else:
-            answer = built(room, found.size, lambda: Response(archive.get(found.id).svg, content_type=kind))
+        found = archive.shown(query.get("id"))
+        tag = tag_of(found)
+        pieces = () if unchanged(tag) else archive.svg(found)
+        answer = answered(pieces, found.size, "image/svg+xml; charset=utf-8")
+        if answer.is_streamed:
+            answer.content_length = found.size
         answer.headers["Content-Security-Policy"] = IMAGE_POLICY
         if "download" in query:
             attach(answer, f"token-{ids.encode(found.id)}.svg")
@@ -104,7 +114,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
         if unchanged(tag):  # who has the picture need not wait for it to be drawn
             return cached(Response(content_type="image/png"), tag)
         picture = pictures.kept(name, RULES, width) or drawn(found, width)
-        answer = Response(pieces(picture), content_type="image/png")
+        answer = Response(divided(picture), content_type="image/png")
         answer.content_length = len(picture)
         if "download" in query:
             attach(answer, f"token-{name}.png")
@@ -114,7 +124,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
     @blp.arguments(schemas.PageQuery(), location="query")
     @blp.response(200, schemas.Page)
     @blp.alt_response(400, schema=schemas.ErrorText, description="`need offset, start_id or end_id`, `count out of range`, …")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many large tokens at once`")
+    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
     def tokens(query: dict[str, str]) -> Response:
         """A window of the archive; walk on with `next` as `start_id`, back with `prev` as `end_id`. A large one comes in pieces."""
         names = ("offset", "start_id", "end_id", "count", "newest_first")
@@ -126,12 +136,7 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
             "prev": named(page.previous),
             "newest_first": newest_first,
         }
-        parts = list(archive.parts(page.rows))
-        if len(parts) == 1:
-            answer = built(room, size_of(parts[0]), lambda: jsonify(rows=[shown(one) for one in archive.tokens(parts[0])], **around))
-        else:
-            room.take(size_of(parts[0])).leave()  # refused while an answer can still say so
-            answer = Response(in_pieces(archive, room, parts, around), content_type="application/json")
+        answer = answered(page_json(archive.svgs(page.rows), around), sum(entry.size for entry in page.rows), "application/json")
         answer.headers["Cache-Control"] = "no-cache"
         return answer
 
@@ -141,13 +146,11 @@ def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Cal
     @blp.alt_response(401, schema=schemas.ErrorText, description="`invalid auth`, `token not yet active`, `token expired`")
     @blp.alt_response(403, schema=schemas.ErrorText, description="`wrong subject`, `subject expired`")
     @blp.alt_response(413, schema=schemas.ErrorText, description="`body too large`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many large tokens at once`")
     @blp.doc(**_ROLE, requestBody={"required": True, "content": {"application/json": {"schema": schemas.NewToken}}})
     def add() -> Response:
         """Archive a token. With an `Idempotency-Key` a repeated request gives the same id."""
         roles.require(request.headers, GENERATOR)
-        body = request.get_data(cache=False)
-        return built(room, len(body), lambda: jsonify(id=archive.add(body, request.headers.get("Idempotency-Key"))))
+        return jsonify(id=archive.add(request.get_data(cache=False), request.headers.get("Idempotency-Key")))
 
     @blp.delete("/token")
     @blp.arguments(schemas.TokenQuery(), location="query")
@@ -185,42 +188,57 @@ def unchanged(tag: str) -> bool:
     return request.if_none_match.contains(tag)
 
 
-def size_of(entries: list[Entry]) -> int:
-    return sum(entry.size for entry in entries)
+def answered(parts: Iterable[bytes], size: int, content_type: str) -> Response:
+    """An answer with about `size` bytes of SVGs: a small one whole, a large one in parts that are made while it is sent.
+
+    The first part is made before the answer begins, so that what is wrong then can still be said.
+    """
+    if size <= PIECE:
+        return Response(b"".join(parts), content_type=content_type)
+    made = gathered(parts)
+    return Response(itertools.chain([next(made)], made), content_type=content_type)
 
 
-def built(room: Room, size: int, build: Callable[[], Response]) -> Response:
-    """The answer that `build` makes of `size` bytes of text. What is large has room until it is sent. Raises Refusal 503."""
-    taken = room.take(size)
-    try:
-        answer = build()
-        taken.shrink(answer.calculate_content_length() or 0)
-    except BaseException:
-        taken.leave()
-        raise
-    answer.call_on_close(taken.leave)
-    return answer
+def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in parts that are worth a system call. While one is sent, nothing else of them is kept."""
+    held = io.BytesIO()
+    for part in parts:
+        held.write(part)
+        del part
+        if held.tell() >= SENT:
+            whole = held.getvalue()
+            held = io.BytesIO()
+            yield whole
+            del whole
+    yield held.getvalue()
 
 
-def pieces(content: mmap | bytes) -> Iterator[bytes]:
-    for begin in range(0, len(content), PIECE):
-        yield content[begin : begin + PIECE]
+def divided(content: mmap | bytes) -> Iterator[bytes]:
+    for begin in range(0, len(content), SENT):
+        yield content[begin : begin + SENT]
 
 
-def in_pieces(archive: Archive, room: Room, parts: list[list[Entry]], around: dict[str, Any]) -> Iterator[bytes]:
-    """The JSON of a page, part by part: none is read before the one before it is sent, and no connection to the store is held meanwhile."""
+def page_json(rows: Iterable[tuple[Entry, Iterable[bytes]]], around: dict[str, Any]) -> Iterator[bytes]:
+    """The JSON of a page."""
     yield b'{"rows":['
     comma = b""
-    for part in parts:
-        with room.taken(size_of(part), STREAM_WAIT_S) as taken:
-            rows = compact([shown(token) for token in archive.tokens(part)])[1:-1]
-            taken.shrink(len(rows))
-            if rows:
-                yield comma
-                yield rows
-                comma = b","
-            del rows
+    for entry, pieces in rows:
+        yield comma
+        yield from row(entry, pieces)
+        comma = b","
     yield b"]," + compact(around)[1:] + b"\n"
+
+
+def row(entry: Entry, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The JSON of a token, whose SVG comes in pieces that may end within a character."""
+    yield b'{"id":"%b","svg":"' % ids.encode(entry.id).encode()
+    yield from map(escaped, pieces)
+    yield b'",' + compact({"generated": entry.generated, "keywords": entry.keywords})[1:]
+
+
+def escaped(piece: bytes) -> bytes:
+    """UTF-8 of an SVG within a JSON text. XML has no other control characters than these."""
+    return piece.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n").replace(b"\t", b"\\t").replace(b"\r", b"\\r")
 
 
 def compact(value: Any) -> bytes:

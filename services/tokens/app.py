@@ -17,7 +17,6 @@ from services.tokens.pictures import Pictures
 from services.tokens.polls import Places, Waiter
 from services.tokens.queue_service import Queue
 from services.tokens.queue_store import QueueStore
-from services.tokens.room import Room
 from services.tokens.service import Archive
 from services.tokens.settings import Settings
 from services.tokens.store import TokenStore
@@ -47,7 +46,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     smorest = app.extensions["api"]
     smorest.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     archive, pictures, page = Archive(TokenStore(database), clock), Pictures(settings, clock), browser.register(app)
-    smorest.register_blueprint(api.blueprint(archive, pictures, roles, page, settings.git_sha, Room()))
+    smorest.register_blueprint(api.blueprint(archive, pictures, roles, page, settings.git_sha))
     smorest.register_blueprint(queue_api.blueprint(queue, roles, places))
     _open_to_all_origins(app)
     return app

@@ -116,9 +116,9 @@ def renderer_busy() -> Refusal:
     return Refusal(503, "renderer busy", headers={"Retry-After": "2"})
 
 
-def too_much_at_once() -> Refusal:
-    """Ours: so many large tokens are under way that one more would take too much memory."""
-    return Refusal(503, "too many large tokens at once", headers={"Retry-After": "2"})
+def too_many_old() -> Refusal:
+    """Ours: tokens of an older version are written anew when they are first read, one after the other."""
+    return Refusal(503, "too many old tokens at once", headers={"Retry-After": "2"})
 
 
 def not_renderable() -> Refusal:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import functools
 import hashlib
 import json
 import re
@@ -23,12 +25,17 @@ log = logs.get(__name__)
 COUNT_LIMIT = 250
 OFFSET_LIMIT = 2**31
 SVG_LIMIT = 1_000_000  # bytes in UTF-8, as sent and as written down
-PART = 1_000_000  # bytes of SVGs that are in memory for one page
+PIECE = 256 * 1024  # bytes of SVGs that are in memory for one answer
+READERS = 2  # SVGs that are read at the same time; a hostile one of 1 MB takes 25 MB meanwhile
 KEYWORD_LIMIT = 200  # characters
 CLEANING_WAIT_S = 10.0
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}\Z").match
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}\Z").match
+
+
+class Changed(Exception):
+    """A token was removed while it was sent: the answer cannot be brought to its end."""
 
 
 class Archive:
@@ -37,30 +44,19 @@ class Archive:
     def __init__(self, store: TokenStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._readers = threading.Semaphore(READERS)
         self._cleaning = threading.Lock()
 
     def add(self, body: bytes, idempotency_key: str | None) -> str:
         """Archive what a generator made; the token's id. Raises Refusal."""
         if idempotency_key is not None and not _KEY(idempotency_key):
             raise refusals.invalid_idempotency_key()
-        given = _object(body)
-        image, generated, keywords = given.get("svg"), given.get("generated"), given.get("keywords")
-        if not (_is_text(image) and _is_moment(generated) and _are_keywords(keywords)):
-            raise refusals.attributes_missing()
-        if len(image.encode()) > SVG_LIMIT:
-            raise refusals.body_too_large()
-        digest = hashlib.sha256(json.dumps([image, generated, keywords]).encode()).hexdigest()
+        with self._readers:
+            new = _new_token(body, idempotency_key)
         try:
-            written = svg.accepted(image)
-        except svg.Unsafe as error:
-            raise refusals.invalid_svg(str(error)) from None
-        if len(written.encode()) > SVG_LIMIT:
-            raise refusals.body_too_large()
-        try:
-            number = self._store.add(NewToken(written, generated, keywords, svg.RULES, idempotency_key, digest), self._clock.now())
+            return ids.encode(self._store.add(new, self._clock.now()))
         except KeyReused:
             raise refusals.idempotency_key_reused() from None
-        return ids.encode(number)
 
     def entry(self, token_id: str | None) -> Entry:
         """What there is of that id, without its SVG. Raises Refusal 400 or 404."""
@@ -69,49 +65,63 @@ class Archive:
             raise refusals.token_not_found()
         return found
 
-    def get(self, number: int) -> Token:
-        """The token of that number, with an SVG that today's rules wrote. Raises Refusal 404 or 503."""
-        token = self._store.get(number)
-        if token is None:
-            raise refusals.token_not_found()
-        return self._today(token)
+    def svg(self, entry: Entry) -> Iterable[bytes]:
+        """The pieces of one token's SVG. Raises Refusal 404 or 503; while they are read, Changed."""
+        for _, pieces in self.svgs([entry]):
+            return pieces
+        raise refusals.token_not_found()
 
-    def parts(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-        """Divide them so that the SVGs of each part are about a megabyte, or one SVG alone."""
-        part: list[Entry] = []
-        size = 0
-        for entry in entries:
-            if part and size + entry.size > PART:
-                yield part
-                part, size = [], 0
-            part.append(entry)
-            size += entry.size
-        yield part
+    def shown(self, token_id: str | None) -> Entry:
+        """As `entry`, when its SVG is such that its size is the one that clients will see. Raises Refusal 400, 404 or 503."""
+        found = self.entry(token_id)
+        if _is_current(found):
+            return found
+        text = self._today(found)
+        return dataclasses.replace(self._store.entry(found.id) or found, size=len(text.encode()))
 
-    def tokens(self, entries: Iterable[Entry]) -> list[Token]:
-        """These tokens, with SVGs that today's rules wrote; one that was removed meanwhile is left out. Raises Refusal 503."""
-        return [self._today(token) for token in self._store.some(entry.id for entry in entries)]
+    def svgs(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Iterable[bytes]]]:
+        """Each token and the pieces of its SVG in UTF-8, as today's rules wrote it. A token that was removed meanwhile is left out.
 
-    def _today(self, token: Token) -> Token:
-        """The token with an SVG that today's rules wrote: an older one is cleaned once, and stored.
+        A piece is read when it is asked for, in a transaction of its own: however many and however large they are, one answer has about
+        256 KB of them in memory, and a client that reads slowly holds no connection to the store. Raises Refusal 503; the pieces, Changed.
+        """
+        for part in _parts(entries):
+            if len(part) > 1 or (part[0].size <= PIECE and _is_current(part[0])):
+                known = {entry.id: entry for entry in part}
+                for token in self._store.some(known):
+                    yield known[token.id], [token.svg.encode()]
+            elif not _is_current(part[0]):
+                if text := self._today(part[0]):
+                    yield part[0], [text.encode()]
+            elif self._store.entry(part[0].id) == part[0]:
+                yield part[0], map(functools.partial(self._piece, part[0]), range(0, part[0].size, PIECE))
+
+    def _piece(self, entry: Entry, begin: int) -> bytes:
+        """Raises Changed."""
+        found = self._store.piece(entry, begin, PIECE)
+        if not found:
+            raise Changed
+        return found
+
+    def _today(self, entry: Entry) -> str:
+        """The SVG of a token that older rules wrote: it is cleaned once, and stored; empty when the token was removed.
 
         Of one that cannot be cleaned the store keeps what it has, with a mark that no other request tries; shown is an empty image.
         One at a time: it takes up to a second of the processor. Raises Refusal 503.
         """
-        if token.rules >= svg.RULES:
-            return token
-        if token.rules > -svg.RULES:
-            if not self._cleaning.acquire(timeout=CLEANING_WAIT_S):
-                raise refusals.too_much_at_once()
-            try:
-                token = self._store.get(token.id) or token  # somebody else may have done it
-                if -svg.RULES < token.rules < svg.RULES:
-                    self._clean(token)
-            finally:
-                self._cleaning.release()
-        if token.rules <= -svg.RULES:
-            token.svg = svg.EMPTY
-        return token
+        if entry.rules <= -svg.RULES:
+            return svg.EMPTY
+        if not self._cleaning.acquire(timeout=CLEANING_WAIT_S):
+            raise refusals.too_many_old()
+        try:
+            token = self._store.get(entry.id)
+            if token is None:
+                return ""
+            if -svg.RULES < token.rules < svg.RULES:  # nobody else has done it meanwhile
+                self._clean(token)
+            return token.svg if token.rules > 0 else svg.EMPTY
+        finally:
+            self._cleaning.release()
 
     def _clean(self, token: Token) -> None:
         try:
@@ -168,9 +178,40 @@ class Archive:
         return (self._store.page_from if start_id else self._store.page_to)(number, rows, newest_first=order), order
 
 
-def shown(token: Token) -> dict[str, Any]:
-    """A token as clients see it."""
-    return {"id": ids.encode(token.id), "svg": token.svg, "generated": token.generated, "keywords": token.keywords}
+def _is_current(entry: Entry) -> bool:
+    return entry.rules >= svg.RULES
+
+
+def _parts(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Small ones together, as many as make one piece; a large one, and one that older rules wrote, alone."""
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if part and (size + entry.size > PIECE or not _is_current(entry)):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size = size + entry.size if _is_current(entry) else PIECE
+    if part:
+        yield part
+
+
+def _new_token(body: bytes, idempotency_key: str | None) -> NewToken:
+    """What a generator handed in, with its SVG written anew. Raises Refusal."""
+    given = _object(body)
+    image, generated, keywords = given.get("svg"), given.get("generated"), given.get("keywords")
+    if not (_is_text(image) and _is_moment(generated) and _are_keywords(keywords)):
+        raise refusals.attributes_missing()
+    if len(image.encode()) > SVG_LIMIT:
+        raise refusals.body_too_large()
+    try:
+        written = svg.accepted(image)
+    except svg.Unsafe as error:
+        raise refusals.invalid_svg(str(error)) from None
+    if len(written.encode()) > SVG_LIMIT:
+        raise refusals.body_too_large()
+    digest = hashlib.sha256(json.dumps([image, generated, keywords]).encode()).hexdigest()
+    return NewToken(written, generated, keywords, svg.RULES, idempotency_key, digest)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -34,11 +34,13 @@ class NewToken:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A token that is there, without its SVG. size: of the SVG, in bytes; rules: see models.Token."""
+    """A token without its SVG. size: of the SVG in UTF-8, in bytes; rules: see models.Token."""
 
     id: int
     size: int
     rules: int
+    generated: str
+    keywords: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +54,41 @@ class Page:
     following: int | None
 
 
-class _bytes(sa.sql.functions.GenericFunction[int]):
-    """Bytes of a text in UTF-8, counted in the database: PostgreSQL knows them without reading the text."""
+class _size(sa.sql.functions.GenericFunction[int]):
+    """Bytes of a text in UTF-8; PostgreSQL knows them without reading the text."""
 
     type = sa.Integer()
     inherit_cache = True
 
 
-@compiles(_bytes, "postgresql")
-def _octets(element: _bytes, compiler: Any, **options: Any) -> str:
+class _utf8(sa.sql.functions.GenericFunction[bytes]):
+    """A text as bytes."""
+
+    type = sa.LargeBinary()
+    inherit_cache = True
+
+
+@compiles(_size, "postgresql")
+def _postgresql_size(element: _size, compiler: Any, **options: Any) -> str:
     return f"octet_length({compiler.process(element.clauses, **options)})"
 
 
-@compiles(_bytes, "sqlite")
-def _blob_length(element: _bytes, compiler: Any, **options: Any) -> str:
+@compiles(_size, "sqlite")
+def _sqlite_size(element: _size, compiler: Any, **options: Any) -> str:
     return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"  # octet_length came with 3.43
 
 
-_ENTRY = sa.select(Token.id, _bytes(Token.svg), Token.rules)
+@compiles(_utf8, "postgresql")
+def _postgresql_utf8(element: _utf8, compiler: Any, **options: Any) -> str:
+    return f"convert_to({compiler.process(element.clauses, **options)}, 'UTF8')"
+
+
+@compiles(_utf8, "sqlite")
+def _sqlite_utf8(element: _utf8, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+_ENTRY = sa.select(Token.id, _size(Token.svg), Token.rules, Token.generated, Token.keywords)
 
 # a text: it is on the way of every change, and building and hashing an expression costs more than running it
 _RAISE = sa.text(
@@ -133,6 +152,12 @@ class TokenStore:
     def get(self, number: int) -> Token | None:
         with self._database.read() as session:
             return session.get(Token, number)
+
+    def piece(self, entry: Entry, begin: int, size: int) -> bytes:
+        """`size` bytes of the token's SVG, from `begin` on; none when it was removed or written anew since the entry was read."""
+        query = sa.select(sa.func.substr(_utf8(Token.svg), begin + 1, size))
+        with self._database.read() as session:
+            return session.execute(query.where(Token.id == entry.id, Token.rules == entry.rules)).scalar() or b""
 
     def some(self, numbers: Iterable[int]) -> list[Token]:
         """The tokens of these ids, in this order; one that is not there is left out."""

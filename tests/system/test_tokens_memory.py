@@ -26,7 +26,8 @@ MB = 1_000_000
 TOKENS = 250
 # a page of 250 tokens of 1 MB, held as a whole, took 800 MB
 ALLOWED = 60 * MB
-ALLOWED_FOR_MANY = 250 * MB
+# threads, the 40 connections of the pool with their caches, and what each request has in memory
+ALLOWED_FOR_MANY = 350 * MB
 _COPIES = f"""
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {TOKENS - 1})
 INSERT INTO tokens (id, position, svg, generated, keywords, rules, created_at, idempotency_key, body_digest)
@@ -108,19 +109,20 @@ def test_the_largest_pages(archive: tuple[str, Process]) -> None:
 
 
 def test_who_asks_and_does_not_read(archive: tuple[str, Process]) -> None:
-    """Their answers wait in parts; others are served meanwhile."""
+    """Each has a part of its answer in memory and no connection to the store; others are served meanwhile."""
     url, process = archive
     peak, parts = Peak(process), urlsplit(url)
     before = peak.reset()
     with contextlib.ExitStack() as stack:
-        for _ in range(30):
+        for _ in range(100):
             connection = stack.enter_context(socket.create_connection((parts.hostname, parts.port or 80)))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(f"GET /tokens?offset=0&count={TOKENS} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        wait_until(lambda: _threads(peak) >= 30, what="thirty requests under way")
-        assert read_all(url, "/tokens?offset=0&count=3")[3] == 3
+        wait_until(lambda: _threads(peak) >= 100, what="a hundred requests under way")
+        for _ in range(3):
+            assert read_all(url, "/tokens?offset=0&count=3")[3] == 3
         held = peak.read() - before
-        print(f"thirty that do not read: {held / MB:.1f} MB")
+        print(f"a hundred that do not read: {held / MB:.1f} MB")
         assert held < ALLOWED_FOR_MANY
 
 

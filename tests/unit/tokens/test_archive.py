@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from services.common.database import Database
 from services.tokens import ids, svg
 from services.tokens.models import Token
-from services.tokens.room import Room
-from services.tokens.store import TokenStore
-from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG, MakeAPI
+from services.tokens.service import PIECE, Changed
+from services.tokens.store import Entry, TokenStore
+from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG
 
 
 def ten(api: API) -> list[str]:
@@ -336,75 +336,130 @@ def test_count_defaults_to_one_and_250_is_allowed(api: API) -> None:
 
 
 def sized(size: int) -> str:
-    text = SVG.replace("</svg>", '<path d=""/></svg>')
-    return text.replace('d=""', f'd="{"M1 1" * ((size - len(text)) // 4)}"')
+    """An SVG of nearly so many bytes, with characters that JSON escapes and such that take several bytes."""
+    text = SVG.replace("</svg>", "<text></text></svg>")
+    return text.replace("<text>", "<text>" + 'ä"\\\n\t\U0001f600seventeen letters' * ((size - len(text)) // 27))
 
 
 @pytest.fixture
 def large(api: API) -> list[str]:
-    """Ids of nine tokens of about 400 KB with one of 1 MB in the middle, the newest first."""
+    """Ids of nine tokens of about 100 KB with one of 1 MB in the middle, the newest first."""
     made = []
     for number in range(9):
         api.clock.move(1)
-        made.append(api.token(sized(1_000_000 if number == 4 else 400_000)))
+        made.append(api.token(sized(1_000_000 if number == 4 else 100_000)))
     return made[::-1]
 
 
-def test_a_large_page_comes_in_pieces(api: API, large: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """All rows, and never more than a megabyte of them, or one, in memory."""
-    sizes: list[int] = []
-    some = TokenStore.some
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of SVGs that each word with the store brought."""
+    seen: list[int] = []
+    some, piece = TokenStore.some, TokenStore.piece
 
-    def watched(store: TokenStore, numbers: Iterable[int]) -> list[Token]:
+    def watched_some(store: TokenStore, numbers: Iterable[int]) -> list[Token]:
         found = some(store, numbers)
-        sizes.append(sum(len(token.svg) for token in found))
+        seen.append(sum(len(token.svg.encode()) for token in found))
         return found
 
-    monkeypatch.setattr(TokenStore, "some", watched)
+    def watched_piece(store: TokenStore, entry: Entry, begin: int, size: int) -> bytes:
+        found = piece(store, entry, begin, size)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(TokenStore, "some", watched_some)
+    monkeypatch.setattr(TokenStore, "piece", watched_piece)
+    return seen
+
+
+def test_a_large_page_comes_in_pieces(api: API, large: list[str], reads: list[int]) -> None:
+    """All rows, and only a small part of them in memory."""
     answer = api.get("/tokens", offset=1, count=7)
     assert answer.status_code == 200 and answer.content_type == "application/json" and "Content-Length" not in answer.headers
     assert [row["id"] for row in answer.json["rows"]] == large[1:8]
-    assert answer.json["rows"][3] == api.get("/token", id=large[4]).json
+    assert [row["svg"] for row in answer.json["rows"]] == [sized(1_000_000 if number == 4 else 100_000) for number in range(1, 8)]
     assert {name: answer.json[name] for name in ("total_rows", "offset", "prev", "next", "newest_first")} == {
         "total_rows": 9, "offset": 1, "prev": large[0], "next": large[8], "newest_first": True,
     }  # fmt: skip
-    assert len(sizes) == 5 and max(sizes) <= 1_000_000
+    assert max(reads) <= PIECE and sum(reads) > 1_500_000
     assert api.client.head("/tokens?offset=0&count=9").status_code == 200
-    one = api.get("/tokens", start_id=large[4], count=1)
-    assert one.headers["Content-Length"] == str(len(one.data)) and one.json["rows"][0]["id"] == large[4]
+
+
+def test_a_large_token_comes_in_pieces(api: API, large: list[str], reads: list[int]) -> None:
+    text = sized(1_000_000)
+    assert api.get("/token", id=large[4]).json == {
+        "id": large[4], "svg": text, "generated": "2021-05-01T00:00:00Z", "keywords": ["a", "b", "c"],
+    }  # fmt: skip
+    answer = api.get("/svg", id=large[4])
+    assert answer.text == text and answer.headers["Content-Length"] == str(len(text.encode()))
+    assert api.get("/tokens", start_id=large[4]).json["rows"][0]["svg"] == text
+    assert max(reads) <= PIECE and len(reads) == 12
+    assert api.client.head(f"/svg?id={large[4]}").headers["Content-Length"] == str(len(text.encode()))
+    del reads[:]
+    assert api.get("/svg", {"If-None-Match": answer.headers["ETag"]}, id=large[4]).status_code == 304
+    assert reads == []  # who has it costs nothing
+
+
+def test_a_small_page_is_whole(api: API) -> None:
+    ten(api)
+    for path in ("/tokens?offset=0&count=10", "/tokens?offset=99"):
+        answer = api.client.get(path)
+        assert answer.headers["Content-Length"] == str(len(answer.data)) and answer.data.endswith(b"}\n")
 
 
 def test_a_token_removed_while_a_page_is_sent(api: API, large: list[str]) -> None:
     """Nothing is held in the store for a client that reads slowly; a row that is gone is left out."""
     answer = api.client.get("/tokens?offset=0&count=9")
-    pieces = iter(answer.response)
-    begin = [next(pieces) for _ in range(4)]
+    parts = iter(answer.response)
+    begin = next(parts)
     api.client.delete("/token", query_string={"id": large[4]}, headers=ADM)
-    page = json.loads(b"".join([*begin, *pieces]))
+    page = json.loads(b"".join([begin, *parts]))
     assert [row["id"] for row in page["rows"]] == large[:4] + large[5:] and page["total_rows"] == 9
 
 
-def test_large_tokens_wait_for_room_and_small_ones_do_not(make_api: MakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Room(10_000_000)
-    monkeypatch.setattr("services.tokens.app.Room", lambda: room)
-    monkeypatch.setattr("services.tokens.room.WAIT_S", 0.05)
-    api = make_api()
-    small, big = api.token(), api.token(sized(900_000))
-    paths = [f"/token?id={big}", f"/svg?id={big}", "/tokens?offset=0&count=2"]
-    taken = room.take(1_000_000)
-    for path in paths:
-        answer = api.client.get(path)
-        assert (answer.status_code, answer.json) == (503, {"error": "too many large tokens at once"}), path
-        assert answer.headers["Retry-After"] == "2"
-    assert api.put(sized(900_000)).status_code == 503
-    assert api.get("/token", id=small).status_code == api.put().status_code == 200
-    etag = f'"{big}-{svg.RULES}"'
-    assert api.get("/svg", {"If-None-Match": etag}, id=big).status_code == 304  # it is not read
-    taken.leave()
-    for path in paths:
-        with api.client.get(path) as answer:
-            assert answer.status_code == 200 and answer.data
-    room.take(1_000_000, 0).leave()  # all is given back
+def test_a_token_removed_or_changed_while_it_is_sent(api: API, large: list[str], database: Database) -> None:
+    """The answer breaks off: half of one text and half of another are no SVG that was ever looked at."""
+    for change in (
+        lambda: age(database, SVG, svg.RULES + 1),
+        lambda: api.client.delete("/token", query_string={"id": large[4]}, headers=ADM),
+    ):
+        parts = iter(api.client.get(f"/svg?id={large[4]}").response)
+        assert next(parts).startswith(b"<svg")
+        change()
+        with pytest.raises(Changed):
+            b"".join(parts)
+        age(database, sized(1_000_000), svg.RULES)
+
+
+def test_an_old_large_token(api: API, database: Database) -> None:
+    token = api.token()
+    age(database, sized(1_000_000).replace("<rect", "<script/><rect"))
+    for answer in (api.get("/svg", id=token), api.get("/svg", id=token)):
+        assert answer.text == sized(1_000_000) and answer.headers["Content-Length"] == str(len(answer.data))
+
+
+def test_old_tokens_wait_only_so_long(api: API, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.tokens.service.CLEANING_WAIT_S", 0.05)
+    token = api.token()
+    age(database, BAD)
+    begun, go_on = threading.Event(), threading.Event()
+    cleaned = svg.cleaned
+
+    def slow(text: str) -> str:
+        begun.set()
+        go_on.wait(30)
+        return cleaned(text)
+
+    monkeypatch.setattr(svg, "cleaned", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(api.get, "/svg", id=token)
+        assert begun.wait(30)
+        for path in ("/svg", "/token", "/tokens", "/png"):
+            answer = api.get(path, id=token, offset=0)
+            assert (answer.status_code, answer.json) == (503, {"error": "too many old tokens at once"})
+            assert answer.headers["Retry-After"] == "2"
+        go_on.set()
+        assert first.result().text == SVG
 
 
 def test_public_routes_take_no_notice_of_the_header(api: API) -> None:

@@ -165,8 +165,8 @@ def test_a_kept_picture_is_sent_from_its_file(api: API, monkeypatch: pytest.Monk
     """Neither the picture, which may have 32 MB, nor the SVG is read into memory."""
     token = api.token()
     first = api.get("/png", id=token).data
-    monkeypatch.setattr("services.tokens.api.PIECE", 1000)
-    monkeypatch.setattr(TokenStore, "get", None)
+    monkeypatch.setattr("services.tokens.api.SENT", 1000)
+    monkeypatch.setattr(TokenStore, "some", None)
     monkeypatch.setattr(Pictures, "png", None)
     answer = api.get("/png", id=token)
     found = list(answer.response)
