@@ -374,8 +374,11 @@ class FrontDoor:
             self._gateway.events.refused(exchange, refusal)
         return render(refusal, exchange)
 
-    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> bytes:
-        """The body as a whole, for those who need it so. limit: bytes. Raises Refusal, BodyTooLarge when only the budget was too small."""
+    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
+        """The whole body in pieces, for those who need it so.
+
+        limit: bytes. Raises Refusal; BodyTooLarge when there would have been room, had others not taken it.
+        """
         length = exchange.body_length
         if length > limit:
             raise Refusal(BODY_TOO_LARGE, detail=f"At most {limit} bytes are allowed here.")
@@ -385,7 +388,7 @@ class FrontDoor:
         if exchange.expects and not connection.buffer and not body.done:
             connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect(body, budget)
+            return await connection.collect_pieces(body, budget)
         except BadBody as error:
             raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
         except BodyTooLarge:

@@ -385,7 +385,7 @@ def test_all_batches_of_a_worker_have_one_budget(batching: Gateway) -> None:
     size = 9_900_000
     head = b"POST /open/tyk/batch/ HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size
     with contextlib.ExitStack() as stack:
-        holding = [stack.enter_context(RawClient(batching.port)) for _ in range(4)]
+        holding = [stack.enter_context(RawClient(batching.port)) for _ in range(3)]
         for client in holding:
             client.send(head, b" " * (size - 1))
         with RawClient(batching.port) as one_more:

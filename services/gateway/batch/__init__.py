@@ -34,7 +34,7 @@ PATH: Final = "/tyk/batch/"
 LARGEST: Final = 10 * 1024 * 1024
 # Tyk asks nothing of an envelope: up to this size, nothing is asked here, either.
 SMALL: Final = 64 * 1024
-_ALL_TOGETHER: Final = 4 * LARGEST
+_ALL_TOGETHER: Final = 3 * LARGEST
 _WRITTEN_AT_ONCE: Final = 64 * 1024
 _AT_ONCE: Final = 10
 _ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024} MB together."
@@ -61,11 +61,11 @@ class Batches:
         asked, answered = Budget(LARGEST, self._room), Budget(LARGEST, self._room)
         try:
             try:
-                body = await self._door.read_body(connection, envelope, LARGEST, asked)
+                pieces = await self._door.read_body(connection, envelope, LARGEST, asked)
             except BodyTooLarge:
                 raise Refusal(BATCHES_BUSY, headers=((b"Retry-After", b"1"),)) from None
-            entries, one_by_one = await envelopes.read(body, self._thread)
-            del body
+            entries, one_by_one = await envelopes.read(pieces, self._thread)
+            del pieces
             gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
 
             async def run(entry: Entry) -> dict[str, Any]:

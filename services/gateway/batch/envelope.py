@@ -42,15 +42,16 @@ class Entry:
         self.relative_url = relative_url
 
 
-async def read(body: bytes, thread: Executor) -> tuple[list[Entry], bool]:
+async def read(pieces: list[bytes], thread: Executor) -> tuple[list[Entry], bool]:
     """The entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""
-    if len(body) <= _READ_AT_ONCE:
-        return parse(body)
-    return await asyncio.get_running_loop().run_in_executor(thread, parse, body)
+    if sum(map(len, pieces)) <= _READ_AT_ONCE:
+        return parse(pieces)
+    return await asyncio.get_running_loop().run_in_executor(thread, parse, pieces)
 
 
-def parse(body: bytes) -> tuple[list[Entry], bool]:
+def parse(pieces: list[bytes]) -> tuple[list[Entry], bool]:
     """As `read`."""
+    body = b"".join(pieces)
     try:
         document = json.loads(body, cls=_Counting)
     except _TooManyValues:

@@ -26,12 +26,12 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 
 def parse(*requests: Any, **more: Any) -> tuple[list[Entry], bool]:
-    return parse_envelope(json.dumps({"requests": list(requests), **more}).encode())
+    return parse_envelope([json.dumps({"requests": list(requests), **more}).encode()])
 
 
 def refused(body: bytes) -> tuple[RefusalKind, str]:
     with pytest.raises(Refusal) as refusal:
-        parse_envelope(body)
+        parse_envelope([body])
     return refusal.value.kind, refusal.value.detail or ""
 
 
@@ -134,7 +134,7 @@ def test_an_entry_does_not_frame_itself(name: str) -> None:
 
 
 def test_text_that_is_not_unicode_does_not_break_it() -> None:
-    (entry,), _ = parse_envelope(rb'{"requests": [{"body": "\ud800", "headers": {"X-A": "\ud800"}}]}')
+    (entry,), _ = parse_envelope([rb'{"requests": [{"body": "\ud800", "headers": {"X-A": "\ud800"}}]}'])
     assert entry.body == b"?"
     assert entry.headers == [(b"X-A", b"?")]
 
@@ -181,16 +181,16 @@ def test_a_large_envelope_is_read_beside_the_event_loop(
 ) -> None:
     where: list[bool] = []
 
-    def noted(body: bytes) -> tuple[list[Entry], bool]:
+    def noted(pieces: list[bytes]) -> tuple[list[Entry], bool]:
         where.append(threading.current_thread() is not threading.main_thread())
-        return parse_envelope(body)
+        return parse_envelope(pieces)
 
     monkeypatch.setattr(envelope, "parse", noted)
-    entries, _ = asyncio.run(read(json.dumps({"requests": [{"body": "a" * size}]}).encode(), thread))
+    entries, _ = asyncio.run(read([json.dumps({"requests": [{"body": "a" * size}]}).encode()], thread))
     assert len(entries[0].body) == size
     assert where == [in_a_thread]
 
 
 def test_a_refusal_comes_out_of_the_thread(thread: ThreadPoolExecutor) -> None:
     with pytest.raises(Refusal):
-        asyncio.run(read(b'{"requests": 5, "x": "' + b"a" * 1_000_000 + b'"}', thread))
+        asyncio.run(read([b'{"requests": 5, "x": "', b"a" * 1_000_000, b'"}'], thread))
