@@ -133,6 +133,24 @@ def test_chunks_are_a_small_body_where_the_definition_allows_no_large_one(
 
 
 @pytest.mark.parametrize(
+    ("framing", "body"), [(b"Content-Length: 5", b"abcde"), (b"Transfer-Encoding: chunked", b"5\r\nabcde\r\n0\r\n\r\n")]
+)
+def test_who_waits_for_leave_to_send_a_small_body_holds_nothing_either(
+    wire_gateway: Gateway, odd_upstream: OddUpstream, framing: bytes, body: bytes
+) -> None:
+    path = "/leave-" + framing.partition(b":")[0].decode().lower()
+    with RawClient(wire_gateway.port) as slow, RawClient(wire_gateway.port) as ordinary:
+        slow.send(b"POST /small%b HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n%b\r\n\r\n" % (path.encode(), framing))
+        assert slow.answer().status == 100
+        assert ordinary.get("/odd/x").status == 200
+        assert odd_upstream.count(path) == 0
+        slow.send(body)
+        answer = slow.answer()
+        assert (answer.status, answer.json()["length"]) == (200, 5)
+        assert odd_upstream.requests(path)[0].field("expect") is None
+
+
+@pytest.mark.parametrize(
     "head", [b"Content-Length: 1000", b"Content-Length: 1000000", b"Transfer-Encoding: chunked"], ids=["small", "large", "chunked"]
 )
 @pytest.mark.parametrize(

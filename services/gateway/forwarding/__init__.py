@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE_AFTER: Final = 0.25
 # A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
 _SMALL_BODY: Final = 64 * 1024
@@ -59,14 +60,19 @@ class Forwarder:
     async def forward_with_body(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
         """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
         length = exchange.body_length
+        all_small = api.body_limit is not None and api.body_limit <= _SMALL_BODY
         body: Body | None = None
-        if exchange.expects:
+        if exchange.expects and not all_small:
             pass  # the upstream may refuse it before it is sent
         elif 0 < length <= _SMALL_BODY:
             body = LengthBody(length)
-        elif length < 0 and api.body_limit is not None and api.body_limit <= _SMALL_BODY:
+        elif length < 0 and all_small:
             body = ChunkedBody(True, api.body_limit, api.pass_trailers)
         if body is not None:
+            if exchange.expects:
+                exchange.drop_headers = {b"expect", *(exchange.drop_headers or ())}
+                if not client.buffer:
+                    client.write(_CONTINUE)
             return await self.forward(client, exchange, api, old, close, await self._read(client, body))
         if not self._uploads.enter(exchange.client):
             raise Refusal(TOO_MANY_FROM_ADDRESS, detail="This address has as many uploads under way as it may; wait for their answers.")
@@ -337,7 +343,7 @@ class Forwarder:
 def _continue(client: Connection, body: Body) -> None:
     """An upstream that does not know `Expect` would leave the client waiting for ever."""
     if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
-        client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        client.write(_CONTINUE)
 
 
 def _refusal(error: Exception, client: Connection) -> Refusal:
