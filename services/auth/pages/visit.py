@@ -95,7 +95,7 @@ def _sent_from_elsewhere() -> bool:
     if site is not None:
         return site in ELSEWHERE
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(house().settings.issuer).netloc)
+    return origin is not None and origin.partition("://")[2] not in (request.host, urlsplit(house().settings.issuer).netloc)
 
 
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:

@@ -35,6 +35,9 @@ FROM_ELSEWHERE = [
     {"Origin": "https://evil.example.org"},
     {"Origin": "http://localhost:8080"},
     {"Origin": "null"},
+    {"Origin": "http://[::1"},
+    {"Origin": "http://localhost@evil.example.org"},
+    {"Origin": "localhost"},
 ]
 FROM_HERE: list[dict[str, str]] = [
     {},
