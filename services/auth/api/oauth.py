@@ -11,7 +11,7 @@ from flask_smorest import Blueprint
 from werkzeug.exceptions import HTTPException
 
 from services.auth import answers as shown
-from services.auth.api.context import answers, house, origin
+from services.auth.api.context import answers, basic, house, origin
 from services.auth.oauth.clients import SECRET_METHODS
 
 blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
@@ -30,11 +30,12 @@ def _error(error: str, description: str) -> Response:
 def _stranger(endpoint: str, *, open_to_all: bool = False) -> Response | None:
     """401 for whoever is not a client, before the body says anything else. Without a header the body may hold the credentials.
 
-    open_to_all: whoever gives no credentials is let through.
+    open_to_all: whoever gives no secret in the header is let through. A public client may name itself there all the same
+    (requests-oauthlib does), or send the token that it has, which says nothing about a client.
     """
     server = current_app.extensions["oauth"]
     by_header = "Authorization" in request.headers
-    if open_to_all and not by_header:
+    if open_to_all and not (basic() or ("", ""))[1]:
         return None
     try:
         server.authenticate_client(server.create_oauth2_request(None), [SECRET_METHODS[not by_header]], endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
-from tests.unit.auth.test_pages import Browser
+from tests.unit.auth.test_oauth import REDIRECT, VERIFIER, Browser, browser, client_of, introspect, sent_back  # noqa: F401  a fixture
 
 # Whoever calls these is nobody yet, or gives the credential in the body itself.
 OPEN = {
@@ -169,6 +170,21 @@ def test_wrong_client_credentials_are_told_before_what_is_wrong_with_the_form(au
         assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.parametrize("header", ["Bearer expired", "Basic {id}:", "Basic"])
+def test_a_public_client_may_send_a_header_that_holds_no_secret(auth: Auth, admin: str, browser: Browser, header: str) -> None:  # noqa: F811
+    """Libraries send their client's name with an empty secret, or the token that they have, along with the form."""
+    client = client_of(auth, admin, public=True)
+    code = sent_back(browser.authorize(client["client_id"]))["code"]
+    name = base64.b64encode(f"{client['client_id']}:".encode()).decode()
+    headers = {"Authorization": header.replace("{id}:", name)}
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT, "code_verifier": VERIFIER}
+    answer = auth.ask("POST", "/oauth/token", data={**form, "client_id": client["client_id"]}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    form = {"token": answer.json["refresh_token"], "client_id": client["client_id"]}
+    assert auth.ask("POST", "/oauth/revoke", data=form, headers=headers).status_code == 200
+    assert not introspect(auth, form["token"])["active"]
+
+
 def test_a_known_person_is_looked_up_once(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked before the body is not asked again after it: a password is hashed once."""
     checked = []
@@ -179,7 +195,6 @@ def test_a_known_person_is_looked_up_once(auth: Auth, monkeypatch: pytest.Monkey
 
 
 def test_a_page_of_a_stranger_reads_no_form(auth: Auth) -> None:
-    browser = Browser(auth)
-    answer = browser.client.post("/oauth/authorize", data={"csrf": "x" * 100_000})
+    answer = Browser(auth).client.post("/oauth/authorize", data={"csrf": "x" * 100_000})
     assert answer.status_code == 303
     assert json.dumps(answer.location).startswith('"/account/sign-in?next=')
