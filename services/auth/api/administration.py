@@ -147,7 +147,7 @@ def revoke_role_token(jti: str) -> None:
 def cut_off(given: Answer, subject: str) -> Answer:
     """Tokens of the subject that were issued earlier are refused."""
     who = super_user()
-    return shapes.cut_off(house().role_tokens.cut_off(subject, given["cut_off"], origin(who)))
+    return shapes.cut_off(house().role_tokens.cut_off(subject, given["cut_off"], origin(who), who))
 
 
 @blueprint.get("/clients")

@@ -163,12 +163,18 @@ class RoleTokens:
 
         self._database.run(work)
 
-    def cut_off(self, subject: str, moment: dt.datetime, origin: Origin) -> CutOff:
-        """Refuse the subject's tokens that were issued before `moment`."""
+    def cut_off(self, subject: str, moment: dt.datetime, origin: Origin, caller: Caller) -> CutOff:
+        """Refuse the subject's tokens that were issued before `moment`.
+
+        Not back to an earlier one by a login key: tokens without end would be good again. Raises Refusal 403, 404.
+        """
         if subject not in SUBJECTS:
             raise refusals.not_found("subject")
 
         def work(session: Session) -> CutOff:
+            before = session.get(CutOff, subject, with_for_update=True)
+            if before is not None and moment < before.cut_off:
+                refuse_login_key(caller)
             tokens.put_cut_off(session, subject, moment)
             origin.write(session, self._clock.now(), "role-token.cut-off", subject, cut_off=moment.isoformat())
             return CutOff(subject=subject, cut_off=moment)

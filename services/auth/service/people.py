@@ -118,10 +118,10 @@ class People:
         def work(session: Session) -> User:
             now = self._clock.now()
             user = self._manageable(session, caller, user_id, if_match)
+            if self._gains(user, fields):
+                refuse_login_key(caller)  # what somebody may do from then on would outlive the key
             if fields.get("level", user.level) != user.level:
                 self._may_give(caller, fields["level"])
-                if not levels.at_least(user.level, fields["level"]):
-                    refuse_login_key(caller)  # what somebody may do from then on would outlive the key
             if fields.get("domain", user.domain) != user.domain:
                 if caller is not None and not levels.at_least(caller.user.level, levels.SUPER_USER):
                     raise refusals.not_allowed("SUPER_USER to move a user")
@@ -271,6 +271,16 @@ class People:
     def _may_give(caller: Caller | None, level: str) -> None:
         if caller is not None and not levels.at_least(caller.user.level, level):
             raise refusals.not_allowed(f"{level} to give {level}")
+
+    @staticmethod
+    def _gains(user: User, fields: Mapping[str, Any]) -> bool:
+        """Whether the user may do more after the change, or the same elsewhere."""
+        return (
+            not levels.at_least(user.level, fields.get("level", user.level))
+            or fields.get("domain", user.domain) != user.domain
+            or (fields.get("active", user.active) and not user.active)
+            or not set(fields.get("layer_domains", [])) <= set(user.layer_domains)
+        )
 
     def _visible(self, session: Session, caller: Caller | None, user_id: str, *, lock: bool = False) -> User:
         scope = self._scope(caller)

@@ -169,6 +169,34 @@ def test_what_has_no_end_is_not_made(auth: Auth, admin: str, key: str, way: str)
     assert auth.log_in("u@example.org")
 
 
+@pytest.mark.parametrize("change", [{"active": True}, {"domain": "lab"}, {"layer_domains": ["streets", "water"]}])
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_gets_more_rights(auth: Auth, admin: str, key: str, way: str, change: Way) -> None:
+    """Whoever has the key may have an account as well: it would be good for more when the key has ended."""
+    auth.ask("POST", "/domains", {"name": "lab"}, token=admin)
+    user = auth.add_user("u@example.org", admin, level="DOMAIN_ADMIN", layer_domains=["streets"], active="active" not in change)
+    path = f"/users/{user['id']}"
+    answer = auth.ask("PATCH", path, change, **WAYS[way](auth, key))
+    assert (answer.status_code, answer.json["code"]) == (403, "password-needed")
+    assert auth.ask("GET", path, token=admin).json == user
+    less = {"active": False, "layer_domains": [], "domain": "gatehouse", "full_name": "Una"}
+    assert auth.ask("PATCH", path, less, **WAYS[way](auth, key)).status_code == 200
+    assert auth.ask("PATCH", path, change, token=admin).status_code == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_role_tokens_that_were_cut_off_stay_so(auth: Auth, admin: str, key: str, way: str) -> None:
+    token = auth.ask("POST", "/role-tokens", {"subject": "admin"}, token=admin).json["token"]
+    path = "/role-tokens/cut-off/admin"
+    for moment in ("2026-03-01T12:00:01Z", "2026-03-01T12:00:02Z"):
+        assert auth.ask("PUT", path, {"cut_off": moment}, **WAYS[way](auth, key)).status_code == 200
+    answer = auth.ask("PUT", path, {"cut_off": "2026-03-01T12:00:00Z"}, **WAYS[way](auth, key))
+    assert (answer.status_code, answer.json["code"]) == (403, "password-needed")
+    assert auth.verify(token).status_code == 401
+    assert auth.ask("PUT", path, {"cut_off": "2026-03-01T12:00:00Z"}, token=admin).status_code == 200
+    assert auth.verify(token).status_code == 200
+
+
 def test_no_code_for_an_application(auth: Auth, admin: str, key: str) -> None:
     client = client_of(auth, admin)
     browser = Browser(auth)
