@@ -94,7 +94,8 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
         kept = self.request.refresh_token
-        issued = house().authorizing.refresh(kept.secret, kept.row, asking(self.request.client))
+        asked = (self.request.payload.scope or "").split() or None  # no more than what was allowed: authlib has looked
+        issued = house().authorizing.refresh(kept.secret, kept.row, asking(self.request.client), asked)
         if issued is None:
             raise InvalidGrantError("The refresh token was used before, or its sign-in is over.")
         return issued.shown()

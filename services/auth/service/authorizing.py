@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,13 +162,14 @@ class Authorizing:
         expires = now + dt.timedelta(seconds=self._access_s)
         return self._keys.sign(session, user.id, issued=now, expires=expires, kind=ROLE, audience=client.id, claims=claims)[0]
 
-    def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens | None:
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens | None:
         """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over.
 
+        scopes: as `SignIn.refresh`.
         Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
         """
         try:
-            return self._sign_in.refresh(refresh_token, grant, origin)
+            return self._sign_in.refresh(refresh_token, grant, origin, scopes)
         except Reused:
             return None
         except Refusal as refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -242,13 +242,23 @@ class SignIn:
         session.flush()
         return grant
 
-    def issue(self, session: Session, user: User | Person, grant: Grant, now: dt.datetime, *, refreshable: bool = True) -> Tokens:
-        """An access JWT and the next refresh token of the sign-in."""
+    def issue(
+        self,
+        session: Session,
+        user: User | Person,
+        grant: Grant,
+        now: dt.datetime,
+        *,
+        refreshable: bool = True,
+        scopes: Collection[str] | None = None,
+    ) -> Tokens:
+        """An access JWT and the next refresh token of the sign-in. scopes: of the JWT, when it is to have fewer than the sign-in."""
+        scope = grant.scope if scopes is None else " ".join(one for one in grant.scope.split() if one in scopes)
         expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
         claims = {
             "sid": grant.id,
             **({"client_id": grant.client_id} if grant.client_id else {}),
-            **({"scope": grant.scope} if grant.scope else {}),
+            **({"scope": scope} if scope else {}),
         }
         token, _, _ = self._keys.sign(session, user.id, issued=now, expires=expires, kind=ACCESS, claims=claims)
         refresh = None
@@ -256,7 +266,7 @@ class SignIn:
             refresh = credentials.make(credentials.REFRESH)
             session.add(RefreshToken(digest=credentials.digest(refresh), grant_id=grant.id, created_at=now, spent_at=None))
             session.flush()
-        return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, grant.scope)
+        return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, scope)
 
     def find(self, refresh_token: str) -> Grant | None:
         """The living sign-in of a refresh token, spent or not."""
@@ -273,8 +283,12 @@ class SignIn:
             found = grants.by_refresh_token(session, credentials.digest(refresh_token))
         return found is None or found[0].spent_at is not None
 
-    def refresh(self, refresh_token: str, grant: Grant, origin: Origin) -> Tokens:
-        """Spend a refresh token for new tokens. Raises Reused, and the family has ended; Refusal 401 when the sign-in is over."""
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens:
+        """Spend a refresh token for new tokens.
+
+        scopes: what the access token is to be good for, left out: everything that was allowed. The next refresh token is good for all of
+        it again (RFC 6749 6). Raises Reused, and the family has ended; Refusal 401 when the sign-in is over.
+        """
         now = self._clock.now()
         digest = credentials.digest(refresh_token)
 
@@ -286,7 +300,7 @@ class SignIn:
                 grants.end(session, grant.id, now)
                 origin.write(session, now, "refresh-token.reused", user.id, sign_in=grant.id)
                 return None
-            return self.issue(session, user, grant, now)
+            return self.issue(session, user, grant, now, scopes=scopes)
 
         found = self._database.run(work)
         if found is None:

@@ -136,3 +136,25 @@ def test_introspection_tells_an_application_the_address_only_with_its_scope(
         for token in (tokens["access_token"], tokens["refresh_token"]):
             assert ("username" in introspect(auth, token, own)) is told
             assert introspect(auth, token)["username"] == ADMIN
+
+
+def test_a_refresh_may_ask_for_less(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+    """RFC 6749 6: the access token is for less, the next refresh token for all of it again."""
+    client = client_of(auth, admin)
+    tokens = tokens_for(auth, client, browser, "openid profile tokens")
+    for asked, scope in [("tokens", "tokens"), ("tokens openid", "openid tokens"), ("", "openid profile tokens")]:
+        form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": asked}
+        tokens = auth.ask("POST", "/oauth/token", data=form, basic=(client["client_id"], client["client_secret"])).json
+        assert tokens["scope"] == scope
+        assert auth.verify(tokens["access_token"]).json["scope"] == introspect(auth, tokens["access_token"])["scope"] == scope
+        assert introspect(auth, tokens["refresh_token"])["scope"] == "openid profile tokens"
+        assert me(auth, tokens["access_token"]).status_code == (200 if "profile" in scope else 403)
+
+
+def test_a_refresh_gets_no_more_than_was_allowed(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+    client = client_of(auth, admin)
+    tokens = tokens_for(auth, client, browser, "openid tokens")
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": "openid devices"}
+    answer = auth.ask("POST", "/oauth/token", data=form, basic=(client["client_id"], client["client_secret"]))
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_scope")
+    assert refresh(auth, tokens["refresh_token"], client).json["scope"] == "openid tokens"
