@@ -110,7 +110,7 @@ class SignIn:
             user.password_hash if user and user.active else None,
             secret,
             rank=_rank(standing),
-            holders=tried.wider,
+            holders=tried.holders(standing),
             before=lambda: self._throttle.judge(*self._look(username, origin, device)[:2]),
             wrong=lambda: self._failed(username, tried, origin),
         )
@@ -162,7 +162,7 @@ class SignIn:
 
         def work(session: Session) -> None:
             kept = self._note_log_in(session, user)
-            if kept is None:
+            if kept is None or kept.version != user.version:  # the password may be a new one meanwhile: nothing is known of it here
                 return
             if renewed is not None and kept.password_hash == user.password_hash:
                 kept.password_hash = renewed

@@ -5,9 +5,11 @@ A failure counts three times: for the account from that place, for the account, 
 * The account from that place: a delay that grows from the 5th failure on. It is the stranger's own; others do not feel it.
 * The address: the same delay, for somebody who tries many accounts.
 * The account: a botnet has more addresses than anybody can delay one by one. From the 50th failure on each place must wait before an
-  attempt, for at most a minute since it was itself told so or failed itself: what others do meanwhile never makes it longer.
+  attempt. That wait begins when the place is told so or fails itself, never anew by what others do; whatever they do, it is over after a
+  minute.
 
-A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in. Where the account was signed in to by
+A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in; the failures of such a browser do not
+count for its address. Where the account was signed in to by
 its password within 30 days the place is familiar, and only its own failures count.
 
 Nothing is ever locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
@@ -56,15 +58,24 @@ def account_delay_after(failures: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The counters of an attempt: of its account from its place, of its account, of its address when that is known."""
+    """The counters of an attempt: of its account from its place, of its account, of its address when that is known.
+
+    by_device: the place is a browser. It may change its address between a failure and the success that takes the failure back, so only
+    its own counter and that of the account count it.
+    """
 
     here: str
     account: str
     address: str | None
+    by_device: bool = False
 
     @property
     def wider(self) -> list[str]:
-        return [self.account, *([self.address] if self.address else [])]
+        return [self.account, *([self.address] if self.address and not self.by_device else [])]
+
+    def holders(self, standing: Standing) -> list[str]:
+        """For whom it has its place in the queue of checks. Strangers take no share away from a familiar place."""
+        return [self.here] if standing.familiar else [self.account, *([self.address] if self.address else [])]
 
 
 def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
@@ -75,7 +86,7 @@ def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt
     key = emails.key_of(username[:1000]) or username[:1000]  # the same for every spelling that logs in to the account
     address = f"address:{_network(origin.address)}" if origin.address else None
     place = f"device:{device}" if device else address or f"by:{origin.actor_id}"
-    return Attempt(f"at:{_digest(key, place)}", f"account:{_digest(key)}", address)
+    return Attempt(f"at:{_digest(key, place)}", f"account:{_digest(key)}", address, bool(device))
 
 
 def _digest(*parts: str) -> str:
@@ -168,8 +179,9 @@ class Throttle:
 
     def succeeded(self, session: Session, tried: Attempt, user_id: str) -> None:
         """By the password; a login key says nothing about who tries passwords. Within the caller's transaction."""
-        store.forget(session, tried.here, tried.wider)
-        store.remember(session, tried.here, user_id, self._clock.now())
+        now = self._clock.now()
+        store.forget(session, tried.here, tried.wider, now - FORGOTTEN_AFTER)
+        store.remember(session, tried.here, user_id, now)
 
     def check_own(self, who: str) -> None:
         """The same delay for the current password that somebody who is signed in gives, apart from what strangers try.

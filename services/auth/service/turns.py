@@ -26,7 +26,7 @@ class _Waiting(NamedTuple):
 class Turns:
     """Thread-safe. slots: turns at the same time; queue: how many more may wait for one.
 
-    Of an account or an address that has more than an eighth of the queue already, further ones are suspects.
+    Of a holder (an account, an address, a familiar place) that has an eighth of the queue already, further ones are suspects.
     """
 
     def __init__(self, *, slots: int, queue: int) -> None:
@@ -43,7 +43,7 @@ class Turns:
 
     @contextlib.contextmanager
     def turn(self, rank: int, holders: Collection[str] = ()) -> Iterator[None]:
-        """Wait for a turn and have it during the block. holders: the account and the address. Raises Refusal 503 when too many wait."""
+        """Wait for a turn and have it during the block. holders: for whom. Raises Refusal 503 when too many wait."""
         waiting = self._enter(rank, holders)
         try:
             if waiting is not None:

@@ -41,8 +41,8 @@ def begin(session: Session, counter: str, now: dt.datetime, since: dt.datetime) 
     session.execute(statement.on_conflict_do_update(index_elements=["counter"], set_={"count": 0, "last_at": now}, where=old))
 
 
-def forget(session: Session, counter: str, wider: Iterable[str]) -> None:
-    """Forget the failures of a counter; those that count them, too, have so many fewer."""
+def forget(session: Session, counter: str, wider: Iterable[str], since: dt.datetime) -> None:
+    """Forget the failures of a counter; those that count them, too, have so many fewer, unless they forgot them before `since`."""
     rows = session.scalars(
         sa.select(Failure).where(Failure.counter.in_([counter, *wider])).order_by(Failure.counter).with_for_update()
     ).all()
@@ -50,7 +50,7 @@ def forget(session: Session, counter: str, wider: Iterable[str]) -> None:
     if own is None:
         return
     for row in rows:
-        if row is not own:
+        if row is not own and own.last_at > since:
             row.count = max(0, row.count - own.count)
     session.delete(own)
 

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from services.auth.app import build
 from services.auth.models import Familiar
 from services.auth.service import throttle
+from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.throttle import delay_after
 from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
 from services.common.app import Refusal
@@ -249,6 +250,49 @@ def test_success_takes_its_own_failures_back_from_the_account_and_the_address(au
     assert try_it(auth, "192.0.2.99").status_code == 200
 
 
+def test_a_browser_that_changes_its_address_takes_nothing_back_there(auth: Auth, admin: str) -> None:
+    """Failures at one address and the success at another would clear the second of what was tried at others' accounts."""
+    auth.add_user("mallory@example.org", admin)
+    browser = Browser(auth)
+    browser.client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    assert browser.sign_in("mallory@example.org").status_code == 303
+    guesses = []
+    for n in range(3):
+        browser.client.delete_cookie("gatehouse_session")
+        browser.client.environ_base["REMOTE_ADDR"] = "198.51.100.99"
+        assert [browser.sign_in("mallory@example.org", "a wrong password").status_code for _ in range(3)] == [401] * 3
+        browser.client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+        assert browser.sign_in("mallory@example.org").status_code == 303
+        guesses += [fail(auth, f"user{n}-{m}@example.org", "203.0.113.9") for m in range(3)]
+    assert guesses == [401] * 5 + [429] * 4
+    assert fail(auth, "another@example.org", "198.51.100.99") == 401  # a browser's failures delay nobody else there
+
+
+def test_failures_that_were_forgotten_are_not_taken_back(auth: Auth, admin: str) -> None:
+    auth.add_user("mallory@example.org", admin)
+    assert [fail(auth, "mallory@example.org", "203.0.113.9") for _ in range(4)] == [401] * 4
+    auth.clock.move(15 * 60)
+    assert [fail(auth, f"user{n}@example.org", "203.0.113.9") for n in range(4)] == [401] * 4
+    assert try_it(auth, "203.0.113.9", "mallory@example.org").status_code == 200
+    assert [fail(auth, f"more{n}@example.org", "203.0.113.9") for n in range(2)] == [401, 429]
+
+
+def test_a_password_that_was_changed_meanwhile_makes_no_place_familiar(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = auth.house.hasher._fits
+
+    def late(kept: str, password: str) -> bool:
+        monkeypatch.setattr(auth.house.hasher, "_fits", fits)
+        right = fits(kept, password)
+        user = auth.ask("GET", "/me", token=admin).json
+        auth.house.people.set_password(None, user["id"], "another horse battery", COMMAND_LINE)
+        return right
+
+    monkeypatch.setattr(auth.house.hasher, "_fits", late)
+    auth.verify_basic(ADMIN, PASSWORD, address="203.0.113.9")
+    with auth.house.database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
+
+
 def test_nobody_is_locked_for_good(auth: Auth) -> None:
     for _ in range(40):
         fail(auth)
@@ -371,6 +415,35 @@ def test_guesses_do_not_take_the_places_of_accounts_without_failures(
     busy.house.close()
     assert (ada.result().status_code, familiar.result().status_code) == (200, 200)
     assert checked[1:3] == [PASSWORD] * 2  # right after the guess that was being looked at
+
+
+def test_guesses_at_an_account_take_no_share_from_where_its_owner_was_lately(
+    database_url: str, tmp_path: Path, auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers at many addresses fill all of the queue that they may, at the very account that the owner signs in to."""
+    auth.add_user("ada@example.org", admin)
+    auth.log_in("ada@example.org", address="192.0.2.1")
+    app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
+    busy = Auth(app, auth.clock)
+    fits, told = busy.house.hasher._fits, threading.Event()
+    checked: list[str] = []
+
+    def slowly(kept: str, password: str) -> bool:
+        assert told.wait(60)
+        checked.append(password)
+        return fits(kept, password)
+
+    monkeypatch.setattr(busy.house.hasher, "_fits", slowly)
+    turns = busy.house.hasher._turns
+    with ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(fail, busy, "ada@example.org", f"203.0.113.{n}") for n in range(30)]
+        wait_until(lambda: sum(one.done() for one in guesses) == 13, what="the guesses that found no place")
+        owner = pool.submit(try_it, busy, "192.0.2.1", "ada@example.org")
+        wait_until(lambda: owner.done() or turns._inside == 18, what="the owner's place")
+        told.set()
+    busy.house.close()
+    assert owner.result().status_code == 200
+    assert checked[1] == PASSWORD  # right after the guess that was being looked at
 
 
 def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
