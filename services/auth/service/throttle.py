@@ -74,8 +74,13 @@ class Attempt:
         return [self.account, *([self.address] if self.address and not self.by_device else [])]
 
     def holders(self, standing: Standing) -> list[str]:
-        """For whom it has its place in the queue of checks. Strangers take no share away from a familiar place."""
-        return [self.here] if standing.familiar else [self.account, *([self.address] if self.address else [])]
+        """For whom it has its place in the queue of checks.
+
+        Strangers take no share away from where the account's owner was lately, nor does who fails there from the owner's other places.
+        """
+        if not standing.familiar:
+            return [self.account, *([self.address] if self.address else [])]
+        return [self.here] if standing.failed_here else [self.here, f"owner of {self.account}"]
 
 
 def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:

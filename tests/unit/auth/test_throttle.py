@@ -446,6 +446,28 @@ def test_guesses_at_an_account_take_no_share_from_where_its_owner_was_lately(
     assert checked[1] == PASSWORD  # right after the guess that was being looked at
 
 
+def test_an_account_fills_the_queue_from_no_number_of_familiar_places(
+    database_url: str, tmp_path: Path, auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth.add_user("ada@example.org", admin)
+    for n in range(30):
+        auth.log_in("ada@example.org", address=f"203.0.113.{n}")
+    app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
+    busy = Auth(app, auth.clock)
+    fits, told = busy.house.hasher._fits, threading.Event()
+    monkeypatch.setattr(busy.house.hasher, "_fits", lambda kept, password: told.wait(60) and fits(kept, password))
+    turns = busy.house.hasher._turns
+    with ThreadPoolExecutor(40) as pool:
+        many = [pool.submit(try_it, busy, f"203.0.113.{n}", "ada@example.org") for n in range(30)]
+        wait_until(lambda: turns._inside + sum(one.done() for one in many) == 30, what="all have a place or none")
+        other = pool.submit(try_it, busy)
+        wait_until(lambda: other.done() or turns._inside == 18, what="the other's place")
+        told.set()
+    busy.house.close()
+    assert sorted(one.result().status_code for one in many) == [200] * 17 + [503] * 13
+    assert other.result().status_code == 200
+
+
 def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
     turns = Turns(slots=1, queue=100)
     begun = threading.Event()
