@@ -26,7 +26,8 @@ class _Waiting(NamedTuple):
 class Turns:
     """Thread-safe. slots: turns at the same time; queue: how many more may wait for one.
 
-    Of a holder (an account, an address, a familiar place, an account's owner) that has an eighth of the queue already, further ones are suspects.
+    Of a holder (an account, an address, a familiar place, an account's owner) that has an eighth of the queue already, further ones are
+    suspects.
     """
 
     def __init__(self, *, slots: int, queue: int) -> None:
