@@ -141,10 +141,11 @@ _EDITORS = (
     "http://www.bohemiancoding.com/",
     "http://www.serif.com/",
 )
-_EMBEDDED = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*\Z", re.IGNORECASE).match
-_LOCAL = re.compile(r"\s*#[^\s\"'<>\\]*\s*\Z").match
+# ASCII: browsers pass over no other spaces before a `#`, so a no-break space there makes it a reference to another document
+_EMBEDDED = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*\Z", re.IGNORECASE | re.ASCII).match
+_LOCAL = re.compile(r"\s*#[^\s\"'<>\\]*\s*\Z", re.ASCII).match
 _URL = re.compile(r"url\s*\(", re.IGNORECASE)
-_LOCAL_URL = re.compile(r"url\(\s*([\"']?)#[^\s\"'()<>\\]*\1\s*\)", re.IGNORECASE)
+_LOCAL_URL = re.compile(r"url\(\s*([\"']?)#[^\s\"'()<>\\]*\1\s*\)", re.IGNORECASE | re.ASCII)
 _FETCHING_CSS = re.compile(r"\\|@import|@namespace|-moz-binding|behavior\s*:|(?:expression|image-set|image|src)\s*\(", re.IGNORECASE)
 _SCRIPT_URL = re.compile(r"(?:java|vb|live)script:", re.IGNORECASE)
 _SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")

@@ -174,6 +174,9 @@ OPEN = [
     svg('<a xmlns:xlink="urn:x" xlink:href="javascript:alert(1)"><rect/></a>').replace(f' xmlns:xlink="{XLINK}"', ""),
     svg('<use href="http://evil.test/#a"/>'),
     svg('<use href="data:image/svg+xml,&lt;svg/&gt;#a"/>'),
+    svg('<use href="&#160;#a"/><image width="9" height="9" xlink:href="\u2028#a"/>'),  # a path of one strange space
+    svg('<rect width="9" height="9" fill="url(&#160;#a)" mask="url(\u3000#a)" style="filter:url(\u2003#a)"/>'),
+    svg("<style>rect{mask-image:url(\u0085#a)}</style><rect width='9' height='9'/>"),
     svg('<image href="http://evil.test/a.png"/>'),
     svg('<image xlink:href="//evil.test/a.png"/>'),
     svg('<image href="data:image/svg+xml;base64,PHN2Zy8+"/>'),

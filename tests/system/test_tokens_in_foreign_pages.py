@@ -90,7 +90,7 @@ function offences(root, names, strict) {
     if (!known) found.push(`element ${element.tagName}`);
     for (const { name, value } of element.attributes) {
       if (/^on/i.test(name)) found.push(`attribute ${name}`);
-      if (/href|src/i.test(name) && !/^\\s*#|^data:image\\/(png|jpeg|gif|webp);/i.test(value)) found.push(`${name} ${value}`);
+      if (/href|src/i.test(name) && !/^[ \\t\\n]*#|^data:image\\/(png|jpeg|gif|webp);/i.test(value)) found.push(`${name} ${value}`);
     }
     if (element.localName === "a") element.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
   }
