@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import functools
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -93,8 +94,9 @@ class Archive:
             elif not _is_current(part[0]):
                 if text := self._today(part[0]):
                     yield part[0], [text.encode()]
-            elif self._store.entry(part[0].id) == part[0]:
-                yield part[0], map(functools.partial(self._piece, part[0]), range(0, part[0].size, PIECE))
+            elif first := self._store.piece(part[0], 0, PIECE):
+                others = map(functools.partial(self._piece, part[0]), range(PIECE, part[0].size, PIECE))
+                yield part[0], itertools.chain([first], others)
 
     def _piece(self, entry: Entry, begin: int) -> bytes:
         """Raises Changed."""

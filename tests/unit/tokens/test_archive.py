@@ -59,6 +59,27 @@ def test_svg_is_served_so_that_nothing_runs(api: API) -> None:
     assert (again.status_code, again.data) == (304, b"")
 
 
+@pytest.mark.parametrize("path", ["/svg", "/token", "/png"])
+def test_conditions(api: API, path: str) -> None:
+    """An answer that may be kept for a year is whole, or says that it is none."""
+    token = api.token()
+    tag = f'"{token}-{svg.RULES}{"-256" if path == "/png" else ""}"'
+    whole = api.get(path, id=token, width=256)
+    assert whole.status_code == 200 and whole.headers["ETag"] == tag
+
+    def asked(**conditions: str) -> tuple[int, bytes, bool]:
+        answer = api.get(path, {name.replace("_", "-"): value for name, value in conditions.items()}, id=token, width=256)
+        return answer.status_code, answer.data, "immutable" in answer.headers.get("Cache-Control", "")
+
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        assert asked(If_None_Match=known) == asked(If_None_Match=known, If_Match=tag) == (304, b"", True)
+    for wanted in (tag, f'"other", {tag}', "*"):
+        assert asked(If_Match=wanted) == asked(If_Match=wanted, If_None_Match='"other"') == (200, whole.data, True)
+    for status, _, kept in (asked(If_Match='"other"'), asked(If_Match='"other"', If_None_Match=tag)):
+        assert (status, kept) == (412, False)
+    assert asked(Range="bytes=0-1", If_None_Match='"other"', If_Range=tag) == (200, whole.data, True)
+
+
 def test_svg_download(api: API) -> None:
     token = api.token()
     answer = api.get("/svg", id=token.upper(), download="")
@@ -394,6 +415,11 @@ def test_a_large_token_comes_in_pieces(api: API, large: list[str], reads: list[i
     assert answer.text == text and answer.headers["Content-Length"] == str(len(text.encode()))
     assert api.get("/tokens", start_id=large[4]).json["rows"][0]["svg"] == text
     assert max(reads) <= PIECE and len(reads) == 12
+    for path in ("/token", "/svg"):  # only what is sent is read
+        del reads[:]
+        parts = iter(api.client.get(path, query_string={"id": large[4]}).response)
+        next(parts)
+        assert len(reads) == 1
     assert api.client.head(f"/svg?id={large[4]}").headers["Content-Length"] == str(len(text.encode()))
     del reads[:]
     assert api.get("/svg", {"If-None-Match": answer.headers["ETag"]}, id=large[4]).status_code == 304
@@ -429,6 +455,23 @@ def test_a_token_removed_or_changed_while_it_is_sent(api: API, large: list[str],
         with pytest.raises(Changed):
             b"".join(parts)
         age(database, sized(1_000_000), svg.RULES)
+
+
+@pytest.mark.parametrize("path", ["/svg", "/token", "/tokens"])
+def test_a_large_token_removed_before_its_first_piece(api: API, database: Database, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    token = api.token(sized(1_000_000))
+    piece = TokenStore.piece
+
+    def late(store: TokenStore, entry: Entry, begin: int, size: int) -> bytes:
+        store.delete(entry.id)
+        return piece(store, entry, begin, size)
+
+    monkeypatch.setattr(TokenStore, "piece", late)
+    answer = api.get(path, **({"offset": 0} if path == "/tokens" else {"id": token}))
+    if path == "/tokens":
+        assert answer.status_code == 200 and answer.json["rows"] == []
+    else:
+        assert (answer.status_code, answer.json) == (404, {"error": "token not found"})
 
 
 def test_an_old_large_token(api: API, database: Database) -> None:
