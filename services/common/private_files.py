@@ -32,10 +32,13 @@ _FILE: Final = 0o600
 _LOG: Final = 0o640
 
 _WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
+# Names that Gatehouse chooses itself: somebody's pictures, certificates or logs are no reason to take a folder for ours.
 # Rotated files, copies and drafts have more behind the suffix.
 _MADE_HERE: Final = re.compile(
-    r"\.?[\w.-]+\.(?:db|key|secret|password|log|png|part|rdb)(?:[.-]\w+)*|\.?service-clients[.\w]*|log|valkey|png"
+    r"\.?(?:(?:operator|master)\.key|auth\.secret|admin\.password|service-clients|(?:valkey|access)\.log)(?:[.-]\w+)*"
+    r"|[0-9a-z]+-[0-9]+-[0-9]+\.png|tmp\w+\.part|log|valkey|png"
 )
+_OF_A_SERVICE: Final = re.compile(r"\.?(\w+)\.(?:db|log)(?:[.-]\w+)*")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _creating = threading.Lock()
 
@@ -167,7 +170,10 @@ def _is_a_place(path: str) -> bool:
 
 
 def _made_here(name: str, also: str) -> bool:
-    return _MADE_HERE.fullmatch(name) is not None or name in _services() or (also != "" and name.startswith(also))
+    if _MADE_HERE.fullmatch(name) or name in _services() or (also and name.startswith(also)):
+        return True
+    found = _OF_A_SERVICE.fullmatch(name)
+    return found is not None and found[1] in _services()
 
 
 @functools.cache

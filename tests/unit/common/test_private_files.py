@@ -40,7 +40,8 @@ def test_an_old_folder_of_ours_is_closed(tmp_path: Path) -> None:
     folder = tmp_path / "house"
     for name in ("gateway", "auth", "log", "valkey"):
         (folder / name).mkdir(parents=True)
-    for name in ("gateway.db", "gateway.db-wal", "master.key", ".master.key.77.1234", "auth.secret", "service-clients", "gateway.log.1"):
+    files = "gateway.db gateway.db-wal auth.db.bak-1 master.key operator.key .master.key.77.1234 auth.secret admin.password service-clients"
+    for name in (*files.split(), ".service-clients.1a2b", "gateway.log.1", "tokens.log-20260101.gz", "rf1t-2-256.png", "tmp8_x1y.part"):
         (folder / name).touch()
     folder.chmod(0o755)
     with captured() as lines:
@@ -59,7 +60,10 @@ def test_what_an_operator_called_otherwise_is_ours_too(tmp_path: Path) -> None:
     assert mode(folder) == 0o700
 
 
-@pytest.mark.parametrize("entry", ["thesis.tex", "photos/", "index.html", ".ssh/"])
+@pytest.mark.parametrize(
+    "entry",
+    ["thesis.tex", "photos/", "index.html", ".ssh/", "holiday.png", "nginx.log", "server.key", "shop.db", "dump.rdb", "film.part"],
+)
 def test_a_folder_with_something_else_in_it_is_left(entry: str, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     (folder / "gateway").mkdir(parents=True)
