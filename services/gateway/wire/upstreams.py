@@ -85,7 +85,13 @@ class Upstreams:
                 if scheme == "https":
                     connection = await tls.connect(self._sockets, host, port, await self._verifier())
                 else:
-                    _, connection = await self._sockets.loop.create_connection(lambda: Connection(self._sockets), host, port)
+                    connection = Connection(self._sockets)
+                    try:
+                        await self._sockets.loop.create_connection(lambda: connection, host, port)
+                    except BaseException:
+                        # uvloop closes the socket of who is cancelled in the turn in which it connected, and tells it of no end.
+                        self._sockets.connections.discard(connection)
+                        raise
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(f"The certificate of the upstream is not trusted: {error.verify_message}.") from None
         except ssl.SSLError:

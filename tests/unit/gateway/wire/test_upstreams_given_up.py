@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
 
 from services.gateway.wire.connection import Connection, Sockets
 from services.gateway.wire.driving import Driver
@@ -15,7 +20,7 @@ def no_tls() -> ssl.SSLContext:
     raise AssertionError("no target of this test speaks TLS")
 
 
-async def _given_up_when_just_connected() -> None:
+async def _given_up_when_just_connected(heard: bool) -> None:
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sockets = Sockets(loop)
@@ -31,7 +36,7 @@ async def _given_up_when_just_connected() -> None:
             while not sockets.connections:  # made, and the coroutine has not heard of it
                 await asyncio.sleep(0)
             connecting = driver._awaited
-            while not connecting.done():
+            while heard and not connecting.done():
                 await asyncio.sleep(0)
             assert not got
             driver.cancel()
@@ -40,5 +45,7 @@ async def _given_up_when_just_connected() -> None:
         assert not got
 
 
-def test_a_connection_that_nobody_waits_for_any_more_is_closed() -> None:
-    asyncio.run(_given_up_when_just_connected())
+@pytest.mark.parametrize("heard", [False, True], ids=["as it connects", "afterwards"])
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_connection_that_nobody_waits_for_any_more_is_closed(run: Callable[[Coroutine[Any, Any, None]], None], heard: bool) -> None:
+    run(_given_up_when_just_connected(heard))
