@@ -91,6 +91,7 @@ class Forwarder:
             if not body.done:
                 client.limit_body(self.body_limits)
                 payload += await client.collect(body, Budget(_SMALL_FRAMED))
+            client.notice_end()
         except (BadBody, BodyTooLarge, TimedOut) as error:
             raise _refusal(error, client) from None
         return payload

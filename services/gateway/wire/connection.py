@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         elif (self._drained is not None and not self._drained.done()) or self.transport.is_closing():
             # What was written still waits: the other end has its time as long as it takes something.
             waiting = self.transport.get_write_buffer_size()
-            if waiting < self._blocked_at:
+            if self._blocked_at < 0 or waiting < self._blocked_at:
                 self._blocked_at = waiting
                 self.deadline = self.sockets.now + self.idle_timeout
             else:
@@ -291,10 +291,16 @@ class Connection(asyncio.Protocol):
             self.paused = False
             self.transport.resume_reading()
 
+    def notice_end(self) -> None:
+        """Reads on unless something waits to be looked at: otherwise nobody would hear that the other end has gone."""
+        if self.paused and not self.buffer:
+            self.resume()
+
     def limit_body(self, limits: Limits) -> None:
         """Sets how long the body that comes in now may take."""
         self.idle_timeout = limits.idle
         self.pace = Pace(limits, self.sockets.now)
+        self._paused_at = self.sockets.now  # what was paused before is no part of it
 
     def _await_piece(self, size: int = 0) -> None:
         """Sets the deadline of the next piece of a body, after one of `size` bytes."""
@@ -423,14 +429,14 @@ class Connection(asyncio.Protocol):
         if out:
             sink.write(out)
         self._await_piece(len(data) - len(rest))
+        if type(body) is Tunnel:
+            sink.deadline = self.deadline
         if body.done:
             self._end_pipe(rest)
         elif rest or len(data) >= _FULL_READ:
             self.buffer = rest
             self.pause()
             self._go_on_later()
-        elif type(body) is Tunnel:
-            sink.deadline = self.deadline
 
     def _go_on_later(self) -> None:
         """Goes on with the body in the next turn of the loop: others come first."""
@@ -454,7 +460,9 @@ class Connection(asyncio.Protocol):
         self.sink = None
         self.pace = None
         self.buffer = rest
-        self.deadline = NEVER
+        if self._drained is None or self._drained.done():
+            self.deadline = NEVER
+        self.notice_end()
         if sink is not None:
             sink.source = None
             if sink.first_byte:
@@ -503,6 +511,7 @@ class Connection(asyncio.Protocol):
         finally:
             self.pace = None
         self.deadline = NEVER
+        self.notice_end()
         return pieces
 
     async def drained(self) -> None:

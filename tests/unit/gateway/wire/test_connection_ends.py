@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from services.gateway.wire.bodies import LengthBody
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 
 
@@ -16,6 +17,12 @@ class Transport(asyncio.Transport):
         self.waiting = 1000
         self.closing = False
         self.aborted = False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
+        pass
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -83,3 +90,44 @@ async def _answer_that_is_not_taken() -> None:
 
 def test_a_client_that_takes_no_answer_is_given_up() -> None:
     asyncio.run(_answer_that_is_not_taken())
+
+
+async def _answer_that_is_taken_slowly_by_one_who_asks_on() -> None:
+    clock = Clock()
+    sockets, connection, transport = blocked(clock)
+    waiting = asyncio.create_task(connection.drained())
+    await asyncio.sleep(0)
+    connection.data_received(b"GET /next")
+    assert connection.paused
+    transport.waiting -= 1
+    clock.after(connection.idle_timeout, sockets)
+    assert not transport.aborted
+    clock.after(connection.idle_timeout, sockets)
+    assert transport.aborted
+    connection.connection_lost(None)
+    await waiting
+
+
+def test_a_client_that_sends_its_next_request_meanwhile_still_has_its_time() -> None:
+    asyncio.run(_answer_that_is_taken_slowly_by_one_who_asks_on())
+
+
+async def _interim_answers_that_are_not_taken() -> None:
+    clock = Clock()
+    sockets, client, transport = blocked(clock)
+    upstream = Connection(sockets)
+    upstream.connection_made(Transport())
+    client.start_pipe(upstream, LengthBody(3))
+    waiting = asyncio.create_task(client.drained())
+    await asyncio.sleep(0)
+    client.data_received(b"abc")
+    assert client.sink is None
+    for _ in range(3):
+        clock.after(client.idle_timeout, sockets)
+    assert transport.aborted
+    client.connection_lost(None)
+    await waiting
+
+
+def test_a_client_whose_upload_ends_while_it_takes_nothing_is_given_up() -> None:
+    asyncio.run(_interim_answers_that_are_not_taken())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.wire.bodies import Budget, ChunkedBody, LengthBody
+from services.gateway.wire.bodies import Budget, ChunkedBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Connection, Sockets
 from services.gateway.wire.pace import Limits
 
@@ -99,7 +99,7 @@ def test_what_is_at_hand_when_a_body_begins_has_no_more_of_the_turn() -> None:
         assert len(of_upstream.written) <= 256
         await client.finish_pipe()
         assert of_upstream.written == b"a" * 5000
-        assert not of_client.reading  # the next request has not been asked for yet
+        assert of_client.reading  # nothing waits, and that the client goes must be heard while it waits for its answer
 
     run(test)
 
@@ -153,6 +153,43 @@ def test_a_body_that_is_collected_lets_others_have_their_turns() -> None:
     run(test)
 
 
+def test_the_next_request_waits_unread_behind_a_body() -> None:
+    async def test(sockets: Sockets) -> None:
+        (client, of_client), (upstream, _) = connected(sockets), connected(sockets)
+        client.buffer = ONE_BYTE_CHUNKS + END + b"GET"
+        client.start_pipe(upstream, ChunkedBody(False))
+        await client.finish_pipe()
+        assert client.buffer == b"GET"
+        assert not of_client.reading
+
+    run(test)
+
+
+def test_a_body_that_ends_while_its_sink_is_full_leaves_its_source_readable() -> None:
+    async def test(sockets: Sockets) -> None:
+        (client, of_client), (upstream, of_upstream) = connected(sockets), connected(sockets, full=1000)
+        client.start_pipe(upstream, LengthBody(2000))
+        client.data_received(b"x" * 2000)
+        assert client.sink is None
+        assert upstream.full
+        assert of_client.reading
+        of_upstream.room()
+        assert of_client.reading
+
+    run(test)
+
+
+def test_what_came_before_it_was_collected_leaves_its_source_readable() -> None:
+    async def test(sockets: Sockets) -> None:
+        client, of_client = connected(sockets)
+        client.data_received(b"abc")  # somebody was asked about the head meanwhile
+        assert not of_client.reading
+        assert await client.collect(LengthBody(3), Budget(10)) == b"abc"
+        assert of_client.reading
+
+    run(test)
+
+
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_what_comes_while_nobody_waits_stops_the_reading(size: int) -> None:
     async def test(sockets: Sockets) -> None:
@@ -202,5 +239,31 @@ def test_a_slow_body_has_its_pace_and_time_without_room_is_not_its_own() -> None
         assert client.deadline == start + 11 + 50
         client.data_received(b"x" * 9_900)
         assert client.deadline == NEVER
+
+    run(test)
+
+
+def test_time_before_a_body_is_not_taken_out_of_its_account() -> None:
+    async def test(sockets: Sockets) -> None:
+        (client, of_client), (upstream, _) = connected(sockets), connected(sockets)
+        client.data_received(b"x")  # the body's first byte, while the answer before takes its time
+        sockets.now += 500
+        client.limit_body(Limits(idle=60, whole=600, least_rate=100))
+        start = sockets.now
+        client.start_pipe(upstream, LengthBody(10_000))
+        assert of_client.reading
+        assert client.deadline <= start + 10.01
+
+    run(test)
+
+
+def test_full_reads_of_one_side_of_a_tunnel_keep_the_other_alive() -> None:
+    async def test(sockets: Sockets) -> None:
+        (client, _), (upstream, _) = connected(sockets), connected(sockets)
+        client.start_pipe(upstream, Tunnel())
+        upstream.start_pipe(client, Tunnel())
+        sockets.now += 50
+        client.data_received(b"x" * 256_000)
+        assert upstream.deadline == client.deadline == sockets.now + client.idle_timeout
 
     run(test)
