@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.support.gateway import Gateway
@@ -292,6 +294,44 @@ def test_a_client_that_leaves_ends_the_upstream_call(wire_gateway: Gateway, odd_
     wait_until(lambda: ended, 30, "the end of the upstream call")
     assert ended == [b""]
     wire_gateway.logged(path="/odd/hang", status=499)
+
+
+@pytest.mark.parametrize("path", ["/odd", "/small"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_a_client_that_leaves_after_its_body_ends_the_upstream_call(
+    wire_gateway: Gateway, odd_upstream: OddUpstream, path: str, chunked: bool
+) -> None:
+    """Its body came while nobody waited for it, behind a request that was still being answered."""
+    name = f"/hang{path}-{chunked}"
+    may_answer = threading.Event()
+    ended: list[bytes] = []
+
+    def hold(request: Request) -> None:
+        may_answer.wait(30)
+        request.answer(b"held")
+
+    def hang(request: Request) -> bool:
+        request.body()
+        ended.append(request.more())
+        return False
+
+    odd_upstream.on(f"/held{name}", hold)
+    odd_upstream.on(name, hang)
+    body = b"1\r\na\r\n" * 500 + b"0\r\n\r\n" if chunked else b"a" * 500
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 500"
+    client = RawClient(wire_gateway.port)
+    client.send(request(f"/odd/held{name}"))
+    wait_until(lambda: odd_upstream.count(f"/held{name}"), what="the first request at the upstream")
+    client.send(f"POST {path}{name} HTTP/1.1\r\nHost: h\r\n".encode() + framing + b"\r\n\r\n" + body)
+    with RawClient(wire_gateway.port) as other:  # afterwards the gateway has seen what was sent before
+        assert other.get("/odd/x").status == 200
+    may_answer.set()
+    assert client.answer().body == b"held"
+    wait_until(lambda: odd_upstream.count(name), what="the second request at the upstream")
+    client.close()
+    wait_until(lambda: ended, 10, "the end of the upstream call")
+    assert ended == [b""]
+    wire_gateway.logged(path=f"{path}{name}", status=499)
 
 
 def test_a_client_that_leaves_during_an_answer_ends_the_upstream_call(wire_gateway: Gateway, odd_upstream: OddUpstream) -> None:
