@@ -72,7 +72,11 @@ class Batches:
                 async with gate:
                     return await _run(self._door, self._forwarder, envelope, entry, connection, answered)
 
-            answers = await asyncio.gather(*(run(entry) for entry in entries))
+            # None goes on when their room is given back.
+            answers: list[Any] = await asyncio.gather(*(run(entry) for entry in entries), return_exceptions=True)
+            for failed in answers:
+                if isinstance(failed, BaseException):
+                    raise failed
             written = _json(answers) if answered.spent <= _WRITTEN_AT_ONCE else await loop.run_in_executor(self._thread, _json, answers)
             return Reply(200, [(b"Content-Type", b"application/json")], written)
         finally:

@@ -1,0 +1,89 @@
+"""The room of a worker's batches: whatever becomes of a batch, all of it is free again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.gateway.batch import Batches
+from services.gateway.exchange import Exchange, Reply
+from services.gateway.wire.bodies import Budget
+from services.gateway.wire.connection import Connection, Sockets
+from services.gateway.wire.heads.requests import HeaderSection
+
+API: Any = SimpleNamespace(listen_path="/a/", api_id="a", batch=True)
+
+
+class Door:
+    """As much of the front door as a batch uses. decide: what becomes of an entry, by its path."""
+
+    def __init__(self, decide: dict[str, Callable[[], Any]]) -> None:
+        self._decide = decide
+        self.log = self.next_request_id = lambda *_: "id"
+
+    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
+        body = json.dumps({"requests": [{"relative_url": path.removeprefix("/a/")} for path in self._decide]}).encode()
+        assert budget.spend(len(body))
+        return [body]
+
+    async def decide(self, exchange: Exchange) -> Reply:
+        exchange.api = API
+        reply: Reply = await self._decide[exchange.path]()
+        return reply
+
+
+async def answer(door: Any, reached: asyncio.Event, later: asyncio.Event | None) -> tuple[Reply | BaseException, int]:
+    """The answer of a batch, or what it raised, and what is not free of its room in the end.
+
+    reached: when the slowest entry is under way; later: lets it go on, None = the client goes instead.
+    """
+    batches = Batches(door, SimpleNamespace())  # type: ignore[arg-type]
+    envelope = Exchange("POST", "/a/tyk/batch/", "", HeaderSection.of(()), "127.0.0.1", "127.0.0.1", "id", 0.0)
+    envelope.api = API
+    connection = Connection(Sockets(asyncio.get_running_loop()))
+    asking = asyncio.ensure_future(batches.answer(envelope, connection))
+    await reached.wait()
+    if later is None:
+        asking.cancel()
+    else:
+        later.set()
+    (result,) = await asyncio.gather(asking, return_exceptions=True)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+    return result, batches._room.spent
+
+
+async def said() -> Reply:
+    return Reply(200, [], b"x" * 1000)
+
+
+@pytest.mark.parametrize("end", ["answered", "failed", "cancelled"])
+def test_all_room_is_free_again(end: str) -> None:
+    async def test() -> None:
+        reached, later = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> Reply:
+            reached.set()
+            await later.wait()
+            await asyncio.sleep(0)
+            return await said()
+
+        async def fails() -> Reply:
+            if end == "failed":
+                raise RuntimeError("a stage has a fault")
+            return await said()
+
+        door = Door({"/a/fast": said, "/a/fails": fails, "/a/slow": slow})
+        async with asyncio.timeout(20):
+            result, held = await answer(door, reached, None if end == "cancelled" else later)
+        expected = {"answered": Reply, "failed": RuntimeError, "cancelled": asyncio.CancelledError}
+        assert isinstance(result, expected[end])
+        assert held == 0
+
+    asyncio.run(test())
