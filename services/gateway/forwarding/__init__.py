@@ -39,8 +39,8 @@ _SMALL_BODY: Final = 64 * 1024
 # The same sent byte by byte, each in a chunk of its own.
 _SMALL_FRAMED: Final = 8 * _SMALL_BODY
 _MOST_INTERIM_HEADS: Final = 20
-# RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
 _NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
+# RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
 
 
