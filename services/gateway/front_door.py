@@ -3,7 +3,7 @@
 One coroutine for each connection reads straight down; it waits only for sockets and, where a rule must ask somebody, for that answer.
 It is driven by its sockets (wire/driving.py): what arrives is looked at in the same turn of the loop.
 Whoever refuses raises a Refusal; it is rendered here, once. When the client goes away the coroutine is cancelled, and with it the
-upstream call.
+upstream call; one that has sent its next request already is not read meanwhile, so that its end is noticed with the answer.
 """
 
 from __future__ import annotations
