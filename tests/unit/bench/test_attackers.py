@@ -197,6 +197,13 @@ def test_a_busy_machine_proves_nothing() -> None:
     assert "busy machine" in seen.verdict()
 
 
+@pytest.mark.parametrize(("during", "excused"), [(QUICK, False), (Share(100, 1.0, 25.0, 30.0), True)])
+def test_busy_processes_excuse_a_miss_and_taint_no_success(during: Share, excused: bool) -> None:
+    seen = _seen(during)
+    seen.clients["ordinary"]["control"] = Share(100, 1.0, 40.0, 50.0)
+    assert ("busy machine" in seen.verdict()) is excused
+
+
 def test_the_table_is_written_between_its_markers(tmp_path: Path) -> None:
     file = tmp_path / "doc.md"
     file.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
