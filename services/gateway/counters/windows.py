@@ -24,11 +24,20 @@ class Clocks:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self.monotonic = monotonic
         self._wall = wall
-        self.offset = wall() - monotonic()
+        self.offset = self._measured()
+
+    def _measured(self) -> float:
+        """The offset, from the quickest of a few readings: a pause of the process between two clocks would pass for their difference."""
+        readings = []
+        for _ in range(3):
+            before = self.monotonic()
+            wall = self._wall()
+            readings.append((self.monotonic() - before, wall - before))
+        return min(readings)[1]
 
     def jumped(self) -> bool:
         """Whether the wall clock was set by more than a second since it was asked last; the offset is then the new one."""
-        offset = self._wall() - self.monotonic()
+        offset = self._measured()
         if abs(offset - self.offset) <= JUMP_S:
             return False
         self.offset = offset

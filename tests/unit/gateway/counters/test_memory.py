@@ -83,6 +83,18 @@ def test_rounding_of_the_clock_ends_no_window_early_or_late() -> None:
         assert counters.take(f"k{number}", 1, window).admitted
 
 
+def test_a_pause_between_two_clocks_does_not_pass_for_their_difference() -> None:
+    now = 1000.0
+    pauses = iter([0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3])  # before each look at a clock
+
+    def look() -> float:
+        nonlocal now
+        now += next(pauses)
+        return now
+
+    assert Clocks(look, lambda: look() + 5).offset == 5
+
+
 def test_ended_windows_are_let_go_while_others_open() -> None:
     time = Time()
     counters = MemoryCounters(clocks=time.clocks())
