@@ -173,6 +173,7 @@ def test_a_kept_picture_is_sent_from_its_file(api: API, monkeypatch: pytest.Monk
     assert b"".join(found) == first and max(map(len, found)) == 1000 and answer.headers["Content-Length"] == str(len(first))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ORDINARY)
 def test_an_svg_that_was_written_anew_looks_as_before(text: str) -> None:
     assert drawn(text) == drawn(svg.accepted(text)) == drawn(svg.cleaned(text))

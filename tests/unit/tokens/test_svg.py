@@ -150,6 +150,7 @@ def test_cleaned_is_safe(text: str) -> None:
     assert svg.accepted(found) == svg.cleaned(found) == found
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=trees())
 def test_any_tree(text: str) -> None:
