@@ -98,6 +98,20 @@ def ask_operator(port: int, key: str, method: str, path: str, body: object) -> d
     return parsed
 
 
+def create_key(port: int, key: str) -> str:
+    """The secret of a new key for `bench-keyed`, whose limits are counted and never reached."""
+    session = {
+        "rate": 1_000_000_000,
+        "per": 60,
+        "expires": 0,
+        "quota_max": 1_000_000_000,
+        "quota_renewal_rate": 3600,
+        "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
+        "org_id": "default",
+    }
+    return ask_operator(port, key, "POST", "/api/keys", session)["key_id"]
+
+
 def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candidate]:
     """One worker on SQLite with counters in process; a keyed and a keyless candidate of the same process."""
     port, operator = free_port(), free_port()
@@ -123,16 +137,7 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
         raise RuntimeError("the gateway did not start; see servers.log")
     for keyed in (True, False):
         ask_operator(operator, key, "POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
-    session = {
-        "rate": 1_000_000_000,
-        "per": 60,
-        "expires": 0,
-        "quota_max": 1_000_000_000,
-        "quota_renewal_rate": 3600,
-        "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
-        "org_id": "default",
-    }
-    secret = ask_operator(operator, key, "POST", "/api/keys", session)["key_id"]
+    secret = create_key(operator, key)
     return [
         Candidate("Gatehouse, keyed, all rules", port, process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
         Candidate("Gatehouse, keyless", port, process, {}, f"{peers.PREFIX}-keyless"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.attackers.attacks import Places
 from bench.attackers.ordinary import Client
-from bench.gateway import ask_operator
+from bench.gateway import create_key
 from bench.gateway import definition as rules
 from bench.measure.processes import Servers, servers, wait_for_port
 from tests.support.gateway import definition
@@ -106,16 +106,7 @@ class House:
             command = [sys.executable, "-m", "services.common.migrate", one.name]
             subprocess.run(command, cwd=ROOT, env=one.env, check=True, capture_output=True, timeout=60)
         with self.running():
-            session = {
-                "rate": 1_000_000_000,
-                "per": 60,
-                "expires": 0,
-                "quota_max": 1_000_000_000,
-                "quota_renewal_rate": 3600,
-                "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
-                "org_id": "default",
-            }
-            self.key = ask_operator(self.ports.operator, self.operator_key, "POST", "/api/keys", session)["key_id"]
+            self.key = create_key(self.ports.operator, self.operator_key)
             token = self._auth("/login", {"email": _ADMIN, "password": self.password})["access_token"]
             self.role_tokens = [self._auth("/role-tokens", {"subject": "generator"}, token)["token"] for _ in range(ROLE_TOKENS)]
         tokens = next(one for one in self._programs if one.name == "tokens")

@@ -111,8 +111,6 @@ class Forwarder:
         try:
             while answer.status < 200:
                 interim += 1
-                if interim > _MOST_INTERIM_HEADS:
-                    raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
                 upstream.take(answer.consumed)
                 if answer.status == 101:
                     return await self._tunnel(client, upstream, exchange, answer)
@@ -120,7 +118,7 @@ class Forwarder:
                     client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
                     if client.full:
                         await self._taken(client, upstream)
-                answer = await self._next_head(client, upstream, timeouts)
+                answer = await self._next_head(client, upstream, timeouts, interim)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
             status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
@@ -176,14 +174,12 @@ class Forwarder:
         reusable = False
         try:
             interim = 0
-            while answer.status < 200 and answer.status != 101 and interim < _MOST_INTERIM_HEADS:
+            while answer.status < 200 and answer.status != 101:
                 interim += 1
                 upstream.take(answer.consumed)
-                answer = await self._next_head(client, upstream, exchange.timeouts or api.timeouts)
+                answer = await self._next_head(client, upstream, exchange.timeouts or api.timeouts, interim)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
-            if answer.status < 200:
-                raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
             upstream.take(answer.consumed)
             headers = [*_fields(answer.lines), *exchange.answer_headers]
             body: Body
@@ -302,8 +298,8 @@ class Forwarder:
         if client.lost:
             raise Closed
 
-    async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts) -> UpstreamHead:
-        """The head after an interim one, which gives the upstream its time anew. Raises Refusal."""
+    async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts, interim: int) -> UpstreamHead:
+        """The head after an interim one, which gives the upstream its time anew. interim: how many there were. Raises Refusal."""
         if client.sink is None:
             upstream.deadline = client.sockets.now + timeouts.first_byte
         else:
@@ -316,6 +312,8 @@ class Forwarder:
             raise _refusal(error, client) from None
         upstream.first_byte = 0.0
         upstream.deadline = NEVER
+        if answer.status < 200 and interim >= _MOST_INTERIM_HEADS:
+            raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
         return answer
 
     async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: UpstreamHead) -> tuple[int, bool]:
