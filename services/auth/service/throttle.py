@@ -9,8 +9,8 @@ A failure counts three times: for the account from that place, for the account, 
   minute.
 
 A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in; the failures of such a browser do not
-count for its address. Where the account was signed in to by
-its password within 30 days the place is familiar, and only its own failures count.
+count for its address. Where the account was signed in to by its password within 30 days the place is familiar, and only its own failures
+count.
 
 Nothing is ever locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
 after a quiet quarter of an hour. A success forgets the failures of its own account from its own place and no others.
