@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import stat
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from services.auth.cli import main
 from services.auth.models import Base
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
-from services.auth.wiring import House
 from services.common import openapi
 from services.common import settings as common
 from services.common.clock import SettableClock
@@ -68,17 +68,34 @@ def test_the_first_administrator_with_a_generated_password(database_url: str, tm
     again.house.close()
 
 
+STARTS_WHEN_TOLD = """
+import sys
+from pathlib import Path
+from tests.unit.auth.test_start import started
+print("ready", flush=True)
+sys.stdin.read()
+started(sys.argv[1], Path(sys.argv[2]), admin_password=None).house.close()
+"""
+
+
 def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_path: Path) -> None:
     migrate("auth", database_url)
-    with ThreadPoolExecutor(4) as pool:
-        houses: list[House] = list(pool.map(lambda _: started(database_url, tmp_path, admin_password=None).house, range(4)))
-    auth = Auth(build(settings_for(database_url, tmp_path), houses[0].clock), SettableClock())
+    command = [sys.executable, "-c", STARTS_WHEN_TOLD, database_url, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        with process:
+            assert process.wait(60) == 0
+    auth = Auth(build(settings_for(database_url, tmp_path), SettableClock()), SettableClock())
     password = (tmp_path / "auth" / "admin.password").read_text().strip()
     token = auth.log_in(password=password)
     for path in ("/users", "/domains", "/clients", "/signing-keys"):
         assert auth.ask("GET", path, token=token).json["total"] == 1, path
-    for house in (*houses, auth.house):
-        house.close()
+    auth.house.close()
 
 
 def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: Path) -> None:
