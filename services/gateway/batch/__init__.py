@@ -1,9 +1,9 @@
 """Batches: several requests to one API in one envelope, `POST {listen_path}tyk/batch/`.
 
 Every entry runs through the API's whole chain in this process, judged by the address of the client that sent the envelope (real Tyk sends
-entries from 127.0.0.1, which defeats its own address lists). Each needs its own key and each is charged. The answers stand in the
-order of the entries. They are collected, so together they are at most as large as an envelope may be: an answer that does not fit is
-replaced by a refusal that says so, and entries that have not been sent by then are not sent any more.
+entries from 127.0.0.1, which defeats its own address lists). Each needs its own key and each is charged. All carry the envelope's request
+id. The answers stand in the order of the entries. They are collected, so together they are at most as large as an envelope may be: an
+answer that does not fit is replaced by a refusal that says so, and entries that have not been sent by then are not sent any more.
 
 The envelope is read after the address list has let its client in; a large one costs more than its entries may, so it needs a key and is
 charged like a request. All batches of a worker share one thread that reads them and one budget of memory.
@@ -108,7 +108,7 @@ async def _run(
         section,
         envelope.peer,
         envelope.client,
-        door.next_request_id(),
+        envelope.request_id,
         perf_counter(),
     )
     exchange.secure = envelope.secure
