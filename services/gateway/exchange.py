@@ -8,7 +8,7 @@ well, because every layer speaks of it and none below the compiler may know how 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -54,11 +54,16 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, until the first byte of the answer, between two bytes of a body. `inf` = for ever."""
+    """Seconds: to connect, until the first byte of the answer, between two bytes of a body. `inf` = for ever.
+
+    connect_set_by, first_byte_set_by: the field of the definition that says so, for those who ask why a call was refused.
+    """
 
     connect: float
     first_byte: float
     idle: float
+    connect_set_by: str = field(default="`proxy.timeouts.connect`", compare=False)
+    first_byte_set_by: str = field(default="`proxy.timeouts.first_byte`", compare=False)
 
 
 # None = go on; a Reply = the answer; an awaitable of either only where a stage must ask somebody.
@@ -112,7 +117,7 @@ class Exchange:
     listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client:
     whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the
     upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that tell the
-    client of its limits, each with its CR LF.
+    client of its limits, each with its CR LF. upstream, limit: for the log, which upstream failed and which of its time limits ran out.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -132,6 +137,8 @@ class Exchange:
     upgrade = False
     expects = False
     refused = ""
+    upstream = ""
+    limit = ""
 
     def __init__(
         self,

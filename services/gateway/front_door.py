@@ -28,9 +28,11 @@ from services.gateway.refusals import (
     MALFORMED_REQUEST,
     NOT_FOUND,
     OVERLOADED,
+    PLAIN_HTTP,
     REQUEST_TIMEOUT,
     TOO_MANY_FROM_ADDRESS,
     UPSTREAM_BROKEN,
+    UPSTREAM_TIMEOUT,
     Refusal,
     RefusalKind,
     render,
@@ -62,6 +64,7 @@ CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
 _HELLO: Final = frozenset({"/hello", "/hello/"})
+# What services/common/request_id.py accepts.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 
 
@@ -143,6 +146,16 @@ class FrontDoor:
         refusal = Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
         self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
         self._gateway.turned_away += 1
+        connection.linger()
+
+    async def turn_back(self, connection: Connection) -> None:
+        """Answers a client that speaks plain HTTP to the port of TLS; nothing of its request is read."""
+        connection.driver = None
+        if len(connection.sockets.connections) > 2 * self._limit + _TOLD:
+            connection.transport.abort()
+            return
+        self._write(connection, render_early(Refusal(PLAIN_HTTP), self.next_request_id()), "", True, 1)
+        self._log_early(connection, PLAIN_HTTP)
         connection.linger()
 
     def begin_stop(self) -> None:
@@ -267,12 +280,16 @@ class FrontDoor:
         except Refusal as refusal:
             reply = self.refused(exchange, refusal)
             close = close or refusal.kind.closes
-        except (Closed, asyncio.CancelledError):
-            if connection.lost:
+        except (Closed, asyncio.CancelledError) as error:
+            late = error.__cause__ if isinstance(error.__cause__, TimedOut) else None
+            if connection.lost or (late is not None and late.connection is connection):
                 self.log(exchange, CLIENT_GONE, connection.sent - sent)
             else:  # the upstream broke off in the middle of its answer: the client must see that, too
-                exchange.refused = UPSTREAM_BROKEN.code
-                self.log(exchange, UPSTREAM_BROKEN.status, connection.sent - sent)
+                kind = UPSTREAM_BROKEN if late is None else UPSTREAM_TIMEOUT
+                exchange.refused = kind.code
+                if late is not None:
+                    exchange.upstream, exchange.limit = late.connection.peer, "idle"
+                self.log(exchange, kind.status, connection.sent - sent)
             raise
         except Exception:
             log.exception("request failed", request_id=exchange.request_id)

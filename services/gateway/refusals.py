@@ -152,6 +152,13 @@ TOO_MANY_FROM_ADDRESS = _kind(
     detail="Wait for answers before you send more.",
     closes=True,
 )
+PLAIN_HTTP = _kind(
+    "plain-http",
+    400,
+    "This port speaks HTTPS, and the request came as plain HTTP",
+    detail="Send the same request to an address that begins with https://.",
+    closes=True,
+)
 OVERLOADED = _kind("overloaded", 503, "The gateway has too many connections", detail="Try again shortly.", closes=True)
 SHUTTING_DOWN = _kind(
     "shutting-down", 503, "The gateway is shutting down", detail="Open a new connection: another worker will answer.", closes=True
@@ -211,7 +218,9 @@ VERSION_EXPIRED = _version_kind(
     "version-expired", "Api Version has expired, please check documentation or contact administrator", "Use another version."
 )
 ENDPOINT_FORBIDDEN = _version_kind(
-    "endpoint-forbidden", "Requested endpoint is forbidden", "The path lists of the API do not let this path pass with this method."
+    "endpoint-forbidden",
+    "Requested endpoint is forbidden",
+    "A path list refuses this path with this method; the detail says which list, of which version.",
 )
 
 _group = "Authentication"
@@ -264,7 +273,7 @@ ACCESS_DENIED = _kind(
     "access-denied",
     403,
     "Access to this API has been disallowed",
-    detail="The key is known but has no right to this API or this version of it.",
+    detail="The key is known but has no right to this API or to this version of it; the detail says which is missing.",
 )
 RESOURCE_DENIED = _kind(
     "resource-denied",
@@ -306,7 +315,12 @@ BATCH_TOO_LARGE = _kind("batch-too-large", 413, "Batch request is too large", de
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
 UPSTREAM_UNREACHABLE = _kind("upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made.")
-UPSTREAM_TIMEOUT = _kind("upstream-timeout", 504, _PROXY_PROBLEM, detail="The upstream did not answer in time.")
+UPSTREAM_TIMEOUT = _kind(
+    "upstream-timeout",
+    504,
+    _PROXY_PROBLEM,
+    detail="The upstream was slower than a limit; the detail says which, how long it is and where it is set.",
+)
 UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP.")
 
 _CONTENT_TYPE: Final = b"Content-Type"

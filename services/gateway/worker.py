@@ -94,7 +94,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         handshakes = None
         if public_tls is not None:
             shares = Shares(settings.max_connections_per_address, forwarder.trusted)
-            handshakes = Handshakes(sockets, front.serve, public_tls, gateway.max_connections, shares.enter, shares.leave)
+            handshakes = Handshakes(sockets, front.serve, front.turn_back, public_tls, gateway.max_connections, shares.enter, shares.leave)
         accept = handshakes.protocol if handshakes is not None else lambda: Connection(sockets, front.serve)
         servers = [
             await loop.create_server(accept, sock=public_socket, backlog=2048),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import select
 import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,12 @@ from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until
 
 # Time-outs and dead upstreams.
+
+
+def _logged(gateway: Gateway, path: str) -> dict[str, Any] | None:
+    """The first line of the access log for a path."""
+    lines = (json.loads(line) for line in gateway.access_log.read_text().splitlines())
+    return next((line for line in lines if line.get("path") == path), None)
 
 
 def _never(asked: Request) -> bool:
@@ -33,11 +41,15 @@ def test_no_first_byte_in_time_is_504(body: bytes | None, client: RawClient, odd
     answer = client.answer()
     assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
     assert answer.json()["error"] == "There was a problem proxying the request"
+    limit = "within 1 second, set by `proxy.timeouts.first_byte` in the API's definition."
+    assert answer.json()["detail"] == f"The upstream did not begin its answer {limit}"
     assert time.monotonic() - begun > 0.9
     assert client.get("/odd/next").status == 200
 
 
-def test_silence_in_the_middle_of_an_answer_looks_broken(client: RawClient, odd_upstream: OddUpstream) -> None:
+def test_silence_in_the_middle_of_an_answer_looks_broken(wire_gateway: Gateway, client: RawClient, odd_upstream: OddUpstream) -> None:
+    """The access log says which upstream it was and which limit."""
+
     def half(asked: Request) -> bool:
         asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         return _never(asked)
@@ -45,6 +57,9 @@ def test_silence_in_the_middle_of_an_answer_looks_broken(client: RawClient, odd_
     odd_upstream.on("/half", half)
     answer = client.get("/hasty/half")
     assert (answer.status, answer.body, answer.whole) == (200, b"half", False)
+    line = wait_until(lambda: _logged(wire_gateway, "/hasty/half"), 20, "the line of the access log")
+    upstream = odd_upstream.url.removeprefix("http://")
+    assert (line["status"], line["refused"], line["upstream"], line["limit"]) == (504, "upstream-timeout", upstream, "idle")
 
 
 def test_an_answer_that_keeps_coming_may_take_longer(client: RawClient, odd_upstream: OddUpstream) -> None:
@@ -86,7 +101,38 @@ def test_a_connection_that_is_not_accepted_in_time_is_504(tmp_path: Path) -> Non
         answer = client.get("/hasty/x")
         assert select.select([patient.socket], [], [], 0)[0] == []
         assert (answer.status, answer.json()["code"]) == (504, "upstream-timeout")
+        limit = "within 0.3 seconds, set by `proxy.timeouts.connect` in the API's definition."
+        assert answer.json()["detail"] == f"The upstream accepted no connection {limit}"
         assert time.monotonic() - begun > 0.25
+        line = wait_until(lambda: _logged(running, "/hasty/x"), 20, "the line of the access log")
+        assert (line["refused"], line["upstream"], line["limit"]) == ("upstream-timeout", f"127.0.0.1:{port}", "connect")
+
+
+def test_a_hard_timeout_names_itself_and_an_entry_of_a_batch_hears_of_a_pause(
+    client: RawClient, odd_upstream: OddUpstream, wire_gateway: Gateway
+) -> None:
+    definitions = {"use_extended_paths": True, "extended_paths": {"hard_timeouts": [{"path": "/late", "method": "GET", "timeout": 0.3}]}}
+    odd_upstream.on("/late", _never)
+
+    def half(asked: Request) -> bool:
+        asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        return _never(asked)
+
+    odd_upstream.on("/pause", half)
+    document = definition(
+        "limits", f"{odd_upstream.url}/", version=definitions, proxy={"timeouts": {"idle": 0.3}}, enable_batch_request_support=True
+    )
+    status, said = wire_gateway.operator("POST", "/api/apis", {"api_definition": document})
+    assert status == 200, said
+    answer = client.get("/limits/late")
+    limit = "within 0.3 seconds, set by `extended_paths.hard_timeouts` of the version `Default` in the API's definition."
+    assert (answer.status, answer.json()["detail"]) == (504, f"The upstream did not begin its answer {limit}")
+    batch = {"requests": [{"method": "GET", "relative_url": "pause", "headers": {}, "body": ""}]}
+    client.send(request("/limits/tyk/batch/", method="POST", body=json.dumps(batch).encode()))
+    entry = client.answer().json()[0]
+    limit = "within 0.3 seconds, set by `proxy.timeouts.idle` in the API's definition."
+    assert entry["code"] == 504
+    assert json.loads(entry["body"])["detail"] == f"The upstream sent nothing more of its answer {limit}"
 
 
 def test_a_dead_upstream_is_502(client: RawClient) -> None:

@@ -94,10 +94,14 @@ def test_old_tls_is_refused(secure: Secure) -> None:
         RawClient(secure.gateway.port, tls=context)
 
 
-def test_plain_http_on_the_tls_port_harms_nobody(secure: Secure) -> None:
-    with RawClient(secure.gateway.port) as client:
-        client.send(request("/plain/x"))
-        assert b"200" not in client.rest()
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_plain_http_is_told_that_this_port_speaks_tls(secure: Secure, method: str) -> None:
+    with RawClient(secure.gateway.port) as plain:
+        plain.send(request("/plain/x", method=method, body=b"x" * 100_000 if method == "POST" else None))
+        answer = plain.answer()
+        assert (answer.status, answer.json()["code"], answer.field("connection")) == (400, "plain-http", "close")
+        assert "https://" in answer.json()["detail"]
+        assert plain.closed()
     with secure.client() as client:
         assert client.get("/plain/x").status == 200
 

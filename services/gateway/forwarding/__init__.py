@@ -6,15 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
+from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
 from services.gateway.refusals import (
-    BODY_TOO_LARGE,
-    MALFORMED_REQUEST,
-    REQUEST_TIMEOUT,
     TOO_MANY_FROM_ADDRESS,
     UPSTREAM_BROKEN,
-    UPSTREAM_TIMEOUT,
-    UPSTREAM_UNREACHABLE,
     Refusal,
 )
 from services.gateway.routing.client_address import AddressSet
@@ -93,7 +89,7 @@ class Forwarder:
                 payload += await client.collect(body, Budget(_SMALL_FRAMED))
             client.notice_end()
         except (BadBody, BodyTooLarge, TimedOut) as error:
-            raise _refusal(error, client) from None
+            raise faults.refusal(error) from None
         return payload
 
     async def forward(
@@ -118,7 +114,7 @@ class Forwarder:
                     client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
                     if client.full:
                         await self._taken(client, upstream)
-                answer = await self._next_head(client, upstream, timeouts, interim)
+                answer = await self._next_head(client, upstream, exchange, timeouts, interim)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
             status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
@@ -170,14 +166,15 @@ class Forwarder:
         """Sends a request whose body is at hand and collects the answer: (status, headers, body, or None when the budget was too small for
         it). Raises Refusal.
         """
-        upstream, answer = await self._ask(client, exchange, api, exchange.timeouts or api.timeouts, payload)
+        timeouts = exchange.timeouts or api.timeouts
+        upstream, answer = await self._ask(client, exchange, api, timeouts, payload)
         reusable = False
         try:
             interim = 0
             while answer.status < 200 and answer.status != 101:
                 interim += 1
                 upstream.take(answer.consumed)
-                answer = await self._next_head(client, upstream, exchange.timeouts or api.timeouts, interim)
+                answer = await self._next_head(client, upstream, exchange, timeouts, interim)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
@@ -198,7 +195,9 @@ class Forwarder:
             return answer.status, headers, data
         except BodyTooLarge:
             return answer.status, headers, None
-        except (Closed, TimedOut, BadBody):
+        except TimedOut:
+            raise faults.paused(upstream, exchange, timeouts) from None
+        except (Closed, BadBody):
             raise Refusal(UPSTREAM_BROKEN) from None
         finally:
             if reusable:
@@ -216,7 +215,7 @@ class Forwarder:
         reused = upstream is not None
         while True:
             if upstream is None:
-                upstream, target = await self._connect(api, target, timeouts)
+                upstream, target = await self._connect(exchange, api, target, timeouts)
             request = self._heads.write(client, exchange, api, target)
             upstream.idle_timeout = timeouts.idle
             timer = None
@@ -249,10 +248,10 @@ class Forwarder:
                 if reused and not exchange.body_length and not broken and exchange.method in _IDEMPOTENT:
                     upstream, reused = None, False
                     continue
-                raise Refusal(UPSTREAM_BROKEN) from None
+                raise faults.broken(upstream, exchange) from None
             except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
                 upstream.close()
-                raise _refusal(error, client) from None
+                raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
             except BaseException:
                 upstream.close()
                 raise
@@ -273,15 +272,15 @@ class Forwarder:
             return None
         return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 
-    async def _connect(self, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[Connection, Target]:
+    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[Connection, Target]:
         """A new connection; to another target when the first cannot be reached. Raises Refusal."""
         for left in range(len(api.targets), 0, -1):
             try:
                 return await self._upstreams.connect(target.origin, timeouts.connect), target
             except TimeoutError:
-                refusal = Refusal(UPSTREAM_TIMEOUT, detail="The upstream did not accept a connection in time.")
+                refusal = faults.no_connection(exchange, target, timeouts)
             except Unreachable as error:
-                refusal = Refusal(UPSTREAM_UNREACHABLE, detail=str(error))
+                refusal = faults.unreachable(exchange, target, str(error))
             if left > 1:
                 self._upstreams.eject(target)
                 other = self._upstreams.choose(api.api_id, api.targets)
@@ -298,7 +297,9 @@ class Forwarder:
         if client.lost:
             raise Closed
 
-    async def _next_head(self, client: Connection, upstream: Connection, timeouts: Timeouts, interim: int) -> UpstreamHead:
+    async def _next_head(
+        self, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts, interim: int
+    ) -> UpstreamHead:
         """The head after an interim one, which gives the upstream its time anew. interim: how many there were. Raises Refusal."""
         if client.sink is None:
             upstream.deadline = client.sockets.now + timeouts.first_byte
@@ -309,7 +310,7 @@ class Forwarder:
         except Closed:
             raise Refusal(UPSTREAM_BROKEN) from None
         except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
-            raise _refusal(error, client) from None
+            raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
         upstream.first_byte = 0.0
         upstream.deadline = NEVER
         if answer.status < 200 and interim >= _MOST_INTERIM_HEADS:
@@ -345,27 +346,16 @@ def _continue(client: Connection, body: Body) -> None:
         client.write(_CONTINUE)
 
 
-def _refusal(error: Exception, client: Connection) -> Refusal:
-    """What went wrong on the way to an answer, as the client is told."""
-    if isinstance(error, BadAnswer):
-        return Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.")
-    if isinstance(error, TimedOut):
-        return Refusal(REQUEST_TIMEOUT if error.connection is client else UPSTREAM_TIMEOUT)
-    if isinstance(error, BodyTooLarge):
-        return Refusal(BODY_TOO_LARGE)
-    return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
-
-
 async def _pipe(upstream: Connection, client: Connection, body: Body, head: bytes) -> None:
     """Moves an answer whose body is not all here. Raises Closed when it breaks off."""
     try:
         if not upstream.start_pipe(client, body, head):
             await upstream.finish_pipe()
-    except (BadBody, BodyTooLarge, TimedOut):
+    except (BadBody, BodyTooLarge, TimedOut) as error:
         # The client must not take half an answer for a whole one.
         if client.sink is None:
             client.transport.abort()
-        raise Closed from None
+        raise Closed from error
 
 
 def _part(client: Connection, upstream: Connection) -> None:

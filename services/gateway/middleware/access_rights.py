@@ -44,8 +44,11 @@ class AccessRights:
         if rights is None:
             return
         versions = rights.get(self._api_id)
-        if versions is None or (self._versioned and exchange.version_name not in versions):
-            raise Refusal(ACCESS_DENIED)
+        if versions is None:
+            raise Refusal(ACCESS_DENIED, detail="The key is known, but its access rights do not name this API.")
+        if self._versioned and exchange.version_name not in versions:
+            name = exchange.version_name
+            raise Refusal(ACCESS_DENIED, detail=f"The key's access rights to this API do not name its version `{name}`.")
         known = self._tables.get(key.id)
         table = known[1] if known is not None and known[0] is key else self._remember(key)
         if table is not None and not _allowed(table, exchange):

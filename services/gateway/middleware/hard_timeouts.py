@@ -49,8 +49,14 @@ def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
         Endpoint(
             translate(entry.path, version.path_matching, version.ignore_endpoint_case),
             (entry.method,) if entry.method else None,
-            replace(usual, connect=min(usual.connect, entry.timeout or inf), first_byte=entry.timeout or inf),
+            _timeouts(entry.timeout or inf, version, usual),
         )
         for entry in version.hard_timeouts
     ]
     return EndpointTable(endpoints, default=None)
+
+
+def _timeouts(limit: float, version: Version, usual: Timeouts) -> Timeouts:
+    set_by = f"`extended_paths.hard_timeouts` of the version `{version.name}`"
+    found = replace(usual, first_byte=limit, first_byte_set_by=set_by)
+    return found if usual.connect <= limit else replace(found, connect=limit, connect_set_by=set_by)

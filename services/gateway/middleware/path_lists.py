@@ -24,17 +24,17 @@ from services.gateway.routing.patterns import translate
 
 
 class Verdict:
-    """What an entry says. reply: the canned answer, for replies only."""
+    """What an entry says. reply: the canned answer, for replies only. forbidden: which list refuses, "" = none does."""
 
-    __slots__ = ("reply",)
+    __slots__ = ("forbidden", "reply")
 
-    def __init__(self, reply: tuple[int, tuple[tuple[bytes, bytes], ...], bytes] | None = None) -> None:
+    def __init__(self, reply: tuple[int, tuple[tuple[bytes, bytes], ...], bytes] | None = None, forbidden: str = "") -> None:
         self.reply = reply
+        self.forbidden = forbidden
 
 
 PASS: Final = Verdict()
 IGNORED: Final = Verdict()
-FORBIDDEN: Final = Verdict()
 
 
 class PathLists:
@@ -49,7 +49,7 @@ class PathLists:
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> PathLists | None:
         versions = (definition.unversioned(),) if definition.not_versioned else definition.versions.values()
-        tables = {version.name: _table(version) for version in versions if _used(version)}
+        tables = {version.name: _table(version, not definition.not_versioned) for version in versions if _used(version)}
         return cls(tables) if tables else None
 
     def on_request(self, exchange: Exchange) -> Reply | None:
@@ -63,7 +63,7 @@ class PathLists:
             exchange.ignored = True
             return None
         if verdict.reply is None:
-            raise Refusal(ENDPOINT_FORBIDDEN)
+            raise Refusal(ENDPOINT_FORBIDDEN, detail=verdict.forbidden)
         status, headers, body = verdict.reply
         return Reply(status, list(headers), body)
 
@@ -83,8 +83,8 @@ def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdi
     verdict = table.look(method, path)
     for reading in readings:
         other = table.look(method, reading)
-        if other is FORBIDDEN:
-            return FORBIDDEN
+        if other.forbidden:
+            return other
         if verdict is IGNORED and other is not IGNORED:
             verdict = PASS
     return verdict
@@ -94,15 +94,18 @@ def _used(version: Version) -> bool:
     return bool(version.lists.ignored or version.lists.black or version.lists.white)
 
 
-def _table(version: Version) -> EndpointTable[Verdict]:
+def _table(version: Version, versioned: bool) -> EndpointTable[Verdict]:
     lists = version.lists
+    whose = f"of the version `{version.name}`" if versioned else "of the API"
+    closed = Verdict(forbidden=f"The black list {whose} closes this path for this method.")
+    not_open = Verdict(forbidden=f"The white list {whose} has no entry for this path with this method.")
     endpoints = [
         endpoint
-        for entries, verdict in ((lists.ignored, IGNORED), (lists.black, FORBIDDEN), (lists.white, PASS))
+        for entries, verdict in ((lists.ignored, IGNORED), (lists.black, closed), (lists.white, PASS))
         for entry in entries
         for endpoint in _endpoints(entry, verdict, version)
     ]
-    return EndpointTable(endpoints, default=FORBIDDEN if lists.white else PASS)
+    return EndpointTable(endpoints, default=not_open if lists.white else PASS)
 
 
 def _endpoints(entry: PathEntry, verdict: Verdict, version: Version) -> list[Endpoint[Verdict]]:

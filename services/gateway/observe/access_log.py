@@ -64,7 +64,7 @@ class AccessLog:
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
         if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path):
             path = logs.mask_secrets(path)
-        refused = f',"refused":"{exchange.refused}"' if exchange.refused else ""
+        refused = _refused(exchange) if exchange.refused else ""
         lines = self._lines
         lines.append(
             f'{{"time":"{self._time}","method":"{exchange.method}","path":"{path}","status":{status},"bytes":{size},'
@@ -131,6 +131,12 @@ class AccessLog:
         opened = open_log(Path(self._path))
         os.close(descriptor)
         return opened
+
+
+def _refused(exchange: Exchange) -> str:
+    upstream = f',"upstream":"{exchange.upstream}"' if exchange.upstream else ""
+    limit = f',"limit":"{exchange.limit}"' if exchange.limit else ""
+    return f',"refused":"{exchange.refused}"{upstream}{limit}'
 
 
 def _now() -> str:

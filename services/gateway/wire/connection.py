@@ -76,11 +76,11 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
 class Connection(asyncio.Protocol):
     """A connection to a client (`serve` given: the coroutine that answers it) or to an upstream.
 
-    deadline: when `expired` is called. idle_timeout: seconds between two pieces of a body; pace: further limits of the body that comes in,
-    None = none. home: where a connection to an upstream waits for its next use; pool: the same while it waits there, None while it is
-    used. broken: something went wrong that whoever waits must hear of. section, answer: what the last request, the last answer here began
-    with. client: whom the rules speak of, where that does not change from request to request. forwarded: what tells the upstream of this
-    client.
+    peer: the address of a client; name and port of an upstream, for logs. deadline: when `expired` is called. idle_timeout: seconds between
+    two pieces of a body; pace: further limits of the body that comes in, None = none. home: where a connection to an upstream waits for its
+    next use; pool: the same while it waits there, None while it is used. broken: something went wrong that whoever waits must hear of.
+    section, answer: what the last request, the last answer here began with. client: whom the rules speak of, where that does not change
+    from request to request. forwarded: what tells the upstream of this client.
     """
 
     __slots__ = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -21,6 +22,8 @@ from services.gateway.wire.heads.grammar import LARGEST_HEAD
 # As long as a head may take. Others wait for an upstream's by their own time limit.
 _OF_CLIENTS: Final = 15.0
 _SHUTDOWN: Final = 86_400.0
+# A record of TLS begins with a number below 32, a request of HTTP with the letters of its method.
+_PLAIN_HTTP: Final = re.compile(rb"[A-Z]+(?: |\Z)").match
 
 
 class SecureTransport:
@@ -99,7 +102,11 @@ async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContex
     """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
     below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
     connection = Connection(sockets)
-    await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)
+    try:
+        await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)
+    except BaseException:
+        below.abort()
+        raise
     return connection
 
 
@@ -107,13 +114,14 @@ class Handshakes:
     """Those of clients that have just connected.
 
     under_way: how many there are; at most `most`, further clients are dropped. enter, leave: told of each client's address; one that may
-    not enter is dropped, too.
+    not enter is dropped, too. plain: answers the connection of a client that speaks HTTP without TLS.
     """
 
     def __init__(
         self,
         sockets: Sockets,
         serve: Callable[[Connection], Coroutine[Any, Any, None]],
+        plain: Callable[[Connection], Coroutine[Any, Any, None]],
         context: ssl.SSLContext,
         most: int,
         enter: Callable[[str], bool],
@@ -121,6 +129,7 @@ class Handshakes:
     ) -> None:
         self._sockets = sockets
         self._serve = serve
+        self._plain = plain
         self._context = context
         self._most = most
         self._enter = enter
@@ -137,15 +146,28 @@ class Handshakes:
             below.abort()  # type: ignore[attr-defined]
         else:
             # Driven, not a task: what the client sends first must find the handshake begun.
-            Driver(self._accept(below, peer), self._sockets.loop).step()
+            first = _First(below, self._sockets.loop)
+            Driver(self._accept(below, peer, first), self._sockets.loop).step()
+            first.begin()
 
-    async def _accept(self, below: Any, peer: str) -> None:
+    async def _accept(self, below: Any, peer: str, first: _First) -> None:
         self.under_way += 1
         connection = Connection(self._sockets, self._serve)
         try:
             await _shake_hands(connection, below, self._context, _Below, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
         except OSError:
-            pass  # it spoke no TLS, none that we speak, or nothing
+            # It spoke no TLS, none that we speak, or nothing.
+            if first.plain and not below.is_closing():
+                plain = Connection(self._sockets, self._plain)
+                below.set_protocol(plain)
+                plain.connection_made(below)
+                if first.ended:
+                    plain.close()
+            else:
+                below.abort()
+        except BaseException:
+            below.abort()
+            raise
         finally:
             self.under_way -= 1
             self._leave(peer)
@@ -171,19 +193,60 @@ class _Accepted(asyncio.Protocol):
         self._begin(transport)
 
 
+class _First(asyncio.BufferedProtocol):
+    """Looks at what a client sends first, and is out of the way then.
+
+    plain: it was HTTP without TLS, which is thrown away; ended: the client says nothing more.
+    """
+
+    def __init__(self, below: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._below = below
+        self._loop = loop
+        self._secure: Any = None
+        self._buffer = memoryview(b"")
+        self.plain = self.ended = False
+
+    def begin(self) -> None:
+        """To be called when the socket has been given to the handshake, in the same turn of the loop: nothing was read yet."""
+        self._secure = self._below.get_protocol()
+        self.pause_writing = self._secure.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = self._secure.resume_writing  # type: ignore[method-assign]
+        self._below.set_protocol(self)
+
+    def get_buffer(self, sizehint: int) -> Any:
+        self._buffer = self._secure.get_buffer(sizehint)
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        start, self._buffer = bytes(self._buffer[: min(nbytes, 16)]), memoryview(b"")
+        if self.plain:
+            return
+        self.plain = _PLAIN_HTTP(start) is not None
+        if self.plain:
+            # For the handshake it is as if the client had gone. Later: it may not have begun.
+            self._loop.call_soon(self._secure.connection_lost, ConnectionResetError())
+        else:
+            self._below.set_protocol(self._secure)
+            self._secure.buffer_updated(nbytes)
+
+    def eof_received(self) -> bool | None:
+        self.ended = True
+        return self.plain or bool(self._secure.eof_received())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.plain:
+            self._secure.connection_lost(error)
+
+
 async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, between: type[_Below], **how: Any) -> None:
-    """Raises OSError; then the socket is closed."""
+    """Raises OSError; then the socket is to be closed."""
     early = _Early()
-    try:
-        tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
-        # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.
-        tls.set_protocol(connection)
-        if tls.is_closing():
-            raise ConnectionResetError
-        below.set_protocol(between(tls, below))
-    except BaseException:
-        below.abort()
-        raise
+    tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
+    # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.
+    tls.set_protocol(connection)
+    if tls.is_closing():
+        raise ConnectionResetError
+    below.set_protocol(between(tls, below))
     connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]
     if early.data:
         connection.data_received(early.data)

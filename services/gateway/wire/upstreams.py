@@ -101,6 +101,7 @@ class Upstreams:
         except OSError as error:
             raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
         connection.home = self._pools[origin]
+        connection.peer = name_of(origin)
         return connection
 
     async def _verifier(self) -> ssl.SSLContext:
@@ -130,6 +131,12 @@ class Upstreams:
                 connection = pool.pop()
                 connection.pool = None
                 connection.close()
+
+
+def name_of(origin: Origin) -> str:
+    """An upstream as logs name it."""
+    _, host, port = origin
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _close_unwanted(task: asyncio.Task[Connection]) -> None:

@@ -46,6 +46,14 @@ def test_versions_count_where_an_api_has_versions() -> None:
     assert ask(rule(), exchange(key=key(versions=("other",)))) is None, "not_versioned: as in Tyk any will do"
 
 
+def test_a_refusal_says_whether_the_api_or_the_version_is_missing() -> None:
+    versioned = rule(version_data=VERSIONS, definition=PLACING)
+    stranger = refusal(versioned, exchange(key=make_key(access_rights={"other": {"versions": ["v2"]}}), version="v2"), ACCESS_DENIED)
+    assert stranger.detail == "The key is known, but its access rights do not name this API."
+    older = refusal(versioned, exchange(key=key(versions=("v1",)), version="v2"), ACCESS_DENIED)
+    assert older.detail == "The key's access rights to this API do not name its version `v2`."
+
+
 @pytest.mark.parametrize(
     ("method", "target", "allowed"),
     [

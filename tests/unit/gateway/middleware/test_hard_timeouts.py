@@ -53,6 +53,15 @@ def test_the_other_times_are_those_of_the_api() -> None:
     assert request.timeouts == Timeouts(2.0, 30.0, 7.0)
 
 
+def test_each_limit_knows_where_it_is_set() -> None:
+    usual, hard = "`proxy.timeouts.connect`", "`extended_paths.hard_timeouts` of the version `Default`"
+    for seconds, connect in ((30.0, usual), (0.5, hard)):
+        request = exchange(target="/api/a")
+        ask(rule(("/a", "", seconds)), request)
+        assert request.timeouts is not None
+        assert (request.timeouts.connect_set_by, request.timeouts.first_byte_set_by) == (connect, hard)
+
+
 def test_a_version_without_entries() -> None:
     request = exchange(target="/api/a", version="other")
     ask(rule(("/a", "", 30)), request)

@@ -163,3 +163,19 @@ def test_every_version_has_its_own_lists() -> None:
     found = PathLists.from_definition(definition(version_data={"versions": versions}, definition=placing), ports())
     refusal(found, exchange("GET", "/api/a", version="v1"), ENDPOINT_FORBIDDEN)
     assert ask(found, exchange("GET", "/api/a", version="v2")) is None
+
+
+def test_a_refusal_says_which_list_of_which_version() -> None:
+    def why(found: Any, path: str, version: str = "Default") -> str | None:
+        return refusal(found, exchange("GET", f"/api{path}", version=version), ENDPOINT_FORBIDDEN).detail
+
+    only = rule(**lists(black=["/b"], white=["/w"]))
+    assert why(only, "/b") == "The black list of the API closes this path for this method."
+    assert why(only, "/x") == "The white list of the API has no entry for this path with this method."
+    assert why(only, "/w%2Fx/../../b") == why(only, "/b")
+    versions = {"v1": {"name": "v1", **lists(black=["/b"])}, "v2": {"name": "v2", **lists(white=["/w"])}}
+    placing = {"location": "header", "key": "v"}
+    two = PathLists.from_definition(definition(version_data={"versions": versions}, definition=placing), ports())
+    assert why(two, "/b", "v1") == "The black list of the version `v1` closes this path for this method."
+    assert why(two, "/b", "v2") == "The white list of the version `v2` has no entry for this path with this method."
+    assert why(two, "/w%2F..%2Fb", "v1") == why(two, "/b", "v1"), "the strictest of its readings decides"

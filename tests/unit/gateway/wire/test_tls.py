@@ -155,14 +155,17 @@ def test_an_upstream_that_never_shakes_hands_leaves_nothing_behind(own: Certific
 
 
 class Public:
-    """A port that shakes hands. answered: its connections. refused: addresses that may not enter; inside: those that have."""
+    """A port that shakes hands. answered: its connections; plain: those without TLS. refused: addresses that may not enter; inside: those
+    that have.
+    """
 
     def __init__(self, own: Certificates, most: int) -> None:
         self.answered: list[Connection] = []
+        self.plain: list[Connection] = []
         self.refused: set[str] = set()
         self.inside: list[str] = []
         self.sockets = Sockets(asyncio.get_running_loop())
-        self.handshakes = Handshakes(self.sockets, self._serve, of_server(own), most, self._enter, self.inside.remove)
+        self.handshakes = Handshakes(self.sockets, self._serve, self._turn_back, of_server(own), most, self._enter, self.inside.remove)
 
     def _enter(self, address: str) -> bool:
         if address in self.refused:
@@ -175,6 +178,12 @@ class Public:
         connection.write(LARGE * 16)
         connection.driver = None
         connection.close()
+
+    async def _turn_back(self, connection: Connection) -> None:
+        self.plain.append(connection)
+        connection.driver = None
+        connection.write(b"this is TLS")
+        connection.linger()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:
@@ -262,7 +271,7 @@ def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Cert
             for link in (gateways, clients):
                 link.setblocking(False)
             clients.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(LARGE))
-            handshakes = Handshakes(sockets, serve, of_server(own), 1, lambda _: True, lambda _: None)
+            handshakes = Handshakes(sockets, serve, serve, of_server(own), 1, lambda _: True, lambda _: None)
             await sockets.loop.connect_accepted_socket(handshakes.protocol, gateways)
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = of_client(own).wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -284,6 +293,48 @@ def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Cert
     run(work())
 
 
+@pytest.mark.parametrize("eof", [False, True])
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"P", b"PROPFIND / HT", b"POST / HTTP/1.1\r\n\r\n" + LARGE * 4])
+def test_a_client_that_speaks_plain_http_is_told(own: Certificates, sent: bytes, eof: bool) -> None:
+    async def work() -> None:
+        public = Public(own, 10)
+        async with public.open() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            if eof:
+                writer.write_eof()
+            assert await reader.read() == b"this is TLS"
+            writer.close()
+            while public.sockets.connections:
+                await asyncio.sleep(0.01)
+            assert public.answered == []
+            assert (public.handshakes.under_way, public.inside) == (0, [])
+            assert public.plain[0].buffer == b""
+            assert await asyncio.to_thread(takes_all, port, of_client(own)) == (16 * len(LARGE), True)
+
+    run(work())
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01", b"SSH-2.0-Client\r\n", b"get / HTTP/1.1\r\n", b"\x00" * 40])
+def test_what_is_neither_tls_nor_http_is_dropped(own: Certificates, sent: bytes) -> None:
+    async def work() -> None:
+        public = Public(own, 10)
+        async with public.open() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            writer.write_eof()
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                answer = await reader.read()
+            assert answer[:1] in (b"", b"\x15")  # nothing, or an alert of TLS
+            writer.close()
+            while public.handshakes.under_way:
+                await asyncio.sleep(0.01)
+            assert (public.answered, public.plain, public.inside) == ([], [], [])
+
+    run(work())
+
+
 def test_a_client_that_does_not_shake_hands_is_dropped(own: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "_OF_CLIENTS", 0.1)
 
@@ -299,7 +350,7 @@ def test_a_client_that_does_not_shake_hands_is_dropped(own: Certificates, monkey
     run(work())
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"\x16\x03\x01\x00\x02\x01"], ids=["no TLS", "half a hello"])
+@pytest.mark.parametrize("said", [b"hello\r\n\r\n", b"\x16\x03\x01\x00\x02\x01"], ids=["no TLS", "half a hello"])
 def test_a_handshake_that_breaks_off_leaves_nothing_behind(said: bytes, own: Certificates) -> None:
     async def work() -> None:
         public = Public(own, 10)

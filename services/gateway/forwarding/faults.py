@@ -1,0 +1,85 @@
+"""What can go wrong between a request and its upstream's answer, as the client is told and as the log has it.
+
+A client hears which limit it was, how long it is and which field of the definition sets it. Which upstream it was is in the access log
+alone.
+"""
+
+from __future__ import annotations
+
+from services.gateway.exchange import Exchange, Target, Timeouts
+from services.gateway.refusals import (
+    BODY_TOO_LARGE,
+    MALFORMED_REQUEST,
+    REQUEST_TIMEOUT,
+    UPSTREAM_BROKEN,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+    Refusal,
+    counted,
+)
+from services.gateway.wire.bodies import BodyTooLarge
+from services.gateway.wire.connection import Connection, TimedOut
+from services.gateway.wire.heads.responses import BadAnswer
+from services.gateway.wire.upstreams import name_of
+
+
+def refusal(error: Exception) -> Refusal:
+    """The refusal for what a client's body or an upstream's head raised."""
+    if isinstance(error, BadAnswer):
+        return Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.")
+    if isinstance(error, TimedOut):
+        return Refusal(REQUEST_TIMEOUT)
+    if isinstance(error, BodyTooLarge):
+        return Refusal(BODY_TOO_LARGE)
+    return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
+
+
+def unreachable(exchange: Exchange, target: Target, why: str) -> Refusal:
+    """The refusal when no connection to an upstream can be made. why: without its address."""
+    _note(exchange, name_of(target.origin))
+    return Refusal(UPSTREAM_UNREACHABLE, detail=why)
+
+
+def no_connection(exchange: Exchange, target: Target, timeouts: Timeouts) -> Refusal:
+    """The refusal when an upstream accepts no connection in time."""
+    _note(exchange, name_of(target.origin), "connect")
+    return _timeout("The upstream accepted no connection", timeouts.connect, timeouts.connect_set_by)
+
+
+def broken(upstream: Connection, exchange: Exchange) -> Refusal:
+    """The refusal when an upstream ends the connection without an answer."""
+    _note(exchange, upstream.peer)
+    return Refusal(UPSTREAM_BROKEN)
+
+
+def no_answer(error: Exception, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts) -> Refusal:
+    """The refusal when no head of an answer came: because of the client when it is its body that was waited for."""
+    if not isinstance(error, TimedOut):
+        if isinstance(error, BadAnswer):
+            _note(exchange, upstream.peer)
+        return refusal(error)
+    if error.connection is client:
+        return refusal(error)
+    if client.sink is upstream:  # the body of the request was still on its way
+        _note(exchange, upstream.peer, "request body")
+        return _timeout("The upstream took nothing of the request's body", client.idle_timeout, "")
+    _note(exchange, upstream.peer, "first byte")
+    return _timeout("The upstream did not begin its answer", timeouts.first_byte, timeouts.first_byte_set_by)
+
+
+def paused(upstream: Connection, exchange: Exchange, timeouts: Timeouts) -> Refusal:
+    """The refusal when an answer breaks off because the upstream sends nothing more."""
+    _note(exchange, upstream.peer, "idle")
+    return _timeout("The upstream sent nothing more of its answer", timeouts.idle, "`proxy.timeouts.idle`")
+
+
+def _timeout(what: str, seconds: float, set_by: str) -> Refusal:
+    """set_by: the field of the definition, "" = none does."""
+    source = f"set by {set_by} in the API's definition" if set_by else "which is fixed"
+    return Refusal(UPSTREAM_TIMEOUT, detail=f"{what} within {counted(seconds, 'second')}, {source}.")
+
+
+def _note(exchange: Exchange, upstream: str, limit: str = "") -> None:
+    """For the access log. limit: which one ended the request, "" = none."""
+    exchange.upstream = upstream
+    exchange.limit = limit
