@@ -83,6 +83,29 @@ def _check_database(settings: Settings) -> None:
 
 
 def on_starting(server: Any) -> None:
+    _reload_if_sound(server)
+    _replace_leaving(server)
+
+
+def _replace_leaving(server: Any) -> None:
+    """A worker that was told to stop has its successor at once: gunicorn alone starts it when the old one has ended, and until then nobody
+    would take connections.
+    """
+    manage_workers = server.manage_workers
+
+    def manage_those_that_stay() -> None:
+        leaving = {pid: worker for pid, worker in server.WORKERS.items() if worker.leaving}
+        for pid in leaving:
+            del server.WORKERS[pid]
+        try:
+            manage_workers()
+        finally:
+            server.WORKERS.update(leaving)
+
+    server.manage_workers = manage_those_that_stay
+
+
+def _reload_if_sound(server: Any) -> None:
     """A HUP changes nothing when new workers could not serve: gunicorn alone would end the old ones, or the whole gateway."""
     reload = server.reload
 

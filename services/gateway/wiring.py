@@ -99,10 +99,15 @@ class Gateway:
 
     # Life.
 
-    async def start(self) -> None:
-        """Loads everything; afterwards requests can be served. Raises NotMigrated, WrongMasterKey, or the store's error."""
+    async def start(self, my_turn: Callable[[], Awaitable[bool]] | None = None) -> None:
+        """Loads everything; afterwards requests can be served. Raises NotMigrated, WrongMasterKey, or the store's error.
+
+        my_turn: waits until the worker before this one has handed its counters over; None = there are no such workers.
+        """
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._load)
+        if my_turn is not None and not await my_turn():
+            log.warning("the worker before this one has not handed its rate windows over; they begin anew")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()

@@ -16,7 +16,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from math import inf
+from typing import Any, ClassVar, Final
 
 import uvloop
 from gunicorn.workers.base import Worker
@@ -24,6 +25,7 @@ from gunicorn.workers.base import Worker
 from services.common import logging as logs
 from services.common.migrations import NotMigrated
 from services.common.settings import SettingsError
+from services.gateway.counters.turn import Turn
 from services.gateway.forwarding import Forwarder
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
@@ -48,12 +50,44 @@ _BEFORE_ANOTHER: Final = 1.0
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
-    """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's."""
+    """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's.
+
+    leaving: it was told to stop, and takes no more connections; as its master sees it, too. age: as gunicorn counts it, the younger the
+    higher; who is leaving is in nobody's way, and counts as younger than all.
+    """
+
+    _turn: ClassVar[Turn | None] = None
+
+    def __init__(self, age: int, *args: Any, **more: Any) -> None:
+        """In the master, before the fork."""
+        if GatewayWorker._turn is None:
+            GatewayWorker._turn = Turn()
+        self._age = age
+        super().__init__(age, *args, **more)
+
+    @property
+    def leaving(self) -> bool:
+        # The file by whose times the master knows that a worker lives is the one thing that both have.
+        return os.fstat(self.tmp.fileno()).st_size > 0
+
+    @property
+    def age(self) -> float:
+        return inf if self.leaving else self._age
+
+    @age.setter
+    def age(self, age: int) -> None:
+        self._age = age
 
     def init_signals(self) -> None:
         super().init_signals()
         # The loop must not be interrupted in the middle of a callback.
         signal.siginterrupt(signal.SIGTERM, False)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        os.write(self.tmp.fileno(), b"leaving")
+        if os.getppid() == self.ppid:
+            os.kill(self.ppid, signal.SIGCHLD)  # it looks at its workers, and starts the successor
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         self.alive = False
@@ -78,7 +112,8 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         gateway: Gateway = self.wsgi.extensions["gatehouse"]
         settings = gateway.settings
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        starting = loop.create_task(gateway.start())
+        turn = self._turn if settings.valkey_url is None else None
+        starting = loop.create_task(gateway.start(turn.wait if turn is not None else None))
         while not starting.done():  # a slow database must not look like a hanging worker
             self.notify()
             await asyncio.wait([starting], timeout=1)
@@ -116,7 +151,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 if self.ppid != os.getppid():
                     log.warning("the master is gone; this worker stops")
                     break
-        await self._drain(sockets, gateway, front, operator, servers, handshakes)
+        await self._drain(sockets, gateway, front, operator, servers, handshakes, turn)
         upstreams.close()
         await gateway.stop()
         threads.shutdown(wait=False, cancel_futures=True)
@@ -134,16 +169,24 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         operator: OperatorDoor,
         servers: Sequence[asyncio.AbstractServer],
         handshakes: Handshakes | None,
+        turn: Turn | None,
     ) -> None:
-        """Takes no more connections; ends those under way, at the latest after the graceful time-out."""
+        """Takes no more connections and lets the successor count; ends those under way, at the latest after the graceful time-out.
+
+        turn: this worker's, None = it has none.
+        """
         for server in servers:
             server.close()
         front.begin_stop()
         operator.begin_stop()
         loop = sockets.loop
+        handing_over = loop.create_task(self._hand_over(gateway, turn))
         started = loop.time()
         end = started + max(float(self.cfg.graceful_timeout) - 1.0, 0.0)
-        while (front.open or operator.open or (handshakes is not None and handshakes.under_way)) and loop.time() < end:
+        while loop.time() < end:
+            waiting = front.open or operator.open or (handshakes is not None and handshakes.under_way)
+            if not waiting and handing_over.done():
+                break
             if loop.time() > started + _GRACE_OF_IDLE:
                 handshakes = None  # who connects and says nothing is not waited for
                 front.close_idle()
@@ -153,6 +196,12 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await asyncio.sleep(0.05)
         for connection in list(sockets.connections):
             connection.close()
+
+    @staticmethod
+    async def _hand_over(gateway: Gateway, turn: Turn | None) -> None:
+        await gateway.counters.hand_over()
+        if turn is not None:
+            turn.give()
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

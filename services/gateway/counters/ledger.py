@@ -33,7 +33,9 @@ class Entry(NamedTuple):
 
 
 class Ledger(Protocol):
-    """A table of durable counters. Synchronous, called from threads, one call at a time. Raises the store's errors."""
+    """A table of durable counters, and of what a worker leaves to its successor. Synchronous, called from threads. Raises the store's
+    errors.
+    """
 
     def load(self, now: float) -> Sequence[Entry]:
         """Every counter whose window has not ended at `now` (epoch seconds)."""
@@ -46,6 +48,12 @@ class Ledger(Protocol):
 
     def sweep(self, now: float) -> None:
         """Drop the counters whose window has ended."""
+
+    def hand_over(self, windows: Sequence[Entry], now: float) -> None:
+        """Keep these uses for a successor, apart from the durable counters; added to what is kept already."""
+
+    def take_over(self, now: float) -> Sequence[Entry]:
+        """What was handed over and still runs; it is kept no longer."""
 
 
 class WriteBehind:

@@ -1,7 +1,9 @@
-"""Counters of one process: exact within it, no waiting. Quotas are written behind to a ledger and so survive a restart.
+"""Counters of one process: exact within it, no waiting. Quotas are written behind to a ledger and so survive a restart; the windows of rate
+limits are left there at the end (`handover.py`).
 
 For one worker on one node. Several workers need the Valkey counters to be exact: here each would admit the whole limit, and quotas of the
-same ledger agree only about every half second. A process that is killed (-9) loses the charges of at most the last half second.
+same ledger agree only about every half second. A process that is killed (-9) loses its rate windows, and the charges to quotas of at most
+the last half second.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import contextlib
 from math import inf
 from typing import Final
 
+from services.gateway.counters.handover import Handover
 from services.gateway.counters.ledger import Ledger, WriteBehind
 from services.gateway.counters.port import Taken
 from services.gateway.counters.windows import MOST, Clocks, Window, Windows
 
 _SWEEP_S: Final = 1.0
 _SWEPT_AT_ONCE: Final = 2000
+_HAND_OVER_S: Final = 3.0
 _tuple = tuple.__new__  # half the price of Taken(...), which is a Python function
 
 
@@ -35,12 +39,19 @@ class MemoryCounters:
         self._passing_held, self._durable_held = self._passing.held, self._durable.held
         self._behind = WriteBehind(ledger, self._durable, self._clocks) if ledger is not None else None
         self._owed = self._behind.owed if self._behind is not None else None
+        self._handover = Handover(ledger, self._passing, self._clocks) if ledger is not None else None
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         if self._behind is not None:
             await self._behind.start()
+        if self._handover is not None:
+            await self._handover.take()
         self._sweeping = asyncio.create_task(self._sweep(), name="counters-sweep")
+
+    async def hand_over(self) -> None:
+        if self._handover is not None and self._behind is not None:
+            await asyncio.wait({asyncio.create_task(each()) for each in (self._handover.give, self._behind.write)}, timeout=_HAND_OVER_S)
 
     async def stop(self) -> None:
         if self._sweeping is not None:
@@ -48,6 +59,8 @@ class MemoryCounters:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeping
             self._sweeping = None
+            if self._handover is not None:
+                await asyncio.wait({asyncio.create_task(self._handover.give())}, timeout=_HAND_OVER_S)
         if self._behind is not None:
             await self._behind.stop()
 

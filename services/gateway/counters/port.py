@@ -41,6 +41,12 @@ class Counters(Protocol):
     async def start(self) -> None:
         """Connect or load. Never raises because a store is away: counting begins when it comes back."""
 
+    async def hand_over(self) -> None:
+        """Leave the running windows to the worker that comes next; called when this one takes no more connections. Never raises.
+
+        Takes at most a few seconds. What is charged afterwards is left at `stop`.
+        """
+
     async def stop(self) -> None:
         """Write what is still owed and let go of everything. A second call does nothing."""
 

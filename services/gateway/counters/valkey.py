@@ -81,6 +81,9 @@ class ValkeyCounters:
     async def start(self) -> None:
         await self._client.start()
 
+    async def hand_over(self) -> None:
+        """Nothing is this worker's own."""
+
     async def stop(self) -> None:
         await self._client.stop()
 

@@ -1,4 +1,6 @@
-"""The ledger of durable counters: what quotas have used, so that a restart does not give them back."""
+"""The ledger of durable counters: what quotas have used, so that a restart does not give them back; and the rate windows that a worker has
+left to its successor, under names of their own.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from services.gateway.counters.ledger import Entry
 from services.gateway.stores.base import insert, metadata
 
 AT_ONCE: Final = 500
+_HANDED_OVER: Final = "handed-over:"
 
 
 # window_ends_at, written_at: epoch seconds. window_ends_at is null when the quota never renews.
@@ -34,7 +37,7 @@ class QuotaLedger:
 
     def load(self, now: float) -> list[Entry]:
         query = sa.select(QUOTAS.c.counter, QUOTAS.c.used, QUOTAS.c.window_ends_at).where(
-            sa.or_(QUOTAS.c.window_ends_at.is_(None), QUOTAS.c.window_ends_at > now)
+            sa.or_(QUOTAS.c.window_ends_at.is_(None), QUOTAS.c.window_ends_at > now), sa.not_(QUOTAS.c.counter.startswith(_HANDED_OVER))
         )
         with self._database.read() as connection:
             return [Entry(*row) for row in connection.execute(query)]
@@ -58,6 +61,18 @@ class QuotaLedger:
 
     def sweep(self, now: float) -> None:
         self._database.run(lambda connection: connection.execute(sa.delete(QUOTAS).where(QUOTAS.c.window_ends_at <= now)))
+
+    def hand_over(self, windows: Sequence[Entry], now: float) -> None:
+        self.write((), [entry._replace(counter=_HANDED_OVER + entry.counter) for entry in windows], now)
+
+    def take_over(self, now: float) -> list[Entry]:
+        taking = (
+            sa.delete(QUOTAS)
+            .where(QUOTAS.c.counter.startswith(_HANDED_OVER))
+            .returning(QUOTAS.c.counter, QUOTAS.c.used, QUOTAS.c.window_ends_at)
+        )
+        rows = self._database.run(lambda connection: [Entry(*row) for row in connection.execute(taking)])
+        return [row._replace(counter=row.counter.removeprefix(_HANDED_OVER)) for row in rows if (row.window_ends_at or 0) > now]
 
 
 def _charge(dialect: str) -> Any:

@@ -1,27 +1,49 @@
-"""A worker that stops waits for handshakes under way, but not for clients that connect and say nothing."""
+"""A worker that stops waits for handshakes under way, but not for clients that connect and say nothing; its successor counts at once."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from services.gateway.counters.turn import Turn
 from services.gateway.wire.connection import Sockets
 from services.gateway.worker import GatewayWorker
 
 
-def drained(handshakes: Any, meanwhile: Any) -> float:
+class Counters:
+    """handed: what happened in which order."""
+
+    def __init__(self, handed: list[str], until: asyncio.Event | None = None) -> None:
+        self._handed = handed
+        self._until = until
+
+    async def hand_over(self) -> None:
+        if self._until is not None:
+            await self._until.wait()
+        self._handed.append("windows")
+
+
+def drained(
+    handshakes: Any, meanwhile: Any, handed: list[str] | None = None, turn: Any = None, until: asyncio.Event | None = None
+) -> float:
     """How long a stop takes in which no connection is open. meanwhile: called a moment after it has begun."""
 
     async def work() -> float:
         loop = asyncio.get_running_loop()
-        worker: Any = SimpleNamespace(cfg=SimpleNamespace(graceful_timeout=60), notify=lambda: None, _tend=lambda *_: None)
+        worker: Any = SimpleNamespace(
+            cfg=SimpleNamespace(graceful_timeout=60), notify=lambda: None, _tend=lambda *_: None, _hand_over=GatewayWorker._hand_over
+        )
+        gateway: Any = SimpleNamespace(counters=Counters([] if handed is None else handed, until))
         door: Any = SimpleNamespace(open=set(), begin_stop=lambda: None, close_idle=lambda: None)
         began = loop.time()
         loop.call_later(0.2, meanwhile)
-        await GatewayWorker._drain(worker, Sockets(loop), SimpleNamespace(), door, door, [], handshakes)  # type: ignore[arg-type]
+        await GatewayWorker._drain(worker, Sockets(loop), gateway, door, door, [], handshakes, turn)
         return loop.time() - began
 
     return asyncio.run(work())
@@ -42,3 +64,58 @@ def test_a_handshake_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_client_that_says_nothing_is_not() -> None:
     assert drained(SimpleNamespace(under_way=1), lambda: None) < 30
+
+
+def test_the_windows_are_handed_over_before_the_successor_counts() -> None:
+    handed: list[str] = []
+    until = asyncio.Event()
+    turn = SimpleNamespace(give=lambda: handed.append("turn"))
+    drained(None, until.set, handed, turn, until)
+    assert handed == ["windows", "turn"]
+
+
+# Another process with the same open file, as a fork has it: says whether it has the turn, and again when it is asked.
+_NEXT = """
+import fcntl, sys
+for _ in sys.stdin:
+    try:
+        fcntl.lockf(int(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        print("mine", flush=True)
+    except OSError:
+        print("not mine", flush=True)
+"""
+
+
+@pytest.fixture
+def turn() -> Iterator[Turn]:
+    turn = Turn()
+    yield turn
+    turn._file.close()
+
+
+def test_a_turn_is_one_process_s_until_it_gives_it_or_dies(turn: Turn) -> None:
+    file = turn._file.fileno()
+    command = [sys.executable, "-S", "-c", _NEXT, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[file]) as other:
+
+        def asked() -> str:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            other.stdin.write("\n")
+            other.stdin.flush()
+            return other.stdout.readline().strip()
+
+        assert turn.take()
+        assert asked() == "not mine"
+        turn.give()
+        assert asked() == "mine"
+        assert not turn.take()
+        other.kill()
+        other.wait()
+        assert asyncio.run(turn.wait())
+
+
+def test_a_worker_that_hangs_is_not_waited_for(turn: Turn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.counters.turn.PATIENCE_S", 0.02)
+    monkeypatch.setattr(turn, "take", lambda: False)
+    assert asyncio.run(turn.wait()) is False

@@ -1,0 +1,79 @@
+"""Carries the running windows of rate limits from a worker that ends to its successor, by way of the ledger.
+
+A worker writes nothing while it serves, but once when it takes no more connections, and at its end what it has charged since. The successor
+takes what it finds there. So a limit that was used up stays so over a reload and a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from services.common import logging as logs
+from services.gateway.counters.ledger import Entry, Ledger
+from services.gateway.counters.windows import Clocks, Window, Windows
+
+log = logs.get(__name__)
+
+WITHIN_S: Final = 1.5
+AT_ONCE: Final = 5_000
+
+
+class Handover:
+    """windows: those that do not go to the ledger otherwise."""
+
+    def __init__(self, ledger: Ledger, windows: Windows, clocks: Clocks) -> None:
+        self._ledger = ledger
+        self._windows = windows
+        self._clocks = clocks
+        self._given: dict[str, tuple[Window, int]] = {}
+        self._giving = asyncio.Lock()
+
+    async def take(self) -> None:
+        """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows begin anew."""
+        try:
+            left = await asyncio.to_thread(self._ledger.take_over, self._epoch())
+        except Exception as error:
+            log.warning("rate windows could not be taken over", error=type(error).__name__)
+            return
+        for counter, used, window_ends_at in left:
+            if window_ends_at is not None:
+                self._windows.put(counter, Window(window_ends_at - self._clocks.offset, used))
+
+    async def give(self) -> None:
+        """Leave to the successor what was charged in windows that still run. Never raises.
+
+        The most used come first: after 1.5 s the rest is given up, so that a reload does not keep clients waiting.
+        """
+        async with self._giving:
+            now = self._clocks.monotonic()
+            owed = [
+                (used, counter, window)
+                for counter, window in self._windows.held.items()
+                if window.ends > now and (used := self._owed(counter, window))
+            ]
+            owed.sort(key=lambda one: -one[0])
+            end = now + WITHIN_S
+            try:
+                while owed and self._clocks.monotonic() < end:
+                    part, owed = owed[:AT_ONCE], owed[AT_ONCE:]
+                    # Those that lock rows in one order cannot deadlock.
+                    entries = sorted(Entry(counter, used, window.ends + self._clocks.offset) for used, counter, window in part)
+                    await asyncio.to_thread(self._ledger.hand_over, entries, self._epoch())
+                    for used, counter, window in part:
+                        before = self._given.get(counter)
+                        known = before[1] if before is not None and before[0] is window else 0
+                        self._given[counter] = (window, known + used)
+            except Exception as error:
+                log.warning("rate windows were not handed over; they begin anew", error=type(error).__name__, windows=len(part) + len(owed))
+            else:
+                if owed:
+                    log.warning("not all rate windows were handed over in time; the others begin anew", windows=len(owed))
+
+    def _owed(self, counter: str, window: Window) -> int:
+        """What was charged to a window and not handed over yet."""
+        given = self._given.get(counter)
+        return window.used - given[1] if given is not None and given[0] is window else window.used
+
+    def _epoch(self) -> float:
+        return self._clocks.monotonic() + self._clocks.offset

@@ -1,0 +1,159 @@
+"""Workers that end and those that come after them: the port is never deaf, and no rate window begins anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.gateway import Gateway, definition, gateway
+from tests.support.load import Load
+from tests.support.odd_upstream import OddUpstream, Request
+from tests.support.raw_client import RawClient, request
+from tests.support.stores import Valkey
+from tests.support.waiting import wait_until
+
+
+@contextmanager
+def _held(upstream: OddUpstream, running: Gateway, path: str) -> Iterator[RawClient]:
+    """A request that its upstream keeps until the block ends; then it must be answered."""
+    go_on = threading.Event()
+
+    def held(asked: Request) -> None:
+        assert go_on.wait(60)
+        asked.answer(b"held")
+
+    upstream.on(path, held)
+    with RawClient(running.port, timeout=60) as client:
+        client.send(request(f"/odd{path}"))
+        wait_until(lambda: upstream.count(path), 20, "the request at its upstream")
+        try:
+            yield client
+        finally:
+            go_on.set()
+        answer = client.answer()
+        assert (answer.status, answer.body, answer.field("connection")) == (200, b"held", "close")
+
+
+def _successor(running: Gateway, *before: int) -> int:
+    """The worker that has come, once it answers."""
+
+    def come() -> int:
+        new = [pid for pid in running.workers() if pid not in before]
+        with RawClient(running.port) as client:
+            ready = client.get("/odd/x").field("connection") is None  # who is leaving says `close`
+        return new[0] if new and ready else 0
+
+    return wait_until(come, 20, "an answer of the successor")
+
+
+def test_the_only_worker_is_succeeded_while_it_still_answers(odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    with (
+        gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")]) as running,
+        Load(running.port, "/odd/load") as load,
+    ):
+        (first,) = running.workers()
+        with _held(odd_upstream, running, "/held-over-term"):
+            load.answered(100)
+            os.kill(first, signal.SIGTERM)
+            second = _successor(running, first)
+            load.answered(100)
+            assert set(running.workers()) == {first, second}
+            # The same again: the one that is leaving counts for nothing.
+            os.kill(second, signal.SIGTERM)
+            third = _successor(running, first, second)
+            load.answered(100)
+            assert {first, third} <= set(running.workers())
+        wait_until(lambda: running.workers() == [third], 20, "the end of those that were told to stop")
+        load.answered(100)
+    assert load.failures == []
+    assert set(load.done) == {200}
+
+
+def test_a_worker_that_dies_beside_one_that_is_leaving_is_replaced(odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    """After a reload the master does not wait for the old worker: it looks after the new one, and hears what it is told."""
+    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")]) as running:
+        (first,) = running.workers()
+        with _held(odd_upstream, running, "/held-over-hup"):
+            running.signal(signal.SIGHUP)
+            second = _successor(running, first)
+            os.kill(second, signal.SIGKILL)
+            third = _successor(running, first, second)
+            running.signal(signal.SIGHUP)
+            fourth = _successor(running, first, second, third)
+            assert first in running.workers()
+        wait_until(lambda: running.workers() == [fourth], 20, "the end of the old workers")
+
+
+def test_the_younger_of_two_workers_is_replaced_and_the_older_stays(odd_upstream: OddUpstream, valkey: Valkey, tmp_path: Path) -> None:
+    env = {"GATEWAY_WORKERS": "2", "VALKEY_URL": valkey.url}
+    with (
+        gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], env) as running,
+        Load(running.port, "/odd/load") as load,
+    ):
+        older, younger = sorted(running.workers())
+        load.answered(100)
+        os.kill(younger, signal.SIGTERM)
+        wait_until(lambda: len(set(running.workers()) - {older, younger}) == 1, 20, "the successor")
+        wait_until(lambda: younger not in running.workers(), 20, "the end of the younger")
+        load.answered(100)
+        assert older in running.workers()
+        assert len(running.workers()) == 2
+    assert load.failures == []
+    assert set(load.done) == {200}
+
+
+LIMIT = 40
+
+
+def _limited(upstream: OddUpstream) -> list[dict[str, object]]:
+    return [
+        definition("odd", f"{upstream.url}/"),
+        definition("limited", f"{upstream.url}/", global_rate_limit={"rate": LIMIT, "per": 3600}),
+    ]
+
+
+def _admitted(running: Gateway, requests: int) -> int:
+    """How many of so many requests pass, each on a connection of its own; the others are refused by the limit."""
+    statuses = []
+    for _ in range(requests):
+        with RawClient(running.port) as client:
+            statuses.append(client.get("/limited/x").status)
+    assert set(statuses) <= {200, 429}
+    return statuses.count(200)
+
+
+def test_a_rate_window_goes_on_over_reload_replacement_and_restart(database_url: str, odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    env = {"GATEWAY_DATABASE_URL": database_url}
+    with gateway(tmp_path, _limited(odd_upstream), env) as running:
+        assert _admitted(running, 10) == 10
+        before = running.workers()
+        running.signal(signal.SIGHUP)
+        second = _successor(running, *before)
+        assert _admitted(running, 10) == 10
+        os.kill(second, signal.SIGTERM)
+        _successor(running, *before, second)
+        assert _admitted(running, 10) == 10
+    with gateway(tmp_path, _limited(odd_upstream), env) as running:
+        assert _admitted(running, 20) == LIMIT - 30
+    with gateway(tmp_path, _limited(odd_upstream), env) as running:
+        assert _admitted(running, 1) == 0
+
+
+def test_under_load_a_reload_admits_at_most_one_more_for_each_connection(odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    """A limit that many clients use up at once while the worker changes under them."""
+    clients = 8
+    definitions = [definition("limited", f"{odd_upstream.url}/", global_rate_limit={"rate": 3000, "per": 3600})]
+    with gateway(tmp_path, definitions) as running, Load(running.port, "/limited/x", clients) as load:
+        for _ in range(3):
+            load.answered(200)
+            before = running.workers()
+            running.signal(signal.SIGHUP)
+            wait_until(lambda before=before: len(set(running.workers()) - set(before)) == 1, 20, "the successor")
+            wait_until(lambda before=before: not set(running.workers()) & set(before), 20, "the end of the old worker")
+        wait_until(lambda: load.done[429] > 100, 60, "the limit")
+    assert load.failures == []
+    assert 3000 <= load.done[200] <= 3000 + 3 * clients
