@@ -106,6 +106,38 @@ def test_the_younger_of_two_workers_is_replaced_and_the_older_stays(odd_upstream
     assert set(load.done) == {200}
 
 
+def test_saves_do_not_wait_for_a_dead_worker_and_name_one_that_hangs(
+    odd_upstream: OddUpstream, postgresql_url: str, valkey: Valkey, tmp_path: Path
+) -> None:
+    env = {"GATEWAY_WORKERS": "2", "VALKEY_URL": valkey.url, "GATEWAY_VALKEY_PREFIX": tmp_path.name, "GATEWAY_DATABASE_URL": postgresql_url}
+    number = 0
+
+    def saved() -> dict[str, object]:
+        nonlocal number
+        number += 1
+        document = definition(f"saved-{number}", f"{odd_upstream.url}/")
+        status, said = running.operator("POST", "/api/apis", {"api_definition": document})
+        assert status == 200, said
+        return dict(said)
+
+    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], env) as running:
+        wait_until(lambda: "Unconfirmed" not in saved(), 20, "both workers")
+        first, second = running.workers()
+        os.kill(first, signal.SIGSTOP)
+        try:
+            # Whichever worker takes the call: the one that is stopped takes none.
+            said = wait_until(lambda: saved().get("Unconfirmed"), 20, "the one that hangs being named")
+            assert [str(name).rpartition(":")[2] for name in said] == [str(first)]
+        finally:
+            os.kill(first, signal.SIGCONT)
+        wait_until(lambda: "Unconfirmed" not in saved(), 20, "both workers")
+        os.kill(first, signal.SIGKILL)
+        assert "Unconfirmed" not in saved()
+        wait_until(lambda: len(running.workers()) == 2, 20, "the successor")
+        assert "Unconfirmed" not in saved()
+        assert second in running.workers()
+
+
 LIMIT = 40
 
 

@@ -1,12 +1,14 @@
 """Announcements through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own.
 
-A worker that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no message
-said.
+Who is there stands in a registry. Gone is who has said nothing for seven seconds, and at once, where the machine is the same, whose process
+is dead. A worker that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no
+message said.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import uuid
@@ -16,6 +18,7 @@ from typing import Any, Final
 from services.common import logging as logs
 from services.gateway.announcements import Apply, Unreachable, worker_name
 from services.gateway.announcements.link import ANSWER_S, Link
+from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.counters.resp import Address
 
 log = logs.get(__name__)
@@ -26,6 +29,8 @@ _WITHIN: Final = CONFIRM_WITHIN + 0.5
 _HEARTBEAT: Final = 2.0
 _GONE_AFTER: Final = 7
 _FORGOTTEN_AFTER: Final = 60
+# So often it is looked again whether those that have not confirmed are alive.
+_LOOK: Final = 0.25
 
 
 class ThroughValkey:
@@ -33,7 +38,8 @@ class ThroughValkey:
 
     def __init__(self, url: str, prefix: str) -> None:
         """Raises ValueError for a URL that cannot be understood."""
-        self._name = worker_name()
+        # The name, and behind it which process it is.
+        self._member = f"{worker_name()}#{identity(os.getpid())}"
         self._channel = f"{prefix}:changes"
         self._registry = f"{prefix}:workers"
         self._prefix = prefix
@@ -55,18 +61,22 @@ class ThroughValkey:
         deadline = time.monotonic() + CONFIRM_WITHIN
         try:
             with Link(self._address, _WITHIN) as link:
-                expected = set(self._registered(link)) | {self._name}
+                expected = set(self._registered(link)) | {self._member}
                 listening = int(link.call("PUBLISH", self._channel, message))
                 confirmed: set[str] = set()
+                died: set[str] = set()
                 # Who subscribed a moment ago is not in the registry yet, and who has just gone still is: both are waited for.
-                while (len(confirmed) < listening or expected - confirmed) and (left := deadline - time.monotonic()) > 0:
-                    got = link.call("BLPOP", replies, f"{max(left, 0.05):.3f}", wait=left + ANSWER_S)
-                    if got is None:
-                        break
-                    confirmed.add(got[1].decode())
+                while (len(confirmed | died) < listening or expected - confirmed) and (left := deadline - time.monotonic()) > 0:
+                    wait = min(left, _LOOK)
+                    got = link.call("BLPOP", replies, f"{max(wait, 0.05):.3f}", wait=wait + ANSWER_S)
+                    if got is not None:
+                        confirmed.add(got[1].decode())
+                    else:
+                        died |= {member for member in expected - confirmed if _is_dead(member)}
+                        expected -= died
                 link.call("DEL", replies)
-            missing = sorted(expected - confirmed)
-            return missing if missing or len(confirmed) >= listening else ["(a worker that has no name yet)"]
+            missing = sorted(_name(member) for member in expected - confirmed)
+            return missing if missing or len(confirmed | died) >= listening else ["(a worker that has no name yet)"]
         except Unreachable as error:
             log.error("a change could not be announced", kind=kind, error=str(error))
             self._take_in(kind, list(items))
@@ -74,17 +84,22 @@ class ThroughValkey:
 
     def workers(self) -> list[str]:
         with Link(self._address, _WITHIN) as link:
-            return self._registered(link)
+            return sorted(_name(member) for member in self._registered(link))
 
     def _registered(self, link: Link) -> list[str]:
+        """Those that live, as far as can be known here; the dead are struck off."""
         found: Any = link.call("ZRANGEBYSCORE", self._registry, _now(link) - _GONE_AFTER, "+inf")
-        return sorted(name.decode() for name in found)
+        members = [member.decode() for member in found]
+        dead = [member for member in members if _is_dead(member)]
+        if dead:
+            link.call("ZREM", self._registry, *dead)
+        return [member for member in members if member not in dead]
 
     def stop(self) -> None:
         self._stop.set()
         try:
             with Link(self._address, _WITHIN) as link:
-                link.call("ZREM", self._registry, self._name)
+                link.call("ZREM", self._registry, self._member)
         except Unreachable:
             log.info("Valkey cannot be reached; this worker's name goes by itself")
         if self._thread is not None:
@@ -126,13 +141,13 @@ class ThroughValkey:
 
     def _register(self, link: Link) -> None:
         now = _now(link)
-        link.call("ZADD", self._registry, now, self._name)
+        link.call("ZADD", self._registry, now, self._member)
         link.call("ZREMRANGEBYSCORE", self._registry, "-inf", now - _FORGOTTEN_AFTER)
 
     def _hear(self, link: Link, data: bytes) -> None:
         said = json.loads(data)
         if self._take_in(said["kind"], said["items"]):
-            link.call("RPUSH", said["replies"], self._name)
+            link.call("RPUSH", said["replies"], self._member)
             link.call("EXPIRE", said["replies"], 10)
 
     def _take_in(self, kind: str, items: list[str]) -> bool:
@@ -143,6 +158,14 @@ class ThroughValkey:
             log.exception("a change could not be taken in", kind=kind)
             return False
         return True
+
+
+def _name(member: str) -> str:
+    return member.partition("#")[0]
+
+
+def _is_dead(member: str) -> bool:
+    return is_dead(member.partition("#")[2])
 
 
 def _now(link: Link) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.gateway.announcements import Unreachable, worker_name
 from services.gateway.announcements.link import Link
+from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address
 from tests.support.stores import Valkey
@@ -53,6 +58,70 @@ def test_a_clock_that_is_wrong_hides_no_worker(valkey: Valkey, monkeypatch: pyte
         worker.stop()
         other.stop()
     assert other.workers() == []
+
+
+def test_a_worker_that_is_seen_to_be_dead_is_not_waited_for(valkey: Valkey) -> None:
+    """Killed a moment ago, so that its registration is fresh; its parent has not even looked."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as other:
+        member = f"host:{other.pid}#{identity(other.pid)}"
+        worker = ThroughValkey(valkey.url, "test")
+        worker.start(lambda kind, items: None)
+        try:
+            valkey.client.zadd("test:workers", {member: time.time()})
+            assert worker.workers() == sorted([worker_name(), f"host:{other.pid}"])
+            other.kill()
+            wait_until(lambda: is_dead(identity_of(member)), what="its end")
+            assert worker.publish("keys", ["a"]) == []
+            assert worker.workers() == [worker_name()]
+            assert [name.decode().partition("#")[0] for name in valkey.client.zrange("test:workers", 0, -1)] == [worker_name()]
+        finally:
+            worker.stop()
+
+
+def test_one_that_dies_while_it_is_waited_for_is_not_named(valkey: Valkey) -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as other, valkey.client.pubsub() as subscribed:
+        worker = ThroughValkey(valkey.url, "test")
+        worker.start(lambda kind, items: other.kill() if items else None)  # told of the change, and dead before it can confirm
+        try:
+            valkey.client.zadd("test:workers", {f"host:{other.pid}#{identity(other.pid)}": time.time()})
+            subscribed.subscribe("test:changes")
+            wait_until(subscribed.get_message, what="its subscription")
+            assert worker.publish("keys", ["a"]) == []
+        finally:
+            worker.stop()
+
+
+@pytest.mark.parametrize("elsewhere", ["0123456789ab.1.1", "", "rubbish"])
+def test_one_of_whom_nothing_is_known_here_is_named(valkey: Valkey, elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.announcements.valkey.CONFIRM_WITHIN", 0.2)
+    worker = ThroughValkey(valkey.url, "test")
+    worker.start(lambda kind, items: None)
+    try:
+        valkey.client.zadd("test:workers", {f"elsewhere:1#{elsewhere}": time.time()})
+        wait_until(lambda: worker.publish("keys", ["a"]) == ["elsewhere:1"], what="only the other one being named")
+    finally:
+        worker.stop()
+
+
+def identity_of(member: str) -> str:
+    return member.partition("#")[2]
+
+
+def test_a_process_is_known_by_its_place_its_id_and_its_beginning() -> None:
+    place, pid, started = identity(os.getpid()).split(".")
+    assert not is_dead(f"{place}.{pid}.{started}")
+    assert is_dead(f"{place}.{pid}.{int(started) + 1}"), "another process had the id before"
+    assert is_dead(f"{place}.4194305.{started}"), "above the highest id that Linux gives"
+    assert not is_dead(f"{'0' * 12}.4194305.{started}"), "on another machine"
+    for rubbish in ("", ".", "..", f"{place}", f"{place}.x.1", f"{place}.-1.1"):
+        assert not is_dead(rubbish)
+
+
+def test_where_there_is_no_proc_nothing_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mine = identity(os.getpid())
+    monkeypatch.setattr("services.gateway.announcements.processes._PROC", tmp_path)
+    assert identity(os.getpid()) == ""
+    assert not is_dead(mine)
 
 
 def test_nobody_can_be_asked_who_runs_without_valkey(valkey: Valkey) -> None:
