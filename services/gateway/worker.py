@@ -86,6 +86,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)
         os.write(self.tmp.fileno(), b"leaving")
+        self.notify()  # writing has set the file's times to those of another clock
         if os.getppid() == self.ppid:
             os.kill(self.ppid, signal.SIGCHLD)  # it looks at its workers, and starts the successor
 

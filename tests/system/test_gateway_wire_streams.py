@@ -62,6 +62,16 @@ def test_silence_in_the_middle_of_an_answer_looks_broken(wire_gateway: Gateway, 
     assert (line["status"], line["refused"], line["upstream"], line["limit"]) == (504, "upstream-timeout", upstream, "idle")
 
 
+def test_a_client_that_takes_nothing_is_not_an_upstream_that_fails(wire_gateway: Gateway, odd_upstream: OddUpstream) -> None:
+    """Its time is that between two pieces, too, because it is the upstream that waits."""
+    odd_upstream.on("/too-much", lambda asked: asked.answer(b"x" * 32_000_000))
+    with RawClient(wire_gateway.port, receive_buffer=4096) as client:
+        client.send(request("/hasty/too-much"))
+        line = wait_until(lambda: _logged(wire_gateway, "/hasty/too-much"), 30, "the line of the access log")
+    assert line["status"] == 499
+    assert "refused" not in line
+
+
 def test_an_answer_that_keeps_coming_may_take_longer(client: RawClient, odd_upstream: OddUpstream) -> None:
     """The time between two pieces is limited, not the whole: the second piece goes out when the client has the first, four times."""
     go_on = threading.Semaphore(1)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 
 from services.gateway.counters.turn import Turn
 from services.gateway.wire.connection import Sockets
@@ -72,6 +77,18 @@ def test_the_windows_are_handed_over_before_the_successor_counts() -> None:
     turn = SimpleNamespace(give=lambda: handed.append("turn"))
     drained(None, until.set, handed, turn, until)
     assert handed == ["windows", "turn"]
+
+
+def test_a_worker_that_was_told_to_stop_says_so_and_is_watched_on() -> None:
+    """To its master, through the file by whose times the master knows that it lives."""
+    worker = GatewayWorker(7, os.getpid(), [], None, 15, Config(), None)
+    try:
+        assert (worker.leaving, worker.age) == (False, 7)
+        worker.handle_exit(signal.SIGTERM, None)
+        assert (worker.alive, worker.leaving, worker.age) == (False, True, math.inf)
+        assert abs(time.monotonic() - worker.tmp.last_update()) < 60
+    finally:
+        worker.tmp.close()
 
 
 # Another process with the same open file, as a fork has it: says whether it has the turn, and again when it is asked.
