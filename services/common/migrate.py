@@ -25,6 +25,9 @@ def main(arguments: list[str]) -> int:
     logs.configure(service)
     try:
         migrations.migrate(service, settings.database_url)
+    except migrations.NewerDatabase as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        return 1
     except Exception as error:  # the operator needs the reason, not the trace
         sys.stderr.write(f"{service}: the database could not be migrated: {type(error).__name__}: {_first_line(error)}\n")
         return 1

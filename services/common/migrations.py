@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,15 @@ def head_revision(service: str) -> str | None:
 
     Read without alembic (as in `Transactions.revision`), which would stay in every serving process with 7 MB.
     """
-    return max((file.name.partition("_")[0] for file in (migrations_folder(service) / "versions").glob("[0-9]*_*.py")), default=None)
+    return max((file.name.partition("_")[0] for file in _files(service)), default=None)
+
+
+def _files(service: str) -> Iterable[Path]:
+    return (migrations_folder(service) / "versions").glob("[0-9]*_*.py")
+
+
+class NewerDatabase(Exception):
+    """A database was last used by a newer version than this one; the text says so and what to do."""
 
 
 class NotMigrated(Exception):
@@ -51,7 +60,7 @@ def check_migrated(service: str, database: Transactions[Any]) -> None:
 def migrate(service: str, url: str) -> None:
     """Bring the database of `service` to the newest migration. Safe when several processes do it at once.
 
-    Raises the store's error when it cannot be reached, alembic's CommandError when the database is newer than the code.
+    Raises the store's error when it cannot be reached, NewerDatabase when it holds a migration that the code does not know.
     """
     from alembic import command
 
@@ -64,6 +73,7 @@ def migrate(service: str, url: str) -> None:
                 connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": advisory_key(f"migrate {service}")})
                 connection.commit()
                 try:
+                    _refuse_newer(service, connection)
                     command.upgrade(configuration, "head")
                     connection.commit()
                 finally:
@@ -73,9 +83,23 @@ def migrate(service: str, url: str) -> None:
             else:
                 # the transaction that SQLAlchemy begins here is IMMEDIATE: a second process waits until the first has committed
                 with connection.begin():
+                    _refuse_newer(service, connection)
                     command.upgrade(configuration, "head")
     finally:
         engine.dispose()
+
+
+def _refuse_newer(service: str, connection: sa.Connection) -> None:
+    """Raises NewerDatabase when the database is at a migration that has no file here."""
+    from alembic.runtime.migration import MigrationContext
+
+    known = {file.name.partition("_")[0] for file in _files(service)}
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if unknown:
+        raise NewerDatabase(
+            f"a newer version of Gatehouse has used this database: it is at migration {', '.join(sorted(unknown))}, this code at "
+            f"{head_revision(service)}. Run the newer version, or give this one a backup from before or another database"
+        )
 
 
 def run_migrations(metadata: sa.MetaData) -> None:

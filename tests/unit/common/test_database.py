@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from services.common import core_database as base
 from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
-from services.common.migrations import head_revision, migrations_folder
+from services.common.migrations import NewerDatabase, head_revision, migrate, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 Base: Any = new_base()
@@ -218,6 +218,17 @@ def test_a_pool_without_a_free_connection_is_a_store_that_is_away(database: Data
 
 def test_a_database_that_was_never_migrated(database: Database) -> None:
     assert database.revision() is None
+
+
+def test_a_database_of_a_newer_version_is_refused_and_keeps_its_migration(database_url: str) -> None:
+    database = Database(database_url)
+    with database.transaction() as session:
+        session.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        session.execute(sa.text("INSERT INTO alembic_version VALUES ('9999')"))
+    with pytest.raises(NewerDatabase, match=f"it is at migration 9999, this code at {head_revision('tokens')}"):
+        migrate("tokens", database_url)
+    assert database.revision() == "9999"
+    database.dispose()
 
 
 @pytest.mark.parametrize("service", [folder.parent.name for folder in sorted((ROOT / "services").glob("*/migrations"))])
