@@ -15,7 +15,7 @@ import pytest
 
 from services.common import logging
 from tests.support.waiting import free_port, wait_until
-from tools.dev import command_line, environment, plan, up
+from tools.dev import command_line, plan, up
 from tools.dev.children import Child, is_loud, readable, stop
 from tools.dev.plan import Ports
 from tools.dev.steps import Step, run
@@ -154,14 +154,6 @@ def test_a_dead_child_is_reported_with_its_log(tmp_path: Path) -> None:
     wait_until(lambda: child.status is not None, 10)
     with pytest.raises(up.Failed, match=r"(?s)one ended with status 3.*why"):
         up._refuse_dead([child])
-
-
-def test_the_stamp_follows_the_requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = environment.wanted_stamp()
-    changed = tmp_path / "dev.txt"
-    changed.write_text("other==1\n")
-    monkeypatch.setattr(environment, "REQUIREMENTS", changed)
-    assert environment.wanted_stamp() != before
 
 
 def test_an_old_python_is_told_kindly(tmp_path: Path) -> None:

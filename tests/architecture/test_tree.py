@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_requirements_name_no_registry(file: Path) -> None:
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links|^-[if] ", file.read_text(), re.M)
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
+@pytest.mark.parametrize("name", ["base", "dev", "valkey"])
 def test_pins_are_exact_and_hashed(name: str) -> None:
     pins = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
     assert pins
@@ -110,4 +111,19 @@ def test_pins_agree() -> None:
     def pins(name: str) -> set[str]:
         return set(re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\s;]+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.M))
 
-    assert pins("base") - pins("dev") == set()
+    assert (pins("base") | pins("valkey")) - pins("dev") == set()
+
+
+def test_what_runs_needs_no_package_of_the_developers() -> None:
+    """`./dev up` and the images install base.txt alone."""
+    named = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (ROOT / "requirements" / "base.txt").read_text(), re.M)
+    base = {re.sub(r"[-_.]+", "-", one).lower() for one in named}
+    provided = {module: {re.sub(r"[-_.]+", "-", one).lower() for one in found} for module, found in packages_distributions().items()}
+    files = [*_modules("services", "deploy"), *(ROOT / "tools" / "dev").glob("*.py")]
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in {one.partition(".")[0] for one in _imports(path)}
+        if name in provided and not provided[name] & base
+    }
+    assert wrong == set()

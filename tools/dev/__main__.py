@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import platform
+import signal
 import sys
+import tomllib
+from pathlib import Path
 
 from tools.dev import command_line
 
@@ -13,6 +17,7 @@ HELP = """\
                  --data DIR      databases, keys and logs (default var)
                  --port-base N   proxy on N, operator port on N+1, services on N+21 to N+25 (default 8080, 8081, 8101 to 8105)
                  --verbose       every log line on the terminal, not only warnings
+                 --json          where everything is as one JSON line instead of a table
 ./dev test     everything that passes without Docker: what check does, and all tests on SQLite, PostgreSQL and Valkey
                  ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
@@ -21,22 +26,33 @@ HELP = """\
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
                  both take the --data and --port-base that ./dev up was started with
-./dev help     this text
+./dev help     this text; ./dev --version
 """
+_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def main(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
+    if command == "up":  # the only one that hears signals in its own way
+        return _run(command, rest)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     if command in ("help", "--help", "-h"):
         print(HELP, end="")
         return 0
+    if command == "--version":
+        print(f"gatehouse {tomllib.loads(_PROJECT.read_text())['project']['version']} (Python {platform.python_version()})")
+        return 0
     if command in ("auth", "gateway"):
         return command_line.main(command, rest)
-    if command in ("up", "test", "check", "bench"):
-        status: int = importlib.import_module(f"tools.dev.{command}").main(rest)
-        return status
+    if command in ("test", "check", "bench"):
+        return _run(command, rest)
     sys.stderr.write(f"dev: there is no command {command!r}\n\n{HELP}")
     return 64
+
+
+def _run(command: str, rest: list[str]) -> int:
+    status: int = importlib.import_module(f"tools.dev.{command}").main(rest)
+    return status
 
 
 if __name__ == "__main__":
@@ -44,3 +60,7 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
+    except ModuleNotFoundError as missing:
+        if str(missing.name).partition(".")[0] in ("services", "tools"):
+            raise
+        sys.exit(f"dev: the package {missing.name} is missing in .venv. Remove .venv, and the next start makes a new one: rm -r .venv")

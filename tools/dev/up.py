@@ -53,6 +53,7 @@ def main(given: Sequence[str]) -> int:
     options = _arguments(given)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: _signals.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     children: list[Child] = []
     try:
         return _run(options, children)
