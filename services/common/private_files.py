@@ -35,7 +35,7 @@ _WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
 # Names that Gatehouse chooses itself: somebody's pictures, certificates or logs are no reason to take a folder for ours.
 # Rotated files, copies and drafts have more behind the suffix.
 _MADE_HERE: Final = re.compile(
-    r"\.?(?:(?:operator|master)\.key|auth\.secret|admin\.password|service-clients|(?:valkey|access)\.log)(?:[.-]\w+)*"
+    r"\.?(?:(?:operator|master)\.key|auth\.secret|admin\.password|service-clients|(?:valkey|access)\.log|dev\.lock)(?:[.-]\w+)*"
     r"|[0-9a-z]+-[0-9]+-[0-9]+\.png|tmp\w+\.part|log|valkey|png"
 )
 _OF_A_SERVICE: Final = re.compile(r"\.?(\w+)\.(?:db|log)(?:[.-]\w+)*")

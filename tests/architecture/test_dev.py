@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from services.common import logging
 from tests.support.waiting import free_port, wait_until
-from tools.dev import command_line, plan, up
+from tools.dev import command_line, plan, shown, up
 from tools.dev.children import Child, is_loud, readable, stop
 from tools.dev.plan import Ports
 from tools.dev.steps import Step, run
+from tools.dev.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = """
@@ -47,6 +49,7 @@ def test_a_json_line_is_shown_as_text() -> None:
     line = json.dumps({"level": "error", "event": "lost", "service": "s", "time": "t", "port": 5, "exception": "Trace\n  x"})
     assert readable(line) == "error: lost port=5\nTrace\n  x"
     assert readable("plain") == "plain"
+    assert readable('{"time": "t", "method": "GET", "status": 200}') == "method=GET status=200"
 
 
 def test_ports_are_those_of_the_contract() -> None:
@@ -124,19 +127,92 @@ def test_the_tail_holds_this_run_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(log.stat().st_mode) & 0o137 == 0  # it was there, and open to everybody
 
 
-@pytest.mark.parametrize("where", ["file", "file/below"])
-def test_a_data_folder_that_cannot_be_is_told_in_a_line(
-    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`up` in this process: its log and its handlers of signals leave no trace."""
     monkeypatch.setattr(logging, "configure", lambda _: None)
+    taken = {number: signal.getsignal(number) for number in up.STOPPING}
+    yield
+    for number, handler in taken.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("file", "Not a directory"),
+        ("file/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("a?b", "a ? in its path would end the path in the URLs of the databases"),
+        ("held", "{}/held/dev.lock: Is a directory"),
+    ],
+)
+def test_a_data_folder_that_cannot_be_is_told_in_a_line(where: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
-    taken = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    (tmp_path / "held" / "dev.lock").mkdir(parents=True)
+    assert up.main(["--data", str(tmp_path / where)]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[0] == f"dev: the data folder {tmp_path / where} cannot be used: {why.format(tmp_path)}"
+    assert told[1:] in ([], ["Name another one: ./dev up --data DIR"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "Traceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'flask'\n",
+            "the package flask is missing in .venv",
+        ),
+        ("/x/python: No module named gunicorn", "the package gunicorn is missing in .venv"),
+        (
+            "Traceback (most recent call last):\n  File x\nModuleNotFoundError: No module named 'services.x'\n[ERROR] more",
+            "No module named 'services.x'",
+        ),
+        ("auth: cannot start, 1 setting is wrong:\n  - AUTH_X is bad\n", "auth: cannot start, 1 setting is wrong:\n  - AUTH_X is bad"),
+    ],
+)
+def test_the_reason_of_an_end_is_a_line_without_a_trace(text: str, told: str) -> None:
+    assert told in up.reason(text)
+    assert "File x" not in up.reason(text)
+
+
+def test_with_tls_the_public_addresses_are_https(tmp_path: Path) -> None:
+    environ = {"GATEWAY_TLS_CERTIFICATE": "c.pem", "GATEWAY_TLS_KEY": "k.pem"}
+    ports = Ports.counted_from(9000)
+    planned = plan.programs(ports, tmp_path, 1, environ)
+    table, where = shown.table(planned, ports, tmp_path, environ), shown.as_json(planned, ports, tmp_path, environ)
+    assert "gateway, public    https://127.0.0.1:9000" in table
+    assert "gateway, operator  http://127.0.0.1:9001" in table
+    assert "curl -ik https://127.0.0.1:9000/example/reply/status" in table
+    assert (where["proxy"], where["operator"]) == ("https://127.0.0.1:9000", "http://127.0.0.1:9001")
+    assert {one.env["AUTH_ISSUER"] for one in planned} == {"https://127.0.0.1:9000/auth"}
+    assert "https:" not in shown.table(plan.programs(ports, tmp_path, 1, {}), ports, tmp_path, {})
+
+
+def test_the_valkey_of_its_own_keeps_what_it_counted_after_a_kill_and_a_torn_file(tmp_path: Path) -> None:
+    def start() -> tuple[Child, redis.Redis]:
+        valkey = Valkey(tmp_path / "valkey")
+        child = valkey.start(tmp_path / "valkey.log", verbose=False)
+        wait_until(valkey.answers, 10, "Valkey's answer")
+        return child, redis.Redis.from_url(valkey.url)
+
+    child, client = start()
+    with client:
+        client.incrby("counted", 7)
+        client.set("last", "word")
+    child.signal(signal.SIGKILL)
+    wait_until(lambda: not child.group_alive(), 10, "its end")
+    [kept] = (tmp_path / "valkey").rglob("*.incr.aof")
+    assert {stat.S_IMODE(entry.stat().st_mode) & 0o077 for entry in (tmp_path / "valkey").rglob("*")} == {0}
+    with kept.open("rb+") as file:
+        file.truncate(kept.stat().st_size - 5)
+    child, client = start()
     try:
-        assert up.main(["--data", str(tmp_path / where)]) == 1
+        with client:
+            assert (client.get("counted"), client.get("last")) == (b"7", None)
     finally:
-        for number, handler in taken.items():
-            signal.signal(number, handler)
-    assert capsys.readouterr().err == f"\ndev: [Errno 20] Not a directory: '{tmp_path / where}'\n"
+        stop([child], 5)
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:

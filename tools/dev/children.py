@@ -7,39 +7,59 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from services.common.private_files import open_log
+from tools.dev.guard import group_alive
 
 STOP_DEADLINE_S = 15.0
 _LOUD = frozenset({"warning", "warn", "error", "critical", "exception"})
 _SHOWN_APART = frozenset({"event", "level", "service", "time", "logger", "exception"})
 _output = threading.Lock()
+_quiet_output = False
 
 
 def say(text: str) -> None:
-    """One whole line at a time, whoever writes."""
-    with _output:
-        print(text, flush=True)
+    """One whole line at a time, whoever writes. A terminal that is gone is not a mistake."""
+    with _output, contextlib.suppress(OSError):
+        print(text, file=sys.stderr if _quiet_output else sys.stdout, flush=True)
+
+
+def leave_standard_output(left: bool) -> None:
+    """Whether what is said goes to the standard error, because the standard output is for a program to read."""
+    global _quiet_output
+    _quiet_output = left
 
 
 class Child:
     """A running program. What it writes goes to `log`; what is loud also to the terminal.
 
-    verbose: everything to the terminal. foreign: it does not log in the house's format, so nothing of it counts as loud.
+    verbose: everything to the terminal. foreign: it does not log in the house's format, so nothing of it counts as loud. keep: descriptors
+    that it inherits.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, root: Path, *, verbose: bool, foreign: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        root: Path,
+        *,
+        verbose: bool,
+        foreign: bool = False,
+        keep: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
         self._verbose = verbose
         self.foreign = foreign
+        self.settled = False  # until it is, only its own log lines are shown: when it dies, the rest is told with its end
         self._file = os.fdopen(open_log(log), "ab")
         self._began_at = self._file.tell()
         self._process = subprocess.Popen(
@@ -50,6 +70,8 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=tuple(keep),
+            umask=0o077 if foreign else -1,  # ours see to the modes of their files themselves
         )
         self._reader = threading.Thread(target=self._read, name=f"log of {name}", daemon=True)
         self._reader.start()
@@ -63,9 +85,17 @@ class Child:
                 self._file.flush()
                 text = line.decode(errors="replace").rstrip()
                 # the lines of a stack trace or of a list of mistakes follow the line that they belong to
-                loud = not self.foreign and (loud if text.startswith((" ", "\t")) else is_loud(text))
+                loud = not self.foreign and (loud if text.startswith((" ", "\t")) else self._is_loud(text))
                 if text and (loud or self._verbose):
                     say(f"{self.name:>8} | {readable(text)}")
+
+    def _is_loud(self, text: str) -> bool:
+        return is_loud(text) and (self.settled or _parsed(text) is not None)
+
+    @property
+    def group(self) -> int:
+        """The process group that it leads."""
+        return self._process.pid
 
     @property
     def status(self) -> int | None:
@@ -79,11 +109,7 @@ class Child:
 
     def group_alive(self) -> bool:
         self._process.poll()
-        try:
-            os.killpg(self._process.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+        return group_alive(self.group)
 
     def tail(self, lines: int = 20) -> str:
         """The end of what it logged in this run, after everything that it wrote has arrived."""
@@ -94,20 +120,21 @@ class Child:
         return ""
 
 
-def stop(children: Sequence[Child], deadline: float = STOP_DEADLINE_S) -> list[str]:
+def stop(children: Sequence[Child], deadline: float = STOP_DEADLINE_S, hurried: Callable[[], bool] = lambda: False) -> list[str]:
     """TERM to all, wait for all, KILL what is left after `deadline` seconds; the names of those that had to be killed.
 
-    The services go first, then the foreign programs that they use, so that none complains about the loss of another.
+    The services go first, then the foreign programs that they use, so that none complains about the loss of another. hurried: whether to
+    wait no longer.
     """
     own, foreign = [one for one in children if not one.foreign], [one for one in children if one.foreign]
-    return _stop_together(own, deadline) + _stop_together(foreign, deadline)
+    return _stop_together(own, deadline, hurried) + _stop_together(foreign, deadline, lambda: False)
 
 
-def _stop_together(children: Sequence[Child], deadline: float) -> list[str]:
+def _stop_together(children: Sequence[Child], deadline: float, hurried: Callable[[], bool]) -> list[str]:
     for child in children:
         child.signal(signal.SIGTERM)
     until = time.monotonic() + deadline
-    while time.monotonic() < until and any(child.group_alive() for child in children):
+    while time.monotonic() < until and not hurried() and any(child.group_alive() for child in children):
         time.sleep(0.05)
     killed = [child.name for child in children if child.group_alive()]
     for child in children:
@@ -138,5 +165,6 @@ def readable(line: str) -> str:
     if event is None:
         return line
     rest = " ".join(f"{name}={value}" for name, value in event.items() if name not in _SHOWN_APART)
-    text = f"{event.get('level', '')}: {event.get('event', '')} {rest}".rstrip()
+    head = f"{event.get('level', '')}: {event['event']} " if "event" in event else ""  # a line of the access log has none
+    text = f"{head}{rest}".rstrip()
     return f"{text}\n{event['exception']}" if event.get("exception") else text

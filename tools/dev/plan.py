@@ -83,6 +83,11 @@ def operator_key(data: Path) -> Path:
     return data / "gateway" / "operator.key"
 
 
+def public_url(ports: Ports, environ: Mapping[str, str] = os.environ) -> str:
+    """Where clients arrive. The operator's port is plain whatever the public one speaks."""
+    return f"http{'s' if environ.get('GATEWAY_TLS_CERTIFICATE') else ''}://127.0.0.1:{ports.proxy}"
+
+
 def present(name: str) -> bool:
     return (ROOT / "services" / name / "wsgi.py").is_file()
 
@@ -95,7 +100,7 @@ def programs(ports: Ports, data: Path, workers: int, environ: Mapping[str, str] 
         **{f"UPSTREAM_{name.upper()}": f"http://127.0.0.1:{port}" for name, port in ports.services.items()},
     }
     shared.setdefault("AUTH_URL", f"http://127.0.0.1:{ports.services['auth']}")
-    shared.setdefault("AUTH_ISSUER", f"http://127.0.0.1:{ports.proxy}/auth")
+    shared.setdefault("AUTH_ISSUER", f"{public_url(ports, environ)}/auth")
     if present("auth"):
         shared |= _credentials(data, shared)
     planned = [_domain_service(name, ports.services[name], data, shared) for name in DOMAIN_SERVICES if present(name)]

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from services.common import logging
 from services.common.private_files import private_folder
-from tools.dev import plan
-from tools.dev.children import Child, readable, say, stop
+from tools.dev import children, migrating, plan, shown
+from tools.dev.children import Child, is_loud, readable, say, stop
+from tools.dev.claim import Claim, Taken
+from tools.dev.guard import Guard
 from tools.dev.plan import ROOT, Ports, Program
 from tools.dev.valkey import Valkey
 
 START_DEADLINE_S = 60.0
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_MISSING = re.compile(r"No module named '?((?!services|tools|deploy)\w+)")
+_ERROR = re.compile(r"^\s*([\w.]*(?:Error|Exception)\b.*)$", re.MULTILINE)
+_TRACE = "Traceback (most recent call last):"
 
 
 class Failed(Exception):
@@ -50,58 +55,137 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
 
 
 def main(given: Sequence[str]) -> int:
-    options = _arguments(given)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, lambda number, _: _signals.append(number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-    children: list[Child] = []
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    options = _arguments(given)
+    children.leave_standard_output(options.json)
+    house = House()
     try:
-        return _run(options, children)
+        _run(options, house)
     except _Stopped:
-        say("\nstopping")
-        return 0
-    except (Failed, OSError) as reason:
+        say(
+            "\nstopping; Ctrl-C once more does not wait for requests under way"
+            if house.running
+            else "\nstopped before anything was started"
+        )
+        return 0 if house.healthy else 128 + _signals[0]
+    except (Failed, Taken, OSError) as reason:
         sys.stderr.write(f"\ndev: {reason}\n")
         return 1
     finally:
-        killed = stop(children)
-        if children:
+        house.stop()
+    return 1
+
+
+class House:
+    """What runs, and what ends it when this process cannot."""
+
+    def __init__(self) -> None:
+        self.running: list[Child] = []
+        self.healthy = False
+        self._claim: Claim | None = None
+        self._guard: Guard | None = None
+
+    def claim(self, data: Path, ports: Ports) -> None:
+        """Take the data folder. Raises Taken, OSError."""
+        claim = Claim(data)
+        operator = f"http://127.0.0.1:{ports.operator}"
+        claim.take({"public": plan.public_url(ports), "operator": operator}, say, refuse_when_stopped)
+        self._claim = claim
+        self._guard = Guard([claim.descriptor])
+
+    @property
+    def keep(self) -> list[int]:
+        """What everything that is started inherits."""
+        return [] if self._claim is None else [self._claim.descriptor]
+
+    def began(self, name: str, group: int) -> None:
+        """A process group runs."""
+        if self._guard is not None and self._claim is not None:
+            self._guard.watch(group)
+            self._claim.add(name, group)
+
+    def ended(self, group: int) -> None:
+        """A process group is over."""
+        if self._guard is not None:
+            self._guard.forget(group)
+
+    def add(self, child: Child) -> Child:
+        self.running.append(child)
+        self.began(child.name, child.group)
+        return child
+
+    def stop(self) -> None:
+        """End everything, at once when another signal comes meanwhile."""
+        heard = len(_signals)
+        killed = stop(self.running, hurried=lambda: len(_signals) > heard)
+        if self.running:
             say("all stopped" + (f"; had to kill {', '.join(killed)}" if killed else ""))
+        if self._guard is not None:
+            for child in self.running:
+                self._guard.forget(child.group)
+            self._guard.close()
+        if self._claim is not None:
+            self._claim.give_back()
 
 
-def _refuse_when_stopped() -> None:
+def refuse_when_stopped() -> None:
     """A signal is only noted when it comes, so that no child is lost between its start and our knowing of it."""
     if _signals:
         raise _Stopped
 
 
-def _run(options: argparse.Namespace, children: list[Child]) -> int:
+@contextlib.contextmanager
+def _in_data_folder(data: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        where = str(getattr(error, "filename", None) or data)
+        why = getattr(error, "strerror", None) or str(error)
+        if where != str(data):
+            why = f"{where}: {why}"
+        raise Failed(f"the data folder {data} cannot be used: {why}\nName another one: ./dev up --data DIR") from None
+
+
+def _run(options: argparse.Namespace, house: House) -> None:
+    """Until a child dies (Failed) or a signal comes (_Stopped)."""
     data, ports = plan.data_of(options), plan.ports_of(options)
+    logs = data / "log"
     logging.configure("dev")
-    for folder in (data, data / "log"):
-        private_folder(folder)
-    programs = plan.programs(ports, data, options.workers)
+    if "?" in str(data):
+        raise Failed(f"the data folder {data} cannot be used: a ? in its path would end the path in the URLs of the databases")
+    with _in_data_folder(data):
+        private_folder(data)
+        house.claim(data, ports)
+        programs = plan.programs(ports, data, options.workers)
     if not programs:
         raise Failed("there is no service to start")
     _refuse_taken_ports(programs)
-    logs = data / "log"
-    if options.workers > 1 and not os.environ.get("VALKEY_URL"):
+    refuse_when_stopped()
+    if options.workers > 1 and not os.environ.get("VALKEY_URL") and not os.environ.get("VALKEY_URL_FILE"):
         valkey = Valkey(data / "valkey")
-        children.append(valkey.start(logs / "valkey.log", verbose=options.verbose))
-        valkey.wait(children[-1])
+        house.add(valkey.start(logs / "valkey.log", verbose=options.verbose, keep=house.keep))
+        _wait(house, lambda: [] if valkey.answers() else ["valkey"])
         for program in programs:
             program.env["VALKEY_URL"] = valkey.url
-    _migrate(programs)
-    _refuse_when_stopped()
+    _migrate(programs, house)
+    refuse_when_stopped()
+    say("starting " + ", ".join(program.name for program in programs))
     for program in programs:
-        children.append(Child(program.name, program.command, program.env, logs / f"{program.name}.log", ROOT, verbose=options.verbose))
-    _wait_until_healthy(programs, children)
+        log = logs / f"{program.name}.log"
+        house.add(Child(program.name, program.command, program.env, log, ROOT, verbose=options.verbose, keep=house.keep))
+    _wait(house, lambda: [program.name for program in programs if not _healthy(program)])
+    house.healthy = True
+    for child in house.running:
+        child.settled = True
     if options.json:
-        say(json.dumps(_as_json(programs, ports, data)))
+        print(json.dumps(shown.as_json(programs, ports, data)), flush=True)
     else:
-        _print_table(programs, ports, data)
-    _watch(children)
-    return 1
+        say(shown.table(programs, ports, data))
+    while True:
+        _refuse_dead(house.running)
+        time.sleep(0.25)
 
 
 def _refuse_taken_ports(programs: Sequence[Program]) -> None:
@@ -122,21 +206,30 @@ def _refuse_taken_ports(programs: Sequence[Program]) -> None:
         )
 
 
-def _migrate(programs: Sequence[Program]) -> None:
+def _migrate(programs: Sequence[Program], house: House) -> None:
     say("migrating " + ", ".join(program.name for program in programs))
-
-    def one(program: Program) -> tuple[Program, subprocess.CompletedProcess[str]]:
-        command = [sys.executable, "-m", "services.common.migrate", program.name]
-        return program, subprocess.run(command, cwd=ROOT, env=program.env, capture_output=True, text=True, check=False)
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        done = list(pool.map(one, [program for program in programs if (ROOT / "services" / program.name / "migrations").is_dir()]))
-    for program, run in done:
-        if run.stderr and not run.returncode:
-            say("\n".join(f"{program.name:>8} | {readable(line)}" for line in run.stderr.splitlines()))
-    bad = [(run.stderr or run.stdout).strip()[-2000:] or f"{program.name}: no reason given" for program, run in done if run.returncode]
+    done = migrating.run(programs, house.keep, refuse_when_stopped, house.began, house.ended)
+    for program, status, text in done:
+        if text and not status:
+            say("\n".join(f"{program.name:>8} | {readable(line)}" for line in text.splitlines()))
+    bad = [reason(_loud(text)) or f"{program.name}: no reason given" for program, status, text in done if status]
     if bad:
-        raise Failed("the databases could not be migrated\n" + "\n".join(bad))
+        raise Failed("nothing was started\n" + "\n".join(dict.fromkeys(bad)))
+
+
+def _loud(text: str) -> str:
+    return "\n".join(readable(line) for line in text.splitlines() if is_loud(line))
+
+
+def reason(text: str) -> str:
+    """What a program that ended said, as one can act on it: of a stack trace the last line."""
+    missing = _MISSING.search(text)
+    if missing:
+        return f"the package {missing[1]} is missing in .venv. Remove .venv, and the next start makes a new one: rm -r {ROOT / '.venv'}"
+    if _TRACE not in text:
+        return text.strip()[-2000:]
+    errors = _ERROR.findall(text)
+    return errors[-1] if errors else text.strip().splitlines()[-1].strip()
 
 
 def _healthy(program: Program) -> bool:
@@ -150,76 +243,26 @@ def _healthy(program: Program) -> bool:
         connection.close()
 
 
-def _wait_until_healthy(programs: Sequence[Program], children: Sequence[Child]) -> None:
-    waiting = list(programs)
-    say("starting " + ", ".join(program.name for program in programs))
+def _wait(house: House, lacking: Callable[[], list[str]]) -> None:
+    """Until nothing is lacking. Raises Failed with the ends of the logs when that takes too long, or when a child dies."""
     deadline = time.monotonic() + START_DEADLINE_S
-    while waiting:
-        _refuse_dead(children)
-        waiting = [program for program in waiting if not _healthy(program)]
+    while True:
+        _refuse_dead(house.running)
+        names = lacking()
+        if not names:
+            return
         if time.monotonic() > deadline:
-            tails = "\n".join(
-                f"  {child.name}: {child.log}\n{child.tail()}" for child in children if child.name in {one.name for one in waiting}
-            )
-            raise Failed(f"not healthy after {START_DEADLINE_S:.0f} s: {', '.join(one.name for one in waiting)}\n{tails}")
-        if waiting:
-            time.sleep(0.1)
+            tails = "\n".join(f"  {child.name}: {child.log}\n{child.tail()}" for child in house.running if child.name in names)
+            raise Failed(f"not healthy after {START_DEADLINE_S:.0f} s: {', '.join(names)}\n{tails}")
+        time.sleep(0.05)
 
 
-def _refuse_dead(children: Sequence[Child]) -> None:
-    _refuse_when_stopped()
-    for child in children:
+def _refuse_dead(running: Sequence[Child]) -> None:
+    refuse_when_stopped()
+    for child in running:
         if child.status is not None:
             ended = f"was ended by signal {-child.status}" if child.status < 0 else f"ended with status {child.status}"
+            whole = child.tail(200)
+            if _MISSING.search(whole) or _TRACE in whole:
+                raise Failed(f"{child.name} {ended}: {reason(whole)}\nIts log: {child.log}")
             raise Failed(f"{child.name} {ended}; the end of {child.log}:\n{child.tail()}")
-
-
-def _watch(children: Sequence[Child]) -> None:
-    """Until a child dies or a signal comes."""
-    while True:
-        _refuse_dead(children)
-        time.sleep(0.25)
-
-
-def _as_json(programs: Sequence[Program], ports: Ports, data: Path) -> dict[str, object]:
-    found: dict[str, object] = {"services": {program.name: program.address for program in programs}, "data": str(data)}
-    if plan.present("gateway"):
-        found |= {
-            "proxy": f"http://127.0.0.1:{ports.proxy}",
-            "operator": f"http://127.0.0.1:{ports.operator}",
-            "operator_key_file": str(plan.operator_key(data)),
-        }
-    return found
-
-
-def _print_table(programs: Sequence[Program], ports: Ports, data: Path) -> None:
-    rows = [("service", "address", "health")]
-    for program in programs:
-        if program.name == "gateway":
-            rows.append(("gateway, public", f"http://127.0.0.1:{ports.proxy}", "healthy"))
-            rows.append(("gateway, operator", program.address, "healthy"))
-        else:
-            rows.append((program.name, program.address, "healthy"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    say("\n" + "\n".join(lines) + "\n")
-    if plan.present("gateway"):
-        key = os.environ.get("GATEWAY_OPERATOR_KEY_FILE") or (
-            "GATEWAY_OPERATOR_KEY" if "GATEWAY_OPERATOR_KEY" in os.environ else plan.operator_key(data)
-        )
-        say(f"operator key   {_short(key)}")
-    if plan.present("auth") and "AUTH_ADMIN_PASSWORD" not in os.environ:
-        email = os.environ.get("AUTH_ADMIN_EMAIL", "admin@gatehouse.local")
-        say(f"administrator  {email}, password in {_short(data / 'auth' / 'admin.password')}")
-    say(f"logs           {_short(data / 'log')}")
-    if plan.present("gateway"):
-        say(f"\ntry            curl -i http://127.0.0.1:{ports.proxy}/example/reply/status")
-    say("\nCtrl-C stops everything")
-
-
-def _short(path: Path | str) -> str:
-    """A path as one would type it here."""
-    with contextlib.suppress(ValueError, TypeError):
-        return str(Path(path).relative_to(ROOT))
-    return str(path)

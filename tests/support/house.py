@@ -1,0 +1,130 @@
+"""The whole house as a user starts it, with `./dev up`, and what is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.processes import KEPT, ROOT
+from tests.support.waiting import free_port, wait_until
+
+PORTS = (0, 1, 21, 23)  # public, operator, auth, tokens, counted from the base
+
+
+def port_base() -> int:
+    """A base whose ports are all free."""
+
+    def found() -> int | None:
+        base = free_port()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            for port in PORTS[1:]:
+                opened.enter_context(socket.create_server(("127.0.0.1", base + port)))
+            return base
+        return None
+
+    base = wait_until(found, 10, "free ports")
+    assert base is not None
+    return base
+
+
+class House:
+    """One `./dev up --json`. `where` is what it printed; None until it is healthy."""
+
+    def __init__(self, data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        self.data, self.base = data, base
+        self.where: dict[str, Any] | None = None
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in `close`
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        command = ["./dev", "up", "--json", "--data", str(data), "--port-base", str(base), *arguments]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**kept, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,
+        )
+        self._family: set[psutil.Process] = set()
+
+    def healthy(self) -> House:
+        """Waits until it has printed where everything is."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.told()
+        self.where = json.loads(line)
+        self.family()
+        return self
+
+    def family(self) -> set[psutil.Process]:
+        """Everything that it started, also what is not its child any longer."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._family |= set(psutil.Process(self.process.pid).children(recursive=True))
+        return self._family
+
+    def left(self) -> list[psutil.Process]:
+        """What still runs of its family."""
+        found = []
+        for one in self._family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+        return found
+
+    def told(self) -> str:
+        """What it said besides the one line, so far."""
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def interrupt(self) -> tuple[int, str]:
+        """Ctrl-C: its exit status and all that it said."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGINT)
+        return self.ended()
+
+    def ended(self) -> tuple[int, str]:
+        """Waits for its end: exit status, all that it said."""
+        self.process.wait(60)
+        return self.process.returncode, self.told()
+
+    def close(self) -> None:
+        self.family()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for one in self.left():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self._errors.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def free(ports: Sequence[int]) -> bool:
+    """Whether somebody could listen on all of them."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+        for port in ports:
+            opened.enter_context(socket.create_server(("127.0.0.1", port)))
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def house(data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[House]:
+    """A start that ends with the block, whatever happens."""
+    started = House(data, base, *arguments, env=env)
+    try:
+        yield started
+    finally:
+        started.close()
