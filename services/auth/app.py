@@ -21,6 +21,8 @@ from services.auth.wiring import House, master_key
 from services.common.app import Refusal, create_app, plain_error
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
+from services.common.pages import assets
+from services.common.pages.negotiation import prefers_html
 
 NAME = "Gatehouse auth"
 VERSION = "1.0.0"
@@ -65,6 +67,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     for one in (account, administration, verification, oauth_api):
         smorest.register_blueprint(one.blueprint)
     oauth.register(app)
+    assets.register(app, visit.ASSETS)
     for pages in (account_pages, consent):
         app.register_blueprint(pages.blueprint)
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
@@ -82,7 +85,12 @@ def describe() -> Flask:
 def _information(app: Flask, settings: Settings) -> None:
     @app.get("/")
     def information() -> Response:
-        return jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
+        """What this is; a browser gets a page."""
+        if prefers_html(request.headers.get("Accept", "")):
+            return visit.start()
+        answer = jsonify(name=NAME, version=VERSION, git_sha=settings.git_sha)
+        answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
+        return answer
 
 
 def _admit(app: Flask) -> None:

@@ -199,6 +199,17 @@ class BrowserSession(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
+class Note(Base):  # type: ignore[misc, valid-type]
+    """What a page tells once. session: the sign-in it belongs to. sealed: under a key from the cookie's secret, which is not kept."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[str] = mapped_column(sa.String(22), primary_key=True)
+    session: Mapped[str] = mapped_column(DIGEST, sa.ForeignKey("browser_sessions.digest", ondelete="CASCADE"), index=True)
+    sealed: Mapped[str] = mapped_column(sa.Text)
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
 class Failure(Base):  # type: ignore[misc, valid-type]
     """Failed log-ins. counter: `at:` with the digest of an account and a place, `account:` with that of an account, `own:` with that of a
     sign-in (what was typed may be a password by mistake), or `address:` with the address. count: 0 for somebody who was told to wait.

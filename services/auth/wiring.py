@@ -13,6 +13,7 @@ from services.auth.service.clients import Clients
 from services.auth.service.domains import WEEK_S, Domains
 from services.auth.service.hashing import Hasher
 from services.auth.service.issuing import AccessTokens, RoleTokens
+from services.auth.service.notes import Notes
 from services.auth.service.origin import STARTUP
 from services.auth.service.people import People
 from services.auth.service.sign_in import SignIn
@@ -20,7 +21,7 @@ from services.auth.service.signing import KeyRing, generated_secret
 from services.auth.service.throttle import FAMILIAR_FOR, FORGOTTEN_AFTER, Throttle
 from services.auth.service.verifying import Verifier
 from services.auth.settings import Settings
-from services.auth.store import audit, failures, grants, users
+from services.auth.store import audit, failures, grants, notes, users
 from services.common import logging as logs
 from services.common.app import Refusal
 from services.common.clock import Clock
@@ -75,6 +76,7 @@ class House:
             refresh_days=settings.refresh_token_days,
         )
         self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
+        self.notes = Notes(database, clock)
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -126,6 +128,7 @@ class House:
     def forget_expired(self) -> None:
         """Delete what nobody can use any more."""
         now = self.clock.now()
+        self.database.run(lambda session: notes.forget_before(session, now))
         self.database.run(lambda session: grants.forget_expired(session, now))
         self.database.run(lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER))
         self.database.run(lambda session: failures.forget_places_before(session, now - FAMILIAR_FOR))

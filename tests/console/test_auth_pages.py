@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import shutil
 import socket
 import threading
@@ -30,10 +31,10 @@ VERIFIER = "a-verifier-of-at-least-forty-three-characters-1234"
 
 
 class House:
-    """Where the browser goes (`url`) and where the service itself is (`direct`)."""
+    """Where the browser goes (`url`) and where the service itself is (`direct`). starts: headings of the gateway's pages by address."""
 
-    def __init__(self, url: str, direct: str) -> None:
-        self.url, self.direct = url, direct
+    def __init__(self, url: str, direct: str, starts: dict[str, str]) -> None:
+        self.url, self.direct, self.starts = url, direct, starts
 
     def ask(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         return requests.request(method, self.url + path, json=body, timeout=20, **options)
@@ -59,10 +60,11 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module", params=["straight", "behind the gateway"])
 def house(request: pytest.FixtureRequest, direct: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     if request.param == "straight":
-        yield House(direct, direct)
+        yield House(direct, direct, {})
         return
     with gateway(tmp_path_factory.mktemp("gateway"), [definition("auth", f"{direct}/")]) as proxy:
-        yield House(f"http://127.0.0.1:{proxy.port}/auth", direct)
+        starts = {f"{proxy.url}/": "Nothing listens here", f"{proxy.operator_url}/": "The operator's port"}
+        yield House(f"{proxy.url}/auth", direct, starts)
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +164,12 @@ def test_the_profile(page: Page, house: House, person: str) -> None:
     sign_in(page, house, person)
     page.get_by_label("Full name").fill("Ada <b>Lovelace</b>")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("Saved.")
+    expect(page.get_by_role("status")).to_have_text("Your profile was saved.")
     expect(page.get_by_label("Full name")).to_have_value("Ada <b>Lovelace</b>")
     page.get_by_label("E-mail").fill("nonsense")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("E-mail")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("E-mail")).to_be_focused()
     expect(page.get_by_label("E-mail")).to_have_accessible_description("Not a valid e-mail address.")
 
 
@@ -176,11 +179,12 @@ def test_the_password(page: Page, house: House, person: str) -> None:
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("short")
     page.get_by_role("button", name="Change the password").click()
-    expect(page.get_by_text("Shorter than 12 characters.")).to_be_visible()
+    expect(page.get_by_label("New password")).to_be_focused()
+    expect(page.get_by_label("New password")).to_have_accessible_description(re.compile("Shorter than 12 characters."))
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("another horse battery")
     page.get_by_role("button", name="Change the password").click()
-    expect(page.get_by_role("status")).to_contain_text("The password is changed.")
+    expect(page.get_by_role("status")).to_contain_text("The password was changed.")
     assert house.ask("POST", "/login", {"email": person, "password": "another horse battery"}).status_code == 200
 
 
@@ -188,9 +192,17 @@ def test_the_login_key(page: Page, house: House, person: str) -> None:
     sign_in(page, house, person)
     page.get_by_role("link", name="Login key").click()
     page.get_by_role("button", name="Make a key").click()
-    key = page.locator("#secret").inner_text()
+    key = page.get_by_label("The secret").input_value()
     assert house.ask("GET", "/me", auth=(person, key)).status_code == 200
+    page.reload()
+    expect(page.get_by_label("The secret")).to_have_count(0)
+    page.get_by_role("link", name="Remove the key").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Remove your login key?")
+    page.get_by_role("link", name="Cancel").click()
+    assert house.ask("GET", "/me", auth=(person, key)).status_code == 200
+    page.get_by_role("link", name="Remove the key").click()
     page.get_by_role("button", name="Remove the key").click()
+    expect(page.get_by_role("status")).to_have_text("Your login key was removed.")
     expect(page.get_by_text("You have no login key.")).to_be_visible()
     assert house.ask("GET", "/me", auth=(person, key)).status_code == 401
 
@@ -202,19 +214,60 @@ def test_tokens(page: Page, house: House, person: str) -> None:
     page.get_by_label("Permission").select_option("Read only")
     page.get_by_role("button", name="Make the token").click()
     expect(page.get_by_label("Access policy")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Access policy")).to_be_focused()
     expect(page.get_by_label("Label")).to_have_value("Greenhouse")
+    expect(page.get_by_label("Ends")).to_have_value(str(30 * 24 * 3600))
     page.get_by_label("Access policy").fill("device: access, edit")
     page.get_by_role("button", name="Make the token").click()
-    first = page.locator("#secret").inner_text()
+    expect(page.get_by_role("status").first).to_contain_text("The token “Greenhouse” was made.")
+    first = page.get_by_label("The secret").input_value()
     assert house.verify(first).json()["policy"] == [{"resource": "device", "actions": ["access", "edit"]}]
-    token = page.get_by_role("region", name="Greenhouse")
-    token.get_by_role("button", name="Replace").click()
-    expect(page.locator("#secret")).not_to_have_text(first)
-    second = page.locator("#secret").inner_text()
+    page.reload()  # sends nothing again
+    expect(page.get_by_role("region", name="Greenhouse")).to_have_count(1)
+    expect(page.get_by_label("The secret")).to_have_count(0)
+    page.get_by_role("link", name="Replace the token “Greenhouse”").click()
+    assert house.verify(first).status_code == 200
+    page.get_by_role("button", name="Replace the token").click()
+    expect(page.get_by_role("status").first).to_contain_text("The token “Greenhouse” was replaced.")
+    second = page.get_by_label("The secret").input_value()
     assert (house.verify(first).status_code, house.verify(second).status_code) == (401, 200)
-    page.get_by_role("region", name="Greenhouse").get_by_role("button", name="Remove").click()
+    page.get_by_role("link", name="Remove the token “Greenhouse”").click()
+    assert house.verify(second).status_code == 200
+    page.get_by_role("button", name="Remove the token").click()
+    expect(page.get_by_role("status")).to_have_text("The token “Greenhouse” was removed.")
     expect(page.get_by_text("You have none.")).to_be_visible()
     assert house.verify(second).status_code == 401
+
+
+def test_a_secret_is_copied(context: BrowserContext, page: Page, house: House, person: str) -> None:
+    """By the button, with the keyboard; without scripts, or where copying is not allowed, the secret is selected when one comes to it."""
+    sign_in(page, house, person, path="/account/tokens")
+    page.get_by_label("Label").fill("Shed")
+    page.get_by_role("button", name="Make the token").click()
+    field = page.get_by_label("The secret")
+    secret = field.input_value()
+    button = page.get_by_role("button", name="Copy")
+    page.get_by_role("button", name="Sign out").focus()
+    page.keyboard.press("Tab")
+    expect(field).to_be_focused()
+    if button.count() == 0:
+        page.keyboard.press("ControlOrMeta+c")
+        page.get_by_label("Label").focus()
+        page.keyboard.press("ControlOrMeta+v")
+        expect(page.get_by_label("Label")).to_have_value(secret)
+        return
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("Tab")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    expect(button).to_be_focused()
+    page.evaluate("navigator.clipboard.writeText('')")
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject())")  # as without TLS
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -291,7 +344,9 @@ def test_consent(page: Page, house: House, person: str, application: tuple[str, 
     assert page.url.startswith(house.url)
 
 
-PAGES = ["/account/sign-in", "/account", "/account/password", "/account/login-key", "/account/tokens"]
+PAGES = [
+    "/account/sign-in", "/", "/account", "/account/password", "/account/login-key", "/account/login-key/remove", "/account/tokens",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [320, 1280])
@@ -311,7 +366,19 @@ def test_every_page_is_readable(chromium: Browser, house: House, person: str, wi
     for path in [*PAGES[1:], "/oauth/authorize?" + urlencode(request_of(client_id, back))]:
         page.goto(house.url + path)
         _check(page)
+    page.goto(house.url + "/account/tokens")
+    page.get_by_label("Label").fill("averylongwordwithoutablank" * 3)
+    page.get_by_role("button", name="Make the token").click()
+    _check(page)
+    page.get_by_role("link", name="Remove the token").click()
+    _check(page)
     assert messages == []
+    for address, heading in house.starts.items():
+        page.goto(address)
+        expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        expect(page.locator("header")).to_have_css("display", "flex")
+        _check(page)
+    assert [text for text in messages if "404" not in text] == []
     context.close()
 
 

@@ -11,14 +11,25 @@ from marshmallow import ValidationError
 
 from services.auth import schemas
 from services.auth.api.context import house, origin
+from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.service.identity import Caller
 from services.common.app import Refusal
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
 View = Callable[..., Response]
+KINDS = (("account", "Account"), ("analysis", "Analysis"), ("middleware", "Middleware"))
 ALLOWED = {"full": "Read and write", "read": "Read only", "write": "Write only"}
-LIFETIMES = (("never", "Never"), ("86400", "In a day"), ("2592000", "In 30 days"), ("31536000", "In a year"))
+# On the page a token ends unless somebody chooses that it does not; the API leaves that to its caller.
+LIFETIMES = (
+    ("86400", "In a day"),
+    ("604800", "In 7 days"),
+    ("2592000", "In 30 days"),
+    ("7776000", "In 90 days"),
+    ("31536000", "In a year"),
+    ("never", "Never"),
+)
+USUAL_LIFETIME = "2592000"
 
 
 def signed_in(view: Callable[..., Response]) -> View:
@@ -36,11 +47,6 @@ def signed_in(view: Callable[..., Response]) -> View:
     return guarded
 
 
-@blueprint.app_template_filter("moment")
-def moment(value: Any) -> str:
-    return visit.shown(value)
-
-
 @blueprint.errorhandler(Refusal)
 def refused(error: Refusal) -> Response:
     answer = visit.page("message.html", error.status, title="That did not work", message=visit.field_errors(error))
@@ -54,14 +60,11 @@ def _later(answer: Response, error: Refusal) -> Response:
     return answer
 
 
-@blueprint.get("/account/style.css")
-def style() -> Response:
-    answer = Response(blueprint.open_resource("style.css", "rb").read(), mimetype="text/css")
-    answer.headers["Cache-Control"] = "public, max-age=3600"
-    return answer
-
-
-WHY = {"password": "For this, please sign in with your password, not with a login key."}
+WHY = {
+    "password": "For this, please sign in with your password, not with a login key.",
+    "ended": "That is done. It ended your sign-in in this browser, too: please sign in again.",
+    "left": "You are signed out.",
+}
 PLANTED = "Your browser holds cookies for this site that another one has set. Delete the cookies of this site, then sign in."
 
 
@@ -99,7 +102,7 @@ def sign_in() -> Response:
 @signed_in
 def sign_out(caller: Caller) -> Response:
     house().browsers.sign_out(caller, origin(caller))
-    answer = visit.go("/account/sign-in")
+    answer = visit.go("/account/sign-in?why=left")
     for cookie in (visit.COOKIE, visit.VISIT):
         visit.drop_cookie(answer, cookie)
     return answer
@@ -110,40 +113,66 @@ def sign_out(caller: Caller) -> Response:
 def profile(caller: Caller) -> Response:
     values = {"full_name": caller.user.full_name, "email": caller.user.email}
     if request.method != "POST":
-        return visit.page("profile.html", values=values, errors={}, saved=request.args.get("saved"))
+        return visit.page("profile.html", values=values, errors={})
     given = {name: request.form.get(name, "").strip() for name in values}
     try:
         house().people.change_own(caller, schemas.OwnChange().load(given), origin(caller))
     except (Refusal, ValidationError) as error:
-        return visit.page("profile.html", 422, values=given, errors=_errors(error, "email"), saved=None)
-    return visit.go("/account?saved=1")
+        return visit.page("profile.html", 422, values=given, errors=_errors(error, "email"))
+    return visit.done("/account", "Your profile was saved.")
 
 
 @blueprint.route("/account/password", methods=["GET", "POST"])
 @signed_in
 def password(caller: Caller) -> Response:
     if request.method != "POST":
-        return visit.page("password.html", errors={}, saved=request.args.get("saved"))
+        return visit.page("password.html", errors={})
     current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
     try:
         house().people.change_own_password(caller, current, new, origin(caller))
     except Refusal as error:
-        return _later(visit.page("password.html", error.status, errors=_errors(error, "current_password"), saved=None), error)
-    return visit.go("/account/password?saved=1")
+        return _later(visit.page("password.html", error.status, errors=_errors(error, "current_password")), error)
+    return visit.done("/account/password", "The password was changed. You are signed out everywhere else, and your login key has ended.")
 
 
 @blueprint.route("/account/login-key", methods=["GET", "POST"])
 @signed_in
 def login_key(caller: Caller) -> Response:
-    made = house().people.new_login_key(caller, origin(caller))[0] if request.method == "POST" else None
-    return visit.page("login_key.html", 201 if made else 200, made=made, key=house().people.login_key(caller))
+    if request.method != "POST":
+        return visit.page("login_key.html", key=house().people.login_key(caller), now=house().clock.now())
+    key, _ = house().people.new_login_key(caller, origin(caller))
+    return visit.done("/account/login-key", "This is your new login key. Copy it now: it is not shown again.", key)
 
 
-@blueprint.post("/account/login-key/remove")
+@blueprint.get("/account/login-key/replace")
+@signed_in
+def ask_to_replace_login_key(caller: Caller) -> Response:
+    del caller
+    return visit.page(
+        "confirm.html",
+        title="Replace your login key?",
+        consequence="The key that you have ends at once, with the sign-ins and tokens that were made with it. Programs need the new one.",
+        action="/account/login-key",
+        back="/account/login-key",
+        button="Replace the key",
+    )
+
+
+@blueprint.route("/account/login-key/remove", methods=["GET", "POST"])
 @signed_in
 def remove_login_key(caller: Caller) -> Response:
-    house().people.drop_login_key(caller, origin(caller))
-    return visit.go("/account/login-key")
+    if request.method == "POST":
+        dropped = house().people.drop_login_key(caller, origin(caller))
+        return visit.done("/account/login-key", "Your login key was removed." if dropped else "You had no login key.")
+    return visit.page(
+        "confirm.html",
+        title="Remove your login key?",
+        consequence="It ends at once, with the sign-ins and tokens that were made with it. This cannot be undone.",
+        action="/account/login-key/remove",
+        back="/account/login-key",
+        button="Remove the key",
+        dangerous=True,
+    )
 
 
 @blueprint.route("/account/tokens", methods=["GET", "POST"])
@@ -151,50 +180,87 @@ def remove_login_key(caller: Caller) -> Response:
 def tokens(caller: Caller) -> Response:
     if request.method != "POST":
         return _tokens(caller)
+    given, wrong = _token_form()
     try:
-        given = schemas.NewAccessToken().load(_token_form())
-        _, secret = house().access_tokens.add(caller, given, origin(caller))
+        fields = schemas.NewAccessToken().load(given)
+        if wrong:
+            return _tokens(caller, 422, values=request.form, errors=wrong)
+        token, secret = house().access_tokens.add(caller, fields, origin(caller))
     except (Refusal, ValidationError) as error:
-        return _tokens(caller, 422, values=request.form, errors=_errors(error, "policy"))
-    return _tokens(caller, 201, secret=secret)
+        return _tokens(caller, 422, values=request.form, errors={**_errors(error, "_"), **wrong})
+    return visit.done("/account/tokens", f"{_named(token)} was made. Copy it now: it is not shown again.", secret)
 
 
-@blueprint.post("/account/tokens/<token_id>/rotate")
+@blueprint.route("/account/tokens/<token_id>/rotate", methods=["GET", "POST"])
 @signed_in
 def rotate_token(caller: Caller, token_id: str) -> Response:
-    return _tokens(caller, 201, secret=house().access_tokens.rotate(caller, token_id, origin(caller))[1])
+    if request.method == "POST":
+        token, secret = house().access_tokens.rotate(caller, token_id, origin(caller))
+        return visit.done("/account/tokens", f"{_named(token)} was replaced. Copy the new one now: it is not shown again.", secret)
+    token = house().access_tokens.get(caller, token_id)
+    return visit.page(
+        "confirm.html",
+        title=f"Replace {_named(token, begins=False)}?",
+        consequence="Programs that use it are refused at once, until they have the new one. Label, rights and end stay as they are.",
+        action=f"/account/tokens/{token.id}/rotate",
+        back="/account/tokens",
+        button="Replace the token",
+    )
 
 
-@blueprint.post("/account/tokens/<token_id>/remove")
+@blueprint.route("/account/tokens/<token_id>/remove", methods=["GET", "POST"])
 @signed_in
 def remove_token(caller: Caller, token_id: str) -> Response:
-    house().access_tokens.remove(caller, token_id, origin(caller))
-    return visit.go("/account/tokens")
+    token = house().access_tokens.get(caller, token_id)
+    if request.method == "POST":
+        house().access_tokens.remove(caller, token_id, origin(caller))
+        return visit.done("/account/tokens", f"{_named(token)} was removed.")
+    return visit.page(
+        "confirm.html",
+        title=f"Remove {_named(token, begins=False)}?",
+        consequence="Programs that use it are refused at once. This cannot be undone.",
+        action=f"/account/tokens/{token.id}/remove",
+        back="/account/tokens",
+        button="Remove the token",
+        dangerous=True,
+    )
+
+
+def _named(token: AccessToken, *, begins: bool = True) -> str:
+    """The token as a sentence calls it. begins: whether it begins the sentence."""
+    return ("The" if begins else "the") + (f" token “{token.label}”" if token.label else " token without a label")
 
 
 def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
     house().verifier.last_used.flush()
     found, total = house().access_tokens.page(caller, 1, 200)
-    values = {"values": {}, "errors": {}, "secret": None, **shown}
-    choices = {"allowed": ALLOWED, "lifetimes": LIFETIMES}
-    return visit.page("tokens.html", status, tokens=found, total=total, **choices, **values)
+    values = {"values": {"expires_in": USUAL_LIFETIME}, "errors": {}, **shown}
+    choices = {"kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
+    return visit.page("tokens.html", status, tokens=found, total=total, now=house().clock.now(), **choices, **values)
 
 
-def _token_form() -> dict[str, Any]:
-    """The form as the API takes it. The policy is written one entry a line: `device: read, edit`."""
-    lifetime = request.form.get("expires_in", "never")
+def _token_form() -> tuple[dict[str, Any], dict[str, str]]:
+    """(the form as the API takes it, what cannot be read by field). The policy is written one entry a line: `device: read, edit`."""
+    wrong = {}
+    lifetime = request.form.get("expires_in", USUAL_LIFETIME)
+    if lifetime not in dict(LIFETIMES):
+        wrong["expires_in"] = "Choose one from the list."
     policy = []
-    for line in request.form.get("policy", "").splitlines():
-        if line.strip():
-            resource, _, actions = line.rpartition(":")
-            policy.append({"resource": resource.strip(), "actions": [one for one in actions.replace(",", " ").split() if one]})
-    return {
+    for number, line in enumerate(request.form.get("policy", "").splitlines(), 1):
+        if not line.strip():
+            continue
+        resource, colon, actions = line.rpartition(":")
+        if not colon:
+            wrong.setdefault("policy", f"Line {number} has no colon. Write the resource, a colon, and what may be done.")
+        policy.append({"resource": resource.strip(), "actions": [one for one in actions.replace(",", " ").split() if one]})
+    given = {
         "kind": request.form.get("kind", ""),
         "label": request.form.get("label", "").strip(),
         "permission": request.form.get("permission", ""),
         "policy": policy,
-        **({"expires_in": int(lifetime)} if lifetime.isdecimal() and len(lifetime) < 12 else {}),
+        "expires_in": int(lifetime) if lifetime in dict(LIFETIMES) and lifetime != "never" else None,
     }
+    return given, wrong
 
 
 def _errors(error: Refusal | ValidationError, field: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import secrets
 from typing import Any
@@ -12,12 +13,16 @@ from flask import Response, g, make_response, redirect, render_template, request
 from services.auth.api.context import house
 from services.auth.rules import credentials, redirects
 from services.auth.service.browsers import Visitor, form_token
+from services.auth.service.notes import Told
 from services.common.app import Refusal
+from services.common.pages.assets import Assets
 
 COOKIE = "gatehouse_session"
 VISIT = "gatehouse_visit"  # before somebody has signed in: only so that the sign-in form can be told from a forged one
 DEVICE = "gatehouse_device"  # after somebody has signed in: what strangers try at the account does not delay this browser
 ELSEWHERE = frozenset({"cross-site", "same-site"})
+BRAND = "Gatehouse"
+ASSETS = Assets("/account/assets")
 
 
 def _name(cookie: str) -> str:
@@ -113,12 +118,11 @@ def _attributes() -> dict[str, Any]:
 
 
 def page(template: str, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:
-    """A page of ours. leads_to: another site's address that its form may end at."""
+    """A page of ours. leads_to: another site's address that its form may end at. told: what it tells once, else what the address names."""
     here = visitor()
-    text = render_template(
-        template, user=here.caller.user if here else None, csrf=form_token(_secret()), root=request.root_path.rstrip("/"), **values
-    )
-    answer = _answer(text, status, _origin(leads_to))
+    values.setdefault("told", _told())
+    user = here.caller.user if here else None
+    answer = _answer(template, status, _origin(leads_to), user=user, csrf=form_token(_secret()), **values)
     if here is None:
         set_cookie(answer, VISIT, _secret())
     return answer
@@ -126,14 +130,50 @@ def page(template: str, status: int = 200, *, leads_to: str | None = None, **val
 
 def failure(status: int, message: str) -> Response:
     """A page that says what went wrong and asks the database nothing, not even who is here."""
-    told = {"title": "That did not work", "message": {"_": sentence(message)}}
-    return _answer(render_template("message.html", user=None, root=request.root_path.rstrip("/"), **told), status)
+    return _answer("message.html", status, title="That did not work", message={"_": sentence(message)})
 
 
-def _answer(text: str, status: int, origin: str = "") -> Response:
-    answer = make_response(text, status)
+def start() -> Response:
+    """What this service is; asks the database nothing."""
+    answer = _answer("start.html", 200)
+    answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
+    return answer
+
+
+def done(path: str, text: str, secret: str | None = None) -> Response:
+    """On to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
+
+    When what was done has ended this very sign-in, no page can tell it any more: a secret is shown in the answer itself (sent again, that
+    form leads to the sign-in page), and without one the sign-in page says so.
+    """
+    told = Told(text, secret)
+    note = house().notes.add(_cookie(COOKIE), told)
+    if note is not None:
+        return go(f"{path}?note={note}")
+    g.visitor = None
+    if secret is None:
+        return go("/account/sign-in?why=ended")
+    return page("ended.html", 201, told=told)
+
+
+def _told() -> Told | None:
+    """The note that the address names, when somebody is here to read it: HEAD only looks."""
+    note = request.args.get("note", "")
+    if request.method != "GET" or not 0 < len(note) <= 22 or visitor() is None:
+        return None
+    return house().notes.take(_cookie(COOKIE), note)
+
+
+def _answer(template: str, status: int, origin: str = "", *, told: Told | None = None, **values: Any) -> Response:
+    """A script runs only where a secret is shown, and only ours: behind the gateway `'self'` would be everybody on this host."""
+    root = request.root_path.rstrip("/")
+    nonce = secrets.token_urlsafe(16) if told and told.secret else None
+    asset = functools.partial(ASSETS.address, root=root)
+    shown = {"brand": BRAND, "home": f"{root}/account", "root": root, "asset": asset, "told": told, "nonce": nonce, **values}
+    answer = make_response(render_template(template, **shown), status)
+    script = f" script-src 'nonce-{nonce}';" if nonce else ""
     answer.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src 'self'; form-action 'self'{origin}; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none';{script} style-src 'self'; img-src 'self'; form-action 'self'{origin}; base-uri 'none'; frame-ancestors 'none'"
     )
     return protect(answer)
 
@@ -185,8 +225,3 @@ def field_errors(refused: Refusal) -> dict[str, str]:
 def sentence(message: str) -> str:
     """A message of the API for people."""
     return message[:1].upper() + message[1:] + "."
-
-
-def shown(moment: Any) -> str:
-    """A moment for people, in UTC."""
-    return moment.strftime("%-d %B %Y, %H:%M UTC") if moment else "never"

@@ -40,6 +40,14 @@ class AccessTokens:
         with self._database.read() as session:
             return tokens.page_of_user(session, caller.user.id, page, per_page)
 
+    def get(self, caller: Caller, token_id: str) -> AccessToken:
+        """Raises Refusal 404."""
+        with self._database.read() as session:
+            found = tokens.of_user(session, caller.user.id, token_id)
+        if found is None:
+            raise refusals.not_found("token")
+        return found
+
     def add(self, caller: Caller, fields: Mapping[str, Any], origin: Origin) -> tuple[AccessToken, str]:
         """(the token's record, its secret). By a login key it ends with the key.
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services.auth.models import AccessToken, Client, User
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import Browser, client_of, refresh
-from tests.unit.auth.test_pages import send, shown_secret
+from tests.unit.auth.test_pages import made, send
 
 Way = dict[str, Any]
 WAYS: dict[str, Callable[[Auth, str], Way]] = {
@@ -107,7 +107,7 @@ def test_a_sign_in(auth: Auth, admin: str, key: str, end: Callable[[Auth, str], 
 def test_a_sign_in_on_the_pages(auth: Auth, admin: str, key: str, end: Callable[[Auth, str], None]) -> None:
     browser = Browser(auth)
     assert browser.sign_in(password=key).status_code == 303
-    secret = shown_secret(send(browser, "/account/tokens", kind="account", permission="full", expires_in="never"))
+    secret = made(browser, "/account/tokens", kind="account", permission="full", expires_in="never")
     assert auth.verify(secret).json["expires_at"] == "2026-03-01T13:00:00.000Z"
     end(auth, admin)
     assert browser.client.get("/account").status_code == 303

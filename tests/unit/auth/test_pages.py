@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
+from services.auth.models import Note
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, Browser, client_of, sent_back
 
@@ -158,7 +161,7 @@ def test_forms_of_other_sites_are_refused(auth: Auth, browser: Browser) -> None:
 def test_pages_keep_others_out(auth: Auth, browser: Browser) -> None:
     answer = browser.client.get("/account")
     assert answer.headers["Content-Security-Policy"] == (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     assert answer.headers["X-Frame-Options"] == "DENY"
     assert answer.headers["Referrer-Policy"] == "same-origin"
@@ -211,7 +214,7 @@ def test_behind_the_gateway(auth: Auth) -> None:
     assert answer.location == "/auth/account/sign-in?next=%2Faccount"
     page = client.get("/account/sign-in", **proxied)
     assert 'action="/auth/account/sign-in"' in page.text
-    assert 'href="/auth/account/style.css"' in page.text
+    assert 'href="/auth/account/assets/style.css?v=' in page.text
     cookie = page.headers["Set-Cookie"]
     assert cookie.startswith("__Host-gatehouse_visit=")
     assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
@@ -247,9 +250,8 @@ def test_a_session_ends_with_the_time_the_user_and_the_password(auth: Auth, admi
 
 
 def test_the_profile(auth: Auth, browser: Browser) -> None:
-    assert send(browser, "/account", full_name="<Ada>", email="ada@example.org").location == "/account?saved=1"
-    page = browser.client.get("/account?saved=1").text
-    assert "Saved." in page
+    page = told(browser, send(browser, "/account", full_name="<Ada>", email="ada@example.org"), "/account").text
+    assert "Your profile was saved." in page
     assert 'value="&lt;Ada&gt;"' in page
     answer = send(browser, "/account", full_name="Ada", email="nonsense")
     assert answer.status_code == 422
@@ -262,46 +264,210 @@ def test_the_password_page_keeps_this_sign_in_and_ends_others(auth: Auth, admin:
     assert answer.status_code == 422
     assert "Not the current password." in answer.text
     answer = send(browser, "/account/password", current_password=PASSWORD, new_password="another horse battery")
-    assert answer.location == "/account/password?saved=1"
+    assert "The password was changed." in told(browser, answer, "/account/password").text
     assert browser.client.get("/account").status_code == 200
     assert auth.ask("GET", "/me", token=admin).status_code == 401
 
 
+def told(browser: Browser, answer: TestResponse, page: str) -> TestResponse:
+    """The page that a form leads on to, which says once what was done."""
+    assert (answer.status_code, urlsplit(answer.location).path) == (303, page)
+    shown = browser.client.get(answer.location)
+    assert shown.status_code == 200
+    assert 'role="status"' in shown.text
+    again = browser.client.get(answer.location)
+    assert (again.status_code, 'role="status"' in again.text) == (200, False)
+    return shown
+
+
 def shown_secret(answer: TestResponse) -> str:
-    return answer.text.partition('id="secret">')[2].partition("<")[0]
+    return html.unescape(answer.text.partition('id="secret" value="')[2].partition('"')[0])
+
+
+def made(browser: Browser, page: str, path: str | None = None, **form: str) -> str:
+    """The secret that a form makes."""
+    secret = shown_secret(told(browser, send(browser, page, path, **form), page))
+    assert secret.startswith("gh_")
+    return secret
 
 
 def test_the_login_key_page(auth: Auth, browser: Browser) -> None:
-    answer = send(browser, "/account/login-key")
-    key = shown_secret(answer)
+    key = made(browser, "/account/login-key")
     assert auth.verify_basic(ADMIN, key).status_code == 200
-    assert key not in browser.client.get("/account/login-key").text
-    assert send(browser, "/account/login-key", "/account/login-key/remove").status_code == 303
+    page = browser.client.get("/account/login-key").text
+    assert key not in page
+    for way, button in (("replace", "Replace the key"), ("remove", "Remove the key")):
+        assert f'href="/account/login-key/{way}"' in page
+        asked = browser.client.get(f"/account/login-key/{way}")
+        assert (asked.status_code, button in asked.text) == (200, True)
+    assert auth.verify_basic(ADMIN, key).status_code == 200
+    answer = send(browser, "/account/login-key/remove")
+    assert "Your login key was removed." in told(browser, answer, "/account/login-key").text
     assert "You have no login key." in browser.client.get("/account/login-key").text
+    assert "You had no login key." in told(browser, send(browser, "/account/login-key/remove"), "/account/login-key").text
+
+
+TOKEN = {"label": "Lab <1>", "kind": "analysis", "permission": "read", "expires_in": "86400", "policy": "device: read, edit\n\nbucket:read"}
 
 
 def test_the_tokens_page(auth: Auth, browser: Browser) -> None:
-    form = {
-        "label": "Lab <1>",
-        "kind": "analysis",
-        "permission": "read",
-        "expires_in": "86400",
-        "policy": "device: read, edit\n\nbucket:read",
-    }
-    answer = send(browser, "/account/tokens", **form)
-    assert answer.status_code == 201
+    answer = told(browser, send(browser, "/account/tokens", **TOKEN), "/account/tokens")
+    assert "The token “Lab &lt;1&gt;” was made." in answer.text
     secret = shown_secret(answer)
     verified = auth.verify(secret).json
     assert verified["policy"] == [{"resource": "device", "actions": ["read", "edit"]}, {"resource": "bucket", "actions": ["read"]}]
     page = browser.client.get("/account/tokens").text
     assert "Lab &lt;1&gt;" in page
+    assert '<time datetime="2026-03-02T12:00:00Z">2 Mar 2026, 12:00 UTC</time>' in page
     assert secret not in page
-    path = "/account/tokens/" + page.partition("/account/tokens/")[2].partition("/")[0]
-    assert auth.verify(shown_secret(send(browser, "/account/tokens", path + "/rotate"))).status_code == 200
+    path = "/account/tokens/" + page.partition('href="/account/tokens/')[2].partition("/")[0]
+    for way in ("rotate", "remove"):
+        asked = browser.client.get(f"{path}/{way}")
+        assert (asked.status_code, "the token “Lab &lt;1&gt;”?" in asked.text) == (200, True)
+    assert auth.verify(secret).status_code == 200
+    answer = told(browser, send(browser, path + "/rotate"), "/account/tokens")
+    assert "The token “Lab &lt;1&gt;” was replaced." in answer.text
+    assert auth.verify(shown_secret(answer)).status_code == 200
     assert auth.verify(secret).status_code == 401
-    assert send(browser, "/account/tokens", path + "/remove").status_code == 303
+    asked = browser.csrf(path + "/remove")
+    answer = browser.client.post(path + "/remove", data={"csrf": asked})
+    assert "The token “Lab &lt;1&gt;” was removed." in told(browser, answer, "/account/tokens").text
     assert "You have none." in browser.client.get("/account/tokens").text
-    assert send(browser, "/account/tokens", path + "/remove").status_code == 404
+    assert browser.client.post(path + "/remove", data={"csrf": asked}).status_code == 404
+
+
+def test_a_form_sent_once_is_done_once(auth: Auth, browser: Browser) -> None:
+    """What a browser loads again after a form is the page that it was led to."""
+    answer = send(browser, "/account/tokens", **TOKEN)
+    for _ in range(3):
+        assert browser.client.get(answer.location).status_code == 200
+    assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 1
+
+
+def test_the_secret_is_for_this_browser_alone_and_for_a_few_minutes(auth: Auth, browser: Browser) -> None:
+    other = Browser(auth)
+    other.sign_in()
+    here = send(browser, "/account/tokens", **TOKEN).location
+    assert "gh_ana_" not in other.client.get(here).text
+    assert "gh_ana_" not in auth.app.test_client().get(here, follow_redirects=True).text
+    assert browser.client.head(here).status_code == 200
+    assert "gh_ana_" in browser.client.get(here).text
+    late = send(browser, "/account/tokens", **TOKEN).location
+    auth.clock.move(301)
+    assert "gh_ana_" not in browser.client.get(late).text
+    auth.house.forget_expired()
+    with auth.house.database.read() as session:
+        assert session.scalars(sa.select(Note)).all() == []
+
+
+def test_what_waits_to_be_told_is_no_secret_to_who_reads_the_database(auth: Auth, browser: Browser) -> None:
+    answer = send(browser, "/account/tokens", **TOKEN)
+    with auth.house.database.read() as session:
+        kept = session.scalars(sa.select(Note)).one()
+    secret = shown_secret(browser.client.get(answer.location))
+    sealed = kept.sealed + kept.id + kept.session
+    assert secret.startswith("gh_ana_")
+    assert secret not in sealed + answer.text + str(answer.headers)
+    assert secret.encode() not in base64.b64decode(kept.sealed)
+
+
+def test_what_waits_to_be_told_ends_with_the_sign_in(auth: Auth, browser: Browser) -> None:
+    here = send(browser, "/account/tokens", **TOKEN).location
+    cookie = browser.client.get_cookie("gatehouse_session")
+    assert cookie is not None
+    send(browser, "/account", "/account/sign-out")
+    browser.client.set_cookie("gatehouse_session", cookie.value)
+    assert browser.client.get(here).status_code == 303
+    with auth.house.database.read() as session:
+        assert session.scalars(sa.select(Note)).all() == []
+
+
+def test_a_login_key_that_replaces_itself_is_shown_all_the_same(auth: Auth, browser: Browser) -> None:
+    """The sign-in ends with the old key, so no page of it could show the new one."""
+    key = made(browser, "/account/login-key")
+    by_key = Browser(auth)
+    by_key.sign_in(password=key)
+    form = {"csrf": by_key.csrf("/account/login-key/replace")}
+    answer = by_key.client.post("/account/login-key", data=form)
+    assert answer.status_code == 201
+    assert auth.verify_basic(ADMIN, shown_secret(answer)).status_code == 200
+    again = by_key.client.post("/account/login-key", data=form)
+    assert urlsplit(again.location).path == "/account/sign-in"
+    assert auth.verify_basic(ADMIN, shown_secret(answer)).status_code == 200
+
+
+def test_who_ends_the_own_sign_in_is_told_when_signing_in(auth: Auth, browser: Browser) -> None:
+    by_key = Browser(auth)
+    by_key.sign_in(password=made(browser, "/account/login-key"))
+    answer = send(by_key, "/account/login-key/remove")
+    assert "It ended your sign-in" in by_key.client.get(answer.location).text
+    assert "You are signed out." in browser.client.get(send(browser, "/account", "/account/sign-out").location).text
+
+
+def test_only_a_page_with_a_secret_runs_a_script(browser: Browser) -> None:
+    shown = browser.client.get(send(browser, "/account/tokens", **TOKEN).location)
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'; ", shown.headers["Content-Security-Policy"])
+    assert nonce is not None
+    assert re.search(rf'<script type="module" src="/account/assets/copy.js\?v=\w+" nonce="{nonce[1]}"></script>', shown.text)
+    assert "<script" not in browser.client.get("/account/tokens").text
+
+
+def test_a_token_ends_after_30_days_unless_chosen_otherwise(auth: Auth, browser: Browser) -> None:
+    assert '<option value="2592000" selected>In 30 days</option>' in browser.client.get("/account/tokens").text
+    for chosen, end in (
+        ({}, "2026-03-31T12:00:00.000Z"),
+        ({"expires_in": "86400"}, "2026-03-02T12:00:00.000Z"),
+        ({"expires_in": "never"}, None),
+    ):
+        secret = made(browser, "/account/tokens", kind="account", permission="full", **chosen)
+        assert auth.verify(secret).json["expires_at"] == end
+
+
+def test_the_api_leaves_the_end_to_its_caller(auth: Auth, admin: str) -> None:
+    assert auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json["expires_at"] is None
+
+
+def test_a_token_that_has_ended_says_so(auth: Auth, browser: Browser) -> None:
+    made(browser, "/account/tokens", **TOKEN)
+    assert ">Ended<" not in browser.client.get("/account/tokens").text
+    auth.clock.move(86_400)
+    browser.sign_in()
+    assert ">Ended<" in browser.client.get("/account/tokens").text
+
+
+def marked(page: str) -> dict[str, str]:
+    """What stands at the fields that are wrong: each takes the focus and is described by its mistake."""
+    names = re.findall(r'name="(\w+)"[^>]* aria-invalid="true" autofocus aria-describedby="\1-wrong', page)
+    return {name: html.unescape(page.partition(f'id="{name}-wrong">')[2].partition("<")[0]) for name in names}
+
+
+MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
+    ("/account", {"full_name": "x" * 201, "email": ADMIN}, "full_name", "Longer than maximum length 200."),
+    ("/account", {"full_name": "Ada", "email": "nonsense"}, "email", "Not a valid e-mail address."),
+    ("/account/password", {"current_password": PASSWORD, "new_password": "tooshort"}, "new_password", "Shorter than 12 characters."),
+    ("/account/password", {"current_password": "wrong one", "new_password": "tooshort"}, "current_password", "Not the current password."),
+    (
+        "/account/tokens",
+        {**TOKEN, "policy": "device: read\ndevice"},
+        "policy",
+        "Line 2 has no colon. Write the resource, a colon, and what may be done.",
+    ),
+    ("/account/tokens", {**TOKEN, "policy": ""}, "policy", "A token of kind analysis needs at least one entry."),
+    ("/account/tokens", {**TOKEN, "label": "x" * 101}, "label", "Longer than maximum length 100."),
+    ("/account/tokens", {**TOKEN, "expires_in": "soon"}, "expires_in", "Choose one from the list."),
+    ("/account/tokens", {**TOKEN, "kind": "x"}, "kind", "Must be one of: account, analysis, middleware."),
+]
+
+
+def test_a_mistake_is_told_at_its_field(browser: Browser) -> None:
+    for page, form, field, words in MISTAKES:
+        answer = send(browser, page, **form)
+        assert answer.status_code == 422
+        assert marked(answer.text) == {field: words}
+        assert "<title>Error: " in answer.text
+        for name, typed in form.items():
+            if name not in ("kind", "expires_in"):
+                assert (html.escape(typed) in answer.text) != name.endswith("password"), (words, name)
 
 
 @pytest.mark.parametrize(
@@ -343,3 +509,27 @@ def test_a_consent_form_of_another_site_is_refused(auth: Auth, admin: str, brows
     answer = browser.client.post("/oauth/authorize", query_string=query, data={"decision": "allow"})
     assert answer.status_code == 403
     assert "Location" not in answer.headers
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(("headers", "root"), [({}, ""), ({"X-Forwarded-Prefix": "/auth"}, "/auth")])
+def test_a_browser_gets_a_page_at_the_start(auth: Auth, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], root: str) -> None:
+    monkeypatch.setattr(auth.house.database, "read", None)  # nothing is asked
+    for accept in ("", "*/*", "application/json"):
+        answer = auth.ask("GET", "/", headers={**headers, "Accept": accept})
+        assert set(answer.json) == {"name", "version", "git_sha"}
+        assert answer.headers["Vary"] == "Accept, X-Forwarded-Prefix"
+    page = auth.ask("GET", "/", headers={**headers, "Accept": BROWSER}, address="127.0.0.1")
+    assert (page.status_code, page.mimetype, page.headers["Vary"]) == (200, "text/html", "Accept, X-Forwarded-Prefix")
+    assert f'href="{root}/account"' in page.text
+    assert "Set-Cookie" not in page.headers
+
+
+def test_the_style_sheet_is_kept_for_a_year(auth: Auth) -> None:
+    page = auth.ask("GET", "/account/sign-in").text
+    for name in ("style.css", "icon.svg"):
+        address = html.unescape(page.partition(f"/account/assets/{name}")[2].partition('"')[0])
+        assert auth.ask("GET", f"/account/assets/{name}{address}").headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert auth.ask("GET", "/account/assets/none.css").status_code == 404

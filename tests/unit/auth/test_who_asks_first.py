@@ -27,7 +27,7 @@ OPEN = {
     "/ready",
     "/metrics",
     "/account/sign-in",
-    "/account/style.css",
+    "/account/assets/<name>",
 }
 BODIES: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "application/json"),

@@ -1,0 +1,67 @@
+"""What a page tells once, after a form was sent and the browser was led on: what was done and, where one was made, the secret.
+
+A note lies in the database under a one-time id, which stands in the page's address and is worth nothing without the cookie of the sign-in
+that it belongs to. It is sealed with a key from that cookie's secret, of which the database holds only the digest: a copy of the database
+shows no secret. It is forgotten when it is shown, with the sign-in, and after five minutes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from typing import NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.auth.models import Note
+from services.auth.rules import credentials
+from services.auth.store import notes
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.sealing import NotOpened, Seal
+
+LIFETIME = dt.timedelta(minutes=5)
+_PURPOSE = "auth: note of a page"
+
+
+class Told(NamedTuple):
+    """text: a sentence or two. secret: shown this once."""
+
+    text: str
+    secret: str | None
+
+
+class Notes:
+    """Thread-safe. cookie: the secret of a browser's sign-in."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, cookie: str, told: Told) -> str | None:
+        """The note's id; None when the sign-in has ended."""
+        note_id = secrets.token_urlsafe(16)
+        sealed = Seal(_PURPOSE, cookie).seal(json.dumps(told).encode(), note_id)
+
+        def work(session: Session) -> None:
+            expires = self._clock.now() + LIFETIME
+            session.add(Note(id=note_id, session=credentials.digest(cookie), sealed=sealed, expires_at=expires))
+
+        try:
+            self._database.run(work)
+        except IntegrityError:  # there is no such sign-in any more
+            return None
+        return note_id
+
+    def take(self, cookie: str, note_id: str) -> Told | None:
+        """What the note says, this once."""
+        digest = credentials.digest(cookie)
+        sealed = self._database.run(lambda session: notes.take(session, note_id, digest, self._clock.now()))
+        if sealed is None:
+            return None
+        try:
+            return Told(*json.loads(Seal(_PURPOSE, cookie).open(sealed, note_id)))
+        except NotOpened:
+            return None
