@@ -37,7 +37,10 @@ class Token(Base):  # type: ignore[misc, valid-type]
 
 
 class Interaction(Base):  # type: ignore[misc, valid-type]
-    """One visitor's turn. status: incomplete → new → waiting → done. seq: number of its newest change, 0 before the first."""
+    """One visitor's turn. status: incomplete → new → waiting → done. seq: number of its newest change, 0 before the first.
+
+    done_at: when it got its token; none for those that had it before this was written down.
+    """
 
     __tablename__ = "interactions"
     __table_args__ = (
@@ -56,6 +59,7 @@ class Interaction(Base):  # type: ignore[misc, valid-type]
     seq: Mapped[int] = mapped_column(_BIG)
     requested_at: Mapped[dt.datetime]
     deposited_at: Mapped[dt.datetime | None]
+    done_at: Mapped[dt.datetime | None] = mapped_column(index=True)
 
 
 class Counter(Base):  # type: ignore[misc, valid-type]

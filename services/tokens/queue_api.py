@@ -1,7 +1,7 @@
 """The interaction queue over HTTP, for visitors (`exhibition`) and the installation (`generator`).
 
-The three changes are GETs, as in the original, and POSTs with the same parameters; no answer here may be cached. The two feeds are long
-polls or, with `Accept: text/event-stream`, streams of server-sent events.
+The original's three changes are GETs, as there, and POSTs with the same parameters; leaving, which is ours, is a POST alone. No answer
+here may be cached. The two feeds are long polls or, with `Accept: text/event-stream`, streams of server-sent events.
 """
 
 from __future__ import annotations
@@ -73,6 +73,28 @@ def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
         if _wants_stream():
             return _stream(queue.updates(query.get("id"), _last_seen(query), _caller()), places)
         return _answer(queue.next_update(query.get("id"), query.get("since"), query.get("timeout"), _caller()))
+
+    @blp.post("/leave_interaction")
+    @blp.arguments(schemas.LeaveQuery(), location="query")
+    @blp.response(200, description="Left. No body.")
+    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
+    @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
+    @blp.alt_response(409, schema=schemas.ErrorText, description="`already done`")
+    @blp.doc(**_ROLE)
+    def leave_interaction(query: dict[str, str]) -> Response:
+        """Give up a turn that has no token yet; its place is free (exhibition)."""
+        roles.require(request.headers, EXHIBITION)
+        given = _changing() | query
+        queue.leave(given.get("id"))
+        return Response(status=200)
+
+    @blp.get("/queue_pace")
+    @blp.response(200, schemas.Pace)
+    @blp.doc(**_ROLE)
+    def queue_pace() -> Response:
+        """How long a turn takes, as the last ones did (exhibition)."""
+        roles.require(request.headers, EXHIBITION)
+        return jsonify(queue.pace())
 
     @blp.get("/new_interaction_updates")
     @blp.arguments(schemas.FeedQuery(), location="query")

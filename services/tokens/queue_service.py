@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import itertools
 import re
+import statistics
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.wakeups import Wakeups
 from services.tokens import ids, refusals
 from services.tokens.models import Interaction
 from services.tokens.polls import Caller, Waiter
-from services.tokens.queue_store import Outcome, QueueStore, State
+from services.tokens.queue_store import Outcome, QueueStore, Served, State
 from services.tokens.settings import Settings
 
 EXPIRY = dt.timedelta(seconds=1800)
 PURGE_AFTER = dt.timedelta(days=1)
 LONGEST_POLL_MS = 60_000
 KEYWORD_LIMIT = 64  # characters
+PACE_OF = 10  # turns that say how fast the queue is
+PACE_FROM = 3  # fewer say nothing
+PACE_AGE = dt.timedelta(hours=12)
 HEARTBEAT_S = 15.0  # a stream that has nothing to say shows that it lives
 NEW = "new"  # topic of the generators' feed
 
@@ -77,6 +83,21 @@ class Queue:
                 raise refusals.queue_limit_reached()
         self._wakeups.publish([NEW])
 
+    def leave(self, interaction_id: str | None) -> None:
+        """A visitor goes: the place is free, whoever follows the interaction hears that it is not there. Raises Refusal."""
+        name = _name(interaction_id)
+        match self._store.leave(name):
+            case Outcome.NOT_FOUND:
+                raise refusals.not_found()
+            case Outcome.ALREADY_FINISHED:
+                raise refusals.already_done()
+        self._wakeups.publish([topic(name)])
+
+    def pace(self) -> dict[str, Any]:
+        """How long a turn takes at the moment, in seconds, as far as the last ones say; and how many those are."""
+        spent = turns(self._store.last_served(PACE_OF + 1), self._clock.now())
+        return {"seconds_per_turn": round(statistics.median(spent), 1) if len(spent) >= PACE_FROM else None, "turns": len(spent)}
+
     def update(self, interaction_id: str | None, queue_position: str | None, token_id: str | None) -> None:
         """Raises Refusal."""
         if not interaction_id:
@@ -94,7 +115,7 @@ class Queue:
                 number = -1  # no token has it; whether the interaction exists is asked first
         if not _ID(interaction_id.lower()):
             raise refusals.interaction_not_found()
-        outcome = self._store.update(interaction_id.lower(), position, number)
+        outcome = self._store.update(interaction_id.lower(), position, number, self._clock.now())
         match outcome:
             case Outcome.NOT_FOUND:
                 raise refusals.interaction_not_found()
@@ -186,11 +207,14 @@ def _name(interaction_id: str | None) -> str:
 
 
 def _to_the_token(updates: Iterable[dict[str, Any] | None]) -> Iterator[dict[str, Any] | None]:
-    """The updates up to the one that has the finished token."""
-    for update in updates:
-        yield update
-        if update is not None and update["token_id"] is not None:
-            return
+    """The updates up to the one that has the finished token, or until the visitor has left."""
+    try:
+        for update in updates:
+            yield update
+            if update is not None and update["token_id"] is not None:
+                return
+    except Refusal:  # the answer has begun; its end says as much
+        return
 
 
 def _deposited(one: Interaction) -> dict[str, Any]:
@@ -201,6 +225,21 @@ def _deposited(one: Interaction) -> dict[str, Any]:
         "requested_at": stamp(one.requested_at),
         "deposited_at": stamp(one.deposited_at) if one.deposited_at else None,
     }
+
+
+def turns(served: Sequence[Served], now: dt.datetime) -> list[float]:
+    """Seconds that each turn took, the newest first; idle time between visitors is no part of it.
+
+    A turn begins when its keywords were there and the turn before was over. served: the newest first; of the oldest it is not known when
+    it began, unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now.
+    """
+    spent = []
+    for one, before in itertools.zip_longest(served[:PACE_OF], served[1:]):
+        if one.deposited_at is None or now - one.done_at > PACE_AGE:
+            continue
+        began = one.deposited_at if before is None else max(one.deposited_at, before.done_at)
+        spent.append((one.done_at - began).total_seconds())
+    return spent
 
 
 def stamp(moment: dt.datetime) -> str:

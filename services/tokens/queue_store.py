@@ -7,11 +7,12 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.common.database import Database
+from services.common.database import Database, UTCDateTime
 from services.tokens.models import Counter, Interaction, Token
 from services.tokens.store import raise_counter
 
@@ -24,8 +25,9 @@ _PURGED_AT_ONCE = 100
 _STATE = sa.text("SELECT seq, queue_position, token_id FROM interactions WHERE id = :id")
 _STATUS = sa.text("SELECT status, token_id FROM interactions WHERE id = :id")
 _MOVE = sa.text(
-    "UPDATE interactions SET status = :status, seq = :seq, queue_position = :queue_position, token_id = :token_id WHERE id = :id"
-)
+    "UPDATE interactions SET status = :status, seq = :seq, queue_position = :queue_position, token_id = :token_id, done_at = :done_at"
+    " WHERE id = :id"
+).bindparams(sa.bindparam("done_at", type_=UTCDateTime()))
 
 
 class Outcome(Enum):
@@ -48,6 +50,13 @@ class State:
     seq: int
     queue_position: int | None
     token_id: int | None
+
+
+class Served(NamedTuple):
+    """A visitor's turn that is over. deposited_at: none when it was finished without keywords."""
+
+    deposited_at: dt.datetime | None
+    done_at: dt.datetime
 
 
 class QueueStore:
@@ -109,7 +118,28 @@ class QueueStore:
 
         return self._database.run(work)
 
-    def update(self, interaction_id: str, queue_position: int, token_id: int | None) -> Outcome:
+    def leave(self, interaction_id: str) -> Outcome:
+        """Remove an interaction that has no token yet: it is in nobody's queue and feed any more."""
+
+        def work(session: Session) -> Outcome:
+            raise_counter(session, "changes")  # held to the end: nobody moves it meanwhile
+            found = session.get(Interaction, interaction_id, with_for_update=True)
+            if found is None:
+                return Outcome.NOT_FOUND
+            if found.status == "done":
+                return Outcome.ALREADY_FINISHED
+            session.delete(found)
+            return Outcome.DONE
+
+        return self._database.run(work)
+
+    def last_served(self, count: int) -> list[Served]:
+        """The interactions that got their tokens last, the newest first."""
+        query = sa.select(Interaction.deposited_at, Interaction.done_at).where(Interaction.done_at.is_not(None))
+        with self._database.read() as session:
+            return [Served(*row) for row in session.execute(query.order_by(Interaction.done_at.desc()).limit(count))]
+
+    def update(self, interaction_id: str, queue_position: int, token_id: int | None, now: dt.datetime) -> Outcome:
         """Move an interaction to a place in the queue or, with a token, to its end. The same token again changes nothing."""
 
         def work(session: Session) -> Outcome:
@@ -123,8 +153,8 @@ class QueueStore:
             if found.status == "done":
                 return Outcome.UNCHANGED if token_id == found.token_id else Outcome.ALREADY_FINISHED
             status = "waiting" if token_id is None else "done"
-            changed = {"id": interaction_id, "status": status, "seq": seq, "queue_position": queue_position, "token_id": token_id}
-            connection.execute(_MOVE, changed)
+            moved = {"id": interaction_id, "status": status, "seq": seq, "queue_position": queue_position, "token_id": token_id}
+            connection.execute(_MOVE, {**moved, "done_at": now if status == "done" else None})
             return Outcome.DONE
 
         return self._database.run(work)

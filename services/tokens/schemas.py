@@ -71,6 +71,10 @@ class UpdatesQuery(FeedQuery):
     id = _text("The interaction id.")
 
 
+class LeaveQuery(Query):
+    id = _text("The interaction id.")
+
+
 class WaitingQuery(Query):
     since = _text("Only interactions deposited at or after this date; 0 or left out: all.")
 
@@ -134,6 +138,13 @@ class Update(Schema):
     seq = fields.String(required=True, metadata={"description": "Opaque; give it as since to the next request."})
     queue_position = fields.Integer(required=True)
     token_id = fields.String(required=True, allow_none=True)
+
+
+class Pace(Schema):
+    seconds_per_turn = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Median of the last turns; null when there were too few to say."}
+    )
+    turns = fields.Integer(required=True, metadata={"description": "How many turns that is."})
 
 
 class ErrorText(Schema):

@@ -109,6 +109,46 @@ def test_visitor_by_keyboard(service: tuple[str, Process], page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def served(generator: Client, url: str, visitor: Client) -> None:
+    """Another visitor's whole turn."""
+    turn = visitor.json("/request_interaction")["id"]
+    visitor.get("/deposit_interaction", id=turn, keywords="a,b,c")
+    generator.get("/update_interaction", id=turn, token_id=archive(url, ["a", "b", "c"]))
+
+
+def test_visitor_sees_how_long_it_takes_and_leaves(service: tuple[str, Process], page: Page) -> None:
+    url, _ = service
+    generator, visitor = Client(url, "generator"), Client(url, "exhibition")
+    page.goto(f"{url}/visitor#token={visitor._headers['Authorization'].partition(' ')[2]}")
+    page.get_by_role("button", name="Ask for a turn").click()
+    for word in ("care", "future", "water"):
+        page.get_by_label(word).check()
+    page.get_by_role("button", name="Send my words").click()
+    expect(page.get_by_role("heading", name="Your turn")).to_be_focused()
+    turn = generator.json("/new_interaction_updates")["id"]
+    generator.get("/update_interaction", id=turn, queue_position=3)
+    expect(page.locator("#estimate")).to_have_text("How long it takes is not known yet.")
+    for _ in range(3):
+        served(generator, url, visitor)
+    generator.get("/update_interaction", id=turn, queue_position=2)
+    expect(page.locator("#estimate")).to_have_text("Your token will be ready in less than a minute.")
+
+    page.get_by_role("button", name="Leave the queue").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Give up your turn?")).to_be_focused()
+    page.get_by_role("button", name="Keep my turn").click()
+    expect(page.get_by_role("button", name="Leave the queue")).to_be_focused()
+    assert visitor.send("GET", f"/interaction_updates?id={turn}&timeout=0")[0] == 200
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Give it up").click()
+    expect(page.get_by_text("You gave up your turn.")).to_be_visible()
+    expect(page.get_by_role("button", name="Ask for a turn")).to_be_focused()
+    assert visitor.send("GET", f"/interaction_updates?id={turn}&timeout=0")[0] == 404
+    page.reload()
+    expect(page.get_by_role("button", name="Ask for a turn")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_visitor_with_a_bad_pass(service: tuple[str, Process], browser: Browser) -> None:
     url, _ = service
     page = browser.new_page()

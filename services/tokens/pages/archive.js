@@ -1,4 +1,5 @@
 // The archive: the newest tokens first, more as they come into sight. Uses GET /tokens alone.
+import { shown } from "./dates.js";
 import { root, show } from "./token.js";
 
 const PAGE = 24;
@@ -25,7 +26,7 @@ async function load() {
     started = true;
     next = page.next;
     page.rows.forEach(add);
-    total.textContent = page.total_rows === 0 ? "No tokens yet." : `${page.total_rows.toLocaleString("en")} tokens, the newest first`;
+    total.textContent = counted(page.total_rows);
     more.hidden = !next;
     loading = false;
     if (next) fill();
@@ -39,13 +40,17 @@ async function load() {
   }
 }
 
+function counted(total) {
+  if (total === 0) return "No tokens yet.";
+  return total === 1 ? "1 token" : `${total.toLocaleString("en")} tokens, the newest first`;
+}
+
 function add(token) {
   const card = template.content.cloneNode(true);
   const when = card.querySelector("time");
-  const moment = new Date(token.generated);
   card.querySelector(".words").textContent = token.keywords.join(", ");
   when.dateTime = token.generated;
-  when.textContent = Number.isNaN(moment.valueOf()) ? token.generated : moment.toLocaleDateString("en", { dateStyle: "long" });
+  when.textContent = shown(new Date(token.generated)) ?? token.generated;
   show(token, card.querySelector("img"), card.querySelector(".svg"), card.querySelector(".png"));
   grid.append(card);
 }

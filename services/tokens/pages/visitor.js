@@ -9,6 +9,8 @@ const PAUSE_MS = 2000;
 
 const element = (id) => document.getElementById(id);
 const message = element("message");
+const told = element("told");
+const leaving = element("leaving");
 let turn = read("turn"); // { id, color, since, deposited }
 
 function read(name) {
@@ -41,9 +43,10 @@ class Refused extends Error {
   }
 }
 
-async function call(path, parameters = {}, method = "GET") {
+async function call(path, parameters = {}, method = "GET", signal = undefined) {
   const query = new URLSearchParams(parameters);
-  const answer = await fetch(`${root}${path}?${query}`, { method, headers: { Authorization: `Bearer ${read("pass")}` }, cache: "no-store" });
+  const headers = { Authorization: `Bearer ${read("pass")}` };
+  const answer = await fetch(`${root}${path}?${query}`, { method, headers, signal, cache: "no-store" });
   const text = await answer.text();
   if (answer.ok) return text ? JSON.parse(text) : null;
   let reason = "";
@@ -55,6 +58,7 @@ async function call(path, parameters = {}, method = "GET") {
 
 function step(name) {
   for (const section of document.querySelectorAll("[data-step]")) section.hidden = section.dataset.step !== name;
+  leaving.hidden = true;
   if (turn?.color) document.documentElement.style.setProperty("--mine", turn.color);
   document.querySelector(`[data-step="${name}"] h2[tabindex]`)?.focus();
 }
@@ -92,6 +96,7 @@ function forgetTurn() {
 async function attempt(button, work) {
   button.disabled = true;
   message.textContent = "";
+  told.textContent = "";
   try {
     await work();
   } catch (error) {
@@ -113,20 +118,53 @@ function count() {
   for (const box of document.querySelectorAll("#words input")) box.disabled = number === 3 && !box.checked;
 }
 
-async function follow() {
-  step("follow");
-  while (turn) {
+// How long it takes from here, as the last turns did. Nothing is promised: "about", or that nobody knows.
+async function estimate(position) {
+  let text = "";
+  if (position > 0) {
     try {
-      const update = await call("interaction_updates", turn.since ? { id: turn.id, since: turn.since } : { id: turn.id });
+      const { seconds_per_turn: seconds } = await call("queue_pace");
+      text = seconds === null ? "How long it takes is not known yet." : `Your token will be ready in ${about(position * seconds)}.`;
+    } catch { /* the place in the queue says enough */ }
+  }
+  element("estimate").textContent = text;
+}
+
+function about(seconds) {
+  if (seconds < 45) return "less than a minute";
+  const minutes = Math.round(seconds / 60);
+  if (minutes <= 1) return "about a minute";
+  return minutes < 90 ? `about ${minutes} minutes` : `about ${Math.round(minutes / 60)} hours`;
+}
+
+let following = new AbortController();
+
+async function follow() {
+  const mine = turn;
+  following = new AbortController();
+  const { signal } = following;
+  let position = 0;
+  element("position").textContent = "Your words are on their way to the installation…";
+  element("estimate").textContent = "";
+  step("follow");
+  while (!signal.aborted) {
+    try {
+      const update = await call("interaction_updates", mine.since ? { id: mine.id, since: mine.since } : { id: mine.id }, "GET", signal);
+      if (signal.aborted) return;
       message.textContent = "";
-      turn.since = update.seq;
-      keep("turn", turn);
+      mine.since = update.seq;
+      keep("turn", mine);
       if (update.token_id) return await finish(update.token_id);
-      const ahead = update.queue_position;
-      element("position").textContent = ahead === 0 ? "Your token is being drawn." : `Place ${ahead} in the queue`;
+      position = update.queue_position;
+      element("position").textContent = position === 0 ? "Your token is being drawn." : `Place ${position} in the queue`;
+      await estimate(position);
     } catch (error) {
+      if (signal.aborted) return; // leaving
       if (error instanceof Refused && error.status < 500) return explain(error);
-      if (error.status === 504) continue; // nothing new in a minute
+      if (error.status === 504) { // nothing new in a minute, but others may have been served
+        await estimate(position);
+        continue;
+      }
       message.textContent = "The connection is interrupted; trying again…";
       await new Promise((resume) => setTimeout(resume, error.pause || PAUSE_MS));
     }
@@ -177,6 +215,31 @@ element("forget").addEventListener("click", () => {
   element("pass").focus();
 });
 element("again").addEventListener("click", forgetTurn);
+for (const button of document.querySelectorAll("[data-leave]")) {
+  button.addEventListener("click", () => {
+    leaving.hidden = false;
+    leaving.querySelector("h2").focus();
+  });
+}
+element("stay").addEventListener("click", () => {
+  leaving.hidden = true;
+  document.querySelector("[data-step]:not([hidden]) [data-leave]")?.focus();
+});
+element("leave").addEventListener("click", (event) => attempt(event.currentTarget, async () => {
+  following.abort();
+  try {
+    await call("leave_interaction", { id: turn.id }, "POST");
+  } catch (error) {
+    if (error.message !== "not found") { // not there any more: left, as was wanted
+      if (turn.deposited) follow(); // the token was quicker, or the service cannot be reached
+      if (error.message === "already done") return;
+      throw error;
+    }
+  }
+  forgetTurn();
+  told.textContent = "You gave up your turn. Your place is free for the next visitor.";
+  element("ask").focus();
+}));
 window.addEventListener("hashchange", () => { passFromAddress(); begin(); });
 
 function begin() {

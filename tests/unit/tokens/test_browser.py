@@ -26,7 +26,9 @@ def test_start_is_a_page_for_browsers_only(api: API, accept: str, kind: str) -> 
     assert "Accept" in answer.headers["Vary"]
 
 
-@pytest.mark.parametrize("path", ["/", "/visitor", "/pages/archive.js", "/pages/visitor.js", "/pages/token.js", "/pages/style.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/visitor", "/pages/archive.js", "/pages/visitor.js", "/pages/token.js", "/pages/style.css", "/pages/dates.js"]
+)
 def test_pages_run_only_their_own_code(api: API, path: str) -> None:
     answer = api.get(path, {"Accept": BROWSER})
     assert answer.status_code == 200
@@ -51,4 +53,13 @@ def test_no_other_file(api: API, name: str) -> None:
 ])  # fmt: skip
 def test_pages_know_where_they_are_mounted(api: API, prefix: str, root: str) -> None:
     text = api.get("/visitor", {"X-Forwarded-Prefix": prefix}).text
-    assert f'data-root="{root}"' in text and f'href="{root}pages/style.css"' in text and "{{" not in text
+    assert f'data-root="{root}"' in text and f'href="{root}pages/style.css?v=' in text and "{{" not in text
+
+
+def test_parts_are_kept_for_a_year_by_their_version(api: API) -> None:
+    text = api.get("/visitor").text
+    for name in ("style.css", "icon.svg", "visitor.js"):
+        query = text.partition(f"/pages/{name}?")[2].partition('"')[0]
+        assert api.client.get(f"/pages/{name}?{query}").headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        for other in ("", "?v=another"):
+            assert api.client.get(f"/pages/{name}{other}").headers["Cache-Control"] == "no-cache"

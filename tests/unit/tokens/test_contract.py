@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from services.common import openapi
 from services.common.database import Database, migrate
+from services.common.migrations import migrations_folder
 from services.common.settings import markdown
 from services.tokens.app import describe
 from services.tokens.models import Base
@@ -35,6 +39,21 @@ def test_migrations_make_the_tables_that_the_code_knows(database_url: str) -> No
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+    database.dispose()
+
+
+def test_turns_of_before_the_pace_was_known_go_on_as_they_are(database_url: str) -> None:
+    database = Database(database_url)
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations_folder("tokens")))
+    with database.engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0001")
+        values = "('a', 'done', '#ff6868', 1, '2026-01-01 00:00:00')"
+        connection.execute(sa.text(f"INSERT INTO interactions (id, status, color, seq, requested_at) VALUES {values}"))
+    migrate("tokens", database_url)
+    with database.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT id, status, done_at FROM interactions")).all() == [("a", "done", None)]
     database.dispose()
 
 
