@@ -12,6 +12,7 @@ from services.common import request_id
 from services.common.app import NotReady
 from services.common.app import create_app as create_base
 from services.gateway import operator_api
+from services.gateway.console import start
 from services.gateway.operator_api import answers
 from services.gateway.wiring import VERSION, Gateway
 
@@ -32,7 +33,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.extensions["metrics"].register(gateway.gauges)
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
-    for blueprint in operator_api.blueprints():
+    for blueprint in (*operator_api.blueprints(), start.blueprint):
         app.register_blueprint(blueprint)
 
     @app.get("/hello")

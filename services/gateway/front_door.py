@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
-from services.gateway import batch
+from services.gateway import batch, start_page
 from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
 from services.gateway.forwarding import Forwarder
 from services.gateway.middleware import rate_limit_status
@@ -330,7 +330,7 @@ class FrontDoor:
         if path in _HELLO:
             return self._gateway.hello()
         if api is None:
-            raise Refusal(NOT_FOUND)
+            return self._nobody(exchange)
         if "%" in path:
             _check_readings(paths.other_readings(api, exchange.host, path), api)
         exchange.api = api
@@ -350,6 +350,16 @@ class FrontDoor:
             if answer is not None:
                 return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
         return None
+
+    @staticmethod
+    def _nobody(exchange: Exchange) -> Reply:
+        """No API owns the path. Raises Refusal; a browser at `/` gets a page."""
+        if exchange.path != "/":
+            raise Refusal(NOT_FOUND)
+        if not start_page.wanted(exchange.method, exchange.fields.get(b"accept")):
+            raise Refusal(NOT_FOUND, headers=(start_page.VARY,))
+        exchange.refused = NOT_FOUND.code
+        return start_page.reply()
 
     def _decide_envelope(self, exchange: Exchange, api: CompiledApi) -> Reply | Awaitable[Reply | None] | None:
         """Judges the envelope of a batch, whose entries are judged one by one. A large one is a request of its own, with a key."""

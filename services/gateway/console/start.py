@@ -1,0 +1,62 @@
+"""What a browser reads at `/` of the operator's port: what there is to call and how. No secret, and nothing of what is served."""
+
+from __future__ import annotations
+
+import functools
+
+from flask import Blueprint, Response, abort, request
+
+from services.common.pages.negotiation import prefers_html
+from services.common.pages.standalone import page
+
+blueprint = Blueprint("start", __name__)
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_CONTENT = """\
+<p>This port is the operator's. Clients of your APIs use the public one.</p>
+<h2>How is it?</h2>
+<ul>
+  <li><a href="/health">/health</a>: whether the process lives</li>
+  <li><a href="/ready">/ready</a>: whether it can serve, and what is missing</li>
+  <li><a href="/hello">/hello</a>: the same in Tyk's words</li>
+  <li><a href="/metrics">/metrics</a>: for Prometheus</li>
+</ul>
+<h2>What to call</h2>
+<p>Every call needs the operator key, which <code>./dev up</code> puts into <code>var/gateway/operator.key</code>.</p>
+<dl>
+  <dt><code>/api/apis</code></dt><dd>definitions: list, create, read, replace, delete</dd>
+  <dt><code>/api/keys</code></dt><dd>keys and what they may</dd>
+  <dt><code>/api/hooks</code></dt><dd>webhooks</dd>
+  <dt><code>/tyk/…</code></dt><dd>Tyk's gateway API</dd>
+</dl>
+<pre tabindex="0" role="region" aria-label="Example with curl"><code>export KEY=$(cat var/gateway/operator.key)
+curl -H "authorization: $KEY" http://127.0.0.1:8081/api/apis</code></pre>
+<p>The command line does the same and reads the key from that file. If it is elsewhere, name the file with <code>--key-file</code>, or
+give the key itself in <code>GATEHOUSE_KEY</code>.</p>
+<pre tabindex="0" role="region" aria-label="Example with the command line"><code>./dev gateway --help
+./dev gateway definitions list</code></pre>
+<p class="quiet">All calls are described in <code>docs/operating.md</code>, refusals in <code>docs/errors.md</code>.</p>"""
+
+
+@blueprint.route("/", methods=_METHODS, provide_automatic_options=False)
+def start() -> Response:
+    """The page, for browsers; programs hear 404 as ever."""
+    if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
+        abort(404)
+    content, policy = _written()
+    answer = Response(content, content_type="text/html; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = policy
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    return answer
+
+
+@blueprint.after_request
+def vary(answer: Response) -> Response:
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+@functools.cache
+def _written() -> tuple[bytes, str]:
+    return page("The operator's port", _CONTENT, brand="Gatehouse")

@@ -1,0 +1,44 @@
+"""What a browser reads at `/` of the public port when no API listens there: that this is a gateway, and nothing of what it serves.
+
+Written once, when it is first asked for; programs get the refusal `not-found` as everywhere. Not part of any request that has an owner.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from services.common.pages.negotiation import prefers_html
+from services.common.pages.standalone import page
+from services.gateway.exchange import Reply
+
+BRAND: Final = "Gatehouse"
+VARY: Final = (b"Vary", b"Accept")
+_CONTENT: Final = """\
+<p>This is an API gateway. No API listens at this address.</p>
+<p class="quiet">If a link brought you here, part of its path is missing. If you expected a service here, tell whoever runs it.</p>"""
+
+
+def wanted(method: str, accept: bytes | None) -> bool:
+    """Whether a request for `/` is a browser's. accept: the header, None when there is none."""
+    return method in ("GET", "HEAD") and accept is not None and prefers_html(accept.decode("latin-1"))
+
+
+def reply() -> Reply:
+    """404 with the page."""
+    content, headers = _written()
+    return Reply(404, list(headers), content)
+
+
+@functools.cache
+def _written() -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+    content, policy = page("Nothing listens here", _CONTENT, brand=BRAND)
+    return content, (
+        (b"Content-Type", b"text/html; charset=utf-8"),
+        (b"Cache-Control", b"no-store"),
+        VARY,
+        (b"Content-Security-Policy", policy.encode()),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"Referrer-Policy", b"no-referrer"),
+        (b"X-Generator", b"gatehouse"),
+    )
