@@ -1,15 +1,19 @@
 """The loaded set of APIs: immutable, numbered, compiled beside the one that serves and swapped whole by one assignment.
 
 Requests read `current` without a lock. A definition that cannot be compiled keeps its place (503), a switched-off one too (404); the
-others are not disturbed by either.
+others are not disturbed by either. What has not changed is neither read nor compiled again: a set takes over from the one before what
+stays.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Protocol
 
 from services.common import logging as logs
 from services.gateway.compiler import broken_api, compile_api, inactive_api
@@ -21,6 +25,10 @@ from services.gateway.ports import Ports
 from services.gateway.routing.listen_paths import ListenPaths
 
 log = logs.get(__name__)
+
+State = Literal["served", "inactive", "broken"]
+# So many compiled definitions, some 300 objects each, are put out of the garbage collector's sight.
+_MANY: Final = 100
 
 
 class Stored(Protocol):
@@ -36,82 +44,187 @@ class Stored(Protocol):
     def raw(self) -> Mapping[str, Any]: ...
 
 
-class Source(Protocol):
-    """Where the definitions come from."""
+class Changed(Protocol):
+    """What changed until a generation: by id, None = it is gone."""
 
+    @property
+    def generation(self) -> int: ...
+    @property
+    def definitions(self) -> Mapping[str, Stored | None]: ...
+
+
+class Source(Protocol):
+    """Where the definitions come from. generation: rises with every change."""
+
+    def generation(self) -> int: ...
     def all(self) -> Sequence[Stored]: ...
+
+    def changed_since(self, generation: int) -> Changed | None:
+        """None when nobody knows any more: then all must be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A definition and what became of it. api: what has its place; None when not even that can be read."""
+
+    stored: Stored
+    state: State
+    api: CompiledApi | None
+    mistakes: Sequence[Mistake] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One loaded set. apis: what serves, by api_id. broken: why a definition does not, by api_id."""
+    """One loaded set. generation: of the source, which it stands for. loaded: all of it, by internal id.
+
+    apis: what serves, by api_id. broken: why a definition does not, by api_id.
+    """
 
     number: int = 0
-    paths: ListenPaths = field(default_factory=lambda: ListenPaths(()))
+    generation: int = 0
+    paths: ListenPaths = field(default_factory=ListenPaths)
+    loaded: Mapping[str, Loaded] = field(default_factory=dict)
     apis: Mapping[str, CompiledApi] = field(default_factory=dict)
     inactive: Mapping[str, CompiledApi] = field(default_factory=dict)
     broken: Mapping[str, Sequence[Mistake]] = field(default_factory=dict)
 
+    def stored(self) -> list[Stored]:
+        """The definitions that it was made of, broken and switched-off ones included."""
+        return [one.stored for one in self.loaded.values()]
+
 
 class Live:
-    """`current` is what requests see; `reload` may be called from any thread."""
+    """`current` is what requests see; everything else may be called from any thread, and takes a while."""
 
     def __init__(self, source: Source, ports: Ports) -> None:
         self._source = source
         self._ports = ports
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, int], tuple[Stored, CompiledApi]] = {}
+        self._unsettled = 0
         self.current = Snapshot()
 
     def reload(self) -> Snapshot:
         """Reads all definitions and swaps the set. Raises the store's error, and then nothing has changed."""
         with self._lock:
-            apis: dict[str, CompiledApi] = {}
-            inactive: dict[str, CompiledApi] = {}
-            broken: dict[str, Sequence[Mistake]] = {}
-            kept: dict[tuple[str, int], tuple[Stored, CompiledApi]] = {}
-            holding: list[CompiledApi] = []
-            for stored in self._source.all():
-                known = self._kept.get((stored.id, stored.revision))
-                if known is not None and known[0].raw == stored.raw:
-                    # The same object goes on: what its stages remember stays warm.
-                    kept[stored.id, stored.revision] = known
-                    apis[stored.api_id] = known[1]
-                    continue
-                try:
-                    definition = interpret(stored.raw)
-                    if not definition.active:
-                        inactive[stored.api_id] = inactive_api(definition, stored.revision)
-                        continue
-                    api = compile_api(definition, self._ports, stored.revision)
-                except Mistakes as error:
-                    broken[stored.api_id] = error.mistakes
-                    log.error(
-                        "a stored definition cannot be served",
-                        api_id=stored.api_id,
-                        mistakes=[f"{m.pointer}: {m.message}" for m in error.mistakes],
-                    )
-                    place = broken_api(stored.raw, stored.revision)
-                    if place is not None:
-                        holding.append(place)
-                    continue
-                apis[stored.api_id] = api
-                kept[stored.id, stored.revision] = (stored, api)
-            paths = ListenPaths([*apis.values(), *holding], inactive.values())
-            for conflict in paths.conflicts():
-                log.error("two active definitions own the same place; the first serves it", conflict=str(conflict))
-            self._kept = kept
-            self.current = Snapshot(self.current.number + 1, paths, apis, inactive, broken)
+            return self._read_all()
+
+    def catch_up(self) -> Snapshot:
+        """Loads what changed since the set was loaded. Raises the store's error, and then nothing has changed."""
+        with self._lock:
+            before = self.current
+            changed = self._source.changed_since(before.generation) if before.number else None
+            if changed is None:
+                return self._read_all()
+            if changed.generation != before.generation:
+                with self._uncollected():
+                    self._change(changed)
             return self.current
+
+    def serve(self, stored: Iterable[Stored], generation: int) -> Snapshot:
+        """Swaps the set for these definitions, without asking the source. generation: which they stand for."""
+        with self._lock, self._uncollected():
+            return self._serve(stored, generation)
+
+    def _read_all(self) -> Snapshot:
+        # The generation first: what is written between the two reads is loaded again by the next catch-up, and not missed.
+        generation = self._source.generation()
+        with self._uncollected():
+            return self._serve(self._source.all(), generation)
+
+    def _serve(self, definitions: Iterable[Stored], generation: int) -> Snapshot:
+        loaded = {stored.id: self._load(stored, only_served=True) for stored in definitions}
+        groups = _by_state(loaded.values())
+        paths = ListenPaths(*(_places(groups[state]) for state in ("served", "inactive", "broken")))
+        apis = {one.stored.api_id: one.api for one in groups["served"] if one.api is not None}
+        inactive = {one.stored.api_id: one.api for one in groups["inactive"] if one.api is not None}
+        broken = {one.stored.api_id: one.mistakes for one in groups["broken"]}
+        _log_conflicts(paths)
+        self.current = Snapshot(self.current.number + 1, generation, paths, loaded, apis, inactive, broken)
+        return self.current
+
+    def _change(self, changed: Changed) -> None:
+        before = self.current
+        news = {id: None if stored is None else self._load(stored) for id, stored in changed.definitions.items()}
+        news = {id: one for id, one in news.items() if one is not before.loaded.get(id)}
+        if not news:
+            self.current = replace(before, generation=changed.generation)
+            return
+        loaded, apis, inactive, broken = dict(before.loaded), dict(before.apis), dict(before.inactive), dict(before.broken)
+        gone = [one for id in news if (one := loaded.pop(id, None)) is not None]
+        for one in gone:
+            for group in (apis, inactive, broken):
+                group.pop(one.stored.api_id, None)
+        groups = _by_state(one for one in news.values() if one is not None)
+        loaded |= {id: one for id, one in news.items() if one is not None}
+        apis |= {one.stored.api_id: one.api for one in groups["served"] if one.api is not None}
+        inactive |= {one.stored.api_id: one.api for one in groups["inactive"] if one.api is not None}
+        broken |= {one.stored.api_id: one.mistakes for one in groups["broken"]}
+        paths = before.paths.changed(_places(gone), *(_places(groups[state]) for state in ("served", "inactive", "broken")))
+        _log_conflicts(paths, {str(conflict) for conflict in before.paths.conflicts()})
+        self.current = Snapshot(before.number + 1, changed.generation, paths, loaded, apis, inactive, broken)
+
+    def _load(self, stored: Stored, *, only_served: bool = False) -> Loaded:
+        """The same object where nothing has changed: what its stages remember stays warm.
+
+        only_served: one that is not served is tried again, because the environment may have changed.
+        """
+        known = self.current.loaded.get(stored.id)
+        if known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw:
+            if known.state == "served" or not only_served:
+                return known
+        self._unsettled += 1
+        try:
+            definition = interpret(stored.raw)
+            if not definition.active:
+                return Loaded(stored, "inactive", inactive_api(definition, stored.revision))
+            return Loaded(stored, "served", compile_api(definition, self._ports, stored.revision))
+        except Mistakes as error:
+            mistakes = [f"{one.pointer}: {one.message}" for one in error.mistakes]
+            log.error("a stored definition cannot be served", api_id=stored.api_id, mistakes=mistakes)
+            return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
+
+    @contextlib.contextmanager
+    def _uncollected(self) -> Iterator[None]:
+        """What is loaded stays; the garbage collector, looking through thousands of new objects, would stall the loop.
+
+        Not at the first load: the worker, which serves nobody then, does the same once for all that it has when it starts.
+        """
+        first, enabled = not self.current.number, gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if self._unsettled >= _MANY:
+                self._unsettled = 0
+                if not first:
+                    gc.freeze()
+            if enabled:
+                gc.enable()
 
     def check(self, definition: Definition, replaces: str | None = None) -> None:
         """Compiles a definition beside the live set. replaces: the api_id whose place it takes. Raises Mistakes."""
         compile_api(definition, self._ports, 0)
         if not definition.active:
             return
-        for api in self.current.apis.values():
-            same_place = api.domain == definition.domain and api.listen_path == definition.proxy.listen_path
-            if same_place and api.api_id not in (replaces, definition.api_id):
+        for api in self.current.paths.served_at(definition.domain, definition.proxy.listen_path):
+            if api.api_id not in (replaces, definition.api_id):
                 raise Mistakes(
                     [Mistake("/proxy/listen_path", f"`{api.name}` ({api.api_id}) already listens on {api.domain}{api.listen_path}")]
                 )
+
+
+def _by_state(loaded: Iterable[Loaded]) -> Mapping[State, list[Loaded]]:
+    groups: dict[State, list[Loaded]] = defaultdict(list)
+    for one in loaded:
+        groups[one.state].append(one)
+    return groups
+
+
+def _places(loaded: Iterable[Loaded]) -> list[CompiledApi]:
+    return [one.api for one in loaded if one.api is not None]
+
+
+def _log_conflicts(paths: ListenPaths, known: Iterable[str] = ()) -> None:
+    for conflict in paths.conflicts():
+        if str(conflict) not in known:
+            log.error("two active definitions own the same place; the first serves it", conflict=str(conflict))

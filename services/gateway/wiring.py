@@ -25,6 +25,7 @@ from services.gateway.events.delivery import Courier
 from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
 from services.gateway.keys.cache import CachedKeys
+from services.gateway.keys.changes import KeyChanges
 from services.gateway.live import Live
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
@@ -65,6 +66,7 @@ class Gateway:
         self.sealing = Sealing(self.database, settings)
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
+        self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
@@ -76,7 +78,6 @@ class Gateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
         self._looking: threading.Thread | None = None
-        self._seen = (0, 0)
         self._database_well = True
         # One call of C code: the name of this worker and a number that rises.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
@@ -121,7 +122,7 @@ class Gateway:
         self.hooks.seal_all()
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
-        self._seen = self._generations()
+        self.key_changes.begin()
         self.live.reload()
 
     async def stop(self) -> None:
@@ -148,12 +149,16 @@ class Gateway:
         self.live.check(definition, replaces)
 
     def publish_definitions(self) -> list[str]:
-        """Every worker loads the definitions; the names of those that have not confirmed."""
+        """Every worker loads the definitions that changed; the names of those that have not confirmed."""
         return self.announcements.publish("definitions")
 
-    def publish_keys(self, hashes: Iterable[str]) -> list[str]:
-        """Every worker forgets these keys; the names of those that have not confirmed."""
-        return self.announcements.publish("keys", hashes)
+    def publish_reload(self) -> list[str]:
+        """Every worker reads all definitions again; the names of those that have not confirmed."""
+        return self.announcements.publish("reload")
+
+    def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
+        """Every worker forgets the keys of this change; the names of those that have not confirmed."""
+        return self.announcements.publish("keys", [str(generation), *hashes])
 
     def reset_counters(self, names: Iterable[str]) -> None:
         """Sets counters back to nothing, durable ones included."""
@@ -163,26 +168,30 @@ class Gateway:
 
     def _apply(self, kind: str, items: list[str]) -> None:
         if kind == "definitions":
+            self.live.catch_up()
+        elif kind == "reload":
             self.live.reload()
+        elif kind == "keys" and items:
+            generation, *hashes = items
+            self.key_changes.heard(int(generation), hashes)
         elif kind == "keys":
-            if items:
-                self.keys.forget(items)
-            else:
-                self.keys.clear()
+            self._look_for_keys()
 
-    def _generations(self) -> tuple[int, int]:
-        return self.definitions.generation(), self.keys_store.generation()
+    def _look_for_keys(self) -> None:
+        """Forgets the keys that changed while nothing was heard; all of them when the store cannot say which."""
+        try:
+            self.key_changes.look()
+        except Exception as error:
+            log.warning("what was announced is unknown, and so is what changed: all keys are forgotten", error=type(error).__name__)
+            self.keys.clear()
 
     def _look_again(self) -> None:
         """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used."""
         while not self._stopping.wait(_LOOK_AGAIN):
             try:
-                now = self._generations()
-                if now[0] != self._seen[0]:
-                    self.live.reload()
-                if now[1] != self._seen[1]:
-                    self.keys.clear()
-                self._seen = now
+                if self.definitions.generation() != self.live.current.generation:
+                    self.live.catch_up()
+                self.key_changes.look()
                 self._mark_used()
                 self._database_well = True
             except Exception as error:  # the database is away: what is loaded goes on serving

@@ -24,7 +24,12 @@ class Unreachable(Exception):
 
 
 class Announcements(Protocol):
-    """kind: "definitions" (items unused), "keys" (hashes; none = all) or "counters" (names to reset)."""
+    """kind and items of what changed:
+
+    * "definitions": load what changed. No items: each worker finds it in the store.
+    * "reload": read all definitions again. No items.
+    * "keys": forget keys. The change's generation and the keys' hashes; no items = what was said is unknown, look into the store.
+    """
 
     def start(self, apply: Apply) -> None: ...
 

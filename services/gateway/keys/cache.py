@@ -48,7 +48,6 @@ class CachedKeys:
         self._unknown: dict[str, float] = {}  # when the memory ends (monotonic)
         self._asked: dict[str, asyncio.Task[Key | None]] = {}
         self._used: set[str] = set()
-        self._generation = 0
         self._lock = threading.Lock()
 
     def find(self, secret: str) -> Key | Awaitable[Key | None] | None:
@@ -81,12 +80,11 @@ class CachedKeys:
 
     def _answered(self, hash: str, task: asyncio.Task[Key | None]) -> None:
         if self._asked.get(hash) is task:
-            self._asked.pop(hash, None)  # `clear` in another thread may be quicker
+            self._asked.pop(hash, None)  # `forget` in another thread may be quicker
         if not task.cancelled():
             task.exception()  # seen: whoever waited got it as well
 
     async def _look(self, hash: str) -> Key | None:
-        generation = self._generation
         try:
             opened = await asyncio.to_thread(self._store.by_hash, hash)
         except (SQLAlchemyError, OSError) as error:
@@ -94,7 +92,7 @@ class CachedKeys:
             raise Refusal(KEYS_UNAVAILABLE, headers=_RETRY) from None
         with self._lock:
             # forgotten meanwhile: what was read may be the old state, so it serves this request and is not kept
-            if generation == self._generation:
+            if self._asked.get(hash) is asyncio.current_task():
                 self._remember(hash, opened)
         if opened is None:
             return None
@@ -122,7 +120,6 @@ class CachedKeys:
     def forget(self, hashes: Iterable[str]) -> None:
         """These secrets' keys changed: the next request asks the store."""
         with self._lock:
-            self._generation += 1
             for hash in hashes:
                 self._known.pop(hash, None)
                 self._ending.pop(hash, None)
@@ -132,7 +129,6 @@ class CachedKeys:
     def clear(self) -> None:
         """Every key may have changed."""
         with self._lock:
-            self._generation += 1
             self._known.clear()
             self._ending.clear()
             self._unknown.clear()

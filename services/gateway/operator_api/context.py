@@ -76,11 +76,18 @@ class Gateway(Protocol):
         """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
 
     def publish_definitions(self) -> list[str]:
-        """Make every worker load the definitions. Gives the names of workers that did not confirm in time."""
+        """Make every worker load the definitions that changed. Gives the names of workers that did not confirm in time."""
         ...
 
-    def publish_keys(self, hashes: Iterable[str]) -> list[str]:
-        """Make every worker forget keys. Gives the names of workers that did not confirm in time."""
+    def publish_reload(self) -> list[str]:
+        """Make every worker read all definitions again. Gives the names of workers that did not confirm in time."""
+        ...
+
+    def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
+        """Make every worker forget the keys of a change. Gives the names of workers that did not confirm in time.
+
+        generation: the number of the change.
+        """
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...

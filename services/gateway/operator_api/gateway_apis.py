@@ -75,7 +75,7 @@ def reload() -> Response:
 
     Files that cannot be used are refused with their mistakes: what they said before goes on being served, the others are live.
     """
-    unconfirmed = gateway().publish_definitions()
+    unconfirmed = gateway().publish_reload()
     files = gateway().definitions.mistakes
     if files:
         message = "Definitions that cannot be used were not loaded; what was served in their place goes on. All others are live."

@@ -6,7 +6,7 @@ of both may be left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -115,7 +115,7 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
         gone = gateway.keys_store.delete(stored.id)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = _publish(gateway, gone.hashes)
+    unconfirmed = gateway.publish_keys(gone.generation, gone.hashes)
     gateway.reset_counters([quota_counter(gone.id)])
     _tell(gateway, "TokenDeleted", gone)
     return Change(gone, unconfirmed)
@@ -130,15 +130,9 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
         rotated, before = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = _publish(gateway, [*before, *rotated.hashes])
+    unconfirmed = gateway.publish_keys(rotated.generation, {*before, *rotated.hashes})
     _tell(gateway, "TokenUpdated", rotated)
     return Change(rotated, unconfirmed, secret)
-
-
-def _publish(gateway: Gateway, hashes: Iterable[str]) -> list[str]:
-    """No hash means every key to the workers; here it means that nothing opens the key any more."""
-    chosen = list(hashes)
-    return gateway.publish_keys(chosen) if chosen else []
 
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +154,7 @@ def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
 def _create(gateway: Gateway, session: dict[str, Any], secret: str, hash: str, user_name: str | None) -> Change:
     """Raises SecretTaken."""
     stored = gateway.keys_store.create(hash, session, user_name=user_name)
-    unconfirmed = _publish(gateway, stored.hashes)  # a worker may have noted that nobody has this secret
+    unconfirmed = gateway.publish_keys(stored.generation, stored.hashes)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, created=True)
 
@@ -171,7 +165,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = _publish(gateway, {*before.hashes, *stored.hashes})
+    unconfirmed = gateway.publish_keys(stored.generation, {*before.hashes, *stored.hashes})
     if not (keep_counters or _quota_stays(gateway, stored)):
         gateway.reset_counters([quota_counter(stored.id)])
     _tell(gateway, "TokenUpdated", stored)
@@ -188,6 +182,7 @@ def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:
     """The handlers of the APIs that the key names (a master key: of all); the secret is never part of it."""
     named = stored.session.get("access_rights") or None
     metadata = {"Message": _MESSAGES[event], "Org": str(stored.session.get("org_id") or ""), "Key": stored.id}
-    for api in gateway.live.current.apis.values():
-        if event in api.event_handlers and (named is None or api.api_id in named):
+    apis = gateway.live.current.apis
+    for api in list(apis.values()) if named is None else [apis[api_id] for api_id in named if api_id in apis]:
+        if event in api.event_handlers:
             gateway.events.fire(event, api, dict(metadata))

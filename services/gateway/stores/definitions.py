@@ -20,7 +20,7 @@ from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.stores import revisions
 from services.gateway.stores.base import metadata
-from services.gateway.stores.generations import current, raise_generation
+from services.gateway.stores.generations import current, raise_generation, since
 from services.gateway.stores.revisions import Entry, Revision
 
 GENERATION: Final = "definitions"
@@ -55,6 +55,14 @@ class StoredDefinition:
     hook_references: list[Any] = field(default_factory=list)
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What changed until a generation: by internal id, None = it is gone."""
+
+    generation: int
+    definitions: Mapping[str, StoredDefinition | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,19 @@ class DefinitionStore:
         """Rises with every write; two equal numbers mean that nothing changed."""
         return current(self._database, GENERATION)
 
+    def changed_since(self, generation: int) -> Changed | None:
+        """What was written after a generation, as it is now. None when that is not known any more."""
+        with self._database.read() as connection:
+            changes = since(connection, GENERATION, generation)
+            if changes.entries is None:
+                return None
+            ids = sorted(changes.items())
+            found: dict[str, StoredDefinition | None] = dict.fromkeys(ids)
+            for start in range(0, len(ids), 500):
+                rows = connection.execute(sa.select(DEFINITIONS).where(_D.id.in_(ids[start : start + 500])))
+                found |= {row.id: _stored(row) for row in rows}
+        return Changed(changes.number, found)
+
     def revisions(self, key: str) -> list[Entry]:
         """Every revision of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
         with self._database.read() as connection:
@@ -295,7 +316,7 @@ def _recorded(connection: sa.Connection, stored: StoredDefinition, action: Actio
     raw = None if action == "deleted" else stored.raw
     what = Revision(stored.id, stored.revision, stored.api_id, action, stored.updated_at, who, note, raw, stored.hook_references)
     revisions.record(connection, what)
-    raise_generation(connection, GENERATION)
+    raise_generation(connection, GENERATION, [stored.id])
     return stored
 
 

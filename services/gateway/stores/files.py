@@ -171,6 +171,9 @@ class FileDefinitions(DefinitionStore):
     def generation(self) -> int:
         return 0
 
+    def changed_since(self, generation: int) -> None:
+        """Nobody tells which file changed."""
+
     def revisions(self, key: str) -> list[Entry]:
         return []
 

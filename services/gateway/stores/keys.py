@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.keys.model import Key, Opened
 from services.gateway.stores.base import metadata
-from services.gateway.stores.generations import current, raise_generation
+from services.gateway.stores.generations import Changes, current, raise_generation, since
 
 GENERATION: Final = "keys"
 
@@ -59,7 +59,10 @@ _S: Final = SECRETS.c
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """session: Tyk's session object. hashes: of every secret that opens the key now. user_name: of a basic user, else None."""
+    """session: Tyk's session object. hashes: of every secret that opens the key now. user_name: of a basic user, else None.
+
+    generation: the number of the write that gives this; 0 = it was only read.
+    """
 
     id: str
     session: dict[str, Any]
@@ -68,6 +71,7 @@ class StoredKey:
     created_at: dt.datetime
     updated_at: dt.datetime
     last_used_at: dt.datetime | None
+    generation: int = 0
 
     def key(self) -> Key:
         return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp())
@@ -141,8 +145,7 @@ class KeyStore:
             connection.execute(sa.insert(KEYS).values(id=own, user_name=user_name, created_at=now, **_columns(session_object, now)))
             connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=own, created_at=now, ends_at=None))
             _write_rights(connection, own, session_object)
-            raise_generation(connection, GENERATION)
-            return _stored(connection, _existing(connection, own), now)
+            return _written(connection, own, now)
 
         try:
             return self._database.run(work)
@@ -160,8 +163,7 @@ class KeyStore:
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
             connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
             _write_rights(connection, id, session_object)
-            raise_generation(connection, GENERATION)
-            return _stored(connection, _existing(connection, id), now)
+            return _written(connection, id, now)
 
         return self._database.run(work)
 
@@ -170,11 +172,11 @@ class KeyStore:
 
         def work(connection: sa.Connection) -> StoredKey:
             stored = _stored(connection, _existing(connection, id), self._clock.now())
+            hashes = _all_hashes(connection, id)
             connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
             connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
             connection.execute(sa.delete(KEYS).where(_K.id == id))
-            raise_generation(connection, GENERATION)
-            return stored
+            return replace(stored, generation=raise_generation(connection, GENERATION, hashes))
 
         return self._database.run(work)
 
@@ -187,14 +189,13 @@ class KeyStore:
         def work(connection: sa.Connection) -> tuple[StoredKey, tuple[str, ...]]:
             now = self._clock.now()
             _existing(connection, id)
-            before = tuple(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
+            before = _all_hashes(connection, id)
             ending = _S.key_id == id if overlap <= 0 else sa.and_(_S.key_id == id, _S.ends_at.is_not(None))
             connection.execute(sa.delete(SECRETS).where(ending))
             connection.execute(sa.update(SECRETS).where(_S.key_id == id).values(ends_at=now + dt.timedelta(seconds=overlap)))
             connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None))
             connection.execute(sa.update(KEYS).where(_K.id == id).values(updated_at=now))
-            raise_generation(connection, GENERATION)
-            return _stored(connection, _existing(connection, id), now), before
+            return _written(connection, id, now, before), before
 
         try:
             return self._database.run(work)
@@ -216,6 +217,22 @@ class KeyStore:
     def generation(self) -> int:
         """Rises with every write of a key."""
         return current(self._database, GENERATION)
+
+    def changes(self, seen: int) -> Changes:
+        """The hashes whose keys changed after a generation."""
+        with self._database.read() as connection:
+            return since(connection, GENERATION, seen)
+
+
+def _written(connection: sa.Connection, id: str, now: dt.datetime, before: Iterable[str] = ()) -> StoredKey:
+    """A key at the end of a write. before: hashes that may open it no longer."""
+    stored = _stored(connection, _existing(connection, id), now)
+    return replace(stored, generation=raise_generation(connection, GENERATION, {*before, *_all_hashes(connection, id)}))
+
+
+def _all_hashes(connection: sa.Connection, id: str) -> tuple[str, ...]:
+    """Those of ended secrets included."""
+    return tuple(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
 
 
 def _may_reach(api_id: str) -> sa.ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +31,34 @@ def stored(api_id: str, listen_path: str | None = None, revision: int = 1, targe
     return Stored(f"id-{api_id}", api_id, revision, document(**{"api_id": api_id, "name": api_id, "proxy": proxy, **more}))
 
 
+@dataclass(frozen=True)
+class Changed:
+    """What a store says of what changed."""
+
+    generation: int
+    definitions: Mapping[str, Stored | None]
+
+
 class Source:
-    """A store. fails: what reading raises."""
+    """A store. changed: what it says of changes; None = it does not know. fails: what reading raises."""
 
     def __init__(self, *definitions: Stored) -> None:
         self.definitions: Sequence[Stored] = definitions
+        self.changed: Changed | None = None
         self.fails: Exception | None = None
+
+    def generation(self) -> int:
+        return 0
 
     def all(self) -> Sequence[Stored]:
         if self.fails is not None:
             raise self.fails
         return self.definitions
+
+    def changed_since(self, generation: int) -> Changed | None:
+        if self.fails is not None:
+            raise self.fails
+        return self.changed
 
 
 @pytest.fixture

@@ -52,9 +52,15 @@ class NotedGateway:
             raise self.mistakes
 
     def publish_definitions(self) -> list[str]:
+        return self._publish("definitions")
+
+    def publish_reload(self) -> list[str]:
+        return self._publish("reload")
+
+    def _publish(self, kind: str) -> list[str]:
         self.live.current.number += 1
         self.live.current.apis = {stored.api_id: self._served(stored) for stored in self.definitions.all()}
-        self.published.append("definitions")
+        self.published.append(kind)
         return self.unconfirmed
 
     @staticmethod
@@ -64,7 +70,8 @@ class NotedGateway:
             api_id=stored.api_id, revision=stored.revision, event_handlers=definition.event_handlers, definition=definition
         )
 
-    def publish_keys(self, hashes: Iterable[str]) -> list[str]:
+    def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
+        assert generation == self.keys_store.generation()
         self.published.append(set(hashes))
         return self.unconfirmed
 

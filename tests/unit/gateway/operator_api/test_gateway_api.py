@@ -64,7 +64,7 @@ def test_reload_waits_for_every_worker(operator: Any) -> None:
     assert operator.json("GET", "/tyk/reload/?block=true") == {"status": "ok", "message": ""}
     operator.gateway.unconfirmed = ["worker-2"]
     assert operator.json("GET", "/tyk/reload/group") == {"status": "ok", "message": "", "unconfirmed": ["worker-2"]}
-    assert operator.gateway.published == ["definitions"] * 2
+    assert operator.gateway.published == ["reload"] * 2
 
 
 def test_a_created_key(operator: Any, make_session: Any) -> None:

@@ -1,0 +1,73 @@
+"""What changed in the store is forgotten in a worker's memory: each change once, and nothing else.
+
+A worker hears of a change by an announcement, which carries its number and the hashes. What no announcement said (it was lost, or its
+author died before it) a look at the store's log finds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Protocol
+
+from services.gateway.keys.cache import CachedKeys
+
+
+class Changes(Protocol):
+    """number: the generation now. entries: (generation, hash); None = unknown, so it may be every key."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def entries(self) -> Iterable[tuple[int, str]] | None: ...
+
+
+class Log(Protocol):
+    """Each raises the store's error when it is away."""
+
+    def generation(self) -> int: ...
+    def changes(self, seen: int) -> Changes: ...
+
+
+class KeyChanges:
+    """Of one worker. Thread-safe; `heard` asks nobody."""
+
+    def __init__(self, log: Log, keys: CachedKeys) -> None:
+        self._log = log
+        self._keys = keys
+        self._lock = threading.Lock()
+        self._seen = 0
+        self._heard: set[int] = set()  # generations above `_seen`
+
+    def begin(self) -> None:
+        """Takes the present generation for seen: before the first key is in memory."""
+        self._seen = self._log.generation()
+
+    def heard(self, generation: int, hashes: Iterable[str]) -> None:
+        """A change was announced."""
+        self._keys.forget(hashes)
+        with self._lock:
+            if generation > self._seen:
+                self._heard.add(generation)
+            self._move_on()
+
+    def look(self) -> None:
+        """Finds what was not heard."""
+        seen = self._seen
+        changes = self._log.changes(seen)
+        with self._lock:
+            if changes.entries is None:
+                self._keys.clear()
+                self._seen = changes.number
+                self._heard.clear()  # of a database, perhaps, that is not there any more
+            else:
+                missed = {hash for number, hash in changes.entries if number > self._seen and number not in self._heard}
+                if missed:
+                    self._keys.forget(missed)
+                self._seen = max(self._seen, changes.number)
+            self._move_on()
+
+    def _move_on(self) -> None:
+        while self._seen + 1 in self._heard:
+            self._seen += 1
+        self._heard = {number for number in self._heard if number > self._seen}
