@@ -35,13 +35,28 @@ class Mistakes(Exception):
         super().__init__("; ".join(f"{mistake.pointer or '/'}: {mistake.message}" for mistake in self.mistakes))
 
 
+class _Fields:
+    """The fields of one object: by their name in lower case, as they were given; and which of them were read."""
+
+    __slots__ = ("given", "pointer", "read")
+
+    def __init__(self, pointer: str) -> None:
+        self.pointer = pointer
+        self.given: dict[str, tuple[str, Any]] = {}
+        self.read: set[str] = set()
+
+    def unread(self) -> Iterator[tuple[str, Any]]:
+        return ((join(self.pointer, key), value) for folded, (key, value) in self.given.items() if folded not in self.read)
+
+
 class Report:
     """What was found while reading: mistakes, one for each place, and the places of fields that nobody asked for."""
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
         self._places: set[str] = set()
-        self.readers: list[Reader] = []
+        # Not the readers, which know their report: such circles stay until the garbage collector comes, and loading makes thousands.
+        self.objects: list[_Fields] = []
 
     def add(self, pointer: str, message: str) -> None:
         """The first word about a place is the one that helps: what follows from a wrong type is not said as well."""
@@ -51,7 +66,7 @@ class Report:
 
     def unknown(self) -> list[tuple[str, Any]]:
         """Pointers and values of the fields that nothing read."""
-        return [field for reader in self.readers for field in reader.unread()]
+        return [field for fields in self.objects for field in fields.unread()]
 
 
 def join(pointer: str, name: str | int) -> str:
@@ -65,8 +80,8 @@ class Reader:
     def __init__(self, raw: Any, pointer: str, report: Report) -> None:
         self.pointer = pointer
         self.report = report
-        self._fields: dict[str, tuple[str, Any]] = {}
-        self._read: set[str] = set()
+        self._own = _Fields(pointer)
+        self._fields, self._read = self._own.given, self._own.read
         if not isinstance(raw, Mapping):
             if raw is not None:
                 report.add(pointer, f"must be an object, not {_kind(raw)}")
@@ -76,7 +91,7 @@ class Reader:
             if folded in self._fields:
                 report.add(join(pointer, key), f"is the same field as `{self._fields[folded][0]}`: case does not count")
             self._fields[folded] = (key, value)
-        report.readers.append(self)
+        report.objects.append(self._own)
 
     def __contains__(self, name: str) -> bool:
         return self._fields.get(name, ("", None))[1] is not None
@@ -91,9 +106,6 @@ class Reader:
     def value(self, name: str) -> Any:
         self._read.add(name)
         return self._fields.get(name, ("", None))[1]
-
-    def unread(self) -> Iterator[tuple[str, Any]]:
-        return ((join(self.pointer, key), value) for folded, (key, value) in self._fields.items() if folded not in self._read)
 
     def _typed(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
         value = self.value(name)
@@ -156,7 +168,7 @@ class Reader:
 
     def disregard(self) -> None:
         """From now on what nobody read of this object is not unknown; mistakes in it count all the same."""
-        self.report.readers.remove(self)
+        self.report.objects.remove(self._own)
 
     def mapping(self, name: str) -> list[tuple[str, Any, str]]:
         """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -189,3 +190,18 @@ def test_a_long_name_is_refused_before_it_stands_in_a_hundred_thousand_pointers(
     with pytest.raises(Mistakes, match="name is longer than 256 characters"):
         read_json(json.dumps({"x" * 5_000_000: [0] * 100_000}))
     assert read_json(json.dumps({"x" * 256: 1}))
+
+
+def test_reading_leaves_nothing_to_the_garbage_collector() -> None:
+    """Loading thousands of definitions would, and the collector would stop everything for as long as it takes."""
+    gc.collect()
+    gc.disable()
+    try:
+        report = Report()
+        source = Reader({"a": {"b": [{"c": 1}]}, "d": 1}, "", report)
+        assert [Reader(one, place, report).integer("c") for one, place in source.object("a").items("b")] == [1]
+        assert report.unknown() == [("/d", 1)]
+        del source, report
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
