@@ -13,7 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from services.common import logging as logs
 from services.gateway.compiler import broken_api, compile_api, inactive_api
@@ -26,6 +26,7 @@ from services.gateway.routing.listen_paths import ListenPaths
 
 log = logs.get(__name__)
 
+_T = TypeVar("_T")
 State = Literal["served", "inactive", "broken"]
 # So many compiled definitions, some 300 objects each, are put out of the garbage collector's sight.
 _MANY: Final = 100
@@ -75,7 +76,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One loaded set. generation: of the source, which it stands for. loaded: all of it, by internal id.
+    """One loaded set; nothing in it is ever changed. generation: of the source, which it stands for. loaded: all of it, by internal id.
 
     apis: what serves, by api_id. broken: why a definition does not, by api_id.
     """
@@ -83,10 +84,10 @@ class Snapshot:
     number: int = 0
     generation: int = 0
     paths: ListenPaths = field(default_factory=ListenPaths)
-    loaded: Mapping[str, Loaded] = field(default_factory=dict)
-    apis: Mapping[str, CompiledApi] = field(default_factory=dict)
-    inactive: Mapping[str, CompiledApi] = field(default_factory=dict)
-    broken: Mapping[str, Sequence[Mistake]] = field(default_factory=dict)
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+    apis: dict[str, CompiledApi] = field(default_factory=dict)
+    inactive: dict[str, CompiledApi] = field(default_factory=dict)
+    broken: dict[str, Sequence[Mistake]] = field(default_factory=dict)
 
     def stored(self) -> list[Stored]:
         """The definitions that it was made of, broken and switched-off ones included."""
@@ -129,9 +130,10 @@ class Live:
         # The generation first: what is written between the two reads is loaded again by the next catch-up, and not missed.
         generation = self._source.generation()
         with self._uncollected():
-            return self._serve(self._source.all(), generation)
+            return self._serve(_given_up(self._source.all()), generation)
 
     def _serve(self, definitions: Iterable[Stored], generation: int) -> Snapshot:
+        replaced = _given_up(self.current.loaded.values())
         loaded = {stored.id: self._load(stored, only_served=True) for stored in definitions}
         groups = _by_state(loaded.values())
         paths = ListenPaths(*(_places(groups[state]) for state in ("served", "inactive", "broken")))
@@ -139,8 +141,10 @@ class Live:
         inactive = {one.stored.api_id: one.api for one in groups["inactive"] if one.api is not None}
         broken = {one.stored.api_id: one.mistakes for one in groups["broken"]}
         _log_conflicts(paths)
-        self.current = Snapshot(self.current.number + 1, generation, paths, loaded, apis, inactive, broken)
-        return self.current
+        self.current = now = Snapshot(self.current.number + 1, generation, paths, loaded, apis, inactive, broken)
+        for _ in replaced:
+            pass
+        return now
 
     def _change(self, changed: Changed) -> None:
         before = self.current
@@ -149,7 +153,8 @@ class Live:
         if not news:
             self.current = replace(before, generation=changed.generation)
             return
-        loaded, apis, inactive, broken = dict(before.loaded), dict(before.apis), dict(before.inactive), dict(before.broken)
+        # `copy`, because `dict(...)` of one that had deletions inserts every member again: 2.7 ms instead of 0.4 with 10,000.
+        loaded, apis, inactive, broken = before.loaded.copy(), before.apis.copy(), before.inactive.copy(), before.broken.copy()
         gone = [one for id in news if (one := loaded.pop(id, None)) is not None]
         for one in gone:
             for group in (apis, inactive, broken):
@@ -169,9 +174,9 @@ class Live:
         only_served: one that is not served is tried again, because the environment may have changed.
         """
         known = self.current.loaded.get(stored.id)
-        if known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw:
-            if known.state == "served" or not only_served:
-                return known
+        same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw
+        if known is not None and same and (known.state == "served" or not only_served):
+            return known
         self._unsettled += 1
         try:
             definition = interpret(stored.raw)
@@ -187,17 +192,18 @@ class Live:
     def _uncollected(self) -> Iterator[None]:
         """What is loaded stays; the garbage collector, looking through thousands of new objects, would stall the loop.
 
-        Not at the first load: the worker, which serves nobody then, does the same once for all that it has when it starts.
+        What was there before the first load is looked through once, as long as nobody is served.
         """
-        first, enabled = not self.current.number, gc.isenabled()
+        enabled = gc.isenabled()
+        if not self.current.number:
+            gc.collect()
         gc.disable()
         try:
             yield
         finally:
             if self._unsettled >= _MANY:
                 self._unsettled = 0
-                if not first:
-                    gc.freeze()
+                gc.freeze()
             if enabled:
                 gc.enable()
 
@@ -211,6 +217,15 @@ class Live:
                 raise Mistakes(
                     [Mistake("/proxy/listen_path", f"`{api.name}` ({api.api_id}) already listens on {api.domain}{api.listen_path}")]
                 )
+
+
+def _given_up(items: Iterable[_T]) -> Iterator[_T]:
+    """One by one, each let go of before the next: freeing thousands of definitions in one step would stall the loop."""
+    left = list(items)
+    del items
+    left.reverse()
+    while left:
+        yield left.pop()
 
 
 def _by_state(loaded: Iterable[Loaded]) -> Mapping[State, list[Loaded]]:

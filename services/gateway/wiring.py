@@ -189,15 +189,18 @@ class Gateway:
         """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used."""
         while not self._stopping.wait(_LOOK_AGAIN):
             try:
-                if self.definitions.generation() != self.live.current.generation:
-                    self.live.catch_up()
-                self.key_changes.look()
+                self._catch_up()
                 self._mark_used()
                 self._database_well = True
             except Exception as error:  # the database is away: what is loaded goes on serving
                 if self._database_well:
                     log.error("the database cannot be asked", error=f"{type(error).__name__}")
                 self._database_well = False
+
+    def _catch_up(self) -> None:
+        if self.definitions.generation() != self.live.current.generation:
+            self.live.catch_up()
+        self.key_changes.look()
 
     def _mark_used(self) -> None:
         used = self.keys.take_used()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from services.gateway.compiler import compile_api
+from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.exchange import CompiledApi
 from services.gateway.live import Live, Snapshot
@@ -110,6 +114,135 @@ def test_what_has_not_changed_stays_the_same_object(live: Live, source: Source) 
     assert second.apis["a"] is first.apis["a"]
     assert second.apis["b"] is not first.apis["b"]
     assert (second.apis["b"].name, second.apis["b"].revision) == ("New", 2)
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The api_ids of what was compiled, in order."""
+    done: list[str] = []
+
+    def compile_noted(definition: Definition, *rest: Any) -> CompiledApi:
+        done.append(definition.api_id)
+        return compile_api(definition, *rest)
+
+    monkeypatch.setattr("services.gateway.live.compile_api", compile_noted)
+    return done
+
+
+def change(live: Live, source: Source, generation: int, **definitions: Stored | None) -> Snapshot:
+    """Catches up with these changes, by api_id."""
+    source.changed = Changed(generation, {f"id-{api_id}": one for api_id, one in definitions.items()})
+    return live.catch_up()
+
+
+def test_only_what_changed_is_compiled(live: Live, source: Source, compiled: list[str]) -> None:
+    source.definitions = [stored(name) for name in ("a", "b", "c", "gone")]
+    first = live.reload()
+    assert compiled == ["a", "b", "c", "gone"]
+    source.definitions = []  # what is read whole now would be seen
+    second = change(live, source, 4, b=stored("b", revision=2, name="New"), new=stored("new"), gone=None, never=None)
+    assert compiled[4:] == ["b", "new"]
+    assert (first.number, second.number, second.generation) == (1, 2, 4)
+    assert sorted(second.apis) == ["a", "b", "c", "new"]
+    assert second.apis["a"] is first.apis["a"]
+    assert second.apis["b"].name == "New"
+    assert owner(second, "/new") is second.apis["new"]
+    assert owner(second, "/gone") is None
+    assert owner(first, "/gone") is first.apis["gone"], "who reads the old set goes on reading it"
+    assert sorted(one.api_id for one in second.stored()) == ["a", "b", "c", "new"]
+
+
+def test_what_is_loaded_already_is_not_compiled_again(live: Live, source: Source, compiled: list[str]) -> None:
+    source.definitions = [stored("a"), stored("off", active=False), stored("bad", version_data={})]
+    first = live.reload()
+    compiled.clear()
+    second = change(live, source, 7, a=stored("a"), off=stored("off", active=False), bad=stored("bad", version_data={}))
+    assert compiled == []
+    assert (second.number, second.generation, second.apis) == (first.number, 7, first.apis)
+    assert change(live, source, 7, a=stored("a", revision=2)) is second, "the generation says that nothing changed"
+
+
+def test_a_definition_goes_through_all_its_states(live: Live, source: Source) -> None:
+    source.definitions = [stored("broad", "/"), stored("x")]
+    live.reload()
+    off = change(live, source, 1, x=stored("x", revision=2, active=False))
+    assert (sorted(off.apis), sorted(off.inactive), sorted(off.broken)) == (["broad"], ["x"], [])
+    says(owner(off, "/x/y"), NOT_FOUND)
+    bad = change(live, source, 2, x=stored("x", revision=3, version_data={}))
+    assert (sorted(bad.apis), sorted(bad.inactive), sorted(bad.broken)) == (["broad"], [], ["x"])
+    says(owner(bad, "/x/y"), DEFINITION_BROKEN)
+    lost = change(live, source, 3, x=stored("x", "x", revision=4))
+    assert sorted(lost.broken) == ["x"]
+    assert owner(lost, "/x/y") is lost.apis["broad"], "nobody knows its place"
+    moved = change(live, source, 4, x=stored("x", "/moved/", revision=5))
+    assert (sorted(moved.apis), moved.inactive, moved.broken) == (["broad", "x"], {}, {})
+    assert owner(moved, "/moved") is moved.apis["x"]
+    gone = change(live, source, 5, x=None)
+    assert owner(gone, "/moved") is gone.apis["broad"]
+    assert [one.api_id for one in gone.stored()] == ["broad"]
+
+
+def test_an_api_that_is_deleted_and_made_anew(live: Live, source: Source) -> None:
+    """Under another internal id, between two looks."""
+    source.definitions = [stored("a")]
+    live.reload()
+    anew = replace(stored("a", name="New"), id="0")
+    source.changed = Changed(2, {"0": anew, "id-a": None})
+    assert live.catch_up().apis["a"].name == "New"
+    assert owner(live.current, "/a") is live.current.apis["a"]
+
+
+def test_a_conflict_comes_and_goes_and_is_told_once(live: Live, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("services.gateway.live.log", SimpleNamespace(error=lambda what, **fields: told.append(fields["conflict"])))
+    source.definitions = [stored("one", "/a"), stored("three")]
+    live.reload()
+    two = change(live, source, 1, two=stored("two", "/a/"))
+    assert owner(two, "/a") is two.apis["one"]
+    other = change(live, source, 2, three=stored("three", revision=2))
+    assert len(told) == len(other.paths.conflicts()) == 1
+    assert owner(change(live, source, 3, one=None), "/a") is two.apis["two"]
+    assert live.current.paths.conflicts() == ()
+
+
+def test_a_store_that_does_not_know_what_changed_is_read_whole(live: Live, source: Source, compiled: list[str]) -> None:
+    source.definitions = [stored("a")]
+    assert sorted(live.catch_up().apis) == ["a"], "also before the first load"
+    source.changed = None
+    source.definitions = [stored("a"), stored("b")]
+    assert sorted(live.catch_up().apis) == ["a", "b"]
+    assert compiled == ["a", "b"]
+
+
+def test_a_catch_up_with_the_store_away_changes_nothing(live: Live, source: Source) -> None:
+    source.definitions = [stored("a")]
+    before = live.reload()
+    source.fails = OSError("away")
+    with pytest.raises(OSError, match="away"):
+        live.catch_up()
+    assert live.current is before
+    source.fails = None
+    assert change(live, source, 1, b=stored("b")).apis["a"] is before.apis["a"]
+
+
+def test_definitions_are_served_without_the_store(live: Live, source: Source, compiled: list[str]) -> None:
+    source.fails = OSError("away")
+    copy = live.serve([stored("a"), stored("off", active=False), stored("bad", version_data={})], 5)
+    assert (copy.generation, sorted(copy.apis), sorted(copy.inactive), sorted(copy.broken)) == (5, ["a"], ["off"], ["bad"])
+    source.fails = None
+    source.definitions = copy.stored()
+    assert live.reload().apis["a"] is copy.apis["a"]
+    assert compiled == ["a"]
+
+
+def test_many_that_are_loaded_are_out_of_the_collectors_sight(live: Live, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would look through all of them again and again, and the loop would wait."""
+    monkeypatch.setattr("services.gateway.live._MANY", 3)
+    source.definitions = [stored(name) for name in ("a", "b", "c")]
+    before = gc.get_freeze_count()
+    live.reload()
+    assert gc.get_freeze_count() > before
+    assert gc.isenabled()
 
 
 def test_a_file_that_changes_without_another_revision(live: Live, source: Source) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api, inactive_api
@@ -77,6 +78,39 @@ def test_a_switched_off_api_keeps_its_place() -> None:
     assert owner(taken, "/a/b/c") == "on"
     assert owner(taken, "/c") == "off2"
     assert taken.conflicts() == ()
+
+
+def claimed(paths: ListenPaths) -> object:
+    """All that it says, for comparing two of them."""
+    trees = {"": paths._any_host, **paths._hosts}
+    return [{host: (tree._root, tree._heads) for host, tree in trees.items()}, paths._claims, set(map(str, paths.conflicts()))]
+
+
+APIS = [
+    api(f"{name}{listen_path.replace('/', '.')}{domain}", listen_path, domain, active=active)
+    for name, active in (("a", True), ("b", True), ("off", False))
+    for listen_path in ("/", "/x", "/x/y", "/x/z", "/q/r")
+    for domain in ("", "h.example")
+]
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sets(st.sampled_from(APIS), max_size=6), st.sets(st.sampled_from(APIS), max_size=6)), max_size=5))
+def test_changed_step_by_step_it_is_as_if_built_at_once(steps: list[tuple[set[CompiledApi], set[CompiledApi]]]) -> None:
+    def split(apis: Iterable[CompiledApi]) -> tuple[list[CompiledApi], list[CompiledApi]]:
+        listed = [one for one in APIS if one in apis]
+        return [one for one in listed if one.definition.active], [one for one in listed if not one.definition.active]
+
+    present: set[CompiledApi] = set()
+    paths = ListenPaths()
+    for going, coming in steps:
+        before, said = paths, repr(claimed(paths))
+        gone = going & present
+        come = coming - (present - gone)
+        present = (present - gone) | come
+        paths = paths.changed(gone, *split(come))
+        assert claimed(paths) == claimed(ListenPaths(*split(present)))
+        assert repr(claimed(before)) == said, "the one before stays as it is"
 
 
 @pytest.mark.parametrize(("path", "relative"), [("/app", "/"), ("/app/", "/"), ("/app/x", "/x"), ("/app/x/", "/x/"), ("/app/%2F", "/%2F")])
