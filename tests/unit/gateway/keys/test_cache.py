@@ -110,6 +110,23 @@ def test_a_look_that_was_under_way_does_not_bring_the_old_state_back(everything:
     asyncio.run(scenario())
 
 
+def test_a_look_that_was_under_way_is_kept_when_another_key_changes() -> None:
+    store = FakeStore(s=Key("k1"))
+    store.gate = threading.Event()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        early = asyncio.create_task(found(keys, "s"))
+        await until(lambda: bool(store.asked))
+        keys.forget([secret_hash("other")])
+        assert store.gate is not None
+        store.gate.set()
+        await early
+        assert keys.find("s") == Key("k1")
+
+    asyncio.run(scenario())
+
+
 def test_a_deleted_key_is_gone_once_it_is_forgotten() -> None:
     store = FakeStore(s=Key("k1"))
 

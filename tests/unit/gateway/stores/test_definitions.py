@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
@@ -70,6 +71,30 @@ def test_generation_and_revision_rise_with_every_write(store: DefinitionStore) -
         (1, "created", "ann"),
     ]
     assert create(store, "a").revision == 4
+
+
+def test_only_what_changed_is_read(store: DefinitionStore) -> None:
+    for number in range(9):
+        create(store, f"a{number}")
+    statements: list[str] = []
+    sa.event.listen(store._database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    nothing = store.changed_since(9)
+    assert nothing is not None
+    assert (nothing.generation, nothing.definitions) == (9, {})
+    assert sum("SELECT" in one for one in statements) == 1
+    update(store, "a3", "B")
+    store.delete("a5", who="cy")
+    update(store, "a3", "C")
+    statements.clear()
+    changed = store.changed_since(9)
+    assert changed is not None
+    assert sum("SELECT" in one for one in statements) == 3
+    assert (changed.generation, set(changed.definitions)) == (12, {"i-a3", "i-a5"})
+    now = changed.definitions["i-a3"]
+    assert now is not None
+    assert (now.revision, now.raw["name"]) == (3, "C")
+    assert changed.definitions["i-a5"] is None
+    assert store.changed_since(13) is None, "an older copy of the database"
 
 
 def test_a_refused_write_leaves_no_trace(store: DefinitionStore) -> None:
