@@ -1,8 +1,8 @@
 """Announcements through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own.
 
 Who is there stands in a registry. Gone is who has said nothing for seven seconds, and at once, where the machine is the same, whose process
-is dead. A worker that was cut off takes everything in anew when it is back, and a slow look at the database's generations finds what no
-message said.
+is dead. A worker that was cut off looks into the store for what it missed when it is back, and a slow look at the database's generations
+finds what no message said.
 """
 
 from __future__ import annotations
