@@ -6,11 +6,11 @@ of both may be left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from services.gateway.definitions.reader import Mistakes
+from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.keys import service
 from services.gateway.keys.model import quota_counter, secret_hash
 from services.gateway.operator_api.answers import Refused, invalid
@@ -119,6 +119,27 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
     gateway.reset_counters([quota_counter(gone.id)])
     _tell(gateway, "TokenDeleted", gone)
     return Change(gone, unconfirmed)
+
+
+def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], list[str]]:
+    """Delete all these keys, or none of them when one does not exist; gives them and the workers that may not know yet. Raises Refused."""
+    found = {name: find(gateway, name) for name in names}
+    known = {stored.id for stored in found.values() if stored is not None}
+    missing = {name for name, stored in found.items() if stored is None}
+    try:
+        gone = [] if missing else gateway.keys_store.delete_all(known)
+    except KeyMissing as error:
+        missing = {name for name, stored in found.items() if stored is not None and stored.id in error.ids}
+    if missing:
+        mistakes = [Mistake(join("/ids", index), "there is no such key") for index, name in enumerate(names) if name in missing]
+        count = f"{len(mistakes)} of {len(names)} keys" if len(names) > 1 else "The key"
+        verb = "does" if len(mistakes) == 1 else "do"
+        raise Refused(404, f"{count} {verb} not exist; none was revoked", "key-not-found", mistakes=mistakes)
+    unconfirmed = gateway.publish_keys(gone[0].generation, [hash for stored in gone for hash in stored.hashes])
+    gateway.reset_counters([quota_counter(stored.id) for stored in gone])
+    for stored in gone:
+        _tell(gateway, "TokenDeleted", stored)
+    return gone, unconfirmed
 
 
 def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:

@@ -1,4 +1,4 @@
-"""`/api/keys` and `/api/apis/{id}/keys`: keys as Tyk's Advanced Management API shows them.
+"""`/api/keys` and `/api/apis/{id}/keys`: keys as Tyk's Advanced Management API shows them; `/api/gatehouse/keys`: several at once.
 
 Lists hold public ids. A secret is in the answer that makes it, as `key_id`, and nowhere else.
 """
@@ -20,6 +20,7 @@ from services.gateway.stores.keys import StoredKey
 blueprint = protected("keys", __name__)
 _LONGEST_OVERLAP: Final = 90 * 86400
 _OVERLAP: Final = 86400
+_MOST_REVOKED: Final = 1000
 
 
 def summary(stored: StoredKey) -> dict[str, Any]:
@@ -100,6 +101,16 @@ def rotate_key(name: str) -> Response:
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
         raise Refused(400, f"overlap must be a number of seconds from 0 to {_LONGEST_OVERLAP}", "invalid-argument")
     return _made(key_changes.rotate(gateway(), stored, overlap))
+
+
+@blueprint.post("/api/gatehouse/keys/revoke")
+def revoke_keys() -> Response:
+    """Body: `{"ids": […]}`. Deletes all of them, or none when one does not exist."""
+    ids = arguments.body("revocation").get("ids")
+    if not isinstance(ids, list) or not ids or not all(isinstance(id, str) for id in ids) or len(ids) > _MOST_REVOKED:
+        raise Refused(400, f"ids must be a list of 1 to {_MOST_REVOKED} keys", "invalid-argument")
+    gone, unconfirmed = key_changes.revoke(gateway(), ids)
+    return done("Keys revoked", [stored.id for stored in gone], unconfirmed=unconfirmed)
 
 
 @blueprint.post("/api/apis/keys/basic/<name>")

@@ -82,7 +82,11 @@ class SecretTaken(Exception):
 
 
 class KeyMissing(Exception):
-    """There is no such key."""
+    """There is no such key. ids: those that there are not."""
+
+    def __init__(self, *ids: str) -> None:
+        super().__init__(", ".join(ids))
+        self.ids = ids
 
 
 def new_id() -> str:
@@ -169,14 +173,29 @@ class KeyStore:
 
     def delete(self, id: str) -> StoredKey:
         """What was deleted, with the hashes that opened it. Raises KeyMissing."""
+        [gone] = self.delete_all([id])
+        return gone
 
-        def work(connection: sa.Connection) -> StoredKey:
-            stored = _stored(connection, _existing(connection, id), self._clock.now())
-            hashes = _all_hashes(connection, id)
-            connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
-            connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
-            connection.execute(sa.delete(KEYS).where(_K.id == id))
-            return replace(stored, generation=raise_generation(connection, GENERATION, hashes))
+    def delete_all(self, ids: Iterable[str]) -> list[StoredKey]:
+        """What was deleted: all of them, or none when there is one that does not exist. Raises KeyMissing with those."""
+        chosen = sorted(set(ids))  # one order for everybody: writers of the same keys must not wait for each other
+
+        def work(connection: sa.Connection) -> list[StoredKey]:
+            now, found, missing = self._clock.now(), [], []
+            for id in chosen:
+                try:
+                    found.append(_stored(connection, _existing(connection, id), now))
+                except KeyMissing:
+                    missing.append(id)
+            if missing:
+                raise KeyMissing(*missing)
+            hashes = {hash for id in chosen for hash in _all_hashes(connection, id)}
+            for id in chosen:
+                connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
+                connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
+                connection.execute(sa.delete(KEYS).where(_K.id == id))
+            generation = raise_generation(connection, GENERATION, hashes)
+            return [replace(stored, generation=generation) for stored in found]
 
         return self._database.run(work)
 
@@ -243,7 +262,7 @@ def _may_reach(api_id: str) -> sa.ColumnElement[bool]:
 def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
     row = connection.execute(sa.select(KEYS).where(_K.id == id).with_for_update()).one_or_none()
     if row is None:
-        raise KeyMissing
+        raise KeyMissing(id)
     return row
 
 

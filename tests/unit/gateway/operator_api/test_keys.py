@@ -277,3 +277,35 @@ def test_a_secret_in_a_path_does_not_reach_the_log(gateway: Any, capsys: Any) ->
     assert "topsecret" not in logged.out + logged.err
     assert "/tyk/keys/***" in logged.out + logged.err
     assert '"/api/apis"' in logged.out + logged.err
+
+
+def test_keys_are_revoked_together_or_not_at_all(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    ids = [operator.json("POST", "/api/keys", make_session("one"))["id"] for _ in range(2)]
+    path, published = "/api/gatehouse/keys/revoke", len(operator.gateway.published)
+    refused = operator.json("POST", path, {"ids": [ids[0], "nope", ids[1], "nada"]}, status=404)
+    assert (refused["Code"], [one["pointer"] for one in refused["Errors"]]) == ("key-not-found", ["/ids/1", "/ids/3"])
+    assert set(operator.json("GET", "/api/keys")["data"]["keys"]) == set(ids)
+    assert (len(operator.gateway.published), operator.gateway.reset) == (published, [])
+    done = operator.json("POST", path, {"ids": [*ids, ids[0]]})
+    assert (done["Status"], sorted(done["Meta"])) == ("OK", sorted(ids))
+    assert len(operator.gateway.published) == published + 1, "one announcement for all"
+    assert len(operator.gateway.reset) == 2
+    operator.json("POST", path, {"ids": ids}, status=404)
+    for wrong in ({}, {"ids": []}, {"ids": "x"}, {"ids": [1]}, {"ids": ["x"] * 1001}):
+        operator.json("POST", path, wrong, status=400)
+
+
+def test_a_key_that_goes_meanwhile_stops_the_others_from_being_revoked(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    one, two = (operator.json("POST", "/api/keys", make_session("one"))["id"] for _ in range(2))
+    delete_all = operator.gateway.keys_store.delete_all
+
+    def and_one_is_gone_already(ids: Any) -> Any:
+        delete_all([one])
+        return delete_all(ids)
+
+    operator.gateway.keys_store.delete_all = and_one_is_gone_already
+    refused = operator.json("POST", "/api/gatehouse/keys/revoke", {"ids": [two, one]}, status=404)
+    assert [place["pointer"] for place in refused["Errors"]] == ["/ids/1"]
+    assert operator.json("GET", "/api/keys")["data"]["keys"] == [two]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -106,3 +108,37 @@ def test_use_is_noted_without_a_new_generation(store: KeyStore, clock: SettableC
     store.mark_used(ids[:2], clock.now())
     assert store.generation() == generation == 3
     assert [store.get(id).last_used_at for id in ids] == [clock.now(), clock.now(), None]  # type: ignore[union-attr]
+
+
+def test_several_keys_are_deleted_together_or_not_at_all(store: KeyStore) -> None:
+    one, two, three = (store.create(f"h{n}", RIGHTS).id for n in range(3))
+    generation = store.generation()
+    with pytest.raises(KeyMissing) as missing:
+        store.delete_all([one, "nope", two, "nada"])
+    assert set(missing.value.ids) == {"nope", "nada"}
+    assert (store.page()[1], store.generation()) == (3, generation)
+    gone = store.delete_all([two, one, two])
+    assert {(key.id, key.hashes) for key in gone} == {(one, ("h0",)), (two, ("h1",))}
+    assert (store.ids(), store.by_hash("h0"), store.generation()) == ([three], None, generation + 1)
+
+
+def test_of_two_who_delete_a_key_at_once_one_deletes_nothing_else(store: KeyStore) -> None:
+    for round_ in range(5):
+        shared, one, two = (store.create(f"h{round_}-{n}", RIGHTS).id for n in range(3))
+        gate, missing = threading.Barrier(2), {}
+
+        def delete(own: str, shared: str = shared, gate: threading.Barrier = gate, missing: dict[str, Any] = missing) -> None:
+            gate.wait(30)
+            try:
+                store.delete_all([shared, own])
+                missing[own] = ()
+            except KeyMissing as error:
+                missing[own] = error.ids
+
+        threads = [threading.Thread(target=delete, args=(own,)) for own in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(missing.values()) == [(), (shared,)]
+        assert {own for own in (one, two) if store.get(own) is None} == {own for own, ids in missing.items() if not ids}
