@@ -47,9 +47,10 @@ def done(
     unconfirmed: Iterable[str] = (),
     warnings: Iterable[Mistake] = (),
     headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Response:
     """The envelope of a write. unconfirmed: workers that do not serve it yet; they and warnings are named only when there are any."""
-    body: dict[str, Any] = {"Status": "OK", "Message": message, "Meta": meta}
+    body: dict[str, Any] = {"Status": "OK", "Message": message, "Meta": meta, **more}
     missing, doubtful = list(unconfirmed), places(warnings)
     if missing:
         body["Unconfirmed"] = missing

@@ -52,14 +52,16 @@ def get_api(key: str) -> Response:
 @blueprint.post("/api/apis")
 def create_api() -> Response:
     raw, references = _definition()
-    saved = definition_changes.create(gateway(), raw, references, *author(), prefix=_DEFINITION)
+    saved = definition_changes.create(gateway(), raw, references, *author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
     return _saved("API created", saved.stored.id, saved)
 
 
 @blueprint.put("/api/apis/<key>")
 def update_api(key: str) -> Response:
     raw, references = _definition()
-    saved = definition_changes.update(gateway(), key, raw, references, *author(), arguments.if_match(), prefix=_DEFINITION)
+    saved = definition_changes.update(
+        gateway(), key, raw, references, *author(), arguments.if_match(), _DEFINITION, arguments.flag("dry_run")
+    )
     return _saved("Api updated", "", saved)
 
 
@@ -80,5 +82,9 @@ def _definition() -> tuple[dict[str, Any], Any]:
 
 
 def _saved(message: str, meta: str, saved: definition_changes.Saved) -> Response:
+    """Unchanged: it was so already, and no revision was made. diff: of a dry run."""
+    more: dict[str, Any] = {"Unchanged": True} if saved.unchanged else {}
+    if saved.diff is not None:
+        return done("Dry run: nothing was written", meta, warnings=saved.warnings, **more, diff=saved.diff, DryRun=True)
     headers = {"ETag": f'"{saved.stored.revision}"'}
-    return done(message, meta, unconfirmed=saved.unconfirmed, warnings=saved.warnings, headers=headers)
+    return done(message, meta, unconfirmed=saved.unconfirmed, warnings=saved.warnings, headers=headers, **more)

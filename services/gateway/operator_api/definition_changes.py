@@ -11,18 +11,21 @@ from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import address, interpret
-from services.gateway.operator_api import hook_references
+from services.gateway.operator_api import differences, hook_references
 from services.gateway.operator_api.answers import Refused, invalid
 from services.gateway.operator_api.context import Gateway
 from services.gateway.stores.definitions import (
+    Action,
     ApiIdTaken,
     NotFound,
     PlaceTaken,
     ReadOnly,
     RevisionConflict,
     StoredDefinition,
+    Unchanged,
     new_api_id,
     new_id,
+    same_json,
 )
 
 DEFAULT_ORG: Final = "default"
@@ -33,36 +36,56 @@ _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """unconfirmed: workers that do not serve it yet. warnings: what is kept and has no effect."""
+    """unconfirmed: workers that do not serve it yet. warnings: what is kept and has no effect. unchanged: it was so already, nothing was
+    written. diff: of a dry run, what would change.
+    """
 
     stored: StoredDefinition
     unconfirmed: list[str]
     warnings: Sequence[Mistake] = ()
+    unchanged: bool = False
+    diff: str | None = None
 
 
-def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, note: str, prefix: str = "") -> Saved:
-    """Store a new definition. prefix: the pointer of the definition in the caller's document, for mistakes."""
-    _refuse_files(gateway)
-    document = _filled(raw)
+def create(
+    gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, note: str, prefix: str = "", dry_run: bool = False
+) -> Saved:
+    """Store a new definition. prefix: the pointer of the definition in the caller's document, for mistakes. dry_run: only check."""
+    refuse_files(gateway)
+    document = filled(raw)
     listed, sources = hook_references.embed(gateway, document, references, [])
-    definition = _checked(gateway, document, prefix, replaces=None, sources=sources)
+    definition = checked(gateway, document, prefix, replaces=None, sources=sources)
+    if dry_run:
+        if any(gateway.definitions.get(document[name]) is not None for name in ("id", "api_id")):
+            raise id_taken()
+        planned = StoredDefinition(document["id"], document["api_id"], 0, document, listed)
+        diff = differences.text(None, differences.whole(document, listed), ("nothing", "this"))
+        return Saved(planned, [], warnings_of(definition, prefix), diff=diff)
     try:
         stored = gateway.definitions.create(document, listed, address=address(definition), active=definition.active, who=who, note=note)
     except ApiIdTaken:
-        raise Refused(409, "Found API with the same ID", "api-id-taken") from None
+        raise id_taken() from None
     except PlaceTaken as error:
-        raise _place_taken(prefix, error) from None
-    return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
+        raise place_taken(prefix, error) from None
+    return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
 
 
 def update(
-    gateway: Gateway, key: str, raw: Mapping[str, Any], references: Any, who: str, note: str, if_match: int | None = None, prefix: str = ""
+    gateway: Gateway,
+    key: str,
+    raw: Mapping[str, Any],
+    references: Any,
+    who: str,
+    note: str,
+    if_match: int | None = None,
+    prefix: str = "",
+    dry_run: bool = False,
 ) -> Saved:
-    """Replace a definition wholly. references None = as they are stored."""
-    _refuse_files(gateway)
+    """Replace a definition wholly. references None = as they are stored. dry_run: only check, and tell what would change."""
+    refuse_files(gateway)
     before = existing(gateway, key)
     if if_match is not None and if_match != before.revision:
-        raise _conflict(before.revision)
+        raise conflict(before.revision)
     document = _canonical(raw)
     for name, own, shown in (("id", before.id, "id"), ("api_id", before.api_id, "APIID")):
         if document.get(name) in (None, ""):
@@ -73,25 +96,35 @@ def update(
     _fill(document, before.raw.get("org_id") or DEFAULT_ORG)
     kept = before.hook_references if references is None else references
     listed, sources = hook_references.embed(gateway, document, kept, before.hook_references)
-    definition = _checked(gateway, document, prefix, replaces=before.api_id, sources=sources)
-    return _replace(gateway, before, document, listed, definition, who, note, if_match, prefix)
+    definition = checked(gateway, document, prefix, replaces=before.api_id, sources=sources)
+    if dry_run:
+        now, then = differences.whole(before.raw, before.hook_references), differences.whole(document, listed)
+        diff = differences.text(now, then, (f"revision {before.revision}", "this"))
+        return Saved(before, [], warnings_of(definition, prefix), same_json(now, then), diff)
+    try:
+        return replace(gateway, before.id, document, listed, definition, who=who, note=note, if_match=if_match, prefix=prefix)
+    except NotFound:
+        raise _missing() from None
 
 
-def _replace(
+def replace(
     gateway: Gateway,
-    before: StoredDefinition,
-    document: dict[str, Any],
+    id: str,
+    document: Mapping[str, Any],
     references: list[Any],
     definition: Definition,
+    *,
     who: str,
     note: str,
     if_match: int | None,
     prefix: str = "",
-    restored: bool = False,
+    action: Action = "updated",
+    target: int | None = None,
 ) -> Saved:
+    """Store and announce what was checked, unless it is so already. Raises Refused, NotFound."""
     try:
         stored = gateway.definitions.update(
-            before.id,
+            id,
             document,
             references,
             address=address(definition),
@@ -99,58 +132,28 @@ def _replace(
             who=who,
             note=note,
             if_match=if_match,
-            action="restored" if restored else "updated",
+            action=action,
+            target=target,
         )
-    except NotFound:
-        raise _missing() from None
+    except Unchanged as same:
+        return Saved(same.stored, [], warnings_of(definition, prefix), unchanged=True)
     except RevisionConflict as error:
-        raise _conflict(error.current) from None
+        raise conflict(error.current) from None
     except PlaceTaken as error:
-        raise _place_taken(prefix, error) from None
-    return Saved(stored, gateway.publish_definitions(), _warnings(definition, prefix))
+        raise place_taken(prefix, error) from None
+    return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
 
 
 def delete(gateway: Gateway, key: str, who: str, note: str, if_match: int | None = None) -> Saved:
     """Raises Refused (404, 409, 412)."""
-    _refuse_files(gateway)
+    refuse_files(gateway)
     try:
         stored = gateway.definitions.delete(key, who=who, note=note, if_match=if_match)
     except NotFound:
         raise Refused(404, "Could not retrieve API detail", "api-unknown") from None
     except RevisionConflict as error:
-        raise _conflict(error.current) from None
+        raise conflict(error.current) from None
     return Saved(stored, gateway.publish_definitions())
-
-
-def restore(gateway: Gateway, key: str, number: int, who: str, note: str, if_match: int | None = None) -> Saved:
-    """Make a former revision the newest one, checked like any other save; brings back a deleted definition with its ids."""
-    _refuse_files(gateway)
-    try:
-        revision = gateway.definitions.revision(key, number)
-    except NotFound:
-        raise Refused(404, "There is no such revision of this API", "revision-unknown") from None
-    if revision.raw is None:
-        raise Refused(400, f"Revision {number} is the deletion of the API; restore an earlier one", "revision-empty")
-    note = note or f"restored from revision {number}"
-    before = gateway.definitions.get(revision.definition_id)
-    definition = _checked(gateway, revision.raw, "", replaces=None if before is None else before.api_id)
-    if before is not None:
-        return _replace(gateway, before, revision.raw, revision.hook_references, definition, who, note, if_match, restored=True)
-    try:
-        stored = gateway.definitions.create(
-            revision.raw,
-            revision.hook_references,
-            address=address(definition),
-            active=definition.active,
-            who=who,
-            note=note,
-            action="restored",
-        )
-    except ApiIdTaken:
-        raise Refused(409, "Found API with the same ID", "api-id-taken") from None
-    except PlaceTaken as error:
-        raise _place_taken("", error) from None
-    return Saved(stored, gateway.publish_definitions(), _warnings(definition, ""))
 
 
 def existing(gateway: Gateway, key: str) -> StoredDefinition:
@@ -163,7 +166,7 @@ def existing(gateway: Gateway, key: str) -> StoredDefinition:
 
 def inspect(gateway: Gateway, raw: Mapping[str, Any]) -> Definition:
     """The Definition that saving `raw` would give. Raises Mistakes."""
-    document = _filled(raw)
+    document = filled(raw)
     before = gateway.definitions.get(str(document["api_id"]))
     definition = interpret(document)
     gateway.check(definition, None if before is None else before.api_id)
@@ -174,16 +177,20 @@ def _missing() -> Refused:
     return Refused(404, "API definition does not exist", "api-unknown")
 
 
-def _conflict(current: int) -> Refused:
+def conflict(current: int) -> Refused:
     message = f"The API was changed meanwhile: it is at revision {current}. Read it again and repeat the change."
     return Refused(412, message, "revision-conflict", headers={"ETag": f'"{current}"'})
 
 
-def _place_taken(prefix: str, error: PlaceTaken) -> Refused:
+def id_taken() -> Refused:
+    return Refused(409, "Found API with the same ID", "api-id-taken")
+
+
+def place_taken(prefix: str, error: PlaceTaken) -> Refused:
     return invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", str(error))]))
 
 
-def _refuse_files(gateway: Gateway) -> None:
+def refuse_files(gateway: Gateway) -> None:
     if gateway.definitions.source == "files":
         raise read_only()
 
@@ -193,7 +200,7 @@ def read_only() -> Refused:
     return Refused(409, message, "definitions-from-files")
 
 
-def _checked(
+def checked(
     gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None, sources: Mapping[str, str] = _NOWHERE_ELSE
 ) -> Definition:
     """sources: of handlers that came from hook references."""
@@ -210,11 +217,11 @@ def _checked(
     return definition
 
 
-def _warnings(definition: Definition, prefix: str) -> list[Mistake]:
+def warnings_of(definition: Definition, prefix: str) -> list[Mistake]:
     return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
 
 
-def _filled(raw: Mapping[str, Any]) -> dict[str, Any]:
+def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A new definition with what the server adds: ids, the organisation, the listen path."""
     document = _canonical(raw)
     document["id"] = document.get("id") or new_id()

@@ -41,6 +41,11 @@ def _member(before: Mapping[Any, Any], after: Mapping[Any, Any], name: Any, poin
         yield from differences(before[name], after[name], pointer)
 
 
+def whole(raw: Mapping[str, Any] | None, hook_references: list[Any]) -> dict[str, Any] | None:
+    """What is compared of an API: the definition and its references. None: there was no API."""
+    return None if raw is None else {"api_definition": raw, "hook_references": hook_references}
+
+
 def text(before: Any, after: Any, names: tuple[str, str]) -> str:
     """A unified diff of the documents as indented JSON; "" when they are equal. names: of the two sides."""
     old, new = (json.dumps(one, indent=4, ensure_ascii=False).splitlines() if one is not None else [] for one in (before, after))

@@ -43,7 +43,7 @@ def create_api(api_id: str) -> Response:
                 raise
     if before is not None:
         saved = definition_changes.update(gateway(), before.id, {**raw, "id": before.id}, None, *author(), arguments.if_match())
-    return changed(saved.stored.api_id, "added", saved.unconfirmed, saved.warnings)
+    return _saved("added", saved)
 
 
 @blueprint.put("/tyk/apis/<api_id>")
@@ -54,13 +54,18 @@ def update_api(api_id: str) -> Response:
         message = "Request APIID does not match that in Definition! For Updtae operations these must match."  # Tyk's spelling
         raise Refused(400, message, "id-mismatch")
     saved = definition_changes.update(gateway(), stored.id, {**raw, "id": stored.id}, None, *author(), arguments.if_match())
-    return changed(saved.stored.api_id, "modified", saved.unconfirmed, saved.warnings)
+    return _saved("modified", saved)
 
 
 @blueprint.delete("/tyk/apis/<api_id>")
 def delete_api(api_id: str) -> Response:
     saved = definition_changes.delete(gateway(), api_id, *author(), arguments.if_match())
     return changed(saved.stored.api_id, "deleted", saved.unconfirmed)
+
+
+def _saved(action: str, saved: definition_changes.Saved) -> Response:
+    more = {"unchanged": True} if saved.unchanged else {}
+    return changed(saved.stored.api_id, action, saved.unconfirmed, saved.warnings, **more)
 
 
 @blueprint.delete("/tyk/apis")

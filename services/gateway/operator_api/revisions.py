@@ -1,4 +1,4 @@
-"""`/api/gatehouse`: what Tyk has not: revisions with their differences, undo, lint, and which worker serves what."""
+"""`/api/gatehouse`: what Tyk has not: revisions with their differences, undo and redo, lint, and which worker serves what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.common.clock import isoformat
 from services.gateway.announcements import Unreachable
 from services.gateway.definitions.lint import lint
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.operator_api import arguments, definition_changes, differences
+from services.gateway.operator_api import arguments, definition_changes, differences, undoing
 from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, done, places
 from services.gateway.operator_api.context import gateway
@@ -37,7 +37,7 @@ def get_revision(key: str, number: int) -> Response:
     if other and not (other.isdecimal() and len(other) <= 9):
         raise Refused(400, "against must be the number of a revision", "invalid-argument")
     base = _revision(key, int(other)) if other else gateway().definitions.revision_before(key, number)
-    before, after = _document(base), _document(revision)
+    before, after = (differences.whole(one.raw, one.hook_references) if one else None for one in (base, revision))
     names = (f"revision {base.number}" if base else "nothing", f"revision {number}")
     return answer({
         **_summary(revision),
@@ -50,9 +50,33 @@ def get_revision(key: str, number: int) -> Response:
 
 @blueprint.post("/api/gatehouse/apis/<key>/revisions/<int:number>/restore")
 def restore_revision(key: str, number: int) -> Response:
-    saved = definition_changes.restore(gateway(), key, number, *author(), arguments.if_match())
-    headers = {"ETag": f'"{saved.stored.revision}"'}
-    return done("API restored", saved.stored.id, unconfirmed=saved.unconfirmed, warnings=saved.warnings, headers=headers)
+    """`?dry_run=1` here and below: only says what would change."""
+    return _stepped("API restored", undoing.restore(gateway(), key, number, *author(), arguments.if_match(), arguments.flag("dry_run")))
+
+
+@blueprint.post("/api/gatehouse/apis/<key>/undo")
+def undo(key: str) -> Response:
+    """One step back; also of a deletion."""
+    return _stepped("API undone to revision {}", undoing.undo(gateway(), key, *author(), arguments.if_match(), arguments.flag("dry_run")))
+
+
+@blueprint.post("/api/gatehouse/apis/<key>/redo")
+def redo(key: str) -> Response:
+    """One step forward: what was undone last, until something else is saved."""
+    return _stepped("API redone to revision {}", undoing.redo(gateway(), key, *author(), arguments.if_match(), arguments.flag("dry_run")))
+
+
+def _stepped(message: str, step: undoing.Step) -> Response:
+    """from, to: the revisions whose content was there and is there. revision: the new one, null when nothing was written."""
+    more: dict[str, Any] = {"from": step.origin, "to": step.target, "revision": step.revision, "diff": step.diff}
+    if step.saved is None:
+        return done("Dry run: nothing was written", step.id, **more, DryRun=True)
+    if step.saved.unchanged:
+        more["Unchanged"] = True
+    headers = {"ETag": f'"{step.revision or step.saved.stored.revision}"'}
+    return done(
+        message.format(step.target), step.id, unconfirmed=step.saved.unconfirmed, warnings=step.saved.warnings, headers=headers, **more
+    )
 
 
 @blueprint.post("/api/gatehouse/lint")
@@ -95,18 +119,13 @@ def _revision(key: str, number: int) -> Revision:
         raise Refused(404, "There is no such revision of this API", "revision-unknown") from None
 
 
-def _document(revision: Revision | None) -> dict[str, Any] | None:
-    if revision is None or revision.raw is None:
-        return None
-    return {"api_definition": revision.raw, "hook_references": revision.hook_references}
-
-
 def _summary(revision: Entry) -> dict[str, Any]:
     return {
         "id": revision.definition_id,
         "api_id": revision.api_id,
         "number": revision.number,
         "action": revision.action,
+        "to": revision.target,
         "at": isoformat(revision.at),
         "who": revision.who,
         "note": revision.note,

@@ -7,6 +7,7 @@ why and the whole document) and raises the generation, by which workers see that
 from __future__ import annotations
 
 import datetime as dt
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from services.gateway.stores.generations import current, raise_generation, since
 from services.gateway.stores.revisions import Entry, Revision
 
 GENERATION: Final = "definitions"
-Action = Literal["created", "updated", "deleted", "restored", "seeded"]
+Action = Literal["created", "updated", "deleted", "restored", "seeded", "undone", "redone"]
 
 
 DEFINITIONS: Final = sa.Table(
@@ -96,8 +97,21 @@ class PlaceTaken(Exception):
         super().__init__(f"{owner} already listens on this listen_path")
 
 
+class Unchanged(Exception):
+    """What would be stored is stored already. Nothing was written."""
+
+    def __init__(self, stored: StoredDefinition) -> None:
+        super().__init__(f"revision {stored.revision} is the same")
+        self.stored = stored
+
+
 class ReadOnly(Exception):
     """The definitions are read from files; nothing can be written here."""
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; the order of members does not count, and `1` is neither `true` nor `1.0`."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def new_id() -> str:
@@ -160,19 +174,24 @@ class DefinitionStore:
         who: str,
         note: str = "",
         action: Action = "created",
+        target: int | None = None,
+        if_match: int | None = None,
     ) -> StoredDefinition:
         """raw: with `id` and `api_id`. address: host and listen path, which only one active definition may own.
 
-        Raises ApiIdTaken, PlaceTaken.
+        target: where an undo or a redo goes. if_match: the last revision that the writer saw, of a definition that was deleted.
+        Raises ApiIdTaken, PlaceTaken, RevisionConflict.
         """
 
         def work(connection: sa.Connection) -> StoredDefinition:
             now = self._clock.now()
             _check_free(connection, raw["id"], raw["api_id"], address if active else None, own=None)
             number = revisions.last_number(connection, raw["id"]) + 1
+            if if_match is not None and if_match != number - 1:
+                raise RevisionConflict(number - 1)
             stored = StoredDefinition(raw["id"], raw["api_id"], number, dict(raw), hook_references, now, now)
             connection.execute(sa.insert(DEFINITIONS).values(**_columns(stored, address, active), created_at=now))
-            return _recorded(connection, stored, action, who, note)
+            return _recorded(connection, stored, action, who, note, target)
 
         return self._run(work)
 
@@ -188,30 +207,39 @@ class DefinitionStore:
         note: str = "",
         if_match: int | None = None,
         action: Action = "updated",
+        target: int | None = None,
     ) -> StoredDefinition:
-        """Replace a definition wholly; its id stays. if_match: the revision that the writer saw.
+        """Replace a definition wholly; its id stays. if_match: the revision that the writer saw. target: where an undo or a redo goes.
 
-        Raises NotFound, RevisionConflict, ApiIdTaken, PlaceTaken.
+        Raises NotFound, RevisionConflict, ApiIdTaken, PlaceTaken; Unchanged when it is so already, unless there is a target.
         """
 
         def work(connection: sa.Connection) -> StoredDefinition:
-            before = _existing(connection, key, if_match)
+            row = _existing(connection, key, if_match)
+            before = _stored(row)
             _check_free(connection, before.id, raw["api_id"], address if active else None, own=before.id)
             document = {**raw, "id": before.id}
             number, now = before.revision + 1, self._clock.now()
             stored = StoredDefinition(before.id, raw["api_id"], number, document, hook_references, before.created_at, now)
-            connection.execute(sa.update(DEFINITIONS).where(_D.id == before.id).values(_columns(stored, address, active)))
-            return _recorded(connection, stored, action, who, note)
+            columns = _columns(stored, address, active)
+            # the place as well: another version of the gateway may have read it out of the same document otherwise
+            same_place = (row.address, row.place) == (columns["address"], columns["place"])
+            if target is None and same_place and same_json([row.document, row.hook_references], [document, hook_references]):
+                raise Unchanged(before)
+            connection.execute(sa.update(DEFINITIONS).where(_D.id == before.id).values(columns))
+            return _recorded(connection, stored, action, who, note, target)
 
         return self._run(work)
 
-    def delete(self, key: str, *, who: str, note: str = "", if_match: int | None = None) -> StoredDefinition:
-        """What was deleted. Raises NotFound, RevisionConflict."""
+    def delete(
+        self, key: str, *, who: str, note: str = "", if_match: int | None = None, action: Action = "deleted", target: int | None = None
+    ) -> StoredDefinition:
+        """What was deleted. target: where a redo goes. Raises NotFound, RevisionConflict."""
 
         def work(connection: sa.Connection) -> StoredDefinition:
-            before = _existing(connection, key, if_match)
+            before = _stored(_existing(connection, key, if_match))
             gone = replace(before, revision=before.revision + 1, updated_at=self._clock.now())
-            _recorded(connection, gone, "deleted", who, note)
+            _recorded(connection, gone, action, who, note, target, deleted=True)
             connection.execute(sa.delete(DEFINITIONS).where(_D.id == before.id))
             return before
 
@@ -256,7 +284,7 @@ class DefinitionStore:
             earlier = revisions.before(connection, id, number)
             return None if earlier is None else revisions.one(connection, id, earlier)
 
-    def _run(self, work: Callable[[sa.Connection], StoredDefinition]) -> StoredDefinition:
+    def _run(self, work: Callable[[sa.Connection], StoredDefinition], again: bool = True) -> StoredDefinition:
         try:
             return self._database.run(work)
         except IntegrityError as error:
@@ -266,6 +294,8 @@ class DefinitionStore:
                 raise PlaceTaken("another API") from None
             if "uq_definitions_api_id" in text or "pk_definitions" in text or "definitions.api_id" in text:
                 raise ApiIdTaken from None
+            if "definition_revisions" in text and again:
+                return self._run(work, again=False)  # it was created and deleted again meanwhile: the next number is free
             raise
 
 
@@ -274,7 +304,7 @@ def _find(connection: sa.Connection, key: str) -> sa.Row[Any] | None:
     return row or connection.execute(sa.select(DEFINITIONS).where(_D.api_id == key)).one_or_none()
 
 
-def _existing(connection: sa.Connection, key: str, if_match: int | None) -> StoredDefinition:
+def _existing(connection: sa.Connection, key: str, if_match: int | None) -> sa.Row[Any]:
     found = _find(connection, key)
     if found is None:
         raise NotFound
@@ -284,7 +314,7 @@ def _existing(connection: sa.Connection, key: str, if_match: int | None) -> Stor
         raise NotFound
     if if_match is not None and row.revision != if_match:
         raise RevisionConflict(row.revision)
-    return _stored(row)
+    return row
 
 
 def _check_free(connection: sa.Connection, id: str, api_id: str, place: str | None, own: str | None) -> None:
@@ -311,10 +341,12 @@ def _columns(stored: StoredDefinition, address: str, active: bool) -> dict[str, 
     }
 
 
-def _recorded(connection: sa.Connection, stored: StoredDefinition, action: Action, who: str, note: str) -> StoredDefinition:
+def _recorded(
+    connection: sa.Connection, stored: StoredDefinition, action: Action, who: str, note: str, target: int | None, deleted: bool = False
+) -> StoredDefinition:
     assert stored.updated_at is not None
-    raw = None if action == "deleted" else stored.raw
-    what = Revision(stored.id, stored.revision, stored.api_id, action, stored.updated_at, who, note, raw, stored.hook_references)
+    raw = None if deleted else stored.raw
+    what = Revision(stored.id, stored.revision, stored.api_id, action, stored.updated_at, who, note, target, raw, stored.hook_references)
     revisions.record(connection, what)
     raise_generation(connection, GENERATION, [stored.id])
     return stored

@@ -6,6 +6,7 @@ They outlive their definition, so that a deletion can be undone, too.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -26,13 +27,17 @@ REVISIONS: Final = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("document", sa.JSON(none_as_null=True)),
     sa.Column("hook_references", sa.JSON, nullable=False),
+    sa.Column("target", sa.Integer),
 )
 _R: Final = REVISIONS.c
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the history of a definition: who changed it, when and why, without what it was then."""
+    """A line of the history of a definition: who changed it, when and why, without what it was then.
+
+    target: the revision that an undo or a redo went to; None = any other write.
+    """
 
     definition_id: str
     number: int
@@ -41,6 +46,12 @@ class Entry:
     at: dt.datetime
     who: str
     note: str
+    target: int | None
+
+    @property
+    def position(self) -> int:
+        """The revision whose content this is, and from which the next undo or redo goes on."""
+        return self.number if self.target is None else self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,7 @@ def record(connection: sa.Connection, revision: Revision) -> None:
         "note": revision.note,
         "document": revision.raw,
         "hook_references": revision.hook_references,
+        "target": revision.target,
     }
     connection.execute(sa.insert(REVISIONS).values(row))
 
@@ -87,6 +99,31 @@ def before(connection: sa.Connection, id: str, number: int) -> int | None:
     return found
 
 
+def undo_target(history: Sequence[Entry]) -> int | None:
+    """The revision that one undo goes to, None when there is nothing before. history: of one definition, newest first."""
+    return _before({entry.number: entry for entry in history}, history[0].position) if history else None
+
+
+def redo_target(history: Sequence[Entry]) -> int | None:
+    """The revision that one redo goes to, None when nothing was undone since the last save. history: of one definition, newest first."""
+    entries = {entry.number: entry for entry in history}
+    at = history[0].position if history else None
+    # from the last save back to where we are: what was undone last on this way comes next
+    step = next((entry.number for entry in history if entry.target is None), None)
+    while step is not None and step != at:
+        earlier = _before(entries, step)
+        if earlier == at:
+            return step
+        step = earlier
+    return None
+
+
+def _before(entries: Mapping[int, Entry], number: int) -> int | None:
+    """What was there when this revision was saved."""
+    earlier = entries.get(number - 1)
+    return None if earlier is None else earlier.position
+
+
 def last_number(connection: sa.Connection, id: str) -> int:
     """0 = there never was such a definition."""
     return connection.scalar(sa.select(sa.func.max(_R.number)).where(_R.definition_id == id)) or 0
@@ -100,5 +137,14 @@ def last_with(connection: sa.Connection, api_id: str) -> str | None:
 
 def _revision(row: sa.Row[Any]) -> Revision:
     return Revision(
-        row.definition_id, row.number, row.api_id, row.action, row.at, row.who, row.note, row.document, list(row.hook_references)
+        row.definition_id,
+        row.number,
+        row.api_id,
+        row.action,
+        row.at,
+        row.who,
+        row.note,
+        row.target,
+        row.document,
+        list(row.hook_references),
     )

@@ -43,13 +43,15 @@ def test_a_revision_shows_what_changed(operator: Any, make_definition: Any) -> N
     operator.json("GET", f"/api/gatehouse/apis/{id}/revisions/2?against=x", status=400)
 
 
-def test_undo(operator: Any, make_definition: Any) -> None:
+def test_a_former_revision_is_restored(operator: Any, make_definition: Any) -> None:
     id = operator.new_api()
     operator.json("PUT", f"/api/apis/{id}", {"api_definition": make_definition(listen_path="/moved/")})
     path = f"/api/gatehouse/apis/{id}/revisions/1/restore"
     assert operator.call("POST", path, None, {"If-Match": "1"}).status_code == 412
     published = len(operator.gateway.published)
-    assert operator.json("POST", path) == {"Status": "OK", "Message": "API restored", "Meta": id}
+    answer = operator.json("POST", path)
+    assert answer.pop("diff").startswith("--- revision 2\n+++ revision 1\n")
+    assert answer == {"Status": "OK", "Message": "API restored", "Meta": id, "from": 2, "to": 1, "revision": 3}
     assert len(operator.gateway.published) == published + 1
     restored = operator.call("GET", f"/api/apis/{id}")
     assert restored.get_json()["api_definition"]["proxy"]["listen_path"] == "/one/"

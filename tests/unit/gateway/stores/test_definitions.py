@@ -18,6 +18,8 @@ from services.gateway.stores.definitions import (
     NotFound,
     PlaceTaken,
     RevisionConflict,
+    Unchanged,
+    same_json,
 )
 
 
@@ -131,7 +133,7 @@ def test_an_id_and_an_api_id_are_one_space_of_names(store: DefinitionStore) -> N
 def test_of_two_writers_that_saw_the_same_revision_one_wins(store: DefinitionStore) -> None:
     create(store, "a")
     for revision in range(1, 6):
-        results = at_once(*(lambda n=n, r=revision: update(store, "a", f"w{n}", if_match=r) for n in range(3)))
+        results = at_once(*(lambda n=n, r=revision: update(store, "a", f"w{r}-{n}", if_match=r) for n in range(3)))
         assert sum(isinstance(one, RevisionConflict) for one in results) == 2, results
     assert store.get("a").revision == 6  # type: ignore[union-attr]
 
@@ -173,3 +175,52 @@ def test_the_revision_before(store: DefinitionStore) -> None:
     assert store.revision_before("a", 3).raw["name"] == "second"  # type: ignore[union-attr,index]
     assert store.revision_before("none", 5) is None
     assert not hasattr(store.revisions("a")[0], "raw"), "a list of many revisions must not hold all their documents"
+
+
+def test_what_is_stored_already_is_not_written_again(store: DefinitionStore) -> None:
+    create(store, "a")
+    update(store, "a", "B")
+    with pytest.raises(Unchanged) as same:
+        update(store, "a", "B", if_match=2)
+    assert (same.value.stored.revision, store.generation(), len(store.revisions("a"))) == (2, 2, 2)
+    with pytest.raises(RevisionConflict):
+        update(store, "a", "B", if_match=1)
+    assert update(store, "a", "B", address="/elsewhere/").revision == 3, "another version may read another place out of it"
+    undone = store.update("a", {"api_id": "a", "name": "B"}, [], address="/elsewhere/", active=True, who="x", action="undone", target=2)
+    assert undone.revision == 4, "a step is one, even when nothing differs"
+    assert [one.target for one in store.revisions("a")] == [2, None, None, None]
+
+
+def test_equal_json() -> None:
+    assert same_json({"a": 1, "b": [True, None]}, {"b": [True, None], "a": 1})
+    for one, other in ((1, True), (0, False), (1, 1.0), (None, {}), ("1", 1), ([1, 2], [2, 1]), ({"a": None}, {})):
+        assert not same_json(one, other), (one, other)
+
+
+def test_of_two_equal_saves_at_once_one_is_written(store: DefinitionStore) -> None:
+    create(store, "a")
+    for round_ in range(3):
+        results = at_once(*(lambda r=round_: update(store, "a", f"w{r}") for _ in range(3)))
+        assert sum(isinstance(one, Unchanged) for one in results) == 2, results
+    assert store.get("a").revision == 4  # type: ignore[union-attr]
+
+
+def test_what_was_deleted_comes_back_on_top_of_what_was_seen(store: DefinitionStore) -> None:
+    create(store, "a")
+    store.delete("a", who="x")
+
+    def back(seen: int) -> Any:
+        raw = {"id": "i-a", "api_id": "a"}
+        return store.create(raw, [], address="/a/", active=True, who="x", action="undone", target=1, if_match=seen)
+
+    with pytest.raises(RevisionConflict) as conflict:
+        back(1)
+    assert conflict.value.current == 2
+    results = at_once(*(lambda: back(2) for _ in range(3)))
+    assert sum(isinstance(one, ApiIdTaken | RevisionConflict) for one in results) == 2, results
+    newest = store.revisions("a")[0]
+    assert (newest.number, newest.action, newest.target) == (3, "undone", 1)
+    with pytest.raises(RevisionConflict):
+        store.delete("a", who="x", if_match=2, action="redone", target=2)
+    store.delete("a", who="x", if_match=3, action="redone", target=2)
+    assert store.revision("a", 4).raw is None

@@ -1,0 +1,140 @@
+"""Going back and forth in the history of an API: undo, redo, and any former revision.
+
+An undo goes to what was there before the revision that is shown now, and the next undo goes on from there, as in an editor; a redo goes the
+other way until something else is saved. Each is a revision of its own and checked like any other save.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.gateway.definitions.sources import address
+from services.gateway.operator_api import definition_changes, differences
+from services.gateway.operator_api.answers import Refused
+from services.gateway.operator_api.context import Gateway
+from services.gateway.operator_api.definition_changes import Saved, checked, conflict, id_taken, place_taken, refuse_files, warnings_of
+from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict
+from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
+
+_NOTHING_BEFORE: Final = "There is nothing before revision {}: the API was created there. To remove it, delete it; an undo brings it back"
+_NOTHING_UNDONE: Final = "Nothing was undone since the last save of this API"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """origin, target: the revisions whose content was there before and is there now. revision: the new one; None = nothing was written.
+
+    diff: what changed, "" = nothing. saved: None when nothing was written.
+    """
+
+    id: str
+    origin: int
+    target: int
+    diff: str
+    revision: int | None = None
+    saved: Saved | None = None
+
+
+def undo(gateway: Gateway, key: str, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
+    """One step back. Raises Refused, also when another writer was quicker."""
+    history = _history(gateway, key, if_match)
+    number = undo_target(history)
+    wanted = None if number is None else _revision(gateway, history, number)
+    if wanted is None or wanted.raw is None:
+        # to walk back once too often must not take an API away that clients call
+        raise Refused(409, _NOTHING_BEFORE.format(history[0].position), "nothing-to-undo")
+    return _go(gateway, history, wanted, "undone", who, note, dry_run)
+
+
+def redo(gateway: Gateway, key: str, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
+    """One step forward: takes the last undo back. Raises Refused, also when another writer was quicker."""
+    history = _history(gateway, key, if_match)
+    number = redo_target(history)
+    if number is None:
+        raise Refused(409, _NOTHING_UNDONE, "nothing-to-redo")
+    return _go(gateway, history, _revision(gateway, history, number), "redone", who, note, dry_run)
+
+
+def restore(gateway: Gateway, key: str, number: int, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
+    """Save a former revision again; brings back a deleted definition with its ids. Raises Refused."""
+    refuse_files(gateway)
+    try:
+        wanted = gateway.definitions.revision(key, number)
+    except NotFound:
+        raise Refused(404, "There is no such revision of this API", "revision-unknown") from None
+    if wanted.raw is None:
+        raise Refused(400, f"Revision {number} is the deletion of the API; restore an earlier one", "revision-empty")
+    history = _history(gateway, wanted.definition_id, if_match)
+    return _go(gateway, history, wanted, "restored", who, note or f"restored from revision {number}", dry_run)
+
+
+def _history(gateway: Gateway, key: str, if_match: int | None) -> list[Entry]:
+    """Newest first, never empty. Raises Refused."""
+    refuse_files(gateway)
+    history = gateway.definitions.revisions(key)
+    if not history:
+        raise Refused(404, "API definition does not exist", "api-unknown")
+    if if_match is not None and if_match != history[0].number:
+        raise conflict(history[0].number)
+    return history
+
+
+def _revision(gateway: Gateway, history: list[Entry], number: int) -> Revision:
+    return gateway.definitions.revision(history[0].definition_id, number)
+
+
+def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action, who: str, note: str, dry_run: bool) -> Step:
+    """Make what `wanted` holds the newest revision, on top of the history that was looked at: a step is exact or refused."""
+    newest = history[0]
+    present = _revision(gateway, history, newest.number)
+    before, after = (differences.whole(one.raw, one.hook_references) for one in (present, wanted))
+    names = (f"revision {newest.position}", f"revision {wanted.number}")
+    step = Step(newest.definition_id, newest.position, wanted.number, differences.text(before, after, names))
+    definition = None if wanted.raw is None else checked(gateway, wanted.raw, "", replaces=newest.api_id if present.raw else None)
+    if dry_run:
+        return step
+    target = None if action == "restored" else wanted.number
+    id, seen, store = newest.definition_id, newest.number, gateway.definitions
+    try:
+        if definition is None or wanted.raw is None:
+            gone = store.delete(id, who=who, note=note, if_match=seen, action=action, target=target)
+            saved = Saved(gone, gateway.publish_definitions())
+        elif present.raw is None:
+            stored = store.create(
+                wanted.raw,
+                wanted.hook_references,
+                address=address(definition),
+                active=definition.active,
+                who=who,
+                note=note,
+                action=action,
+                target=target,
+                if_match=seen,
+            )
+            saved = Saved(stored, gateway.publish_definitions(), warnings_of(definition, ""))
+        else:
+            saved = definition_changes.replace(
+                gateway,
+                id,
+                wanted.raw,
+                wanted.hook_references,
+                definition,
+                who=who,
+                note=note,
+                if_match=seen,
+                action=action,
+                target=target,
+            )
+    except (NotFound, RevisionConflict):
+        raise conflict(_newest(gateway, id)) from None
+    except ApiIdTaken:
+        raise (conflict(_newest(gateway, id)) if _newest(gateway, id) != seen else id_taken()) from None
+    except PlaceTaken as error:
+        raise place_taken("", error) from None
+    revision = None if saved.unchanged else seen + 1
+    return Step(step.id, step.origin, step.target, step.diff, revision, saved)
+
+
+def _newest(gateway: Gateway, id: str) -> int:
+    return gateway.definitions.revisions(id)[0].number
