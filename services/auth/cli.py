@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import refusals, schemas
+from services.auth.models import User
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
 from services.auth.service.domains import WEEK_S
@@ -24,10 +25,11 @@ from services.auth.wiring import FIRST_DOMAIN, House, master_key
 from services.common import logging as logs
 from services.common.app import Refusal
 from services.common.clock import SystemClock, isoformat
+from services.common.command_line import Duration, Program, show, version_option
 from services.common.database import Database
 
 
-class _Commands(click.Group):
+class _Commands(Program):
     """Says what is wrong in one line instead of a trace."""
 
     def invoke(self, context: click.Context) -> Any:
@@ -66,15 +68,28 @@ def _add(house: House, email: str, domain: str, level: str, name: str, password:
     chosen, made = _password(password)
     fields = {"email": email, "domain": domain, "level": level, "full_name": name, "password": chosen}
     user = house.people.add(None, schemas.NewUser().load(fields), COMMAND_LINE)
-    click.echo(f"user {user.id} {user.email} {user.level}" + (f"\npassword {chosen}" if made else ""))
+    _show_user(user, f"user {user.id} {user.email} {user.level}", chosen if made else None)
+
+
+def _show_user(user: User, text: str, password: str | None) -> None:
+    """password: what was made here, which is shown this once; None = the caller knows it."""
+    document = {"id": str(user.id), "email": user.email, "level": user.level}
+    show(document if password is None else {**document, "password": password}, text + (f"\npassword {password}" if password else ""))
+
+
+def _version() -> str:
+    from services.auth.app import VERSION
+
+    return VERSION
 
 
 @click.group(cls=_Commands)
+@version_option("auth", _version)
 def main() -> None:
     """Users, role tokens and signing keys of the auth service."""
 
 
-@main.command("create-admin")
+@main.command("create-admin", example="./dev auth create-admin ann@example.org")
 @click.argument("email")
 @click.option("--name", default="Administrator", show_default=True)
 @_password_option
@@ -88,17 +103,17 @@ def create_admin(email: str, name: str, password: str | None) -> None:
     _add(house, email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
 
 
-@main.command("add-domain")
+@main.command("add-domain", example="./dev auth add-domain north --login-key-lifetime 7d")
 @click.argument("name")
-@click.option("--login-key-lifetime", type=int, default=WEEK_S, show_default=True, help="Seconds.")
+@click.option("--login-key-lifetime", type=Duration(), default=WEEK_S, show_default=True, help="Seconds, or 12h, 7d.")
 def add_domain(name: str, login_key_lifetime: int) -> None:
     """Make a domain."""
     given = schemas.NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
     _house().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
-    click.echo(f"domain {name}")
+    show({"domain": name}, f"domain {name}")
 
 
-@main.command("add-user")
+@main.command("add-user", example="./dev auth add-user bob@example.org --name Bob")
 @click.argument("email")
 @click.option("--domain", default=FIRST_DOMAIN, show_default=True)
 @click.option("--level", type=click.Choice(levels.ALL), default=levels.JOIN_ONLY, show_default=True)
@@ -109,7 +124,7 @@ def add_user(email: str, domain: str, level: str, name: str, password: str | Non
     _add(_house(), email, domain, level, name, password)
 
 
-@main.command("set-password")
+@main.command("set-password", example="./dev auth set-password bob@example.org")
 @click.argument("email")
 @_password_option
 def set_password(email: str, password: str | None) -> None:
@@ -118,31 +133,37 @@ def set_password(email: str, password: str | None) -> None:
     with house.database.read() as session:
         user = users.by_email_key(session, key_of(email) or "")
     if user is None:
-        raise click.ClickException(f"no user {email}")
+        raise click.ClickException(f"there is no user {email}; add-user makes one")
     chosen, made = _password(password)
     house.people.set_password(None, user.id, chosen, COMMAND_LINE)
-    click.echo(f"user {user.id} {user.email}" + (f"\npassword {chosen}" if made else ""))
+    _show_user(user, f"user {user.id} {user.email}", chosen if made else None)
 
 
-@main.command("role-token")
+@main.command("role-token", example="./dev auth role-token generator --expires-in 90d")
 @click.argument("subject", type=click.Choice(SUBJECTS))
 @click.option("--label", default="")
-@click.option("--expires-in", type=int, help="Seconds; left out: never.")
+@click.option("--expires-in", type=Duration(), help="Seconds, or 12h, 90d; left out: never.")
 @click.option("--not-before", type=click.DateTime(), help="UTC.")
 def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.datetime | None) -> None:
     """Issue a role token; prints the JWT alone on the standard output."""
     starts = not_before.isoformat() if not_before else None
     given = schemas.NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
     kept, token = _house().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
-    click.echo(f"jti {kept.jti}, expires {isoformat(kept.expires_at) if kept.expires_at else 'never'}", err=True)
-    click.echo(token)
+    ends = isoformat(kept.expires_at) if kept.expires_at else None
+
+    def text() -> None:
+        click.echo(f"jti {kept.jti}, expires {ends or 'never'}", err=True)
+        click.echo(token)
+
+    show({"jti": str(kept.jti), "expires": ends, "token": token}, text)
 
 
-@main.command("rotate-keys")
+@main.command("rotate-keys", example="./dev auth rotate-keys")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="EdDSA", show_default=True)
 def rotate_keys(algorithm: str) -> None:
     """Sign with a new key from now on; the old one stays published as long as a token needs it."""
-    click.echo(f"key {_house().keys.rotate(algorithm, COMMAND_LINE).kid}")
+    kid = _house().keys.rotate(algorithm, COMMAND_LINE).kid
+    show({"key": kid}, f"key {kid}")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,19 @@ from pathlib import Path
 
 import click
 
-from services.gateway.cli.client import Client, stop
+from services.common.command_line import Program, fail, version_option
+from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.keys import keys
 
 
-@click.group()
+def _version() -> str:
+    from services.gateway.wiring import VERSION
+
+    return VERSION
+
+
+@click.group(cls=Program)
 @click.option("--url", envvar="GATEHOUSE_URL", default="http://127.0.0.1:8081", show_default=True, help="The operator port.")
 @click.option(
     "--key-file",
@@ -26,11 +33,12 @@ from services.gateway.cli.keys import keys
     show_default=True,
     help="File with the operator key; the variable GATEHOUSE_KEY outranks it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Answers as JSON.")
+@click.option("--author", envvar="GATEHOUSE_AUTHOR", default="", help="Who you are; it stands in the history.")
+@version_option("gateway", _version)
 @click.pass_context
-def main(context: click.Context, url: str, key_file: Path, as_json: bool) -> None:
+def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
     """Definitions and keys of a running gateway."""
-    context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), as_json)
+    context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), author)
 
 
 def _operator_key(file: Path) -> str:
@@ -41,9 +49,12 @@ def _operator_key(file: Path) -> str:
     try:
         return file.read_text().strip()
     except OSError as error:
-        stop(f"the operator key cannot be read from {file}: {error.strerror}", 2)
+        fail(
+            f"the operator key cannot be read from {file}: {error.strerror}; name its file with --key-file (`./dev up` creates it)",
+            WRONG_USAGE,
+        )
     except UnicodeDecodeError:
-        stop(f"{file} holds no operator key: it is no text", 2)
+        fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
 main.add_command(definitions)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
@@ -13,23 +11,24 @@ import click
 import requests
 
 from services.common import http_client
+from services.common.command_line import fail
 
 _TIMEOUT: Final = 30.0
 REFUSED: Final = 1
-_WRONG_USAGE: Final = 2
-_UNREACHABLE: Final = 3
+WRONG_USAGE: Final = 2
+UNREACHABLE: Final = 3
 
 
 @dataclass(frozen=True)
 class Client:
-    """Calls the operator API. as_json: the answers go out as they came."""
+    """Calls the operator API. key: reads the operator key; may raise Failure. author: who writes, for the history; "" = not said."""
 
     url: str
     key: Callable[[], str]
-    as_json: bool
+    author: str = ""
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, refusal: bool = True) -> Any:
-        """The decoded answer. refusal: whether an error ends the program (with its mistakes); else None stands for 404."""
+        """The decoded answer. refusal: whether an error ends the program (with its mistakes); else None stands for 404. Raises Failure."""
         # as bytes: notes are in any language, and text would have to be Latin-1
         sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key(), **(headers or {})}.items()}
         try:
@@ -37,49 +36,59 @@ class Client:
             with http_client.Client(read=_TIMEOUT, retries=0) as connection:
                 answer = connection.request(method, self.url + path, json=body, headers=sent)
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
-            stop(f"`{self.url}` is no address of an operator port; one like http://127.0.0.1:8081 is expected", _WRONG_USAGE)
+            fail(f"`{self.url}` is no address of an operator port; one like http://127.0.0.1:8081 is expected", WRONG_USAGE)
         except requests.exceptions.InvalidJSONError:
-            stop("infinite numbers cannot be sent", _WRONG_USAGE)
+            fail("infinite numbers cannot be sent", WRONG_USAGE)
+        except requests.exceptions.InvalidHeader:
+            fail("the operator key or the note holds what a header cannot carry, such as an end of line", WRONG_USAGE)
+        except requests.exceptions.ReadTimeout:
+            fail(f"{self.url} did not answer within {_TIMEOUT:.0f} s; what was asked for may still be done there", UNREACHABLE)
         except requests.RequestException as error:
-            stop(f"the gateway cannot be reached at {self.url}: {type(error).__name__}", _UNREACHABLE)
+            why = type(error).__name__
+            fail(f"the gateway cannot be reached at {self.url} ({why}); is it running? --url names another operator port", UNREACHABLE)
         if answer.status_code == 404 and not refusal:
             return None
         try:
             document = answer.json()
         except ValueError:
-            stop(f"{self.url} answered {answer.status_code} with something that is not JSON; is it the operator port?", _UNREACHABLE)
+            document = None
+        if not isinstance(document, dict | list):
+            self._other_place(answer.status_code)
         if not answer.ok:
-            stop_refused(answer.status_code, document)
+            self._refused(answer.status_code, document)
         return document
 
-    def show(self, document: Any, text: str | Callable[[], None]) -> None:
-        """The document with --json, else the text, or what it prints."""
-        if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-        elif isinstance(text, str):
-            click.echo(text)
-        else:
-            text()
+    def noted(self, note: str) -> dict[str, str]:
+        """The headers of a write that say who and why."""
+        said = {"X-Gatehouse-Author": self.author, "X-Gatehouse-Note": note}
+        return {name: " ".join(text.split()) for name, text in said.items() if text.strip()}  # a header has one line
+
+    def _other_place(self, status: int) -> NoReturn:
+        fail(f"{self.url} answered {status}, but not as an operator port; is it the public port? --url names another", UNREACHABLE)
+
+    def _refused(self, status: int, document: Any) -> NoReturn:
+        body = document if isinstance(document, Mapping) else {}
+        if "Code" not in body:
+            if status == 404 or not body.get("error"):
+                self._other_place(status)
+            fail(f"{body['error']} ({status})", REFUSED, {"status": status, "code": body.get("code"), "request_id": body.get("request_id")})
+        message, errors = str(body.get("Message") or "refused"), body.get("Errors") or []
+        details = {"status": status, "code": body["Code"], "mistakes": errors, "request_id": body.get("RequestId")}
+        if body["Code"] == "operator-key-wrong":
+            message += ": the key is not that of this gateway; --key-file or GATEHOUSE_KEY give another"
+        if not errors:
+            fail(f"{message} ({status})", REFUSED, details)
+        # the message names them all again
+        fail(f"refused, {counted(len(errors), 'mistake')} ({status})", REFUSED, details, [f"  {line}" for line in place_lines(errors)])
 
 
-def stop(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
-    sys.exit(status)
+def place_lines(places: Iterable[Mapping[str, str]]) -> list[str]:
+    return [f"{place['pointer'] or '/'}: {place['message']}" for place in places]
 
 
-def stop_refused(status: int, document: Any) -> NoReturn:
-    body = document if isinstance(document, Mapping) else {}
-    errors = body.get("Errors") or []
-    if not errors:
-        stop(f"{body.get('Message') or body.get('error') or 'refused'} ({status})", REFUSED)
-    click.echo(f"error: refused ({status}), {len(errors)} mistake{'s' if len(errors) > 1 else ''}:", err=True)
-    print_places(errors, err=True)
-    sys.exit(REFUSED)
-
-
-def print_places(places: Any, err: bool = False) -> None:
-    for place in places:
-        click.echo(f"  {place['pointer'] or '/'}: {place['message']}", err=err)
+def counted(number: int, noun: str) -> str:
+    """`1 mistake`, `2 mistakes`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def path_of(*parts: str) -> str:
@@ -92,9 +101,3 @@ def warn(answer: Mapping[str, Any]) -> None:
         click.echo(f"warning: {place['pointer']}: {place['message']}", err=True)
     if answer.get("Unconfirmed"):
         click.echo(f"warning: not confirmed yet by {', '.join(answer['Unconfirmed'])}", err=True)
-
-
-def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import sys
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from services.gateway.cli.client import REFUSED, Client, path_of, print_places, print_table, stop, warn
-from services.gateway.definitions.reader import Mistakes, read_json
+from services.common.command_line import Group, moment_text, print_table, show
+from services.gateway.cli.client import Client, path_of, warn
+from services.gateway.cli.definition_files import apply_definitions, lint_definitions
 
 
-@click.group()
+@click.group(cls=Group)
 def definitions() -> None:
     """API definitions."""
 
 
-@definitions.command("list")
+definitions.add_command(lint_definitions)
+definitions.add_command(apply_definitions)
+
+
+@definitions.command("list", example="./dev gateway definitions list --search orders")
 @click.option("--search", default="", help="A part of the name, an id or the address.")
 @click.pass_obj
 def list_definitions(client: Client, search: str) -> None:
-    """One line an API."""
+    """One line an API, by name."""
     answer = client.call("GET", f"/api/apis/search?p=-1&q={quote(search, safe='')}")
+    apis = sorted(answer["apis"], key=lambda one: (_name(one).casefold(), one["api_definition"]["api_id"]))
 
     def text() -> None:
-        rows = [("API ID", "NAME", "LISTEN PATH", "STATE")]
-        for one in answer["apis"]:
+        rows = []
+        for one in apis:
             raw = one["api_definition"]
             place = str(raw.get("domain") or "") + str((raw.get("proxy") or {}).get("listen_path", ""))
-            state = "broken" if one.get("mistakes") else "active" if raw.get("active") else "inactive"
-            rows.append((raw["api_id"], str(raw.get("name") or ""), place, state))
-        print_table(rows)
+            state = "broken" if one.get("mistakes") else "inactive" if raw.get("active") is False else "active"
+            rows.append((raw["api_id"], _name(one), place, state))
+        print_table(("API ID", "NAME", "LISTEN PATH", "STATE"), rows, whole=("API ID", "STATE"))
 
-    client.show(answer["apis"], text)
+    show(apis, text)
 
 
-@definitions.command("show")
+def _name(api: dict[str, Any]) -> str:
+    return str(api["api_definition"].get("name") or "")
+
+
+@definitions.command("show", example="./dev gateway definitions show orders --revision 3")
 @click.argument("api")
-@click.option("--revision", type=int, help="A former revision, with what it changed.")
+@click.option("--revision", type=click.IntRange(min=1), help="A former revision, with what it changed.")
 @click.pass_obj
 def show_definition(client: Client, api: str, revision: int | None) -> None:
     """One API (its id or api_id) as JSON."""
@@ -47,118 +57,83 @@ def show_definition(client: Client, api: str, revision: int | None) -> None:
         click.echo(json.dumps(client.call("GET", path_of("api", "apis", api)), ensure_ascii=False, indent=2))
         return
     answer = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions", str(revision)))
-    client.show(
-        answer,
-        lambda: click.echo(
-            f"revision {revision}, {answer['action']} {answer['at']} by {answer['who']}: {answer['note']}\n{answer['diff']}"
-        ),
-    )
+    head = f"revision {revision}, {_action(answer)}, {_moment(answer['at'])}, by {answer['who']}"
+    note = f": {answer['note']}" if answer["note"] else ""
+    show(answer, f"{head}{note}\n{answer['diff'] or _NOTHING_DIFFERS}")
 
 
-@definitions.command("history")
+_NOTHING_DIFFERS = "(nothing differs)"
+
+
+def _action(revision: dict[str, Any]) -> str:
+    return f"{revision['action']} to revision {revision['to']}" if revision.get("to") else str(revision["action"])
+
+
+def _moment(text: str) -> str:
+    return moment_text(dt.datetime.fromisoformat(text))
+
+
+@definitions.command("history", example="./dev gateway definitions history orders")
 @click.argument("api")
 @click.pass_obj
 def list_revisions(client: Client, api: str) -> None:
     """The revisions of an API, newest first; also of a deleted one."""
     found = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions"))["revisions"]
-
-    def text() -> None:
-        rows = [("NUMBER", "ACTION", "AT", "WHO", "NOTE")]
-        print_table([*rows, *((str(one["number"]), one["action"], one["at"], one["who"], one["note"]) for one in found)])
-
-    client.show(found, text)
+    rows = [(str(one["number"]), _action(one), _moment(one["at"]), one["who"], one["note"]) for one in found]
+    columns = ("REVISION", "ACTION", "AT", "WHO", "NOTE")
+    show(found, lambda: print_table(columns, rows, whole=("REVISION", "ACTION", "AT")))
 
 
-@definitions.command("lint")
-@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
-@click.pass_obj
-def lint_definitions(client: Client, files: tuple[Any, ...]) -> None:
-    """Mistakes and warnings of definition files; nothing is stored. Status 1 when there is a mistake."""
-    found = {file.name: client.call("POST", "/api/gatehouse/lint", {"api_definition": _read(file)[0]}) for file in files}
-
-    def text() -> None:
-        for name, answer in found.items():
-            click.echo(f"{name}: {len(answer['mistakes'])} mistakes, {len(answer['warnings'])} warnings")
-            print_places(answer["mistakes"])
-            print_places({**place, "message": f"warning: {place['message']}"} for place in answer["warnings"])
-
-    client.show(found, text)
-    if not all(answer["valid"] for answer in found.values()):
-        sys.exit(REFUSED)
+_note_option = click.option("--note", default="", help="Why; it stands in the history.")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would change.")
 
 
-@definitions.command("apply")
-@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
-@click.option("--note", default="", help="Why; it stands in the history.")
-@click.pass_obj
-def apply_definitions(client: Client, files: tuple[Any, ...], note: str) -> None:
-    """Create the APIs of definition files, or replace those with the same api_id. Nothing is sent unless all of them are valid."""
-    read = [(file.name, *_read(file)) for file in files]
-    for name, raw, _ in read:
-        checked = client.call("POST", "/api/gatehouse/lint", {"api_definition": raw})
-        if not checked["valid"]:
-            click.echo(f"error: {name}: {len(checked['mistakes'])} mistakes; nothing was applied", err=True)
-            print_places(checked["mistakes"], err=True)
-            sys.exit(REFUSED)
-    applied = []
-    for name, raw, references in read:
-        body = {"api_definition": raw, "hook_references": references}
-        known = raw.get("api_id") and client.call("GET", path_of("api", "apis", str(raw["api_id"])), refusal=False)
-        if known:
-            answer = client.call("PUT", path_of("api", "apis", known["api_definition"]["id"]), body, _noted(note))
-        else:
-            answer = client.call("POST", "/api/apis", body, _noted(note))
-        warn(answer)
-        applied.append(
-            {"file": name, "action": "updated" if known else "created", "id": known["api_definition"]["id"] if known else answer["Meta"]}
-        )
-    client.show(applied, "\n".join(f"{one['file']}: {one['action']} {one['id']}" for one in applied))
-
-
-@definitions.command("delete")
+@definitions.command("delete", example="./dev gateway definitions delete orders --note 'moved to the new shop'")
 @click.argument("api")
-@click.option("--note", default="", help="Why; it stands in the history.")
+@_note_option
 @click.pass_obj
 def delete_definition(client: Client, api: str, note: str) -> None:
     """Delete an API (its id or api_id); `undo` brings it back."""
-    answer = client.call("DELETE", path_of("api", "apis", api), headers=_noted(note))
+    answer = client.call("DELETE", path_of("api", "apis", api), headers=client.noted(note))
     warn(answer)
-    client.show(answer, f"{api}: deleted")
+    show(answer, f"{api}: deleted")
 
 
-@definitions.command("undo")
+@definitions.command("undo", example="./dev gateway definitions undo orders --dry-run")
 @click.argument("api")
-@click.option("--to", "number", type=click.IntRange(min=1), help="The revision to restore; the one before the newest unless given.")
+@click.option("--to", "number", type=click.IntRange(min=1), help="Save this revision again, instead of one step back.")
+@_dry_run_option
+@_note_option
 @click.pass_obj
-def undo(client: Client, api: str, number: int | None) -> None:
-    """Make a former revision the newest one; brings back a deleted API."""
-    seen = {}
+def undo(client: Client, api: str, number: int | None, dry_run: bool, note: str) -> None:
+    """Go one step back in the history of an API; again: one more. `redo` is the way back.
+
+    Brings back a deleted API. Where an API was created there is no step back: `delete` removes it.
+    """
     if number is None:
-        found = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions"))["revisions"]
-        earlier = [one["number"] for one in found[1:] if one["action"] != "deleted"]
-        if not earlier:
-            stop("there is no earlier revision", REFUSED)
-        number = earlier[0]
-        seen = {"If-Match": f'"{found[0]["number"]}"'}  # what somebody else changes meanwhile is not what is undone
-    answer = client.call("POST", path_of("api", "gatehouse", "apis", api, "revisions", str(number), "restore"), headers=seen)
+        _step(client, api, ("undo",), "undone", dry_run, note)
+    else:
+        _step(client, api, ("revisions", str(number), "restore"), "restored", dry_run, note)
+
+
+@definitions.command("redo", example="./dev gateway definitions redo orders")
+@click.argument("api")
+@_dry_run_option
+@_note_option
+@click.pass_obj
+def redo(client: Client, api: str, dry_run: bool, note: str) -> None:
+    """Take the last undo back, one step each time, until something else is saved."""
+    _step(client, api, ("redo",), "redone", dry_run, note)
+
+
+def _step(client: Client, api: str, call: tuple[str, ...], done: str, dry_run: bool, note: str) -> None:
+    query = "?dry_run=1" if dry_run else ""
+    answer = client.call("POST", path_of("api", "gatehouse", "apis", api, *call) + query, headers=client.noted(note))
     warn(answer)
-    client.show({**answer, "restored": number}, lambda: click.echo(f"{api}: restored from revision {number}"))
-
-
-def _noted(note: str) -> dict[str, str]:
-    text = " ".join(note.split())  # a header has one line
-    return {"X-Gatehouse-Note": text} if text else {}
-
-
-def _read(file: Any) -> tuple[dict[str, Any], list[Any]]:
-    """A definition file: the definition itself, or what `definitions show --json` gave. Ends the program when it is neither."""
-    try:
-        document = read_json(file.read())
-    except Mistakes as error:
-        click.echo(f"error: {file.name} cannot be used:", err=True)
-        print_places((one._asdict() for one in error.mistakes), err=True)
-        sys.exit(REFUSED)
-    inner = document.get("api_definition", document)
-    if not isinstance(inner, dict):
-        stop(f"{file.name} holds no API definition", REFUSED)
-    return inner, document.get("hook_references") or []
+    if answer.get("Unchanged"):
+        head = f"{api}: unchanged, it is as revision {answer['to']} was"
+    elif dry_run:
+        head = f"{api}: would be {done} to revision {answer['to']}; nothing was written"
+    else:
+        head = f"{api}: {done} to revision {answer['to']}, as revision {answer['revision']}"
+    show(answer, f"{head}\n{answer['diff'] or _NOTHING_DIFFERS}")

@@ -2,51 +2,80 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
+from typing import Any
+
 import click
 
-from services.gateway.cli.client import Client, path_of, print_table, warn
+from services.common.clock import UTC, isoformat
+from services.common.command_line import Duration, Failure, Group, Moment, fail, moment_text, print_table, show
+from services.gateway.cli.client import REFUSED, Client, path_of, warn
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Keys of clients."""
 
 
-@keys.command("list")
+@keys.command("list", example="./dev gateway keys list --api orders")
 @click.option("--api", help="Only the keys of this API.")
 @click.pass_obj
 def list_keys(client: Client, api: str | None) -> None:
-    """One line a key; secrets are not known any more."""
-    found = client.call("GET", (path_of("api", "apis", api, "keys") if api else "/api/keys") + "?p=-1")["data"]["details"]
+    """One line a key, by alias, those without one last; secrets are not known any more."""
+    answer = client.call("GET", (path_of("api", "apis", api, "keys") if api else "/api/keys") + "?p=-1")
+    found = sorted(answer["data"]["details"], key=lambda one: (not one["alias"], one["alias"].casefold(), one["created_at"], one["id"]))
+    rows = [
+        (
+            one["id"],
+            one["alias"],
+            one["owner"],
+            ",".join(one["apis"]) or "all",
+            moment_text(_ends(one)),
+            moment_text(dt.datetime.fromisoformat(one["last_used_at"]) if one["last_used_at"] else None),
+            _state(one),
+        )
+        for one in found
+    ]
+    columns = ("ID", "ALIAS", "OWNER", "APIS", "EXPIRES", "LAST USED", "STATE")
+    show(found, lambda: print_table(columns, rows, whole=("ID", "STATE")))
 
-    def text() -> None:
-        rows = [("ID", "ALIAS", "OWNER", "APIS", "LAST USED", "STATE")]
-        for one in found:
-            state = "inactive" if one["is_inactive"] else "active"
-            rows.append((one["id"], one["alias"], one["owner"], ",".join(one["apis"]) or "all", one["last_used_at"] or "never", state))
-        print_table(rows)
 
-    client.show(found, text)
+def _ends(key: dict[str, Any]) -> dt.datetime | None:
+    """None = never, or a moment that no calendar has."""
+    try:
+        return dt.datetime.fromtimestamp(key["expires"], UTC) if key["expires"] > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
-@keys.command("create")
+def _state(key: dict[str, Any]) -> str:
+    return "inactive" if key["is_inactive"] else "expired" if 0 < key["expires"] <= time.time() else "active"
+
+
+@keys.command("create", example="./dev gateway keys create --api orders --alias shop --rate 10 --per 1 --expires 90d")
 @click.option("--api", "apis", multiple=True, help="An API the key may reach (may be repeated).")
 @click.option("--all-apis", is_flag=True, help="The key may reach every API.")
 @click.option("--version", "versions", multiple=True, default=("Default",), show_default=True, help="A version of these APIs.")
 @click.option("--alias", default="", help="A name for the key.")
 @click.option("--owner", default="", help="Whose key it is.")
-@click.option("--tag", "tags", multiple=True)
+@click.option("--tag", "tags", multiple=True, help="A word to find the key by (may be repeated).")
 @click.option("--rate", type=float, default=0, help="Requests in `--per` seconds; 0 = no limit.")
 @click.option("--per", type=float, default=0, help="Seconds.")
 @click.option("--quota", type=int, default=-1, help="Requests in `--quota-renewal` seconds; -1 = no limit.")
-@click.option("--quota-renewal", type=int, default=0, help="Seconds; 0 = never renewed.")
-@click.option("--expires", type=int, default=0, help="Epoch seconds; 0 = never.")
+@click.option("--quota-renewal", type=Duration(), default=0, help="Seconds, or 12h, 30d; 0 = never renewed.")
+@click.option(
+    "--expires", type=Moment(), default="never", show_default=True, help="A date (2030-01-31, 2030-01-31T12:00Z), 90d, 12h, or never."
+)
 @click.pass_obj
 def create_key(
     client: Client, apis: tuple[str, ...], all_apis: bool, versions: tuple[str, ...], alias: str, owner: str, tags: tuple[str, ...],
-    rate: float, per: float, quota: int, quota_renewal: int, expires: int,
+    rate: float, per: float, quota: int, quota_renewal: int, expires: dt.datetime | None,
 ) -> None:  # fmt: skip
-    """Make a key. Its secret is shown this once."""
+    """Create a key. Its secret is shown this once.
+
+    A date without a time is its beginning, a time without a zone is UTC.
+    """
     if bool(apis) == all_apis:
         raise click.UsageError("name the APIs with --api, or say --all-apis")
     if (rate > 0) != (per > 0):
@@ -54,29 +83,40 @@ def create_key(
     session = {
         "access_rights": {api: {"api_id": api, "versions": list(versions)} for api in apis},
         "alias": alias, "owner": owner, "tags": list(tags), "rate": rate, "per": per,
-        "quota_max": quota, "quota_renewal_rate": quota_renewal, "expires": expires,
+        "quota_max": quota, "quota_renewal_rate": quota_renewal, "expires": int(expires.timestamp()) if expires else 0,
     }  # fmt: skip
     answer = client.call("POST", "/api/keys", session)
     warn(answer)
-    client.show(answer, lambda: click.echo(f"id:     {answer['id']}\nsecret: {answer['key_id']}\nThe secret is not shown again."))
+    _show_secret({**answer, "expires_at": isoformat(expires) if expires else None}, f"\nexpires: {moment_text(expires)}")
 
 
-@keys.command("revoke")
+def _show_secret(answer: dict[str, Any], more: str = "") -> None:
+    show(answer, f"id:      {answer['id']}\nsecret:  {answer['key_id']}{more}\nThe secret is not shown again.")
+
+
+@keys.command("revoke", example="./dev gateway keys revoke 495837d4977d74133c08626e")
 @click.argument("ids", nargs=-1, required=True)
 @click.pass_obj
 def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
-    """Delete keys by their ids; they open nothing any more when this ends."""
-    for id in ids:
-        warn(client.call("DELETE", path_of("api", "keys", id)))
-    client.show({"revoked": list(ids)}, "\n".join(f"revoked {id}" for id in ids))
+    """Delete keys by their ids; they open nothing any more when this ends. When one does not exist, none is deleted."""
+    chosen = list(dict.fromkeys(ids))
+    try:
+        answer = client.call("POST", "/api/gatehouse/keys/revoke", {"ids": chosen})
+    except Failure as error:
+        if error.details.get("code") != "key-not-found":
+            raise
+        unknown = [chosen[int(one["pointer"].rpartition("/")[2])] for one in error.details["mistakes"]]
+        fail(f"no such key: {', '.join(unknown)}; nothing was revoked", REFUSED, {**error.details, "unknown": unknown})
+    warn(answer)
+    show({"revoked": answer["Meta"]}, "\n".join(f"revoked {id}" for id in chosen))
 
 
-@keys.command("rotate")
+@keys.command("rotate", example="./dev gateway keys rotate 495837d4977d74133c08626e --overlap 7d")
 @click.argument("id")
-@click.option("--overlap", type=int, default=86400, show_default=True, help="Seconds for which the present secret still works.")
+@click.option("--overlap", type=Duration(), default="1d", show_default=True, help="For how long the present secret still works.")
 @click.pass_obj
 def rotate_key(client: Client, id: str, overlap: int) -> None:
-    """Make another secret for a key. It is shown this once."""
+    """Create another secret for a key. It is shown this once."""
     answer = client.call("POST", path_of("api", "keys", id, "rotate"), {"overlap": overlap})
     warn(answer)
-    client.show(answer, lambda: click.echo(f"id:     {answer['id']}\nsecret: {answer['key_id']}\nThe secret is not shown again."))
+    _show_secret(answer)
