@@ -229,3 +229,13 @@ def _moment(text: str, now: dt.datetime) -> dt.datetime:
 def moment_text(moment: dt.datetime | None) -> str:
     """For people: `2030-01-31 12:00:00 UTC`, or `never`."""
     return _NEVER if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def time_of(text: str | None) -> str:
+    """A moment of an answer (ISO 8601), for a table: `2030-01-31 12:00Z`; `never` for none."""
+    return _NEVER if text is None else table_time(dt.datetime.fromisoformat(text))
+
+
+def table_time(moment: dt.datetime | None) -> str:
+    """`2030-01-31 12:00Z`, or `never`."""
+    return _NEVER if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

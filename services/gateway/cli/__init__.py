@@ -15,6 +15,7 @@ from services.common.command_line import Program, fail, version_option
 from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.keys import keys
+from services.gateway.cli.webhooks import deliveries, hooks
 
 
 def _version() -> str:
@@ -37,7 +38,7 @@ def _version() -> str:
 @version_option("gateway", _version)
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
-    """Definitions and keys of a running gateway."""
+    """Definitions, keys and webhooks of a running gateway."""
     context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), author)
 
 
@@ -57,5 +58,5 @@ def _operator_key(file: Path) -> str:
         fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
-main.add_command(definitions)
-main.add_command(keys)
+for part in (definitions, keys, hooks, deliveries):
+    main.add_command(part)

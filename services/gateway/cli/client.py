@@ -17,6 +17,14 @@ _TIMEOUT: Final = 30.0
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 3
+# What to do, by the code of a refusal.
+_HINTS: Final = {
+    "operator-key-wrong": "the key is not that of this gateway; --key-file or GATEHOUSE_KEY give another",
+    "api-unknown": "`definitions list` names those that there are",
+    "revision-unknown": "`definitions history` names those that there are",
+    "key-not-found": "`keys list` names those that there are",
+    "delivery-unknown": "`deliveries list` names those that there are",
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ class Client:
             fail(f"{body['error']} ({status})", REFUSED, {"status": status, "code": body.get("code"), "request_id": body.get("request_id")})
         message, errors = str(body.get("Message") or "refused"), body.get("Errors") or []
         details = {"status": status, "code": body["Code"], "mistakes": errors, "request_id": body.get("RequestId")}
-        if body["Code"] == "operator-key-wrong":
-            message += ": the key is not that of this gateway; --key-file or GATEHOUSE_KEY give another"
+        if body["Code"] in _HINTS:
+            message += f": {_HINTS[body['Code']]}"
         if not errors:
             fail(f"{message} ({status})", REFUSED, details)
         # the message names them all again

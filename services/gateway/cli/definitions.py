@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from services.common.command_line import Group, moment_text, print_table, show
+from services.common.command_line import Group, print_table, show, time_of
 from services.gateway.cli.client import Client, path_of, warn
 from services.gateway.cli.definition_files import apply_definitions, lint_definitions
 
@@ -57,7 +56,7 @@ def show_definition(client: Client, api: str, revision: int | None) -> None:
         click.echo(json.dumps(client.call("GET", path_of("api", "apis", api)), ensure_ascii=False, indent=2))
         return
     answer = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions", str(revision)))
-    head = f"revision {revision}, {_action(answer)}, {_moment(answer['at'])}, by {answer['who']}"
+    head = f"revision {revision}, {_action(answer)}, {time_of(answer['at'])}, by {answer['who']}"
     note = f": {answer['note']}" if answer["note"] else ""
     show(answer, f"{head}{note}\n{answer['diff'] or _NOTHING_DIFFERS}")
 
@@ -69,17 +68,13 @@ def _action(revision: dict[str, Any]) -> str:
     return f"{revision['action']} to revision {revision['to']}" if revision.get("to") else str(revision["action"])
 
 
-def _moment(text: str) -> str:
-    return moment_text(dt.datetime.fromisoformat(text))
-
-
 @definitions.command("history", example="./dev gateway definitions history orders")
 @click.argument("api")
 @click.pass_obj
 def list_revisions(client: Client, api: str) -> None:
     """The revisions of an API, newest first; also of a deleted one."""
     found = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions"))["revisions"]
-    rows = [(str(one["number"]), _action(one), _moment(one["at"]), one["who"], one["note"]) for one in found]
+    rows = [(str(one["number"]), _action(one), time_of(one["at"]), one["who"], one["note"]) for one in found]
     columns = ("REVISION", "ACTION", "AT", "WHO", "NOTE")
     show(found, lambda: print_table(columns, rows, whole=("REVISION", "ACTION", "AT")))
 

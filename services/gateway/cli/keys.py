@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from services.common.clock import UTC, isoformat
-from services.common.command_line import Duration, Failure, Group, Moment, fail, moment_text, print_table, show
+from services.common.command_line import Duration, Failure, Group, Moment, fail, moment_text, print_table, show, table_time, time_of
 from services.gateway.cli.client import REFUSED, Client, path_of, warn
 
 
@@ -31,8 +31,8 @@ def list_keys(client: Client, api: str | None) -> None:
             one["alias"],
             one["owner"],
             ",".join(one["apis"]) or "all",
-            moment_text(_ends(one)),
-            moment_text(dt.datetime.fromisoformat(one["last_used_at"]) if one["last_used_at"] else None),
+            table_time(_ends(one)),
+            time_of(one["last_used_at"]),
             _state(one),
         )
         for one in found

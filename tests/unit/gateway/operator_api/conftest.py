@@ -38,6 +38,7 @@ class NotedGateway:
 
     def __init__(self, database: CoreDatabase) -> None:
         self.operator_key = OPERATOR_KEY
+        self.database = database
         self.definitions: DefinitionStore = DefinitionStore(database)
         self.keys_store = KeyStore(database)
         self.hooks = HookStore(database, Sealing(database, Settings(master_key="m" * 32)))

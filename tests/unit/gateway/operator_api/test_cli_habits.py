@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from click.testing import CliRunner, Result
 from werkzeug.wrappers import Response
 
 from services.gateway.cli import main
+from services.gateway.events.outbox import Call
+from services.gateway.stores.events import Outbox
 
 Run = Callable[..., Result]
 
@@ -149,6 +152,28 @@ def test_lists_are_sorted_and_whole_in_a_pipe(run: Run, operator: Any, make_sess
     rows = run("keys", "list").output.splitlines()[1:]
     assert [(row.split()[1], row.split()[-1]) for row in rows] == [("adam", "expired"), ("Zoe", "active"), ("a", "active")]
     assert [one["alias"] for one in json.loads(run("keys", "list", "--json").output)] == ["adam", "Zoe", ""]
+
+
+def test_webhooks_and_their_calls(run: Run, operator: Any) -> None:
+    for name in ("second", "First"):
+        operator.json("POST", "/api/hooks", {"name": name, "target_path": "http://h.example/", "method": "POST"})
+    assert [line.split()[1] for line in run("hooks", "list").output.splitlines()] == ["NAME", "First", "second"]
+    outbox, woken = Outbox(operator.gateway.database), []
+    operator.gateway.events = SimpleNamespace(outbox=outbox, wake=lambda: woken.append(1))
+    calls = [Call(f"msg_{n}", "h1", "lane", "KeyExpired", "one", "POST", "https://h.example/", (), "{}", (), 0) for n in range(2)]
+    outbox.put(calls, 1_700_000_000.0)
+    for delivery in outbox.lease(1_700_000_001.0, 1, 10, {}, 10):
+        outbox.given_up(delivery, 500, "the target answered 500", 1_700_000_002.0)
+    listed = run("deliveries", "list", "--state", "dead", "--last", "1")
+    assert ["2023-11-14 22:13Z" in listed.output, "the target answered 500" in listed.output, "1 of 2; " in listed.output] == [True] * 3
+    assert json.loads(run("deliveries", "list", "--state", "pending", "--json").output) == []
+    assert run("deliveries", "replay", "msg_0").output == "1 call scheduled\n"
+    assert run("deliveries", "replay", "--hook", "h1").output == "1 call scheduled\n"
+    assert run("deliveries", "replay", "--all").output == "0 calls scheduled\n"
+    refused = run("deliveries", "replay", "nope")
+    assert (refused.exit_code, "`deliveries list` names those that there are" in refused.output, len(woken)) == (1, True, 3)
+    for wrong in ((), ("msg_0", "--all")):
+        assert run("deliveries", "replay", *wrong).exit_code == 2
 
 
 def test_the_wrong_place_is_told(operator: Any, offline: Run, run: Run, tmp_path: Path) -> None:
