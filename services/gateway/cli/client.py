@@ -11,7 +11,7 @@ import click
 import requests
 
 from services.common import http_client
-from services.common.command_line import fail
+from services.common.command_line import fail, wants_json
 
 _TIMEOUT: Final = 30.0
 REFUSED: Final = 1
@@ -104,7 +104,9 @@ def path_of(*parts: str) -> str:
 
 
 def warn(answer: Mapping[str, Any]) -> None:
-    """What an operator should know of a write that was done."""
+    """What an operator should know of a write that was done; with `--json` it stands in what is shown."""
+    if wants_json():
+        return
     for place in answer.get("Warnings", ()):
         click.echo(f"warning: {place['pointer']}: {place['message']}", err=True)
     if answer.get("Unconfirmed"):

@@ -164,6 +164,7 @@ def _apply(client: Client, file: File, note: str, dry_run: bool) -> dict[str, An
         click.echo(f"warning: {file.name} has no api_id, so each apply creates another API: write one into it", err=True)
     warn(answer)
     applied = {"file": file.name, "action": action, "id": id, "api_id": api_id}
+    applied |= {"warnings": answer.get("Warnings", []), "unconfirmed": answer.get("Unconfirmed", [])}
     return {**applied, "diff": answer["diff"]} if dry_run else applied
 
 

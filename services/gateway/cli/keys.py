@@ -108,7 +108,7 @@ def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
         unknown = [chosen[int(one["pointer"].rpartition("/")[2])] for one in error.details["mistakes"]]
         fail(f"no such key: {', '.join(unknown)}; nothing was revoked", REFUSED, {**error.details, "unknown": unknown})
     warn(answer)
-    show({"revoked": answer["Meta"]}, "\n".join(f"revoked {id}" for id in chosen))
+    show({"revoked": answer["Meta"], "unconfirmed": answer.get("Unconfirmed", [])}, "\n".join(f"revoked {id}" for id in chosen))
 
 
 @keys.command("rotate", example="./dev gateway keys rotate 495837d4977d74133c08626e --overlap 7d")

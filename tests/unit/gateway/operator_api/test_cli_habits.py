@@ -62,6 +62,14 @@ def test_apply_says_what_is_unchanged(run: Run, write: Any, operator: Any, make_
     assert "has no api_id, so each apply creates another API" in run("definitions", "apply", write("two.json", nameless)).output
 
 
+def test_json_holds_the_warnings(run: Run, write: Any, operator: Any, make_definition: Any) -> None:
+    operator.gateway.unconfirmed = ["worker-2"]
+    applied = run("definitions", "apply", write("one.json", make_definition(later=1)), "--json")
+    [one] = json.loads(applied.output)
+    assert ([place["pointer"] for place in one["warnings"]], one["unconfirmed"]) == (["/api_definition/later"], ["worker-2"])
+    assert json.loads(run("definitions", "delete", "one", "--json").output)["Unconfirmed"] == ["worker-2"]
+
+
 def test_apply_tells_what_it_did_before_it_was_refused(run: Run, write: Any, make_definition: Any) -> None:
     one, two = write("one.json", make_definition()), write("two.json", make_definition(api_id="two"))
     refused = run("definitions", "apply", one, two)
