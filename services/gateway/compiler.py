@@ -14,6 +14,7 @@ from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
+from services.gateway.routing.named_segments import count_segments
 from services.gateway.wire.bodies import TRAILERS_PASSED
 
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
@@ -50,6 +51,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         domain=definition.domain,
         listen_path=definition.proxy.listen_path,
         strip_listen_path=definition.proxy.strip_listen_path,
+        named_segments=count_segments(definition.proxy.listen_path),
         stripped=len(definition.proxy.listen_path) - 1 if definition.proxy.strip_listen_path else 0,
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
@@ -107,10 +109,10 @@ def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
     domain = "" if root.flag("domain_disabled") else root.text("domain")
     try:
         listen_path = values.listen_path(proxy.text("listen_path"))
-        domain = values.host_name(domain) if domain else ""
+        domain = values.domain(domain) if domain else ""
     except ValueError:
         return None
-    switched_off = root.value("active") in (None, False)
+    switched_off = root.value("active") is False
     return _placeholder(
         _answer_not_found if switched_off else _answer_broken,
         api_id=root.text("api_id"),
@@ -136,6 +138,7 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
     return CompiledApi(
         **identity,
         strip_listen_path=True,
+        named_segments=count_segments(identity["listen_path"]),
         stripped=0,
         keyless=True,
         batch=False,

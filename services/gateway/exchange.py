@@ -75,9 +75,10 @@ AnswerStage = Callable[["Exchange", ResponseHead], None]
 class CompiledApi:
     """A definition, ready to serve. Stages: `open` see all, `keyed` not what is ignored, `late` all that goes on.
 
-    closing_stages: `keyed` and `late` in one, for all that is not ignored. stripped: how many characters of a path stay here when the
-    listen path is taken off. pass_headers: those that go on although others like them do not; pass_trailers: all that may. Of a batch's
-    envelope `envelope_stages` are asked, and `envelope_keyed_stages` when it is large.
+    closing_stages: `keyed` and `late` in one, for all that is not ignored. named_segments: how many segments the listen path has when
+    one of them is a `{name}`, else 0. stripped: how many characters of a path stay here when the listen path is taken off, unless it has a
+    `{name}`. pass_headers: those that go on although others like them do not; pass_trailers: all that may. Of a batch's envelope
+    `envelope_stages` are asked, and `envelope_keyed_stages` when it is large.
     """
 
     api_id: str
@@ -88,6 +89,7 @@ class CompiledApi:
     domain: str
     listen_path: str
     strip_listen_path: bool
+    named_segments: int
     stripped: int
     keyless: bool
     batch: bool

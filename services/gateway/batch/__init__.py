@@ -21,6 +21,7 @@ from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
+from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BodyTooLarge, Budget
 from services.gateway.wire.connection import Connection
@@ -93,6 +94,7 @@ async def _run(
 ) -> dict[str, Any]:
     api = envelope.api
     assert api is not None
+    base = envelope.path[: owned_length(api, envelope.path)] + "/"
     headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
     if entry.body:
         headers.append((b"Content-Length", b"%d" % len(entry.body)))
@@ -103,7 +105,7 @@ async def _run(
         section, malformed = HeaderSection.of(()), refusal
     exchange = Exchange(
         entry.method,
-        api.listen_path,
+        base,
         "",
         section,
         envelope.peer,
@@ -118,10 +120,10 @@ async def _run(
             raise malformed
         if budget.exceeded or budget.crowded:
             raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
-        target = api.listen_path + entry.relative_url.lstrip("/")
+        target = base + entry.relative_url.lstrip("/")
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
-        inside = exchange.path.startswith(api.listen_path) or exchange.path + "/" == api.listen_path
-        if not inside or exchange.path == api.listen_path[:-1] + PATH:
+        inside = exchange.path.startswith(base) or exchange.path + "/" == base
+        if not inside or exchange.path == base[:-1] + PATH:
             raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch, and is no batch itself.")
         reply = await door.decide(exchange)
         if exchange.api is not api:

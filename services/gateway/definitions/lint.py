@@ -9,12 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from services.gateway.definitions import field_names
 from services.gateway.definitions.model import Definition, PathEntry, TargetUrl, Version
-from services.gateway.definitions.reader import Mistake, join
+from services.gateway.definitions.reader import Mistake, join, says_nothing
 from services.gateway.routing.patterns import PatternList, translate
 
-# Tyk's, kept but not served yet. What requests must not pass without is a mistake instead (`not_served`).
-_NOT_SERVED = frozenset({"preserve_host_header", "uptime_tests", "check_host_against_uptime_tests", "disable_strip_slash", "transport"})
+# What asks for nothing by itself: the settings of modes that are mistakes when they are on (`not_served`), and what is so anyway.
+_QUIET = frozenset({
+    "basic_auth", "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
+    "hmac_allowed_algorithms", "hmac_allowed_clock_skew", "openid_options", "scopes",
+})  # fmt: skip
+_QUIET_ENDS = ("disabled", "_disabled")
 _SAMPLES = ("/", "/a", "/b1/C", "/x.y/z_/~", "/%C3%A9")
 
 
@@ -25,23 +30,31 @@ def lint(definition: Definition) -> list[Mistake]:
 
 def without_effect(definition: Definition) -> list[Mistake]:
     """The warnings that every save tells: what is kept and does nothing."""
-    return list(_unknown(pointer for pointer, value in definition.unread if not _says_nothing(value)))
+    return unread_fields(definition.unread)
 
 
-def _says_nothing(value: Any) -> bool:
-    """As good as absent: exports of Tyk hold every field that there is, most of them zero."""
-    if isinstance(value, Mapping):
-        return all(_says_nothing(member) for member in value.values())
-    return value in (None, False, 0, "", [])
+def unread_fields(unread: Iterable[tuple[str, Any]]) -> list[Mistake]:
+    """Warnings about fields that nothing read, by pointer and value, but for those that ask for nothing."""
+    return [_unread(pointer) for pointer, value in unread if not _asks_for_nothing(pointer.rpartition("/")[2].lower(), value)]
 
 
-def _unknown(pointers: Iterable[str]) -> Iterator[Mistake]:
-    for pointer in pointers:
-        name = pointer.rpartition("/")[2]
-        if name.lower() in _NOT_SERVED:
-            yield Mistake(pointer, f"{name} is kept, but the gateway does not serve it yet")
-        else:
-            yield Mistake(pointer, f"{name} is not known here; it is kept and has no effect")
+def _asks_for_nothing(name: str, value: Any) -> bool:
+    """What a Dashboard writes by itself into every definition."""
+    if name in _QUIET or name.startswith("jwt_") or name.endswith(_QUIET_ENDS):
+        return True
+    if name == "uptime_tests" and isinstance(value, Mapping):
+        members = {key.lower(): member for key, member in value.items()}
+        return members.get("disabled") is True or not members.get("check_list")
+    return says_nothing(value)
+
+
+def _unread(pointer: str) -> Mistake:
+    name = pointer.rpartition("/")[2]
+    if name.lower() == "client_certificates":
+        return Mistake(pointer, "client_certificates has no effect without use_mutual_tls_auth")
+    if name.lower() in field_names.ANYWHERE:
+        return Mistake(pointer, f"{name} is kept, but the gateway does not serve it yet")
+    return Mistake(pointer, f"{name} is not known here; it is kept and has no effect")
 
 
 def _modes(definition: Definition) -> Iterator[Mistake]:
@@ -80,6 +93,23 @@ def _versions(definition: Definition) -> Iterator[Mistake]:
         yield Mistake("/version_data/versions", f"the API is not versioned: only `{only}` is used")
     for name, version in definition.versions.items():
         yield from _lists(version, join("/version_data/versions", name))
+        yield from _other_lists(definition, name)
+
+
+def _other_lists(definition: Definition, name: str) -> Iterator[Mistake]:
+    """The form of the lists that does not count, where it says something."""
+    version = _member(_member(_member(definition.raw, "version_data"), "versions"), name)
+    form, other = ("extended_paths", "paths") if _member(version, "use_extended_paths") is True else ("paths", "extended_paths")
+    if not says_nothing(_member(version, other)):
+        said = "without use_extended_paths" if form == "paths" else "with use_extended_paths"
+        yield Mistake(join(join("/version_data/versions", name), other), f"{other} has no effect {said}")
+
+
+def _member(value: Any, name: str) -> Any:
+    """A field of raw JSON, spelled in any case unless it is a version's name."""
+    if not isinstance(value, Mapping):
+        return None
+    return value[name] if name in value else next((member for key, member in value.items() if key.lower() == name), None)
 
 
 def _lists(version: Version, pointer: str) -> Iterator[Mistake]:

@@ -83,9 +83,9 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Where a key is looked for. param_name and cookie_name are the header's name unless given, as in Tyk."""
+    """Where a key is looked for. auth_header_name "" = in no header. param_name and cookie_name: the header's unless given, as in Tyk."""
 
-    auth_header_name: str = "authorization"
+    auth_header_name: str = "Authorization"
     use_param: bool = False
     param_name: str = ""
     use_cookie: bool = False
@@ -124,7 +124,7 @@ class TargetUrl:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """listen_path in its one form: leading and trailing slash, "/" for the root.
+    """listen_path in its one form: leading and trailing slash, "/" for the root, `{name}` for any one segment.
 
     pass_headers, pass_trailers: names, in lower case, that go on although others of their kind do not.
     """
@@ -175,7 +175,7 @@ class Definition:
     name: str = ""
     api_id: str
     org_id: str = ""
-    active: bool = False
+    active: bool = True
     domain: str = ""
     use_keyless: bool = False
     auth: Auth = field(default_factory=Auth)

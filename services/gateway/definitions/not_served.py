@@ -9,23 +9,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.gateway.definitions.field_names import CACHE_OPTIONS, CORS, MIDDLEWARE
 from services.gateway.definitions.reader import Reader
 
-# Served open, these would let in whom the author wanted to keep out.
+# Served open, these would let in whom the author wanted to keep out. `use_keyless` outranks them, as in Tyk.
 _MODES: Final = {
     "use_basic_auth": "basic authentication",
     "use_oauth2": "OAuth 2",
     "enable_signature_checking": "HMAC signatures",
     "enable_jwt": "JSON Web Tokens",
     "use_openid": "OpenID Connect",
-    "use_mutual_tls_auth": "client certificates",
-    "enable_coprocess_auth": "authentication by a plug-in",
-    "use_go_plugin_auth": "authentication by a plug-in",
+    "enable_coprocess_auth": "authentication by a plug-in (gRPC, Lua, Python)",
+    "use_go_plugin_auth": "authentication by a plug-in in Go",
     "custom_plugin_auth_enabled": "authentication by a plug-in",
 }
-_OF_AUTH: Final = {"use_certificate": "client certificates", "validate_signature": "signatures of requests"}
-# Objects with a switch in them: name → (switch, what it is).
-_SWITCHES: Final = {"cors": ("enable", "CORS"), "graphql": ("enabled", "GraphQL")}
+# Asked of the connection, whatever the API asks for besides.
+_CERTIFICATE: Final = "client certificates"
+# Objects with a switch in them: name → (switch, what it is, the fields whose misspelling is told).
+_SWITCHES: Final = {
+    "cors": ("enable", "CORS", CORS),
+    "graphql": ("enabled", "GraphQL", None),
+    "request_signing": ("is_enabled", "signing of the requests to the upstream", None),
+    "upstream_auth": ("enabled", "authentication at the upstream", None),
+}
+# Of the definition: name → (what switches it off, what it is).
+_OF_DEFINITIONS: Final = {
+    "pinned_public_keys": ("certificate_pinning_disabled", "pinned keys of the upstream"),
+    "upstream_certificates": ("upstream_certificates_disabled", "a certificate of the gateway's own for the upstream"),
+    "listen_port": ("", "a port of one API (listen_port)"),
+    "enable_proxy_protocol": ("", "the PROXY protocol"),
+}
+_PROTOCOLS: Final = {
+    "tcp": "TCP services (protocol tcp)",
+    "tls": "TCP services (protocol tls)",
+    "https": "TLS of one API (protocol https); the gateway has it for all of them, by its settings",
+    "h2c": "HTTP/2 without TLS (protocol h2c)",
+}
+_DRIVERS: Final = {
+    "": "custom middleware in JavaScript",
+    "otto": "custom middleware in JavaScript",
+    "goplugin": "plug-ins in Go",
+    "grpc": "plug-ins by gRPC",
+    "lua": "plug-ins in Lua",
+    "python": "custom middleware in Python",
+}
+_HANDLERS: Final = {
+    "eh_dynamic_handler": "event handlers in JavaScript",
+    "cp_dynamic_handler": "event handlers of plug-ins",
+}
 # Of versions: name → (what switches it off, what it is).
 _OF_VERSIONS: Final = {
     "global_headers": ("global_headers_disabled", "header transforms"),
@@ -50,7 +81,7 @@ _OF_PATHS: Final = {
     "cache": "caching",
     "advance_cache_config": "caching",
     "virtual": "virtual endpoints",
-    "go_plugin": "plug-ins",
+    "go_plugin": "plug-ins in Go",
     "internal": "paths that only other APIs may call",
     "rate_limit": "rate limits of one path",
     "mock_response": "mocks of this form (a `reply` in a path list is one)",
@@ -66,47 +97,86 @@ _SAYING: Final = {
 
 
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
-    """Mistakes for ways of authentication other than keys; `use_keyless` outranks them, as in Tyk."""
+    """Mistakes for ways of authentication other than keys; `use_keyless` outranks all but certificates, as in Tyk."""
     asked = [(root, name, mode) for name, mode in _MODES.items() if root.flag(name)]
-    asked += [(auth, name, check) for name, check in _OF_AUTH.items() if auth.flag(name)]
+    if auth.flag("validate_signature"):
+        asked.append((auth, "validate_signature", "signatures of requests"))
     if root.opaque("external_oauth").flag("enabled"):
         asked.append((root, "external_oauth", "tokens of another authorisation server"))
-    for reader, name, what in () if use_keyless else asked:
+    if use_keyless:
+        asked = []
+    asked += [
+        (reader, name, _CERTIFICATE) for reader, name in ((root, "use_mutual_tls_auth"), (auth, "use_certificate")) if reader.flag(name)
+    ]
+    for reader, name, what in asked:
         reader.mistake(name, f"not available yet: {what}; without it the API would be open to the wrong clients")
 
 
 def refuse_middleware(root: Reader) -> None:
     """Mistakes for custom middleware."""
-    middleware = root.object("custom_middleware")
+    middleware = root.object("custom_middleware", MIDDLEWARE)
     lists = ("pre", "post", "post_key_auth", "response")
     scripts = [name for name in lists if any(_is_on(script) for script, _ in middleware.items(name))]
     check = middleware.value("auth_check")  # one object, where the others are lists
     if check and _is_on(check, ("name",)):
         scripts.append("auth_check")
+    driver = middleware.text("driver")
     for name in scripts:
-        middleware.mistake(name, "custom middleware is not available yet, and requests must not pass without it")
-    for name in ("driver", "id_extractor"):
-        middleware.value(name)
-    if root.text("custom_middleware_bundle") and not root.flag("custom_middleware_bundle_disabled"):
-        root.mistake("custom_middleware_bundle", "custom middleware is not available yet, and requests must not pass without it")
+        _refuse(middleware, name, _DRIVERS.get(driver.lower(), f"custom middleware with the driver {driver[:20]}"))
+    middleware.value("id_extractor")
+    bundle = root.text("custom_middleware_bundle")
+    if not root.flag("custom_middleware_bundle_disabled") and bundle:
+        _refuse(root, "custom_middleware_bundle", "bundles of plug-ins")
+
+
+def refuse_handler(handler: Reader) -> bool:
+    """Whether an event handler is of a kind that is not served; then it is a mistake."""
+    what = _HANDLERS.get(handler.text("handler_name"), "")
+    if what:
+        handler.mistake("handler_name", f"not available yet: {what}")
+    return bool(what)
 
 
 def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     """Mistakes for what else a definition asks for outside its versions."""
     if root.flag("internal"):
         _refuse(root, "internal", "APIs that only other APIs may call")
-    for name, (switch, what) in _SWITCHES.items():
-        if root.opaque(name).flag(switch):
+    for name, (switch, what, names) in _SWITCHES.items():
+        if root.opaque(name, names).flag(switch):
             _refuse(root, name, what)
+    for name, (switch, what) in _OF_DEFINITIONS.items():
+        switched_off = bool(switch) and root.flag(switch)
+        if root.value(name) and not switched_off:
+            _refuse(root, name, what)
+    _refuse_protocols(root)
     placing = root.opaque("definition")
     if placing.flag("enabled") and placing.value("versions"):
         _refuse(root, "definition", "versions that are APIs of their own")
-    cache = root.opaque("cache_options")
+    cache = root.opaque("cache_options", CACHE_OPTIONS)
     # without one of the other two nothing is cached, whatever enable_cache says
     if cache.flag("enable_cache") and (cache.flag("cache_all_safe_requests") or cache.flag("enable_upstream_cache_control")):
         _refuse(root, "cache_options", "caching")
     if proxy.opaque("service_discovery").flag("use_discovery_service"):
         _refuse(proxy, "service_discovery", "service discovery")
+    for processor, pointer in root.items("response_processors"):
+        if _injects_headers(processor):
+            root.report.add(pointer, _words("header transforms"))
+
+
+def _injects_headers(processor: Any) -> bool:
+    """Whether a response processor does more than to switch on what paths and versions ask for."""
+    if not isinstance(processor, Mapping) or processor.get("name") != "header_injector":
+        return False
+    options = processor.get("options")
+    return any(options.values()) if isinstance(options, Mapping) else bool(options)
+
+
+def _refuse_protocols(root: Reader) -> None:
+    protocol = root.text("protocol").lower()
+    if protocol not in ("", "http"):
+        root.mistake("protocol", f"not available yet: {_PROTOCOLS.get(protocol, f'the protocol {protocol[:20]}')}")
+    if root.text("application_protocol").lower() not in ("", "http"):
+        _refuse(root, "application_protocol", "what Tyk checks of other protocols than HTTP (MCP)")
 
 
 def refuse_in_version(version: Reader, paths: Reader) -> None:
@@ -129,4 +199,8 @@ def _is_on(entry: Any, saying: tuple[str, ...] = ()) -> bool:
 
 
 def _refuse(reader: Reader, name: str, what: str) -> None:
-    reader.mistake(name, f"not available yet: {what}; requests must not pass without it, so take it out or switch it off")
+    reader.mistake(name, _words(what))
+
+
+def _words(what: str) -> str:
+    return f"not available yet: {what}; requests must not pass without it, so take it out or switch it off"

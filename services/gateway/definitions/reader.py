@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+from services.gateway.definitions.field_names import ANYWHERE, misplaced, near
 
 Choice = TypeVar("Choice", bound=str)
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST: Final = 100  # levels; whoever walks through a document calls itself for each of them
 _LONGEST_NAME: Final = 256  # characters; a name stands in the pointers of all that is below it
+_MOST_COMPARED: Final = 200  # unknown fields of one object that are compared with known names; nobody writes as many by hand
+_NOTHING: Final[tuple[Any, ...]] = (None, False, 0, "", "0s", [])
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
@@ -28,25 +32,44 @@ class Mistake(NamedTuple):
 
 
 class Mistakes(Exception):
-    """All the mistakes of a document at once."""
+    """All the mistakes of a document at once. unread: pointers and values of its fields that mean nothing here."""
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    def __init__(self, mistakes: Iterable[Mistake], unread: Iterable[tuple[str, Any]] = ()) -> None:
         self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
+        self.unread: tuple[tuple[str, Any], ...] = tuple(unread)
         super().__init__("; ".join(f"{mistake.pointer or '/'}: {mistake.message}" for mistake in self.mistakes))
 
 
 class _Fields:
-    """The fields of one object: by their name in lower case, as they were given; and which of them were read."""
+    """The fields of one object: by their name in lower case, as they were given; and which of them were read.
 
-    __slots__ = ("given", "pointer", "read")
+    names: as of `Reader`.
+    """
 
-    def __init__(self, pointer: str) -> None:
+    __slots__ = ("given", "names", "pointer", "read")
+
+    def __init__(self, pointer: str, names: Set[str] | None) -> None:
         self.pointer = pointer
+        self.names = names
         self.given: dict[str, tuple[str, Any]] = {}
         self.read: set[str] = set()
 
     def unread(self) -> Iterator[tuple[str, Any]]:
         return ((join(self.pointer, key), value) for folded, (key, value) in self.given.items() if folded not in self.read)
+
+    def misspelled(self) -> Iterator[Mistake]:
+        """A mistake for each unread field that is nearly spelled like a known one, or that keeps somebody out elsewhere only."""
+        known = self.read | (self.names or frozenset())
+        harmless = known if self.names is not None else known | ANYWHERE
+        unread = [folded for folded, (_, value) in self.given.items() if value is not None and folded not in harmless]
+        for folded in unread[:_MOST_COMPARED]:
+            key, value = self.given[folded]
+            home = "" if self.names is None or says_nothing(value) else misplaced(folded, known)
+            meant = "" if home else near(folded, known)
+            if home:
+                yield Mistake(join(self.pointer, key), f"{folded} belongs in {home}; here it has no effect")
+            elif meant:
+                yield Mistake(join(self.pointer, key), f"`{key}` is not known here; did you mean `{meant}`?")
 
 
 class Report:
@@ -57,6 +80,7 @@ class Report:
         self._places: set[str] = set()
         # Not the readers, which know their report: such circles stay until the garbage collector comes, and loading makes thousands.
         self.objects: list[_Fields] = []
+        self.compared: list[_Fields] = []  # whose unread fields may be misspelled ones
 
     def add(self, pointer: str, message: str) -> None:
         """The first word about a place is the one that helps: what follows from a wrong type is not said as well."""
@@ -65,8 +89,21 @@ class Report:
             self.mistakes.append(Mistake(pointer, message))
 
     def unknown(self) -> list[tuple[str, Any]]:
-        """Pointers and values of the fields that nothing read."""
-        return [field for fields in self.objects for field in fields.unread()]
+        """Pointers and values of the fields that nothing read, but for those that are mistakes."""
+        return [field for fields in self.objects for field in fields.unread() if field[0] not in self._places]
+
+    def compare_names(self) -> None:
+        """Adds the mistakes of fields that nothing read because of their spelling or their place. Call it when everything is read."""
+        for fields in self.compared:
+            for mistake in fields.misspelled():
+                self.add(*mistake)
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a field with this value is as good as absent: exports of Tyk hold every field that there is, most of them zero."""
+    if isinstance(value, Mapping):
+        return all(says_nothing(member) for member in value.values())
+    return value in _NOTHING
 
 
 def join(pointer: str, name: str | int) -> str:
@@ -75,12 +112,15 @@ def join(pointer: str, name: str | int) -> str:
 
 
 class Reader:
-    """One JSON object. Each getter gives a value of the right type: the default when the field is absent, null or wrong."""
+    """One JSON object. Each getter gives a value of the right type: the default when the field is absent, null or wrong.
 
-    def __init__(self, raw: Any, pointer: str, report: Report) -> None:
+    names: fields that Tyk knows here, in lower case, besides those that are read; None = not listed.
+    """
+
+    def __init__(self, raw: Any, pointer: str, report: Report, names: Set[str] | None = None) -> None:
         self.pointer = pointer
         self.report = report
-        self._own = _Fields(pointer)
+        self._own = _Fields(pointer, names)
         self._fields, self._read = self._own.given, self._own.read
         if not isinstance(raw, Mapping):
             if raw is not None:
@@ -92,6 +132,7 @@ class Reader:
                 report.add(join(pointer, key), f"is the same field as `{self._fields[folded][0]}`: case does not count")
             self._fields[folded] = (key, value)
         report.objects.append(self._own)
+        report.compared.append(self._own)
 
     def __contains__(self, name: str) -> bool:
         return self._fields.get(name, ("", None))[1] is not None
@@ -156,19 +197,25 @@ class Reader:
         self.mistake(name, f"must be one of {', '.join(choices)}, not `{value}`")
         return default
 
-    def object(self, name: str) -> Reader:
+    def object(self, name: str, names: Set[str] | None = None) -> Reader:
         """A nested object; an empty one when it is not there."""
-        return Reader(self.value(name), self.at(name), self.report)
+        return Reader(self.value(name), self.at(name), self.report, names)
 
-    def opaque(self, name: str) -> Reader:
-        """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here."""
-        inner = self.object(name)
-        inner.disregard()
+    def opaque(self, name: str, names: Set[str] | None = None) -> Reader:
+        """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here.
+
+        Names are compared only where `names` are given.
+        """
+        inner = self.object(name, names)
+        self.report.objects.remove(inner._own)
+        if names is None:
+            self.report.compared.remove(inner._own)
         return inner
 
     def disregard(self) -> None:
-        """From now on what nobody read of this object is not unknown; mistakes in it count all the same."""
+        """From now on what nobody read of this object is neither unknown nor misspelled; mistakes in it count all the same."""
         self.report.objects.remove(self._own)
+        self.report.compared.remove(self._own)
 
     def mapping(self, name: str) -> list[tuple[str, Any, str]]:
         """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""

@@ -8,10 +8,11 @@ fields are kept in `raw` and reported by `lint`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from services.gateway.definitions import values
+from services.gateway.definitions import field_names, values
 from services.gateway.definitions.auth_schema import parse_auth
 from services.gateway.definitions.model import (
     LIMITED_BY,
@@ -28,7 +29,7 @@ from services.gateway.definitions.model import (
     ProxyTimeouts,
     TargetUrl,
 )
-from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
+from services.gateway.definitions.not_served import refuse_handler, refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report, join, read_json
 from services.gateway.definitions.version_schema import parse_version
 from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
@@ -45,11 +46,12 @@ EVENTS: Final = frozenset({
 })  # fmt: skip
 # Definitions are shown, compared, kept as revisions and copied about.
 NO_SECRETS: Final = "a secret does not belong into a definition: give it to a webhook (/api/hooks), and name that webhook by its id (_id)"
+_STATUS: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)")
 HOOK_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
 
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
-    "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "response_processors", "config_data",
+    "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "config_data",
     "use_standard_auth", "proxy_name", "tags", "api_model", "_id", "base_identity_provided_by",
 )  # fmt: skip
 
@@ -63,7 +65,7 @@ def parse(raw: Mapping[str, Any]) -> Definition:
     """A Definition from a decoded JSON object. Raises Mistakes with all of them."""
     definition, report = read(raw)
     if definition is None:
-        raise Mistakes(report.mistakes)
+        raise Mistakes(report.mistakes, report.unknown())
     return definition
 
 
@@ -75,10 +77,11 @@ def dump(definition: Definition) -> dict[str, Any]:
 def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
     """What `parse` gives, None when there are mistakes, and the report with mistakes and unread fields."""
     report = Report()
-    root = Reader(raw, "", report)
+    root = Reader(raw, "", report, field_names.DEFINITION)
     for name in ECHOED:
         root.value(name)
     definition = _definition(root, raw)
+    report.compare_names()
     return (None if report.mistakes else dataclasses.replace(definition, unread=tuple(report.unknown()))), report
 
 
@@ -94,11 +97,15 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     use_keyless = root.flag("use_keyless")
     auth = parse_auth(root, use_keyless)
     refuse_middleware(root)
-    placing, version_data = root.object("definition"), root.object("version_data")
+    placing = root.object("definition", field_names.VERSIONING)
+    version_data = root.object("version_data", field_names.VERSION_DATA)
     version_data.value("use_extended_paths")  # Tyk's own samples have it here, too, where it never meant anything
     not_versioned = version_data.flag("not_versioned")
     members = version_data.mapping("versions")
-    versions = {name: parse_version(name, Reader(member, pointer, root.report)) for name, member, pointer in members}
+    versions = {
+        name: parse_version(name, Reader(member, pointer, root.report, field_names.VERSION), _expiration(root))
+        for name, member, pointer in members
+    }
     if not versions:
         version_data.mistake("versions", "versions must hold at least one version")
     default_version = version_data.text("default_version")
@@ -108,20 +115,20 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
     lists_off = root.flag("ip_access_control_disabled")
     allow_on, block_on = (root.flag(name) and not lists_off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))
     domain = root.text("domain")
-    proxy = root.object("proxy")
+    proxy = root.object("proxy", field_names.PROXY)
     refuse_in_definition(root, proxy)
     return Definition(
         id=_id(root),
         name=root.text("name"),
         api_id=_checked(root, "api_id", root.text("api_id"), values.identifier, ""),
         org_id=_org_id(root),
-        active=root.flag("active"),
-        domain="" if root.flag("domain_disabled") or not domain else _checked(root, "domain", domain, values.host_name, ""),
+        active=root.flag("active", True),
+        domain="" if root.flag("domain_disabled") or not domain else _checked(root, "domain", domain, values.domain, ""),
         use_keyless=use_keyless,
         auth=auth,
         version_location=_location(placing, not_versioned, bool(default_version)),
         version_key=placing.text("key"),
-        strip_version=placing.flag("strip_path"),
+        strip_version=_strip_version(placing),
         not_versioned=not_versioned,
         default_version=default_version,
         fallback_to_default=placing.flag("fallback_to_default"),
@@ -153,6 +160,16 @@ def _id(root: Reader) -> str:
 def _org_id(root: Reader) -> str:
     org_id = root.text("org_id")
     return _checked(root, "org_id", org_id, values.identifier, "") if org_id else ""
+
+
+def _expiration(root: Reader) -> float | None:
+    """The end of all versions, in epoch seconds; Tyk 5 has it beside the end of each."""
+    return _checked(root, "expiration", root.text("expiration"), values.expires, None)
+
+
+def _strip_version(placing: Reader) -> bool:
+    """`strip_versioning_data` is the later name. It also takes versions out of headers and parameters, which is not served: a warning."""
+    return placing.flag("strip_path") or (placing.text("location") == "url" and placing.flag("strip_versioning_data"))
 
 
 def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Location:
@@ -248,7 +265,7 @@ def _event_handler(reader: Reader) -> EventHandler | None:
     """None for one that is switched off; of such a one nothing is asked but to keep no secret."""
     if "handler_name" not in reader:
         reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK} or {LOG} is expected")
-    name = reader.choice("handler_name", (WEBHOOK, LOG), LOG)
+    name = reader.choice("handler_name", (WEBHOOK, LOG), LOG) if not refuse_handler(reader) else LOG
     meta = reader.object("handler_meta")
     if meta.value("secret"):
         meta.mistake("secret", NO_SECRETS)
@@ -312,8 +329,14 @@ def _error_template(root: Reader) -> dict[str, Any] | None:
 
 
 def _error_overrides(root: Reader) -> dict[str, ErrorOverride]:
-    overrides = {}
-    for code, value, pointer in root.mapping("error_overrides"):
+    overrides: dict[str, ErrorOverride] = {}
+    given = root.mapping("error_overrides")
+    if root.flag("error_overrides_disabled"):
+        return overrides
+    for code, value, pointer in given:
+        if _STATUS.fullmatch(code):
+            root.report.add(pointer, "not available yet: error_overrides by status; write them by error code (docs/errors.md lists them)")
+            continue
         if code not in REGISTRY:
             root.report.add(pointer, f"`{code}` is no error code of the gateway; docs/errors.md lists them")
         reader = Reader(value, pointer, root.report)

@@ -18,8 +18,27 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_HOST: Final = 253
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+_PORT: Final = re.compile(r":[0-9]{1,5}$")
+# A segment of a listen path that stands for any one segment.
+NAMED: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
 _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
+# What stands before `://` in definitions of Tyk, and is not http.
+_SCHEMES: Final = {
+    "tyk": "not available yet: loops to another API of the gateway (tyk://); write the address of that API's upstream",
+    "tcp": "not available yet: TCP services (tcp://)",
+    "tls": "not available yet: TCP services (tls://)",
+    "h2c": "not available yet: HTTP/2 to the upstream (h2c://); write http:// if it speaks HTTP/1.1, too",
+    "grpc": "not available yet: gRPC to the upstream (grpc://)",
+    "grpcs": "not available yet: gRPC to the upstream (grpcs://)",
+    "ws": "write http:// in place of ws://: requests to upgrade to WebSocket are passed on",
+    "wss": "write https:// in place of wss://: requests to upgrade to WebSocket are passed on",
+    "env": "env:// has to be followed by the name of an environment variable",
+    **{
+        name: f"not available yet: addresses from {name}://; write the address, or env:// and a variable"
+        for name in ("secrets", "file", "vault", "consul")
+    },
+}
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 # What frames, routes or authenticates a message, or is the gateway's own word about it.
@@ -54,17 +73,28 @@ def host_name(text: str) -> str:
     return host
 
 
+def domain(text: str) -> str:
+    """The host of a definition's `domain`, which may carry a port: requests are told apart by the host alone."""
+    return host_name(_PORT.sub("", text))
+
+
 def listen_path(text: str) -> str:
-    """A listen path in its one form: with leading and trailing slash."""
+    """A listen path in its one form: with leading and trailing slash. `{name}` stands for any one segment."""
     if not text:
         raise ValueError("listen_path must not be empty; write / to own every path of the host")
     if not text.startswith("/"):
         raise ValueError("listen_path must begin with a slash")
     if "//" in text:
         raise ValueError("listen_path holds an empty segment (//)")
-    form = _canonical("listen_path", text)
-    if form != text:
+    segments = text.split("/")
+    for segment in segments:
+        if ("{" in segment or "}" in segment) and not NAMED.fullmatch(segment):
+            raise ValueError(f"`{segment[:100]}` cannot stand in a listen_path: `{{name}}` is a whole segment and holds a name only")
+    plain = "/".join("-" if NAMED.fullmatch(segment) else segment for segment in segments)
+    form = _canonical("listen_path", plain)
+    if form != plain:
         raise ValueError(f"listen_path must be written in its canonical form, `{form}`")
+    form = text
     if slash_readings(form):
         raise ValueError("listen_path must not hold %2F or %5C, which some servers take for a slash")
     form = form if form.endswith("/") else form + "/"
@@ -95,7 +125,7 @@ def target_url(text: str) -> TargetUrl:
     except ValueError:
         raise ValueError("target_url is no URL: the host or the port is malformed") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError("target_url must begin with http:// or https://")
+        raise ValueError(_SCHEMES.get(parts.scheme if "://" in text else "", "target_url must begin with http:// or https://"))
     if "@" in parts.netloc:
         raise ValueError("target_url holds a user name or password; credentials do not belong into a definition")
     if parts.fragment or text.endswith("#"):

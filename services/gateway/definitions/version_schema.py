@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.gateway.definitions import values
+from services.gateway.definitions import field_names, values
 from services.gateway.definitions.model import (
     ACTIONS,
     MATCHINGS,
@@ -23,29 +23,33 @@ from services.gateway.routing.patterns import PatternError, translate
 _NO_ACTION: Final = MethodAction("no_action", 200, "", ())
 
 
-def parse_version(key: str, reader: Reader) -> Version:
-    """The version under a map key. Mistakes go to the reader's report; then what is returned is not to be used."""
-    name = reader.text("name")
-    if name != key:
-        reader.mistake("name", f"name is `{name}` but the version stands under `{key}`; they must be equal")
+def parse_version(key: str, reader: Reader, expiration: float | None = None) -> Version:
+    """The version under a map key, which is its name whatever `name` says. expiration: epoch seconds when the whole API ends, None = never.
+
+    Mistakes go to the reader's report; then what is returned is not to be used.
+    """
+    reader.text("name")
     try:
         end = values.expires(reader.text("expires"))
     except ValueError as error:
         reader.mistake("expires", str(error))
         end = None
+    end = min((one for one in (end, expiration) if one is not None), default=None)
     matching = reader.choice("path_matching", MATCHINGS, "search")
     ignore_case = reader.flag("ignore_endpoint_case")
     extended = reader.flag("use_extended_paths")
     for ignored_here in ("paths", "extended_paths", "overrides", "global_size_limit"):
         reader.value(ignored_here)
-    paths = reader.object("extended_paths") if extended else Reader(None, reader.pointer, reader.report)
+    paths = reader.object("extended_paths", field_names.EXTENDED_PATHS) if extended else Reader(None, reader.pointer, reader.report)
     refuse_in_version(reader, paths)
     return Version(
-        name=name,
+        name=key,
         expires=end,
         path_matching=matching,
         ignore_endpoint_case=ignore_case,
-        lists=_extended(paths, matching, ignore_case) if extended else _legacy(reader.object("paths"), matching, ignore_case),
+        lists=_extended(paths, matching, ignore_case)
+        if extended
+        else _legacy(reader.object("paths", field_names.PATHS), matching, ignore_case),
         hard_timeouts=tuple(_hard_timeout(entry, matching) for entry in _entries(paths, "hard_timeouts")),
         size_limits=tuple(_size_limit(entry, matching) for entry in _entries(paths, "size_limits")),
         global_size_limit=0 if reader.flag("global_size_limit_disabled") else reader.integer("global_size_limit"),

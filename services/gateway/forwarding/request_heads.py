@@ -11,6 +11,7 @@ from typing import Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Target
 from services.gateway.routing.client_address import AddressSet, forwarded_for
+from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import named_fields, picker
 from services.gateway.wire.heads.requests import NOT_PASSED_ON
@@ -32,12 +33,13 @@ class RequestHeads:
         """The head of a request to `target`. client: the connection that it came from."""
         path = exchange.upstream_path
         if path is None:
-            path = exchange.path[api.stripped :] or "/"
+            stripped = owned_length(api, exchange.path) if api.named_segments and api.stripped else api.stripped
+            path = exchange.path[stripped:] or "/"
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if query or target.query:
             path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
-        if exchange.drop_headers is None and exchange.set_headers is None:
-            # They follow from the client's fields alone, which come again and again.
+        if exchange.drop_headers is None and exchange.set_headers is None and not api.named_segments:
+            # They follow from the client's fields alone, which come again and again. (Not those of a `{name}`: its listen path differs.)
             known = exchange.section.memo.get(api)
             if known is None or known[0] is not target or known[1] is not exchange.upgrade:
                 known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
@@ -69,7 +71,8 @@ class RequestHeads:
         if exchange.upgrade:
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (section.value(b"upgrade") or b""))
         places = layout.places
-        if b"x-forwarded-for" in places or b"via" in places or (self._trusts_any and exchange.peer in self._trusted):
+        differs = b"x-forwarded-for" in places or b"via" in places or api.named_segments
+        if differs or (self._trusts_any and exchange.peer in self._trusted):
             out.append(self._forwarded(exchange, api))
         else:  # the same for all requests of a connection to one API and host
             host = section.value(b"host")
@@ -101,7 +104,7 @@ class RequestHeads:
             lines.append(b"X-Forwarded-Host: %b\r\n" % host)
         prefix = given.get(b"x-forwarded-prefix", b"")
         if api.strip_listen_path and len(api.listen_path) > 1:
-            prefix += api.listen_path[:-1].encode("latin-1")
+            prefix += exchange.path[: owned_length(api, exchange.path)].encode("latin-1")
         if prefix:
             lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
         return b"".join(lines)

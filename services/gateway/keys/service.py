@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from services.gateway.definitions import field_names
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
 from services.gateway.definitions.values import NO_METHOD, identifier, is_method
 from services.gateway.routing.patterns import PatternError, translate
@@ -43,7 +44,7 @@ KnownApis = Callable[[set[str]], Mapping[str, str]]
 def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
     """A session object in its one form. Raises Mistakes with all of them, unknown APIs included."""
     report = Report()
-    reader = Reader(raw, "", report)
+    reader = Reader(raw, "", report, field_names.SESSION)
     session = _canonical(raw, FIELDS)
     _numbers(reader)
     for name in ("hmac_enabled", "is_inactive"):
@@ -59,8 +60,14 @@ def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
         if reader.value(name) not in (None, "", [], 0, -1):
             reader.mistake(name, f"not available yet: {what}")
     reader.texts("tags")
-    reader.object("basic_auth_data").text("password")
+    basic = reader.object("basic_auth_data")
+    if basic.text("password") and basic.text("hash_type"):
+        basic.mistake("password", "the hash of a password cannot be taken over from a Tyk: give the password, without hash_type")
+    enveloped = reader.value("data")
+    if isinstance(enveloped, Mapping) and "access_rights" in enveloped and "access_rights" not in reader:
+        reader.mistake("data", "this is what a Dashboard shows of a key: send what stands in `data` alone")
     rights = _rights(reader, known)
+    report.compare_names()
     if report.mistakes:
         raise Mistakes(report.mistakes)
     if "access_rights" in session:
@@ -81,7 +88,7 @@ def _rights(reader: Reader, known: KnownApis) -> dict[str, Any]:
     names = known({api_id for api_id, _, _ in members}) if members else {}
     rights: dict[str, Any] = {}
     for api_id, given, pointer in members:
-        right = Reader(given, pointer, reader.report)
+        right = Reader(given, pointer, reader.report, field_names.RIGHT)
         if api_id not in names:
             reader.report.add(pointer, f"there is no API with the api_id `{api_id}`")
         if right.text("api_id", api_id) not in ("", api_id):

@@ -15,6 +15,7 @@ from services.gateway.definitions.model import Definition, Version
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import NOT_FOUND, VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
+from services.gateway.routing.named_segments import count_segments, end_of
 from services.gateway.routing.paths import matching_form, slash_readings
 from services.gateway.routing.query import parameter
 
@@ -22,7 +23,7 @@ from services.gateway.routing.query import parameter
 class VersionCheck:
     """Sets `exchange.version_name`; with `url` also `relative` and, when it is stripped, `upstream_path`."""
 
-    __slots__ = ("_default", "_ends", "_fallback", "_find", "_missing", "_now", "_prefix", "_strip", "_unknown")
+    __slots__ = ("_default", "_ends", "_fallback", "_find", "_missing", "_named_segments", "_now", "_prefix", "_strip", "_unknown")
 
     def __init__(self, definition: Definition, now: Callable[[], float]) -> None:
         key = definition.version_key
@@ -49,6 +50,7 @@ class VersionCheck:
         # What the upstream path begins with when the version is cut out; None = the upstream sees the version.
         kept = "" if definition.proxy.strip_listen_path else definition.proxy.listen_path[:-1]
         self._prefix = kept if definition.strip_version else None
+        self._named_segments = count_segments(definition.proxy.listen_path) if kept else 0
 
     @classmethod
     def from_definition(cls, definition: Definition, ports: Ports) -> VersionCheck | OnlyVersion:
@@ -77,7 +79,8 @@ class VersionCheck:
             _, _, rest = exchange.relative[1:].partition("/")
             exchange.relative = "/" + rest
             if self._prefix is not None:
-                exchange.upstream_path = self._prefix + exchange.relative
+                prefix = exchange.path[: end_of(exchange.path, self._named_segments)] if self._named_segments else self._prefix
+                exchange.upstream_path = prefix + exchange.relative
 
     def _check_readings(self, relative: str, found: str) -> None:
         """Raises Refusal(not-found) when another reading of the path has another version, or leaves it. found: "" = none was named."""

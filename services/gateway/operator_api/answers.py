@@ -16,24 +16,33 @@ class Refused(Exception):
     """A call is refused; `render` gives it the shape of the API that was called.
 
     status: HTTP status. message: Tyk's words where Tyk has them. code: stable, kebab-case. mistakes: what is wrong, and where.
+    warnings: what would be kept without effect.
     """
 
     def __init__(
-        self, status: int, message: str, code: str, *, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        code: str,
+        *,
+        mistakes: Iterable[Mistake] = (),
+        warnings: Iterable[Mistake] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.mistakes = tuple(mistakes)
+        self.warnings = tuple(warnings)
         self.headers = dict(headers or {})
 
 
-def invalid(what: str, mistakes: Mistakes, message: str = "") -> Refused:
+def invalid(what: str, mistakes: Mistakes, message: str = "", warnings: Iterable[Mistake] = ()) -> Refused:
     """400 that names every mistake. what: "definition", "key", ...; message: replaces the summary."""
     count = len(mistakes.mistakes)
     summary = message or f"The {what} has {count} mistake{'s' if count > 1 else ''}: {mistakes}"
-    return Refused(400, summary, f"invalid-{what}", mistakes=mistakes.mistakes)
+    return Refused(400, summary, f"invalid-{what}", mistakes=mistakes.mistakes, warnings=warnings)
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -94,23 +103,32 @@ _WORDS: Final = {
 }
 
 
-def error(status: int, message: str, code: str, mistakes: Iterable[Mistake] = (), headers: Mapping[str, str] | None = None) -> Response:
+def error(
+    status: int,
+    message: str,
+    code: str,
+    mistakes: Iterable[Mistake] = (),
+    headers: Mapping[str, str] | None = None,
+    warnings: Iterable[Mistake] = (),
+) -> Response:
     """An error in the shape of the API that was called; for errors of the application itself (404, 405, 413, 500), too."""
-    listed = places(mistakes)
+    listed, doubtful = places(mistakes), places(warnings)
     message = _WORDS.get(code, message)
     body: dict[str, Any]
     if is_gateway_api(request.path):
         body = {"status": "error", "message": message, "error": message}
-        names = ("code", "request_id", "errors")
+        names = ("code", "request_id", "errors", "warnings")
     else:
         body = {"Status": "Error", "Message": message, "Meta": None}
-        names = ("Code", "RequestId", "Errors")
+        names = ("Code", "RequestId", "Errors", "Warnings")
     body[names[0]] = code
     body[names[1]] = request_id.current()
     if listed:
         body[names[2]] = listed
+    if doubtful:
+        body[names[3]] = doubtful
     return answer(body, status, headers)
 
 
 def render(refused: Refused) -> Response:
-    return error(refused.status, refused.message, refused.code, refused.mistakes, refused.headers)
+    return error(refused.status, refused.message, refused.code, refused.mistakes, refused.headers, refused.warnings)

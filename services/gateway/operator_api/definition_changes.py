@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.gateway.definitions.lint import without_effect
+from services.gateway.definitions.lint import unread_fields, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import address, interpret
@@ -211,7 +211,8 @@ def checked(
         gateway.check(definition, replaces)
     except Mistakes as error:
         placed = (Mistake(hook_references.place(mistake.pointer, sources, prefix), mistake.message) for mistake in error.mistakes)
-        raise invalid("definition", Mistakes(placed)) from None
+        kept = (Mistake(prefix + one.pointer, one.message) for one in unread_fields(error.unread))
+        raise invalid("definition", Mistakes(placed), warnings=kept) from None
     except ReadOnly:
         raise read_only() from None
     return definition
@@ -235,8 +236,8 @@ def _fill(document: dict[str, Any], org_id: str) -> None:
     proxy = document.get("proxy")
     if isinstance(proxy, Mapping):
         known = {name.lower() for name, value in proxy.items() if value is not None}
-        added = {"listen_path": f"/{document['api_id']}/", "strip_listen_path": True}
-        document["proxy"] = {**proxy, **{name: value for name, value in added.items() if name not in known}}
+        added = {} if "listen_path" in known else {"listen_path": f"/{document['api_id']}/"}
+        document["proxy"] = {**proxy, **added}
 
 
 def _canonical(raw: Mapping[str, Any]) -> dict[str, Any]:

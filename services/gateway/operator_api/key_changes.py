@@ -1,7 +1,7 @@
 """Making, changing and deleting keys: checked, stored, and forgotten by every worker before the call answers.
 
 A key is named by its public id, or, as Tyk's clients do it, by its secret or (a basic user) by its name; the organisation in front
-of both may be left out.
+of both may be left out. A key whose name an operator chose has two secrets for good, the name with its organisation and without.
 """
 
 from __future__ import annotations
@@ -37,18 +37,25 @@ class Change:
 
 
 def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | None:
-    """By public id, by secret or by user name."""
+    """By public id, by secret or by user name. org_id: whose short names count; None = everybody's."""
     store = gateway.keys_store
     found = store.get(name)
     if found is not None:
         return found
     org = DEFAULT_ORG if org_id is None else org_id
-    for candidate in (name, org + name):
+    for candidate in (org + name, name):  # the organisation's own before another's of the same name
         for hash in (secret_hash(candidate), service.user_hash(candidate)):
             opened = store.by_hash(hash)
-            if opened is not None:
-                return store.get(opened.key.id)
+            stored = None if opened is None else store.get(opened.key.id)
+            if stored is not None and not _of_another(stored, name, org_id):
+                return stored
     return None
+
+
+def _of_another(stored: StoredKey, name: str, org_id: str | None) -> bool:
+    """Whether `name` is the short name of a key of another organisation than `org_id`."""
+    own = str(stored.session.get("org_id") or "")
+    return org_id is not None and own not in ("", org_id) and secret_hash(own + name) in stored.hashes
 
 
 def existing(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey:
@@ -64,13 +71,13 @@ def create(gateway: Gateway, raw: Mapping[str, Any], *, org_id: str | None = Non
     session = _read(gateway, raw)
     session = service.complete(session, None, org_id or _org_of(gateway, session))
     secret = service.new_secret(session["org_id"])
-    return _create(gateway, session, secret, secret_hash(secret), None)  # 128 random bits are nobody else's
+    return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits are nobody else's
 
 
 def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_counters: bool, is_user: bool | None = None) -> Change:
     """A key whose secret (or user name, when there is a password) the operator chose; replaces the one that has it already.
 
-    The organisation stands before the name, as in Tyk.
+    The organisation stands before the name, as in Tyk. The name alone opens the key, too, but a user has one name.
     """
     session = _read(gateway, raw)
     org_id = session.get("org_id") or _org_of(gateway, session)
@@ -81,20 +88,25 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         if is_user and before.user_name is None:
             raise Refused(409, "A key with this name exists already, and it is no user", "key-taken")
         return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
+    short = name if of_user else name.removeprefix(org_id)
     try:
-        service.check_name(name, of_user=of_user)
+        service.check_name(short, of_user=of_user)
     except Mistakes as error:
         raise invalid("key", error) from None
     if of_user and not password:
         raise Refused(400, "basic_auth_data.password is missing: a user needs one", "invalid-key")
     secret = name if name.startswith(org_id) else org_id + name
     session = service.complete(session, None, org_id)
-    hash = service.user_hash(secret) if of_user else secret_hash(secret)
+    hashes = [service.user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
     try:
-        change = _create(gateway, session, secret, hash, secret if of_user else None)
+        change = _create(gateway, session, secret, hashes, secret if of_user else None)
     except SecretTaken:
         quicker = find(gateway, name, org_id)  # somebody who came between the look and the write
         if quicker is None:
+            if find(gateway, name) is not None:
+                raise Refused(
+                    409, f"`{name}` is the name of a key of another organisation already; choose another name", "key-taken"
+                ) from None
             raise Refused(409, "This was the secret of a key that has been given another one; choose another name", "key-taken") from None
         change = _replace(gateway, quicker, session, keep_counters)
     return replace(change, name=secret)
@@ -172,9 +184,10 @@ def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
     return DEFAULT_ORG
 
 
-def _create(gateway: Gateway, session: dict[str, Any], secret: str, hash: str, user_name: str | None) -> Change:
+def _create(gateway: Gateway, session: dict[str, Any], secret: str, hashes: list[str], user_name: str | None) -> Change:
     """Raises SecretTaken."""
-    stored = gateway.keys_store.create(hash, session, user_name=user_name)
+    first, *others = hashes
+    stored = gateway.keys_store.create(first, session, other_hashes=others, user_name=user_name)
     unconfirmed = gateway.publish_keys(stored.generation, stored.hashes)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, created=True)

@@ -8,7 +8,7 @@ from flask import Response, request
 
 from services.common.clock import isoformat
 from services.gateway.announcements import Unreachable
-from services.gateway.definitions.lint import lint
+from services.gateway.definitions.lint import lint, unread_fields
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.operator_api import arguments, definition_changes, differences, undoing
 from services.gateway.operator_api.access import author, protected
@@ -91,7 +91,7 @@ def lint_definition() -> Response:
     try:
         warnings = lint(definition_changes.inspect(gateway(), raw))
     except Mistakes as error:
-        mistakes = error.mistakes
+        mistakes, warnings = error.mistakes, unread_fields(error.unread)
     return answer({"valid": not mistakes, "mistakes": places(mistakes), "warnings": places(warnings)})
 
 

@@ -1,6 +1,7 @@
 """Which API owns a host and a path.
 
-A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest wins. An API with a domain
+A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest wins; of two that are as
+long, the one without `{name}` segments (`named_segments`). An API with a domain
 owns its paths on that host only, and is asked before those without one. A path must have one owner in all of its readings
 (`paths.slash_readings`): otherwise an upstream that takes `%2F` for a slash would serve what another API guards.
 
@@ -16,6 +17,8 @@ from typing import Final, NamedTuple
 
 from services.gateway.exchange import CompiledApi
 from services.gateway.refusals import NOT_FOUND, Refusal
+from services.gateway.routing.named_segments import NamedSegments, end_of
+from services.gateway.routing.named_segments import place as place_of
 from services.gateway.routing.paths import slash_readings
 
 _Place = tuple[str, str]  # domain and listen path
@@ -50,20 +53,24 @@ class Conflict(NamedTuple):
 class _Tree:
     """The listen paths of one host. A path's first segment leads to its owner and, when there are longer ones, to them."""
 
-    __slots__ = ("_heads", "_root")
+    __slots__ = ("_heads", "_named", "_root")
 
-    def __init__(self, root: CompiledApi | None = None, heads: _Heads | None = None) -> None:
+    def __init__(self, root: CompiledApi | None = None, heads: _Heads | None = None, named: NamedSegments | None = None) -> None:
         self._root = root
         self._heads: _Heads = {} if heads is None else heads
+        self._named = NamedSegments(()) if named is None else named
 
     def __bool__(self) -> bool:
-        return self._root is not None or bool(self._heads)
+        return self._root is not None or bool(self._heads) or bool(self._named)
 
     def changed(self, owners: Mapping[str, CompiledApi | None]) -> _Tree:
         """Another tree with these owners of listen paths; None = nobody owns it any more."""
         root, heads = self._root, self._heads.copy()
+        named = {place: api for place, api in owners.items() if "{" in place}
         copied: set[str] = set()
         for listen_path, api in owners.items():
+            if listen_path in named:
+                continue
             place = listen_path.rstrip("/")
             head = place[: _cut(place, 1)]
             owner, longer = heads.get(head) or (None, {})
@@ -84,9 +91,17 @@ class _Tree:
                 heads.pop(head, None)
             else:
                 heads[head] = (owner, longer)
-        return _Tree(root, heads)
+        return _Tree(root, heads, self._named.changed(named) if named else self._named)
 
     def find(self, path: str) -> CompiledApi | None:
+        owner = self._find(path)
+        if self._named:
+            named, segments = self._named.find(path)
+            if named is not None and (owner is None or segments > owner.listen_path.count("/") - 1):
+                return named
+        return owner
+
+    def _find(self, path: str) -> CompiledApi | None:
         end = path.find("/", 1)
         found = self._heads.get(path if end < 0 else path[:end])
         if found is None:
@@ -142,11 +157,11 @@ class ListenPaths:
         """Only before anybody else sees it."""
         touched: dict[_Place, tuple[_Claim, ...]] = {}
         for api in gone:
-            place = api.domain, api.listen_path
+            place = api.domain, place_of(api.listen_path)
             touched[place] = tuple(claim for claim in touched.get(place, self._claims.get(place, ())) if claim.api is not api)
         for kind, apis in ((_ACTIVE, active), (_BROKEN, broken), (_INACTIVE, inactive)):
             for api in apis:
-                place = api.domain, api.listen_path
+                place = api.domain, place_of(api.listen_path)
                 claim = _Claim(kind, api.name, api.internal_id, api)
                 touched[place] = (*touched.get(place, self._claims.get(place, ())), claim)
         owners: dict[str, dict[str, CompiledApi | None]] = defaultdict(dict)
@@ -177,7 +192,7 @@ class ListenPaths:
 
     def served_at(self, domain: str, listen_path: str) -> list[CompiledApi]:
         """The active APIs that listen on exactly this place and can be served."""
-        return [claim.api for claim in self._claims.get((domain, listen_path), ()) if claim.kind == _ACTIVE]
+        return [claim.api for claim in self._claims.get((domain, place_of(listen_path)), ()) if claim.kind == _ACTIVE]
 
     def find(self, host: str, path: str) -> CompiledApi | None:
         """host: lower case, no port. path: canonical. None when nobody owns it."""
@@ -209,4 +224,9 @@ class ListenPaths:
 
 def relative_path(api: CompiledApi, path: str) -> str:
     """What follows the listen path, with its leading slash; the bare listen path is `/`."""
-    return path[len(api.listen_path) - 1 :] or "/"
+    return path[owned_length(api, path) :] or "/"
+
+
+def owned_length(api: CompiledApi, path: str) -> int:
+    """How many characters of a path are its API's listen path, without its trailing slash."""
+    return end_of(path, api.named_segments) if api.named_segments else len(api.listen_path) - 1

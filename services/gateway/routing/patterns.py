@@ -1,7 +1,8 @@
 """Path patterns: what an operator writes in a list, compiled so that a list of many costs little more than one.
 
-A pattern is a regular expression in RE2's syntax (Tyk's own) in which `{name}` stands for one segment (`[^/]*`). `{2}` and `{2,3}` after
-something are repetitions, as in any regular expression.
+A pattern is a regular expression in RE2's syntax (Tyk's own) in which `{name}` stands for one segment (`[^/]*`). Directly behind a slash so
+does whatever stands in braces (`/{1}`, `/{id:[0-9]{4}}`); behind anything else `{2}` and `{2,3}` are repetitions, as in any regular
+expression.
 
 All of them run on RE2, and none on `re`: RE2 follows all ways to match at once, so its time is bounded by the length of the path times
 the size of the patterns, whatever either holds (https://github.com/google/re2/wiki/WhyRE2). `re` tries one way after the other:
@@ -27,6 +28,7 @@ LONGEST: Final = 8192
 _TOGETHER: Final = 64
 _REPETITION: Final = re.compile(r"\{\d+(?:,\d*)?\}")
 _NAME: Final = re.compile(r"\{[^{}]*\}")
+_BEHIND_SLASH: Final = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
 _SEGMENT: Final = "(?:[^/]*)"
 
 
@@ -81,8 +83,9 @@ def _scan(text: str) -> str:
         elif part == "[":
             part = _bracket(text, place)
         elif part == "{":
-            repetition = _REPETITION.match(text, place) if place else None
-            name = _NAME.match(text, place)
+            behind_slash = text[place - 1 : place] == "/"
+            repetition = _REPETITION.match(text, place) if place and not behind_slash else None
+            name = (_BEHIND_SLASH if behind_slash else _NAME).match(text, place)
             part = repetition.group() if repetition else name.group() if name else part
             source.append(_SEGMENT if name and not repetition else part)
             place += len(part)

@@ -140,14 +140,24 @@ class KeyStore:
             hashes = _live_hashes(connection, [row.id for row in rows], self._clock.now())
             return [_stored_with(row, hashes.get(row.id, ())) for row in rows], total
 
-    def create(self, hash: str, session_object: Mapping[str, Any], *, id: str | None = None, user_name: str | None = None) -> StoredKey:
-        """Raises SecretTaken."""
+    def create(
+        self,
+        hash: str,
+        session_object: Mapping[str, Any],
+        *,
+        other_hashes: Iterable[str] = (),
+        id: str | None = None,
+        user_name: str | None = None,
+    ) -> StoredKey:
+        """other_hashes: of secrets that open the key, too. Raises SecretTaken."""
+        secrets_of_key = [hash, *other_hashes]
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
             own = id or new_id()
             connection.execute(sa.insert(KEYS).values(id=own, user_name=user_name, created_at=now, **_columns(session_object, now)))
-            connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=own, created_at=now, ends_at=None))
+            rows = [{"hash": one, "key_id": own, "created_at": now, "ends_at": None} for one in secrets_of_key]
+            connection.execute(sa.insert(SECRETS), rows)
             _write_rights(connection, own, session_object)
             return _written(connection, own, now)
 

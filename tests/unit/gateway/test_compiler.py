@@ -138,11 +138,11 @@ def test_a_broken_definition_keeps_its_place() -> None:
     assert (api.api_id, api.domain, api.listen_path, api.revision) == ("x", "h.example", "/x/", 3)
 
 
-@pytest.mark.parametrize("active", [False, None])
-def test_a_broken_definition_that_is_switched_off(active: bool | None) -> None:
+@pytest.mark.parametrize(("active", "kind"), [(False, NOT_FOUND), (None, DEFINITION_BROKEN), ("no", DEFINITION_BROKEN)])
+def test_only_false_switches_a_broken_definition_off(active: Any, kind: Any) -> None:
     api = broken_api({"active": active, "proxy": {"listen_path": "/x"}}, 3)
     assert api is not None
-    assert only_answer(api).kind is NOT_FOUND
+    assert only_answer(api).kind is kind
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def test_lists_of_paths(name: str) -> None:
     assert list(refused(version=version)) == [f"{VERSION}/extended_paths/{name}"]
     for harmless in ([], None, [{**entry, "disabled": True}]):
         assert lint(parse(document(version={"use_extended_paths": True, "extended_paths": {name: harmless}}))) == []
-    assert lint(parse(document(version={**version, "use_extended_paths": False}))) == [], "then extended_paths do not count"
+    off = dict(lint(parse(document(version={**version, "use_extended_paths": False}))))
+    assert off == {f"{VERSION}/extended_paths": "extended_paths has no effect without use_extended_paths"}
 
 
 def test_what_is_switched_off_is_neither_mistake_nor_warning() -> None:
@@ -114,5 +115,81 @@ def test_wrong_types(name: str) -> None:
 
 
 def test_a_keyless_api_checks_nobody_anyway() -> None:
-    found = parse(document(use_keyless=True, use_oauth2=True, auth={"use_certificate": True}, external_oauth={"enabled": True}))
+    found = parse(document(use_keyless=True, use_oauth2=True, auth={"validate_signature": True}, external_oauth={"enabled": True}))
     assert lint(found) == []
+
+
+def test_a_keyless_api_asks_for_certificates_all_the_same() -> None:
+    """Tyk asks the connection for them, not the client for a key."""
+    assert list(refused(use_keyless=True, use_mutual_tls_auth=True)) == ["/use_mutual_tls_auth"]
+    assert list(refused(use_keyless=True, auth={"use_certificate": True})) == ["/auth/use_certificate"]
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "missing"),
+    [
+        ({"request_signing": {"is_enabled": True}}, "/request_signing", "signing"),
+        ({"upstream_auth": {"enabled": True, "oauth": {"enabled": True}}}, "/upstream_auth", "authentication at the upstream"),
+        ({"pinned_public_keys": {"*": "id"}}, "/pinned_public_keys", "pinned keys"),
+        ({"upstream_certificates": {"*": "id"}}, "/upstream_certificates", "certificate"),
+        ({"listen_port": 9000}, "/listen_port", "a port of one API"),
+        ({"enable_proxy_protocol": True}, "/enable_proxy_protocol", "PROXY protocol"),
+        ({"protocol": "tcp"}, "/protocol", "TCP services"),
+        ({"protocol": "tls"}, "/protocol", "TCP services"),
+        ({"protocol": "https"}, "/protocol", "TLS of one API"),
+        ({"protocol": "smtp"}, "/protocol", "the protocol smtp"),
+        ({"application_protocol": "mcp"}, "/application_protocol", "MCP"),
+        ({"response_processors": [{"name": "header_injector", "options": {"remove_headers": ["a"]}}]}, "/response_processors/0", "header"),
+        ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "goplugin"}}, "/custom_middleware/pre", "plug-ins in Go"),
+        ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "grpc"}}, "/custom_middleware/pre", "plug-ins by gRPC"),
+        ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "lua"}}, "/custom_middleware/pre", "plug-ins in Lua"),
+        ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "otto"}}, "/custom_middleware/pre", "JavaScript"),
+        ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "perl"}}, "/custom_middleware/pre", "the driver perl"),
+        ({"custom_middleware_bundle": "b.zip"}, "/custom_middleware_bundle", "bundles of plug-ins"),
+        ({"use_go_plugin_auth": True}, "/use_go_plugin_auth", "plug-in in Go"),
+        ({"error_overrides": {"401": [{"response": {"message": "a"}}]}}, "/error_overrides/401", "by status"),
+        ({"error_overrides": {"5xx": []}}, "/error_overrides/5xx", "by status"),
+        (
+            {"event_handlers": {"events": {"AuthFailure": [{"handler_name": "eh_dynamic_handler", "handler_meta": {"name": "f"}}]}}},
+            "/event_handlers/events/AuthFailure/0/handler_name",
+            "in JavaScript",
+        ),
+    ],
+)
+def test_what_would_be_missing_is_named(more: dict[str, Any], place: str, missing: str) -> None:
+    found = refused(**more)
+    assert list(found) == [place]
+    assert missing in found[place]
+    assert found[place].startswith("not available yet: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "missing"),
+    [
+        ("tyk://other/a", "loops to another API"),
+        ("tcp://h:1", "TCP services"),
+        ("tls://h:1", "TCP services"),
+        ("h2c://h", "HTTP/2"),
+        ("grpc://h", "gRPC"),
+        ("secrets://name", "addresses from secrets://"),
+        ("file://name", "addresses from file://"),
+        ("vault://name", "addresses from vault://"),
+        ("ws://h/", "http:// in place of ws://"),
+        ("ftp://h", "must begin with http:// or https://"),
+        ("h:80/a", "must begin with http:// or https://"),
+    ],
+)
+def test_targets_of_other_schemes(url: str, missing: str) -> None:
+    found = refused(proxy={**document()["proxy"], "target_url": url})
+    assert list(found) == ["/proxy/target_url"]
+    assert missing in found["/proxy/target_url"]
+
+
+def test_what_is_switched_off_by_a_switch_beside_it() -> None:
+    off = {
+        "pinned_public_keys": {"*": "id"}, "certificate_pinning_disabled": True,
+        "upstream_certificates": {"*": "id"}, "upstream_certificates_disabled": True,
+        "error_overrides": {"401": []}, "error_overrides_disabled": True,
+        "response_processors": [{"name": "response_body_transform"}, {"name": "header_injector", "options": {"add_headers": {}}}],
+    }  # fmt: skip
+    assert lint(parse(document(**off))) == []

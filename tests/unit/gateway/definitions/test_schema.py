@@ -48,7 +48,9 @@ def test_everything_that_is_absent_has_its_default() -> None:
     found = parse(document())
     assert (found.id, found.org_id, found.domain) == ("", "", "")
     assert not (found.use_keyless or found.enable_batch_request_support or found.disable_quota or found.disable_rate_limit)
-    assert found.auth == Auth()
+    assert found.auth == Auth("authorization")
+    assert found.active
+    assert not parse(document(proxy={"listen_path": "/a/", "target_url": "http://h/"})).proxy.strip_listen_path
     assert found.allowed_ips is None
     assert found.blacklisted_ips == ()
     assert found.global_rate_limit is None
@@ -87,7 +89,6 @@ def test_every_mistake_is_named_at_once() -> None:
         "/proxy/target_url",
         "/version_data/default_version",
         "/version_data/versions/a~1b/expires",
-        "/version_data/versions/a~1b/name",
     ]
 
 
@@ -99,7 +100,7 @@ def test_an_api_needs_a_place_a_target_and_a_version(raw: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize(
     "mode",
-    ["use_basic_auth", "use_oauth2", "enable_signature_checking", "enable_jwt", "use_openid", "use_mutual_tls_auth",
+    ["use_basic_auth", "use_oauth2", "enable_signature_checking", "enable_jwt", "use_openid",
      "enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
 )  # fmt: skip
 def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
@@ -133,11 +134,9 @@ def test_a_middleware_that_does_nothing_is_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("auth", "place"),
     [
-        ({"auth_header_name": ""}, "/auth/auth_header_name"),
-        ({}, "/auth/auth_header_name"),
         ({"auth_header_name": "ü"}, "/auth/auth_header_name"),
-        ({"use_param": True}, "/auth/param_name"),
-        ({"use_cookie": True}, "/auth/cookie_name"),
+        ({"disable_header": True}, "/auth/disable_header"),
+        ({"disable_header": True, "param_name": "p"}, "/auth/disable_header"),
     ],
 )
 def test_a_key_that_could_never_be_found(auth: dict[str, Any], place: str) -> None:
@@ -154,8 +153,49 @@ def test_where_keys_are_looked_for() -> None:
         "strip_auth_data": True,
     }
     assert parse(document(auth=auth)).auth == Auth("X-Key", True, "p", True, "c", True)
-    assert parse(document(auth={}, use_keyless=True)).auth.auth_header_name == ""
     assert parse(document(auth={"use_param": True, "param_name": "k"})).auth.param_name == "k"
+    for auth in ({}, None, {"auth_header_name": ""}, {"auth_header_name": None, "use_param": True}):
+        assert parse(document(auth=auth)).auth.auth_header_name == "Authorization"
+    elsewhere = parse(document(auth={"disable_header": True, "use_param": True, "use_cookie": True, "cookie_name": "c"})).auth
+    assert (elsewhere.auth_header_name, elsewhere.param_name, elsewhere.cookie_name) == ("", "Authorization", "c")
+
+
+@pytest.mark.parametrize(("given", "active"), [({}, True), ({"active": None}, True), ({"active": True}, True), ({"active": False}, False)])
+def test_only_false_switches_an_api_off(given: dict[str, Any], active: bool) -> None:
+    raw = {name: value for name, value in document().items() if name != "active"}
+    assert parse({**raw, **given}).active is active
+
+
+def test_the_end_of_the_api_is_the_end_of_its_versions() -> None:
+    versions = {"a": {"expires": "1970-01-03 00:00"}, "b": {"expires": "1970-01-01 00:01"}, "c": {}}
+    found = parse(document(expiration="1970-01-02 00:00", version_data={"not_versioned": True, "versions": versions}))
+    assert {name: version.expires for name, version in found.versions.items()} == {"a": 86_400, "b": 60, "c": 86_400}
+    assert list(mistakes(document(expiration="soon"))) == ["/expiration"]
+
+
+def test_a_domain_may_carry_a_port() -> None:
+    assert parse(document(domain="Api.example:8443")).domain == "api.example"
+    for wrong in ("api.example:x", "api.example/a", ":80"):
+        assert list(mistakes(document(domain=wrong))) == ["/domain"]
+
+
+@pytest.mark.parametrize("path", ["/{tenant}", "/{a}/b/{c}/", "/v1/{x.y-z_1}/"])
+def test_a_listen_path_may_have_named_segments(path: str) -> None:
+    assert parse(document(**proxy(listen_path=path))).proxy.listen_path.rstrip("/") == path.rstrip("/")
+
+
+@pytest.mark.parametrize("path", ["/{id:[0-9]+}/", "/a{b}/", "/{a}b/", "/{}/", "/{a/", "/a}/", "/{a}//b/", "/{a}/../b/", "/{a}/%41/"])
+def test_what_a_named_segment_is_not(path: str) -> None:
+    assert list(mistakes(document(**proxy(listen_path=path)))) == ["/proxy/listen_path"]
+
+
+def test_versions_in_the_url_are_stripped_by_either_name() -> None:
+    for name in ("strip_path", "strip_versioning_data"):
+        found = parse(document(definition={"location": "url", name: True}))
+        assert found.strip_version
+        assert lint(found) == []
+    in_header = parse(document(definition={"location": "header", "key": "v", "strip_versioning_data": True}))
+    assert [one.pointer for one in lint(in_header)] == ["/definition/strip_versioning_data"]
 
 
 def test_the_later_place_of_auth_outranks_the_former() -> None:

@@ -41,8 +41,8 @@ def test_an_empty_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "V1", "v1 ", None])
-def test_the_name_is_that_of_its_place(name: str | None) -> None:
-    assert wrong(name=name) == ["/name"]
+def test_the_key_is_its_name(name: str | None) -> None:
+    assert version(name=name) == Version("v1")
 
 
 @pytest.mark.parametrize(("given", "expected"), [("", None), ("-1", None), ("1970-01-02 00:00", 86_400)])

@@ -56,7 +56,7 @@ def test_a_missing_key_is_told_every_way_in() -> None:
     assert refusal(everywhere, exchange(), KEY_MISSING).detail == (
         "Send a key in the header `X-Key` or the query parameter `p` or the cookie `X-Key`."
     )
-    assert refusal(auth_key(auth_header_name="", use_cookie=True, cookie_name="c"), exchange(), KEY_MISSING).detail == (
+    assert refusal(auth_key(disable_header=True, use_cookie=True, cookie_name="c"), exchange(), KEY_MISSING).detail == (
         "Send a key in the cookie `c`."
     )
 

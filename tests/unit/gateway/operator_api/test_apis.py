@@ -24,7 +24,7 @@ def test_create_fills_in_what_the_sample_leaves_out(operator: Any, make_definiti
     assert stored["id"] == body["Meta"]
     assert re.fullmatch("[0-9a-f]{32}", stored["api_id"])
     assert stored["org_id"] == "default"
-    assert stored["proxy"] == {"target_url": "http://httpbin.org/", "listen_path": f"/{stored['api_id']}/", "strip_listen_path": True}
+    assert stored["proxy"] == {"target_url": "http://httpbin.org/", "listen_path": f"/{stored['api_id']}/"}
     assert operator.gateway.published == ["definitions"]
 
 
@@ -162,7 +162,7 @@ def test_field_names_in_any_case(operator: Any, make_definition: Any) -> None:
     operator.json("POST", "/api/apis", {"api_definition": given})
     read = operator.json("GET", "/api/apis/one")["api_definition"]
     assert read["api_id"] == "one"
-    assert read["proxy"] == {"Listen_Path": "/cased/", "target_url": "http://127.0.0.1:9/", "strip_listen_path": True}
+    assert read["proxy"] == {"Listen_Path": "/cased/", "target_url": "http://127.0.0.1:9/"}
 
 
 def test_a_wrong_key_is_refused_everywhere(operator: Any) -> None:

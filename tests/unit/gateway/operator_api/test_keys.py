@@ -309,3 +309,100 @@ def test_a_key_that_goes_meanwhile_stops_the_others_from_being_revoked(operator:
     refused = operator.json("POST", "/api/gatehouse/keys/revoke", {"ids": [two, one]}, status=404)
     assert [place["pointer"] for place in refused["Errors"]] == ["/ids/1"]
     assert operator.json("GET", "/api/keys")["data"]["keys"] == [two]
+
+
+def test_a_custom_key_opens_by_both_names(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    store = operator.gateway.keys_store
+    made = operator.json("POST", "/tyk/keys/bob", make_session("one"))
+    assert made["key"] == "defaultbob"
+    both = {secret_hash("bob"), secret_hash("defaultbob")}
+    assert operator.gateway.published[-1] == both
+    ids = {store.by_hash(hash).key.id for hash in both}
+    assert ids == {made["key_hash"]}
+    assert operator.json("GET", "/tyk/keys")["keys"] == [made["key_hash"]]
+    for name in ("bob", "defaultbob", made["key_hash"]):
+        assert operator.json("GET", f"/tyk/keys/{name}")["rate"] == 100
+        operator.json("PUT", f"/tyk/keys/{name}", make_session("one", rate=100))
+    assert operator.json("POST", "/tyk/keys/defaultbob", make_session("one"))["key_hash"] == made["key_hash"]
+    operator.json("DELETE", "/tyk/keys/bob")
+    assert operator.gateway.published[-1] == both
+    assert [store.by_hash(hash) for hash in both] == [None, None]
+
+
+def test_a_custom_key_that_is_named_with_its_organisation_opens_by_both_names(operator: Any, make_session: Any) -> None:
+    """As the keys are that a Tyk gives out: they come along with their secrets."""
+    operator.new_api()
+    made = operator.json("POST", "/tyk/keys/default0123456789abcdef", make_session("one"))
+    assert made["key"] == "default0123456789abcdef"
+    for name in ("default0123456789abcdef", "0123456789abcdef"):
+        assert operator.gateway.keys_store.by_hash(secret_hash(name)).key.id == made["key_hash"]
+    operator.json("POST", "/tyk/keys/default", make_session("one"), status=400)
+
+
+@pytest.mark.parametrize("overlap", [0, 60])
+def test_both_names_of_a_custom_key_are_rotated(operator: Any, make_session: Any, overlap: int) -> None:
+    operator.new_api()
+    store = operator.gateway.keys_store
+    made = operator.json("POST", "/tyk/keys/bob", make_session("one"))
+    rotated = operator.json("POST", "/api/keys/bob/rotate", {"overlap": overlap})
+    assert rotated["id"] == made["key_hash"]
+    for name in ("bob", "defaultbob"):
+        opened = store.by_hash(secret_hash(name))
+        assert (opened is None) == (overlap == 0)
+        assert opened is None or opened.until is not None
+    assert operator.gateway.published[-1] >= {secret_hash("bob"), secret_hash("defaultbob")}
+    assert store.by_hash(secret_hash(rotated["key_id"])).until is None
+    operator.json("POST", f"/api/keys/{made['key_hash']}/rotate", {"overlap": 0})
+    assert [store.by_hash(secret_hash(name)) for name in ("bob", "defaultbob")] == [None, None]
+
+
+def test_one_name_in_two_organisations(operator: Any, make_session: Any) -> None:
+    """The name alone opens one key: the second organisation's must have another, and nothing is done to the first."""
+    operator.new_api(org_id="acme")
+    operator.new_api(api_id="two", listen_path="/two/")
+    made = operator.json("POST", "/tyk/keys/bob", make_session("one", org_id="acme"))
+    assert made["key"] == "acmebob"
+    refused = operator.json("POST", "/tyk/keys/bob", make_session("two", org_id="default"), status=409)
+    assert "another organisation" in refused["message"]
+    operator.json("GET", "/tyk/keys/bob?api_id=two", status=404)
+    operator.json("DELETE", "/tyk/keys/bob?api_id=two")
+    kept = operator.json("GET", "/tyk/keys/bob?api_id=one")
+    assert (kept["org_id"], list(kept["access_rights"])) == ("acme", ["one"])
+    assert operator.json("GET", "/tyk/keys/bob") == kept
+
+
+def test_a_session_as_a_tyk_keeps_it(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    right = {"api_name": "One", "api_id": "one", "versions": ["Default"], "allowed_urls": [], "restricted_types": None, "limit": None,
+             "field_access_rights": None, "disable_introspection": False, "allowance_scope": ""}  # fmt: skip
+    kept = make_session(
+        access_rights={"one": right}, last_check=0, allowance=1000, throttle_interval=-1, throttle_retry_limit=-1, max_query_depth=-1,
+        date_created="2024-05-01T10:00:00Z", quota_renews=1714557600, quota_remaining=-1, oauth_client_id="", oauth_keys=None,
+        certificate="", basic_auth_data={"password": "", "hash_type": ""}, jwt_data={"secret": ""}, hmac_enabled=False, hmac_string="",
+        enable_http_signature_validation=False, rsa_certificate_id="", is_inactive=False, apply_policy_id="", apply_policies=None,
+        data_expires=0, monitor={"trigger_limits": None}, enable_detail_recording=False, meta_data=None, tags=None, alias="",
+        last_updated="1714557600", id_extractor_deadline=0, session_lifetime=0, mtls_static_certificate_bindings=None,
+    )  # fmt: skip
+    secret = "eyJvcmciOiJkZWZhdWx0IiwiaWQiOiJhYmMiLCJoIjoibXVybXVyNjQifQ=="
+    operator.json("POST", f"/tyk/keys/{secret}", kept)
+    assert operator.gateway.keys_store.by_hash(secret_hash(secret)) is not None
+
+
+@pytest.mark.parametrize(
+    ("session", "place", "said"),
+    [
+        ({"acces_rights": {"one": {}}}, "/acces_rights", "did you mean `access_rights`?"),
+        ({"accessRights": {"one": {}}}, "/accessRights", "did you mean `access_rights`?"),
+        ({"isInactive": True}, "/isInactive", "did you mean `is_inactive`?"),
+        ({"quotamax": 5}, "/quotamax", "did you mean `quota_max`?"),
+        ({"access_rights": {"one": {"allowed_url": []}}}, "/access_rights/one/allowed_url", "did you mean `allowed_urls`?"),
+        ({"data": {"access_rights": {"one": {}}}}, "/data", "send what stands in `data`"),
+        ({"basic_auth_data": {"password": "$2a$10$x", "hash_type": "bcrypt"}}, "/basic_auth_data/password", "cannot be taken over"),
+    ],
+)
+def test_misspelled_fields_of_a_session(operator: Any, session: dict[str, Any], place: str, said: str) -> None:
+    operator.new_api()
+    (error,) = operator.json("POST", "/api/keys", session, status=400)["Errors"]
+    assert error["pointer"] == place
+    assert said in error["message"]
