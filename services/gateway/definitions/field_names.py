@@ -6,7 +6,7 @@ relies on it. Source: Tyk's documentation of the classic API definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from typing import Final
 
 
@@ -129,11 +129,6 @@ def near(name: str, known: Iterable[str]) -> str:
             if edits <= allowed and edits < fewest:
                 best, fewest = candidate, edits
     return best
-
-
-def misplaced(name: str, known: Set[str]) -> str:
-    """Where a field that keeps somebody out belongs, when it is not one of `known`; else ""."""
-    return "" if name in known else HOMES.get(name, "")
 
 
 def _squash(name: str) -> str:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
-from services.gateway.definitions.field_names import ANYWHERE, misplaced, near
+from services.gateway.definitions.field_names import ANYWHERE, HOMES, near
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -59,12 +59,12 @@ class _Fields:
 
     def misspelled(self) -> Iterator[Mistake]:
         """A mistake for each unread field that is nearly spelled like a known one, or that keeps somebody out elsewhere only."""
-        known = self.read | (self.names or frozenset())
-        harmless = known if self.names is not None else known | ANYWHERE
-        unread = [folded for folded, (_, value) in self.given.items() if value is not None and folded not in harmless]
+        harmless = ANYWHERE if self.names is None else self.names
+        unread = [name for name, (_, value) in self.given.items() if name not in self.read and name not in harmless and value is not None]
+        known = self.read | (self.names or frozenset()) if unread else frozenset()
         for folded in unread[:_MOST_COMPARED]:
             key, value = self.given[folded]
-            home = "" if self.names is None or says_nothing(value) else misplaced(folded, known)
+            home = HOMES.get(folded, "") if self.names is not None and not says_nothing(value) else ""
             meant = "" if home else near(folded, known)
             if home:
                 yield Mistake(join(self.pointer, key), f"{folded} belongs in {home}; here it has no effect")

@@ -230,3 +230,24 @@ def test_an_api_that_cannot_be_served_says_why(operator: Any) -> None:
     operator.gateway.live.current.broken = {"one": [Mistake("/name", "must be a string")]}
     for element in (operator.json("GET", f"/api/apis/{id}"), operator.json("GET", "/api/apis")["apis"][0]):
         assert element["mistakes"] == [{"pointer": "/name", "message": "must be a string"}]
+
+
+def test_unknown_fields_are_told_beside_mistakes(operator: Any, make_definition: Any) -> None:
+    wrong = make_definition(use_keyles=True, team="blue")
+    told = operator.json("POST", "/api/apis", {"api_definition": wrong}, status=400)
+    assert [one["pointer"] for one in told["Errors"]] == ["/api_definition/use_keyles"]
+    assert [one["pointer"] for one in told["Warnings"]] == ["/api_definition/team"]
+    told = operator.json("POST", "/tyk/apis", wrong, status=400)
+    assert [[one["pointer"] for one in told[name]] for name in ("errors", "warnings")] == [["/use_keyles"], ["/team"]]
+    told = operator.json("POST", "/api/gatehouse/lint", wrong)
+    assert [[one["pointer"] for one in told[name]] for name in ("mistakes", "warnings")] == [["/use_keyles"], ["/team"]]
+
+
+def test_two_apis_cannot_own_one_place_by_other_names(operator: Any) -> None:
+    operator.new_api(listen_path="/{tenant}/a/")
+    body = {"api_definition": {**operator.json("GET", "/api/apis/one")["api_definition"], "id": "", "api_id": "two"}}
+    body["api_definition"]["proxy"]["listen_path"] = "/{customer}/a"
+    told = operator.json("POST", "/api/apis", body, status=400)
+    assert [one["pointer"] for one in told["Errors"]] == ["/api_definition/proxy/listen_path"]
+    body["api_definition"]["proxy"]["listen_path"] = "/acme/a"
+    operator.json("POST", "/api/apis", body)

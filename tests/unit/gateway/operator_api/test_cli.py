@@ -68,9 +68,10 @@ def test_the_list_tells_states(run: Run, operator: Any) -> None:
     operator.new_api()
     operator.new_api(api_id="off", listen_path="/off/", active=False)
     operator.new_api(api_id="bad", listen_path="/bad/")
+    operator.new_api(api_id="unsaid", listen_path="/unsaid/", active=None)
     operator.gateway.live.current.broken = {"bad": [Mistake("/name", "must be a string")]}
     states = {line.split()[0]: line.split()[-1] for line in run("definitions", "list").output.splitlines()[1:]}
-    assert states == {"one": "active", "off": "inactive", "bad": "broken"}
+    assert states == {"one": "active", "off": "inactive", "bad": "broken", "unsaid": "active"}
 
 
 def test_an_undo_does_not_undo_what_came_meanwhile(run: Run, operator: Any, make_definition: Any) -> None:
