@@ -107,6 +107,7 @@ HOMES: Final = {
     "use_oauth2": _DEFINITION_ITSELF,
     "use_openid": _DEFINITION_ITSELF,
 }
+CLOSING_LISTS: Final = _names("black_list internal rate_limit size_limits validate_json validate_request white_list")
 
 _LONGEST: Final = 64  # characters; no field's name is as long
 

@@ -52,6 +52,8 @@ def _unread(pointer: str) -> Mistake:
     name = pointer.rpartition("/")[2]
     if name.lower() == "client_certificates":
         return Mistake(pointer, "client_certificates has no effect without use_mutual_tls_auth")
+    if name.lower() in field_names.HOMES:
+        return Mistake(pointer, f"{name} belongs in {field_names.HOMES[name.lower()]}; here it has no effect")
     if name.lower() in field_names.ANYWHERE:
         return Mistake(pointer, f"{name} is kept, but the gateway does not serve it yet")
     return Mistake(pointer, f"{name} is not known here; it is kept and has no effect")

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
-from services.gateway.definitions.field_names import ANYWHERE, HOMES, near
+from services.gateway.definitions.field_names import ANYWHERE, CLOSING_LISTS, HOMES, near
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -64,7 +64,7 @@ class _Fields:
         known = self.read | (self.names or frozenset()) if unread else frozenset()
         for folded in unread[:_MOST_COMPARED]:
             key, value = self.given[folded]
-            home = HOMES.get(folded, "") if self.names is not None and not says_nothing(value) else ""
+            home = HOMES.get(folded, "") if self.names is not None and _closes(folded, value) else ""
             meant = "" if home else near(folded, known)
             if home:
                 yield Mistake(join(self.pointer, key), f"{folded} belongs in {home}; here it has no effect")
@@ -104,6 +104,13 @@ def says_nothing(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(says_nothing(member) for member in value.values())
     return value in _NOTHING
+
+
+def _closes(name: str, value: Any) -> bool:
+    """Whether a field of `HOMES` keeps somebody out. Extended paths may do nothing but to open some."""
+    if name == "extended_paths" and isinstance(value, Mapping):
+        return any(not says_nothing(member) for key, member in value.items() if key.lower() in CLOSING_LISTS)
+    return not says_nothing(value)
 
 
 def join(pointer: str, name: str | int) -> str:

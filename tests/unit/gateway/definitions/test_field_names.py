@@ -106,6 +106,15 @@ def test_what_keeps_somebody_out_does_so_at_its_place_only(more: dict[str, Any],
     assert "belongs in" in mistake.message
 
 
+def test_lists_at_the_wrong_place_that_only_open_are_a_warning() -> None:
+    """An API that works at a Tyk works here: nobody gets in who would not there."""
+    versions = document()["version_data"]
+    found = parse(document(version_data={**versions, "extended_paths": {"ignored": [{"path": "/login"}], "black_list": []}}))
+    assert dict(lint(found)) == {
+        "/version_data/extended_paths": "extended_paths belongs in a version (version_data.versions); here it has no effect"
+    }
+
+
 def test_free_maps_are_free() -> None:
     free = {"use_keyles": 1, "whitelist": 2, "Headers": 3}
     entry = {"path": "^/a$", "method_actions": {"GET": {"action": "reply", "code": 200, "headers": {"Pathx": "a"}}}}
