@@ -41,7 +41,7 @@ class House:
         self.settings = settings
         self.database = database
         users.teach_lower(database.engine)
-        self.lookups = lookups = Lookups(settings.database_url)
+        self.lookups = lookups = Lookups(settings.database_url, database.guard)
         self.clock = clock
         self.hasher = Hasher(
             memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hash_slots, queue=settings.hash_waiting

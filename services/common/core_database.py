@@ -5,6 +5,8 @@ services that map classes; the ORM costs 6 MB in every process that imports it.
 
 SQLite runs in WAL mode with foreign keys on; a write transaction takes its lock when it begins (`BEGIN IMMEDIATE`), so that two writers
 wait for each other instead of failing half-way.
+
+What a store that does not answer may cost is bounded in `store_guard.py`.
 """
 
 from __future__ import annotations
@@ -24,16 +26,19 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
 from services.common.private_files import private_database, private_folder
+from services.common.store_guard import ANSWER_S, Guard, Guarded, StoreUnavailable, call
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-BUSY_TIMEOUT_S = 15.0
 ATTEMPTS = 6
+OVERFLOW = 20  # connections above a pool's size, closed again when they come back
 LOOKUPS_AT_ONCE = 8  # each takes well under a millisecond of the store; the next ones wait for their turn
+MIGRATION_LOCK_S = 24 * 3600.0
+_SLACK_S = 0.2  # from the beginning of a call to that of its first transaction
 # libpq's: a server that has vanished is noticed within seconds, not when the kernel gives up after a quarter of an hour.
 _POSTGRESQL = {
-    "connect_timeout": 5,
+    "connect_timeout": 2,  # the least that libpq knows
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -79,36 +84,52 @@ def normalise(url: str) -> sa.URL:
     return parsed
 
 
-def create_engine(url: str, *, pool_size: int = 10, lone: bool = False) -> sa.Engine:
+def create_engine(url: str, *, pool_size: int = 10, lone: bool = False, bounded: bool = True) -> sa.Engine:
     """An engine with the house's settings. An SQLite file and its folder are its owner's alone. Raises OSError for the folder.
 
     lone: for statements that stand alone. No transaction around them, no ping before, no rollback after: each is one round trip.
+    bounded: with the limits of `store_guard`; without them it waits as long as it takes.
     Errors, which end up in logs, show no values of statements: there are secrets among them.
     """
     parsed = normalise(url)
-    options: dict[str, Any] = {"hide_parameters": True, "pool_size": pool_size, "pool_reset_on_return": None if lone else "rollback"}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "pool_size": pool_size,
+        "max_overflow": 0 if lone else OVERFLOW,
+        "pool_timeout": ANSWER_S,
+        "pool_reset_on_return": None if lone else "rollback",
+    }
     if parsed.get_backend_name() == "sqlite":
-        file = None
-        if parsed.database and not parsed.database.startswith((":memory:", "file:")):
-            file = Path(parsed.database).absolute()
-            private_folder(file.parent, also=file.name)
-        engine = sa.create_engine(parsed, **options, max_overflow=20, connect_args={"timeout": BUSY_TIMEOUT_S})
-        if file is not None:
-            event.listen(engine, "do_connect", lambda *_: private_database(file))
-        event.listen(engine, "connect", _prepare_sqlite)
-        if not lone:
-            event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    options |= {"pool_recycle": 1800, "connect_args": _POSTGRESQL}
+        return _sqlite_engine(parsed, options, lone=lone, bounded=bounded)
+    options["connect_args"] = _POSTGRESQL
     if lone:
-        return sa.create_engine(parsed, **options, max_overflow=0, isolation_level="AUTOCOMMIT")
-    return sa.create_engine(parsed, **options, max_overflow=20, pool_pre_ping=True)
+        options["isolation_level"] = "AUTOCOMMIT"
+    engine = sa.create_engine(parsed, **options, pool_recycle=1800, pool_pre_ping=not lone)
+    if bounded:
+        from services.common import postgresql  # here: a service on SQLite does without psycopg
+
+        postgresql.bound(engine)
+    return engine
+
+
+def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded: bool) -> sa.Engine:
+    file = None
+    if url.database and not url.database.startswith((":memory:", "file:")):
+        file = Path(url.database).absolute()
+        private_folder(file.parent, also=file.name)
+    busy_s = ANSWER_S if bounded else MIGRATION_LOCK_S
+    engine = sa.create_engine(url, **options, connect_args={"timeout": busy_s})
+    if file is not None:
+        event.listen(engine, "do_connect", lambda *_: private_database(file))
+    event.listen(engine, "connect", _prepare_sqlite)
+    if not lone:
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
@@ -116,8 +137,27 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    reading = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("read_only", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    left_s = call.left_s()
+    hurried = left_s < ANSWER_S - _SLACK_S  # not the call's first attempt
+    if hurried:
+        _wait_for_locks(connection, left_s)
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if is_transient(error):
+            call.silent()
+        raise
+    finally:
+        if hurried:
+            _wait_for_locks(connection, ANSWER_S)
+    call.answered()
+
+
+def _wait_for_locks(connection: sa.Connection, seconds: float) -> None:
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -131,10 +171,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the store itself is away (refused connection, lost connection, full disk, no connection free in time), as opposed to a wrong
-    statement.
+    """Whether the store itself is away (refused connection, lost connection, no answer in time, full disk, no connection free in time), as
+    opposed to a wrong statement.
     """
-    if isinstance(error, sa.exc.TimeoutError):
+    if isinstance(error, (sa.exc.TimeoutError, StoreUnavailable)):
         return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, (OperationalError, sa.exc.InterfaceError)))
 
@@ -142,37 +182,53 @@ def is_unavailable(error: BaseException) -> bool:
 class Transactions(ABC, Generic[T]):
     """One engine and how to use it. T: what a transaction is used through. Thread-safe."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, at_once: int | None = None) -> None:
+        """at_once: calls that are in the store at the same time; the others wait outside, or are refused when the store does not answer.
+        Fewer than the threads of the process, so that some are left for what needs no store. None: as many as there are connections.
+        """
         self.engine = create_engine(url, pool_size=pool_size)
         self.dialect: str = self.engine.dialect.name
         self.reading = self.engine.execution_options(read_only=True)
+        connections = pool_size + OVERFLOW
+        self.guard = Guard(min(at_once or connections, connections), together=self.dialect != "sqlite")
 
     @abstractmethod
+    def _read(self) -> contextlib.AbstractContextManager[T]: ...
+
+    @abstractmethod
+    def _transaction(self) -> contextlib.AbstractContextManager[T]: ...
+
     def read(self) -> contextlib.AbstractContextManager[T]:
-        """Only reads; on SQLite it never waits for writers."""
+        """Only reads; on SQLite it never waits for writers. Raises StoreUnavailable, or the store's error."""
+        return Guarded(self.guard.reads, self._read)
 
-    @abstractmethod
     def transaction(self) -> contextlib.AbstractContextManager[T]:
-        """One transaction: commits at the end of the block, rolls back on any exception."""
+        """One transaction: commits at the end of the block, rolls back on any exception. Raises as `read`."""
+        return Guarded(self.guard.writes, self._transaction)
 
-    def run(self, work: Callable[[T], R]) -> R:
+    def run(self, work: Callable[[T], R], *, patience_s: float = ANSWER_S) -> R:
         """Run `work` in a transaction, again after a lock or serialization failure (at most 6 times, with short random pauses).
 
-        `work` must have no effect besides the database. Raises what `work` raises, or the store's error when it stays.
+        `work` must have no effect besides the database. patience_s: how long the store may be silent, and how long new attempts begin.
+        Raises what `work` raises, StoreUnavailable, or the store's error when it stays.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                with self.transaction() as transaction:
-                    return work(transaction)
-            except DBAPIError as error:
-                if attempt == ATTEMPTS - 1 or not is_transient(error):
-                    raise
-                time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311  spreads retries, no secret
-        raise AssertionError("unreachable")
+        self.guard.writes.enter(patience_s)
+        try:
+            for attempt in range(ATTEMPTS):
+                try:
+                    with self._transaction() as transaction:
+                        return work(transaction)
+                except DBAPIError as error:
+                    if attempt == ATTEMPTS - 1 or not is_transient(error) or not call.left_s():
+                        raise
+                    time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311  spreads retries, no secret
+            raise AssertionError("unreachable")
+        finally:
+            self.guard.writes.leave()
 
     def revision(self) -> str | None:
-        """The migration this database is at; None when it was never migrated. Raises the store's error when it does not answer."""
-        with self.reading.connect() as connection:
+        """The migration this database is at; None when it was never migrated. Raises as `read`."""
+        with self.guard.reads, self.reading.connect() as connection:
             if not sa.inspect(connection).has_table(_VERSIONS.name):
                 return None
             return connection.scalar(sa.select(_VERSIONS.c.version_num))
@@ -184,8 +240,8 @@ class Transactions(ABC, Generic[T]):
 class CoreDatabase(Transactions[sa.Connection]):
     """Transactions are connections: statements of SQLAlchemy's Core go in, rows come out."""
 
-    def read(self) -> contextlib.AbstractContextManager[sa.Connection]:
+    def _read(self) -> contextlib.AbstractContextManager[sa.Connection]:
         return self.reading.connect()
 
-    def transaction(self) -> contextlib.AbstractContextManager[sa.Connection]:
+    def _transaction(self) -> contextlib.AbstractContextManager[sa.Connection]:
         return self.engine.begin()

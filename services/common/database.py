@@ -36,13 +36,13 @@ def new_base() -> type[DeclarativeBase]:
 class Database(Transactions[Session]):
     """Transactions are sessions."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        super().__init__(url, pool_size=pool_size)
+    def __init__(self, url: str, *, pool_size: int = 10, at_once: int | None = None) -> None:
+        super().__init__(url, pool_size=pool_size, at_once=at_once)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(self.reading, expire_on_commit=False)
 
-    def read(self) -> AbstractContextManager[Session]:
+    def _read(self) -> AbstractContextManager[Session]:
         return self._readers()
 
-    def transaction(self) -> AbstractContextManager[Session]:
+    def _transaction(self) -> AbstractContextManager[Session]:
         return self._sessions.begin()

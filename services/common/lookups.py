@@ -13,25 +13,29 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from services.common.core_database import LOOKUPS_AT_ONCE, create_engine
+from services.common.store_guard import Guard
 
 
 class Lookups:
     """Connections of their own beside the `Database`'s. Thread-safe."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, guard: Guard) -> None:
+        """guard: the `Database`'s."""
+        self._guard = guard
         self._engine = create_engine(url, pool_size=LOOKUPS_AT_ONCE, lone=True)
 
     def one(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
         """The row of a SELECT, None when there is none. Once more when a kept connection turns out to be lost.
 
-        Raises the store's error, MultipleResultsFound.
+        Raises StoreUnavailable, the store's error, MultipleResultsFound.
         """
-        try:
+        with self._guard.reads:
+            try:
+                return self._one(statement, parameters)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
             return self._one(statement, parameters)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        return self._one(statement, parameters)
 
     def _one(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
         with self._engine.connect() as connection:

@@ -27,7 +27,7 @@ BODY_LIMIT = 2 * 1024 * 1024  # an SVG of 1 MB, escaped
 def build(settings: Settings, clock: Clock | None = None) -> Flask:
     """The application of these settings. clock: for tests."""
     clock = clock or SystemClock()
-    database = Database(settings.database_url, pool_size=20)
+    database = Database(settings.database_url, pool_size=20, at_once=settings.threads - 2)
     app = create_app(
         "tokens",
         version=api.VERSION,

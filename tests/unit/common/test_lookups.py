@@ -11,9 +11,12 @@ import sqlalchemy as sa
 from services.common.core_database import LOOKUPS_AT_ONCE
 from services.common.database import Database
 from services.common.lookups import Lookups
+from services.common.store_guard import Guard
 
 things = sa.table("things", sa.column("id", sa.Integer), sa.column("name", sa.String))
 BY_ID = sa.select(things.c.name).where(things.c.id == sa.bindparam("id"))
+
+GUARD = Guard(4, together=True)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def lookups(database: Database, database_url: str) -> Iterator[Lookups]:
-    found = Lookups(database_url)
+    found = Lookups(database_url, database.guard)
     yield found
     found.dispose()
 
@@ -58,7 +61,7 @@ def test_it_leaves_no_transaction_behind(database: Database, lookups: Lookups) -
 
 
 def test_a_lost_connection_is_not_noticed(postgresql_url: str) -> None:
-    lookups = Lookups(postgresql_url)
+    lookups = Lookups(postgresql_url, GUARD)
     ask = sa.select(sa.func.pg_backend_pid())
     first = lookups.one(ask, {})
     assert first is not None
@@ -81,4 +84,4 @@ def test_a_wrong_statement_is_not_repeated(lookups: Lookups, monkeypatch: pytest
 
 def test_an_unreachable_store_raises() -> None:
     with pytest.raises(sa.exc.OperationalError):
-        Lookups("postgresql://user@127.0.0.1:1/none").one(sa.select(sa.literal(1)), {})
+        Lookups("postgresql://user@127.0.0.1:1/none", GUARD).one(sa.select(sa.literal(1)), {})

@@ -208,7 +208,7 @@ def test_a_wipe_that_cannot_be_is_tried_again(sqlite_url: str) -> None:
     with database.read() as reader, captured() as lines:
         reader.execute(sa.select(HOOKS)).all()
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("services.common.core_database.BUSY_TIMEOUT_S", 0.05)
+            patched.setattr("services.common.core_database.ANSWER_S", 0.05)
             impatient = CoreDatabase(sqlite_url)
             hooks_of(impatient).seal_all()
             impatient.dispose()

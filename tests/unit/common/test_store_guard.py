@@ -1,0 +1,312 @@
+"""A store that does not answer: gate, breaker and time limits, on both stores."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from services.common import postgresql, store_guard
+from services.common.core_database import CoreDatabase, is_transient, is_unavailable
+from services.common.database import Database
+from services.common.lookups import Lookups
+from services.common.store_guard import ANSWER_S, Guard, StoreUnavailable, call
+from tests.support.freezing import Pipe, locked
+from tests.support.waiting import wait_until
+
+ONE = sa.text("SELECT 1")
+
+
+def in_threads(number: int, work: Callable[[], Any]) -> tuple[list[threading.Thread], list[BaseException]]:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads, failures
+
+
+def read(database: CoreDatabase) -> None:
+    with database.read() as connection:
+        connection.execute(ONE)
+
+
+# The gate and the breaker alone.
+
+
+def test_a_full_gate_that_moves_lets_all_pass() -> None:
+    guard = Guard(2, together=True)
+    passed: list[int] = []
+
+    def work() -> None:
+        with guard.reads:
+            passed.append(1)
+
+    with guard.reads:
+        threads, failures = in_threads(10, work)
+        wait_until(lambda: guard.reads._gate._waiting == 10)
+    for thread in threads:
+        thread.join(30)
+    assert (failures, len(passed)) == ([], 10)
+
+
+def test_a_full_gate_that_nobody_leaves_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "STALL_S", 0.05)
+    guard = Guard(2, together=True)
+    with guard.reads:
+        threads, failures = in_threads(10, guard.reads.enter)
+        for thread in threads:
+            thread.join(30)
+        assert [type(error) for error in failures] == [StoreUnavailable] * 10
+        assert is_unavailable(failures[0])
+        threads, failures = in_threads(1, lambda: guard.writes.__enter__() or guard.writes.__exit__())
+        threads[0].join(30)
+        assert failures == []
+
+
+def test_a_call_within_a_call_passes() -> None:
+    guard = Guard(1, together=True)
+    with guard.reads:
+        until = call.until
+        with guard.reads, guard.writes:
+            assert call.until == until
+        assert call.depth == 1
+    assert call.depth == 0
+
+
+def test_the_call_that_tries_may_be_refused_by_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the next one tries."""
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    monkeypatch.setattr(store_guard, "STALL_S", 0.0)
+    guard = Guard(2, together=True)
+    with guard.reads:
+
+        def find_it_away_then_back() -> None:
+            with guard.writes:
+                call.silent()
+            with pytest.raises(StoreUnavailable, match="none of them was answered lately"):
+                guard.reads.enter()
+            with guard.writes:
+                call.answered()
+
+        threads, failures = in_threads(1, find_it_away_then_back)
+        threads[0].join(30)
+    assert failures == []
+
+
+def test_the_breaker_refuses_at_once_then_one_call_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard(8, together=True)
+    monkeypatch.setattr(store_guard, "PAUSE_S", 60.0)
+    with guard.reads:
+        call.silent()
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        guard.reads.enter()
+    with pytest.raises(StoreUnavailable):
+        guard.writes.enter()
+    assert call.depth == 0
+
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    guard.reads._breaker._until = 0.0
+    with guard.reads:  # tries
+        threads, failures = in_threads(3, guard.writes.enter)
+        for thread in threads:
+            thread.join(30)
+        assert [type(error) for error in failures] == [StoreUnavailable] * 3
+        call.silent()
+    with guard.writes:  # the next one tries, and finds it back
+        call.answered()
+    assert guard.reads._breaker._open_since is None
+    threads, failures = in_threads(3, lambda: guard.reads.__enter__() or guard.reads.__exit__())
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+
+
+def test_a_call_that_fails_by_itself_says_nothing_about_the_store() -> None:
+    guard = Guard(8, together=True)
+    with pytest.raises(RuntimeError), guard.reads:
+        raise RuntimeError
+    with guard.reads:
+        pass
+
+
+# SQLite.
+
+
+@pytest.fixture
+def file(sqlite_url: str) -> Iterator[CoreDatabase]:
+    database = CoreDatabase(sqlite_url, at_once=8)
+    with database.transaction() as connection:
+        connection.execute(sa.text("CREATE TABLE things (id INTEGER)"))
+    yield database
+    database.dispose()
+
+
+def add(connection: sa.Connection) -> None:
+    connection.execute(sa.text("INSERT INTO things VALUES (1)"))
+
+
+def path(database: CoreDatabase) -> Path:
+    assert database.engine.url.database
+    return Path(database.engine.url.database)
+
+
+@pytest.mark.slow
+def test_a_held_write_lock_costs_a_write_its_time_and_a_read_nothing(file: CoreDatabase) -> None:
+    with locked(path(file)):
+        began = time.monotonic()
+        with pytest.raises(sa.exc.OperationalError, match="locked") as refused:
+            file.run(add)
+        spent = time.monotonic() - began
+        assert ANSWER_S - 0.2 < spent < 5
+        assert is_transient(refused.value)
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            file.run(add)
+        read(file)
+        assert time.monotonic() - began < 0.3
+    wait_until(lambda: _succeeds(lambda: file.run(add)), 5)
+
+
+def test_another_attempt_has_what_is_left(file: CoreDatabase) -> None:
+    with file.guard.writes, locked(path(file)):
+        call.until = time.monotonic() + 0.2
+        began = time.monotonic()
+        with pytest.raises(sa.exc.OperationalError, match="locked"), file.transaction():
+            pass
+        assert time.monotonic() - began < 2
+        call.answered()
+    with file.transaction() as connection:
+        assert connection.scalar(sa.text("PRAGMA busy_timeout")) == ANSWER_S * 1000
+
+
+def _succeeds(work: Callable[[], Any]) -> bool:
+    try:
+        work()
+    except (StoreUnavailable, sa.exc.DBAPIError):
+        return False
+    return True
+
+
+# PostgreSQL.
+
+
+@pytest.fixture
+def pipe(postgresql_url: str, tmp_path: Path) -> Iterator[Pipe]:
+    made = Pipe(postgresql_url, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[CoreDatabase, Database])
+def server(request: pytest.FixtureRequest, pipe: Pipe) -> Iterator[CoreDatabase]:
+    """With and without the ORM: what these tests say to either is the same."""
+    database: CoreDatabase = request.param(pipe.url, at_once=8)
+    read(database)
+    yield database
+    pipe.thaw()
+    database.dispose()
+
+
+def test_the_server_has_limits_of_its_own(server: CoreDatabase) -> None:
+    with server.read() as connection:
+        found = [connection.scalar(sa.text(f"SHOW {name}")) for name in ("statement_timeout", "lock_timeout")]
+    assert found == ["3s", "2s"]
+
+
+def test_a_server_that_stops_in_the_middle_is_given_up(server: CoreDatabase, pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.transaction() as connection:
+        connection.execute(sa.text("CREATE TABLE things (id INTEGER)"))
+
+    def work(connection: sa.Connection) -> None:
+        add(connection)
+        pipe.freeze()
+        call.patience_s = 0.1
+        add(connection)
+
+    monkeypatch.setattr(store_guard, "PAUSE_S", 60.0)
+    with pytest.raises(sa.exc.OperationalError, match=r"no answer for 0\.1 s") as refused:
+        server.run(work)
+    assert isinstance(refused.value.orig, postgresql.NoAnswer)
+    assert refused.value.connection_invalidated
+    assert is_unavailable(refused.value)
+    for refusing in (lambda: read(server), lambda: server.run(add)):
+        with pytest.raises(StoreUnavailable):
+            refusing()
+    pipe.thaw()
+    server.guard.reads._breaker._until = 0.0
+    with server.read() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM things")) == 0
+
+
+@pytest.mark.slow
+def test_a_kept_connection_to_a_stopped_server(server: CoreDatabase, pipe: Pipe) -> None:
+    """The ping and a new connection together stay below the limit; a look-up, too, which asks twice."""
+    lookups = Lookups(pipe.url, Guard(8, together=True))
+    lookups.one(sa.select(sa.literal(1)), {})
+    for asking in (lambda: read(server), lambda: lookups.one(sa.select(sa.literal(1)), {})):
+        pipe.freeze()
+        began = time.monotonic()
+        with pytest.raises(sa.exc.OperationalError):
+            asking()
+        assert 1 < time.monotonic() - began < 5
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            asking()
+        assert time.monotonic() - began < 0.2
+        pipe.thaw()
+        wait_until(lambda asking=asking: _succeeds(asking), 10)  # type: ignore[misc]
+    lookups.dispose()
+
+
+def test_a_kept_connection_that_is_lost_costs_a_moment(server: CoreDatabase, pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this connection is silent: a new one is opened within the same call."""
+    monkeypatch.setattr(store_guard, "FIRST_ANSWER_S", 0.05)
+    waiting = psycopg.Connection.wait
+    silent: list[object] = []
+
+    def wait(self: Any, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        silent.append(self) if not silent else None
+        if self is silent[0]:
+            time.sleep(timeout or 0)
+            raise psycopg.OperationalError("wait timeout expired")
+        return waiting(self, gen, interval, timeout and timeout + 2)
+
+    monkeypatch.setattr(psycopg.Connection, "wait", wait)
+    read(server)
+    assert silent
+    read(server)
+
+
+def test_what_a_server_refuses_is_an_answer(server: CoreDatabase) -> None:
+    for _ in range(3):
+        with pytest.raises(sa.exc.ProgrammingError):
+            server.run(add)
+    read(server)
+
+
+def test_a_long_piece_of_work_may_be_silent_for_longer(server: CoreDatabase) -> None:
+    asked = sa.text("SHOW statement_timeout")
+    assert server.run(lambda connection: connection.scalar(asked), patience_s=60) == "1min"
+    assert server.run(lambda connection: connection.scalar(asked)) == "3s"
+    assert call.patience_s == ANSWER_S
+
+
+def test_a_server_that_is_not_there_is_asked_once_in_a_while() -> None:
+    database = CoreDatabase("postgresql://user@127.0.0.1:1/none")
+    with pytest.raises(sa.exc.OperationalError):
+        read(database)
+    with pytest.raises(StoreUnavailable):
+        database.run(add)
