@@ -24,6 +24,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from services.common import logging as logs  # noqa: E402  the project's folder must be on the path first
+from services.common import startup  # noqa: E402
 from services.common.settings import SettingsError, stop  # noqa: E402
 
 
@@ -40,7 +41,9 @@ try:
     settings = importlib.import_module(f"services.{service}.settings").load()
 except SettingsError as error:
     stop(service, error.mistakes)
-except ModuleNotFoundError:
+except ModuleNotFoundError as error:
+    if error.name != f"services.{service}":
+        startup.stop(service, startup.in_a_line(service, error))
     stop(service, [f"SERVICE names {service!r}, and there is no services/{service}"])
 
 
@@ -61,7 +64,11 @@ class StructuredLogger(Logger):  # type: ignore[misc]
         super().warning(msg, *args, **options)
 
     def exception(self, msg: str, *args: Any, **options: Any) -> None:
-        """`Error handling request GET /path?query` without its query."""
+        """`Error handling request GET /path?query` without its query; a package that a worker lacks without a trace."""
+        error = sys.exc_info()[1]
+        if msg == "Exception in worker process" and isinstance(error, ImportError):
+            self.critical("cannot start: %s", startup.in_a_line(service, error))
+            return
         super().exception(msg, *(one.partition("?")[0] if isinstance(one, str) else one for one in args), **options)
 
 

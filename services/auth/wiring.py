@@ -77,6 +77,7 @@ class House:
         )
         self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
         self.notes = Notes(database, clock)
+        self._started = False
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -85,6 +86,7 @@ class House:
         self.keys.check_master_key()
         self.clients.put_fixed(STARTUP)
         self._first_administrator()
+        self._started = True
 
     def _first_administrator(self) -> None:
         with self.database.read() as session:
@@ -109,15 +111,18 @@ class House:
                 raise
 
     def keep_house(self) -> threading.Thread:
-        """Write behind and forget what has expired, in a thread of its own until `close`."""
+        """Start, where the database was away until now; write behind and forget what has expired: in a thread of its own until `close`."""
         thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         thread.start()
         return thread
 
     def _keep_house(self) -> None:
         rounds = 0
-        while not self._stop.wait(5.0):
+        while not self._stop.wait(5.0 if self._started else 1.0):
             try:
+                if not self._started:
+                    self.start()
+                    log.info("started, the database is back")
                 self.verifier.last_used.flush()
                 if rounds % 120 == 0:
                     self.forget_expired()

@@ -20,8 +20,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.common import logging as logs
 from services.common import request_id
-from services.common.core_database import Transactions, is_transient, is_unavailable
-from services.common.migrations import NotMigrated, check_migrated
+from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
+from services.common.migrations import NotMigrated
+from services.common.readiness import DatabaseCheck
+from services.common.readiness import NotReady as NotReady
 
 log = logs.get(__name__)
 
@@ -90,10 +92,6 @@ class Checks:
         return found
 
 
-class NotReady(Exception):
-    """Raised by a check; its text is shown by `/ready`."""
-
-
 def plain_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """The house's own error body: `{"error", "code", "request_id", "fields"?}`."""
     body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
@@ -134,7 +132,7 @@ def create_app(
     app.extensions["checks"] = checks
     if database is not None:
         app.extensions["database"] = database
-        checks.add("database", lambda: check_migrated(service, database))
+        checks.add("database", DatabaseCheck(service, database))
     _request_ids(app)
     if documented:  # first: flask-smorest has an answer of its own to errors
         _document(app, title or service, version, description, render_error)
@@ -191,6 +189,9 @@ def _errors(app: Flask, render: RenderError) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
+        if refused := refuses_writes(error):
+            log.error("database refuses writes", error=f"{type(error).__name__}: {error.__cause__ or ''}")
+            return answer(503, _REFUSES_WRITES[refused], f"database-{refused}", headers={"Retry-After": "10"})
         if is_unavailable(error) or is_transient(error):
             log.error("database unavailable", error=f"{type(error).__name__}: {error.__cause__ or ''}")
             return answer(503, "database unavailable", "database-unavailable", headers={"Retry-After": "1"})
@@ -242,6 +243,7 @@ def _observe(app: Flask, service: str) -> None:
         return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
 
 
+_REFUSES_WRITES = {"full": "the disk of the database is full", "read-only": "the database can only be read"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/health", "/ready", "/metrics"})
 

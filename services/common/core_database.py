@@ -18,7 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -179,6 +179,23 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, (OperationalError, sa.exc.InterfaceError)))
 
 
+def refuses_writes(error: BaseException) -> Literal["full", "read-only"] | None:
+    """Why the store takes no writes; None for any other error."""
+    if not isinstance(error, DBAPIError):
+        return None
+    told = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+    if told == "53100" or told.startswith("SQLITE_FULL"):
+        return "full"
+    return "read-only" if told == "25006" or told.startswith("SQLITE_READONLY") else None
+
+
+def read_revision(connection: sa.Connection) -> str | None:
+    """The migration the database is at; None when it was never migrated."""
+    if not sa.inspect(connection).has_table(_VERSIONS.name):
+        return None
+    return connection.scalar(sa.select(_VERSIONS.c.version_num))
+
+
 class Transactions(ABC, Generic[T]):
     """One engine and how to use it. T: what a transaction is used through. Thread-safe."""
 
@@ -229,9 +246,7 @@ class Transactions(ABC, Generic[T]):
     def revision(self) -> str | None:
         """The migration this database is at; None when it was never migrated. Raises as `read`."""
         with self.guard.reads, self.reading.connect() as connection:
-            if not sa.inspect(connection).has_table(_VERSIONS.name):
-                return None
-            return connection.scalar(sa.select(_VERSIONS.c.version_num))
+            return read_revision(connection)
 
     def dispose(self) -> None:
         self.engine.dispose()

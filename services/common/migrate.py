@@ -6,7 +6,7 @@ import importlib
 import sys
 
 from services.common import logging as logs
-from services.common import migrations
+from services.common import migrations, startup
 from services.common.settings import SettingsError, stop
 
 
@@ -24,19 +24,19 @@ def main(arguments: list[str]) -> int:
         stop(service, error.mistakes)
     logs.configure(service)
     try:
-        migrations.migrate(service, settings.database_url)
+        migrations.migrate(service, settings.database_url, say=lambda what: _write(service, what))
     except migrations.NewerDatabase as error:
-        sys.stderr.write(f"{service}: {error}\n")
+        _write(service, str(error))
         return 1
     except Exception as error:  # the operator needs the reason, not the trace
-        sys.stderr.write(f"{service}: the database could not be migrated: {type(error).__name__}: {_first_line(error)}\n")
+        _write(service, f"the database could not be migrated: {startup.in_a_line(service, error)}")
         return 1
     return 0
 
 
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "orig", None) or error)
-    return text.splitlines()[0] if text else "no reason given"
+def _write(service: str, line: str) -> None:
+    sys.stderr.write(f"{service}: {line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from services.common.core_database import Transactions, create_engine
+from services.common.core_database import Transactions, create_engine, read_revision
+
+SLOW_S = 1.0  # a lock that takes longer is worth a line
 
 
 def advisory_key(name: str) -> int:
@@ -30,76 +34,98 @@ def _alembic_configuration(service: str) -> Any:
     return configuration
 
 
-def head_revision(service: str) -> str | None:
-    """The newest migration that the code knows: the highest number that a file's name begins with.
+def known_revisions(service: str) -> list[str]:
+    """The migrations that the code knows, in order: the numbers that the files' names begin with.
 
     Read without alembic (as in `Transactions.revision`), which would stay in every serving process with 7 MB.
     """
-    return max((file.name.partition("_")[0] for file in _files(service)), default=None)
+    return sorted(file.name.partition("_")[0] for file in (migrations_folder(service) / "versions").glob("[0-9]*_*.py"))
 
 
-def _files(service: str) -> Iterable[Path]:
-    return (migrations_folder(service) / "versions").glob("[0-9]*_*.py")
-
-
-class NewerDatabase(Exception):
-    """A database was last used by a newer version than this one; the text says so and what to do."""
+def head_revision(service: str) -> str | None:
+    """The newest migration that the code knows."""
+    known = known_revisions(service)
+    return known[-1] if known else None
 
 
 class NotMigrated(Exception):
     """A database is not at the migration that the code needs; the text says so and what to do."""
 
 
+class NewerDatabase(NotMigrated):
+    """A database was last used by a newer version than this one."""
+
+
 def check_migrated(service: str, database: Transactions[Any]) -> None:
     """Raises NotMigrated, or the store's error when it does not answer."""
     have, want = database.revision(), head_revision(service)
+    _check_not_newer(service, have)
     if have != want:
         raise NotMigrated(f"the database is at migration {have}, the code at {want}; run: python -m services.common.migrate {service}")
 
 
-def migrate(service: str, url: str) -> None:
+def _check_not_newer(service: str, have: str | None) -> None:
+    if have is not None and have not in known_revisions(service):
+        raise NewerDatabase(
+            f"a newer version of Gatehouse has used this database: it is at migration {have}, this code at {head_revision(service)}. "
+            "Run the newer version, or give this one a backup from before or another database"
+        )
+
+
+def migrate(service: str, url: str, *, say: Callable[[str], None] = lambda _: None) -> None:
     """Bring the database of `service` to the newest migration. Safe when several processes do it at once.
 
-    Raises the store's error when it cannot be reached, NewerDatabase when it holds a migration that the code does not know.
+    say: is told what it waits for, when it has to wait. Raises the store's error when it cannot be reached, NewerDatabase.
     """
-    from alembic import command
-
-    engine = create_engine(url)
+    engine = create_engine(url, bounded=False)
     try:
-        with engine.connect() as connection:
-            configuration = _alembic_configuration(service)
-            configuration.attributes["connection"] = connection
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": advisory_key(f"migrate {service}")})
-                connection.commit()
-                try:
-                    _refuse_newer(service, connection)
-                    command.upgrade(configuration, "head")
-                    connection.commit()
-                finally:
-                    connection.rollback()
-                    connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": advisory_key(f"migrate {service}")})
-                    connection.commit()
-            else:
-                # the transaction that SQLAlchemy begins here is IMMEDIATE: a second process waits until the first has committed
-                with connection.begin():
-                    _refuse_newer(service, connection)
-                    command.upgrade(configuration, "head")
+        with engine.connect() as connection, _locked(connection, service, say):
+            _check_not_newer(service, read_revision(connection))
+            _upgrade(service, connection)
     finally:
         engine.dispose()
 
 
-def _refuse_newer(service: str, connection: sa.Connection) -> None:
-    """Raises NewerDatabase when the database is at a migration that has no file here."""
-    from alembic.runtime.migration import MigrationContext
+def _upgrade(service: str, connection: sa.Connection) -> None:
+    from alembic import command
 
-    known = {file.name.partition("_")[0] for file in _files(service)}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
-    if unknown:
-        raise NewerDatabase(
-            f"a newer version of Gatehouse has used this database: it is at migration {', '.join(sorted(unknown))}, this code at "
-            f"{head_revision(service)}. Run the newer version, or give this one a backup from before or another database"
-        )
+    configuration = _alembic_configuration(service)
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
+
+
+@contextlib.contextmanager
+def _locked(connection: sa.Connection, service: str, say: Callable[[str], None]) -> Iterator[None]:
+    """No other process migrates meanwhile; what is done is committed at the end."""
+    if connection.dialect.name == "postgresql":
+        key = {"key": advisory_key(f"migrate {service}")}
+        if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), key):
+            say("another process migrates this database; waiting for it")
+            connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), key)
+        connection.commit()
+        try:
+            yield
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
+            connection.commit()
+        return
+    # the transaction that SQLAlchemy begins here is IMMEDIATE: a second process waits until the first has committed
+    with _told_when_slow(say, "another process writes to this database; waiting for it"):
+        transaction = connection.begin()
+    with transaction:
+        yield
+
+
+@contextlib.contextmanager
+def _told_when_slow(say: Callable[[str], None], what: str) -> Iterator[None]:
+    timer = threading.Timer(SLOW_S, say, (what,))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def run_migrations(metadata: sa.MetaData) -> None:

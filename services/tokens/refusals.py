@@ -13,7 +13,12 @@ from services.common.app import Refusal
 
 def render(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Errors in the original's shape: `{"error": "<text>"}`; a time-out of a long poll has no body."""
-    wording = {"database-unavailable": "db down", "internal-error": "other error"}
+    wording = {
+        "database-unavailable": "db down",
+        "database-full": "db full",
+        "database-read-only": "db read-only",
+        "internal-error": "other error",
+    }
     body = json.dumps({"error": wording.get(code, message)}, ensure_ascii=False)
     return Response(body, status, mimetype="application/json")
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 from services.common import logging as logs
+from services.common import startup
 from services.tokens.app import build
 from services.tokens.settings import load
 
@@ -17,4 +18,8 @@ sys.setswitchinterval(0.0005)
 
 settings = load()
 logs.configure("tokens", settings.log_level)
-app = build(settings)
+try:
+    app = build(settings)
+    startup.answers("tokens", app.extensions["database"])
+except startup.FAILURES as error:
+    startup.stop("tokens", startup.in_a_line("tokens", error))

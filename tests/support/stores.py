@@ -103,6 +103,21 @@ class PostgreSQL:
         self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self._dsn(name)
 
+    def hang(self) -> None:
+        """All its processes stop, until `go_on`: the kernel takes what is sent to them, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = int((self._folder / "postmaster.pid").read_text().split()[0])
+        os.kill(first, number)  # first: from now on it starts no other
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(process.read_text().rpartition(")")[2].split()[1]) == first:
+                    os.kill(int(process.parent.name), number)
+
     def drop(self, url: str) -> None:
         self._admin.execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
