@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import threading
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
 
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
@@ -28,6 +31,7 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
 from services.common.private_files import secret_file
+from services.common.store_guard import LONG_WORK_S
 
 log = logs.get(__name__)
 
@@ -133,11 +137,16 @@ class House:
     def forget_expired(self) -> None:
         """Delete what nobody can use any more."""
         now = self.clock.now()
-        self.database.run(lambda session: notes.forget_before(session, now))
-        self.database.run(lambda session: grants.forget_expired(session, now))
-        self.database.run(lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER))
-        self.database.run(lambda session: failures.forget_places_before(session, now - FAMILIAR_FOR))
-        self.database.run(lambda session: audit.forget_before(session, now - dt.timedelta(days=self.settings.audit_days)))
+        audited_since = now - dt.timedelta(days=self.settings.audit_days)
+        forgetting: list[Callable[[Session], object]] = [
+            lambda session: notes.forget_before(session, now),
+            lambda session: grants.forget_expired(session, now),
+            lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER),
+            lambda session: failures.forget_places_before(session, now - FAMILIAR_FOR),
+            lambda session: audit.forget_before(session, audited_since),
+        ]
+        for work in forgetting:
+            self.database.run(work, patience_s=LONG_WORK_S)
         self.keys.forget_unneeded()
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 ANSWER_S = 3.5  # without an answer for so long, the store is away; the first exchange of a call and a new connection are within it
 FIRST_ANSWER_S = 1.5  # the first answer on a kept connection; what is left of ANSWER_S is for a new connection
 STALL_S = 0.3  # a gate that is full and that nobody has passed for so long refuses
+LONG_WORK_S = 60.0  # for work that is known to take long: a whole table
 PAUSE_S = 0.5  # how long a breaker refuses before a call tries again
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from services.common.database import Database
+from services.common.store_guard import LONG_WORK_S
 from services.tokens import ids
 from services.tokens.models import Token
 
@@ -193,7 +194,7 @@ class TokenStore:
             raise_counter(session, "tokens")
             session.execute(sa.delete(Token))
 
-        self._database.run(work)
+        self._database.run(work, patience_s=LONG_WORK_S)
 
     def total(self) -> int:
         with self._database.read() as session:

@@ -68,7 +68,7 @@ def auth_house(url: str, folder: Path) -> Iterator[House]:
         head = service.bearer()
 
         def domains() -> int:
-            return len(called("GET", f"{base}/domains", headers=head).said["domains"])
+            return len(called("GET", f"{base}/domains", headers=head).said["items"])
 
         yield House(
             int(base.rpartition(":")[2]),
@@ -86,7 +86,7 @@ def tokens_house(url: str, folder: Path) -> Iterator[House]:
         token = {"svg": tokens.SVG, "generated": "2026-01-01T00:00:00.000Z", "keywords": ["a", "b", "c"]}
 
         def number() -> int:
-            return int(called("GET", f"{base}/tokens?offset=0&count=1", headers=head).said["total_count"])
+            return int(called("GET", f"{base}/tokens?offset=0&count=1", headers=head).said["total_rows"])
 
         yield House(
             int(base.rpartition(":")[2]),
