@@ -12,6 +12,7 @@ from typing import Final
 from services.common import logging as logs
 from services.gateway.counters.ledger import Entry, Ledger
 from services.gateway.counters.windows import Clocks, Window, Windows
+from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
@@ -32,7 +33,7 @@ class Handover:
     async def take(self) -> None:
         """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows begin anew."""
         try:
-            left = await asyncio.to_thread(self._ledger.take_over, self._epoch())
+            left = await in_thread(self._ledger.take_over, self._epoch())
         except Exception as error:
             log.warning("rate windows could not be taken over", error=type(error).__name__)
             return
@@ -59,7 +60,7 @@ class Handover:
                     part, owed = owed[:AT_ONCE], owed[AT_ONCE:]
                     # Those that lock rows in one order cannot deadlock.
                     entries = sorted(Entry(counter, used, window.ends + self._clocks.offset) for used, counter, window in part)
-                    await asyncio.to_thread(self._ledger.hand_over, entries, self._epoch())
+                    await in_thread(self._ledger.hand_over, entries, self._epoch())
                     for used, counter, window in part:
                         before = self._given.get(counter)
                         known = before[1] if before is not None and before[0] is window else 0

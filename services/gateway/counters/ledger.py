@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from services.common import logging as logs
 from services.gateway.counters.windows import Clocks, Window, Windows
+from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
@@ -110,7 +111,7 @@ class WriteBehind:
         async with self._writing:
             try:
                 if not self._loaded:
-                    self._adopt_all(await asyncio.to_thread(self._ledger.load, self._epoch()))
+                    self._adopt_all(await in_thread(self._ledger.load, self._epoch()))
                     self._loaded = True
                 if self._clocks.jumped():
                     self._restate()
@@ -118,7 +119,7 @@ class WriteBehind:
                     await self._write()
                 if self._clocks.monotonic() - self._swept > SWEEP_S:
                     self._swept = self._clocks.monotonic()
-                    await asyncio.to_thread(self._ledger.sweep, self._epoch())
+                    await in_thread(self._ledger.sweep, self._epoch())
             except Exception as error:
                 if not self._away:
                     self._away = True
@@ -148,7 +149,7 @@ class WriteBehind:
             charges.append(Entry(counter, unwritten, self._ends_at(window)))
         charges.sort()  # writers that lock rows in one order cannot deadlock
         try:
-            sums = await asyncio.to_thread(self._ledger.write, forgotten, charges, self._epoch())
+            sums = await in_thread(self._ledger.write, forgotten, charges, self._epoch())
         except BaseException:
             for counter, window, unwritten in running:
                 if counter not in self._forgotten and self._windows.held.get(counter, window) is window:

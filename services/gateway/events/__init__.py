@@ -6,7 +6,6 @@ calls.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import queue
 import threading
@@ -24,6 +23,7 @@ from services.gateway.events.delivery import Courier
 from services.gateway.events.outbox import Call, Outbox
 from services.gateway.exchange import CompiledApi, Exchange
 from services.gateway.refusals import Refusal
+from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
@@ -51,7 +51,7 @@ class Events:
 
     async def stop(self) -> None:
         """Writes what was noted, and waits a moment for the calls under way."""
-        await asyncio.to_thread(self._stop)
+        await in_thread(self._stop)
 
     def _stop(self) -> None:
         self._stopping.set()

@@ -18,12 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.common import logging as logs
 from services.gateway.keys.model import Key, Opened, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
+from services.gateway.threads import Threads
 
 log = logs.get(__name__)
 
 CAPACITY: Final = 100_000
 UNKNOWN_CAPACITY: Final = 10_000
 UNKNOWN_FOR: Final = 1.0  # seconds
+_LOOKUPS_AT_ONCE: Final = 4
+_MOST_ASKED: Final = 4096  # what a store that is well answers in a few seconds
 _RETRY: Final = ((b"Retry-After", b"1"),)
 
 
@@ -49,6 +52,8 @@ class CachedKeys:
         self._asked: dict[str, asyncio.Task[Key | None]] = {}
         self._used: set[str] = set()
         self._lock = threading.Lock()
+        self._threads = Threads(_LOOKUPS_AT_ONCE, "keys")
+        self._away = False
 
     def find(self, secret: str) -> Key | Awaitable[Key | None] | None:
         """The key that a secret opens. Awaiting raises Refusal(KEYS_UNAVAILABLE) when the store cannot be asked."""
@@ -85,11 +90,16 @@ class CachedKeys:
             task.exception()  # seen: whoever waited got it as well
 
     async def _look(self, hash: str) -> Key | None:
+        if len(self._asked) > _MOST_ASKED:
+            raise Refusal(KEYS_UNAVAILABLE, headers=_RETRY)
         try:
-            opened = await asyncio.to_thread(self._store.by_hash, hash)
+            opened = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.by_hash, hash)
         except (SQLAlchemyError, OSError) as error:
-            log.error("a key could not be looked up", error=type(error).__name__)
+            if not self._away:  # once: there may be thousands of them a second
+                log.error("keys cannot be looked up", error=type(error).__name__)
+            self._away = True
             raise Refusal(KEYS_UNAVAILABLE, headers=_RETRY) from None
+        self._away = False
         with self._lock:
             # forgotten meanwhile: what was read may be the old state, so it serves this request and is not kept
             if self._asked.get(hash) is asyncio.current_task():

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.model import Key, Opened, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
+from tests.support.log_lines import captured
 
 
 class FakeStore:
@@ -213,3 +214,60 @@ def test_a_key_of_a_session_object() -> None:
     assert key.access_rights == {"a": frozenset({"v1"}), "b": frozenset()}
     assert (key.expires, key.rate, key.quota_max, key.rate_counter, key.quota_counter) == (0.0, 3.0, -1, "r:k1", "q:k1")
     assert Key.from_session("k1", [], {"access_rights": {}}).access_rights is None
+
+
+def test_looks_that_wait_keep_nobody_else_waiting_for_a_thread() -> None:
+    store = FakeStore()
+    store.gate = threading.Event()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        waiting = [asyncio.ensure_future(found(keys, f"unknown {number}")) for number in range(100)]
+        await until(lambda: len(store.asked) >= 4)
+        assert await asyncio.to_thread(lambda: "done") == "done"
+        assert len(store.asked) == 4
+        assert store.gate is not None
+        store.gate.set()
+        assert set(await asyncio.gather(*waiting)) == {None}
+
+    asyncio.run(scenario())
+
+
+def test_when_very_many_wait_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.keys.cache._MOST_ASKED", 10)
+    store = FakeStore()
+    store.gate = threading.Event()
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        waiting = [asyncio.ensure_future(found(keys, f"unknown {number}")) for number in range(10)]
+        await until(lambda: len(store.asked) >= 4)
+        with pytest.raises(Refusal) as refused:
+            await found(keys, "one more")
+        assert refused.value.kind is KEYS_UNAVAILABLE
+        assert store.gate is not None
+        store.gate.set()
+        assert set(await asyncio.gather(*waiting)) == {None}
+        assert await found(keys, "one more") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_is_away_is_told_once() -> None:
+    store = FakeStore()
+    store.fails = True
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        for number in range(5):
+            with pytest.raises(Refusal):
+                await found(keys, f"unknown {number}")
+        store.fails = False
+        assert await found(keys, "known to nobody") is None
+        store.fails = True
+        with pytest.raises(Refusal):
+            await found(keys, "another")
+
+    with captured() as lines:
+        asyncio.run(scenario())
+    assert [line["event"] for line in lines if line["level"] == "error"] == ["keys cannot be looked up"] * 2

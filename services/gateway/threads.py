@@ -1,0 +1,81 @@
+"""Threads for what may wait: daemons, so that a call that hangs holds up neither the end of the process nor anybody else's calls.
+
+The standard library's pools are joined when the interpreter ends, and `asyncio.to_thread` gives everybody the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, TypeVar, TypeVarTuple
+
+R = TypeVar("R")
+Arguments = TypeVarTuple("Arguments")
+
+_Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Threads(Executor):
+    """A pool for one purpose, so that those who wait there keep no other purpose waiting.
+
+    most: how many threads; each of the first calls starts one. name: begins their names. After `shutdown` nothing is taken any more; calls
+    under way are left to themselves.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._ended = False
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        """Raises RuntimeError after `shutdown`."""
+        future: Future[R] = Future()
+        with self._lock:
+            if self._ended:
+                raise RuntimeError(f"no more calls are taken by the threads {self._name}")
+            self._calls.put((future, fn, args, kwargs))
+            if self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads that have nothing to do. wait: has no meaning, no call is waited for."""
+        with self._lock:
+            self._ended = True
+            while cancel_futures and not self._calls.empty():
+                call = self._calls.get()
+                if call is not None:
+                    call[0].cancel()
+            for _ in range(self._started):
+                self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            _settle(*call)
+            del call  # an idle thread keeps nothing of its last call
+
+
+async def in_thread(work: Callable[[*Arguments], R], *arguments: *Arguments) -> R:
+    """Run something once that may hang, in a thread of its own. What it raises is raised here; cancelled, it is left to itself."""
+    future: Future[R] = Future()
+    name = getattr(work, "__qualname__", "call")
+    threading.Thread(target=_settle, args=(future, work, arguments, {}), name=name, daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _settle(future: Future[Any], work: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work(*arguments, **named)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
