@@ -245,7 +245,7 @@ def _observe(app: Flask, service: str) -> None:
 
 _REFUSES_WRITES = {"full": "the disk of the database is full", "read-only": "the database can only be read"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET = frozenset({"/health", "/ready", "/metrics"})
+_QUIET = frozenset({"/health", "/hello", "/ready", "/metrics"})
 
 
 def _health(app: Flask, service: str, checks: Checks) -> None:

@@ -1,11 +1,15 @@
-"""One connection to the operator port: the same strict heads, every request answered by the Flask application in a thread."""
+"""One connection to the operator port: the same strict heads, every request answered by the Flask application, in a thread.
+
+What asks whether the worker is well needs no store, and no thread that may be waiting for one: `/health` and `/hello` are answered on the
+event loop (0.1 ms), `/metrics` in a thread of its own (5 ms when every call has been made once).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from services.common import logging as logs
 from services.gateway.exchange import Reply
@@ -19,6 +23,7 @@ from services.gateway.refusals import (
     Refusal,
     render_early,
 )
+from services.gateway.threads import Threads
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
@@ -36,6 +41,8 @@ _KEEPALIVE: Final = 30.0
 _TIMEOUT: Final = 15.0
 _BODY_LIMITS: Final = Limits(_TIMEOUT, 120.0, 1024)
 _MOST_CONNECTIONS: Final = 512
+_AT_ONCE: Final = frozenset({b"/health", b"/hello"})
+_METRICS: Final = b"/metrics"
 
 
 class OperatorDoor:
@@ -45,6 +52,7 @@ class OperatorDoor:
         self._gateway = gateway
         self._application = application
         self._threads = threads
+        self._metrics = Threads(1, "metrics")
         self._server = (gateway.settings.operator_bind.host, gateway.settings.operator_bind.port)
         self.open: set[Connection] = set()
         self.stopping = False
@@ -95,12 +103,18 @@ class OperatorDoor:
         unread = section.length != 0 and not self._is_operator(section)
         body = b"" if unread else await self._body(connection, section, bool(minor))
         request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
-        reply: Reply = await wsgi.answer(connection, self._application, self._threads, request)
+        reply = await self._answer(connection, target.partition(b"?")[0], request)
         close = self.stopping or unread or section.close or (not minor and section.close is None)
         connection.write(reply_bytes(reply, method, close, minor))
         if unread:
             connection.linger()
         return not close
+
+    async def _answer(self, connection: Connection, path: bytes, request: dict[str, Any]) -> Reply:
+        if path in _AT_ONCE:
+            return wsgi.answer_here(self._application, request)
+        threads = self._metrics if path == _METRICS else self._threads
+        return await wsgi.answer(connection, self._application, threads, request)
 
     def _is_operator(self, section: HeaderSection) -> bool:
         """Whether a request brings the operator key; where it belongs is the application's matter."""

@@ -56,7 +56,8 @@ def environ(
     return result
 
 
-def _call(application: Application, request: dict[str, Any]) -> Reply:
+def answer_here(application: Application, request: dict[str, Any]) -> Reply:
+    """Run the application in this thread. What it raises is raised here."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
@@ -78,4 +79,4 @@ def _call(application: Application, request: dict[str, Any]) -> Reply:
 
 async def answer(connection: Connection, application: Application, threads: Executor, request: dict[str, Any]) -> Reply:
     """Runs the application in a thread. What it raises is raised here."""
-    return await connection.sockets.loop.run_in_executor(threads, _call, application, request)
+    return await connection.sockets.loop.run_in_executor(threads, answer_here, application, request)
