@@ -18,7 +18,7 @@ import secrets
 import stat
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +82,7 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
     """
     if not path.exists():
         private_folder(path.parent)
-        draft = _draft(path, make())
+        draft = _draft(path, (make(),))
         try:
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
@@ -92,10 +92,13 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
     return path.read_text().strip()
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all, in the place of one that is there. Raises OSError."""
+def write_secret(path: Path, text: str | Iterable[str]) -> None:
+    """Write a file that only its owner reads, whole or not at all, in the place of one that is there. Raises OSError.
+
+    text: or its lines, asked for one after the other, so that a long one is never in memory as a whole; what they raise is raised.
+    """
     private_folder(path.parent)
-    draft = _draft(path, text)
+    draft = _draft(path, (text,) if isinstance(text, str) else text)
     try:
         os.replace(draft, path)
     except BaseException:
@@ -114,13 +117,14 @@ def open_log(path: Path) -> int:
     return descriptor
 
 
-def _draft(path: Path, text: str) -> Path:
-    """The text and a line end in a new file beside `path`. Raises OSError; then there is no file, on a full disk either."""
+def _draft(path: Path, lines: Iterable[str]) -> Path:
+    """The lines in a new file beside `path`. Raises OSError; then there is no file, on a full disk either."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(f"{text}\n".encode())
+            for line in lines:
+                file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(descriptor)
     except BaseException:

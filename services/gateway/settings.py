@@ -42,6 +42,10 @@ class Settings:
         help="Seals webhook secrets; 32 characters or more, the same for all gateways of a database. Unset: that of the key file.",
     )
     master_key_path: Path = setting(Path("var/gateway/master.key"), help="Where a generated master key is kept (mode 0600).")
+    copy_folder: Path = setting(
+        Path("var/gateway"),
+        help="Folder of the copy of the definitions that a start without the database serves; SQLite: beside its file instead.",
+    )
     definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
     source: str = setting(
         "database",

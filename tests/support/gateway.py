@@ -54,6 +54,7 @@ class Gateway:
             "GATEWAY_DATABASE_URL": f"sqlite:///{self.folder}/gateway.db",
             "GATEWAY_OPERATOR_KEY": OPERATOR_KEY,
             "GATEWAY_MASTER_KEY_PATH": f"{self.folder}/master.key",
+            "GATEWAY_COPY_FOLDER": str(self.folder),
             "GATEWAY_DEFINITIONS": str(apis),
             "GATEWAY_ACCESS_LOG": str(self.access_log),
             "GATEWAY_WEBHOOK_ALLOW": "127.0.0.0/8",
@@ -61,8 +62,12 @@ class Gateway:
         }
         self.secure = "GATEWAY_TLS_CERTIFICATE" in self.env
         migrate("gateway", self.env)
-        command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", *arguments, "services.gateway.wsgi:app"]
-        self.process = Process(command, self.env, self.folder / "log")
+        self._command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", *arguments, "services.gateway.wsgi:app"]
+        self.start()
+
+    def start(self) -> None:
+        """Again after a stop, with everything that it left behind; waits until it answers."""
+        self.process = Process(self._command, self.env, self.folder / "log")
         try:
             wait_until(self._ready, 60, "the gateway's answer")
         except AssertionError:
