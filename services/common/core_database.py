@@ -119,15 +119,27 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
         private_folder(file.parent, also=file.name)
     busy_s = ANSWER_S if bounded else MIGRATION_LOCK_S
     engine = sa.create_engine(url, **options, connect_args={"timeout": busy_s})
-    if file is not None:
-        event.listen(engine, "do_connect", lambda *_: private_database(file))
-    event.listen(engine, "connect", _prepare_sqlite)
+
+    # Prepared before SQLAlchemy asks the first connection what it is, because there one thread waits for the other.
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        if file is not None:
+            private_database(file)
+        connection = dialect.connect(*arguments, **options)
+        try:
+            _prepare_sqlite(connection)
+        except dialect.loaded_dbapi.OperationalError:  # somebody lets nobody in
+            connection.close()
+            call.silent()
+            raise
+        return connection
+
     if not lone:
         event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
+def _prepare_sqlite(connection: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")

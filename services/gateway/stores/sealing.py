@@ -21,6 +21,7 @@ from services.gateway.stores.base import insert, metadata
 log = logs.get(__name__)
 
 _PURPOSE: Final = "gatehouse webhook secrets"
+_WIPE_S: Final = 60.0  # for writing the table again
 
 # At most one row. wiped: what stood in clear before it was sealed is gone from the database's files.
 SEALING: Final = sa.Table(
@@ -99,15 +100,23 @@ class Sealing:
             if self._database.dialect == "sqlite":
                 self._wipe_sqlite()
             else:
-                with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.exec_driver_sql("SET lock_timeout = '10s'")
-                    connection.exec_driver_sql(f"VACUUM (FULL) {table}")
-                    connection.exec_driver_sql("RESET lock_timeout")
+                self._wipe_postgresql(table)
         except (sa.exc.SQLAlchemyError, self._database.engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
             log.warning("secrets that were sealed may still stand in the database's file; tried again at the next start", error=str(error))
             return
         self._database.run(lambda connection: connection.execute(sa.update(SEALING).where(_MINE).values(wiped=True)))
         log.info("secrets that stood in clear are gone from the database's file")
+
+    def _wipe_postgresql(self, table: str) -> None:
+        writes = self._database.guard.writes
+        writes.enter(_WIPE_S)
+        try:
+            with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql(f"SET lock_timeout = '10s'; SET statement_timeout = '{_WIPE_S:.0f}s'")
+                connection.exec_driver_sql(f"VACUUM (FULL) {table}")
+                connection.invalidate()  # its limits are not those of the others
+        finally:
+            writes.leave()
 
     def _wipe_sqlite(self) -> None:
         raw = self._database.engine.raw_connection()
