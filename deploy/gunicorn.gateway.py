@@ -1,9 +1,10 @@
 """gunicorn's settings for the gateway; what an operator chooses comes from `GATEWAY_…` (services/gateway/settings.py)."""
 
 import gc
+import os
 from typing import Any, clear_overloads
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
@@ -11,6 +12,7 @@ from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, stop
+from services.common.startup import in_a_line
 from services.gateway import announcements
 from services.gateway.settings import Settings, load, load_or_stop, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
@@ -21,12 +23,23 @@ clear_overloads()
 
 
 def _check(settings: Settings) -> None:
-    """Raises SettingsError when no gateway can be made of them. Nothing connects."""
+    """Raises SettingsError when no gateway can be made of them. Nothing connects: a server that is away may come back."""
     check_tls(settings)
     try:
         announcements.create(settings.valkey_url, settings.valkey_prefix)
     except ValueError as error:
         raise SettingsError([f"VALKEY_URL cannot be used: {error}"]) from None
+    try:
+        database = CoreDatabase(settings.database_url)
+        database.dispose()
+    except OSError as error:
+        raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {in_a_line('gateway', error)}"]) from None
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {error}"]) from None
+    file = database.engine.url.database or ""
+    if database.dialect == "sqlite" and os.path.exists(file) and not (os.path.isfile(file) and os.access(file, os.R_OK | os.W_OK)):
+        reason = "is not a file that can be read and written by this account"
+        raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {file} {reason}"])
 
 
 # Making what uses them imports the driver of the database and the announcements' part for Valkey.
@@ -37,7 +50,6 @@ try:
 except SettingsError as error:
     stop("gateway", error.mistakes)
 head_revision("gateway")
-CoreDatabase(_settings.database_url).dispose()
 
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]
 workers = _settings.workers
@@ -77,7 +89,7 @@ def _check_database(settings: Settings) -> None:
     except (NotMigrated, WrongMasterKey) as error:
         raise SettingsError([str(error)]) from None
     except SQLAlchemyError as error:
-        raise SettingsError([f"the database cannot be asked ({type(error).__name__})"]) from None
+        raise SettingsError([in_a_line("gateway", error)]) from None
     finally:
         database.dispose()
 

@@ -31,6 +31,7 @@ def create_app(gateway: Gateway) -> Flask:
     )
     app.extensions["gatehouse"] = gateway
     app.extensions["metrics"].register(gateway.gauges)
+    app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
     for blueprint in (*operator_api.blueprints(), start.blueprint):
@@ -42,6 +43,11 @@ def create_app(gateway: Gateway) -> Flask:
         return Response(reply.body, reply.status, [(name.decode(), value.decode()) for name, value in reply.headers])
 
     return app
+
+
+def _check_definitions(gateway: Gateway) -> None:
+    if gateway.loading.missing:
+        raise NotReady(gateway.loading.missing)
 
 
 def _check_counters(gateway: Gateway) -> None:

@@ -22,6 +22,7 @@ from services.gateway.middleware import rate_limit_status
 from services.gateway.refusals import (
     BAD_HOST,
     BODY_TOO_LARGE,
+    DEFINITIONS_UNAVAILABLE,
     EXPECTATION_FAILED,
     INTERNAL_ERROR,
     KEY_MISSING,
@@ -330,6 +331,8 @@ class FrontDoor:
         if path in _HELLO:
             return self._gateway.hello()
         if api is None:
+            if not self._live.current.number:
+                raise Refusal(DEFINITIONS_UNAVAILABLE, headers=((b"Retry-After", b"1"),))
             return self._nobody(exchange)
         if "%" in path:
             _check_readings(paths.other_readings(api, exchange.host, path), api)

@@ -179,6 +179,13 @@ DEFINITION_BROKEN = _kind(
     detail="Its stored definition is not valid any more; the operator sees why in the API list.",
 )
 
+DEFINITIONS_UNAVAILABLE = _kind(
+    "definitions-unavailable",
+    503,
+    "The gateway has no API definitions yet",
+    detail="It started while its database was away, and there is no copy to serve; it goes on by itself when the database is back.",
+)
+
 _group = "Address, organisation, version and path"
 IP_REFUSED = _kind(
     "ip-refused",

@@ -27,10 +27,12 @@ from services.gateway.exchange import Reply
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
 from services.gateway.live import Live
+from services.gateway.loading import Loading
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
+from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
@@ -38,11 +40,16 @@ from services.gateway.stores.hooks import HookStore, SigningSecrets
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
+from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
 VERSION: Final = "0.1.0"
 _LOOK_AGAIN: Final = 3.0
+# At once in the store, half of them writers. The threads of the operator port are more than either.
+_STORE_CALLS: Final = 16
+_STOP_WITHIN: Final = 15.0
+_DISPOSE_WITHIN: Final = 0.5
 _RESERVED_FILES: Final = 256
 
 
@@ -59,7 +66,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.operator_key = operator_key(settings)
-        self.database = CoreDatabase(settings.database_url)
+        self.database = CoreDatabase(settings.database_url, at_once=_STORE_CALLS)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.keys_store = KeyStore(self.database)
@@ -70,6 +77,9 @@ class Gateway:
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
+        copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
+        self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
+        self.loading = Loading(self._load, self.live, copy)
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
@@ -101,19 +111,23 @@ class Gateway:
     # Life.
 
     async def start(self, my_turn: Callable[[], Awaitable[bool]] | None = None) -> None:
-        """Loads everything; afterwards requests can be served. Raises NotMigrated, WrongMasterKey, or the store's error.
+        """Load everything, or what stands in for a database that is away; afterwards requests can be served.
 
         my_turn: waits until the worker before this one has handed its counters over; None = there are no such workers.
+        Raises NotMigrated, WrongMasterKey.
         """
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._load)
+        await in_thread(self.loading.begin)
+        self._database_well = not self.loading.missing
         if my_turn is not None and not await my_turn():
             log.warning("the worker before this one has not handed its rate windows over; they begin anew")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()
-        await asyncio.to_thread(self.announcements.start, self._apply)
-        self._looking = threading.Thread(target=self._look_again, name="look-again", daemon=True)
+        await in_thread(self.announcements.start, self._apply)
+        if self._copy_keeper is not None:
+            self._copy_keeper.start()
+        self._looking = threading.Thread(target=self._follow_database, name="look-again", daemon=True)
         self._looking.start()
 
     def _load(self) -> None:
@@ -122,25 +136,41 @@ class Gateway:
         self.hooks.seal_all()
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
-        self.key_changes.begin()
+        if self.loading.missing:
+            self.key_changes.look()  # keys may be in memory already
+        else:
+            self.key_changes.begin()
         self.live.reload()
 
-    async def stop(self) -> None:
-        """Writes everything that is still in memory; what cannot be written keeps nothing else from being written."""
+    def _follow_database(self) -> None:
+        self.loading.go_on(self._stopping)
+        self._database_well = True
+        self._look_again()
+
+    async def stop(self, within: float = _STOP_WITHIN) -> None:
+        """Write everything that is still in memory. What cannot be written keeps nothing else from being written: each has all the time.
+
+        within: seconds. What hangs longer is left to its daemon thread.
+        """
         self._stopping.set()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
-            "announcements": partial(asyncio.to_thread, self.announcements.stop),
+            "announcements": partial(in_thread, self.announcements.stop),
             "events": self.events.stop,
             "counters": self.counters.stop,
-            "which keys were used": partial(asyncio.to_thread, self._mark_used),
-            "access log": partial(asyncio.to_thread, self.access_log.stop),
+            "which keys were used": partial(in_thread, self._mark_used),
+            "access log": partial(in_thread, self.access_log.stop),
         }
-        for what, stop in ends.items():
-            try:
-                await stop()
-            except Exception as error:
-                log.error("not all could be written at the end", what=what, error=type(error).__name__)
-        self.database.dispose()
+        if self._copy_keeper is not None:
+            ends["copy of the definitions"] = self._copy_keeper.stop
+        ending = {asyncio.ensure_future(_end(what, stop)): what for what, stop in ends.items()}
+        _, late = await asyncio.wait(ending, timeout=within)
+        for task in late:
+            log.error("not all could be written at the end", what=ending[task], error="no time is left")
+            task.cancel()
+        # A connection that hangs may hang once more when it is closed.
+        disposing = asyncio.ensure_future(in_thread(self.database.dispose))
+        await asyncio.wait({disposing, *late}, timeout=_DISPOSE_WITHIN)
+        disposing.cancel()
 
     # Changes. All of these block, and belong into threads.
 
@@ -224,6 +254,13 @@ class Gateway:
             details["redis"] = {"status": _word(available), "componentType": "datastore", "time": now}
         body = {"status": "pass" if well else "warn", "version": VERSION, "description": "Gatehouse", "details": details}
         return Reply(200, [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")], json.dumps(body).encode() + b"\n")
+
+
+async def _end(what: str, stop: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await stop()
+    except Exception as error:
+        log.error("not all could be written at the end", what=what, error=type(error).__name__)
 
 
 def _word(well: bool) -> str:

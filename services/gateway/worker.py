@@ -12,9 +12,9 @@ import os
 import signal
 import ssl
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Final
@@ -32,6 +32,7 @@ from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
 from services.gateway.stores.sealing import WrongMasterKey
+from services.gateway.threads import Threads
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
@@ -39,7 +40,8 @@ from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 
-_OPERATOR_THREADS: Final = 4
+# More than readers or writers get into the store at once (`wiring`): the rest are left for what needs no store.
+_OPERATOR_THREADS: Final = 12
 # A thread that computes lets the loop have its turn after so many seconds; Python's own 5 ms would show in every request meanwhile.
 _SWITCH_INTERVAL: Final = 0.0005
 # How long a kept-alive client has to send one more request, whose answer then says that the connection ends.
@@ -47,6 +49,11 @@ _GRACE_OF_IDLE: Final = 2.0
 # gunicorn's own: the master stops instead of starting the worker again and again.
 _CANNOT_BOOT: Final = 3
 _BEFORE_ANOTHER: Final = 1.0
+# Of the graceful time-out, for noticing the signal before and leaving after all has been written; and what writing gets at least.
+_SPARE: Final = 0.5
+_LEAST_TO_WRITE: Final = 0.5
+# After the graceful time-out, whatever hangs.
+_LEAVES_AFTER: Final = 1.5
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
@@ -114,17 +121,17 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         settings = gateway.settings
         sys.setswitchinterval(_SWITCH_INTERVAL)
         turn = self._turn if settings.valkey_url is None else None
-        starting = loop.create_task(gateway.start(turn.wait if turn is not None else None))
-        while not starting.done():  # a slow database must not look like a hanging worker
-            self.notify()
-            await asyncio.wait([starting], timeout=1)
-        starting.result()
+        starting = gateway.start(turn.wait if turn is not None else None)
+        if not await self._notifying(loop, starting, while_alive=True):
+            self._leave_in_time()
+            await gateway.stop(max(float(self.cfg.graceful_timeout) - _SPARE, _LEAST_TO_WRITE))
+            return
         sockets = Sockets(loop)
         upstreams = Upstreams(sockets, partial(upstream_tls, settings))
         forwarder = Forwarder(upstreams, settings)
         public_tls = server_tls(settings)
         front = FrontDoor(gateway, forwarder, secure=public_tls is not None)
-        threads = ThreadPoolExecutor(_OPERATOR_THREADS, thread_name_prefix="operator")
+        threads = Threads(_OPERATOR_THREADS, "operator")
         operator = OperatorDoor(gateway, self.wsgi, threads)
         public_socket, operator_socket = self.sockets[0].sock, self.sockets[1].sock
         handshakes = None
@@ -152,10 +159,35 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 if self.ppid != os.getppid():
                     log.warning("the master is gone; this worker stops")
                     break
+        told = loop.time()
+        self._leave_in_time()
         await self._drain(sockets, gateway, front, operator, servers, handshakes, turn)
         upstreams.close()
-        await gateway.stop()
-        threads.shutdown(wait=False, cancel_futures=True)
+        threads.shutdown(cancel_futures=True)
+        left = told + float(self.cfg.graceful_timeout) - _SPARE - loop.time()
+        await self._notifying(loop, gateway.stop(max(left, _LEAST_TO_WRITE)))
+
+    async def _notifying(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], *, while_alive: bool = False) -> bool:
+        """Do something that may wait for a database, and must not look like a hanging worker. while_alive: given up when told to stop.
+
+        Whether it was done. Raises what the work raises.
+        """
+        task = loop.create_task(work)
+        while not task.done():
+            self.notify()
+            await asyncio.wait([task], timeout=SWEEP)
+            if while_alive and not self.alive and not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_SPARE)
+                return False
+        task.result()
+        return True
+
+    def _leave_in_time(self) -> None:
+        """From now on nothing holds this process longer than the graceful time-out and a moment."""
+        timer = threading.Timer(float(self.cfg.graceful_timeout) + _LEAVES_AFTER, _leave)
+        timer.daemon = True
+        timer.start()
 
     @staticmethod
     def _tend(sockets: Sockets, gateway: Gateway) -> None:
@@ -203,6 +235,13 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         await gateway.counters.hand_over()
         if turn is not None:
             turn.give()
+
+
+def _leave() -> None:
+    telling = threading.Thread(target=log.error, args=("this worker does not end by itself; it is ended",), daemon=True)
+    telling.start()  # what it writes to may be what hangs
+    telling.join(_SPARE)
+    os._exit(1)
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

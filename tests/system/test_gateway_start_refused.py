@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.support.gateway import gateway
 from tests.support.processes import ROOT
@@ -26,6 +27,8 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py",
         ({"GATEWAY_WORKERS": "2"}, "VALKEY_URL"),
         ({"GATEWAY_TLS_CERTIFICATE": "{folder}/empty", "GATEWAY_TLS_KEY": "{folder}/empty"}, "GATEWAY_TLS_CERTIFICATE"),
         ({"GATEWAY_UPSTREAM_CA": "{folder}/empty"}, "GATEWAY_UPSTREAM_CA"),
+        ({"GATEWAY_DATABASE_URL": "sqlite:///{folder}/empty/gateway.db"}, "GATEWAY_DATABASE_URL cannot be used: Not a directory"),
+        ({"GATEWAY_DATABASE_URL": "sqlite:///{folder}"}, "is not a file that can be read and written"),
     ],
     ids=[
         "database of Valkey",
@@ -35,6 +38,8 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py",
         "workers without Valkey",
         "certificate that is none",
         "authorities that are none",
+        "folder of the database that is none",
+        "database that is a folder",
     ],
 )
 def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path: Path) -> None:
@@ -72,3 +77,18 @@ def test_the_master_key_of_another_installation(key: str, database_url: str, tmp
     assert f"gateway: cannot start: GATEWAY_MASTER_KEY_PATH ({file}) {what}; put the former key back" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert file.exists() == (key == "another")
+
+
+def test_a_database_of_newer_code(database_url: str, tmp_path: Path) -> None:
+    with gateway(tmp_path, [], {"GATEWAY_DATABASE_URL": database_url}) as running:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "VALKEY_"))} | running.env
+    engine = sa.create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    ended = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 3, ended.stderr
+    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("gateway: cannot start: ")]
+    assert "at migration 9999" in said
+    assert "newer version" in said
+    assert "Traceback" not in ended.stderr

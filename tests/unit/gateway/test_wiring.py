@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -189,3 +191,52 @@ def test_keys_whose_use_could_not_be_noted_are_noted_later(gateway: Gateway, mon
     monkeypatch.setattr(gateway.keys_store, "mark_used", lambda ids, when: noted.append(set(ids)))
     gateway._mark_used()
     assert noted == [{"a", "b"}]
+
+
+def test_what_hangs_at_the_end_keeps_nothing_else_from_being_written(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    stopped: list[str] = []
+
+    async def life() -> float:
+        await gateway.start()
+        gateway.keys.give_back_used({"a key"})
+        for hanging in (gateway.keys_store, "mark_used"), (gateway.announcements, "stop"), (gateway.database, "dispose"):
+            monkeypatch.setattr(*hanging, lambda *_: gate.wait(60))
+        end = gateway.access_log.stop
+        monkeypatch.setattr(gateway.access_log, "stop", lambda: (end(), stopped.append("access log")))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await gateway.stop(0.2)
+        return loop.time() - began
+
+    assert asyncio.run(life()) < 30
+    assert stopped == ["access log"]
+    gate.set()
+
+
+def test_a_stop_before_the_start_is_over(gateway: Gateway) -> None:
+    asyncio.run(gateway.stop(5))
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_worker_that_starts_without_its_database(copied: bool, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path(gateway.database.engine.url.database or "").with_name("test.db.definitions")
+
+    async def first_life() -> None:
+        await gateway.start()
+        await gateway.stop()
+
+    async def second_life() -> None:
+        monkeypatch.setattr("services.gateway.wiring.check_migrated", away)
+        second = Gateway(gateway.settings)
+        monkeypatch.setattr(second.definitions, "generation", away)
+        await second.start()
+        assert second.live.current.number == copied
+        assert json.loads(second.hello().body)["status"] == "warn"
+        await second.stop()
+
+    asyncio.run(first_life())
+    assert file.exists()
+    if not copied:
+        file.unlink()
+    asyncio.run(second_life())
