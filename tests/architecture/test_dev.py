@@ -268,7 +268,8 @@ def test_an_interrupted_step_tidies_up_before_everything_ends(tmp_path: Path) ->
 import sys, time
 path = sys.argv[1]
 try:
-    open(path, "w").write("started")
+    with open(path, "w") as file:  # closed by the destructor, the file would swallow the interruption
+        file.write("started")
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(0.1)  # a stop that does not wait would win

@@ -16,7 +16,7 @@ from services.gateway.wire.bodies import Budget
 from services.gateway.wire.connection import Connection, Sockets
 from services.gateway.wire.heads.requests import HeaderSection
 
-API: Any = SimpleNamespace(listen_path="/a/", api_id="a", batch=True)
+API: Any = SimpleNamespace(listen_path="/a/", named_segments=0, api_id="a", batch=True)
 
 
 class Door:
