@@ -107,7 +107,9 @@ def _definition(root: Reader, raw: Mapping[str, Any]) -> Definition:
         for name, member, pointer in members
     }
     if not versions:
-        version_data.mistake("versions", "versions must hold at least one version")
+        version_data.mistake(
+            "versions", "versions must hold at least one version; without versions: one named `Default`, and `not_versioned: true` beside"
+        )
     default_version = version_data.text("default_version")
     if default_version and default_version not in versions:
         version_data.mistake("default_version", f"default_version `{default_version}` is not among the versions")
@@ -177,9 +179,11 @@ def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Locati
         return "header"
     location = placing.choice("location", LOCATIONS, "header")
     if not not_versioned and location != "url" and not has_default and not placing.text("key"):
-        placing.mistake("key", "key is empty, so no request could name its version")
+        placing.mistake(
+            "key", "key is empty, so no request could name its version; an API without versions says so with `not_versioned: true`"
+        )
     if not not_versioned and location == "header" and placing.text("key") and not values.TOKEN.fullmatch(placing.text("key")):
-        placing.mistake("key", f"`{placing.text('key')}` is no header name, so no request could name its version")
+        placing.mistake("key", f"`{placing.text('key')}` is not a header name, so no request could name its version")
     return location
 
 
