@@ -6,8 +6,13 @@ import gc
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.stores import PostgreSQL, Prepare, SQLite, Valkey
+
+# By itself Hypothesis fails what took more than 200 ms once, as anything does on a machine that is busy.
+settings.register_profile("whatever the speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whatever the speed")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -304,7 +304,7 @@ def test_what_was_let_in_long_ago_is_harmless(archive: Archive, foreign: Foreign
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(trees(), min_size=25, max_size=25))
 def test_no_tree_is_harmful(archive: Archive, foreign: Foreign, texts: list[str]) -> None:
     assert_harmless(foreign, archive.accepted(texts) + archive.old(texts), ["div", "svg", "template", "table", "math", "frame", "fragment"])

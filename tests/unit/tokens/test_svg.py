@@ -151,7 +151,7 @@ def test_cleaned_is_safe(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(text=trees())
 def test_any_tree(text: str) -> None:
     """Nothing that is let in, and nothing that is cleaned, depends on the writer; a second time changes nothing."""

@@ -144,7 +144,7 @@ def test_resets_leave_nothing_behind() -> None:
     assert len(windows._by_end) < 2_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["take", "look", "move", "reset"]), st.integers(0, 3), st.integers(1, 4)), max_size=80))
 def test_it_counts_like_the_plainest_counter_does(steps: list[tuple[str, int, int]]) -> None:
     time = Time()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api
@@ -486,7 +486,7 @@ def test_the_whole_document_is_sound() -> None:
     parse(WHOLE)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.sampled_from([place for place in places(WHOLE) if place]), ANYTHING)
 def test_nothing_breaks_the_reading(place: tuple[Any, ...], value: Any) -> None:
     """Whatever stands somewhere: a definition that can be compiled and linted, or mistakes with places."""

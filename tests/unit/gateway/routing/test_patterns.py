@@ -277,7 +277,7 @@ def test_time_grows_with_the_list_and_no_faster(form: str) -> None:
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(WRITTEN.filter(lambda text: "(" not in text), st.sampled_from(UNITS))
 def test_time_of_any_pattern_grows_with_the_path_and_no_faster(written: str, unit: str) -> None:
     try:
