@@ -1,12 +1,12 @@
 """Which API owns a host and a path.
 
 A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest wins; of two that are as
-long, the one without `{name}` segments (`named_segments`). An API with a domain
-owns its paths on that host only, and is asked before those without one. A path must have one owner in all of its readings
-(`paths.slash_readings`): otherwise an upstream that takes `%2F` for a slash would serve what another API guards.
+long, the one without `{name}` segments (`named_segments`). An API with a domain owns its paths on that host only, and is asked before those
+without one. A path must have one owner in all of its readings (`paths.slash_readings`): otherwise an upstream that takes `%2F` for a slash
+would serve what another API guards.
 
 What requests read is never changed, so they need no lock: a change gives another one, which shares what stays the same. Looking up
-costs one or two dict accesses, however many APIs there are.
+costs one or two dict accesses, however many APIs there are, and one for each shape of those with `{name}` segments.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Tree:
     def __init__(self, root: CompiledApi | None = None, heads: _Heads | None = None, named: NamedSegments | None = None) -> None:
         self._root = root
         self._heads: _Heads = {} if heads is None else heads
-        self._named = NamedSegments(()) if named is None else named
+        self._named = NamedSegments() if named is None else named
 
     def __bool__(self) -> bool:
         return self._root is not None or bool(self._heads) or bool(self._named)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.compiler import compile_api, inactive_api
+from services.gateway.compiler import broken_api, compile_api, inactive_api
 from services.gateway.exchange import CompiledApi
 from services.gateway.refusals import NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import ListenPaths, relative_path
@@ -20,6 +20,12 @@ def api(name: str, listen_path: str, domain: str = "", *, active: bool = True) -
     proxy: dict[str, Any] = {**document()["proxy"], "listen_path": listen_path}
     made = definition(api_id=name, name=name, domain=domain, proxy=proxy)
     return compile_api(made, ports(), 1) if active else inactive_api(made, 1)
+
+
+def broken(name: str, listen_path: str, domain: str = "") -> CompiledApi:
+    made = broken_api({"api_id": name, "name": name, "domain": domain, "proxy": {"listen_path": listen_path}}, 1)
+    assert made is not None
+    return made
 
 
 def owner(paths: ListenPaths, path: str, host: str = "h.example") -> str | None:
@@ -83,23 +89,37 @@ def test_a_switched_off_api_keeps_its_place() -> None:
 def claimed(paths: ListenPaths) -> object:
     """All that it says, for comparing two of them."""
     trees = {"": paths._any_host, **paths._hosts}
-    return [{host: (tree._root, tree._heads) for host, tree in trees.items()}, paths._claims, set(map(str, paths.conflicts()))]
+    owners = {host: (tree._root, tree._heads, list(tree._named._shapes.items())) for host, tree in trees.items()}
+    return [owners, paths._claims, set(map(str, paths.conflicts()))]
 
 
-APIS = [
-    api(f"{name}{listen_path.replace('/', '.')}{domain}", listen_path, domain, active=active)
-    for name, active in (("a", True), ("b", True), ("off", False))
-    for listen_path in ("/", "/x", "/x/y", "/x/z", "/q/r")
+def one_of_each(kind: str, listen_path: str, domain: str) -> CompiledApi:
+    name = f"{kind}{listen_path}{domain}".translate(str.maketrans("/{}", ".--"))
+    return broken(name, listen_path, domain) if kind == "broken" else api(name, listen_path, domain, active=kind != "off")
+
+
+# Of each kind that a place may have, twice those that are served, so that there are conflicts; `/{p}/y` and `/{q}/y` are one place.
+KINDS = ("a", "b", "off", "broken")
+APIS = {
+    one_of_each(kind, listen_path, domain): kind
+    for kind in KINDS
+    for listen_path in ("/", "/x", "/x/y", "/q/r", "/{p}/y", "/{q}/y", "/x/{p}", "/{p}")
     for domain in ("", "h.example")
-]
+}
 
 
-@settings(max_examples=30)
-@given(st.lists(st.tuples(st.sets(st.sampled_from(APIS), max_size=6), st.sets(st.sampled_from(APIS), max_size=6)), max_size=5))
+def of_kinds(apis: set[CompiledApi], *kinds: str) -> list[CompiledApi]:
+    return [one for one, kind in APIS.items() if one in apis and kind in kinds]
+
+
+CHANGES = st.sets(st.sampled_from(list(APIS)), max_size=8)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(CHANGES, CHANGES), max_size=5))
 def test_changed_step_by_step_it_is_as_if_built_at_once(steps: list[tuple[set[CompiledApi], set[CompiledApi]]]) -> None:
-    def split(apis: Iterable[CompiledApi]) -> tuple[list[CompiledApi], list[CompiledApi]]:
-        listed = [one for one in APIS if one in apis]
-        return [one for one in listed if one.definition.active], [one for one in listed if not one.definition.active]
+    def split(apis: set[CompiledApi]) -> tuple[list[CompiledApi], list[CompiledApi], list[CompiledApi]]:
+        return of_kinds(apis, "a", "b"), of_kinds(apis, "off"), of_kinds(apis, "broken")
 
     present: set[CompiledApi] = set()
     paths = ListenPaths()
@@ -119,17 +139,29 @@ def test_what_follows_the_listen_path(path: str, relative: str) -> None:
     assert relative_path(api("a", "/"), path) == path
 
 
-SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
-PATHS = SEGMENTS.map(lambda parts: "/" + "".join(f"{part}/" for part in parts))
+def paths_of(*segments: str) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(segments), max_size=4).map(lambda parts: "/" + "".join(f"{part}/" for part in parts))
 
 
-@given(st.sets(PATHS, max_size=8), PATHS, st.booleans())
+@functools.cache
+def on(listen_path: str) -> CompiledApi:
+    return api(f"on{listen_path.translate(str.maketrans('/{}', '.--'))}", listen_path)
+
+
+@given(st.sets(paths_of("a", "b", "ab", "{x}"), max_size=8), paths_of("a", "b", "ab"), st.booleans())
 def test_as_if_every_listen_path_were_tried(listen_paths: set[str], path: str, slash: bool) -> None:
-    apis = {listen: api(listen.strip("/").replace("/", ".") or "root", listen) for listen in listen_paths}
-    owned = [listen for listen in listen_paths if path.startswith(listen)]
+    def owns(listen_path: str) -> bool:
+        wanted, given = listen_path[1:].split("/")[:-1], path[1:].split("/")[:-1]
+        return len(given) >= len(wanted) and all(own in (segment, "{x}") for own, segment in zip(wanted, given, strict=False))
+
+    def rank(listen_path: str) -> tuple[int, list[bool]]:
+        segments = listen_path.split("/")
+        return len(segments), [segment != "{x}" for segment in segments]
+
+    owned = [listen_path for listen_path in listen_paths if owns(listen_path)]
     asked = path if slash or path == "/" else path[:-1]
-    expected = apis[max(owned, key=len)].api_id if owned else None
-    assert owner(ListenPaths(apis.values()), asked) == expected
+    expected = on(max(owned, key=rank)).api_id if owned else None
+    assert owner(ListenPaths(map(on, listen_paths)), asked) == expected
 
 
 @pytest.mark.parametrize(
