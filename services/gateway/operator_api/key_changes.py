@@ -127,7 +127,7 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
         gone = gateway.keys_store.delete(stored.id)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys(gone.generation, gone.hashes)
+    unconfirmed = gateway.publish_keys(gone.generation, gone.changed)
     gateway.reset_counters([quota_counter(gone.id)])
     _tell(gateway, "TokenDeleted", gone)
     return Change(gone, unconfirmed)
@@ -147,7 +147,7 @@ def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], lis
         count = f"{len(mistakes)} of {len(names)} keys" if len(names) > 1 else "The key"
         verb = "does" if len(mistakes) == 1 else "do"
         raise Refused(404, f"{count} {verb} not exist; none was revoked", "key-not-found", mistakes=mistakes)
-    unconfirmed = gateway.publish_keys(gone[0].generation, [hash for stored in gone for hash in stored.hashes])
+    unconfirmed = gateway.publish_keys(gone[0].generation, [hash for stored in gone for hash in stored.changed])
     gateway.reset_counters([quota_counter(stored.id) for stored in gone])
     for stored in gone:
         _tell(gateway, "TokenDeleted", stored)
@@ -160,10 +160,10 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
         raise Refused(400, "A basic user has a password, not a secret: change basic_auth_data.password", "key-of-user")
     secret = service.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
     try:
-        rotated, before = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
+        rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys(rotated.generation, {*before, *rotated.hashes})
+    unconfirmed = gateway.publish_keys(rotated.generation, rotated.changed)
     _tell(gateway, "TokenUpdated", rotated)
     return Change(rotated, unconfirmed, secret)
 
@@ -188,7 +188,7 @@ def _create(gateway: Gateway, session: dict[str, Any], secret: str, hashes: list
     """Raises SecretTaken."""
     first, *others = hashes
     stored = gateway.keys_store.create(first, session, other_hashes=others, user_name=user_name)
-    unconfirmed = gateway.publish_keys(stored.generation, stored.hashes)  # a worker may have noted that nobody has this secret
+    unconfirmed = gateway.publish_keys(stored.generation, stored.changed)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, created=True)
 
@@ -199,7 +199,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:
         raise Refused(404, "Key not found", "key-not-found") from None
-    unconfirmed = gateway.publish_keys(stored.generation, {*before.hashes, *stored.hashes})
+    unconfirmed = gateway.publish_keys(stored.generation, stored.changed)
     if not (keep_counters or _quota_stays(gateway, stored)):
         gateway.reset_counters([quota_counter(stored.id)])
     _tell(gateway, "TokenUpdated", stored)

@@ -61,7 +61,8 @@ _S: Final = SECRETS.c
 class StoredKey:
     """session: Tyk's session object. hashes: of every secret that opens the key now. user_name: of a basic user, else None.
 
-    generation: the number of the write that gives this; 0 = it was only read.
+    generation: the number of the write that gives this; 0 = it was only read. changed: hashes of all secrets for which it may have changed
+    who opens what, as the log of that write has them.
     """
 
     id: str
@@ -72,6 +73,7 @@ class StoredKey:
     updated_at: dt.datetime
     last_used_at: dt.datetime | None
     generation: int = 0
+    changed: frozenset[str] = frozenset()
 
     def key(self) -> Key:
         return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp())
@@ -199,23 +201,23 @@ class KeyStore:
                     missing.append(id)
             if missing:
                 raise KeyMissing(*missing)
-            hashes = {hash for id in chosen for hash in _all_hashes(connection, id)}
+            changed = [_all_hashes(connection, id) for id in chosen]
             for id in chosen:
                 connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
                 connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
                 connection.execute(sa.delete(KEYS).where(_K.id == id))
-            generation = raise_generation(connection, GENERATION, hashes)
-            return [replace(stored, generation=generation) for stored in found]
+            generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
+            return [replace(stored, generation=generation, changed=hashes) for stored, hashes in zip(found, changed, strict=True)]
 
         return self._database.run(work)
 
-    def rotate(self, id: str, hash: str, overlap: float) -> tuple[StoredKey, tuple[str, ...]]:
+    def rotate(self, id: str, hash: str, overlap: float) -> StoredKey:
         """Another secret for a key; the one before opens it for `overlap` seconds more, older ones no longer.
 
-        Also gives the hashes that opened the key until now. Raises KeyMissing, SecretTaken.
+        Raises KeyMissing, SecretTaken.
         """
 
-        def work(connection: sa.Connection) -> tuple[StoredKey, tuple[str, ...]]:
+        def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
             _existing(connection, id)
             before = _all_hashes(connection, id)
@@ -224,7 +226,7 @@ class KeyStore:
             connection.execute(sa.update(SECRETS).where(_S.key_id == id).values(ends_at=now + dt.timedelta(seconds=overlap)))
             connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None))
             connection.execute(sa.update(KEYS).where(_K.id == id).values(updated_at=now))
-            return _written(connection, id, now, before), before
+            return _written(connection, id, now, before)
 
         try:
             return self._database.run(work)
@@ -256,12 +258,13 @@ class KeyStore:
 def _written(connection: sa.Connection, id: str, now: dt.datetime, before: Iterable[str] = ()) -> StoredKey:
     """A key at the end of a write. before: hashes that may open it no longer."""
     stored = _stored(connection, _existing(connection, id), now)
-    return replace(stored, generation=raise_generation(connection, GENERATION, {*before, *_all_hashes(connection, id)}))
+    changed = _all_hashes(connection, id).union(before)
+    return replace(stored, generation=raise_generation(connection, GENERATION, changed), changed=changed)
 
 
-def _all_hashes(connection: sa.Connection, id: str) -> tuple[str, ...]:
-    """Those of ended secrets included."""
-    return tuple(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
+def _all_hashes(connection: sa.Connection, id: str) -> frozenset[str]:
+    """Those of ended secrets included: a worker whose clock is behind may still take them."""
+    return frozenset(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
 
 
 def _may_reach(api_id: str) -> sa.ColumnElement[bool]:

@@ -146,10 +146,10 @@ def test_a_look_at_a_store_where_nothing_changed_costs_two_reads(worker: Worker)
 def test_what_was_announced_is_not_done_again(worker: Worker) -> None:
     gateway = worker.gateway
     made = gateway.keys_store.create("a", {})
-    assert gateway.publish_keys(made.generation, made.hashes) == []
+    assert gateway.publish_keys(made.generation, made.changed) == []
     assert worker.opens("a", "b") == [True, False]
     changed = gateway.keys_store.replace(made.id, {"rate": 3})
-    assert gateway.publish_keys(changed.generation, changed.hashes) == []
+    assert gateway.publish_keys(changed.generation, changed.changed) == []
     saved(gateway.definitions, "one", "First")
     assert gateway.publish_definitions() == []
     served = gateway.live.current

@@ -77,8 +77,10 @@ class NotedGateway:
         )
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
-        assert generation == self.keys_store.generation()
+        """What is announced must be what the log has, which an announcement takes the place of."""
+        told = self.keys_store.changes(generation - 1)
         self.published.append(set(hashes))
+        assert (told.number, told.items()) == (generation, self.published[-1])
         return self.unconfirmed
 
     def reset_counters(self, names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from services.common.core_database import CoreDatabase
 from services.gateway.stores import generations
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import CHANGES, GENERATIONS, Changes, raise_generation, since
-from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.keys import KeyStore, StoredKey
 
 
 @pytest.fixture
@@ -113,31 +113,37 @@ def test_many_writers_at_once(database: CoreDatabase) -> None:
 
 
 def test_every_write_of_a_key_names_all_that_opens_it_or_did(database: CoreDatabase) -> None:
+    """In the log and, the same, to who wrote it and announces it."""
     clock = SettableClock()
     store = KeyStore(database, clock)
     seen = 0
 
-    def changed() -> set[str]:
+    def wrote(*written: StoredKey) -> set[str]:
         nonlocal seen
-        changes = store.changes(seen)
-        seen = changes.number
-        return changes.items()
+        seen += 1
+        assert {one.generation for one in written} == {seen}
+        told = store.changes(seen - 1)
+        assert told.number == seen
+        assert told.items() == set().union(*(one.changed for one in written))
+        return told.items()
 
-    other = store.create("x", {})
-    made = store.create("h1", {})
-    assert (other.generation, made.generation, store.get(made.id).generation) == (1, 2, 0)  # type: ignore[union-attr]
-    assert changed() == {"x", "h1"}
+    assert wrote(store.create("x", {})) == {"x"}
+    made = store.create("h1", {}, other_hashes=["other"])
+    assert wrote(made) == {"h1", "other"}
+    assert (store.get(made.id).generation, store.get(made.id).changed) == (0, frozenset())  # type: ignore[union-attr]
     store.mark_used([made.id], clock.now())
-    assert changed() == set(), "use is no change"
-    assert store.rotate(made.id, "h2", 60)[0].generation == 3
-    assert changed() == {"h1", "h2"}
-    assert store.replace(made.id, {"rate": 3}).generation == 4
-    assert changed() == {"h1", "h2"}
-    store.rotate(made.id, "h3", 60)
-    assert changed() == {"h1", "h2", "h3"}
+    assert store.generation() == seen, "use is no change"
+    assert wrote(store.rotate(made.id, "h2", 60)) == {"h1", "other", "h2"}
+    assert wrote(store.replace(made.id, {"rate": 3})) == {"h1", "other", "h2"}
     clock.move(61)
-    assert store.delete(made.id).generation == 6
-    assert changed() == {"h2", "h3"}, "a worker whose clock is behind may still know the one that ended"
-    assert store.generation() == 6
+    assert wrote(store.rotate(made.id, "h3", 60)) == {"h1", "other", "h2", "h3"}
+    assert wrote(store.rotate(made.id, "h4", 0)) == {"h2", "h3", "h4"}
+    store.rotate(made.id, "h5", 60)
+    seen += 1
+    clock.move(61)
+    last = store.create("y", {})
+    wrote(last)
+    assert wrote(*store.delete_all([made.id, last.id])) == {"h4", "h5", "y"}, "a worker whose clock is behind may still know `h4`"
+    assert store.generation() == seen
     with database.read() as connection:
-        assert connection.scalar(sa.select(GENERATIONS.c.number).where(GENERATIONS.c.name == "keys")) == 6
+        assert connection.scalar(sa.select(GENERATIONS.c.number).where(GENERATIONS.c.name == "keys")) == seen

@@ -59,16 +59,16 @@ def test_a_key_knows_when_it_was_saved(store: KeyStore, clock: SettableClock) ->
 
 def test_a_rotated_secret_ends(store: KeyStore, clock: SettableClock) -> None:
     id = store.create("h1", RIGHTS).id
-    rotated, before = store.rotate(id, "h2", 60)
-    assert (set(rotated.hashes), before) == ({"h1", "h2"}, ("h1",))
+    rotated = store.rotate(id, "h2", 60)
+    assert set(rotated.hashes) == rotated.changed == {"h1", "h2"}
     old = store.by_hash("h1")
     assert old is not None
     assert old.until == (clock.now() + dt.timedelta(seconds=60)).timestamp()
     clock.move(60)
     assert store.by_hash("h1") is None
     assert store.by_hash("h2").key.hashes == ("h2",)  # type: ignore[union-attr]
-    _, before = store.rotate(id, "h3", 60)
-    assert set(before) == {"h1", "h2"}
+    rotated = store.rotate(id, "h3", 60)
+    assert (set(rotated.hashes), rotated.changed) == ({"h2", "h3"}, {"h1", "h2", "h3"})
     with pytest.raises(SecretTaken):
         store.rotate(id, "h3", 60)
 
