@@ -46,6 +46,7 @@ log = logs.get(__name__)
 
 VERSION: Final = "0.1.0"
 _LOOK_AGAIN: Final = 3.0
+_AT_ONCE: Final = 0.5
 # At once in the store, half of them writers. The threads of the operator port are more than either.
 _STORE_CALLS: Final = 16
 _STOP_WITHIN: Final = 15.0
@@ -208,12 +209,17 @@ class Gateway:
             self._look_for_keys()
 
     def _look_for_keys(self) -> None:
-        """Forgets the keys that changed while nothing was heard; all of them when the store cannot say which."""
+        """Forgets the keys that changed while nothing was heard; all of them when the store does not say at once which."""
+        too_late = threading.Timer(_AT_ONCE, self.keys.clear)
+        too_late.daemon = True
+        too_late.start()
         try:
             self.key_changes.look()
         except Exception as error:
             log.warning("what was announced is unknown, and so is what changed: all keys are forgotten", error=type(error).__name__)
             self.keys.clear()
+        finally:
+            too_late.cancel()
 
     def _look_again(self) -> None:
         """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used."""
@@ -228,9 +234,9 @@ class Gateway:
                 self._database_well = False
 
     def _catch_up(self) -> None:
+        self.key_changes.look()  # first: a key that was revoked must not wait until many definitions are loaded
         if self.definitions.generation() != self.live.current.generation:
             self.live.catch_up()
-        self.key_changes.look()
 
     def _mark_used(self) -> None:
         used = self.keys.take_used()

@@ -129,8 +129,9 @@ class ThroughValkey:
                             case [b"subscribe", *_]:
                                 pause = 0.1
                                 # What was said since the last look at the store, or since the connection was lost, is unknown.
-                                self._take_in("definitions", [])
+                                # Keys first: one that was revoked must not wait until many definitions are loaded.
                                 self._take_in("keys", [])
+                                self._take_in("definitions", [])
                                 self._subscribed.set()
                             case [b"message", _, data]:
                                 self._hear(link, data)

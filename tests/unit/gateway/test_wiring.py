@@ -17,6 +17,7 @@ from services.gateway.keys.model import Key, Opened
 from services.gateway.settings import Settings
 from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
 from services.gateway.wiring import Gateway
+from tests.support.waiting import wait_until
 from tests.unit.gateway.exchanges import document
 
 
@@ -179,6 +180,22 @@ def test_a_worker_that_did_not_listen_finds_what_was_said(worker: Worker, monkey
         patched.setattr(gateway.keys_store, "changes", away)
         gateway._apply("keys", [])
     assert (worker.opens("b"), worker.asked) == ([True], ["b"]), "nobody could say what changed: nothing stays open"
+
+
+def test_what_a_silent_store_does_not_say_is_taken_for_changed_at_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was revoked meanwhile does not stay open for as long as the store is waited for."""
+    monkeypatch.setattr("services.gateway.wiring._AT_ONCE", 0.001)
+    gateway = worker.gateway
+    gateway.keys_store.create("a", {})
+    worker.opens("a")
+    answer = threading.Event()
+    monkeypatch.setattr(gateway.keys_store, "changes", lambda seen: answer.wait(30) and away())
+    looking = threading.Thread(target=gateway._apply, args=("keys", []))
+    looking.start()
+    wait_until(lambda: len(gateway.keys) == 0, 30, "an empty memory")
+    assert looking.is_alive(), "the store is still waited for"
+    answer.set()
+    looking.join(30)
 
 
 def test_keys_whose_use_could_not_be_noted_are_noted_later(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
