@@ -12,9 +12,10 @@ import hashlib
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
@@ -26,6 +27,8 @@ from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
+_T = TypeVar("_T")
+
 FORMAT: Final = 1
 # Of the names that private_files knows as made here.
 _NAME: Final = "gateway.db.definitions"
@@ -33,6 +36,9 @@ _LOOK_S: Final = 1.0
 _AFTER_A_FAILURE_S: Final = 5.0
 # Of its time, a thread that writes one copy after the other rests so many parts for each that it works.
 _RESTS: Final = 20
+# So many definitions take 0.2 ms, less than Python lets a thread have its turn (`worker.py`).
+_BITE: Final = 16
+_PAUSE_S: Final = 0.0005
 
 
 class CopyUnusable(Exception):
@@ -45,6 +51,13 @@ class Copied(NamedTuple):
     definitions: list[StoredDefinition]
     generation: int
     written_at: str
+
+
+class _Found(NamedTuple):
+    """A copy that is as it should be. checksum: of the lines of its definitions. told: what it tells of them."""
+
+    checksum: str
+    told: dict[str, Any]
 
 
 class _Unchanged(Exception):
@@ -78,7 +91,7 @@ class DefinitionCopy:
 
     def _lines(self, definitions: Iterable[Stored], generation: int) -> Iterator[str]:
         checksum = hashlib.sha256()
-        for one in sorted(definitions, key=lambda one: one.id):
+        for one in _in_bites(sorted(definitions, key=lambda one: one.id)):
             line = json.dumps({"id": one.id, "api_id": one.api_id, "revision": one.revision, "raw": one.raw})
             checksum.update(f"{line}\n".encode())
             yield line
@@ -93,39 +106,62 @@ class DefinitionCopy:
     def _holds(self, checksum: str, generation: int) -> bool:
         """Whether the copy that is there has these definitions."""
         try:
-            found = self._checked()
+            found = self._checked(lambda line: None)
         except (CopyUnusable, OSError):
             return False
-        return found is not None and (hashlib.sha256(found[0]).hexdigest(), found[1]["generation"]) == (checksum, generation)
+        return found is not None and (found.checksum, found.told["generation"]) == (checksum, generation)
 
     def read(self) -> Copied | None:
         """What the copy holds; None when there is no copy. Raises CopyUnusable."""
+        lines: list[bytes] = []
         try:
-            found = self._checked()
+            found = self._checked(lines.append)
         except OSError as error:
             raise CopyUnusable(f"it cannot be read: {error.strerror}") from None
         if found is None:
             return None
-        body, told = found
-        items = [json.loads(line) for line in body.split(b"\n") if line]
+        items = map(json.loads, lines)
         definitions = [StoredDefinition(item["id"], item["api_id"], item["revision"], item["raw"]) for item in items]
-        return Copied(definitions, told["generation"], told["written_at"])
+        return Copied(definitions, found.told["generation"], found.told["written_at"])
 
-    def _checked(self) -> tuple[bytes, dict[str, Any]] | None:
-        """The lines of the definitions, and what is told of them. Raises CopyUnusable, OSError."""
+    def _checked(self, take: Callable[[bytes], None]) -> _Found | None:
+        """Give the line of each definition to `take`. Raises CopyUnusable, OSError; then what was taken is not to be used.
+
+        Nothing that grows with all of them is done in one step, which requests would wait for.
+        """
         try:
-            data = self.path.read_bytes()
+            file = self.path.open("rb")
         except FileNotFoundError:
             return None
-        end = data.rfind(b"\n", 0, -1) + 1
-        if hashlib.sha256(data[:end]).hexdigest().encode() != data[end:].strip():
+        checksum = hashlib.sha256()
+        ahead: deque[bytes] = deque()  # the last two lines are not of definitions
+        with file:
+            for line in _in_bites(file):
+                if len(ahead) == 2:
+                    one = ahead.popleft()
+                    checksum.update(one)
+                    take(one)
+                ahead.append(line)
+        of_definitions = checksum.hexdigest()
+        last = ahead.pop() if ahead else b""
+        checksum.update(b"".join(ahead))
+        if not ahead or checksum.hexdigest().encode() != last.strip():
             raise CopyUnusable("it is damaged: its checksum is wrong")
-        start = data.rfind(b"\n", 0, end - 1) + 1
-        told: dict[str, Any] = json.loads(data[start:end])
+        told: dict[str, Any] = json.loads(ahead[0])
         for name, mine in self._of.items():
             if told.get(name) != mine:
                 raise CopyUnusable(f"it is of another {name}")
-        return data[:start], told
+        return _Found(of_definitions, told)
+
+
+def _in_bites(items: Iterable[_T]) -> Iterator[_T]:
+    """The items, with a pause after every few. Beside a thread that computes on and on, each of the several steps of a request would wait
+    until Python takes the turn from that thread.
+    """
+    for count, item in enumerate(items, 1):
+        yield item
+        if count % _BITE == 0:
+            time.sleep(_PAUSE_S)
 
 
 class CopyKeeper:

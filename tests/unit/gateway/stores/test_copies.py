@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,27 @@ def test_what_has_not_changed_is_not_written_again(copy: DefinitionCopy) -> None
     assert copy.path.stat().st_ino == before
     assert copy.write(SET, 8) and copy.write(SET[:1], 8)
     assert os.listdir(copy.path.parent) == [copy.path.name]
+
+
+def test_writing_and_comparing_lets_requests_have_their_turn(copy: DefinitionCopy, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(copies.time, "sleep", pauses.append)
+    many = [stored(str(number)) for number in range(5 * copies._BITE)]
+    assert copy.write(many, 7)
+    assert len(pauses) == 5
+    assert not copy.write(many, 7)
+    assert len(pauses) == 15
+
+
+def test_comparing_takes_no_memory_for_all_of_them(copy: DefinitionCopy) -> None:
+    many = [stored(str(number), note="x" * 10_000) for number in range(100)]
+    assert copy.write(many, 7)
+    tracemalloc.start()
+    try:
+        assert not copy.write(many, 7)
+        assert tracemalloc.get_traced_memory()[1] < copy.path.stat().st_size / 2
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
