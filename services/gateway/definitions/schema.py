@@ -342,7 +342,7 @@ def _error_overrides(root: Reader) -> dict[str, ErrorOverride]:
             root.report.add(pointer, "not available yet: error_overrides by status; write them by error code (docs/errors.md lists them)")
             continue
         if code not in REGISTRY:
-            root.report.add(pointer, f"`{code}` is no error code of the gateway; docs/errors.md lists them")
+            root.report.add(pointer, f"`{code}` is not an error code of the gateway; docs/errors.md lists them")
         reader = Reader(value, pointer, root.report)
         status = reader.integer("status", 0, 400, 599) if "status" in reader else None
         overrides[code] = ErrorOverride(status, reader.text("message") if "message" in reader else None)

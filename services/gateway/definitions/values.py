@@ -67,9 +67,9 @@ def host_name(text: str) -> str:
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
-            raise ValueError(f"`{text}` is no host name") from None
+            raise ValueError(f"`{text}` is not a host name") from None
     if not _HOST.fullmatch(host):
-        raise ValueError(f"`{text[:100]}` is no host name (a name without port and path is expected)")
+        raise ValueError(f"`{text[:100]}` is not a host name (a name without port and path is expected)")
     return host
 
 
@@ -108,7 +108,7 @@ def _canonical(name: str, path: str) -> str:
     try:
         return canonical_path(path.encode())
     except Refusal as refusal:
-        raise ValueError(f"{name} is no path: {refusal.detail}") from None
+        raise ValueError(f"{name} is not a path: {refusal.detail}") from None
     except UnicodeEncodeError:
         raise ValueError(f"{name} holds half of a surrogate pair") from None
 
@@ -123,7 +123,7 @@ def target_url(text: str) -> TargetUrl:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError("target_url is no URL: the host or the port is malformed") from None
+        raise ValueError("target_url is not a URL: the host or the port is malformed") from None
     if parts.scheme not in ("http", "https"):
         raise ValueError(_SCHEMES.get(parts.scheme if "://" in text else "", "target_url must begin with http:// or https://"))
     if "@" in parts.netloc:
@@ -150,13 +150,13 @@ def _ipv6(text: str) -> str:
             return str(IPv6Address(text))
     except ValueError:
         pass
-    raise ValueError(f"`[{text}]` is no IPv6 address (without a zone)")
+    raise ValueError(f"`[{text}]` is not an IPv6 address (without a zone)")
 
 
 def header(name: str, value: str) -> tuple[str, str]:
     """A header field to send."""
     if not TOKEN.fullmatch(name):
-        raise ValueError(f"`{name}` is no header name")
+        raise ValueError(f"`{name}` is not a header name")
     if _CONTROL.search(value):
         raise ValueError(f"the value of {name} holds a line break or another control character")
     return name, value.strip(" \t")
