@@ -27,6 +27,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION: Final = re.compile(r"(\d{1,12})([smhdw])")
 _LONGEST_S: Final = 1000 * 366 * 86400
 _NEVER: Final = "never"
+_SHORTEST_EPOCH: Final = 10  # digits of seconds since 1970 that may still come; fewer are a year, a date or a slip
 
 
 class Failure(click.ClickException):
@@ -217,9 +218,9 @@ class Moment(click.ParamType[dt.datetime | None]):
 
 def _moment(text: str, now: dt.datetime) -> dt.datetime:
     """Raises ValueError, OverflowError."""
-    if text.isdecimal():
+    if text.isdecimal() and len(text) >= _SHORTEST_EPOCH:
         return dt.datetime.fromtimestamp(int(text), UTC)
-    seconds = _seconds(text)
+    seconds = None if text.isdecimal() else _seconds(text)  # a bare number would be seconds from now here, and since 1970 above
     if seconds is not None:
         return (now + dt.timedelta(seconds=seconds)).replace(microsecond=0)
     moment = dt.datetime.fromisoformat(text)

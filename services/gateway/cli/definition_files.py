@@ -14,7 +14,7 @@ import click
 
 from services.common.command_line import Command, Failure, fail, show, wants_json
 from services.gateway.cli.client import REFUSED, UNREACHABLE, WRONG_USAGE, Client, counted, path_of, place_lines, warn
-from services.gateway.definitions.lint import lint
+from services.gateway.definitions.lint import lint, unread_fields
 from services.gateway.definitions.reader import Mistake, Mistakes, read_json
 from services.gateway.definitions.sources import interpret
 
@@ -86,7 +86,7 @@ def _checked_here(raw: dict[str, Any]) -> dict[str, Any]:
     try:
         return _result((), lint(interpret(filled(raw), _Environment(os.environ))))
     except Mistakes as error:
-        return _result(error.mistakes)
+        return _result(error.mistakes, unread_fields(error.unread))
 
 
 class _Environment(dict[str, str]):

@@ -14,7 +14,10 @@ _STATES = ("pending", "delivered", "dead")
 
 @click.group(cls=Group)
 def hooks() -> None:
-    """Webhooks; they are created through the API, because a secret is not for the command line."""
+    """Webhooks.
+
+    They are created through the API: a secret is not for the command line.
+    """
 
 
 @hooks.command("list", example="./dev gateway hooks list")

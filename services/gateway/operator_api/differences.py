@@ -47,6 +47,17 @@ def whole(raw: Mapping[str, Any] | None, hook_references: list[Any]) -> dict[str
 
 
 def text(before: Any, after: Any, names: tuple[str, str]) -> str:
-    """A unified diff of the documents as indented JSON; "" when they are equal. names: of the two sides."""
-    old, new = (json.dumps(one, indent=4, ensure_ascii=False).splitlines() if one is not None else [] for one in (before, after))
+    """A unified diff of the documents as indented JSON; "" when they are equal, in whatever order of members. names: of the two sides."""
+    sides = (before, _in_the_order_of(before, after))
+    old, new = (json.dumps(one, indent=4, ensure_ascii=False).splitlines() if one is not None else [] for one in sides)
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
+
+
+def _in_the_order_of(model: Any, value: Any) -> Any:
+    """The value with the members of its objects in the order of the model's, new ones last: a member that moved has not changed."""
+    if isinstance(model, Mapping) and isinstance(value, Mapping):
+        names = [*(name for name in model if name in value), *(name for name in value if name not in model)]
+        return {name: _in_the_order_of(model.get(name), value[name]) for name in names}
+    if isinstance(model, list) and isinstance(value, list):
+        return [_in_the_order_of(model[index] if index < len(model) else None, one) for index, one in enumerate(value)]
+    return value

@@ -69,10 +69,10 @@ def redo(key: str) -> Response:
 def _stepped(message: str, step: undoing.Step) -> Response:
     """from, to: the revisions whose content was there and is there. revision: the new one, null when nothing was written."""
     more: dict[str, Any] = {"from": step.origin, "to": step.target, "revision": step.revision, "diff": step.diff}
+    if step.unchanged:
+        more["Unchanged"] = True
     if step.saved is None:
         return done("Dry run: nothing was written", step.id, **more, DryRun=True)
-    if step.saved.unchanged:
-        more["Unchanged"] = True
     headers = {"ETag": f'"{step.revision or step.saved.stored.revision}"'}
     return done(
         message.format(step.target), step.id, unconfirmed=step.saved.unconfirmed, warnings=step.saved.warnings, headers=headers, **more

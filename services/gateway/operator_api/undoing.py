@@ -6,7 +6,7 @@ other way until something else is saved. Each is a revision of its own and check
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.gateway.definitions.sources import address
@@ -14,7 +14,7 @@ from services.gateway.operator_api import definition_changes, differences
 from services.gateway.operator_api.answers import Refused
 from services.gateway.operator_api.context import Gateway
 from services.gateway.operator_api.definition_changes import Saved, checked, conflict, id_taken, place_taken, refuse_files, warnings_of
-from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict
+from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
 from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
 
 _NOTHING_BEFORE: Final = "There is nothing before revision {}: the API was created there. To remove it, delete it; an undo brings it back"
@@ -25,7 +25,7 @@ _NOTHING_UNDONE: Final = "Nothing was undone since the last save of this API"
 class Step:
     """origin, target: the revisions whose content was there before and is there now. revision: the new one; None = nothing was written.
 
-    diff: what changed, "" = nothing. saved: None when nothing was written.
+    diff: what changed, "" = nothing. saved: None for a dry run. unchanged: nothing was, or would be, written, because it is so already.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Step:
     diff: str
     revision: int | None = None
     saved: Saved | None = None
+    unchanged: bool = False
 
 
 def undo(gateway: Gateway, key: str, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
@@ -93,7 +94,9 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
     step = Step(newest.definition_id, newest.position, wanted.number, differences.text(before, after, names))
     definition = None if wanted.raw is None else checked(gateway, wanted.raw, "", replaces=newest.api_id if present.raw else None)
     if dry_run:
-        return step
+        if present.raw is None and wanted.raw is not None and any(gateway.definitions.get(wanted.raw[name]) for name in ("id", "api_id")):
+            raise id_taken()
+        return replace(step, unchanged=action == "restored" and same_json(before, after))
     target = None if action == "restored" else wanted.number
     id, seen, store = newest.definition_id, newest.number, gateway.definitions
     try:
@@ -132,8 +135,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
         raise (conflict(_newest(gateway, id)) if _newest(gateway, id) != seen else id_taken()) from None
     except PlaceTaken as error:
         raise place_taken("", error) from None
-    revision = None if saved.unchanged else seen + 1
-    return Step(step.id, step.origin, step.target, step.diff, revision, saved)
+    return replace(step, revision=None if saved.unchanged else seen + 1, saved=saved, unchanged=saved.unchanged)
 
 
 def _newest(gateway: Gateway, id: str) -> int:

@@ -107,6 +107,7 @@ def test_what_is_no_duration(given: str) -> None:
         ("2999-01-31T12:00Z", "2999-01-31 12:00:00 UTC"),
         ("2999-01-31T12:00+02:00", "2999-01-31 10:00:00 UTC"),
         ("2999-01-31 12:00", "2999-01-31 12:00:00 UTC"),
+        ("29990131", "2999-01-31 00:00:00 UTC"),
         ("32503680000", "3000-01-01 00:00:00 UTC"),
         ("never", "never"),
         ("0", "never"),
@@ -127,7 +128,9 @@ def test_a_moment_from_now() -> None:
     ("given", "said"),
     [
         ("2001-02-03", "2001-02-03 00:00:00 UTC has passed"),
-        ("20300131", "1970-08-23 22:55:31 UTC has passed"),
+        ("2030", "is not a moment"),
+        ("90", "is not a moment"),
+        ("1500000000", "2017-07-14 02:40:00 UTC has passed"),
         ("soon", "is not a moment"),
         ("2030-02-31", "is not a moment"),
         ("9" * 30, "is not a moment"),

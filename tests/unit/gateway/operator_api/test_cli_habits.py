@@ -124,6 +124,15 @@ def test_lint_asks_the_gateway_when_it_can(run: Run, write: Any, operator: Any, 
         assert (alone.exit_code, "Checked without the gateway" in alone.output) == (0, True)
 
 
+def test_lint_says_the_same_with_and_without_the_gateway(run: Run, offline: Run, write: Any, make_definition: Any) -> None:
+    """Also what no field is, beside a mistake."""
+    file = write("one.json", make_definition(no_such_field=1, version_data=[]))
+    asked, alone = (json.loads(ask("definitions", "lint", file, "--json").output)[file] for ask in (run, offline))
+    assert (asked.pop("checked_by"), alone.pop("checked_by")) == ("gateway", "here")
+    assert asked == alone
+    assert (asked["valid"], len(asked["warnings"])) == (False, 1)
+
+
 def test_keys_are_revoked_all_or_none(run: Run, operator: Any, make_session: Any) -> None:
     operator.new_api()
     one, two = (operator.json("POST", "/api/keys", make_session("one"))["id"] for _ in range(2))

@@ -148,6 +148,26 @@ def test_a_dry_run_writes_nothing(operator: Any, save: Any, make_definition: Any
     assert len(operator.json("GET", "/api/gatehouse/apis/one/revisions")["revisions"]) == 2
 
 
+def test_a_dry_run_says_what_the_step_would(operator: Any, save: Any, make_definition: Any) -> None:
+    id = operator.new_api(name="A")
+    restore = f"/api/gatehouse/apis/{id}/revisions/1/restore"
+    assert operator.json("POST", f"{restore}?dry_run=1")["Unchanged"] is True
+    operator.json("DELETE", "/api/apis/one")
+    operator.new_api(name="another with the same api_id")
+    for call in (restore, f"/api/gatehouse/apis/{id}/undo"):
+        refusals = [operator.json("POST", call + query, status=409) for query in ("", "?dry_run=1")]
+        assert [one["Code"] for one in refusals] == ["api-id-taken", "api-id-taken"]
+
+
+def test_a_member_that_only_moved_is_no_difference(operator: Any, make_definition: Any) -> None:
+    operator.new_api()
+    moved = dict(reversed(make_definition(name="B").items()))
+    told = operator.json("PUT", "/api/apis/one?dry_run=1", {"api_definition": moved})
+    assert [line for line in told["diff"].splitlines()[2:] if line[0] in "+-"] == ['-        "name": "One",', '+        "name": "B",']
+    operator.json("PUT", "/api/apis/one", {"api_definition": moved})
+    assert operator.json("GET", "/api/gatehouse/apis/one/revisions/2")["diff"].splitlines()[2:] == told["diff"].splitlines()[2:]
+
+
 def test_saving_what_is_there_changes_nothing(operator: Any, make_definition: Any) -> None:
     hook = operator.json("POST", "/api/hooks", {"name": "h", "target_path": "http://h.example/", "method": "POST"})["Meta"]
     body = {"api_definition": make_definition(), "hook_references": [{"event_name": "AuthFailure", "hook": {"id": hook}}]}
