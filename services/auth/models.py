@@ -200,7 +200,8 @@ class BrowserSession(Base):  # type: ignore[misc, valid-type]
 
 
 class Note(Base):  # type: ignore[misc, valid-type]
-    """What a page tells once. session: the sign-in it belongs to. sealed: under a key from the cookie's secret, which is not kept."""
+    """What a page tells once. session: the sign-in it belongs to. sealed: under a key from the cookie's secret, which is not kept;
+    empty when it was read."""
 
     __tablename__ = "notes"
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
+from sqlalchemy.orm import Session
 
 from services.auth import schemas
 from services.auth.api.context import house, origin
 from services.auth.models import AccessToken
 from services.auth.pages import visit
+from services.auth.service import notes
 from services.auth.service.identity import Caller
 from services.common.app import Refusal
 
@@ -185,10 +187,16 @@ def tokens(caller: Caller) -> Response:
         fields = schemas.NewAccessToken().load(given)
         if wrong:
             return _tokens(caller, 422, values=request.form, errors=wrong)
-        token, secret = house().access_tokens.add(caller, fields, origin(caller))
+        return visit.done_together("/account/tokens", functools.partial(_add_token, caller, fields))
     except (Refusal, ValidationError) as error:
         return _tokens(caller, 422, values=request.form, errors={**_errors(error, "_"), **wrong})
-    return visit.done("/account/tokens", f"{_named(token)} was made. Copy it now: it is not shown again.", secret)
+
+
+def _add_token(caller: Caller, fields: dict[str, Any], note: visit.Together) -> None:
+    def tell(session: Session, token: AccessToken, secret: str) -> None:
+        note(session, f"{_named(token)} was made. Copy it now: it is not shown again.", secret)
+
+    house().access_tokens.add(caller, fields, origin(caller), tell)
 
 
 @blueprint.route("/account/tokens/<token_id>/rotate", methods=["GET", "POST"])
@@ -211,10 +219,15 @@ def rotate_token(caller: Caller, token_id: str) -> Response:
 @blueprint.route("/account/tokens/<token_id>/remove", methods=["GET", "POST"])
 @signed_in
 def remove_token(caller: Caller, token_id: str) -> Response:
-    token = house().access_tokens.get(caller, token_id)
-    if request.method == "POST":
-        house().access_tokens.remove(caller, token_id, origin(caller))
-        return visit.done("/account/tokens", f"{_named(token)} was removed.")
+    try:
+        token = house().access_tokens.get(caller, token_id)
+        if request.method == "POST":
+            house().access_tokens.remove(caller, token_id, origin(caller))
+            return visit.done("/account/tokens", f"{_named(token)} was removed.")
+    except Refusal as error:
+        if request.method != "POST" or error.status != 404:
+            raise
+        return visit.done("/account/tokens", "This token is not there any more.")  # the form was sent twice, or from two tabs
     return visit.page(
         "confirm.html",
         title=f"Remove {_named(token, begins=False)}?",
@@ -235,7 +248,7 @@ def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
     house().verifier.last_used.flush()
     found, total = house().access_tokens.page(caller, 1, 200)
     values = {"values": {"expires_in": USUAL_LIFETIME}, "errors": {}, **shown}
-    choices = {"kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
+    choices = {"once": notes.new_id(), "kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
     return visit.page("tokens.html", status, tokens=found, total=total, now=house().clock.now(), **choices, **values)
 
 

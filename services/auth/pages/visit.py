@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Response, g, make_response, redirect, render_template, request
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from services.auth.api.context import house
 from services.auth.rules import credentials, redirects
+from services.auth.service import notes
 from services.auth.service.browsers import Visitor, form_token
 from services.auth.service.notes import Told
 from services.common.app import Refusal
@@ -140,6 +144,10 @@ def start() -> Response:
     return answer
 
 
+# Stores what a page tells once: (the transaction of what was done, a sentence, a secret).
+Together = Callable[[Session, str, str | None], None]
+
+
 def done(path: str, text: str, secret: str | None = None) -> Response:
     """On to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
 
@@ -154,6 +162,27 @@ def done(path: str, text: str, secret: str | None = None) -> Response:
     if secret is None:
         return go("/account/sign-in?why=ended")
     return page("ended.html", 201, told=told)
+
+
+def done_together(path: str, work: Callable[[Together], None]) -> Response:
+    """Like `done`, for what must not be done twice: `work` stores the note in its own transaction, under the id that the form has.
+
+    The same form again leads to that note or, when somebody has read it, says that nothing was done again.
+    """
+    given = request.form.get("once", "")
+    note = given if 20 <= len(given) <= 22 and given.isascii() else notes.new_id()
+
+    def together(session: Session, text: str, secret: str | None) -> None:
+        house().notes.write(session, _cookie(COOKIE), note, Told(text, secret))
+
+    try:
+        work(together)
+    except notes.SentBefore as before:
+        if before.told:
+            return done(path, "This form was sent before, and was not done again. If you missed the secret, replace it.")
+    except IntegrityError:  # the sign-in has ended meanwhile, so nothing was done
+        return to_sign_in()
+    return go(f"{path}?note={note}")
 
 
 def _told() -> Told | None:

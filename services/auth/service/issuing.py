@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,8 +48,11 @@ class AccessTokens:
             raise refusals.not_found("token")
         return found
 
-    def add(self, caller: Caller, fields: Mapping[str, Any], origin: Origin) -> tuple[AccessToken, str]:
-        """(the token's record, its secret). By a login key it ends with the key.
+    def add(
+        self, caller: Caller, fields: Mapping[str, Any], origin: Origin, together: Callable[[Session, AccessToken, str], None] | None = None
+    ) -> tuple[AccessToken, str]:
+        """(the token's record, its secret). By a login key it ends with the key. together: writes what belongs to it; when it raises,
+        nothing is stored.
 
         Raises Refusal 401 when the caller is gone or disabled meanwhile, 422.
         """
@@ -80,6 +83,8 @@ class AccessTokens:
             )
             session.add(token)
             origin.write(session, now, "access-token.add", token.id, kind=kind, label=token.label)
+            if together is not None:
+                together(session, token, secret)
             return token
 
         return self._database.run(work), secret

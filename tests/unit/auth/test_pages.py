@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
 from services.auth.models import Note
+from services.auth.service import notes
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, Browser, client_of, sent_back
 
@@ -333,7 +335,9 @@ def test_the_tokens_page(auth: Auth, browser: Browser) -> None:
     answer = browser.client.post(path + "/remove", data={"csrf": asked})
     assert "The token “Lab &lt;1&gt;” was removed." in told(browser, answer, "/account/tokens").text
     assert "You have none." in browser.client.get("/account/tokens").text
-    assert browser.client.post(path + "/remove", data={"csrf": asked}).status_code == 404
+    again = told(browser, browser.client.post(path + "/remove", data={"csrf": asked}), "/account/tokens")
+    assert "This token is not there any more." in again.text
+    assert browser.client.get(path + "/remove").status_code == 404
 
 
 def test_a_form_sent_once_is_done_once(auth: Auth, browser: Browser) -> None:
@@ -342,6 +346,50 @@ def test_a_form_sent_once_is_done_once(auth: Auth, browser: Browser) -> None:
     for _ in range(3):
         assert browser.client.get(answer.location).status_code == 200
     assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 1
+
+
+def test_a_form_sent_twice_makes_one_token(auth: Auth, browser: Browser) -> None:
+    page = browser.client.get("/account/tokens").text
+    form = {"csrf": hidden(page, "csrf"), "once": hidden(page, "once"), **TOKEN}
+    wrong = browser.client.post("/account/tokens", data={**form, "policy": "x"})
+    assert (wrong.status_code, hidden(wrong.text, "once") not in ("", form["once"])) == (422, True)
+    answers = [browser.client.post("/account/tokens", data=form) for _ in range(2)]
+    assert answers[0].location == answers[1].location
+    assert "was made" in told(browser, answers[1], "/account/tokens").text
+    again = told(browser, browser.client.post("/account/tokens", data=form), "/account/tokens")
+    assert "was sent before, and was not done again" in again.text
+    assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 1
+    for other in (hidden(again.text, "once"), "x" * 5000, "é" * 22, ""):
+        made(browser, "/account/tokens", once=other, **TOKEN)
+    assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 5
+
+
+def test_two_requests_of_one_form_at_once_make_one_token(auth: Auth, browser: Browser) -> None:
+    page = browser.client.get("/account/tokens").text
+    form = {"csrf": hidden(page, "csrf"), "once": hidden(page, "once"), **TOKEN}
+    cookie = browser.client.get_cookie("gatehouse_session")
+    assert cookie is not None
+
+    def post(_: int) -> str:
+        client = auth.app.test_client()
+        client.set_cookie("gatehouse_session", cookie.value)
+        answer = client.post("/account/tokens", data=form)
+        assert answer.status_code == 303
+        return answer.location
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(post, range(4)))) == 1
+    assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 1
+
+
+def test_what_waits_to_be_told_is_bounded(auth: Auth, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MOST", 3)
+    for number in range(5):
+        auth.clock.move(1)
+        last = send(browser, "/account", email=ADMIN, full_name=f"A {number}").location
+    with auth.house.database.read() as session:
+        assert len(session.scalars(sa.select(Note)).all()) == 3
+    assert "was saved" in browser.client.get(last).text
 
 
 def test_the_secret_is_for_this_browser_alone_and_for_a_few_minutes(auth: Auth, browser: Browser) -> None:
