@@ -95,7 +95,8 @@ class Queue:
 
     def pace(self) -> dict[str, Any]:
         """How long a turn takes at the moment, in seconds, as far as the last ones say; and how many those are."""
-        spent = turns(self._store.last_served(PACE_OF + 1), self._clock.now())
+        now = self._clock.now()
+        spent = turns(self._store.last_served(PACE_OF + 1, now), now)
         return {"seconds_per_turn": round(statistics.median(spent), 1) if len(spent) >= PACE_FROM else None, "turns": len(spent)}
 
     def update(self, interaction_id: str | None, queue_position: str | None, token_id: str | None) -> None:
@@ -231,14 +232,16 @@ def turns(served: Sequence[Served], now: dt.datetime) -> list[float]:
     """Seconds that each turn took, the newest first; idle time between visitors is no part of it.
 
     A turn begins when its keywords were there and the turn before was over. served: the newest first; of the oldest it is not known when
-    it began, unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now.
+    it began, unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now, nor do those that ended before
+    they began: the clock was put back meanwhile.
     """
     spent = []
     for one, before in itertools.zip_longest(served[:PACE_OF], served[1:]):
         if one.deposited_at is None or now - one.done_at > PACE_AGE:
             continue
         began = one.deposited_at if before is None else max(one.deposited_at, before.done_at)
-        spent.append((one.done_at - began).total_seconds())
+        if began <= one.done_at:
+            spent.append((one.done_at - began).total_seconds())
     return spent
 
 

@@ -133,9 +133,9 @@ class QueueStore:
 
         return self._database.run(work)
 
-    def last_served(self, count: int) -> list[Served]:
-        """The interactions that got their tokens last, the newest first."""
-        query = sa.select(Interaction.deposited_at, Interaction.done_at).where(Interaction.done_at.is_not(None))
+    def last_served(self, count: int, now: dt.datetime) -> list[Served]:
+        """The interactions that got their tokens last, the newest first; none of a time to come, when the clock was wrong."""
+        query = sa.select(Interaction.deposited_at, Interaction.done_at).where(Interaction.done_at <= now)
         with self._database.read() as session:
             return [Served(*row) for row in session.execute(query.order_by(Interaction.done_at.desc()).limit(count))]
 

@@ -136,6 +136,9 @@ def test_visitor_sees_how_long_it_takes_and_leaves(service: tuple[str, Process],
     page.get_by_role("button", name="Leave the queue").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Give up your turn?")).to_be_focused()
+    page.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(page.get_by_role("heading", name="Give up your turn?")).to_be_visible()
     page.get_by_role("button", name="Keep my turn").click()
     expect(page.get_by_role("button", name="Leave the queue")).to_be_focused()
     assert visitor.send("GET", f"/interaction_updates?id={turn}&timeout=0")[0] == 200

@@ -26,13 +26,13 @@ function keep(name, value) {
   else sessionStorage.setItem(`tokens-${name}`, JSON.stringify(value));
 }
 
-// A pass in the address's fragment is sent to no server; it is taken out of the address at once.
+// A pass in the address's fragment is sent to no server; it is taken out of the address at once. Says whether there was one.
 function passFromAddress() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    keep("pass", given);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
+  if (!given) return false;
+  keep("pass", given);
+  history.replaceState(null, "", location.pathname + location.search);
+  return true;
 }
 
 class Refused extends Error {
@@ -141,6 +141,7 @@ let following = new AbortController();
 
 async function follow() {
   const mine = turn;
+  following.abort(); // one follows at a time
   following = new AbortController();
   const { signal } = following;
   let position = 0;
@@ -176,6 +177,7 @@ async function finish(id) {
   show(token, element("picture"), element("svg"), element("png"));
   element("caption").textContent = token.keywords.join(", ");
   step("done");
+  turn = null;
   keep("turn", null);
 }
 
@@ -240,7 +242,7 @@ element("leave").addEventListener("click", (event) => attempt(event.currentTarge
   told.textContent = "You gave up your turn. Your place is free for the next visitor.";
   element("ask").focus();
 }));
-window.addEventListener("hashchange", () => { passFromAddress(); begin(); });
+window.addEventListener("hashchange", () => { if (passFromAddress()) begin(); }); // not when somebody skips to the content
 
 function begin() {
   if (!read("pass")) step("key");

@@ -92,6 +92,21 @@ def test_waiting_for_others_is_no_part_of_a_turn(api: API) -> None:
     assert pace(api).json == {"seconds_per_turn": 60.0, "turns": 4}
 
 
+def test_a_clock_that_is_put_back_says_nothing_of_the_pace(api: API) -> None:
+    for _ in range(3):
+        serve(api, 50)
+    api.clock.move(86400)
+    for _ in range(11):
+        serve(api, 500)
+    api.clock.move(-86400 - 11 * 500)
+    assert pace(api).json == {"seconds_per_turn": 50.0, "turns": 3}
+    waiting = api.deposited()
+    api.clock.move(-60)
+    api.update(waiting, token_id=api.token())
+    serve(api, 50)
+    assert pace(api).json["seconds_per_turn"] > 0
+
+
 def test_the_pace_is_for_visitors(api: API) -> None:
     assert api.get("/queue_pace").status_code == 401
     assert api.get("/queue_pace", GEN).status_code == 403
