@@ -25,7 +25,7 @@ from services.auth.wiring import FIRST_DOMAIN, House, master_key
 from services.common import logging as logs
 from services.common.app import Refusal
 from services.common.clock import SystemClock, isoformat
-from services.common.command_line import Duration, Program, show, version_option
+from services.common.command_line import Duration, Program, moment_text, show, version_option
 from services.common.database import Database
 
 
@@ -149,13 +149,12 @@ def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.
     starts = not_before.isoformat() if not_before else None
     given = schemas.NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
     kept, token = _house().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
-    ends = isoformat(kept.expires_at) if kept.expires_at else None
 
     def text() -> None:
-        click.echo(f"jti {kept.jti}, expires {ends or 'never'}", err=True)
+        click.echo(f"jti {kept.jti}, expires {moment_text(kept.expires_at)}", err=True)
         click.echo(token)
 
-    show({"jti": str(kept.jti), "expires": ends, "token": token}, text)
+    show({"jti": str(kept.jti), "expires": isoformat(kept.expires_at) if kept.expires_at else None, "token": token}, text)
 
 
 @main.command("rotate-keys", example="./dev auth rotate-keys")

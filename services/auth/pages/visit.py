@@ -91,7 +91,7 @@ def check_form(*, signing_in: bool = False) -> None:
     given = request.form.get("csrf", "")
     known = {_secret(), _visit()} if signing_in else {_secret()}
     if not given.isascii() or not any(hmac.compare_digest(given, form_token(secret)) for secret in known):
-        raise Refusal(403, "This form is too old. Go back, load the page anew and try again", "form-too-old")
+        raise Refusal(403, "This form is too old. Go back, load the page again and try again", "form-too-old")
 
 
 def _sent_from_elsewhere() -> bool:

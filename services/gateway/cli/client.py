@@ -44,7 +44,7 @@ class Client:
             with http_client.Client(read=_TIMEOUT, retries=0) as connection:
                 answer = connection.request(method, self.url + path, json=body, headers=sent)
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
-            fail(f"`{self.url}` is no address of an operator port; one like http://127.0.0.1:8081 is expected", WRONG_USAGE)
+            fail(f"`{self.url}` is not the address of an operator port; write one like http://127.0.0.1:8081", WRONG_USAGE)
         except requests.exceptions.InvalidJSONError:
             fail("infinite numbers cannot be sent", WRONG_USAGE)
         except requests.exceptions.InvalidHeader:

@@ -127,7 +127,7 @@ def test_files_that_cannot_be_used(run: Run, tmp_path: Path, content: bytes, sai
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1"])
 def test_an_address_that_is_none(url: str) -> None:
     refused = CliRunner().invoke(main, ["--url", url, "keys", "list"], env={"GATEHOUSE_KEY": "k"})
-    assert (refused.exit_code, "is no address" in refused.output) == (2, True), refused.output
+    assert (refused.exit_code, "is not the address" in refused.output) == (2, True), refused.output
 
 
 def test_keys(run: Run, operator: Any) -> None:
