@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import click
 
-from services.common.command_line import Group, print_table, show, time_of
+from services.common.command_line import Failure, Group, fail, print_table, show, time_of
 from services.gateway.cli.client import Client, path_of
 
 _STATES = ("pending", "delivered", "dead")
@@ -76,10 +77,20 @@ def replay(client: Client, ids: tuple[str, ...], hook: str, all_dead: bool) -> N
     if sum((bool(ids), bool(hook), all_dead)) != 1:
         raise click.UsageError("name calls by their ids, or a webhook with --hook, or say --all")
     if ids:
-        for id in ids:
-            client.call("POST", path_of("api", "gatehouse", "deliveries", id, "replay"))
-        count = len(ids)
+        count = _replay_each(client, ids)
     else:
         query = "?all=1" if all_dead else f"?hook_id={quote(hook, safe='')}"
         count = client.call("POST", f"/api/gatehouse/deliveries/replay{query}")["Meta"]
     show({"scheduled": count}, f"{count} call{'' if count == 1 else 's'} scheduled")
+
+
+def _replay_each(client: Client, ids: Sequence[str]) -> int:
+    """How many were scheduled: all. Raises Failure, which says which were scheduled before one that cannot be."""
+    for number, id in enumerate(ids):
+        try:
+            client.call("POST", path_of("api", "gatehouse", "deliveries", id, "replay"))
+        except Failure as error:
+            before = list(ids[:number])
+            told = [f"  before that: {one} was scheduled" for one in before]
+            fail(f"{id}: {error.summary}", error.exit_code, {**error.details, "scheduled": before}, [*error.lines, *told])
+    return len(ids)

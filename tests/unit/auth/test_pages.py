@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
-from services.auth.models import Note
+from services.auth.models import BrowserSession, Note
 from services.auth.service import notes
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, Browser, client_of, sent_back
@@ -380,6 +380,19 @@ def test_two_requests_of_one_form_at_once_make_one_token(auth: Auth, browser: Br
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(post, range(4)))) == 1
     assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 1
+
+
+def test_a_sign_in_that_ends_meanwhile_makes_no_token(auth: Auth, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = auth.house.access_tokens.add
+
+    def ended(*given: Any) -> Any:
+        auth.house.database.run(lambda session: session.execute(sa.delete(BrowserSession)))
+        return add(*given)
+
+    monkeypatch.setattr(auth.house.access_tokens, "add", ended)
+    answer = send(browser, "/account/tokens", **TOKEN)
+    assert (answer.status_code, answer.location) == (303, "/account/sign-in?next=%2Faccount%2Ftokens")
+    assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 0
 
 
 def test_what_waits_to_be_told_is_bounded(auth: Auth, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
