@@ -43,6 +43,7 @@ def test_the_operators_port(wire_gateway: Gateway) -> None:
         assert f'<a href="{link}">' in page.text
         assert requests.get(wire_gateway.operator_url + link, timeout=10).status_code == 200
     assert wire_gateway.env["GATEWAY_OPERATOR_KEY"] not in page.text
+    assert f'curl -H "authorization: $KEY" {wire_gateway.operator_url}/api/apis' in page.text
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         answer = requests.request(method, wire_gateway.operator_url + "/", headers={"Accept": BROWSER}, timeout=10)
         assert (answer.status_code, json.loads(answer.text)["code"]) == (404, "not-found"), method

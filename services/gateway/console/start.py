@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from html import escape
 
 from flask import Blueprint, Response, abort, request
 
@@ -29,7 +30,7 @@ _CONTENT = """\
   <dt><code>/tyk/…</code></dt><dd>Tyk's gateway API</dd>
 </dl>
 <pre tabindex="0" role="region" aria-label="Example with curl"><code>export KEY=$(cat var/gateway/operator.key)
-curl -H "authorization: $KEY" http://127.0.0.1:8081/api/apis</code></pre>
+curl -H "authorization: $KEY" HERE/api/apis</code></pre>
 <p>The command line does the same and reads the key from that file. If it is elsewhere, name the file with <code>--key-file</code>, or
 give the key itself in <code>GATEHOUSE_KEY</code>.</p>
 <pre tabindex="0" role="region" aria-label="Example with the command line"><code>./dev gateway --help
@@ -43,7 +44,8 @@ def start() -> Response:
     if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
         abort(404)
     content, policy = _written()
-    answer = Response(content, content_type="text/html; charset=utf-8")
+    here = escape(request.host_url.rstrip("/")).encode()  # not part of what is kept: there would be one for every Host
+    answer = Response(content.replace(b"HERE", here), content_type="text/html; charset=utf-8")
     answer.headers["Content-Security-Policy"] = policy
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Content-Type-Options"] = "nosniff"
