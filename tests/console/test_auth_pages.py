@@ -369,8 +369,10 @@ def test_every_page_is_readable(chromium: Browser, house: House, person: str, wi
     page.goto(house.url + "/account/tokens")
     page.get_by_label("Label").fill("averylongwordwithoutablank" * 3)
     page.get_by_role("button", name="Make the token").click()
+    expect(page.get_by_role("button", name="Copy")).to_be_visible()
     _check(page)
     page.get_by_role("link", name="Remove the token").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Remove the token")
     _check(page)
     assert messages == []
     for address, heading in house.starts.items():
