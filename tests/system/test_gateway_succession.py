@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.support.waiting import wait_until
 
 @contextmanager
 def _held(upstream: OddUpstream, running: Gateway, path: str) -> Iterator[RawClient]:
-    """A request that its upstream keeps until the block ends; then it must be answered."""
+    """A request that its upstream keeps until the block ends; then it must be answered, by a worker that knows it was told to stop."""
     go_on = threading.Event()
 
     def held(asked: Request) -> None:
@@ -27,27 +28,35 @@ def _held(upstream: OddUpstream, running: Gateway, path: str) -> Iterator[RawCli
         asked.answer(b"held")
 
     upstream.on(path, held)
-    with RawClient(running.port, timeout=60) as client:
+    with RawClient(running.port, timeout=60) as client, RawClient(running.port) as beside:
+        assert beside.get("/odd/x").status == 200  # the same worker has both connections
         client.send(request(f"/odd{path}"))
         wait_until(lambda: upstream.count(path), 20, "the request at its upstream")
         try:
             yield client
+            wait_until(lambda: _says_goodbye(beside), 20, "the worker's notice that it was told to stop")
         finally:
             go_on.set()
         answer = client.answer()
         assert (answer.status, answer.body, answer.field("connection")) == (200, b"held", "close")
 
 
+def _says_goodbye(client: RawClient) -> bool:
+    """Whether the worker at the other end is leaving: it looks at its signals a few times a second, and serves as before until then."""
+    try:
+        return client.get("/odd/x").field("connection") == "close"
+    except (OSError, EOFError):
+        return True
+
+
 def _successor(running: Gateway, *before: int) -> int:
-    """The worker that has come, once it answers."""
+    """The worker that has come, once it answers. An answer alone tells nothing: those that are leaving may have given it."""
 
     def come() -> int:
-        new = [pid for pid in running.workers() if pid not in before]
-        with RawClient(running.port) as client:
-            ready = client.get("/odd/x").field("connection") is None  # who is leaving says `close`
-        return new[0] if new and ready else 0
+        serving = {int(pid) for pid in re.findall(r'"event": "serving".*?"pid": (\d+)', running.process.text())}
+        return next((pid for pid in running.workers() if pid not in before and pid in serving), 0)
 
-    return wait_until(come, 20, "an answer of the successor")
+    return wait_until(come, 20, "the successor, ready to answer")
 
 
 def test_the_only_worker_is_succeeded_while_it_still_answers(odd_upstream: OddUpstream, tmp_path: Path) -> None:
