@@ -1,4 +1,4 @@
-"""What is logged within a block, as the events that were written: `event`, `level`, and the values."""
+"""What is logged within a block, as the events that were written: `event`, `level`, the values, and `traced` with a stack trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class _Lines(logging.Handler):
         self.lines: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append({"event": record.getMessage(), "level": record.levelname.lower(), **values_of(record)})
+        traced = {"traced": True} if record.exc_info else {}
+        self.lines.append({"event": record.getMessage(), "level": record.levelname.lower(), **traced, **values_of(record)})
 
 
 @contextlib.contextmanager

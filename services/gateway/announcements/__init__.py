@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from services.common import logging as logs
 
 log = logs.get(__name__)
@@ -42,6 +44,14 @@ class Announcements(Protocol):
     def stop(self) -> None: ...
 
 
+def not_taken_in(kind: str, error: Exception) -> None:
+    """Log that a change could not be applied, where the error is handled. A store that is away is a line; a mistake of ours has its trace."""
+    if isinstance(error, SQLAlchemyError | OSError):
+        log.error("a change could not be taken in; it is looked for again", kind=kind, error=type(error).__name__)
+    else:
+        log.exception("a change could not be taken in", kind=kind)
+
+
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -60,8 +70,8 @@ class OneWorker:
         try:
             assert self._apply is not None
             self._apply(kind, list(items))
-        except Exception:
-            log.exception("a change could not be taken in", kind=kind)
+        except Exception as error:
+            not_taken_in(kind, error)
             return [self._name]
         return []
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.gateway.announcements import Apply, Unreachable, worker_name
+from services.gateway.announcements import Apply, Unreachable, not_taken_in, worker_name
 from services.gateway.announcements.link import ANSWER_S, Link
 from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.counters.resp import Address
@@ -155,8 +155,8 @@ class ThroughValkey:
         try:
             assert self._apply is not None
             self._apply(kind, items)
-        except Exception:
-            log.exception("a change could not be taken in", kind=kind)
+        except Exception as error:
+            not_taken_in(kind, error)
             return False
         return True
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from services.gateway.announcements import Unreachable, worker_name
+from services.gateway.announcements import OneWorker, Unreachable, worker_name
 from services.gateway.announcements.link import Link
 from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address
+from tests.support.log_lines import captured
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 
@@ -43,6 +45,25 @@ def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Va
         assert heard[-1] == ["after"]
     finally:
         worker.stop()
+
+
+@pytest.mark.parametrize(("error", "traced"), [(OperationalError("SELECT 1", {}, Exception("no answer")), False), (KeyError("ours"), True)])
+@pytest.mark.parametrize("through_valkey", [True, False])
+def test_a_store_that_is_away_is_told_in_a_line(through_valkey: bool, error: Exception, traced: bool, valkey: Valkey) -> None:
+    def away(kind: str, items: list[str]) -> None:
+        raise error
+
+    def told(lines: list[dict[str, Any]]) -> list[bool]:
+        return [line.get("traced", False) for line in lines if line["event"].startswith("a change could not be taken in")]
+
+    worker = ThroughValkey(valkey.url, "test") if through_valkey else OneWorker()
+    with captured() as lines:
+        worker.start(away)
+        try:
+            wait_until(lambda: worker.publish("definitions") == [worker_name()], what="the worker being named")
+        finally:
+            worker.stop()
+    assert set(told(lines)) == {traced}
 
 
 def test_a_clock_that_is_wrong_hides_no_worker(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
