@@ -6,10 +6,11 @@ The standard library's pools are joined when the interpreter ends, and `asyncio.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
 R = TypeVar("R")
@@ -49,10 +50,11 @@ class Threads(Executor):
         """End the threads that have nothing to do. wait: has no meaning, no call is waited for."""
         with self._lock:
             self._ended = True
-            while cancel_futures and not self._calls.empty():
-                call = self._calls.get()
-                if call is not None:
-                    call[0].cancel()
+            with contextlib.suppress(Empty):  # the threads take calls meanwhile
+                while cancel_futures:
+                    call = self._calls.get_nowait()
+                    if call is not None:
+                        call[0].cancel()
             for _ in range(self._started):
                 self._calls.put(None)
 

@@ -6,6 +6,8 @@ import asyncio
 import subprocess
 import sys
 import threading
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,19 @@ def test_a_shutdown_cancels_what_waits_and_leaves_what_hangs() -> None:
         threads.submit(lambda: 7)
     gate.set()
     hanging.result(30)
+
+
+def test_a_shutdown_does_not_wait_for_a_call_that_a_thread_has_just_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TakenMeanwhile(SimpleQueue[Any]):
+        def empty(self) -> bool:
+            return False
+
+    threads = Threads(1, "test")
+    monkeypatch.setattr(threads, "_calls", TakenMeanwhile())
+    ending = threading.Thread(target=threads.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive()
 
 
 def test_a_call_in_a_thread_of_its_own() -> None:
