@@ -71,10 +71,14 @@ class _JSON(DefaultJSONProvider):
 
 
 class Checks:
-    """What `/ready` asks. A check raises when its thing is not usable; the message must hold no secret."""
+    """What `/ready` asks. A check raises when its thing is not usable; the message must hold no secret.
+
+    The log hears of each change, not of each poll.
+    """
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._failing: dict[str, type[Exception]] = {}
 
     def add(self, name: str, check: Check) -> None:
         self._checks[name] = check
@@ -86,8 +90,12 @@ class Checks:
             try:
                 check()
                 found[name] = "ok"
+                if self._failing.pop(name, None) is not None:
+                    log.info("ready again", check=name)
             except Exception as error:  # a check may fail in any way; the answer says which failed, the log says how
-                log.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
+                if self._failing.get(name) is not type(error):
+                    log.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
+                self._failing[name] = type(error)
                 found[name] = str(error) if isinstance(error, (NotReady, NotMigrated)) else f"failed ({type(error).__name__})"
         return found
 

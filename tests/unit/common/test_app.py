@@ -17,6 +17,7 @@ from marshmallow import ValidationError
 from services.common import app as base
 from services.common import openapi
 from services.common.app import Refusal, create_app
+from tests.support.log_lines import captured
 
 
 def _shout(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
@@ -135,6 +136,35 @@ def test_health_says_ok_while_a_check_fails() -> None:
     answer = client.get("/ready")
     assert answer.status_code == 503
     assert answer.get_json()["checks"] == {"queue": "the queue is away", "odd": "failed (RuntimeError)"}
+
+
+def test_the_log_hears_of_each_change_of_readiness_and_not_of_each_poll() -> None:
+    app = _application()
+    wrong: list[Exception | None] = [
+        None,
+        base.NotReady("away"),
+        base.NotReady("away, 2 bytes left"),
+        RuntimeError("odd"),
+        None,
+        None,
+        base.NotReady("away"),
+    ]
+
+    def check() -> None:
+        error = wrong.pop(0)
+        if error is not None:
+            raise error
+
+    app.extensions["checks"].add("store", check)
+    with captured() as lines:
+        while wrong:
+            app.test_client().get("/ready")
+    assert [(line["event"], line.get("error")) for line in lines] == [
+        ("not ready", "NotReady: away"),
+        ("not ready", "RuntimeError: odd"),
+        ("ready again", None),
+        ("not ready", "NotReady: away"),
+    ]
 
 
 def test_ready_without_checks() -> None:
