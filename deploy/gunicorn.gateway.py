@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 from typing import Any, clear_overloads
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
 from services.common import logging as logs
-from services.common.core_database import CoreDatabase
+from services.common.core_database import CoreDatabase, holds_something_else
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, stop
 from services.common.startup import in_a_line
@@ -36,10 +37,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {in_a_line('gateway', error)}"]) from None
     except (ArgumentError, ValueError) as error:
         raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {error}"]) from None
-    file = database.engine.url.database or ""
-    if database.dialect == "sqlite" and os.path.exists(file) and not (os.path.isfile(file) and os.access(file, os.R_OK | os.W_OK)):
-        reason = "is not a file that can be read and written by this account"
-        raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {file} {reason}"])
+    file = Path(database.engine.url.database or "")
+    if database.dialect == "sqlite" and file.exists():
+        if not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
+            raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {file} is not a file that can be read and written by this account"])
+        if holds_something_else(file):
+            raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {file} is not an SQLite database"])
 
 
 # Making what uses them imports the driver of the database and the announcements' part for Valkey.

@@ -25,7 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
-from services.common.private_files import private_database, private_folder
+from services.common.private_files import close_database, create_database, private_folder
 from services.common.store_guard import ANSWER_S, Guard, Guarded, StoreUnavailable, call
 
 R = TypeVar("R")
@@ -45,6 +45,7 @@ _POSTGRESQL = {
     "tcp_user_timeout": 15_000,
 }
 _VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))
+_SQLITE_HEADER = b"SQLite format 3\x00"
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not available
 
 NAMING = {
@@ -124,19 +125,32 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
         if file is not None:
-            private_database(file)
+            create_database(file)
         connection = dialect.connect(*arguments, **options)
         try:
             _prepare_sqlite(connection)
-        except dialect.loaded_dbapi.OperationalError:  # somebody lets nobody in
+        except dialect.loaded_dbapi.Error as error:
             connection.close()
-            call.silent()
+            if isinstance(error, dialect.loaded_dbapi.OperationalError):  # somebody lets nobody in
+                call.silent()
             raise
+        if file is not None:
+            close_database(file)  # now, because a setting may name any file: this one is a database
         return connection
 
     if not lone:
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def holds_something_else(file: Path) -> bool:
+    """Whether a file that is there is not an SQLite database. Raises OSError.
+
+    Only for a process that is not connected to it: the descriptor that is closed here takes SQLite's locks away.
+    """
+    with file.open("rb") as opened:
+        head = opened.read(len(_SQLITE_HEADER))
+    return bool(head) and head != _SQLITE_HEADER
 
 
 def _prepare_sqlite(connection: Any) -> None:

@@ -62,14 +62,18 @@ def private_folder(path: Path, *, close: bool = True, also: str = "") -> None:
         _close_folder(os.path.realpath(path), also)
 
 
-def private_database(path: Path) -> None:
-    """Create an SQLite file as 0600 before SQLite does, empty, and close one that is there, with the files beside it. Best effort.
+def create_database(path: Path) -> None:
+    """Create an SQLite file as 0600 before SQLite does, empty, unless it is there. Best effort."""
+    with _creating, contextlib.suppress(OSError):  # what keeps it from being created is SQLite's to say
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE))
+
+
+def close_database(path: Path) -> None:
+    """Close an SQLite file to others, with the files beside it. Best effort. Only for what SQLite has found to be a database.
 
     SQLite gives the files beside it (-wal, -shm, -journal) the mode of the database. Nothing that exists is opened: closing it again would
     take away the locks that SQLite holds in this process (POSIX locks end with any descriptor of the file).
     """
-    with _creating, contextlib.suppress(OSError):  # what keeps it from being created is SQLite's to say
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE))
     for suffix in _WITH_A_DATABASE:
         _close_file(f"{path}{suffix}", _FILE)
 

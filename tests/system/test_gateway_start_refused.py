@@ -29,6 +29,7 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py",
         ({"GATEWAY_UPSTREAM_CA": "{folder}/empty"}, "GATEWAY_UPSTREAM_CA"),
         ({"GATEWAY_DATABASE_URL": "sqlite:///{folder}/empty/gateway.db"}, "GATEWAY_DATABASE_URL cannot be used: Not a directory"),
         ({"GATEWAY_DATABASE_URL": "sqlite:///{folder}"}, "is not a file that can be read and written"),
+        ({"GATEWAY_DATABASE_URL": "sqlite:///{folder}/notes"}, "is not an SQLite database"),
     ],
     ids=[
         "database of Valkey",
@@ -40,10 +41,12 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py",
         "authorities that are none",
         "folder of the database that is none",
         "database that is a folder",
+        "database that is a text",
     ],
 )
 def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
+    (tmp_path / "notes").write_text("what somebody wrote")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "VALKEY_"))}
     given = {
         "GATEWAY_PROXY_BIND": f"127.0.0.1:{free_port()}",

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 from services.common import private_files
-from services.common.core_database import CoreDatabase
-from services.common.private_files import open_log, private_database, private_folder, secret_file, write_secret
+from services.common.core_database import CoreDatabase, holds_something_else
+from services.common.private_files import close_database, open_log, private_folder, secret_file, write_secret
 from tests.support.log_lines import captured
 
 
@@ -91,7 +92,7 @@ def test_a_folder_of_somebody_else_is_left(tmp_path: Path, monkeypatch: pytest.M
     file.chmod(0o644)
     monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
     private_folder(folder)
-    private_database(file)
+    close_database(file)
     assert (mode(folder), mode(file)) == (0o755, 0o644)
 
 
@@ -182,10 +183,36 @@ def test_closing_a_database_takes_away_no_lock(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("CREATE TABLE t (a)")
         holder.execute("BEGIN EXCLUSIVE")
-        private_database(file)
+        close_database(file)
         other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('INSERT INTO t VALUES (1)')"
         done = subprocess.run([sys.executable, "-c", other, str(file)], capture_output=True, text=True, check=False)
     assert "database is locked" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"root:x:0:0:\n", b"short" * 10_000, b"SQLite format 2"])
+def test_a_file_that_is_no_database_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    """The setting may name anything; the super-user's service could close /etc/passwd to everybody."""
+    file = tmp_path / "passwd"
+    file.write_bytes(content)
+    file.chmod(0o644)
+    database = CoreDatabase(f"sqlite:///{file}")
+    with pytest.raises(DatabaseError, match="file is not a database"):
+        database.revision()
+    assert (mode(file), file.read_bytes()) == (0o644, content)
+    assert os.listdir(tmp_path) == ["passwd"]
+    assert holds_something_else(file)
+
+
+def test_an_empty_file_becomes_a_private_database(tmp_path: Path) -> None:
+    file = tmp_path / "x.db"
+    file.touch(0o644)
+    assert not holds_something_else(file)
+    database = CoreDatabase(f"sqlite:///{file}")
+    with database.transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a)")
+    database.dispose()
+    assert mode(file) == 0o600
+    assert not holds_something_else(file)
 
 
 def test_what_sqlite_calls_a_uri_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
