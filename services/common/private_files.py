@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import os
 import re
@@ -18,7 +19,7 @@ import secrets
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ _FILE: Final = 0o600
 # Log shippers read through the group; who may get there is for the folder to say.
 _LOG: Final = 0o640
 
+_RANDOM: Final = 8  # bytes in the name of a draft
 _WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
 # Names that Gatehouse chooses itself: somebody's pictures, certificates or logs are no reason to take a folder for ours.
 # Rotated files, copies and drafts have more behind the suffix.
@@ -86,12 +88,8 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
     """
     if not path.exists():
         private_folder(path.parent)
-        draft = _draft(path, (make(),))
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            draft.unlink()
+        with _drafted(path, (make(),)) as draft, contextlib.suppress(FileExistsError):
+            os.link(draft, path)
     _close_file(str(path), _FILE)
     return path.read_text().strip()
 
@@ -99,15 +97,13 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
 def write_secret(path: Path, text: str | Iterable[str]) -> None:
     """Write a file that only its owner reads, whole or not at all, in the place of one that is there. Raises OSError.
 
-    text: or its lines, asked for one after the other, so that a long one is never in memory as a whole; what they raise is raised.
+    text: or its lines, asked for one after the other, so that a long one is never in memory as a whole; what they raise is raised. Drafts
+    of this file are removed whose writers were killed.
     """
     private_folder(path.parent)
-    draft = _draft(path, (text,) if isinstance(text, str) else text)
-    try:
+    _remove_abandoned(path)
+    with _drafted(path, (text,) if isinstance(text, str) else text) as draft:
         os.replace(draft, path)
-    except BaseException:
-        draft.unlink()
-        raise
 
 
 def open_log(path: Path) -> int:
@@ -121,20 +117,33 @@ def open_log(path: Path) -> int:
     return descriptor
 
 
-def _draft(path: Path, lines: Iterable[str]) -> Path:
-    """The lines in a new file beside `path`. Raises OSError; then there is no file, on a full disk either."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+@contextlib.contextmanager
+def _drafted(path: Path, lines: Iterable[str]) -> Iterator[Path]:
+    """The lines in a new file beside `path`, locked as long as somebody is at work with it; gone at the end. Raises OSError."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks: what is abandoned stays there
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             for line in lines:
                 file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(descriptor)
-    except BaseException:
-        draft.unlink()
-        raise
-    return draft
+            yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the drafts of `path` that nobody holds locked. One that is locked only now is lost to its writer, who gets an OSError."""
+    a_draft = re.compile(re.escape(f".{path.name}.") + f"[0-9a-f]{{{2 * _RANDOM}}}")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            if a_draft.fullmatch(name):
+                with contextlib.suppress(OSError), (path.parent / name).open("ab") as draft:
+                    fcntl.flock(draft, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(draft.name)
 
 
 def _close_file(path: str, allowed: int) -> None:

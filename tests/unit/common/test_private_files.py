@@ -285,3 +285,28 @@ def test_a_log_leaves_an_operator_s_folder_and_a_device_as_they_are(tmp_path: Pa
     before = mode(Path("/dev/null"))
     os.close(open_log(Path("/dev/null")))
     assert (mode(tmp_path / "log"), mode(Path("/dev/null"))) == (0o750, before)
+
+
+def test_a_draft_of_a_writer_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
+    """One that somebody is writing just now stays, and so does what only has a name like it."""
+    path = tmp_path / "x.copy"
+    killed, other = tmp_path / f".x.copy.{'0' * 16}", tmp_path / ".x.copy.bak"
+    killed.touch()
+    other.touch()
+    going, go_on = threading.Event(), threading.Event()
+
+    def lines() -> Iterator[str]:
+        yield "slow"
+        going.set()
+        go_on.wait(30)
+
+    slow = threading.Thread(target=write_secret, args=(path, lines()), daemon=True)
+    slow.start()
+    assert going.wait(30)
+    write_secret(path, "quick")
+    assert path.read_text() == "quick\n"
+    assert not killed.exists()
+    go_on.set()
+    slow.join(30)
+    assert path.read_text() == "slow\n"
+    assert sorted(os.listdir(tmp_path)) == [other.name, path.name]
