@@ -59,6 +59,8 @@ class OperatorDoor:
 
     async def serve(self, connection: Connection) -> None:
         """The life of one connection."""
+        if len(self.open) >= _MOST_CONNECTIONS:
+            self._make_room()
         self.open.add(connection)
         try:
             if len(self.open) > _MOST_CONNECTIONS:
@@ -66,6 +68,8 @@ class OperatorDoor:
             while await self._request(connection):
                 if connection.full:
                     await connection.drained()
+                if connection.buffer:  # more requests wait, and so do others: one a turn
+                    await asyncio.sleep(0)
         except Refusal as refusal:
             reply = render_early(refusal, self._gateway.next_request_id())
             connection.write(reply_bytes(reply, "", True, 1))
@@ -81,6 +85,14 @@ class OperatorDoor:
             self.open.discard(connection)
             if not connection.discarding:
                 connection.close()
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest for a request: a probe must get in beside any number of idle ones."""
+        idle = [one for one in self.open if one.idle and not one.buffer]
+        if idle:
+            longest = min(idle, key=lambda one: one.deadline)
+            self.open.discard(longest)
+            longest.close()
 
     def begin_stop(self) -> None:
         self.stopping = True

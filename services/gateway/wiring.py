@@ -134,13 +134,13 @@ class Gateway:
     def _load(self) -> None:
         check_migrated("gateway", self.database)
         self.sealing.check()
+        if self.loading.missing:
+            self.key_changes.look()  # keys may be in memory already; before the writes, which may fail for as long as these are used
+        else:
+            self.key_changes.begin()
         self.hooks.seal_all()
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
-        if self.loading.missing:
-            self.key_changes.look()  # keys may be in memory already
-        else:
-            self.key_changes.begin()
         self.live.reload()
 
     def _follow_database(self) -> None:

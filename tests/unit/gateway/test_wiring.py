@@ -198,6 +198,19 @@ def test_what_a_silent_store_does_not_say_is_taken_for_changed_at_once(worker: W
     looking.join(30)
 
 
+def test_a_database_that_takes_no_writes_still_says_which_keys_changed(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again and again since the start; keys come into memory meanwhile."""
+    gateway = worker.gateway
+    made = gateway.keys_store.create("a", {})
+    assert worker.opens("a") == [True]
+    gateway.keys_store.delete(made.id)
+    gateway.loading.missing = "it takes no writes"
+    monkeypatch.setattr(gateway.hooks, "seal_all", away)
+    with pytest.raises(OSError, match="away"):
+        gateway._load()
+    assert worker.opens("a") == [False]
+
+
 def test_keys_whose_use_could_not_be_noted_are_noted_later(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.keys.give_back_used({"a", "b"})
     with monkeypatch.context() as patched:
