@@ -64,6 +64,7 @@ _TOLD: Final = 64
 CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
+_RETRY: Final = ((b"Retry-After", b"1"),)
 _HELLO: Final = frozenset({"/hello", "/hello/"})
 # What services/common/request_id.py accepts.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
@@ -331,8 +332,6 @@ class FrontDoor:
         if path in _HELLO:
             return self._gateway.hello()
         if api is None:
-            if not self._live.current.number:
-                raise Refusal(DEFINITIONS_UNAVAILABLE, headers=((b"Retry-After", b"1"),))
             return self._nobody(exchange)
         if "%" in path:
             _check_readings(paths.other_readings(api, exchange.host, path), api)
@@ -354,15 +353,17 @@ class FrontDoor:
                 return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
         return None
 
-    @staticmethod
-    def _nobody(exchange: Exchange) -> Reply:
+    def _nobody(self, exchange: Exchange) -> Reply:
         """No API owns the path. Raises Refusal; a browser at `/` gets a page."""
+        kind, headers = (NOT_FOUND, ()) if self._live.current.number else (DEFINITIONS_UNAVAILABLE, _RETRY)
         if exchange.path != "/":
-            raise Refusal(NOT_FOUND)
+            raise Refusal(kind, headers=headers)
         if not start_page.wanted(exchange.method, exchange.fields.get(b"accept")):
-            raise Refusal(NOT_FOUND, headers=(start_page.VARY,))
-        exchange.refused = NOT_FOUND.code
-        return start_page.reply()
+            raise Refusal(kind, headers=(*headers, start_page.VARY))
+        exchange.refused = kind.code
+        reply = start_page.reply(kind.status)
+        reply.headers += headers
+        return reply
 
     def _decide_envelope(self, exchange: Exchange, api: CompiledApi) -> Reply | Awaitable[Reply | None] | None:
         """Judges the envelope of a batch, whose entries are judged one by one. A large one is a request of its own, with a key."""

@@ -1,6 +1,6 @@
 """What a browser reads at `/` of the public port when no API listens there: that this is a gateway, and nothing of what it serves.
 
-Written once, when it is first asked for; programs get the refusal `not-found` as everywhere. Not part of any request that has an owner.
+Written once, when it is first asked for; programs get the refusal as everywhere. Not part of any request that has an owner.
 """
 
 from __future__ import annotations
@@ -14,9 +14,20 @@ from services.gateway.exchange import Reply
 
 BRAND: Final = "Gatehouse"
 VARY: Final = (b"Vary", b"Accept")
-_CONTENT: Final = """\
+_PAGES: Final = {
+    404: (
+        "Nothing listens here",
+        """\
 <p>This is an API gateway. No API listens at this address.</p>
-<p class="quiet">If a link brought you here, part of its path is missing. If you expected a service here, tell whoever runs it.</p>"""
+<p class="quiet">If a link brought you here, part of its path is missing. If you expected a service here, tell whoever runs it.</p>""",
+    ),
+    503: (
+        "Not ready yet",
+        """\
+<p>This is an API gateway. It does not know its APIs yet, and goes on by itself as soon as it does.</p>
+<p class="quiet">Try again in a moment. If it stays like this, tell whoever runs it.</p>""",
+    ),
+}
 
 
 def wanted(method: str, accept: bytes | None) -> bool:
@@ -24,15 +35,16 @@ def wanted(method: str, accept: bytes | None) -> bool:
     return method in ("GET", "HEAD") and accept is not None and prefers_html(accept.decode("latin-1"))
 
 
-def reply() -> Reply:
-    """404 with the page."""
-    content, headers = _written()
-    return Reply(404, list(headers), content)
+def reply(status: int) -> Reply:
+    """404 with the page; 503 with the one of a gateway that has no definitions yet."""
+    content, headers = _written(status)
+    return Reply(status, list(headers), content)
 
 
 @functools.cache
-def _written() -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-    content, policy = page("Nothing listens here", _CONTENT, brand=BRAND)
+def _written(status: int) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
+    title, text = _PAGES[status]
+    content, policy = page(title, text, brand=BRAND)
     return content, (
         (b"Content-Type", b"text/html; charset=utf-8"),
         (b"Cache-Control", b"no-store"),

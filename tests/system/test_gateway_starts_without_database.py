@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
@@ -153,6 +154,10 @@ def test_without_a_copy_every_path_is_refused_and_never_silent(
             workers = running.workers()
             for path in ("/free/", "/keyed/open", "/nobody/"):
                 assert status(running, path, "some-key") == (503, "definitions-unavailable")
+            assert status(running, "/") == (503, "definitions-unavailable")
+            page = requests.get(f"http://127.0.0.1:{running.port}/", headers={"Accept": "text/html"}, timeout=10)
+            assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+            assert "Not ready yet" in page.text
             assert told(running, "/health")[0] == 200
             assert told(running, "/hello")[1]["status"] == "warn"
             answered, body = told(running, "/ready")
