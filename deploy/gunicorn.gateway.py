@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import Any, clear_overloads
 
@@ -17,7 +18,7 @@ from services.common.startup import in_a_line
 from services.gateway import announcements
 from services.gateway.settings import Settings, load, load_or_stop, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
-from services.gateway.worker import check_tls
+from services.gateway.worker import ENDING, check_tls
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
 clear_overloads()
@@ -100,6 +101,24 @@ def _check_database(settings: Settings) -> None:
 def on_starting(server: Any) -> None:
     _reload_if_sound(server)
     _replace_leaving(server)
+    _lose_no_signal(server)
+
+
+def _lose_no_signal(server: Any) -> None:
+    """Until a worker has handlers of its own it has its master's, which would only note a signal in a queue that the worker never reads.
+
+    So the signals that end it wait; `GatewayWorker.init_signals` lets them in.
+    """
+    spawn_worker = server.spawn_worker
+
+    def spawn_with_signals_waiting() -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            return spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    server.spawn_worker = spawn_with_signals_waiting
 
 
 def _replace_leaving(server: Any) -> None:

@@ -54,6 +54,8 @@ _SPARE: Final = 0.5
 _LEAST_TO_WRITE: Final = 0.5
 # After the graceful time-out, whatever hangs.
 _LEAVES_AFTER: Final = 1.5
+# What tells a worker to stop.
+ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
@@ -89,11 +91,15 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         super().init_signals()
         # The loop must not be interrupted in the middle of a callback.
         signal.siginterrupt(signal.SIGTERM, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # the master has made them wait over the fork
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)
-        os.write(self.tmp.fileno(), b"leaving")
-        self.notify()  # writing has set the file's times to those of another clock
+        try:
+            os.truncate(self.tmp.fileno(), 1)  # a size needs no room, a byte would: the disk may be full
+        except ValueError:  # closed, because all work has ended
+            return
+        self.notify()  # the file's times are now those of another clock
         if os.getppid() == self.ppid:
             os.kill(self.ppid, signal.SIGCHLD)  # it looks at its workers, and starts the successor
 

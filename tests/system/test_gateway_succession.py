@@ -97,6 +97,20 @@ def test_a_worker_that_dies_beside_one_that_is_leaving_is_replaced(odd_upstream:
         wait_until(lambda: running.workers() == [fourth], 20, "the end of the old workers")
 
 
+def test_a_worker_that_is_told_to_stop_in_its_first_moment_stops(odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    """Also when it has no handlers for signals yet."""
+    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")]) as running:
+        told = set(running.workers())
+        newest = told
+        for _ in range(3):
+            os.kill(min(newest), signal.SIGTERM)
+            newest = wait_until(lambda told=told: set(running.workers()) - told, 20, "the successor", 0)
+            told = told | newest
+        os.kill(min(newest), signal.SIGTERM)
+        (last,) = wait_until(lambda: set(running.workers()) - told, 20, "the successor of the last one")
+        wait_until(lambda: running.workers() == [last], 20, "the end of those that were told to stop")
+
+
 def test_the_younger_of_two_workers_is_replaced_and_the_older_stays(odd_upstream: OddUpstream, valkey: Valkey, tmp_path: Path) -> None:
     env = {"GATEWAY_WORKERS": "2", "VALKEY_URL": valkey.url}
     with (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ from gunicorn.config import Config
 
 from services.gateway.counters.turn import Turn
 from services.gateway.wire.connection import Sockets
-from services.gateway.worker import GatewayWorker
+from services.gateway.worker import ENDING, GatewayWorker
 
 
 class Counters:
@@ -89,6 +91,49 @@ def test_a_worker_that_was_told_to_stop_says_so_and_is_watched_on() -> None:
         assert abs(time.monotonic() - worker.tmp.last_update()) < 60
     finally:
         worker.tmp.close()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayWorker]:
+    """As its master creates it. The signals' handlers and those that wait are as before afterwards."""
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}}
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    worker = GatewayWorker(7, 0, [], None, 15, Config(), None)
+    yield worker
+    worker.tmp.close()
+    signal.set_wakeup_fd(-1)
+    for number, handler in handlers.items():
+        if handler is not None:
+            signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+
+
+def test_a_full_disk_does_not_end_a_worker_that_is_told_to_stop(worker: GatewayWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    worker.handle_exit(signal.SIGTERM, None)
+    assert worker.leaving
+
+
+def test_a_worker_that_has_ended_hears_no_more(worker: GatewayWorker) -> None:
+    worker.tmp.close()
+    worker.handle_exit(signal.SIGTERM, None)
+    assert not worker.alive
+
+
+def test_a_signal_that_comes_before_its_handlers_waits_for_them(worker: GatewayWorker) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # as deploy/gunicorn.gateway.py does before the fork
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    assert worker.alive
+    worker.PIPE = os.pipe()
+    for end in worker.PIPE:
+        os.set_blocking(end, False)
+    worker.init_signals()
+    assert not worker.alive
+    for end in worker.PIPE:
+        os.close(end)
 
 
 # Another process with the same open file, as a fork has it: says whether it has the turn, and again when it is asked.
