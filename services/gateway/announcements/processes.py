@@ -24,9 +24,16 @@ def is_dead(identity: str) -> bool:
     pid, _, started = rest.partition(".")
     if not place or place != _place() or not pid.isdecimal():
         return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass  # another user's
     fields = _stat(int(pid))
-    # A killed process stays as a zombie until its parent has looked; an id may be given to another process.
-    return not fields or fields[_STATE] in ("Z", "X") or fields[_STARTED] != started
+    # A killed process stays as a zombie until its parent has looked; an id may be given to another process. It may also be that `/proc`
+    # does not show it, or that no further file can be opened: then it passes for alive.
+    return bool(fields) and (fields[_STATE] in ("Z", "X") or fields[_STARTED] != started)
 
 
 def _place() -> str:

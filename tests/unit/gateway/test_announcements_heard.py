@@ -138,6 +138,13 @@ def test_a_process_is_known_by_its_place_its_id_and_its_beginning() -> None:
         assert not is_dead(rubbish)
 
 
+def test_a_process_that_cannot_be_looked_at_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's may be hidden, and a worker may have as many open files as it may."""
+    mine = identity(os.getpid())
+    monkeypatch.setattr("services.gateway.announcements.processes._stat", lambda pid: [])
+    assert not is_dead(mine)
+
+
 def test_where_there_is_no_proc_nothing_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mine = identity(os.getpid())
     monkeypatch.setattr("services.gateway.announcements.processes._PROC", tmp_path)
