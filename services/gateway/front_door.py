@@ -58,7 +58,8 @@ HEAD_TIMEOUT: Final = 15.0
 # New connections make room from here on: idle ones of whoever has most are closed, so many at a time.
 _NEARLY_FULL: Final = 0.9
 _ROOM: Final = 0.05
-# Beyond the connections that may be, clients' and upstreams', so many others are told that there are too many.
+# Beyond the connections that may be, clients' and upstreams', so many others are told that there are too many; and so many that the port
+# speaks TLS.
 _TOLD: Final = 64
 # In the access log only, as nginx writes it: the client went away before its answer was complete.
 CLIENT_GONE: Final = 499
@@ -93,6 +94,7 @@ class FrontDoor:
         self.next_request_id = gateway.next_request_id
         self._batches = batch.Batches(self, forwarder)
         self.open: set[Connection] = set()
+        self._turned_back: set[Connection] = set()
         self.stopping = False
 
     async def serve(self, connection: Connection) -> None:
@@ -151,11 +153,17 @@ class FrontDoor:
         connection.linger()
 
     async def turn_back(self, connection: Connection) -> None:
-        """Answers a client that speaks plain HTTP to the port of TLS; nothing of its request is read."""
+        """Answers a client that speaks plain HTTP to the port of TLS; nothing of its request is read.
+
+        It counts for no share of its address, so those who take their time to go are few: the others are dropped.
+        """
         connection.driver = None
-        if len(connection.sockets.connections) > 2 * self._limit + _TOLD:
-            connection.transport.abort()
-            return
+        if len(self._turned_back) >= _TOLD:
+            self._turned_back = {one for one in self._turned_back if not one.lost}
+            if len(self._turned_back) >= _TOLD:
+                connection.transport.abort()
+                return
+        self._turned_back.add(connection)
         self._write(connection, render_early(Refusal(PLAIN_HTTP), self.next_request_id()), "", True, 1)
         self._log_early(connection, PLAIN_HTTP)
         connection.linger()

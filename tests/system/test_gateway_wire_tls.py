@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
@@ -104,6 +105,23 @@ def test_plain_http_is_told_that_this_port_speaks_tls(secure: Secure, method: st
         assert plain.closed()
     with secure.client() as client:
         assert client.get("/plain/x").status == 200
+
+
+def test_plain_clients_that_do_not_go_take_only_so_much_room(secure: Secure) -> None:
+    """One address opens hundreds of connections and keeps them: most are dropped without an answer."""
+    with contextlib.ExitStack() as kept:
+        answered = dropped = 0
+        while not dropped and answered < 500:
+            plain = kept.enter_context(RawClient(secure.gateway.port))
+            plain.send(request("/plain/x"))
+            try:
+                answered += plain.answer().status == 400
+            except (OSError, EOFError):
+                dropped += 1
+        assert dropped
+        assert answered >= 64
+        with secure.client() as client:
+            assert client.get("/plain/x").status == 200
 
 
 def test_a_trusted_https_target(secure: Secure) -> None:
