@@ -56,14 +56,16 @@ class Target(NamedTuple):
 class Timeouts:
     """Seconds: to connect, until the first byte of the answer, between two bytes of a body. `inf` = for ever.
 
-    connect_set_by, first_byte_set_by: the field of the definition that says so, for those who ask why a call was refused.
+    connect_set_by, first_byte_set_by, idle_set_by: the field of the definition that says so, or whose default it is, for those who ask why
+    a call was refused.
     """
 
     connect: float
     first_byte: float
     idle: float
-    connect_set_by: str = field(default="`proxy.timeouts.connect`", compare=False)
-    first_byte_set_by: str = field(default="`proxy.timeouts.first_byte`", compare=False)
+    connect_set_by: str = field(default="", compare=False)
+    first_byte_set_by: str = field(default="", compare=False)
+    idle_set_by: str = field(default="", compare=False)
 
 
 # None = go on; a Reply = the answer; an awaitable of either only where a stage must ask somebody.

@@ -70,12 +70,12 @@ def no_answer(error: Exception, client: Connection, upstream: Connection, exchan
 def paused(upstream: Connection, exchange: Exchange, timeouts: Timeouts) -> Refusal:
     """The refusal when an answer breaks off because the upstream sends nothing more."""
     _note(exchange, upstream.peer, "idle")
-    return _timeout("The upstream sent nothing more of its answer", timeouts.idle, "`proxy.timeouts.idle`")
+    return _timeout("The upstream sent nothing more of its answer", timeouts.idle, timeouts.idle_set_by)
 
 
 def _timeout(what: str, seconds: float, set_by: str) -> Refusal:
     """set_by: the field of the definition, "" = none does."""
-    source = f"set by {set_by} in the API's definition" if set_by else "which is fixed"
+    source = f"{set_by} in the API's definition" if set_by else "which is fixed"
     return Refusal(UPSTREAM_TIMEOUT, detail=f"{what} within {counted(seconds, 'second')}, {source}.")
 
 

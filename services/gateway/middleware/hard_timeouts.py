@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from typing import Final
 
-from services.gateway.definitions.model import Definition, Version
+from services.gateway.definitions.model import Definition, ProxyTimeouts, Version
 from services.gateway.exchange import Exchange, Timeouts
 from services.gateway.ports import Ports
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.patterns import translate
 
+_DEFAULTS: Final = ProxyTimeouts()
+# For a limit that is the default, and for any other. Written once: thousands of definitions may be loaded.
+_SET_BY: Final = {
+    field: (f"the default of `proxy.timeouts.{field}`", f"set by `proxy.timeouts.{field}`") for field in ("connect", "first_byte", "idle")
+}
+
 
 def usual_timeouts(definition: Definition) -> Timeouts:
     """How long the upstream may take where no endpoint says otherwise; a definition writes 0 for `for ever`."""
     usual = definition.proxy.timeouts
-    return Timeouts(usual.connect or inf, usual.first_byte or inf, usual.idle or inf)
+    connect, first_byte, idle = (
+        default if getattr(usual, field) == getattr(_DEFAULTS, field) else chosen for field, (default, chosen) in _SET_BY.items()
+    )
+    return Timeouts(usual.connect or inf, usual.first_byte or inf, usual.idle or inf, connect, first_byte, idle)
 
 
 class HardTimeouts:
@@ -57,6 +67,6 @@ def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
 
 
 def _timeouts(limit: float, version: Version, usual: Timeouts) -> Timeouts:
-    set_by = f"`extended_paths.hard_timeouts` of the version `{version.name}`"
+    set_by = f"set by `extended_paths.hard_timeouts` of the version `{version.name}`"
     found = replace(usual, first_byte=limit, first_byte_set_by=set_by)
     return found if usual.connect <= limit else replace(found, connect=limit, connect_set_by=set_by)

@@ -16,7 +16,7 @@ from services.gateway.wire.connection import TimedOut
 from services.gateway.wire.heads.responses import BadAnswer
 from tests.unit.gateway.exchanges import exchange
 
-TIMEOUTS = Timeouts(5.0, 0.5, inf)
+TIMEOUTS = Timeouts(5.0, 0.5, inf, first_byte_set_by="set by `proxy.timeouts.first_byte`")
 TARGET = Target("http", "2001:db8::1", 8080, "", "", b"h", ("http", "2001:db8::1", 8080))
 
 

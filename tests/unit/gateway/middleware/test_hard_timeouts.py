@@ -54,12 +54,17 @@ def test_the_other_times_are_those_of_the_api() -> None:
 
 
 def test_each_limit_knows_where_it_is_set() -> None:
-    usual, hard = "`proxy.timeouts.connect`", "`extended_paths.hard_timeouts` of the version `Default`"
-    for seconds, connect in ((30.0, usual), (0.5, hard)):
+    own, usual, hard = (
+        "set by `proxy.timeouts.connect`",
+        "the default of `proxy.timeouts.connect`",
+        "set by `extended_paths.hard_timeouts` of the version `Default`",
+    )
+    for seconds, timeouts, connect in ((30.0, {}, usual), (30.0, {"connect": 4}, own), (0.5, {}, hard)):
         request = exchange(target="/api/a")
-        ask(rule(("/a", "", seconds)), request)
+        ask(rule(("/a", "", seconds), timeouts=timeouts), request)
         assert request.timeouts is not None
         assert (request.timeouts.connect_set_by, request.timeouts.first_byte_set_by) == (connect, hard)
+        assert request.timeouts.idle_set_by == "the default of `proxy.timeouts.idle`"
 
 
 def test_a_version_without_entries() -> None:
