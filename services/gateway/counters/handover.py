@@ -7,6 +7,7 @@ takes what it finds there. So a limit that was used up stays so over a reload an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from services.common import logging as logs
@@ -31,13 +32,25 @@ class Handover:
         self._giving = asyncio.Lock()
 
     async def take(self) -> None:
-        """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows begin anew."""
+        """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows begin anew.
+
+        Cancelled, it ends what has begun first: what was taken from the ledger is nowhere else.
+        """
+        taking = asyncio.ensure_future(in_thread(self._ledger.take_over, self._epoch()))
         try:
-            left = await in_thread(self._ledger.take_over, self._epoch())
-        except Exception as error:
+            await asyncio.wait({taking})
+        except asyncio.CancelledError:
+            await asyncio.wait({taking})
+            self._taken(taking)
+            raise
+        self._taken(taking)
+
+    def _taken(self, taking: asyncio.Future[Sequence[Entry]]) -> None:
+        error = taking.exception()
+        if error is not None:
             log.warning("rate windows could not be taken over", error=type(error).__name__)
             return
-        for counter, used, window_ends_at in left:
+        for counter, used, window_ends_at in taking.result():
             if window_ends_at is not None:
                 self._windows.put(counter, Window(window_ends_at - self._clocks.offset, used))
 

@@ -59,8 +59,8 @@ class MemoryCounters:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeping
             self._sweeping = None
-            if self._handover is not None:
-                await asyncio.wait({asyncio.create_task(self._handover.give())}, timeout=_HAND_OVER_S)
+        if self._handover is not None:
+            await asyncio.wait({asyncio.create_task(self._handover.give())}, timeout=_HAND_OVER_S)
         if self._behind is not None:
             await self._behind.stop()
 

@@ -96,6 +96,32 @@ class Slow(QuotaLedger):
         self.open.wait(30)
 
 
+def test_a_worker_that_is_told_to_stop_while_it_takes_them_over_leaves_them(ledger: QuotaLedger) -> None:
+    taken, go_on = threading.Event(), threading.Event()
+
+    class Pausing(QuotaLedger):
+        def take_over(self, now: float) -> list[Entry]:
+            found = super().take_over(now)
+            taken.set()
+            go_on.wait(30)
+            return found
+
+    async def scenario() -> None:
+        async with started(MemoryCounters(ledger)) as old:
+            await takers(old, 1, 60, "r:1", 100, 3600)
+        told = MemoryCounters(Pausing(ledger._database))
+        starting = asyncio.create_task(told.start())
+        await asyncio.to_thread(taken.wait, 30)
+        starting.cancel()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+        await asyncio.wait({starting})
+        await told.stop()
+        async with started(MemoryCounters(ledger)) as new:
+            assert new.look("r:1", 100, 3600).remaining == 40
+
+    asyncio.run(scenario())
+
+
 class Away(QuotaLedger):
     def hand_over(self, windows: object, now: float) -> None:
         raise ConnectionRefusedError
