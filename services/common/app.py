@@ -24,6 +24,7 @@ from services.common.core_database import Transactions, is_transient, is_unavail
 from services.common.migrations import NotMigrated
 from services.common.readiness import DatabaseCheck
 from services.common.readiness import NotReady as NotReady
+from services.common.store_guard import StoreUnavailable
 
 log = logs.get(__name__)
 
@@ -201,7 +202,8 @@ def _errors(app: Flask, render: RenderError) -> None:
             log.error("database refuses writes", error=f"{type(error).__name__}: {error.__cause__ or ''}")
             return answer(503, _REFUSES_WRITES[refused], f"database-{refused}", headers={"Retry-After": "10"})
         if is_unavailable(error) or is_transient(error):
-            log.error("database unavailable", error=f"{type(error).__name__}: {error.__cause__ or ''}")
+            reason = error if isinstance(error, StoreUnavailable) else error.__cause__ or ""
+            log.error("database unavailable", error=f"{type(error).__name__}: {reason}")
             return answer(503, "database unavailable", "database-unavailable", headers={"Retry-After": "1"})
         log.exception("unexpected error", path=g.get("logged_path") or request.path, method=request.method)
         return answer(500, "internal error", "internal-error")

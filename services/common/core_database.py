@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
 from services.common.private_files import close_database, create_database, private_folder
-from services.common.store_guard import ANSWER_S, Guard, Guarded, StoreUnavailable, call
+from services.common.store_guard import ANSWER_S, FIRST_ANSWER_S, Guard, Guarded, StoreUnavailable, asking, call
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -167,13 +167,14 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     left_s = call.left_s()
-    hurried = left_s < ANSWER_S - _SLACK_S  # not the call's first attempt
+    hurried = left_s < ANSWER_S - _SLACK_S  # the call has waited for its turn, or this is not its first attempt
     if hurried:
         _wait_for_locks(connection, left_s)
     try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with asking:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
     except OperationalError as error:
-        if is_transient(error):
+        if is_transient(error) and left_s > FIRST_ANSWER_S:  # a shorter wait says nothing
             call.silent()
         raise
     finally:

@@ -6,7 +6,9 @@ it: therefore the client has a limit, too.
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,12 +16,13 @@ from psycopg.abc import PQGen
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from services.common.store_guard import ANSWER_S, call
+from services.common.store_guard import ANSWER_S, asking, call
 
 RV = TypeVar("RV")
 
 STATEMENT_TIMEOUT_S = ANSWER_S - 0.5  # the server's: it ends before the client gives the connection up
 LOCK_TIMEOUT_S = 2.0
+CONNECT_S = 3.0  # for a new connection in all: the name, and every address that it stands for
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -29,12 +32,15 @@ class NoAnswer(psycopg.OperationalError):
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed when the server stays silent for longer than the thread's call may wait."""
 
+    _asks = True  # whether what is waited for is an exchange with the server
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """As psycopg's, through which every exchange goes. Raises NoAnswer."""
         limit = call.silence_s() if timeout is None else timeout
         until = time.monotonic() + limit
         try:
-            found = super().wait(gen, interval, limit)
+            with asking:
+                found = super().wait(gen, interval, limit)
         except psycopg.Error as error:
             if error.sqlstate is not None:
                 call.answered()
@@ -43,14 +49,17 @@ class BoundedConnection(psycopg.Connection[Any]):
                 call.silent()
                 raise NoAnswer(f"no answer for {limit:.1f} s") from None
             raise
-        call.answered()
+        if self._asks:
+            call.answered()
         return found
 
     def set_autocommit(self, value: bool) -> None:
-        """As psycopg's, which asks the server nothing; therefore the call has learned nothing about it."""
-        learned = call.heard, call.away
-        super().set_autocommit(value)
-        call.heard, call.away = learned
+        """As psycopg's, which asks the server nothing; therefore the call learns nothing about it."""
+        self._asks = False
+        try:
+            super().set_autocommit(value)
+        finally:
+            self._asks = True
 
 
 def bound(engine: Engine) -> None:
@@ -59,7 +68,7 @@ def bound(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
         try:
-            connection = BoundedConnection.connect(*arguments, **options)
+            connection = _connected(arguments, options)
         except psycopg.OperationalError:
             call.silent()
             raise
@@ -74,6 +83,32 @@ def bound(engine: Engine) -> None:
     def begin(connection: Any) -> None:
         if call.patience_s > ANSWER_S:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_milliseconds(call.patience_s)}")
+
+
+def _connected(arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+    """Raises OperationalError within CONNECT_S. In a thread of its own: psycopg's limit is for each address, and finding them has none."""
+    made: Future[BoundedConnection] = Future()
+
+    def connect() -> None:
+        try:
+            connection = BoundedConnection.connect(*arguments, **options)
+        except BaseException as error:
+            if made.set_running_or_notify_cancel():
+                made.set_exception(error)
+            return
+        if made.set_running_or_notify_cancel():
+            made.set_result(connection)
+        else:
+            connection.close()
+
+    threading.Thread(target=connect, name="connecting", daemon=True).start()
+    try:
+        with asking:
+            return made.result(CONNECT_S)
+    except TimeoutError:
+        if made.cancel():
+            raise NoAnswer(f"no connection within {CONNECT_S:.0f} s") from None
+        return made.result()
 
 
 def _limit(connection: BoundedConnection) -> None:

@@ -187,7 +187,7 @@ class TokenStore:
             session.execute(sa.update(Token).where(Token.position > position).values(position=Token.position - 1))
             return True
 
-        return self._database.run(work)
+        return self._database.run(work, patience_s=LONG_WORK_S)
 
     def delete_all(self) -> None:
         def work(session: Session) -> None:

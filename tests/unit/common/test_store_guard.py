@@ -16,7 +16,7 @@ from services.common import postgresql, store_guard
 from services.common.core_database import CoreDatabase, is_transient, is_unavailable
 from services.common.database import Database
 from services.common.lookups import Lookups
-from services.common.store_guard import ANSWER_S, Guard, StoreUnavailable, call
+from services.common.store_guard import ANSWER_S, Entrance, Guard, StoreUnavailable, asking, call
 from tests.support.freezing import Pipe, locked
 from tests.support.waiting import wait_until
 
@@ -43,6 +43,11 @@ def read(database: CoreDatabase) -> None:
         connection.execute(ONE)
 
 
+def passes(entrance: Entrance) -> None:
+    with entrance:
+        pass
+
+
 # The gate and the breaker alone.
 
 
@@ -65,15 +70,72 @@ def test_a_full_gate_that_moves_lets_all_pass() -> None:
 def test_a_full_gate_that_nobody_leaves_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_guard, "STALL_S", 0.05)
     guard = Guard(2, together=True)
-    with guard.reads:
+    with guard.reads, asking:
         threads, failures = in_threads(10, guard.reads.enter)
         for thread in threads:
             thread.join(30)
         assert [type(error) for error in failures] == [StoreUnavailable] * 10
         assert is_unavailable(failures[0])
-        threads, failures = in_threads(1, lambda: guard.writes.__enter__() or guard.writes.__exit__())
+        threads, failures = in_threads(1, lambda: passes(guard.writes))
         threads[0].join(30)
         assert failures == []
+
+
+def test_a_full_gate_of_calls_that_work_refuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have their answers, and compute: however long it takes, the store is not away."""
+    monkeypatch.setattr(store_guard, "STALL_S", 0.01)
+    guard = Guard(2, together=True)
+    left = guard.reads._gate._left
+    looked: list[float] = []
+    waiting = left.wait
+
+    def wait(seconds: float) -> bool:
+        looked.append(seconds)
+        return waiting(seconds)
+
+    monkeypatch.setattr(left, "wait", wait)
+    with guard.reads:
+        with asking:
+            pass
+        threads, failures = in_threads(3, lambda: passes(guard.reads))
+        wait_until(lambda: len(looked) > 12)
+        assert failures == []
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+
+
+def test_writers_of_a_file_write_in_the_order_of_arrival() -> None:
+    guard = Guard(40, together=False)
+    turns = guard.writes._turns
+    assert turns is not None
+    order: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def write(number: int) -> None:
+        with guard.writes, guard.writes:
+            order.append(number)
+
+    with guard.writes:
+        for number in range(10):
+            threads.append(threading.Thread(target=write, args=(number,)))
+            threads[-1].start()
+            wait_until(lambda number=number: len(turns._waiting) == number + 1)  # type: ignore[misc]
+    for thread in threads:
+        thread.join(30)
+    assert order == list(range(10))
+
+
+def test_a_turn_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard(40, together=False)
+    with guard.writes:
+        threads, failures = in_threads(1, lambda: guard.writes.enter(0.01))
+        threads[0].join(30)
+        assert [str(one) for one in failures] == ["other calls write to the database for too long"]
+    for _ in range(2):
+        with guard.writes:
+            pass
+    assert guard.writes._gate._inside == guard.writes._gate._asking == 0
 
 
 def test_a_call_within_a_call_passes() -> None:
@@ -91,12 +153,12 @@ def test_the_call_that_tries_may_be_refused_by_the_gate(monkeypatch: pytest.Monk
     monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
     monkeypatch.setattr(store_guard, "STALL_S", 0.0)
     guard = Guard(2, together=True)
-    with guard.reads:
+    with guard.reads, asking:
 
         def find_it_away_then_back() -> None:
             with guard.writes:
                 call.silent()
-            with pytest.raises(StoreUnavailable, match="none of them was answered lately"):
+            with pytest.raises(StoreUnavailable, match="none of them came out lately"):
                 guard.reads.enter()
             with guard.writes:
                 call.answered()
@@ -118,7 +180,7 @@ def test_the_breaker_refuses_at_once_then_one_call_tries(monkeypatch: pytest.Mon
     assert call.depth == 0
 
     monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
-    guard.reads._breaker._until = 0.0
+    guard.reads._breaker._next_try = 0.0
     with guard.reads:  # tries
         threads, failures = in_threads(3, guard.writes.enter)
         for thread in threads:
@@ -128,10 +190,82 @@ def test_the_breaker_refuses_at_once_then_one_call_tries(monkeypatch: pytest.Mon
     with guard.writes:  # the next one tries, and finds it back
         call.answered()
     assert guard.reads._breaker._open_since is None
-    threads, failures = in_threads(3, lambda: guard.reads.__enter__() or guard.reads.__exit__())
+    threads, failures = in_threads(3, lambda: passes(guard.reads))
     for thread in threads:
         thread.join(30)
     assert failures == []
+
+
+def in_a_call(guard: Guard, began: threading.Event, go_on: threading.Event) -> threading.Thread:
+    """A call that is answered when it is told to go on."""
+
+    def work() -> None:
+        with guard.reads:
+            began.set()
+            go_on.wait(30)
+            call.answered()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert began.wait(30)
+    return thread
+
+
+def fail(guard: Guard) -> None:
+    with guard.reads:
+        call.silent()
+
+
+def test_the_breaker_can_open_again_after_another_call_was_answered_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call tries; one that began earlier is answered before it, and closes the breaker."""
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    guard = Guard(8, together=True)
+    earlier, trial = threading.Event(), threading.Event()
+    first = in_a_call(guard, threading.Event(), earlier)
+    fail(guard)
+    second = in_a_call(guard, threading.Event(), trial)
+    for event, thread in ((earlier, first), (trial, second)):
+        event.set()
+        thread.join(30)
+    fail(guard)
+    with guard.reads:
+        call.answered()
+    assert guard.reads._breaker._open_since is None
+
+
+def test_the_first_answer_closes_the_breaker_however_long_the_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    guard = Guard(8, together=True)
+    fail(guard)
+    with guard.reads:
+        call.answered()
+        threads, failures = in_threads(3, lambda: passes(guard.reads))
+        for thread in threads:
+            thread.join(30)
+    assert failures == []
+
+
+def test_a_call_that_tries_and_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    monkeypatch.setattr(store_guard, "TRIAL_S", 0.0)
+    guard = Guard(8, together=True)
+    fail(guard)
+    go_on = threading.Event()
+    hanging = in_a_call(guard, threading.Event(), go_on)
+    with guard.reads:
+        call.answered()
+    go_on.set()
+    hanging.join(30)
+
+
+def test_a_call_that_tries_and_fails_by_itself_leaves_the_try_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    guard = Guard(8, together=True)
+    fail(guard)
+    for _ in range(2):
+        with pytest.raises(RuntimeError), guard.reads:
+            raise RuntimeError
+    assert guard.reads._breaker._open_since is not None
 
 
 def test_a_call_that_fails_by_itself_says_nothing_about_the_store() -> None:
@@ -246,7 +380,7 @@ def test_a_server_that_stops_in_the_middle_is_given_up(server: CoreDatabase, pip
         with pytest.raises(StoreUnavailable):
             refusing()
     pipe.thaw()
-    server.guard.reads._breaker._until = 0.0
+    server.guard.reads._breaker._next_try = 0.0
     with server.read() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM things")) == 0
 
@@ -256,18 +390,18 @@ def test_a_kept_connection_to_a_stopped_server(server: CoreDatabase, pipe: Pipe)
     """The ping and a new connection together stay below the limit; a look-up, too, which asks twice."""
     lookups = Lookups(pipe.url, Guard(8, together=True))
     lookups.one(sa.select(sa.literal(1)), {})
-    for asking in (lambda: read(server), lambda: lookups.one(sa.select(sa.literal(1)), {})):
+    for ask in (lambda: read(server), lambda: lookups.one(sa.select(sa.literal(1)), {})):
         pipe.freeze()
         began = time.monotonic()
         with pytest.raises(sa.exc.OperationalError):
-            asking()
+            ask()
         assert 1 < time.monotonic() - began < 5
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
-            asking()
+            ask()
         assert time.monotonic() - began < 0.2
         pipe.thaw()
-        wait_until(lambda asking=asking: _succeeds(asking), 10)  # type: ignore[misc]
+        wait_until(lambda ask=ask: _succeeds(ask), 10)  # type: ignore[misc]
     lookups.dispose()
 
 
@@ -287,6 +421,49 @@ def test_a_kept_connection_that_is_lost_costs_a_moment(server: CoreDatabase, pip
     read(server)
     assert silent
     read(server)
+
+
+@pytest.mark.parametrize("comes_late", [True, False])
+def test_a_name_that_nobody_finds(pipe: Pipe, monkeypatch: pytest.MonkeyPatch, comes_late: bool) -> None:
+    """The system may look for a name for half a minute; what is connected after all is closed again."""
+    monkeypatch.setattr(postgresql, "CONNECT_S", 0.01)
+    found, closed = threading.Event(), threading.Event()
+    connecting = psycopg.Connection.connect.__func__  # type: ignore[attr-defined]
+
+    def connect(kind: Any, *arguments: Any, **options: Any) -> Any:
+        found.wait(30)
+        if not comes_late:
+            closed.set()
+            raise psycopg.OperationalError("failed to resolve host")
+        made = connecting(kind, *arguments, **options)
+        closing = made.close
+
+        def close() -> None:
+            closing()
+            closed.set()
+
+        made.close = close
+        return made
+
+    monkeypatch.setattr(psycopg.Connection, "connect", classmethod(connect))
+    database = CoreDatabase(pipe.url)
+    with pytest.raises(sa.exc.OperationalError, match="no connection within") as refused:
+        read(database)
+    assert is_unavailable(refused.value)
+    found.set()
+    assert closed.wait(30)
+    database.dispose()
+
+
+def test_what_asks_nothing_tells_nothing(server: CoreDatabase) -> None:
+    with server.engine.connect() as connection, server.guard.reads:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        call.silent()
+        raw.autocommit = True
+        raw.autocommit = False
+        assert (call.heard, call.away) == (False, True)
+        call.answered()
 
 
 def test_what_a_server_refuses_is_an_answer(server: CoreDatabase) -> None:
