@@ -15,13 +15,13 @@ from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.sealing import NotOpened, Seal, fingerprint
 from services.common.settings import SettingsError
+from services.common.store_guard import LONG_WORK_S
 from services.gateway.settings import Settings, master_key
 from services.gateway.stores.base import insert, metadata
 
 log = logs.get(__name__)
 
 _PURPOSE: Final = "gatehouse webhook secrets"
-_WIPE_S: Final = 60.0  # for writing the table again
 
 # At most one row. wiped: what stood in clear before it was sealed is gone from the database's files.
 SEALING: Final = sa.Table(
@@ -109,12 +109,12 @@ class Sealing:
 
     def _wipe_postgresql(self, table: str) -> None:
         writes = self._database.guard.writes
-        writes.enter(_WIPE_S)
+        writes.enter(LONG_WORK_S)
         try:
             with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql(f"SET lock_timeout = '10s'; SET statement_timeout = '{_WIPE_S:.0f}s'")
+                connection.detach()  # its limits are not those of the others, also when it fails
+                connection.exec_driver_sql(f"SET lock_timeout = '10s'; SET statement_timeout = '{LONG_WORK_S:.0f}s'")
                 connection.exec_driver_sql(f"VACUUM (FULL) {table}")
-                connection.invalidate()  # its limits are not those of the others
         finally:
             writes.leave()
 

@@ -202,6 +202,24 @@ def test_nothing_is_left_of_it_in_the_files(database: CoreDatabase, database_url
     assert not [file for file in files if SECRET.encode() in file.read_bytes()]
 
 
+def test_a_wipe_may_take_longer_than_a_call_and_leaves_the_limits_of_others(postgresql_url: str) -> None:
+    database = CoreDatabase(postgresql_url, pool_size=1)
+    in_clear(database, "h1")
+    limits: list[Any] = []
+
+    def ask(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("VACUUM"):
+            limits.extend(cursor.execute(f"SHOW {name}").fetchone()[0] for name in ("statement_timeout", "lock_timeout"))
+
+    sa.event.listen(database.engine, "before_cursor_execute", ask)
+    hooks_of(database).seal_all()
+    with database.read() as connection:
+        limits.extend(connection.scalar(sa.text(f"SHOW {name}")) for name in ("statement_timeout", "lock_timeout"))
+        assert connection.scalar(sa.select(SEALING.c.wiped)) is True
+    assert limits == ["1min", "10s", "3s", "2s"]
+    database.dispose()
+
+
 def test_a_wipe_that_cannot_be_is_tried_again(sqlite_url: str) -> None:
     database = CoreDatabase(sqlite_url)
     in_clear(database, "h1")
