@@ -70,6 +70,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     assets.register(app, visit.ASSETS)
     for pages in (account_pages, consent):
         app.register_blueprint(pages.blueprint)
+    app.extensions["checks"].add("start", house.check_started)
     app.extensions["checks"].add("signing key", house.keys.check_master_key)
     _information(app, settings)
     _private(app)

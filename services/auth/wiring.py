@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from services.auth import refusals
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
 from services.auth.service.browsers import Browsers
@@ -26,7 +27,7 @@ from services.auth.service.verifying import Verifier
 from services.auth.settings import Settings
 from services.auth.store import audit, failures, grants, notes, users
 from services.common import logging as logs
-from services.common.app import Refusal
+from services.common.app import NotReady, Refusal
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
@@ -82,6 +83,7 @@ class House:
         self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
         self.notes = Notes(database, clock)
         self._started = False
+        self._held_up = "starting"
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -91,6 +93,11 @@ class House:
         self.clients.put_fixed(STARTUP)
         self._first_administrator()
         self._started = True
+
+    def check_started(self) -> None:
+        """Raises NotReady until `start` has succeeded."""
+        if not self._started:
+            raise NotReady(self._held_up)
 
     def _first_administrator(self) -> None:
         with self.database.read() as session:
@@ -131,7 +138,10 @@ class House:
                 if rounds % 120 == 0:
                     self.forget_expired()
             except Exception as error:  # the store may be away for a while; the next round tries again
-                log.warning("housekeeping failed, trying again", error=type(error).__name__)
+                reason = type(error).__name__
+                if isinstance(error, Refusal):  # of `start`: a wrong master key, an impossible administrator
+                    reason = self._held_up = refusals.in_a_line(error)
+                log.warning("housekeeping failed, trying again", error=reason)
             rounds += 1
 
     def forget_expired(self) -> None:

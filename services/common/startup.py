@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -14,6 +15,13 @@ from services.common.migrations import NotMigrated, check_migrated
 FAILURES = (NotMigrated, SQLAlchemyError, OSError, ImportError)  # what is no mistake of the code's
 EXIT_NOT_STARTED = 3  # gunicorn's own: the master stops, too, instead of starting the worker again and again
 
+# PostgreSQL's answers to a wrong password, role or database. libpq hands out no SQLSTATE for a connection that was not made; a server that
+# speaks another language is taken for one that is away.
+_SHUT_OUT = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|permission denied for database"
+    r'|(?:role|database) "[^"]*" (?:does not exist|is not permitted to log in)'
+)
+
 log = logs.get(__name__)
 
 
@@ -25,7 +33,7 @@ def answers(service: str, database: Transactions[Any]) -> bool:
     try:
         check_migrated(service, database)
     except SQLAlchemyError as error:
-        if database.dialect == "sqlite" or not is_unavailable(error):  # a file that cannot be opened does not come by itself
+        if database.dialect == "sqlite" or not is_unavailable(error) or _SHUT_OUT.search(str(error)):  # does not mend itself
             raise
         log.error("database unavailable; started without it", error=in_a_line(service, error))
         return False

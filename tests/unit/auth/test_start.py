@@ -25,6 +25,7 @@ from services.common.clock import SettableClock
 from services.common.database import Database, migrate
 from services.common.settings import parse_networks
 from tests.support.stores import Prepare
+from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 
 
@@ -180,6 +181,31 @@ def run(database_url: str, folder: Path, *arguments: str, stdin: str | None = No
         "AUTH_ARGON2_PASSES": "1",
     }
     return CliRunner().invoke(main, list(arguments), env=env, input=stdin)
+
+
+def test_it_is_not_ready_before_it_has_started(database_url: str, tmp_path: Path) -> None:
+    """As when the database was away: the start comes later, in the housekeeping."""
+    migrate("auth", database_url)
+    app = build(settings_for(database_url, tmp_path))
+    house, client = app.extensions["auth"], app.test_client()
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json["checks"]["start"]) == (503, "starting")
+    house.start()
+    assert client.get("/ready").json["status"] == "ready"
+    house.close()
+
+
+@pytest.mark.slow
+def test_what_keeps_it_from_starting_later_is_said(sqlite_url: str, tmp_path: Path) -> None:
+    migrate("auth", sqlite_url)
+    started(sqlite_url, tmp_path).house.close()
+    app = build(settings_for(sqlite_url, tmp_path), key="another master key of 32 letters.")
+    house = app.extensions["auth"]
+    thread = house.keep_house()
+    said = "signing key cannot be opened with this master key"
+    wait_until(lambda: app.test_client().get("/ready").json["checks"]["start"] == said)
+    house.close()
+    thread.join(30)
 
 
 def test_the_command_line(database_url: str, tmp_path: Path) -> None:
