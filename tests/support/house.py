@@ -40,12 +40,12 @@ def port_base() -> int:
 class House:
     """One `./dev up --json`. `where` is what it printed; None until it is healthy."""
 
-    def __init__(self, data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None, starter: Sequence[str] = ()) -> None:
         self.data, self.base = data, base
         self.where: dict[str, Any] | None = None
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in `close`
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        command = ["./dev", "up", "--json", "--data", str(data), "--port-base", str(base), *arguments]
+        command = [*starter, "./dev", "up", "--json", "--data", str(data), "--port-base", str(base), *arguments]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -121,9 +121,9 @@ def free(ports: Sequence[int]) -> bool:
 
 
 @contextlib.contextmanager
-def house(data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[House]:
-    """A start that ends with the block, whatever happens."""
-    started = House(data, base, *arguments, env=env)
+def house(data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None, starter: Sequence[str] = ()) -> Iterator[House]:
+    """A start that ends with the block, whatever happens. starter: a program that becomes it."""
+    started = House(data, base, *arguments, env=env, starter=starter)
     try:
         yield started
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -89,6 +90,22 @@ def test_what_outlives_a_killed_start_is_named_with_the_way_to_end_it(tmp_path: 
         wait_until(lambda: not first.left(), SECONDS_TO_DIE, "the end of everything")
         with house(tmp_path, base) as third:
             third.healthy()
+
+
+def test_it_outlives_its_terminal_when_told_so_and_ends_well_without_its_guard(tmp_path: Path) -> None:
+    with house(tmp_path, port_base(), starter=["nohup"]) as start:
+        start.healthy()
+        ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{start.process.pid}/status").read_text(), re.MULTILINE)
+        assert ignored is not None
+        assert int(ignored[1], 16) & 1 << signal.SIGHUP - 1
+        [guard] = [one for one in start.family() if one.cmdline()[-1].endswith("guard.py")]
+        guard.kill()
+        wait_until(lambda: guard not in start.left(), SECONDS_TO_DIE, "the end of the guard")
+        status, told = start.interrupt()
+    assert status == 0
+    assert told.endswith("all stopped\n")
+    assert start.left() == []
+    assert (tmp_path / "dev.lock").read_bytes() == b""
 
 
 def test_ctrl_c_at_any_moment_of_the_start_is_a_line_and_leaves_nothing(tmp_path: Path) -> None:

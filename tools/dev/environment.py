@@ -64,6 +64,11 @@ DEVELOP = Packages("for tests and checks", ("dev.txt",), ".requirements")
 NEEDED = {"up": RUN, "auth": RUN, "gateway": RUN, "test": DEVELOP, "check": DEVELOP, "bench": DEVELOP}
 
 
+def heeded() -> list[signal.Signals]:
+    """Of STOPPING, those that end a command. `nohup` has the end of the terminal ignored, and so it stays."""
+    return [one for one in STOPPING if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+
+
 def stop(*lines: str) -> NoReturn:
     """Say why the environment cannot be made, and end."""
     sys.stderr.write("dev: " + "\n     ".join(lines) + "\n")
@@ -241,7 +246,7 @@ def _interrupt(number: int, _: object) -> NoReturn:
 
 
 def _ensure_or_stop(packages: Packages) -> None:
-    for number in STOPPING:
+    for number in heeded():
         signal.signal(number, _interrupt)
     try:
         ensure(packages)

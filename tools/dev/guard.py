@@ -28,6 +28,7 @@ class Guard:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
+            bufsize=0,  # nothing is left to be written when somebody has ended it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -50,7 +51,6 @@ class Guard:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # somebody ended it
             self._process.stdin.write(line.encode())
-            self._process.stdin.flush()
 
 
 def group_alive(group: int) -> bool:

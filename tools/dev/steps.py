@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from tools.dev.environment import heeded
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 STOP_DEADLINE_S = 30.0
@@ -139,7 +141,7 @@ def _ended_together() -> Iterator[Callable[[Step], _Running]]:
             raise KeyboardInterrupt
         return running[-1]
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in heeded()}
     try:
         yield start
     except KeyboardInterrupt:

@@ -20,12 +20,12 @@ from services.common.private_files import private_folder
 from tools.dev import children, migrating, plan, shown
 from tools.dev.children import Child, is_loud, readable, say, stop
 from tools.dev.claim import Claim, Taken
+from tools.dev.environment import STOPPING, heeded
 from tools.dev.guard import Guard
 from tools.dev.plan import ROOT, Ports, Program
 from tools.dev.valkey import Valkey
 
 START_DEADLINE_S = 60.0
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MISSING = re.compile(r"No module named '?((?!services|tools|deploy)\w+)")
 _ERROR = re.compile(r"^\s*([\w.]*(?:Error|Exception)\b.*)$", re.MULTILINE)
 _TRACE = "Traceback (most recent call last):"
@@ -55,7 +55,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
 
 
 def main(given: Sequence[str]) -> int:
-    for number in STOPPING:
+    for number in heeded():
         signal.signal(number, lambda number, _: _signals.append(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     options = _arguments(given)
