@@ -128,7 +128,8 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
             create_database(file)
         connection = dialect.connect(*arguments, **options)
         try:
-            _prepare_sqlite(connection)
+            with asking:
+                _prepare_sqlite(connection)
         except dialect.loaded_dbapi.Error as error:
             connection.close()
             if isinstance(error, dialect.loaded_dbapi.OperationalError):  # somebody lets nobody in
@@ -138,6 +139,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
             close_database(file)  # now, because a setting may name any file: this one is a database
         return connection
 
+    event.listen(engine, "after_cursor_execute", _hear_sqlite)
     if not lone:
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -160,6 +162,11 @@ def _prepare_sqlite(connection: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _hear_sqlite(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    if not statement.startswith(("BEGIN", "PRAGMA")):  # these may ask nobody
+        call.answered()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -314,6 +314,19 @@ def test_a_held_write_lock_costs_a_write_its_time_and_a_read_nothing(file: CoreD
     wait_until(lambda: _succeeds(lambda: file.run(add)), 5)
 
 
+def test_a_read_that_is_answered_closes_the_breaker(file: CoreDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a connection that was there already, and for a look-up."""
+    monkeypatch.setattr(store_guard, "PAUSE_S", 0.0)
+    lookups = Lookups(file.engine.url.render_as_string(), file.guard)
+    for ask in (lambda: read(file), lambda: lookups.one(sa.select(sa.literal(1)), {})):
+        ask()
+        with file.guard.reads:
+            call.silent()
+        ask()
+        assert file.guard.reads._breaker._open_since is None
+    lookups.dispose()
+
+
 def test_another_attempt_has_what_is_left(file: CoreDatabase) -> None:
     with file.guard.writes, locked(path(file)):
         call.until = time.monotonic() + 0.2
