@@ -18,7 +18,7 @@ from services.common.startup import in_a_line
 from services.gateway import announcements
 from services.gateway.settings import Settings, load, load_or_stop, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
-from services.gateway.worker import ENDING, check_tls
+from services.gateway.worker import ENDING, GatewayWorker, check_tls
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
 clear_overloads()
@@ -102,6 +102,19 @@ def on_starting(server: Any) -> None:
     _reload_if_sound(server)
     _replace_leaving(server)
     _lose_no_signal(server)
+    _end_together(server)
+
+
+def _end_together(server: Any) -> None:
+    """When the master ends, no worker waits for a successor."""
+    end = server.stop
+
+    def end_all(*arguments: Any, **more: Any) -> None:
+        if GatewayWorker.succession is not None:
+            GatewayWorker.succession.end()
+        end(*arguments, **more)
+
+    server.stop = end_all
 
 
 def _lose_no_signal(server: Any) -> None:

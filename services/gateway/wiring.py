@@ -222,8 +222,13 @@ class Gateway:
             too_late.cancel()
 
     def _look_again(self) -> None:
-        """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used."""
-        while not self._stopping.wait(_LOOK_AGAIN):
+        """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used.
+
+        At once for the first time: since everything was loaded the worker may have waited for its turn, while another one took changes.
+        """
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            pause = _LOOK_AGAIN
             try:
                 self._catch_up()
                 self._mark_used()

@@ -32,6 +32,7 @@ from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
 from services.gateway.stores.sealing import WrongMasterKey
+from services.gateway.succession import Succession
 from services.gateway.threads import Threads
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
@@ -54,6 +55,8 @@ _SPARE: Final = 0.5
 _LEAST_TO_WRITE: Final = 0.5
 # After the graceful time-out, whatever hangs.
 _LEAVES_AFTER: Final = 1.5
+# How long a successor may load before the worker that it succeeds leaves all the same.
+_SUCCESSOR_WITHIN: Final = 60.0
 # What tells a worker to stop.
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
@@ -61,16 +64,17 @@ ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 class GatewayWorker(Worker):  # type: ignore[misc]
     """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's.
 
-    leaving: it was told to stop, and takes no more connections; as its master sees it, too. age: as gunicorn counts it, the younger the
-    higher; who is leaving is in nobody's way, and counts as younger than all.
+    leaving: it was told to stop, and takes connections until its successor is ready; as its master sees it, too. age: as gunicorn counts
+    it, the younger the higher; who is leaving is in nobody's way, and counts as younger than all.
     """
 
+    succession: ClassVar[Succession | None] = None
     _turn: ClassVar[Turn | None] = None
 
     def __init__(self, age: int, *args: Any, **more: Any) -> None:
         """In the master, before the fork."""
-        if GatewayWorker._turn is None:
-            GatewayWorker._turn = Turn()
+        if GatewayWorker.succession is None:
+            GatewayWorker.succession, GatewayWorker._turn = Succession(), Turn()
         self._age = age
         super().__init__(age, *args, **more)
 
@@ -127,7 +131,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         settings = gateway.settings
         sys.setswitchinterval(_SWITCH_INTERVAL)
         turn = self._turn if settings.valkey_url is None else None
-        starting = gateway.start(turn.wait if turn is not None else None)
+        starting = gateway.start(partial(self._wait_for, turn) if turn is not None else None)
         if not await self._notifying(loop, starting, while_alive=True):
             self._leave_in_time()
             await gateway.stop(max(float(self.cfg.graceful_timeout) - _SPARE, _LEAST_TO_WRITE))
@@ -149,13 +153,14 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await loop.create_server(accept, sock=public_socket, backlog=2048),
             await loop.create_server(lambda: Connection(sockets, operator.serve), sock=operator_socket),
         ]
+        self._ready()
         gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()
         gc.freeze()
         log.info("serving", pid=os.getpid(), apis=len(gateway.live.current.apis))
-        beat = 0.0
-        while self.alive:
+        beat, stays_until = 0.0, inf
+        while loop.time() < stays_until:
             await asyncio.sleep(SWEEP)
             self._tend(sockets, gateway)
             beat += SWEEP
@@ -165,6 +170,12 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 if self.ppid != os.getppid():
                     log.warning("the master is gone; this worker stops")
                     break
+            if not self.alive:
+                if self._succeeded():
+                    break
+                if stays_until == inf:
+                    stays_until = loop.time() + _SUCCESSOR_WITHIN
+                    log.info("waiting for the successor", pid=os.getpid())
         told = loop.time()
         self._leave_in_time()
         await self._drain(sockets, gateway, front, operator, servers, handshakes, turn)
@@ -172,6 +183,20 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         threads.shutdown(cancel_futures=True)
         left = told + float(self.cfg.graceful_timeout) - _SPARE - loop.time()
         await self._notifying(loop, gateway.stop(max(left, _LEAST_TO_WRITE)))
+
+    def _ready(self) -> None:
+        """Who was told to stop need not wait any more."""
+        if self.succession is not None:
+            self.succession.ready(self._age)
+
+    async def _wait_for(self, turn: Turn) -> bool:
+        """Everything is loaded, and what is left is to take over what the predecessor has counted, which therefore must leave."""
+        self._ready()
+        return await turn.wait()
+
+    def _succeeded(self) -> bool:
+        """Whether nobody has to take connections in this worker's place any more, or nobody will."""
+        return self.succession is None or not self.cfg.graceful_timeout or self.succession.succeeded(self._age)
 
     async def _notifying(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], *, while_alive: bool = False) -> bool:
         """Do something that may wait for a database, and must not look like a hanging worker. while_alive: given up when told to stop.

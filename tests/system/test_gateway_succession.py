@@ -6,9 +6,12 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
+import pytest
 
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.load import Load
@@ -80,6 +83,56 @@ def test_the_only_worker_is_succeeded_while_it_still_answers(odd_upstream: OddUp
         load.answered(100)
     assert load.failures == []
     assert set(load.done) == {200}
+
+
+@contextmanager
+def _loading_successor(running: Gateway, postgresql_url: str, tell: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+    """The only worker, which was told to stop and waits for its successor, and that one, which gets no further until the block ends."""
+    (first,) = running.workers()
+    with psycopg.connect(postgresql_url) as database:
+        database.execute("LOCK TABLE definitions IN ACCESS EXCLUSIVE MODE")  # it does not get past them before it is stopped
+        tell(first)
+        (second,) = wait_until(lambda: set(running.workers()) - {first}, 20, "the successor")
+        os.kill(second, signal.SIGSTOP)
+    try:
+        wait_until(lambda: "waiting for the successor" in running.process.text(), 20, "the worker, which waits for its successor")
+        yield first, second
+    finally:
+        os.kill(second, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("told", ["the worker", "the master"])
+def test_the_only_worker_takes_connections_until_its_successor_is_ready(
+    odd_upstream: OddUpstream, postgresql_url: str, tmp_path: Path, told: str
+) -> None:
+    """However long the successor loads."""
+
+    def tell(worker: int) -> None:
+        if told == "the worker":
+            os.kill(worker, signal.SIGTERM)
+        else:
+            running.signal(signal.SIGHUP)
+
+    with gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], {"GATEWAY_DATABASE_URL": postgresql_url}) as running:
+        with _loading_successor(running, postgresql_url, tell) as (first, second):
+            for _ in range(5):
+                with RawClient(running.port) as client:
+                    answer = client.get("/odd/x")
+                assert (answer.status, answer.field("connection")) == (200, None)
+            assert first in running.workers()
+        wait_until(lambda: running.workers() == [second], 20, "the end of the first")
+        with RawClient(running.port) as client:
+            assert client.get("/odd/x").status == 200
+
+
+def test_no_worker_waits_for_a_successor_when_the_master_ends(odd_upstream: OddUpstream, postgresql_url: str, tmp_path: Path) -> None:
+    env = {"GATEWAY_DATABASE_URL": postgresql_url}
+    with (
+        gateway(tmp_path, [definition("odd", f"{odd_upstream.url}/")], env) as running,
+        _loading_successor(running, postgresql_url, lambda worker: os.kill(worker, signal.SIGTERM)) as (first, _),
+    ):
+        running.signal(signal.SIGTERM)
+        wait_until(lambda: first not in running.workers(), 10, "the end of the first, which waits for nobody any more")
 
 
 def test_a_worker_that_dies_beside_one_that_is_leaving_is_replaced(odd_upstream: OddUpstream, tmp_path: Path) -> None:
