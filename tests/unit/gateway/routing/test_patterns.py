@@ -166,6 +166,7 @@ ENDS = st.sampled_from([("", ""), ("$", r"\Z")])
 @given(st.booleans(), st.lists(SIMPLE, min_size=1, max_size=7), ENDS, st.lists(PATHS, min_size=1, max_size=6))
 def test_answers_are_those_of_another_engine(anchored: bool, parts: list[tuple[str, str]], end: tuple[str, str], paths: list[str]) -> None:
     written, expected = ("^" * anchored + "".join(part[side] for part in parts) + end[side] for side in (0, 1))
+    expected = expected.replace("/{2}", "/[^/]*")  # directly behind a slash it is a segment, not a repetition
     try:
         reference = re.compile(expected)
         pattern = translate(written)
