@@ -323,6 +323,8 @@ def _check_free(connection: sa.Connection, id: str, api_id: str, place: str | No
     if connection.scalar(others.where(same).limit(1)) is not None:
         raise ApiIdTaken
     owner = None if place is None else connection.scalar(others.with_only_columns(_D.api_id).where(_D.place == place))
+    if owner == api_id:  # created since the look before
+        raise ApiIdTaken
     if owner is not None:
         raise PlaceTaken(owner)
 
