@@ -22,7 +22,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
 from services.common.private_files import close_database, create_database, private_folder
@@ -45,6 +45,7 @@ _POSTGRESQL = {
     "tcp_user_timeout": 15_000,
 }
 _VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))
+_MALFORMED = "the host or the port in the URL is malformed; characters such as @ : / in a password must be percent-encoded"
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _RETRIED_STATES = frozenset({"40001", "40P01", "55P03"})  # PostgreSQL: serialization failure, deadlock, lock not available
 
@@ -78,8 +79,13 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
 
 
 def normalise(url: str) -> sa.URL:
-    """A SQLAlchemy URL; `postgresql://` means psycopg 3."""
-    parsed = sa.make_url(url)
+    """A SQLAlchemy URL; `postgresql://` means psycopg 3. Raises ArgumentError, which names no part of the URL."""
+    try:
+        parsed = sa.make_url(url)
+    except ValueError:  # it names what stands in the place of the port: of `USER:P@SS:WORD@HOST` a part of the password
+        raise ArgumentError(_MALFORMED) from None
+    if "@" in (parsed.host or ""):  # the driver would name the host: of `USER:P@SS@HOST` a part of the password
+        raise ArgumentError(_MALFORMED)
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed

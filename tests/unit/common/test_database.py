@@ -249,6 +249,13 @@ def test_postgresql_means_psycopg() -> None:
     assert normalise("sqlite:///x.db").drivername == "sqlite"
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:p@ss:word@h/n", "postgresql://u:p@ss@h/n"])
+def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(sa.exc.ArgumentError, match="must be percent-encoded") as refused:
+        normalise(url)
+    assert "ss" not in str(refused.value).replace("password", "")
+
+
 def test_constraints_have_names() -> None:
     base_: type[DeclarativeBase] = new_base()
     table = sa.Table("t", base_.metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, unique=True))
