@@ -27,6 +27,7 @@ from services.common.app import Refusal
 from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
 from services.common.database import Database
+from services.common.startup import in_a_line
 
 
 class _Commands(Program):
@@ -35,12 +36,12 @@ class _Commands(Program):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (Refusal, ValidationError, OSError) as error:
+        except (Refusal, ValidationError) as error:
             raise click.ClickException(refusals.in_a_line(error)) from None
+        except OSError as error:
+            raise click.ClickException(in_a_line("auth", error)) from None
         except SQLAlchemyError as error:
-            raise click.ClickException(
-                f"the database cannot be used ({refusals.in_a_line(error)}); is it migrated? python -m services.common.migrate auth"
-            ) from None
+            raise click.ClickException(f"{in_a_line('auth', error)}. Is it migrated? python -m services.common.migrate auth") from None
 
 
 def _house() -> House:

@@ -124,12 +124,9 @@ def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
 
 
-def in_a_line(error: Exception) -> str:
-    """What went wrong, for a terminal: a refusal or wrong fields with the fields' names, an error of the database in its driver's words."""
+def in_a_line(error: Refusal | ValidationError) -> str:
+    """What was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
     if isinstance(error, ValidationError):
         error = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.normalized_messages())
-    if isinstance(error, Refusal):
-        named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
-        return f"{error.message}{': ' + named if named else ''}"
-    told = str(getattr(error, "orig", None) or error) or type(error).__name__
-    return told.splitlines()[0]
+    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
+    return f"{error.message}{': ' + named if named else ''}"
