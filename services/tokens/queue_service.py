@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from services.common.app import Refusal
-from services.common.clock import Clock
+from services.common.clock import Clock, isoformat
 from services.common.wakeups import Wakeups
 from services.tokens import ids, refusals
 from services.tokens.models import Interaction
@@ -60,7 +60,7 @@ class Queue:
         made = self._store.request(now, self._limit, now - PURGE_AFTER)
         if made is None:
             raise refusals.queue_limit_reached()
-        return {"id": made.id, "color": made.color, "requested_at": stamp(made.requested_at)}
+        return {"id": made.id, "color": made.color, "requested_at": isoformat(made.requested_at)}
 
     def deposit(self, interaction_id: str | None, keywords: str | None) -> None:
         """Raises Refusal."""
@@ -223,8 +223,8 @@ def _deposited(one: Interaction) -> dict[str, Any]:
         "id": one.id,
         "color": one.color,
         "keywords": one.keywords,
-        "requested_at": stamp(one.requested_at),
-        "deposited_at": stamp(one.deposited_at) if one.deposited_at else None,
+        "requested_at": isoformat(one.requested_at),
+        "deposited_at": isoformat(one.deposited_at) if one.deposited_at else None,
     }
 
 
@@ -243,11 +243,6 @@ def turns(served: Sequence[Served], now: dt.datetime) -> list[float]:
         if began <= one.done_at:
             spent.append((one.done_at - began).total_seconds())
     return spent
-
-
-def stamp(moment: dt.datetime) -> str:
-    """ISO 8601 with milliseconds and Z, as JavaScript writes it."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def read_keywords(text: str) -> list[str]:
