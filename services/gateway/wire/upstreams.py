@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.gateway.exchange import Target
+from services.gateway.threads import in_thread
 from services.gateway.wire import tls
 from services.gateway.wire.connection import NEVER, Connection, Sockets
 
@@ -105,9 +106,9 @@ class Upstreams:
         return connection
 
     async def _verifier(self) -> ssl.SSLContext:
-        """Loaded once for all who wait, and anew when that failed. A worker without https targets is spared the 2 MB of the authorities."""
+        """Loaded once for all who wait, again when that failed. A worker without https targets is spared the 2 MB of the authorities."""
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
-            self._tls = self._sockets.loop.create_task(asyncio.to_thread(self._load_tls))
+            self._tls = self._sockets.loop.create_task(in_thread(self._load_tls))
         try:
             return await asyncio.shield(self._tls)
         except OSError:
