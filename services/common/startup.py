@@ -12,7 +12,7 @@ from services.common import logging as logs
 from services.common.core_database import Transactions, is_unavailable
 from services.common.migrations import NotMigrated, check_migrated
 
-FAILURES = (NotMigrated, SQLAlchemyError, OSError, ImportError)  # what is no mistake of the code's
+FAILURES = (NotMigrated, SQLAlchemyError, OSError, ImportError)  # what is not a mistake of the code
 EXIT_NOT_STARTED = 3  # gunicorn's own: the master stops, too, instead of starting the worker again and again
 
 # PostgreSQL's answers to a wrong password, role or database. libpq hands out no SQLSTATE for a connection that was not made; a server that

@@ -171,7 +171,7 @@ class _Gate:
                 working = self._asking < self._inside
                 patience = (end if working else min(end, self._moved + STALL_S)) - time.monotonic()
                 if patience <= 0:
-                    raise StoreUnavailable(f"{self._inside} calls are in the database, and none of them came out lately")
+                    raise StoreUnavailable(f"{self._inside} calls are in the database, and none of them has ended lately")
                 self._left.wait(min(patience, STALL_S))
         finally:
             self._waiting -= 1

@@ -121,7 +121,7 @@ class Gateway:
         await in_thread(self.loading.begin)
         self._database_well = not self.loading.missing
         if my_turn is not None and not await my_turn():
-            log.warning("the worker before this one has not handed its rate windows over; they begin anew")
+            log.warning("the worker before this one has not handed its rate windows over; they start at zero")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()

@@ -269,7 +269,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
 
 
 def _leave() -> None:
-    telling = threading.Thread(target=log.error, args=("this worker does not end by itself; it is ended",), daemon=True)
+    telling = threading.Thread(target=log.error, args=("this worker did not end in time and is ended now",), daemon=True)
     telling.start()  # what it writes to may be what hangs
     telling.join(_SPARE)
     os._exit(1)

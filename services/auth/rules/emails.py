@@ -159,4 +159,4 @@ def _ascii_domain(domain: str) -> str:
             return name
         return idna.encode(domain.rstrip("."), uts46=True).decode().lower()
     except (ValueError, UnicodeError):
-        raise ValueError("Not a valid e-mail address: the part after the @ is no domain name.") from None
+        raise ValueError("Not a valid e-mail address: the part after the @ is not a domain name.") from None

@@ -45,7 +45,7 @@ class Announcements(Protocol):
 
 
 def not_taken_in(kind: str, error: Exception) -> None:
-    """Log that a change could not be applied, where the error is handled: an absent store in a line, a mistake of ours with its trace."""
+    """Log that a change could not be applied, where the error is handled: an absent store in one line, a mistake of ours with its trace."""
     if isinstance(error, SQLAlchemyError | OSError):
         log.error("a change could not be taken in; it is looked for again", kind=kind, error=type(error).__name__)
     else:

@@ -124,7 +124,7 @@ async def _run(
         exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
         inside = exchange.path.startswith(base) or exchange.path + "/" == base
         if not inside or exchange.path == base[:-1] + PATH:
-            raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch, and is no batch itself.")
+            raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch, and is not a batch itself.")
         reply = await door.decide(exchange)
         if exchange.api is not api:
             raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")

@@ -20,10 +20,10 @@ UNREACHABLE: Final = 3
 # What to do, by the code of a refusal.
 _HINTS: Final = {
     "operator-key-wrong": "the key is not that of this gateway; --key-file or GATEHOUSE_KEY give another",
-    "api-unknown": "`definitions list` names those that there are",
-    "revision-unknown": "`definitions history` names those that there are",
-    "key-not-found": "`keys list` names those that there are",
-    "delivery-unknown": "`deliveries list` names those that there are",
+    "api-unknown": "`definitions list` shows those that exist",
+    "revision-unknown": "`definitions history` shows those that exist",
+    "key-not-found": "`keys list` shows those that exist",
+    "delivery-unknown": "`deliveries list` shows those that exist",
 }
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from services.common.command_line import Failure, Group, fail, print_table, show, time_of
-from services.gateway.cli.client import Client, path_of
+from services.gateway.cli.client import Client, counted, path_of
 
 _STATES = ("pending", "delivered", "dead")
 
@@ -81,7 +81,7 @@ def replay(client: Client, ids: tuple[str, ...], hook: str, all_dead: bool) -> N
     else:
         query = "?all=1" if all_dead else f"?hook_id={quote(hook, safe='')}"
         count = client.call("POST", f"/api/gatehouse/deliveries/replay{query}")["Meta"]
-    show({"scheduled": count}, f"{count} call{'' if count == 1 else 's'} scheduled")
+    show({"scheduled": count}, f"{counted(count, 'call')} scheduled")
 
 
 def _replay_each(client: Client, ids: Sequence[str]) -> int:

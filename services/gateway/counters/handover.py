@@ -32,7 +32,7 @@ class Handover:
         self._giving = asyncio.Lock()
 
     async def take(self) -> None:
-        """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows begin anew.
+        """Take over what the predecessor has left. Never raises: while the ledger is away it stays there, and windows start at zero.
 
         Cancelled, it ends what has begun first: what was taken from the ledger is nowhere else.
         """
@@ -79,10 +79,10 @@ class Handover:
                         known = before[1] if before is not None and before[0] is window else 0
                         self._given[counter] = (window, known + used)
             except Exception as error:
-                log.warning("rate windows were not handed over; they begin anew", error=type(error).__name__, windows=len(part) + len(owed))
+                log.warning("rate windows not handed over; they start at zero", error=type(error).__name__, windows=len(part) + len(owed))
             else:
                 if owed:
-                    log.warning("not all rate windows were handed over in time; the others begin anew", windows=len(owed))
+                    log.warning("not all rate windows were handed over in time; the others start at zero", windows=len(owed))
 
     def _owed(self, counter: str, window: Window) -> int:
         """What was charged to a window and not handed over yet."""

@@ -262,7 +262,7 @@ def _event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
 
 def no_event(name: str) -> str:
     """What is said of the name of an event that there is not."""
-    return f"`{name}` is no event; known are {', '.join(sorted(EVENTS))}"
+    return f"`{name}` is not an event; known are {', '.join(sorted(EVENTS))}"
 
 
 def _event_handler(reader: Reader) -> EventHandler | None:

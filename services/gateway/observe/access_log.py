@@ -2,7 +2,7 @@
 
 A line has no query and no header: keys travel in both. A path is cut after 2,048 characters, and the secrets in it that auth handed out are
 masked. When the writer cannot follow, lines are dropped and counted rather than kept without end. A file that was moved away or deleted is
-made anew: no signal is needed to rotate it.
+created again: no signal is needed to rotate it.
 """
 
 from __future__ import annotations

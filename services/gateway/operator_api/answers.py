@@ -98,7 +98,7 @@ def is_gateway_api(path: str) -> bool:
 
 # What the application itself says, in words that help: Tyk's where it has them.
 _WORDS: Final = {
-    "not-found": "There is no such call; docs/operating.md names those that there are",
+    "not-found": "There is no such call; docs/operating.md lists the calls",
     "method-not-allowed": "Method not supported",
 }
 

@@ -86,7 +86,7 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     before = find(gateway, name, org_id)
     if before is not None:
         if is_user and before.user_name is None:
-            raise Refused(409, "A key with this name exists already, and it is no user", "key-taken")
+            raise Refused(409, "A key with this name exists already, and it is not a user", "key-taken")
         return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
     short = name if of_user else name.removeprefix(org_id)
     try:

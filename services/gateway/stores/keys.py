@@ -84,7 +84,7 @@ class SecretTaken(Exception):
 
 
 class KeyMissing(Exception):
-    """There is no such key. ids: those that there are not."""
+    """There is no such key. ids: those that do not exist."""
 
     def __init__(self, *ids: str) -> None:
         super().__init__(", ".join(ids))

@@ -158,7 +158,7 @@ def test_the_call_that_tries_may_be_refused_by_the_gate(monkeypatch: pytest.Monk
         def find_it_away_then_back() -> None:
             with guard.writes:
                 call.silent()
-            with pytest.raises(StoreUnavailable, match="none of them came out lately"):
+            with pytest.raises(StoreUnavailable, match="none of them has ended lately"):
                 guard.reads.enter()
             with guard.writes:
                 call.answered()

@@ -146,7 +146,7 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
         raise Incomplete
     end += 2
     if are_fields(data, data.find(b"\r"), end) is None:
-        raise BadAnswer("its head holds control bytes, or lines that are no headers, are folded or do not end in CR LF")
+        raise BadAnswer("its head holds control bytes, or lines that are not headers, are folded or do not end in CR LF")
     raw = data[: end + 2]
     lines = raw[:-2].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
     status, reason, close, lengthless = _status_lines[lines[0]]

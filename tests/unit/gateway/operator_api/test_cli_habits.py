@@ -188,7 +188,7 @@ def test_webhooks_and_their_calls(run: Run, operator: Any) -> None:
     assert run("deliveries", "replay", "--hook", "h1").output == "1 call scheduled\n"
     assert run("deliveries", "replay", "--all").output == "0 calls scheduled\n"
     refused = run("deliveries", "replay", "nope")
-    assert (refused.exit_code, "`deliveries list` names those that there are" in refused.output, len(woken)) == (1, True, 3)
+    assert (refused.exit_code, "`deliveries list` shows those that exist" in refused.output, len(woken)) == (1, True, 3)
     assert "before that: msg_0 was scheduled" in run("deliveries", "replay", "msg_0", "nope").output
     for wrong in ((), ("msg_0", "--all")):
         assert run("deliveries", "replay", *wrong).exit_code == 2
