@@ -417,7 +417,7 @@ def wants_problem(accept: bytes) -> bool:
 
 
 def counted(number: float, unit: str) -> str:
-    """`1 second`, `2 seconds`, `0.5 seconds`."""
+    """`1 second`, `2 seconds`, `0.5 seconds`; `1 mistake`, `2 mistakes`."""
     return f"{number:.12g} {unit}" if number == 1 else f"{number:.12g} {unit}s"
 
 

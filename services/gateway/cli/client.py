@@ -12,6 +12,7 @@ import requests
 
 from services.common import http_client
 from services.common.command_line import fail, wants_json
+from services.gateway.refusals import counted
 
 _TIMEOUT: Final = 30.0
 REFUSED: Final = 1
@@ -92,11 +93,6 @@ class Client:
 
 def place_lines(places: Iterable[Mapping[str, str]]) -> list[str]:
     return [f"{place['pointer'] or '/'}: {place['message']}" for place in places]
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 mistake`, `2 mistakes`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def path_of(*parts: str) -> str:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import click
 
 from services.common.command_line import Failure, Group, fail, print_table, show, time_of
-from services.gateway.cli.client import Client, counted, path_of
+from services.gateway.cli.client import Client, path_of
+from services.gateway.refusals import counted
 
 _STATES = ("pending", "delivered", "dead")
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, request
 
 from services.common.pages.negotiation import prefers_html
 from services.common.pages.standalone import page
+from services.gateway.start_page import BRAND
 
 blueprint = Blueprint("start", __name__)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -61,4 +62,4 @@ def vary(answer: Response) -> Response:
 
 @functools.cache
 def _written() -> tuple[bytes, str]:
-    return page("The operator's port", _CONTENT, brand="Gatehouse")
+    return page("The operator's port", _CONTENT, brand=BRAND)

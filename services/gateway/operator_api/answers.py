@@ -10,6 +10,7 @@ from flask import Response, request
 
 from services.common import request_id
 from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.refusals import counted
 
 
 class Refused(Exception):
@@ -40,8 +41,7 @@ class Refused(Exception):
 
 def invalid(what: str, mistakes: Mistakes, message: str = "", warnings: Iterable[Mistake] = ()) -> Refused:
     """400 that names every mistake. what: "definition", "key", ...; message: replaces the summary."""
-    count = len(mistakes.mistakes)
-    summary = message or f"The {what} has {count} mistake{'s' if count > 1 else ''}: {mistakes}"
+    summary = message or f"The {what} has {counted(len(mistakes.mistakes), 'mistake')}: {mistakes}"
     return Refused(400, summary, f"invalid-{what}", mistakes=mistakes.mistakes, warnings=warnings)
 
 
