@@ -229,7 +229,7 @@ def _deposited(one: Interaction) -> dict[str, Any]:
 
 
 def turns(served: Sequence[Served], now: dt.datetime) -> list[float]:
-    """Seconds that each turn took, the newest first; idle time between visitors is no part of it.
+    """Seconds that each turn took, the newest first; idle time between visitors does not count.
 
     A turn begins when its keywords were there and the turn before was over. served: the newest first; of the oldest it is not known when
     it began, unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now, nor do those that ended before

@@ -139,7 +139,7 @@ def test_what_is_not_an_environment_is_not_emptied(place: Place, tmp_path: Path,
     (tmp_path / "gone" / "thesis.tex").touch()
     with pytest.raises(SystemExit):
         environment.ensure(RUN)
-    assert "holds something else than a virtual environment" in capsys.readouterr().err
+    assert "holds something other than a virtual environment" in capsys.readouterr().err
     assert place.done == []
 
 

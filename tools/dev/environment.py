@@ -158,7 +158,7 @@ def _refuse_foreign() -> None:
     if not VENV.exists() or (VENV / "pyvenv.cfg").exists():
         return
     if not VENV.is_dir() or {entry.name for entry in VENV.iterdir()} - _FIRST_ENTRIES_OF_A_VENV:
-        stop(f"{VENV} holds something else than a virtual environment. Move it away; ./dev makes its own there.")
+        stop(f"{VENV} holds something other than a virtual environment. Move it away; ./dev makes its own there.")
 
 
 def _installed(name: str) -> list[Path]:

@@ -2,7 +2,7 @@
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const two = (number) => String(number).padStart(2, "0");
 
-// "29 Nov 2026, 10:15 UTC"; null for what is no date.
+// "29 Nov 2026, 10:15 UTC"; null for what is not a date.
 export function shown(moment) {
   if (Number.isNaN(moment.valueOf())) return null;
   const day = `${moment.getUTCDate()} ${MONTHS[moment.getUTCMonth()]} ${moment.getUTCFullYear()}`;

@@ -47,7 +47,7 @@ def _place() -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name, which may hold anything; none when there is no such process."""
+    """The fields of /proc/PID/stat behind the name, which may hold anything; empty when there is no such process."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:

@@ -41,7 +41,7 @@ give the key itself in <code>GATEHOUSE_KEY</code>.</p>
 
 @blueprint.route("/", methods=_METHODS, provide_automatic_options=False)
 def start() -> Response:
-    """The page, for browsers; programs hear 404 as ever."""
+    """The page, for browsers; programs get 404 as everywhere."""
     if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
         abort(404)
     content, policy = _written()

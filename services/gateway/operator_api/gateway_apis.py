@@ -80,7 +80,7 @@ def reload() -> Response:
 
     Files that cannot be used are refused with their mistakes: what they said before goes on being served, the others are live.
     """
-    gateway().definitions.generation()  # a database that is away is no worker's fault
+    gateway().definitions.generation()  # a database that is away is not a worker's fault
     unconfirmed = gateway().publish_reload()
     files = gateway().definitions.mistakes
     if files:
