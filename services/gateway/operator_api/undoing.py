@@ -132,9 +132,9 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
     except (NotFound, RevisionConflict):
         raise conflict(_newest(gateway, id)) from None
     except (ApiIdTaken, PlaceTaken) as error:
-        newest = _newest(gateway, id)
-        if newest != seen:  # another writer brought it back
-            raise conflict(newest) from None
+        found = _newest(gateway, id)
+        if found != seen:  # another writer brought it back
+            raise conflict(found) from None
         raise (id_taken() if isinstance(error, ApiIdTaken) else place_taken("", error)) from None
     return replace(step, revision=None if saved.unchanged else seen + 1, saved=saved, unchanged=saved.unchanged)
 
