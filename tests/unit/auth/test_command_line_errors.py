@@ -25,7 +25,7 @@ def test_a_folder_that_cannot_be_used(sqlite_url: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("AUTH_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("AUTH_DATA", "/dev/null/auth")
     result = CliRunner().invoke(main, ["rotate-keys"])
-    assert (result.exit_code, result.output) == (1, "Error: [Errno 20] Not a directory: '/dev/null/auth'\n")
+    assert (result.exit_code, result.output) == (1, "Error: Not a directory: /dev/null/auth; choose another path in its settings\n")
 
 
 def test_json_anywhere_and_durations(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

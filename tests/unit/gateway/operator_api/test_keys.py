@@ -184,7 +184,7 @@ def test_a_key_is_no_user(operator: Any, make_session: Any) -> None:
     operator.new_api()
     operator.json("POST", "/tyk/keys/zoe", make_session("one"))
     user = make_session("one", basic_auth_data={"password": "hush-hush"})
-    assert "no user" in operator.json("POST", "/api/apis/keys/basic/zoe", user, status=409)["Message"]
+    assert "not a user" in operator.json("POST", "/api/apis/keys/basic/zoe", user, status=409)["Message"]
     assert "basic_auth_data" not in operator.json("GET", "/tyk/keys/zoe")
 
 
