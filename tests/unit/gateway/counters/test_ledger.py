@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -17,45 +18,51 @@ from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.stores.base import metadata
 from services.gateway.stores.quota import QuotaLedger
+from tests.support.waiting import wait_until
 from tests.unit.gateway.counters.asking import eventually, started, takers
 
 
 class Gate:
-    """A ledger that a test can take away, or make slow. asked, passed: how often it was called, and how many calls went on."""
+    """A ledger that a test can take away, or make slow. asked, passed, ended: how often it was called, how many calls went on and ended."""
 
     def __init__(self, ledger: QuotaLedger) -> None:
         self.ledger = ledger
         self.away = False
         self.open = threading.Event()
         self.open.set()
-        self.asked = self.passed = 0
+        self.asked = self.passed = self.ended = 0
 
-    def _pass(self) -> None:
+    @contextmanager
+    def _passing(self) -> Iterator[None]:
         self.asked += 1
-        self.open.wait(60)
-        self.passed += 1
-        if self.away:
-            raise OperationalError("statement", {}, ConnectionRefusedError("away"))
+        try:
+            self.open.wait(60)
+            self.passed += 1
+            if self.away:
+                raise OperationalError("statement", {}, ConnectionRefusedError("away"))
+            yield
+        finally:
+            self.ended += 1
 
     def load(self, now: float) -> Sequence[Entry]:
-        self._pass()
-        return self.ledger.load(now)
+        with self._passing():
+            return self.ledger.load(now)
 
     def write(self, forgotten: Collection[str], charges: Sequence[Entry], now: float) -> Sequence[Entry]:
-        self._pass()
-        return self.ledger.write(forgotten, charges, now)
+        with self._passing():
+            return self.ledger.write(forgotten, charges, now)
 
     def sweep(self, now: float) -> None:
-        self._pass()
-        self.ledger.sweep(now)
+        with self._passing():
+            self.ledger.sweep(now)
 
     def hand_over(self, windows: Sequence[Entry], now: float) -> None:
-        self._pass()
-        self.ledger.hand_over(windows, now)
+        with self._passing():
+            self.ledger.hand_over(windows, now)
 
     def take_over(self, now: float) -> Sequence[Entry]:
-        self._pass()
-        return self.ledger.take_over(now)
+        with self._passing():
+            return self.ledger.take_over(now)
 
 
 @pytest.fixture
@@ -73,8 +80,12 @@ def ledger(database_url: str) -> Iterator[QuotaLedger]:
 
 
 @pytest.fixture
-def gate(ledger: QuotaLedger) -> Gate:
-    return Gate(ledger)
+def gate(ledger: QuotaLedger) -> Iterator[Gate]:
+    gate = Gate(ledger)
+    yield gate
+    gate.open.set()
+    # A call that nobody waits for any more goes on in its thread; the database must not go before.
+    wait_until(lambda: gate.ended == gate.asked, 20, "the end of every call")
 
 
 def used(ledger: QuotaLedger, counter: str = "q:1") -> int:
