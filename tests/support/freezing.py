@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.stores import PostgreSQL
+
 _LOCK = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
-connection.execute("BEGIN IMMEDIATE")
+for statement in sys.argv[2:]:
+    connection.execute(statement)
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -87,9 +90,20 @@ class Pipe:
 
 
 @contextlib.contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Another process holds the write lock of the SQLite file."""
-    command = [sys.executable, "-S", "-c", _LOCK, str(database)]
+def hanging(server: PostgreSQL) -> Iterator[None]:
+    """All processes of the server are stopped."""
+    server.hang()
+    try:
+        yield
+    finally:
+        server.go_on()
+
+
+@contextlib.contextmanager
+def locked(database: Path, *, exclusive: bool = False) -> Iterator[None]:
+    """Another process holds the write lock of the SQLite file. exclusive: nobody else gets to the file, not even to read it."""
+    statements = ["PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"] if exclusive else ["BEGIN IMMEDIATE"]
+    command = [sys.executable, "-S", "-c", _LOCK, str(database), *statements]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None

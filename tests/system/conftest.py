@@ -9,6 +9,7 @@ import pytest
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.raw_client import RawClient
+from tests.support.stores import PostgreSQL
 from tests.support.waiting import free_port
 
 
@@ -17,6 +18,15 @@ def odd_upstream() -> Iterator[OddUpstream]:
     upstream = OddUpstream()
     yield upstream
     upstream.close()
+
+
+@pytest.fixture(scope="module")
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """A server that only the tests of one file have, because they stop it."""
+    server = PostgreSQL()
+    yield server
+    server.go_on()
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,6 @@ import contextlib
 import http.client
 import json
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.freezing import hanging, locked
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.processes import get
@@ -23,22 +21,6 @@ from tests.support.stores import PostgreSQL, Valkey
 from tests.support.waiting import wait_until
 
 IGNORED = {"use_extended_paths": False, "paths": {"ignored": ["^/open"], "white_list": [], "black_list": []}}
-# WAL's exclusive mode: nobody else gets to the file, not even to read it.
-_LOCK = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
-connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-connection.execute("BEGIN EXCLUSIVE")
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture(scope="module")
-def own_postgresql() -> Iterator[PostgreSQL]:
-    server = PostgreSQL()
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -49,27 +31,8 @@ def apis(odd_upstream: OddUpstream) -> list[dict[str, Any]]:
     ]
 
 
-@contextlib.contextmanager
-def hanging(server: PostgreSQL) -> Iterator[None]:
-    server.hang()
-    try:
-        yield
-    finally:
-        server.go_on()
-
-
-@contextlib.contextmanager
-def shut(file: Path) -> Iterator[None]:
-    child = subprocess.Popen([sys.executable, "-S", "-c", _LOCK, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None and child.stdout.readline() == "locked\n"
-        yield
-    finally:
-        child.communicate("", timeout=30)
-
-
 def away(running: Gateway, server: PostgreSQL | None) -> AbstractContextManager[None]:
-    return hanging(server) if server else shut(running.folder / "gateway.db")
+    return hanging(server) if server else locked(running.folder / "gateway.db", exclusive=True)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -221,7 +184,7 @@ def test_a_database_that_comes_back_as_another_is_not_used(apis: list[dict[str, 
             return str(before)
 
         revision = set_to("9999")
-        with shut(file):
+        with locked(file, exclusive=True):
             running.start()
         wait_until(lambda: "9999" in told(running, "/ready")[1]["checks"]["definitions"], 30, "the reason")
         assert status(running, "/free/") == (200, None)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.freezing import locked
+from tests.support.freezing import hanging, locked
 from tests.support.gateway import OPERATOR_KEY, Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.processes import get
@@ -28,14 +28,6 @@ AT_ONCE_S = 5.0
 # 5 s are promised; the rest is for a machine that has much to do.
 REFUSED_S = 10.0
 GRACEFUL_S = 6
-
-
-@pytest.fixture(scope="module")
-def own_postgresql() -> Iterator[PostgreSQL]:
-    """A server that only these tests freeze."""
-    server = PostgreSQL()
-    yield server
-    server.close()
 
 
 @dataclass
@@ -64,15 +56,6 @@ class House:
         began = time.monotonic()
         status, body = self.gateway.operator(*self.asking)
         return status, body.get("Code") if isinstance(body, dict) else None, time.monotonic() - began
-
-
-@contextlib.contextmanager
-def hanging(server: PostgreSQL) -> Iterator[None]:
-    server.hang()
-    try:
-        yield
-    finally:
-        server.go_on()
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from tests.support.freezing import locked
+from tests.support.freezing import hanging, locked
 from tests.support.processes import get, running
 from tests.support.stores import PostgreSQL
 from tests.support.waiting import wait_until
@@ -21,15 +21,6 @@ from tests.system import test_tokens_service as tokens
 
 CALLS = 40
 LIMIT_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def stoppable() -> Iterator[PostgreSQL]:
-    """A server that nobody else uses."""
-    server = PostgreSQL()
-    yield server
-    server.go_on()
-    server.close()
 
 
 class Called(NamedTuple):
@@ -117,21 +108,18 @@ def suffers(house: House, pool: ThreadPoolExecutor, call: Callable[[], Called]) 
 
 
 @HOUSES
-def test_a_postgresql_that_stopped(stoppable: PostgreSQL, tmp_path: Path, house: Callable[..., Any]) -> None:
-    url = stoppable.new_database()
+def test_a_postgresql_that_stopped(own_postgresql: PostgreSQL, tmp_path: Path, house: Callable[..., Any]) -> None:
+    url = own_postgresql.new_database()
     with house(url, tmp_path) as service, ThreadPoolExecutor(CALLS) as pool:
         written = [service.write() for _ in range(3)]
         assert {one.status for one in written} <= {200, 201}
         before = service.written()
         for _ in range(CALLS):  # the connections that calls leave behind
             assert service.read().status == 200
-        stoppable.hang()
-        try:
+        with hanging(own_postgresql):
             suffers(service, pool, service.read)
             suffers(service, pool, service.write)
             assert get(service.port, "/ready")[0] == 503
-        finally:
-            stoppable.go_on()
         wait_until(lambda: service.read().status == 200, 10)
         wait_until(lambda: get(service.port, "/ready")[0] == 200, 10)
         assert service.written() == before
