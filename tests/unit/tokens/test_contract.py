@@ -6,18 +6,16 @@ import json
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from services.common import openapi
 from services.common.database import Database, migrate
-from services.common.migrations import migrations_folder
 from services.common.settings import markdown
 from services.tokens.app import describe
 from services.tokens.models import Base
 from services.tokens.settings import Settings
+from tests.support.migrating import migrate_to
 from tests.support.stores import Prepare
 
 
@@ -44,11 +42,8 @@ def test_migrations_make_the_tables_that_the_code_knows(database_url: str) -> No
 
 def test_turns_of_before_the_pace_was_known_go_on_as_they_are(database_url: str) -> None:
     database = Database(database_url)
-    configuration = Config()
-    configuration.set_main_option("script_location", str(migrations_folder("tokens")))
+    migrate_to("tokens", "0001", database)
     with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "0001")
         values = "('a', 'done', '#ff6868', 1, '2026-01-01 00:00:00')"
         connection.execute(sa.text(f"INSERT INTO interactions (id, status, color, seq, requested_at) VALUES {values}"))
     migrate("tokens", database_url)

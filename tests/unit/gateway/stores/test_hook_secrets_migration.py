@@ -9,25 +9,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 
 from services.common.core_database import CoreDatabase
-from services.common.migrations import migrate, migrations_folder
+from services.common.migrations import migrate
 from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.sealing import Sealing
+from tests.support.migrating import migrate_to
 
 JSON = sa.JSON(none_as_null=True)
 AT = "'2026-01-01 00:00:00.000000'"
 Rows = Callable[[str], list[Any]]
-
-
-def to(revision: str, database: CoreDatabase, step: Callable[..., None] = command.upgrade) -> None:
-    configuration = Config()
-    configuration.set_main_option("script_location", str(migrations_folder("gateway")))
-    with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        step(configuration, revision)
 
 
 def handler(**meta: Any) -> dict[str, Any]:
@@ -38,7 +30,7 @@ def handler(**meta: Any) -> dict[str, Any]:
 def before(database_url: str) -> CoreDatabase:
     """A database as it was, with secrets in every place."""
     database = CoreDatabase(database_url)
-    to("0003", database)
+    migrate_to("gateway", "0003", database)
     handlers = [
         handler(_id="stored", secret="copy"),
         handler(_id="plain", secret="given"),
@@ -98,7 +90,7 @@ def test_secrets_move_into_the_webhooks(before: CoreDatabase, database_url: str)
 
 def test_it_can_be_taken_back(before: CoreDatabase, database_url: str) -> None:
     migrate("gateway", database_url)
-    to("0003", before, command.downgrade)
+    migrate_to("gateway", "0003", before, command.downgrade)
     with before.read() as connection:
         documents = [str(row.document) for row in connection.execute(sa.text("SELECT document FROM hooks"))]
         assert connection.scalar(sa.text("SELECT count(*) FROM deliveries WHERE secret = ''")) == 3

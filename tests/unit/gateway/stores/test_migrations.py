@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from services.common.core_database import CoreDatabase
-from services.common.migrations import migrate, migrations_folder
+from services.common.migrations import migrate
 from services.gateway.stores import definitions, files, hooks, keys
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes
+from tests.support.migrating import migrate_to
 
 _OURS = {"definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights"}
 
@@ -33,28 +31,20 @@ def test_migrated_and_described_tables_are_the_same(database_url: str) -> None:
 def test_a_database_of_before_the_log_of_changes(database_url: str) -> None:
     """Its numbers go on; what was written before is unknown, which is not the same as nothing."""
     database = CoreDatabase(database_url)
-    _to("0005", database)
+    migrate_to("gateway", "0005", database)
     with database.engine.begin() as connection:
         connection.execute(sa.text("UPDATE generations SET number = 7 WHERE name = 'keys'"))
-    _to("0006", database)
+    migrate_to("gateway", "0006", database)
     store = keys.KeyStore(database)
     assert store.changes(7) == Changes(7, ())
     assert store.changes(5) == Changes(7, None)
     store.create("h", {})
     assert store.changes(7) == Changes(8, ((8, "h"),))
     assert store.changes(6) == Changes(8, None)
-    _to("0005", database, command.downgrade)
-    _to("0006", database)
+    migrate_to("gateway", "0005", database, command.downgrade)
+    migrate_to("gateway", "0006", database)
     assert store.changes(7) == Changes(8, None)
     database.dispose()
-
-
-def _to(revision: str, database: CoreDatabase, step: Callable[..., None] = command.upgrade) -> None:
-    configuration = Config()
-    configuration.set_main_option("script_location", str(migrations_folder("gateway")))
-    with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        step(configuration, revision)
 
 
 def _tables(difference: object) -> list[str]:

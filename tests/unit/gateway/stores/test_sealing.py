@@ -20,8 +20,8 @@ from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.sealing import SEALING, Sealing, WrongMasterKey
 from tests.support.log_lines import captured
+from tests.support.migrating import migrate_to
 from tests.support.stores import Prepare
-from tests.unit.gateway.stores.test_hook_secrets_migration import to
 
 KEY, OTHER = "the key of this installation, really", "the key of another installation, truly"
 SECRET = "whsec-in-clear-that-nobody-may-find-again"
@@ -303,9 +303,9 @@ def test_the_migration_is_taken_back_with_the_key(database: CoreDatabase, databa
     hooks_of(database).create(hook("h2"))
     monkeypatch.setenv("GATEWAY_MASTER_KEY", OTHER)
     with pytest.raises(NotOpened):
-        to("0004", database, command.downgrade)
+        migrate_to("gateway", "0004", database, command.downgrade)
     monkeypatch.setenv("GATEWAY_MASTER_KEY", KEY)
-    to("0004", database, command.downgrade)
+    migrate_to("gateway", "0004", database, command.downgrade)
     with database.read() as connection:
         rows = connection.exec_driver_sql("SELECT id, secret FROM hooks ORDER BY id").all()
     assert [tuple(row) for row in rows] == [("h1", SECRET), ("h2", "")]

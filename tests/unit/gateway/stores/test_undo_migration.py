@@ -6,23 +6,20 @@ import json
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 
 from services.common.core_database import CoreDatabase
-from services.common.migrations import migrate, migrations_folder
+from services.common.migrations import migrate
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import redo_target, undo_target
+from tests.support.migrating import migrate_to
 
 AT = "'2026-01-01 00:00:00.000000'"
 
 
 def test_a_history_that_was_there_is_kept(database_url: str) -> None:
     database = CoreDatabase(database_url)
-    configuration = Config()
-    configuration.set_main_option("script_location", str(migrations_folder("gateway")))
+    migrate_to("gateway", "0005", database)
     with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "0005")
         for number, action in enumerate(("created", "updated", "restored", "deleted"), 1):
             document = "NULL" if action == "deleted" else f"'{json.dumps({'id': 'd', 'api_id': 'a', 'name': action})}'"
             values = f"'d', {number}, 'a', '{action}', {AT}, 'w', '', {document}, '[]'"
@@ -36,8 +33,7 @@ def test_a_history_that_was_there_is_kept(database_url: str) -> None:
     assert raw is not None
     store.create(raw, [], address="/a/", active=True, who="w", action="undone", target=3, if_match=4)
     assert (undo_target(store.revisions("a")), redo_target(store.revisions("a"))) == (2, 4)
-    with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        command.downgrade(configuration, "0005")
+    migrate_to("gateway", "0005", database, command.downgrade)
+    with database.read() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM definition_revisions")) == 5
     database.dispose()
