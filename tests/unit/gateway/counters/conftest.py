@@ -1,12 +1,19 @@
-"""How long the counters wait for Valkey in a test."""
+"""The ledger in the database, and how long the counters wait for Valkey in a test."""
 
 from __future__ import annotations
 
 import pytest
 
+from services.common.core_database import CoreDatabase
 from services.gateway.counters import resp
+from services.gateway.stores.quota import QuotaLedger
 
 PATIENCE_S = resp.ANSWER_S
+
+
+@pytest.fixture
+def ledger(database: CoreDatabase) -> QuotaLedger:
+    return QuotaLedger(database)
 
 
 @pytest.fixture(autouse=True)

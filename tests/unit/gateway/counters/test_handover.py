@@ -5,25 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from services.common.core_database import CoreDatabase
 from services.gateway.counters import handover, memory
 from services.gateway.counters.ledger import Entry
 from services.gateway.counters.memory import MemoryCounters
-from services.gateway.stores.base import metadata
 from services.gateway.stores.quota import QuotaLedger
 from tests.unit.gateway.counters.asking import started, takers
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[QuotaLedger]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield QuotaLedger(database)
-    database.dispose()
 
 
 def test_a_window_goes_on_after_a_restart(ledger: QuotaLedger) -> None:

@@ -11,12 +11,10 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from services.common.core_database import CoreDatabase
 from services.gateway.counters import ledger as ledgers
 from services.gateway.counters.ledger import Entry
 from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.windows import Clocks
-from services.gateway.stores.base import metadata
 from services.gateway.stores.quota import QuotaLedger
 from tests.support.waiting import wait_until
 from tests.unit.gateway.counters.asking import eventually, started, takers
@@ -69,14 +67,6 @@ class Gate:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Written every 25 ms instead of every half second, for tests to which the pace is all the same."""
     monkeypatch.setattr(ledgers, "EVERY_S", 0.025)
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[QuotaLedger]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield QuotaLedger(database)
-    database.dispose()
 
 
 @pytest.fixture

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 import sqlalchemy as sa
 
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
 from services.gateway.counters.ledger import Entry
-from services.gateway.stores.base import metadata
 from services.gateway.stores.quota import AT_ONCE, QUOTAS, QuotaLedger
 
 NOW = 1_800_000_000.25
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[CoreDatabase]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def ledger(database: CoreDatabase) -> QuotaLedger:
-    return QuotaLedger(database)
 
 
 def test_what_is_written_is_loaded(ledger: QuotaLedger) -> None:

@@ -11,9 +11,6 @@ import pytest
 
 from services.common.core_database import CoreDatabase
 from services.gateway.events.outbox import Call
-from services.gateway.stores import events as event_tables
-from services.gateway.stores import hooks as hook_tables
-from services.gateway.stores.base import metadata
 from services.gateway.stores.events import Outbox
 
 
@@ -77,15 +74,6 @@ def receiver() -> Iterator[Receiver]:
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[CoreDatabase]:
-    assert event_tables and hook_tables
-    made = CoreDatabase(database_url)
-    metadata.create_all(made.engine)
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.context import EXTENSION
 from services.gateway.settings import Settings
-from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
@@ -142,11 +141,8 @@ def session(*api_ids: str, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def gateway(database_url: str) -> Iterator[NotedGateway]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield NotedGateway(database)
-    database.dispose()
+def gateway(database: CoreDatabase) -> NotedGateway:
+    return NotedGateway(database)
 
 
 @pytest.fixture

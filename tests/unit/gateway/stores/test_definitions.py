@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
-from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import (
     ApiIdTaken,
     DefinitionStore,
@@ -24,11 +23,8 @@ from services.gateway.stores.definitions import (
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[DefinitionStore]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield DefinitionStore(database, SettableClock())
-    database.dispose()
+def store(database: CoreDatabase) -> DefinitionStore:
+    return DefinitionStore(database, SettableClock())
 
 
 def create(store: DefinitionStore, id: str, address: str | None = None, active: bool = True) -> Any:

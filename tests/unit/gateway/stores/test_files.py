@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from services.common.core_database import CoreDatabase
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
-from services.gateway.stores.base import metadata
 from services.gateway.stores.definitions import DefinitionStore, ReadOnly
 from services.gateway.stores.files import FileDefinitions, seed
 from tests.support.log_lines import captured
@@ -35,11 +33,8 @@ def put(folder: Path, name: str, document: Any) -> None:
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[DefinitionStore]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield DefinitionStore(database)
-    database.dispose()
+def store(database: CoreDatabase) -> DefinitionStore:
+    return DefinitionStore(database)
 
 
 def test_the_folder_seeds_only_what_the_database_never_knew(store: DefinitionStore, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -11,17 +10,8 @@ import sqlalchemy as sa
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
 from services.gateway.stores import generations
-from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import CHANGES, GENERATIONS, Changes, raise_generation, since
 from services.gateway.stores.keys import KeyStore, StoredKey
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[CoreDatabase]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield database
-    database.dispose()
 
 
 def write(database: CoreDatabase, *items: str) -> int:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
-from services.gateway.stores.base import metadata
 from services.gateway.stores.keys import KeyMissing, KeyStore, SecretTaken
 
 RIGHTS = {"access_rights": {"a": {"versions": ["Default"]}}}
@@ -23,11 +21,8 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture
-def store(database_url: str, clock: SettableClock) -> Iterator[KeyStore]:
-    database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
-    yield KeyStore(database, clock)
-    database.dispose()
+def store(database: CoreDatabase, clock: SettableClock) -> KeyStore:
+    return KeyStore(database, clock)
 
 
 def test_a_key_is_opened_by_its_hash(store: KeyStore) -> None:
