@@ -58,10 +58,10 @@ class _Tree:
     def __init__(self, root: CompiledApi | None = None, heads: _Heads | None = None, named: NamedSegments | None = None) -> None:
         self._root = root
         self._heads: _Heads = {} if heads is None else heads
-        self._named = NamedSegments() if named is None else named
+        self._named = named
 
     def __bool__(self) -> bool:
-        return self._root is not None or bool(self._heads) or bool(self._named)
+        return self._root is not None or bool(self._heads) or self._named is not None
 
     def changed(self, owners: Mapping[str, CompiledApi | None]) -> _Tree:
         """Another tree with these owners of listen paths; None = nobody owns it any more."""
@@ -91,27 +91,27 @@ class _Tree:
                 heads.pop(head, None)
             else:
                 heads[head] = (owner, longer)
-        return _Tree(root, heads, self._named.changed(named) if named else self._named)
+        if not named:
+            return _Tree(root, heads, self._named)
+        return _Tree(root, heads, (self._named or NamedSegments()).changed(named) or None)
 
     def find(self, path: str) -> CompiledApi | None:
-        owner = self._find(path)
-        if self._named:
+        end = path.find("/", 1)
+        found = self._heads.get(path if end < 0 else path[:end])
+        if found is None:
+            owner = self._root
+        else:
+            owner, longer = found
+            if longer and end > 0:
+                while end < len(path):
+                    end = _cut(path, end + 1)
+                    owner = longer.get(path[:end]) or owner
+            owner = owner or self._root
+        if self._named is not None:
             named, segments = self._named.find(path)
             if named is not None and (owner is None or segments > owner.listen_path.count("/") - 1):
                 return named
         return owner
-
-    def _find(self, path: str) -> CompiledApi | None:
-        end = path.find("/", 1)
-        found = self._heads.get(path if end < 0 else path[:end])
-        if found is None:
-            return self._root
-        owner, longer = found
-        if longer and end > 0:
-            while end < len(path):
-                end = _cut(path, end + 1)
-                owner = longer.get(path[:end]) or owner
-        return owner or self._root
 
 
 def _cut(path: str, start: int) -> int:
@@ -224,7 +224,9 @@ class ListenPaths:
 
 def relative_path(api: CompiledApi, path: str) -> str:
     """What follows the listen path, with its leading slash; the bare listen path is `/`."""
-    return path[owned_length(api, path) :] or "/"
+    if api.named_segments:
+        return path[owned_length(api, path) :] or "/"
+    return path[len(api.listen_path) - 1 :] or "/"  # as there, without a call more for every request
 
 
 def owned_length(api: CompiledApi, path: str) -> int:

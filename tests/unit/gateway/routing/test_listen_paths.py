@@ -89,7 +89,10 @@ def test_a_switched_off_api_keeps_its_place() -> None:
 def claimed(paths: ListenPaths) -> object:
     """All that it says, for comparing two of them."""
     trees = {"": paths._any_host, **paths._hosts}
-    owners = {host: (tree._root, tree._heads, list(tree._named._shapes.items())) for host, tree in trees.items()}
+    owners = {
+        host: (tree._root, tree._heads, list(tree._named._shapes.items()) if tree._named is not None else [])
+        for host, tree in trees.items()
+    }
     return [owners, paths._claims, set(map(str, paths.conflicts()))]
 
 
