@@ -255,9 +255,11 @@ class Transactions(ABC, Generic[T]):
     @abstractmethod
     def _transaction(self) -> contextlib.AbstractContextManager[T]: ...
 
-    def read(self) -> contextlib.AbstractContextManager[T]:
-        """Only reads; on SQLite it never waits for writers. Raises StoreUnavailable, or the store's error."""
-        return Guarded(self.guard.reads, self._read)
+    def read(self, *, patient: bool = False) -> contextlib.AbstractContextManager[T]:
+        """Only reads; on SQLite it never waits for writers. patient: for the next piece of an answer that has begun, which must not be cut
+        because the store is busy. Raises StoreUnavailable, or the store's error.
+        """
+        return Guarded(self.guard.reads, self._read, patient=patient)
 
     def transaction(self) -> contextlib.AbstractContextManager[T]:
         """One transaction: commits at the end of the block, rolls back on any exception. Raises as `read`."""

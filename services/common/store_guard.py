@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 ANSWER_S = 3.5  # without an answer for so long, the store is away; the first exchange of a call and a new connection are within it
 FIRST_ANSWER_S = 1.5  # the first answer on a kept connection; what is left of ANSWER_S is for a new connection
-STALL_S = 0.3  # a gate that is full, while nobody inside was answered for so long, refuses
+STALL_S = 1.0  # a gate that is full, while nobody inside was answered for so long, refuses; a busy store takes less
 TRIAL_S = ANSWER_S + 1.0  # another call may try when the one that tries has not come back
 LONG_WORK_S = 60.0  # for work that is known to take long: a whole table
 PAUSE_S = 0.5  # how long a breaker refuses before a call tries again
@@ -111,7 +111,7 @@ class _Breaker:
 
     def check(self) -> None:
         """Raises StoreUnavailable. Without an error, `leave` must follow."""
-        if self._open_since is None:
+        if self._open_since is None or call.tries:
             return
         with self._lock:
             if self._open_since is None:
@@ -144,106 +144,112 @@ class _Breaker:
                 log.warning("database does not answer")
 
 
+class _Line:
+    """At most `at_once` inside; who waits comes in in the order of arrival, so that nobody is left out for long."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self.inside = 0
+        self.waiting: deque[threading.Event] = deque()
+
+    def come_in(self, patience: Callable[[], float]) -> bool:
+        """Wait for a place while `patience()` gives seconds; whether there was one. If so, `go` must follow."""
+        with self._lock:
+            if self.inside < self._at_once:
+                self.inside += 1
+                return True
+            called = threading.Event()
+            self.waiting.append(called)
+        try:
+            while not called.is_set() and (seconds := patience()) > 0:
+                called.wait(seconds)
+        except BaseException:
+            if self._called(called):
+                self.go()
+            raise
+        return self._called(called)
+
+    def _called(self, called: threading.Event) -> bool:
+        """Whether it has a place; if not, it waits no more."""
+        with self._lock:
+            if not called.is_set():
+                self.waiting.remove(called)
+            return called.is_set()
+
+    def go(self) -> None:
+        with self._lock:
+            if self.waiting:
+                self.waiting.popleft().set()
+            else:
+                self.inside -= 1
+
+
 class _Gate:
     """At most `at_once` calls inside."""
 
     def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._inside = 0
-        self._asking = 0  # of those inside: whom the store owes an answer
-        self._waiting = 0
+        self.line = _Line(at_once)
+        self._lock = threading.Lock()
+        self.asking = 0  # of those inside: whom the store owes an answer
         self._moved = 0.0  # when somebody came in, went out, asked or had an answer
-        self._left = threading.Condition(threading.Lock())
 
-    def enter(self) -> None:
-        """Waits while there is hope, at most ANSWER_S. Raises StoreUnavailable."""
-        with self._left:
-            if self._inside >= self._at_once:
-                self._wait()
-            self._inside += 1
-            self._moved = time.monotonic()
-
-    def _wait(self) -> None:
+    def enter(self, *, patient: bool) -> None:
+        """Waits while there is hope, or when it is patient in any case, at most ANSWER_S. Raises StoreUnavailable."""
         end = time.monotonic() + ANSWER_S
-        self._waiting += 1
-        try:
-            while self._inside >= self._at_once:
-                working = self._asking < self._inside
-                patience = (end if working else min(end, self._moved + STALL_S)) - time.monotonic()
-                if patience <= 0:
-                    raise StoreUnavailable(f"{self._inside} calls are in the database, and none of them has ended lately")
-                self._left.wait(min(patience, STALL_S))
-        finally:
-            self._waiting -= 1
+
+        def patience() -> float:
+            hopeful = patient or self.asking < self.line.inside  # some inside work
+            return min(STALL_S, (end if hopeful else min(end, self._moved + STALL_S)) - time.monotonic())
+
+        if not self.line.come_in(patience):
+            raise StoreUnavailable(f"{self.line.inside} calls are in the database, and none of them has ended lately")
+        self._moved = time.monotonic()
 
     def leave(self) -> None:
-        with self._left:
-            self._inside -= 1
-            self._moved = time.monotonic()
-            if self._waiting:
-                self._left.notify()
+        self._moved = time.monotonic()
+        self.line.go()
 
     def count_asking(self, more: int) -> None:
-        with self._left:
-            self._asking += more
+        with self._lock:
+            self.asking += more
             self._moved = time.monotonic()
-
-
-class _Turns:
-    """One call at a time, in the order of arrival: SQLite's own way of waiting for a lock may leave one out for seconds."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = False
-        self._waiting: deque[threading.Event] = deque()
-
-    def take(self) -> None:
-        """Raises StoreUnavailable when the call's time is over before."""
-        with self._lock:
-            if not self._taken:
-                self._taken = True
-                return
-            called = threading.Event()
-            self._waiting.append(called)
-        with asking:
-            called.wait(call.left_s())
-        with self._lock:
-            if called.is_set():
-                return
-            self._waiting.remove(called)
-        raise StoreUnavailable("other calls write to the database for too long")
-
-    def give_on(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._taken = False
 
 
 class Entrance:
     """The way to the store for reads, or for writes. A call inside another one belongs to it: it passes, and has no time of its own."""
 
-    def __init__(self, at_once: int, breaker: _Breaker, turns: _Turns | None = None) -> None:
+    def __init__(self, at_once: int, breaker: _Breaker, turns: _Line | None = None) -> None:
         self._gate = _Gate(at_once)
         self._breaker = breaker
-        self._turns = turns
+        self._turns = turns  # one call at a time: SQLite's own way of waiting for a lock may leave one out for seconds
 
-    def enter(self, patience_s: float = ANSWER_S) -> None:
-        """Raises StoreUnavailable; otherwise `leave` must follow in the same thread."""
+    def enter(self, patience_s: float = ANSWER_S, *, patient: bool = False) -> None:
+        """patient: wait for a place however still the store is.
+
+        Raises StoreUnavailable; otherwise `leave` must follow in the same thread.
+        """
         if call.depth:
             call.depth += 1
             return
         self._breaker.check()
         try:
-            self._gate.enter()
+            self._gate.enter(patient=patient)
+            try:
+                self._breaker.check()  # who was before it at the gate may have found the store away
+            except BaseException:
+                self._gate.leave()
+                raise
         except BaseException:
             self._breaker.leave(away=False)
             raise
         call.begin(patience_s, self._gate, self._breaker)
         if self._turns is not None:
             try:
-                self._turns.take()
+                with asking:
+                    called = self._turns.come_in(call.left_s)
+                if not called:
+                    raise StoreUnavailable("other calls write to the database for too long")
             except BaseException:
                 self._end()
                 raise
@@ -253,13 +259,13 @@ class Entrance:
             call.depth -= 1
             return
         if self._turns is not None:
-            self._turns.give_on()
+            self._turns.go()
         self._end()
 
     def _end(self) -> None:
         call.end()
+        self._breaker.leave(away=call.away)  # before the next one comes in
         self._gate.leave()
-        self._breaker.leave(away=call.away)
 
     def __enter__(self) -> None:
         self.enter()
@@ -277,21 +283,22 @@ class Guard:
         """
         writers = max(1, at_once // 2)
         breaker = _Breaker()
-        self.writes = Entrance(writers, breaker, None if together else _Turns())
+        self.writes = Entrance(writers, breaker, None if together else _Line(1))
         self.reads = Entrance(max(1, at_once - writers), breaker if together else _Breaker())
 
 
 class Guarded(AbstractContextManager[T]):
     """What `opened` gives, from entering to leaving within an entrance."""
 
-    __slots__ = ("_entrance", "_inner", "_opened")
+    __slots__ = ("_entrance", "_inner", "_opened", "_patient")
 
-    def __init__(self, entrance: Entrance, opened: Callable[[], AbstractContextManager[T]]) -> None:
+    def __init__(self, entrance: Entrance, opened: Callable[[], AbstractContextManager[T]], *, patient: bool = False) -> None:
         self._entrance = entrance
         self._opened = opened
+        self._patient = patient
 
     def __enter__(self) -> T:
-        self._entrance.enter()
+        self._entrance.enter(patient=self._patient)
         try:
             self._inner = self._opened()
             return self._inner.__enter__()

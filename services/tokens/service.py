@@ -84,28 +84,31 @@ class Archive:
         """Each token and the pieces of its SVG in UTF-8, as today's rules wrote it. A token that was removed meanwhile is left out.
 
         A piece is read when it is asked for, in a transaction of its own: however many and however large they are, one answer has about
-        256 KB of them in memory, and a client that reads slowly holds no connection to the store. Raises Refusal 503; the pieces, Changed.
+        256 KB of them in memory, and a client that reads slowly holds no connection to the store. What follows the first piece is waited
+        for with patience, because the answer has begun. Raises Refusal 503; the pieces, Changed.
         """
+        begun = False
         for part in _parts(entries):
             if len(part) > 1 or (part[0].size <= PIECE and _is_current(part[0])):
                 known = {entry.id: entry for entry in part}
-                for token in self._store.some(known):
+                for token in self._store.some(known, patient=begun):
                     yield known[token.id], [token.svg.encode()]
             elif not _is_current(part[0]):
-                if text := self._today(part[0]):
+                if text := self._today(part[0], patient=begun):
                     yield part[0], [text.encode()]
-            elif first := self._store.piece(part[0], 0, PIECE):
-                others = map(functools.partial(self._piece, part[0]), range(PIECE, part[0].size, PIECE))
+            elif first := self._store.piece(part[0], 0, PIECE, patient=begun):
+                others = map(functools.partial(self._next_piece, part[0]), range(PIECE, part[0].size, PIECE))
                 yield part[0], itertools.chain([first], others)
+            begun = True
 
-    def _piece(self, entry: Entry, begin: int) -> bytes:
+    def _next_piece(self, entry: Entry, begin: int) -> bytes:
         """Raises Changed."""
-        found = self._store.piece(entry, begin, PIECE)
+        found = self._store.piece(entry, begin, PIECE, patient=True)
         if not found:
             raise Changed
         return found
 
-    def _today(self, entry: Entry) -> str:
+    def _today(self, entry: Entry, *, patient: bool = False) -> str:
         """The SVG of a token that older rules wrote: it is cleaned once, and stored; empty when the token was removed.
 
         Of one that cannot be cleaned the store keeps what it has, with a mark that no other request tries; shown is an empty image.
@@ -116,7 +119,7 @@ class Archive:
         if not self._cleaning.acquire(timeout=CLEANING_WAIT_S):
             raise refusals.too_many_old()
         try:
-            token = self._store.get(entry.id)
+            token = self._store.get(entry.id, patient=patient)
             if token is None:
                 return ""
             if -svg.RULES < token.rules < svg.RULES:  # nobody else has done it meanwhile

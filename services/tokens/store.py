@@ -150,20 +150,20 @@ class TokenStore:
             found = session.execute(_ENTRY.where(Token.id == number)).one_or_none()
         return None if found is None else Entry(*found)
 
-    def get(self, number: int) -> Token | None:
-        with self._database.read() as session:
+    def get(self, number: int, *, patient: bool = False) -> Token | None:
+        with self._database.read(patient=patient) as session:
             return session.get(Token, number)
 
-    def piece(self, entry: Entry, begin: int, size: int) -> bytes:
+    def piece(self, entry: Entry, begin: int, size: int, *, patient: bool = False) -> bytes:
         """`size` bytes of the token's SVG, from `begin` on; none when it was removed or written anew since the entry was read."""
         query = sa.select(sa.func.substr(_utf8(Token.svg), begin + 1, size))
-        with self._database.read() as session:
+        with self._database.read(patient=patient) as session:
             return session.execute(query.where(Token.id == entry.id, Token.rules == entry.rules)).scalar() or b""
 
-    def some(self, numbers: Iterable[int]) -> list[Token]:
+    def some(self, numbers: Iterable[int], *, patient: bool = False) -> list[Token]:
         """The tokens of these ids, in this order; one that is not there is left out."""
         asked = list(numbers)
-        with self._database.read() as session:
+        with self._database.read(patient=patient) as session:
             found = {token.id: token for token in session.scalars(sa.select(Token).where(Token.id.in_(asked)))}
         return [found[number] for number in asked if number in found]
 

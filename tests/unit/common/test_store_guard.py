@@ -61,7 +61,7 @@ def test_a_full_gate_that_moves_lets_all_pass() -> None:
 
     with guard.reads:
         threads, failures = in_threads(10, work)
-        wait_until(lambda: guard.reads._gate._waiting == 10)
+        wait_until(lambda: len(guard.reads._gate.line.waiting) == 10)
     for thread in threads:
         thread.join(30)
     assert (failures, len(passed)) == ([], 10)
@@ -85,15 +85,17 @@ def test_a_full_gate_of_calls_that_work_refuses_nobody(monkeypatch: pytest.Monke
     """They have their answers, and compute: however long it takes, the store is not away."""
     monkeypatch.setattr(store_guard, "STALL_S", 0.01)
     guard = Guard(2, together=True)
-    left = guard.reads._gate._left
     looked: list[float] = []
-    waiting = left.wait
+    come_in = guard.reads._gate.line.come_in
 
-    def wait(seconds: float) -> bool:
-        looked.append(seconds)
-        return waiting(seconds)
+    def counting(patience: Callable[[], float]) -> bool:
+        def counted() -> float:
+            looked.append(patience())
+            return looked[-1]
 
-    monkeypatch.setattr(left, "wait", wait)
+        return come_in(counted)
+
+    monkeypatch.setattr(guard.reads._gate.line, "come_in", counting)
     with guard.reads:
         with asking:
             pass
@@ -102,6 +104,45 @@ def test_a_full_gate_of_calls_that_work_refuses_nobody(monkeypatch: pytest.Monke
         assert failures == []
     for thread in threads:
         thread.join(30)
+    assert failures == []
+
+
+def test_who_waits_for_a_place_is_before_who_comes_back() -> None:
+    """One that reads piece after piece may not keep the others out."""
+    guard = Guard(2, together=True)
+    order: list[str] = []
+
+    def wait() -> None:
+        with guard.reads:
+            order.append("waited")
+
+    with guard.reads:
+        threads, failures = in_threads(3, wait)
+        wait_until(lambda: len(guard.reads._gate.line.waiting) == 3)
+    with guard.reads:
+        order.append("came back")
+    for thread in threads:
+        thread.join(30)
+    assert (failures, order) == ([], ["waited"] * 3 + ["came back"])
+
+
+def test_an_answer_that_has_begun_waits_for_a_place_however_still_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "STALL_S", 0.01)
+    guard = Guard(2, together=True)
+
+    def read_on() -> None:
+        guard.reads.enter(patient=True)
+        guard.reads.leave()
+
+    with guard.reads, asking:
+        begun, failures = in_threads(1, read_on)
+        wait_until(lambda: len(guard.reads._gate.line.waiting) == 1)
+        others, refused = in_threads(3, guard.reads.enter)
+        for thread in others:
+            thread.join(30)
+        assert [type(error) for error in refused] == [StoreUnavailable] * 3
+        assert begun[0].is_alive()
+    begun[0].join(30)
     assert failures == []
 
 
@@ -120,7 +161,7 @@ def test_writers_of_a_file_write_in_the_order_of_arrival() -> None:
         for number in range(10):
             threads.append(threading.Thread(target=write, args=(number,)))
             threads[-1].start()
-            wait_until(lambda number=number: len(turns._waiting) == number + 1)  # type: ignore[misc]
+            wait_until(lambda number=number: len(turns.waiting) == number + 1)  # type: ignore[misc]
     for thread in threads:
         thread.join(30)
     assert order == list(range(10))
@@ -135,7 +176,7 @@ def test_a_turn_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2):
         with guard.writes:
             pass
-    assert guard.writes._gate._inside == guard.writes._gate._asking == 0
+    assert guard.writes._gate.line.inside == guard.writes._gate.asking == 0
 
 
 def test_a_call_within_a_call_passes() -> None:
@@ -194,6 +235,19 @@ def test_the_breaker_refuses_at_once_then_one_call_tries(monkeypatch: pytest.Mon
     for thread in threads:
         thread.join(30)
     assert failures == []
+
+
+def test_who_waited_for_a_place_does_not_ask_a_store_that_was_found_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_guard, "PAUSE_S", 60.0)
+    guard = Guard(2, together=True)
+    with guard.reads:
+        threads, failures = in_threads(3, lambda: passes(guard.reads))
+        wait_until(lambda: len(guard.reads._gate.line.waiting) == 3)
+        call.silent()
+    for thread in threads:
+        thread.join(30)
+    assert [str(error) for error in failures] == ["the database does not answer; it is asked again in a moment"] * 3
+    assert guard.reads._gate.line.inside == 0
 
 
 def in_a_call(guard: Guard, began: threading.Event, go_on: threading.Event) -> threading.Thread:

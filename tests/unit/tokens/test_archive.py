@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -378,19 +379,38 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     some, piece = TokenStore.some, TokenStore.piece
 
-    def watched_some(store: TokenStore, numbers: Iterable[int]) -> list[Token]:
-        found = some(store, numbers)
+    def watched_some(store: TokenStore, numbers: Iterable[int], *, patient: bool = False) -> list[Token]:
+        found = some(store, numbers, patient=patient)
         seen.append(sum(len(token.svg.encode()) for token in found))
         return found
 
-    def watched_piece(store: TokenStore, entry: Entry, begin: int, size: int) -> bytes:
-        found = piece(store, entry, begin, size)
+    def watched_piece(store: TokenStore, entry: Entry, begin: int, size: int, *, patient: bool = False) -> bytes:
+        found = piece(store, entry, begin, size, patient=patient)
         seen.append(len(found))
         return found
 
     monkeypatch.setattr(TokenStore, "some", watched_some)
     monkeypatch.setattr(TokenStore, "piece", watched_piece)
     return seen
+
+
+@pytest.mark.parametrize("path", ["/svg", "/tokens"])
+def test_what_follows_the_first_piece_is_waited_for_with_patience(
+    api: API, large: list[str], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer has begun: a store that is only busy must not cut it."""
+    patience: list[bool] = []
+    read = Database.read
+
+    def watched(database: Database, *, patient: bool = False) -> Any:
+        patience.append(patient)
+        return read(database, patient=patient)
+
+    monkeypatch.setattr(Database, "read", watched)
+    asked: dict[str, Any] = {"id": large[4]} if path == "/svg" else {"offset": 0, "count": 9}
+    answer = api.get(path, **asked)
+    assert answer.status_code == 200 and len(answer.data) > 900_000
+    assert patience[:3] == [False, False, True] and all(patience[2:])
 
 
 def test_a_large_page_comes_in_pieces(api: API, large: list[str], reads: list[int]) -> None:
@@ -462,9 +482,9 @@ def test_a_large_token_removed_before_its_first_piece(api: API, database: Databa
     token = api.token(sized(1_000_000))
     piece = TokenStore.piece
 
-    def late(store: TokenStore, entry: Entry, begin: int, size: int) -> bytes:
+    def late(store: TokenStore, entry: Entry, begin: int, size: int, *, patient: bool = False) -> bytes:
         store.delete(entry.id)
-        return piece(store, entry, begin, size)
+        return piece(store, entry, begin, size, patient=patient)
 
     monkeypatch.setattr(TokenStore, "piece", late)
     answer = api.get(path, **({"offset": 0} if path == "/tokens" else {"id": token}))
