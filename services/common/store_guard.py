@@ -2,8 +2,8 @@
 
 * Every thread knows the **call** it is in: until when it may wait for the store. The drivers ask it (`postgresql.py`, `core_database.py`),
   and say when they ask the store and when it answers.
-* A **gate** lets a number of calls in at the same time. Who cannot get in waits while the others work or are answered, and is refused when
-  all of them ask the store and none is answered.
+* A **gate** lets a number of calls in at the same time, in the order of arrival. Who cannot get in waits while the others work or are
+  answered, and is refused when all of them ask the store and none is answered.
 * A **breaker** refuses at once for a moment after a call has found the store away; then one call at a time tries. The first answer
   closes it.
 
@@ -235,24 +235,20 @@ class Entrance:
         self._breaker.check()
         try:
             self._gate.enter(patient=patient)
-            try:
-                self._breaker.check()  # who was before it at the gate may have found the store away
-            except BaseException:
-                self._gate.leave()
-                raise
         except BaseException:
             self._breaker.leave(away=False)
             raise
         call.begin(patience_s, self._gate, self._breaker)
-        if self._turns is not None:
-            try:
+        try:
+            self._breaker.check()  # who was before it at the gate may have found the store away
+            if self._turns is not None:
                 with asking:
                     called = self._turns.come_in(call.left_s)
                 if not called:
                     raise StoreUnavailable("other calls write to the database for too long")
-            except BaseException:
-                self._end()
-                raise
+        except BaseException:
+            self._end()
+            raise
 
     def leave(self) -> None:
         if call.depth > 1:
