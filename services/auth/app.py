@@ -18,11 +18,12 @@ from services.auth.pages import consent, visit
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
 from services.auth.wiring import House, master_key
-from services.common.app import Refusal, create_app, plain_error
+from services.common.app import create_app, plain_error
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
 from services.common.pages import assets
 from services.common.pages.negotiation import prefers_html
+from services.common.refusal import Refusal
 
 NAME = "Gatehouse auth"
 VERSION = "1.0.0"

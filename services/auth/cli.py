@@ -23,10 +23,10 @@ from services.auth.settings import load
 from services.auth.store import users
 from services.auth.wiring import FIRST_DOMAIN, House, master_key
 from services.common import logging as logs
-from services.common.app import Refusal
 from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
 from services.common.database import Database
+from services.common.refusal import Refusal
 from services.common.startup import in_a_line
 
 

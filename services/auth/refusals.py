@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gatehouse"'}
 

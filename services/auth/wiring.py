@@ -27,11 +27,12 @@ from services.auth.service.verifying import Verifier
 from services.auth.settings import Settings
 from services.auth.store import audit, failures, grants, notes, users
 from services.common import logging as logs
-from services.common.app import NotReady, Refusal
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
 from services.common.private_files import secret_file
+from services.common.readiness import NotReady
+from services.common.refusal import Refusal
 from services.common.store_guard import LONG_WORK_S
 
 log = logs.get(__name__)

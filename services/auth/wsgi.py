@@ -10,7 +10,7 @@ from services.auth.app import build
 from services.auth.settings import load
 from services.common import logging as logs
 from services.common import startup
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 threading.stack_size(512 * 1024)  # threads that wait for a password check need little
 

@@ -22,8 +22,8 @@ from services.common import logging as logs
 from services.common import request_id
 from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
 from services.common.migrations import NotMigrated
-from services.common.readiness import DatabaseCheck
-from services.common.readiness import NotReady as NotReady
+from services.common.readiness import DatabaseCheck, NotReady
+from services.common.refusal import Refusal
 from services.common.store_guard import StoreUnavailable
 
 log = logs.get(__name__)
@@ -33,29 +33,6 @@ RenderError = Callable[[int, str, str, Mapping[str, Any] | None], Response]
 Check = Callable[[], None]
 
 DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
-
-
-class Refusal(Exception):
-    """A request is refused: rendered by the service's `render_error`.
-
-    status: HTTP status. message: what the client reads. code: stable, kebab-case. fields: what is wrong by field. headers: sent besides.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        code: str = "",
-        *,
-        fields: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.code = code or message.lower().replace(" ", "-")
-        self.fields = fields
-        self.headers = dict(headers or {})
 
 
 class _JSON(DefaultJSONProvider):

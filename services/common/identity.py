@@ -24,9 +24,9 @@ import jwt
 import requests
 
 from services.common import logging as logs
-from services.common.app import Refusal
 from services.common.clock import Clock, SystemClock
 from services.common.http_client import Client
+from services.common.refusal import Refusal
 from services.common.settings import parse_url, setting
 
 log = logs.get(__name__)

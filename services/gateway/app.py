@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask, Response, request
 
 from services.common import request_id
-from services.common.app import NotReady
 from services.common.app import create_app as create_base
+from services.common.readiness import NotReady
 from services.gateway import operator_api
 from services.gateway.console import start
 from services.gateway.operator_api import answers

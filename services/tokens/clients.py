@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import jwt
 
-from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.identity import AuthUnavailable, IdentityClient, Unauthenticated
+from services.common.refusal import Refusal
 from services.tokens import refusals
 from services.tokens.settings import SUBJECTS
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from services.common.app import Refusal
 from services.common.clock import Clock, isoformat
+from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
 from services.tokens import ids, refusals
 from services.tokens.models import Interaction

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response
 
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 
 def render(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:

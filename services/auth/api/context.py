@@ -20,7 +20,7 @@ from services.auth.service.identity import Application, Caller
 from services.auth.service.origin import Origin
 from services.auth.wiring import House
 from services.common import request_id
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 T = TypeVar("T")
 View = Callable[..., Any]

@@ -16,7 +16,7 @@ from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.service import notes
 from services.auth.service.identity import Caller
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
 View = Callable[..., Response]

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, request
 from services.auth.pages import visit
 from services.auth.pages.account import refused
 from services.auth.service.identity import LOGIN_KEY
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 
 blueprint = Blueprint("consent", __name__, template_folder="templates")
 blueprint.register_error_handler(Refusal, refused)

@@ -18,8 +18,8 @@ from services.auth.rules import credentials, redirects
 from services.auth.service import notes
 from services.auth.service.browsers import Visitor, form_token
 from services.auth.service.notes import Told
-from services.common.app import Refusal
 from services.common.pages.assets import Assets
+from services.common.refusal import Refusal
 
 COOKIE = "gatehouse_session"
 VISIT = "gatehouse_visit"  # before somebody has signed in: only so that the sign-in form can be told from a forged one

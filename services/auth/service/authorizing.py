@@ -25,9 +25,9 @@ from services.auth.service.signing import KeyRing
 from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
 from services.auth.store import grants, tokens, users
 from services.auth.store.users import Person
-from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.refusal import Refusal
 
 CODE_S = 60
 METHOD = "code"

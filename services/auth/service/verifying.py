@@ -24,10 +24,10 @@ from services.auth.service.sign_in import ACCESS
 from services.auth.service.signing import NEVER, KeyRing
 from services.auth.store import checks, tokens
 from services.auth.store.users import Person
-from services.common.app import Refusal
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
+from services.common.refusal import Refusal
 
 CLIENT_SUBJECT = "client:"  # begins `sub` of a token that a client got for itself, so that no client's name is taken for a role
 

@@ -12,7 +12,7 @@ import pytest
 from services.auth import refusals
 from services.auth.service.origin import COMMAND_LINE
 from services.auth.store import users
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import Browser, client_of, exchange, refresh, sent_back
 

@@ -19,7 +19,7 @@ from services.auth.service import throttle
 from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.throttle import delay_after
 from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 from tests.unit.auth.test_oauth import Browser

@@ -22,7 +22,7 @@ from services.auth.app import build
 from services.auth.models import SigningKey
 from services.auth.service import signing
 from services.auth.service.origin import COMMAND_LINE
-from services.common.app import Refusal
+from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 
 

@@ -16,7 +16,8 @@ from marshmallow import ValidationError
 
 from services.common import app as base
 from services.common import openapi
-from services.common.app import Refusal, create_app
+from services.common.app import create_app
+from services.common.refusal import Refusal
 from tests.support.log_lines import captured
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common.app import Refusal
 from services.common.clock import SystemClock
+from services.common.refusal import Refusal
 from services.common.wakeups import InProcess, ThroughValkey
 from services.tokens import polls
 from services.tokens.polls import Caller, Places, Waiter

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import base64url_encode
 
-from services.common.app import Refusal
 from services.common.clock import SettableClock
 from services.common.identity import IdentityClient
+from services.common.refusal import Refusal
 from services.tokens.clients import RoleTokens
 from services.tokens.settings import parse_cut_offs
 from tests.unit.tokens.conftest import API, EX, PUB, SECRET, role
