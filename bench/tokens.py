@@ -205,11 +205,11 @@ def fill(database_url: str, total: int, paths: int = 50) -> None:
     import sqlalchemy as sa
 
     from services.common.database import Database
-    from services.tokens.models import Counter, Token
+    from services.tokens.models import Counter, Token, db
     from services.tokens.svg import RULES
 
     shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">' + '<path d="M10 10L90 90" stroke="#f66"/>' * paths + "</svg>"
-    database = Database(database_url)
+    database = Database(db, database_url)
     moment = dt.datetime.now(dt.UTC)
     with database.transaction() as session:
         for begin in range(0, total, 5000):

@@ -12,6 +12,7 @@ from flask import Flask, Response, jsonify, request
 from services.auth.answers import ErrorBody
 from services.auth.api import account, administration, context, verification
 from services.auth.api import oauth as oauth_api
+from services.auth.models import db
 from services.auth.oauth import server as oauth
 from services.auth.pages import account as account_pages
 from services.auth.pages import consent, visit
@@ -48,7 +49,7 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
 
 def build(settings: Settings, clock: Clock | None = None, *, key: str | None = None) -> Flask:
     """The application of these settings. clock: for tests. key: the master key, when it is not to be read or made."""
-    database = Database(settings.database_url, pool_size=20, at_once=settings.threads - 2)
+    database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
     app = create_app(
         "auth",
         version=VERSION,

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import refusals, schemas
-from services.auth.models import User
+from services.auth.models import User, db
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
 from services.auth.service.domains import WEEK_S
@@ -47,7 +47,7 @@ class _Commands(Program):
 def _house() -> House:
     settings = load()
     logs.configure("auth", "WARNING")
-    database = Database(settings.database_url)
+    database = Database(db, settings.database_url)
     click.get_current_context().call_on_close(database.dispose)
     house = House(settings, database, SystemClock(), master_key(settings))
     house.keys.ensure(COMMAND_LINE)

@@ -6,12 +6,17 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.auth.rules import emails, redirects
-from services.common.database import new_base
+from services.common.database import Conventions, SQLAlchemy
 
-Base = new_base()
+
+class Base(Conventions, DeclarativeBase):
+    """What all tables of the service share."""
+
+
+db = SQLAlchemy(model_class=Base)
 
 ID = sa.String(36)
 DIGEST = sa.String(64)
@@ -21,7 +26,7 @@ def _user() -> Mapped[str]:
     return mapped_column(ID, sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
 
 
-class Domain(Base):  # type: ignore[misc, valid-type]
+class Domain(Base):
     """A group of users with a common administration. login_key_lifetime_s: seconds a login key of its users lives."""
 
     __tablename__ = "domains"
@@ -31,7 +36,7 @@ class Domain(Base):  # type: ignore[misc, valid-type]
     created_at: Mapped[dt.datetime]
 
 
-class User(Base):  # type: ignore[misc, valid-type]
+class User(Base):
     """A person. email as written; email_key is compared, email_skeleton is shared by look-alikes; version counts the changes (ETag)."""
 
     __tablename__ = "users"
@@ -51,7 +56,7 @@ class User(Base):  # type: ignore[misc, valid-type]
     version: Mapped[int]
 
 
-class LoginKey(Base):  # type: ignore[misc, valid-type]
+class LoginKey(Base):
     """A text that stands in for the password for a while; one a user."""
 
     __tablename__ = "login_keys"
@@ -62,7 +67,7 @@ class LoginKey(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime]
 
 
-class AccessToken(Base):  # type: ignore[misc, valid-type]
+class AccessToken(Base):
     """A user's token for programs. policy: list of {resource, actions}, for kinds `analysis` and `middleware`.
 
     by_login_key: made by somebody who came with the login key, so that it goes when the key does.
@@ -83,7 +88,7 @@ class AccessToken(Base):  # type: ignore[misc, valid-type]
     by_login_key: Mapped[bool]
 
 
-class RoleToken(Base):  # type: ignore[misc, valid-type]
+class RoleToken(Base):
     """What was said in a role token; the token itself is not kept. kid: the key that signed it, which must stay published."""
 
     __tablename__ = "role_tokens"
@@ -98,7 +103,7 @@ class RoleToken(Base):  # type: ignore[misc, valid-type]
     revoked_at: Mapped[dt.datetime | None]
 
 
-class CutOff(Base):  # type: ignore[misc, valid-type]
+class CutOff(Base):
     """Role tokens of the subject that were issued earlier are refused."""
 
     __tablename__ = "cut_offs"
@@ -107,7 +112,7 @@ class CutOff(Base):  # type: ignore[misc, valid-type]
     cut_off: Mapped[dt.datetime]
 
 
-class Client(Base):  # type: ignore[misc, valid-type]
+class Client(Base):
     """An OAuth2 client. secret_digest: None for one that cannot keep a secret (PKCE alone). service: may ask `/verify/*`."""
 
     __tablename__ = "clients"
@@ -121,7 +126,7 @@ class Client(Base):  # type: ignore[misc, valid-type]
     created_at: Mapped[dt.datetime]
 
 
-class Grant(Base):  # type: ignore[misc, valid-type]
+class Grant(Base):
     """One sign-in and all refresh tokens that follow from it (the family). method: `password`, `login_key` or `code`."""
 
     __tablename__ = "grants"
@@ -136,7 +141,7 @@ class Grant(Base):  # type: ignore[misc, valid-type]
     revoked_at: Mapped[dt.datetime | None]
 
 
-class RefreshToken(Base):  # type: ignore[misc, valid-type]
+class RefreshToken(Base):
     """One link of a family; spent when the next one was given for it."""
 
     __tablename__ = "refresh_tokens"
@@ -147,7 +152,7 @@ class RefreshToken(Base):  # type: ignore[misc, valid-type]
     spent_at: Mapped[dt.datetime | None]
 
 
-class AuthorizationCode(Base):  # type: ignore[misc, valid-type]
+class AuthorizationCode(Base):
     """A code between consent and token. grant_id: what it was exchanged for, ended when the code comes again (RFC 6749 4.1.2)."""
 
     __tablename__ = "authorization_codes"
@@ -164,7 +169,7 @@ class AuthorizationCode(Base):  # type: ignore[misc, valid-type]
     grant_id: Mapped[str | None] = mapped_column(ID)
 
 
-class RevokedToken(Base):  # type: ignore[misc, valid-type]
+class RevokedToken(Base):
     """An access JWT that was taken back before its time; forgotten when it has expired."""
 
     __tablename__ = "revoked_tokens"
@@ -173,7 +178,7 @@ class RevokedToken(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-class SigningKey(Base):  # type: ignore[misc, valid-type]
+class SigningKey(Base):
     """A key pair. sealed: the private key, encrypted by the master key. current: true for the one that signs, NULL for all others."""
 
     __tablename__ = "signing_keys"
@@ -187,7 +192,7 @@ class SigningKey(Base):  # type: ignore[misc, valid-type]
     current: Mapped[bool | None] = mapped_column(unique=True)
 
 
-class BrowserSession(Base):  # type: ignore[misc, valid-type]
+class BrowserSession(Base):
     """A sign-in on the pages."""
 
     __tablename__ = "browser_sessions"
@@ -199,7 +204,7 @@ class BrowserSession(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-class Note(Base):  # type: ignore[misc, valid-type]
+class Note(Base):
     """What a page tells once. session: the sign-in it belongs to. sealed: under a key from the cookie's secret, which is not kept;
     empty when it was read."""
 
@@ -211,7 +216,7 @@ class Note(Base):  # type: ignore[misc, valid-type]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-class Failure(Base):  # type: ignore[misc, valid-type]
+class Failure(Base):
     """Failed log-ins. counter: `at:` with the digest of an account and a place, `account:` with that of an account, `own:` with that of a
     sign-in (what was typed may be a password by mistake), or `address:` with the address. count: 0 for somebody who was told to wait.
     """
@@ -223,7 +228,7 @@ class Failure(Base):  # type: ignore[misc, valid-type]
     last_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-class Familiar(Base):  # type: ignore[misc, valid-type]
+class Familiar(Base):
     """Where an account was signed in to by its password lately. place: the counter `at:…` of its failures from there."""
 
     __tablename__ = "familiar"
@@ -233,7 +238,7 @@ class Familiar(Base):  # type: ignore[misc, valid-type]
     seen_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-class AuditLine(Base):  # type: ignore[misc, valid-type]
+class AuditLine(Base):
     """Who did what to whom, when, from where."""
 
     __tablename__ = "audit"

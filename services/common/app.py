@@ -117,7 +117,7 @@ def create_app(
     checks = Checks()
     app.extensions["checks"] = checks
     if database is not None:
-        app.extensions["database"] = database
+        database.init_app(app)
         checks.add("database", DatabaseCheck(service, database))
     _request_ids(app)
     if documented:  # first: flask-smorest has an answer of its own to errors

@@ -290,6 +290,10 @@ class Transactions(ABC, Generic[T]):
         with self.guard.reads, self.reading.connect() as connection:
             return read_revision(connection)
 
+    def init_app(self, app: Any) -> None:
+        """Register with a Flask application as its extension `database`. app: no Flask is imported here, so that stores may import this."""
+        app.extensions["database"] = self
+
     def dispose(self) -> None:
         self.engine.dispose()
 

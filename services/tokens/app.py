@@ -13,6 +13,7 @@ from services.common.database import Database
 from services.common.identity import IdentityClient
 from services.tokens import api, browser, queue_api, refusals
 from services.tokens.clients import RoleTokens
+from services.tokens.models import db
 from services.tokens.pictures import Pictures
 from services.tokens.polls import Places, Waiter
 from services.tokens.queue_service import Queue
@@ -27,7 +28,7 @@ BODY_LIMIT = 2 * 1024 * 1024  # an SVG of 1 MB, escaped
 def build(settings: Settings, clock: Clock | None = None) -> Flask:
     """The application of these settings. clock: for tests."""
     clock = clock or SystemClock()
-    database = Database(settings.database_url, pool_size=20, at_once=settings.threads - 2)
+    database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
     app = create_app(
         "tokens",
         version=api.VERSION,

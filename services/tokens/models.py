@@ -6,17 +6,22 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from services.common.database import new_base
+from services.common.database import Conventions, SQLAlchemy
 
-Base = new_base()
+
+class Base(Conventions, DeclarativeBase):
+    """What all tables of the service share."""
+
+
+db = SQLAlchemy(model_class=Base)
 
 # SQLite numbers rows by itself only in an INTEGER primary key; there it holds 64 bits all the same
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-class Token(Base):  # type: ignore[misc, valid-type]
+class Token(Base):
     """One archived token; immutable but for an SVG that newer rules write down anew.
 
     id: milliseconds since 2021-05-01, written in base 34 outside (`ids.py`). position: dense, 1 is the oldest, so that any page is found by
@@ -36,7 +41,7 @@ class Token(Base):  # type: ignore[misc, valid-type]
     body_digest: Mapped[str] = mapped_column(sa.String(64))
 
 
-class Interaction(Base):  # type: ignore[misc, valid-type]
+class Interaction(Base):
     """One visitor's turn. status: incomplete → new → waiting → done. seq: number of its newest change, 0 before the first.
 
     done_at: when it got its token; none for those that had it before this was written down.
@@ -62,7 +67,7 @@ class Interaction(Base):  # type: ignore[misc, valid-type]
     done_at: Mapped[dt.datetime | None] = mapped_column(index=True)
 
 
-class Counter(Base):  # type: ignore[misc, valid-type]
+class Counter(Base):
     """A number that is read and raised under a row lock kept until the commit: so the order of commits is the order of the numbers.
 
     `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store.

@@ -60,6 +60,12 @@ VIOLATIONS = [
         "services.gateway.middleware.planted -> services.common.database",
     ),
     (
+        "gateway-core",
+        "gateway/stores/planted",
+        "import services.common.database",
+        "services.gateway.stores.planted -> services.common.database",
+    ),
+    (
         "middleware",
         "gateway/middleware/planted",
         "import services.gateway.middleware.quota",

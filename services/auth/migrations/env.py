@@ -1,6 +1,6 @@
 """Alembic's entry: runs on the connection that `services.common.database.migrate` made."""
 
-from services.auth.models import Base
+from services.auth.models import db
 from services.common.database import run_migrations
 
-run_migrations(Base.metadata)
+run_migrations(db.metadata)

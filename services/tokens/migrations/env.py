@@ -1,6 +1,6 @@
 """Alembic's entry: runs on the connection that `services.common.database.migrate` made."""
 
 from services.common.database import run_migrations
-from services.tokens.models import Base
+from services.tokens.models import db
 
-run_migrations(Base.metadata)
+run_migrations(db.metadata)

@@ -15,7 +15,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from services.auth.app import build
-from services.auth.models import Base
+from services.auth.models import db
 from services.auth.settings import Settings
 from services.auth.wiring import House
 from services.common.clock import SettableClock
@@ -93,7 +93,7 @@ def clock() -> SettableClock:
 def prepare_database(tmp_path_factory: pytest.TempPathFactory) -> Prepare | None:
     def prepare(url: str) -> None:
         house: House = build(settings_for(url, tmp_path_factory.mktemp("auth")), SettableClock(START), key="k" * 32).extensions["auth"]
-        Base.metadata.create_all(house.database.engine)
+        db.metadata.create_all(house.database.engine)
         house.start()
         house.close()
         house.database.dispose()

@@ -325,7 +325,7 @@ def test_wrong_fields_of_a_token_are_named(auth: Auth, admin: str, body: dict[st
 
 
 def test_no_secret_is_kept(auth: Auth, admin: str) -> None:
-    from services.auth.models import Base
+    from services.auth.models import db
 
     secrets = [
         PASSWORD,
@@ -338,7 +338,7 @@ def test_no_secret_is_kept(auth: Auth, admin: str) -> None:
         admin,
     ]
     with auth.house.database.read() as session:
-        kept = "\n".join(str(row) for table in Base.metadata.sorted_tables for row in session.execute(sa.select(table)))
+        kept = "\n".join(str(row) for table in db.metadata.sorted_tables for row in session.execute(sa.select(table)))
     assert ADMIN in kept
     assert not [secret for secret in secrets if secret in kept]
     assert "PRIVATE KEY" not in kept

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from services.auth.app import build, describe
 from services.auth.cli import main
-from services.auth.models import Base
+from services.auth.models import db
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
 from services.common import openapi
@@ -44,10 +44,10 @@ def started(url: str, folder: Path, **changes: Any) -> Auth:
 
 def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
     migrate("auth", database_url)
-    database = Database(database_url)
+    database = Database(db, database_url)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, db.metadata) == []
     database.dispose()
 
 

@@ -9,21 +9,27 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from flask import Flask
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from services.common import core_database as base
-from services.common.database import Database, is_transient, is_unavailable, new_base, normalise
+from services.common.database import Conventions, Database, SQLAlchemy, is_transient, is_unavailable, normalise
 from services.common.migrations import NewerDatabase, head_revision, migrate, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[3]
-Base: Any = new_base()
+
+
+class Base(Conventions, DeclarativeBase):
+    pass
+
+
+db = SQLAlchemy(model_class=Base)
 
 
 class Account(Base):
@@ -35,7 +41,7 @@ class Account(Base):
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
+    opened = Database(db, database_url)
     Base.metadata.create_all(opened.engine)
     yield opened
     opened.dispose()
@@ -154,7 +160,7 @@ def test_run_does_not_repeat_a_wrong_statement(database: Database) -> None:
 
 def test_a_deadlock_of_postgresql_is_repeated(postgresql_url: str) -> None:
     """Two transactions lock the same two rows in opposite order: PostgreSQL ends one, and `run` does it again."""
-    database = Database(postgresql_url)
+    database = Database(db, postgresql_url)
     Base.metadata.create_all(database.engine)
     with database.transaction() as session:
         _add(session, 1)
@@ -203,7 +209,7 @@ def test_a_naive_moment_is_refused(database: Database) -> None:
 
 def test_a_store_that_is_away_raises() -> None:
     with pytest.raises(OperationalError) as refused:
-        Database("postgresql://user@127.0.0.1:1/none").revision()
+        Database(db, "postgresql://user@127.0.0.1:1/none").revision()
     assert is_unavailable(refused.value)
     assert not is_transient(refused.value)
 
@@ -221,7 +227,7 @@ def test_a_database_that_was_never_migrated(database: Database) -> None:
 
 
 def test_a_database_of_a_newer_version_is_refused_and_keeps_its_migration(database_url: str) -> None:
-    database = Database(database_url)
+    database = Database(db, database_url)
     with database.transaction() as session:
         session.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         session.execute(sa.text("INSERT INTO alembic_version VALUES ('9999')"))
@@ -239,7 +245,7 @@ def test_the_newest_migration_is_what_alembic_says(service: str) -> None:
 
 
 def test_foreign_keys_hold_on_sqlite(sqlite_url: str) -> None:
-    with Database(sqlite_url).read() as session:
+    with Database(db, sqlite_url).read() as session:
         assert session.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
         assert session.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
 
@@ -256,9 +262,47 @@ def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
     assert "ss" not in str(refused.value).replace("password", "")
 
 
+def test_each_application_has_its_own_database(tmp_path: Path) -> None:
+    """The models are the same; with an application's context Flask-SQLAlchemy finds the engine of that application's database."""
+    for number in (1, 2):
+        app = Flask(f"app{number}")
+        database = Database(db, f"sqlite:///{tmp_path}/{number}.db")
+        database.init_app(app)
+        Base.metadata.create_all(database.engine)
+        with app.app_context():
+            assert db.engine is database.engine
+            with database.transaction() as session:
+                _add(session, 1, number)
+        assert _balance(database, 1) == number
+        database.dispose()
+
+
+def test_a_request_leaves_no_connection_behind(database: Database) -> None:
+    app = Flask("app")
+    database.init_app(app)
+
+    @app.get("/")
+    def balance() -> str:
+        database.run(lambda session: _add(session, 1, 5))
+        with pytest.raises(RuntimeError, match=r"use Database.run"):
+            db.session.execute(sa.text("SELECT 1"))
+        return str(_balance(database, 1))
+
+    assert app.test_client().get("/").text == "5"
+    assert isinstance(database.engine.pool, sa.QueuePool)
+    assert database.engine.pool.checkedout() == 0
+
+
+def test_the_base_is_what_flask_sqlalchemy_calls_the_model() -> None:
+    assert db.Model is Base
+    assert db.metadata is Base.metadata
+
+
 def test_constraints_have_names() -> None:
-    base_: type[DeclarativeBase] = new_base()
-    table = sa.Table("t", base_.metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, unique=True))
+    class Other(Conventions, DeclarativeBase):
+        pass
+
+    table = sa.Table("t", Other.metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, unique=True))
     assert {str(constraint.name) for constraint in table.constraints} == {"pk_t", "uq_t_n"}
 
 
@@ -315,7 +359,7 @@ def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tm
     children = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     written = [child.communicate(timeout=60)[1] for child in children]
     assert [child.returncode for child in children] == [0, 0, 0], written
-    database = Database(database_url)
+    database = Database(db, database_url)
     assert database.revision() == "0001"
     with database.read() as session:
         assert session.execute(sa.text("SELECT count(*) FROM thing")).scalar() == 1
@@ -330,7 +374,7 @@ def test_an_error_shows_no_values(database: Database) -> None:
 
 
 def test_a_server_that_vanished_is_noticed(postgresql_url: str) -> None:
-    database = Database(postgresql_url)
+    database = Database(db, postgresql_url)
     with database.engine.connect() as connection:
         asked = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
     database.dispose()

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from services.common.core_database import LOOKUPS_AT_ONCE
-from services.common.database import Database
+from services.common.core_database import LOOKUPS_AT_ONCE, CoreDatabase
 from services.common.lookups import Lookups
 from services.common.store_guard import Guard
 
@@ -20,8 +19,8 @@ GUARD = Guard(4, together=True)
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    found = Database(database_url)
+def database(database_url: str) -> Iterator[CoreDatabase]:
+    found = CoreDatabase(database_url)
     with found.transaction() as session:
         session.execute(sa.text("CREATE TABLE things (id INTEGER, name VARCHAR(20))"))
         session.execute(sa.text("INSERT INTO things VALUES (1, 'first')"))
@@ -30,7 +29,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def lookups(database: Database, database_url: str) -> Iterator[Lookups]:
+def lookups(database: CoreDatabase, database_url: str) -> Iterator[Lookups]:
     found = Lookups(database_url, database.guard)
     yield found
     found.dispose()
@@ -43,7 +42,7 @@ def test_one_row_or_none(lookups: Lookups) -> None:
     assert lookups.one(BY_ID, {"id": 2}) is None
 
 
-def test_it_sees_what_was_committed_and_nothing_else(database: Database, lookups: Lookups) -> None:
+def test_it_sees_what_was_committed_and_nothing_else(database: CoreDatabase, lookups: Lookups) -> None:
     assert tuple(lookups.one(BY_ID, {"id": 1}) or ()) == ("first",)
     with database.transaction() as session:
         session.execute(sa.text("UPDATE things SET name = 'second'"))
@@ -51,7 +50,7 @@ def test_it_sees_what_was_committed_and_nothing_else(database: Database, lookups
     assert tuple(lookups.one(BY_ID, {"id": 1}) or ()) == ("second",)
 
 
-def test_it_leaves_no_transaction_behind(database: Database, lookups: Lookups) -> None:
+def test_it_leaves_no_transaction_behind(database: CoreDatabase, lookups: Lookups) -> None:
     """A reader that held its snapshot or a lock would keep the writer waiting, or see the past."""
     for n in range(LOOKUPS_AT_ONCE * 2):
         lookups.one(BY_ID, {"id": 1})

@@ -5,21 +5,28 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase
 
 from services.common import postgresql, store_guard
 from services.common.core_database import CoreDatabase, is_unavailable
-from services.common.database import Database
+from services.common.database import Conventions, Database, SQLAlchemy
 from services.common.lookups import Lookups
 from services.common.store_guard import ANSWER_S, Guard, StoreUnavailable, call
 from tests.support.asking import add, read, succeeds
 from tests.support.freezing import Pipe
 from tests.support.waiting import wait_until
+
+
+class Base(Conventions, DeclarativeBase):
+    pass
+
 
 ONE = sa.text("SELECT 1")
 
@@ -31,7 +38,7 @@ def pipe(postgresql_url: str, tmp_path: Path) -> Iterator[Pipe]:
     made.close()
 
 
-@pytest.fixture(params=[CoreDatabase, Database])
+@pytest.fixture(params=[CoreDatabase, partial(Database, SQLAlchemy(Base))], ids=["core", "orm"])
 def server(request: pytest.FixtureRequest, pipe: Pipe) -> Iterator[CoreDatabase]:
     """With and without the ORM: what these tests say to either is the same."""
     database: CoreDatabase = request.param(pipe.url, at_once=8)

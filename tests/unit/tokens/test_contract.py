@@ -13,7 +13,7 @@ from services.common import openapi
 from services.common.database import Database, migrate
 from services.common.settings import markdown
 from services.tokens.app import describe
-from services.tokens.models import Base
+from services.tokens.models import db
 from services.tokens.settings import Settings
 from tests.support.migrating import migrate_to
 from tests.support.stores import Prepare
@@ -33,15 +33,15 @@ def test_openapi_document_is_the_generated_one() -> None:
 def test_migrations_make_the_tables_that_the_code_knows(database_url: str) -> None:
     migrate("tokens", database_url)
     migrate("tokens", database_url)  # a second time changes nothing
-    database = Database(database_url)
+    database = Database(db, database_url)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, db.metadata) == []
     database.dispose()
 
 
 def test_turns_of_before_the_pace_was_known_go_on_as_they_are(database_url: str) -> None:
-    database = Database(database_url)
+    database = Database(db, database_url)
     migrate_to("tokens", "0001", database)
     with database.engine.begin() as connection:
         values = "('a', 'done', '#ff6868', 1, '2026-01-01 00:00:00')"
