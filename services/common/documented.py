@@ -1,17 +1,70 @@
-"""flask-smorest's `Api`, whose OpenAPI document is written when it is first asked for: to write it takes longer than to build the
-application, and most processes are never asked.
+"""flask-smorest for services: its `Blueprint` with types, and its `Api` with an OpenAPI document that is written when it is first asked
+for. Writing it takes longer than building the application, and most processes are never asked.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import flask
 import flask_smorest
+import marshmallow
 from flask import Flask, Response, json
 
 PATH = "/openapi.json"
+
+View = TypeVar("View", bound=Callable[..., Any])
+Schema = marshmallow.Schema | type[marshmallow.Schema]
+Location = Literal["json", "query", "form", "headers", "cookies", "files", "path"]
+
+if TYPE_CHECKING:
+
+    class Blueprint(flask.Blueprint):
+        """flask-smorest's, which has no types: those of its decorators that services use. At run time it is flask-smorest's itself."""
+
+        description: str
+
+        def __init__(self, name: str, import_name: str, *, description: str = "", url_prefix: str | None = None) -> None: ...
+
+        def arguments(
+            self, schema: Schema, *, location: Location = "json", required: bool = True, description: str | None = None
+        ) -> Callable[[View], View]:
+            """Read what comes in by a schema; the view gets it as its first argument after those of the path."""
+
+        def response(
+            self,
+            status_code: int,
+            schema: Schema | Mapping[str, Any] | None = None,
+            *,
+            content_type: str | None = None,
+            description: str | None = None,
+            headers: Mapping[str, Any] | None = None,
+        ) -> Callable[[View], View]:
+            """Write the answer of the view by a schema, or only document a view that returns a Response."""
+
+        def alt_response(
+            self,
+            status_code: int,
+            response: str | None = None,
+            *,
+            schema: Schema | Mapping[str, Any] | None = None,
+            content_type: str | None = None,
+            description: str | None = None,
+            headers: Mapping[str, Any] | None = None,
+            success: bool = False,
+        ) -> Callable[[View], View]:
+            """Document another answer."""
+
+        @staticmethod
+        def doc(**description: Any) -> Callable[[View], View]:
+            """Document an operation by hand, in OpenAPI's own words."""
+
+        def register_views_in_doc(self, api: Any, app: Flask, spec: Any, *, name: str, parameters: list[Any] | None) -> None: ...
+
+else:
+    Blueprint = flask_smorest.Blueprint
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
@@ -25,7 +78,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         app.cli.commands.pop("openapi")  # it shows `spec` as it is
         app.add_url_rule(PATH, "openapi_json", lambda: Response(json.dumps(self.document(), indent=2), mimetype="application/json"))
 
-    def register_blueprint(self, blueprint: flask_smorest.Blueprint, **options: Any) -> None:
+    def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
         """The routes now, their documentation later. options: flask's."""
         name = options.get("name", blueprint.name)
         self._app.extensions["flask-smorest"]["blp_name_to_api"][name] = self

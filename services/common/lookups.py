@@ -24,7 +24,7 @@ class Lookups:
         self._guard = guard
         self._engine = create_engine(url, pool_size=LOOKUPS_AT_ONCE, lone=True)
 
-    def one(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
+    def one(self, statement: sa.Select[*tuple[Any, ...]], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
         """The row of a SELECT, None when there is none. Once more when a kept connection turns out to be lost.
 
         Raises StoreUnavailable, the store's error, MultipleResultsFound.
@@ -37,7 +37,7 @@ class Lookups:
                     raise
             return self._one(statement, parameters)
 
-    def _one(self, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
+    def _one(self, statement: sa.Select[*tuple[Any, ...]], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
         with self._engine.connect() as connection:
             return connection.execute(statement, parameters).one_or_none()
 

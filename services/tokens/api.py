@@ -12,9 +12,9 @@ from mmap import mmap
 from typing import Any
 
 from flask import Response, jsonify, request
-from flask_smorest import Blueprint
 from werkzeug.exceptions import PreconditionFailed
 
+from services.common.documented import Blueprint
 from services.tokens import ids, refusals, schemas
 from services.tokens.browser import wants_page
 from services.tokens.clients import RoleTokens

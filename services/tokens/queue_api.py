@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Response, jsonify, request
-from flask_smorest import Blueprint
 from werkzeug.exceptions import MethodNotAllowed
 
+from services.common.documented import Blueprint
 from services.tokens import refusals, schemas
 from services.tokens.clients import RoleTokens
 from services.tokens.polls import Caller, Places

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
 from services.auth.api.context import answers, caller, etag, house, if_match, listed, needs, origin, reader
 from services.auth.service.identity import user_shown
+from services.common.documented import Blueprint
 
 blueprint = Blueprint("account", __name__, description="Signing in, and one's own account.")
 Answer = dict[str, Any]

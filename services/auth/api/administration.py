@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_smorest import Blueprint
-
 from services.auth import answers as shown
 from services.auth import schemas
 from services.auth.api import shapes
@@ -14,6 +12,7 @@ from services.auth.service.bounds import refuse_login_key
 from services.auth.service.identity import user_shown
 from services.auth.store import audit as audit_store
 from services.auth.store import users as user_store
+from services.common.documented import Blueprint
 
 blueprint = Blueprint("administration", __name__, description="Users, domains, role tokens, clients, signing keys, audit.")
 Answer = dict[str, Any]

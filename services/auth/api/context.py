@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from flask import current_app, g, request
-from flask_smorest import Blueprint
 from marshmallow import Schema
 from werkzeug.exceptions import BadRequest, HTTPException
 
@@ -20,6 +19,7 @@ from services.auth.service.identity import Application, Caller
 from services.auth.service.origin import Origin
 from services.auth.wiring import House
 from services.common import request_id
+from services.common.documented import Blueprint
 from services.common.refusal import Refusal
 
 T = TypeVar("T")

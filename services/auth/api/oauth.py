@@ -7,12 +7,12 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidClientError
 from flask import Response, current_app, request
-from flask_smorest import Blueprint
 from werkzeug.exceptions import HTTPException
 
 from services.auth import answers as shown
 from services.auth.api.context import answers, basic, house, origin
 from services.auth.oauth.clients import SECRET_METHODS
+from services.common.documented import Blueprint
 
 blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
 

@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from flask import Response, g, request
-from flask_smorest import Blueprint
 
 from services.auth import answers as shown
 from services.auth import refusals, schemas
@@ -19,6 +18,7 @@ from services.auth.service.clients import GRANTS
 from services.auth.service.identity import user_shown
 from services.auth.service.signing import ALGORITHMS
 from services.auth.service.verifying import Service
+from services.common.documented import Blueprint
 
 blueprint = Blueprint("verification", __name__, description="What a credential is worth.")
 Answer = dict[str, Any]

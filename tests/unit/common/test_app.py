@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask, Response, abort, request
-from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
 from services.common import app as base
 from services.common import openapi
 from services.common.app import create_app
+from services.common.documented import Blueprint
 from services.common.refusal import Refusal
 from tests.support.log_lines import captured
 
