@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.common.remembered import Remembered
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
-from services.gateway.remembered import Remembered
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import PatternError, translate

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.common.remembered import Remembered
 from services.gateway.definitions.model import Definition, MethodAction, PathEntry, Version
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
-from services.gateway.remembered import Remembered
 from services.gateway.routing.endpoints import REMEMBERED, Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate

@@ -14,13 +14,13 @@ from ipaddress import IPv6Network
 from math import ceil
 from typing import Final
 
+from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.model import Definition, GlobalRateLimit
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
-from services.gateway.remembered import Remembered
 
 _HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
 

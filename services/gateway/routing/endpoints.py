@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from services.gateway.remembered import Remembered
+from services.common.remembered import Remembered
 from services.gateway.routing.paths import matching_form
 from services.gateway.routing.patterns import Pattern, PatternList
 

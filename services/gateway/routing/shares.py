@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 from typing import Final
 
-from services.gateway.remembered import Remembered
+from services.common.remembered import Remembered
 from services.gateway.routing.client_address import AddressSet, parse_address
 
 _HOST_BITS: Final = 64

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
+from services.common.remembered import Remembered
 from services.gateway.refusals import (
     AMBIGUOUS_LENGTH,
     BAD_HEADER,
@@ -17,7 +18,6 @@ from services.gateway.refusals import (
     UNSUPPORTED_VERSION,
     Refusal,
 )
-from services.gateway.remembered import Remembered
 from services.gateway.wire.heads.grammar import (
     HOP_BY_HOP,
     LARGEST_HEAD,

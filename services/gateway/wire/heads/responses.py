@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from services.gateway.remembered import Remembered
+from services.common.remembered import Remembered
 from services.gateway.wire.heads.grammar import (
     LARGEST_HEAD,
     LAYOUTS_REMEMBERED,
