@@ -15,7 +15,7 @@ from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
-from services.gateway.wire.bodies import TRAILERS_PASSED
+from services.gateway.wire.heads.names import TRAILERS_PASSED
 
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
 

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
-from services.gateway import batch, start_page
+from services.gateway import batch, client_faults, start_page
 from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
 from services.gateway.forwarding import Forwarder
 from services.gateway.middleware import rate_limit_status
@@ -45,6 +45,7 @@ from services.gateway.routing.paths import canonical
 from services.gateway.routing.shares import Shares, group_of
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.replies import reply_bytes
@@ -107,7 +108,8 @@ class FrontDoor:
         self.open.add(connection)
         try:
             await self._requests(connection)
-        except Refusal as refusal:  # the head could not be read: there is no exchange yet
+        except (Refusal, BadRequest) as error:  # the head could not be read: there is no exchange yet
+            refusal = client_faults.of_head(error) if isinstance(error, BadRequest) else error
             self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
             self._log_early(connection, refusal.kind)
             connection.linger()

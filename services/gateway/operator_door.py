@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common import logging as logs
+from services.gateway import client_faults
 from services.gateway.exchange import Reply
 from services.gateway.refusals import (
     BAD_HOST,
@@ -27,6 +28,7 @@ from services.gateway.threads import Threads
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.pace import Limits
 from services.gateway.wire.replies import reply_bytes
@@ -70,7 +72,8 @@ class OperatorDoor:
                     await connection.drained()
                 if connection.buffer:  # more requests wait, and so do others: one a turn
                     await asyncio.sleep(0)
-        except Refusal as refusal:
+        except (Refusal, BadRequest) as error:
+            refusal = client_faults.of_head(error) if isinstance(error, BadRequest) else error
             reply = render_early(refusal, self._gateway.next_request_id())
             connection.write(reply_bytes(reply, "", True, 1))
             connection.linger()
@@ -124,9 +127,9 @@ class OperatorDoor:
 
     async def _answer(self, connection: Connection, path: bytes, request: dict[str, Any]) -> Reply:
         if path in _AT_ONCE:
-            return wsgi.answer_here(self._application, request)
+            return Reply(*wsgi.answer_here(self._application, request))
         threads = self._metrics if path == _METRICS else self._threads
-        return await wsgi.answer(connection, self._application, threads, request)
+        return Reply(*await wsgi.answer(connection, self._application, threads, request))
 
     def _is_operator(self, section: HeaderSection) -> bool:
         """Whether a request brings the operator key; where it belongs is the application's matter."""

@@ -33,7 +33,7 @@ from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
 from services.gateway.stores.sealing import WrongMasterKey
 from services.gateway.succession import Succession
-from services.gateway.threads import Threads
+from services.gateway.threads import Threads, in_thread
 from services.gateway.wire.connection import SWEEP, Connection, Sockets
 from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
@@ -137,7 +137,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await gateway.stop(max(float(self.cfg.graceful_timeout) - _SPARE, _LEAST_TO_WRITE))
             return
         sockets = Sockets(loop)
-        upstreams = Upstreams(sockets, partial(upstream_tls, settings))
+        upstreams = Upstreams(sockets, partial(in_thread, upstream_tls, settings))
         forwarder = Forwarder(upstreams, settings)
         public_tls = server_tls(settings)
         front = FrontDoor(gateway, forwarder, secure=public_tls is not None)

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from services.gateway import client_faults
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
 from services.gateway.exchange import Exchange, Reply
@@ -25,6 +26,8 @@ from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BodyTooLarge, Budget
 from services.gateway.wire.connection import Connection
+from services.gateway.wire.heads.faults import BadRequest
+from services.gateway.wire.heads.names import FORWARDED
 from services.gateway.wire.heads.requests import HeaderSection
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ _WRITTEN_AT_ONCE: Final = 64 * 1024
 _AT_ONCE: Final = 10
 _ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024} MB together."
 _CROWDED: Final = "The answers of other batches take all the room."
-_ROUTE_FIELDS: Final = frozenset({b"host", *(name.encode() for name in envelopes.ROUTE)})
+_ROUTE_FIELDS: Final = FORWARDED | {b"host"}
 
 
 class Batches:
@@ -101,8 +104,8 @@ async def _run(
     malformed: Refusal | None = None
     try:
         section = HeaderSection.of(headers)
-    except Refusal as refusal:
-        section, malformed = HeaderSection.of(()), refusal
+    except BadRequest as error:
+        section, malformed = HeaderSection.of(()), client_faults.of_head(error)
     exchange = Exchange(
         entry.method,
         base,

@@ -17,19 +17,18 @@ from typing import Any, Final
 
 from services.gateway.exchange import Header
 from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal
+from services.gateway.wire.heads.names import FORWARDED, FRAMING, as_text, is_token_text
 
 MOST_ENTRIES: Final = 100
 # A hundred entries with as many header fields each as a request may have are fewer.
 MOST_VALUES: Final = 50_000
 _READ_AT_ONCE: Final = 4 * 1024
 _METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,20}").fullmatch
-_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
 _HALF_OF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]").search
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
 # An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
-ROUTE: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"})
 # Framing is ours; an entry goes to the host of its envelope.
-_OWN: Final = ROUTE | {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "keep-alive"}
+_OWN: Final = as_text(FORWARDED | FRAMING) | {"host", "expect", "keep-alive"}
 
 
 class Entry:
@@ -113,7 +112,7 @@ def _entry(request: Any, place: int) -> Entry:
         raise malformed("headers must be an object")
     headers: list[Header] = []
     for name, value in given.items():
-        if not isinstance(value, str) or not _NAME(name) or not _VALUE(value):
+        if not isinstance(value, str) or not is_token_text(name) or not _VALUE(value):
             raise malformed("a header is malformed")
         if name.lower() not in _OWN:
             headers.append((name.encode("ascii"), value.encode("utf-8", "replace")))

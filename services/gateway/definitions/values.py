@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from services.gateway.definitions.model import TargetUrl
 from services.gateway.refusals import Refusal
 from services.gateway.routing.paths import canonical_path, escaped_query, slash_readings
+from services.gateway.wire.heads import names
 
-TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+TOKEN: Final = re.compile(names.TOKEN)
 NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_HOST: Final = 253
@@ -40,7 +41,7 @@ _SCHEMES: Final = {
     },
 }
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
-_FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+_FRAMING: Final = names.as_text(names.FRAMING) | {"keep-alive"}
 # What frames, routes or authenticates a message, or is the gateway's own word about it.
 _NEVER_PASSED: Final = _FRAMING | {
     "authorization", "content-encoding", "content-range", "content-type", "cookie", "expect", "forwarded", "host", "proxy-authorization",

@@ -22,11 +22,12 @@ from urllib3.exceptions import HTTPError
 
 from services.gateway.definitions.values import host_name
 from services.gateway.events.targets import checked_address
+from services.gateway.wire.heads.names import FRAMING, as_text
 
 TIMEOUTS: Final = (5.0, 30.0)
 ALTOGETHER: Final = 60.0
 _READ_OF_ANSWER: Final = 1024
-_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "connection", "host", "trailer", "upgrade", "te", "expect"})
+_NEVER_SENT: Final = as_text(FRAMING) | {"host", "expect"}
 
 
 class _Deadline:
@@ -126,7 +127,7 @@ def call(
         prepared.headers["Host"] = _place(host, parts.port)
         prepared.headers["Content-Length"] = str(len(body))
         for name, value in headers:
-            if name.lower() not in _FRAMING:
+            if name.lower() not in _NEVER_SENT:
                 prepared.headers[name] = value.encode("utf-8", "replace")  # type: ignore[assignment]  # text would have to be Latin-1
         answer = session.send(prepared, timeout=timeouts, allow_redirects=False, stream=True)
         if deadline.over:  # a head that was cut looks like one that ended

@@ -6,32 +6,26 @@ alone.
 
 from __future__ import annotations
 
+from services.gateway import client_faults
 from services.gateway.exchange import Exchange, Target, Timeouts
 from services.gateway.refusals import (
-    BODY_TOO_LARGE,
-    MALFORMED_REQUEST,
-    REQUEST_TIMEOUT,
     UPSTREAM_BROKEN,
     UPSTREAM_TIMEOUT,
     UPSTREAM_UNREACHABLE,
     Refusal,
     counted,
 )
-from services.gateway.wire.bodies import BodyTooLarge
+from services.gateway.wire.bodies import BadBody, BodyTooLarge
 from services.gateway.wire.connection import Connection, TimedOut
 from services.gateway.wire.heads.responses import BadAnswer
 from services.gateway.wire.upstreams import name_of
 
 
-def refusal(error: Exception) -> Refusal:
+def refusal(error: BadAnswer | BadBody | BodyTooLarge | TimedOut) -> Refusal:
     """The refusal for what a client's body or an upstream's head raised."""
     if isinstance(error, BadAnswer):
         return Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.")
-    if isinstance(error, TimedOut):
-        return Refusal(REQUEST_TIMEOUT)
-    if isinstance(error, BodyTooLarge):
-        return Refusal(BODY_TOO_LARGE)
-    return Refusal(MALFORMED_REQUEST, detail=f"The body of the request is malformed: {error}.")
+    return client_faults.of_body(error)
 
 
 def unreachable(exchange: Exchange, target: Target, why: str) -> Refusal:
@@ -52,7 +46,9 @@ def broken(upstream: Connection, exchange: Exchange) -> Refusal:
     return Refusal(UPSTREAM_BROKEN)
 
 
-def no_answer(error: Exception, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts) -> Refusal:
+def no_answer(
+    error: BadAnswer | BadBody | BodyTooLarge | TimedOut, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts
+) -> Refusal:
     """The refusal when no head of an answer came: because of the client when it is its body that was waited for."""
     if not isinstance(error, TimedOut):
         if isinstance(error, BadAnswer):

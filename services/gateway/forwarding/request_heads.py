@@ -14,7 +14,7 @@ from services.gateway.routing.client_address import AddressSet, forwarded_for
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import named_fields, picker
-from services.gateway.wire.heads.requests import NOT_PASSED_ON
+from services.gateway.wire.heads.names import NOT_PASSED_ON
 
 _VIA: Final = b"1.1 gatehouse"
 _NOTHING: Final[frozenset[bytes]] = frozenset()

@@ -9,22 +9,16 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
+from services.gateway.wire.heads.grammar import NAME, VALUE
+from services.gateway.wire.heads.names import TRAILERS_PASSED
+
 _LONGEST_LINE: Final = 4096
 _MOST_TRAILERS: Final = 64
 # A turn of the loop decodes at most so many lines and chunks of one body: chunks of one byte must not hold up everybody else.
 _STEPS_A_TURN: Final = 256
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 # Possessive: spaces that could belong to three parts would be tried in each of them.
-_TRAILER: Final = re.compile(rb"([A-Za-z0-9!#$%&'*+.^_`|~-]++):([\t\x20-\x7e\x80-\xff]*+)").fullmatch
-# What means something only when the whole body has come, and routes, authenticates and frames nothing (RFC 9110, 6.5.1): digests
-# (RFC 9530), signatures (RFC 9421), the result of a call (gRPC), times (W3C Server Timing).
-TRAILERS_PASSED: Final = frozenset(
-    {
-        b"content-digest", b"content-md5", b"digest", b"etag", b"grpc-message", b"grpc-status", b"grpc-status-details-bin", b"repr-digest",
-        b"server-timing", b"signature", b"signature-input", b"x-amz-checksum-crc32", b"x-amz-checksum-crc32c", b"x-amz-checksum-sha1",
-        b"x-amz-checksum-sha256", b"x-amz-trailer-signature",
-    }
-)  # fmt: skip
+_TRAILER: Final = re.compile(rb"(" + NAME + rb"):(" + VALUE + rb")").fullmatch
 
 
 class BadBody(Exception):

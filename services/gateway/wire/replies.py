@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
-from services.gateway.exchange import Reply
+from services.gateway.wire.heads.grammar import Header
 
 _REASONS: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 # Without content, and without a length: 204 must not have one, that of 304 would be of another answer (RFC 9110, 8.6).
@@ -15,6 +15,14 @@ _LENGTHLESS: Final = frozenset({204, 304})
 # 205 says its length, which is 0 (RFC 9110, 15.3.6).
 _BODILESS: Final = _LENGTHLESS | {205}
 _date: tuple[int, bytes] = (0, b"")
+
+
+class Reply(Protocol):
+    """An answer that the server gives itself. headers: without framing, which is added here."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
 
 
 def reply_bytes(reply: Reply, method: str, close: bool, minor_version: int) -> bytes:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
 
-from services.gateway.exchange import Target
-from services.gateway.threads import in_thread
 from services.gateway.wire import tls
 from services.gateway.wire.connection import NEVER, Connection, Sockets
 
@@ -24,28 +22,38 @@ _MOST_IDLE: Final = 256
 _EJECTED_FOR: Final = 10.0
 
 
+class Target(Protocol):
+    """What requests are sent to."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+
+T = TypeVar("T", bound=Target)
+
+
 class Unreachable(Exception):
     """No connection could be made. The text says why, without the address."""
 
 
 class Upstreams:
-    """The pools of a worker. load_tls: how certificates of https targets are verified; called in a thread, for the first such target."""
+    """The pools of a worker. load_tls: gives what verifies https targets; it is called for the first of them."""
 
     __slots__ = ("_ejected", "_load_tls", "_pools", "_sockets", "_tls", "_turns")
 
-    def __init__(self, sockets: Sockets, load_tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, sockets: Sockets, load_tls: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
         self._sockets = sockets
         self._load_tls = load_tls
-        self._tls: asyncio.Task[ssl.SSLContext] | None = None
+        self._tls: asyncio.Future[ssl.SSLContext] | None = None
         self._pools: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
         self._ejected: dict[Origin, float] = {}
         self._turns: dict[str, int] = {}
 
-    def choose(self, api_id: str, targets: Sequence[Target]) -> Target:
-        """Round robin over the targets that can be reached; over all when none can."""
+    def choose(self, group: str, targets: Sequence[T]) -> T:
+        """Choose in turn among the targets of a group that can be reached; among all when none can. group: whose turns are counted."""
         if len(targets) == 1:
             return targets[0]
-        turn = self._turns[api_id] = self._turns.get(api_id, -1) + 1
+        turn = self._turns[group] = self._turns.get(group, -1) + 1
         now = self._sockets.now
         for step in range(len(targets)):
             target = targets[(turn + step) % len(targets)]
@@ -108,7 +116,7 @@ class Upstreams:
     async def _verifier(self) -> ssl.SSLContext:
         """Loaded once for all who wait, again when that failed. A worker without https targets is spared the 2 MB of the authorities."""
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
-            self._tls = self._sockets.loop.create_task(in_thread(self._load_tls))
+            self._tls = asyncio.ensure_future(self._load_tls(), loop=self._sockets.loop)
         try:
             return await asyncio.shield(self._tls)
         except OSError:

@@ -12,10 +12,12 @@ from concurrent.futures import Executor
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from services.gateway.exchange import Header, Reply
 from services.gateway.wire.connection import Connection
+from services.gateway.wire.heads.grammar import Header
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+# Status, headers without a length, body.
+Answer = tuple[int, list[Header], bytes]
 
 
 def environ(
@@ -56,7 +58,7 @@ def environ(
     return result
 
 
-def answer_here(application: Application, request: dict[str, Any]) -> Reply:
+def answer_here(application: Application, request: dict[str, Any]) -> Answer:
     """Run the application in this thread. What it raises is raised here."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -74,9 +76,9 @@ def answer_here(application: Application, request: dict[str, Any]) -> Reply:
             close()
     status, headers = started[0]
     kept = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers if name.lower() != "content-length"]
-    return Reply(int(status[:3]), kept, body)
+    return int(status[:3]), kept, body
 
 
-async def answer(connection: Connection, application: Application, threads: Executor, request: dict[str, Any]) -> Reply:
-    """Runs the application in a thread. What it raises is raised here."""
+async def answer(connection: Connection, application: Application, threads: Executor, request: dict[str, Any]) -> Answer:
+    """Run the application in a thread. What it raises is raised here."""
     return await connection.sockets.loop.run_in_executor(threads, answer_here, application, request)

@@ -7,41 +7,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from services.common.remembered import Remembered
-from services.gateway.refusals import (
-    AMBIGUOUS_LENGTH,
-    BAD_HEADER,
-    BAD_HOST,
-    HEAD_TOO_LARGE,
-    MALFORMED_REQUEST,
-    METHOD_NOT_SUPPORTED,
-    TARGET_TOO_LONG,
-    UNSUPPORTED_VERSION,
-    Refusal,
-)
+from services.gateway.wire.heads.faults import BadRequest, Fault
 from services.gateway.wire.heads.grammar import (
-    HOP_BY_HOP,
     LARGEST_HEAD,
     LAYOUTS_REMEMBERED,
     LINES_REMEMBERED,
+    NAME,
     Header,
     Incomplete,
     are_fields,
-    is_token,
     names_of,
     picker,
 )
+from services.gateway.wire.heads.names import MISREAD, NOT_PASSED_ON, is_token
 
 LONGEST_TARGET: Final = 16 * 1024
 MOST_FIELDS: Final = 200
-# What does not go on to an upstream as the client wrote it.
-NOT_PASSED_ON: Final = HOP_BY_HOP | {
-    b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via", b"x-request-id",
-}  # fmt: skip
-# CGI and what came after it (WSGI, Rack, PHP) read `_` in a name as `-`, so that one header passes for another, and `Proxy` as the
-# environment's HTTP_PROXY (httpoxy, CVE-2016-5385).
-_MISREAD: Final = frozenset({b"proxy"})
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
-_ONCE: Final = {b"host": BAD_HOST, b"content-length": AMBIGUOUS_LENGTH, b"transfer-encoding": AMBIGUOUS_LENGTH}
+_ONCE: Final = {b"host": Fault.BAD_HOST, b"content-length": Fault.AMBIGUOUS_LENGTH, b"transfer-encoding": Fault.AMBIGUOUS_LENGTH}
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _MOST_REMEMBERED: Final = 64
 _LONGEST_LINE_KEPT: Final = 1024
@@ -52,7 +35,7 @@ _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT"
 _ORIGIN_FORM: Final = re.compile(rb"/[\x21-\x7e\x80-\xff]{,%d}+" % (LONGEST_TARGET - 1)).fullmatch
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://[\x21-\x7e\x80-\xff]*+", re.IGNORECASE).fullmatch
 _FOLDED: Final = re.compile(rb"\n[ \t]").search
-_BEGINS_A_LINE: Final = re.compile(rb"\r?|[A-Za-z0-9!#$%&'*+.^_`|~-]+(?: (?:[\x21-\x7e\x80-\xff]+(?: [HTP/0-9.]*\r?)?)?)?").fullmatch
+_BEGINS_A_LINE: Final = re.compile(rb"\r?|" + NAME + rb"(?: (?:[\x21-\x7e\x80-\xff]+(?: [HTP/0-9.]*\r?)?)?)?").fullmatch
 _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::\d{0,5})?").fullmatch
 
 
@@ -70,28 +53,29 @@ class _Layout(NamedTuple):
 
 
 class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
-    """Layouts by the names as they were written. A name that may stand only once and does not is a Refusal."""
+    """Layouts by the names as they were written. A name that may stand only once and does not is a BadRequest."""
 
     def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
         names = tuple(name.lower() for name in written)
         places = {name: place for place, name in enumerate(names, 1)}
         repeated = frozenset(name for name in places if names.count(name) > 1) if len(places) != len(names) else _NOTHING
-        for name, kind in _ONCE.items():
+        for name, fault in _ONCE.items():
             if name in repeated:
-                raise Refusal(kind)
-        withheld = frozenset(name for name in places if b"_" in name or name in _MISREAD)
+                raise BadRequest(fault)
+        # CGI and what came after it (WSGI, Rack, PHP) read `_` in a name as `-`, so that one header passes for another.
+        withheld = frozenset(name for name in places if b"_" in name or name in MISREAD)
         gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON or name in withheld)}
         found = _Layout(names, places, repeated, picker(gone, len(names)), withheld, not _SPECIAL.isdisjoint(names))
         return self.keep(written, found, sum(map(len, names)))
 
 
 class _Hosts(Remembered[bytes, str]):
-    """Hosts by the authorities that name them; one that names none is a Refusal."""
+    """Hosts by the authorities that name them; one that names none is a BadRequest."""
 
     def __missing__(self, authority: bytes) -> str:
         found = _AUTHORITY(authority)
         if found is None:
-            raise Refusal(BAD_HOST)
+            raise BadRequest(Fault.BAD_HOST)
         host = found[1].decode("ascii").lower().rstrip(".")
         return self.keep(authority, host, len(authority))
 
@@ -117,12 +101,12 @@ class HeaderSection:
     )  # fmt: skip
 
     def __init__(self, raw: bytes) -> None:
-        """Raises Refusal when the fields are malformed, or those that frame or route the request say no single thing."""
+        """Raises BadRequest when the fields are malformed, or those that frame or route the request say no single thing."""
         if are_fields(raw) is None:
             raise _malformed(raw)
         names = tuple(names_of(raw))
         if len(names) > MOST_FIELDS:
-            raise Refusal(HEAD_TOO_LARGE)
+            raise BadRequest(Fault.HEAD_TOO_LARGE)
         self.raw = raw
         self.layout = layout = _layouts[names]
         self.lines = raw.split(b"\r\n")
@@ -141,7 +125,7 @@ class HeaderSection:
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> HeaderSection:
-        """The section that these lines make. Raises Refusal."""
+        """The section that these lines make. Raises BadRequest."""
         return cls(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
 
     def _read_special(self) -> None:
@@ -195,21 +179,21 @@ _NO_LINE: Final = (b"", "", b"", 1)
 _NO_PLACE: Final = (b"", "", "")
 
 
-def _malformed(raw: bytes) -> Refusal:
+def _malformed(raw: bytes) -> BadRequest:
     if raw.count(b"\n") - 1 > MOST_FIELDS:
-        return Refusal(HEAD_TOO_LARGE)
-    return Refusal(BAD_HEADER, detail="A header is folded over two lines." if _FOLDED(raw) else None)
+        return BadRequest(Fault.HEAD_TOO_LARGE)
+    return BadRequest(Fault.BAD_HEADER, detail="A header is folded over two lines." if _FOLDED(raw) else None)
 
 
 def _length(given: bytes | None, coding: bytes | None) -> int:
     if coding is not None:
         if given is not None or coding.lower() != b"chunked":
-            raise Refusal(AMBIGUOUS_LENGTH)
+            raise BadRequest(Fault.AMBIGUOUS_LENGTH)
         return -1
     if given is None:
         return 0
     if not given.isdigit() or len(given) > 18:
-        raise Refusal(AMBIGUOUS_LENGTH)
+        raise BadRequest(Fault.AMBIGUOUS_LENGTH)
     return int(given)
 
 
@@ -222,7 +206,7 @@ def _may_switch(protocols: bytes) -> bool:
 def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, bytes, int, HeaderSection, int]:
     """(method, target, minor version, fields, size of the head) of the request that `data` begins with.
 
-    last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or Refusal
+    last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or BadRequest
     with what is wrong.
     """
     end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
@@ -244,7 +228,7 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         name, target, minor = _request_line(line)
         last = HeaderSection(raw)
     if not minor and last.length < 0:
-        raise Refusal(AMBIGUOUS_LENGTH)
+        raise BadRequest(Fault.AMBIGUOUS_LENGTH)
     if len(line) <= _LONGEST_LINE_KEPT:
         last.line = (line, name, target, minor)
     return name, target, minor, last, end + 4
@@ -263,36 +247,36 @@ def _request_line(line: bytes) -> tuple[str, bytes, int]:
 
 
 def _unusual(line: bytes) -> tuple[str, bytes, int]:
-    """A request line with a method that is not among the common ones. Raises Refusal when it is none."""
+    """A request line with a method that is not among the common ones. Raises BadRequest when it is none."""
     if b"\n" in line or b"\r" in line:
-        raise Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+        raise BadRequest(Fault.BAD_HEADER, detail="A line does not end in CR LF.")
     parts = line.split(b" ")
     if len(parts) != 3:
-        raise Refusal(MALFORMED_REQUEST)
+        raise BadRequest(Fault.MALFORMED)
     method, target, version = parts
     if version not in _VERSIONS:
-        raise Refusal(UNSUPPORTED_VERSION if _VERSION(version) else MALFORMED_REQUEST)
+        raise BadRequest(Fault.UNSUPPORTED_VERSION if _VERSION(version) else Fault.MALFORMED)
     return method_of(method), target, _VERSIONS[version]
 
 
 def method_of(method: bytes) -> str:
     """The method itself: a token without lower-case letters. Case counts, and who reads `get` as GET would be past the rules for GET
-    (RFC 9110, 9.1). Raises Refusal."""
+    (RFC 9110, 9.1). Raises BadRequest."""
     if not is_token(method):
-        raise Refusal(MALFORMED_REQUEST)
+        raise BadRequest(Fault.MALFORMED)
     if method != method.upper():
-        raise Refusal(MALFORMED_REQUEST, detail="The method holds lower-case letters; methods are written in upper case.")
+        raise BadRequest(Fault.MALFORMED, detail="The method holds lower-case letters; methods are written in upper case.")
     if method in _NOT_SERVED:
-        raise Refusal(METHOD_NOT_SUPPORTED)
+        raise BadRequest(Fault.METHOD_NOT_SUPPORTED)
     return method.decode("ascii")
 
 
 def _check_target(method: str, target: bytes) -> None:
-    """Raises Refusal for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
+    """Raises BadRequest for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
     if len(target) > LONGEST_TARGET:
-        raise Refusal(TARGET_TOO_LONG)
+        raise BadRequest(Fault.TARGET_TOO_LONG)
     if not (target == b"*" and method == "OPTIONS") and not _ABSOLUTE_FORM(target):
-        raise Refusal(MALFORMED_REQUEST)
+        raise BadRequest(Fault.MALFORMED)
 
 
 def _unfinished(data: bytes) -> Exception:
@@ -300,12 +284,12 @@ def _unfinished(data: bytes) -> Exception:
     size = len(data)
     first = data.find(b"\n", 2)
     if size > LARGEST_HEAD or (size > LONGEST_TARGET + 32 and first < 0):
-        return Refusal(TARGET_TOO_LONG if first < 0 or first > LONGEST_TARGET + 32 else HEAD_TOO_LARGE)
+        return BadRequest(Fault.TARGET_TOO_LONG if first < 0 or first > LONGEST_TARGET + 32 else Fault.HEAD_TOO_LARGE)
     line = data[2:] if data.startswith(b"\r\n") else data
     line, newline, _ = line.partition(b"\n")
     if not newline:
-        return Incomplete() if _BEGINS_A_LINE(line) else Refusal(MALFORMED_REQUEST)
+        return Incomplete() if _BEGINS_A_LINE(line) else BadRequest(Fault.MALFORMED)
     if not line.endswith(b"\r") or b"\n\n" in data or b"\n\r\n" in data:
-        return Refusal(BAD_HEADER, detail="A line does not end in CR LF.")
+        return BadRequest(Fault.BAD_HEADER, detail="A line does not end in CR LF.")
     _unusual(line[:-1])
     return Incomplete()

@@ -18,6 +18,7 @@ from services.gateway.wire.heads.grammar import (
     names_of,
     picker,
 )
+from services.gateway.wire.heads.names import HOP_BY_HOP
 
 
 class BadAnswer(Exception):
@@ -49,17 +50,12 @@ _tuple = tuple.__new__  # half the price of ResponseHead(...), which is a Python
 
 _PLAIN, _LENGTH, _CONNECTION, _ENCODING, _UPGRADE, _VIA, _DROPPED = range(7)
 _MEANINGS: Final = {
+    **dict.fromkeys(HOP_BY_HOP | {b"x-request-id"}, _DROPPED),
     b"content-length": _LENGTH,
     b"connection": _CONNECTION,
     b"transfer-encoding": _ENCODING,
     b"upgrade": _UPGRADE,
     b"via": _VIA,
-    b"keep-alive": _DROPPED,
-    b"proxy-connection": _DROPPED,
-    b"proxy-authenticate": _DROPPED,
-    b"proxy-authorization": _DROPPED,
-    b"te": _DROPPED,
-    b"x-request-id": _DROPPED,
 }
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?").fullmatch
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.client_faults import of_head
 from services.gateway.refusals import (
     AMBIGUOUS_LENGTH,
     BAD_HEADER,
@@ -15,9 +16,9 @@ from services.gateway.refusals import (
     METHOD_NOT_SUPPORTED,
     TARGET_TOO_LONG,
     UNSUPPORTED_VERSION,
-    Refusal,
     RefusalKind,
 )
+from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.grammar import Incomplete, named_fields
 from services.gateway.wire.heads.requests import parse_request
 from services.gateway.wire.heads.responses import BadAnswer, parse_response
@@ -28,9 +29,9 @@ def head(*lines: bytes, start: bytes = b"GET /a HTTP/1.1", host: bytes | None = 
 
 
 def refused(data: bytes) -> RefusalKind:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(BadRequest) as error:
         parse_request(data)
-    return refusal.value.kind
+    return of_head(error.value).kind
 
 
 def test_a_request() -> None:
@@ -191,7 +192,7 @@ def test_nothing_passes_that_is_not_one_reading(data: bytes) -> None:
     """What is taken has CR LF line ends only, at most one Host, one way to find the end of its body."""
     try:
         _, _, _, found, size = parse_request(data)
-    except (Refusal, Incomplete):
+    except (BadRequest, Incomplete):
         return
     taken = data[:size]
     assert taken.endswith(b"\r\n\r\n")
@@ -366,9 +367,9 @@ def test_what_came_with_the_same_fields_is_judged_by_its_own_line() -> None:
         (b"TRACE /a HTTP/1.1", METHOD_NOT_SUPPORTED),
         (b"GET /a\x00 HTTP/1.1", MALFORMED_REQUEST),
     ):
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(BadRequest) as error:
             parse_request(head(b"Transfer-Encoding: chunked", start=start), first)
-        assert refusal.value.kind is kind
+        assert of_head(error.value).kind is kind
     assert parse_request(head(b"Transfer-Encoding: chunked"), first)[1] == b"/a"
 
 
@@ -395,10 +396,10 @@ def test_a_head_that_comes_again_is_taken_again() -> None:
 
 @pytest.mark.parametrize("method", [b"get", b"Get", b"gET", b"post", b"trace", b"connect", b"x", b"m-SEARCH", b"GETs"])
 def test_methods_in_lower_case_are_refused(method: bytes) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(BadRequest) as error:
         parse_request(head(start=method + b" /a HTTP/1.1"))
-    assert refusal.value.kind is MALFORMED_REQUEST
-    assert "upper case" in str(refusal.value.detail)
+    assert of_head(error.value).kind is MALFORMED_REQUEST
+    assert "upper case" in str(of_head(error.value).detail)
 
 
 @pytest.mark.parametrize("method", [b"PROPFIND", b"M-SEARCH", b"X", b"VERSION2", b"A_B", b"!#$%&'*+.^`|~0"])

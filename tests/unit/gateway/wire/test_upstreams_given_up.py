@@ -16,7 +16,7 @@ from services.gateway.wire.driving import Driver
 from services.gateway.wire.upstreams import Upstreams
 
 
-def no_tls() -> ssl.SSLContext:
+async def no_tls() -> ssl.SSLContext:
     raise AssertionError("no target of this test speaks TLS")
 
 

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from services.gateway.threads import in_thread
 from services.gateway.wire.connection import Sockets
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 from tests.support.waiting import free_port
@@ -21,7 +22,10 @@ class Authorities:
         self.go = threading.Event()
         self.fails: OSError | None = None
 
-    def load(self) -> ssl.SSLContext:
+    async def load(self) -> ssl.SSLContext:
+        return await in_thread(self._load)
+
+    def _load(self) -> ssl.SSLContext:
         self.threads.append(threading.current_thread())
         assert self.go.wait(10)
         if self.fails is not None:
