@@ -11,9 +11,9 @@ from flask import Flask, Response, request
 from services.common import request_id
 from services.common.app import create_app as create_base
 from services.common.readiness import NotReady
-from services.gateway import operator_api
 from services.gateway.console import start
 from services.gateway.operator_api import answers
+from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.wiring import VERSION, Gateway
 
 BODY_LIMIT = 10 * 1024 * 1024
@@ -34,7 +34,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
-    for blueprint in (*operator_api.blueprints(), start.blueprint):
+    for blueprint in (*blueprints(), start.blueprint):
         app.register_blueprint(blueprint)
 
     @app.get("/hello")

@@ -10,7 +10,7 @@ from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import Refused, answer, changed
 from services.gateway.operator_api.context import gateway
 
-blueprint = protected("gateway_apis", __name__)
+blueprint = protected("tyk_apis", __name__)
 
 
 @blueprint.get("/tyk/apis")

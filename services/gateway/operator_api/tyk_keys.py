@@ -10,7 +10,7 @@ from services.gateway.operator_api.access import hide_keys_in_logs, protected
 from services.gateway.operator_api.answers import Refused, answer, changed
 from services.gateway.operator_api.context import gateway
 
-blueprint = protected("gateway_keys", __name__)
+blueprint = protected("tyk_keys", __name__)
 blueprint.before_app_request(hide_keys_in_logs)
 _ALL_APIS = "-1"
 

@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from services.common.core_database import CoreDatabase
 from services.gateway.events.outbox import Call
-from services.gateway.operator_api import deliveries
+from services.gateway.operator_api import api_deliveries
 from services.gateway.operator_api.context import EXTENSION
 from services.gateway.stores.events import Outbox
 
@@ -26,7 +27,7 @@ class Operator:
         app = Flask("operator", static_folder=None)
         told = SimpleNamespace(outbox=outbox, wake=self._wake)
         app.extensions[EXTENSION] = SimpleNamespace(operator_key=KEY, events=told)
-        app.register_blueprint(deliveries.blueprint)
+        app.register_blueprint(api_deliveries.blueprint)
         self._client = app.test_client()
 
     def _wake(self) -> None:
@@ -39,6 +40,11 @@ class Operator:
         answer = self.call(method, path)
         assert answer.status_code == 200, answer.text
         return answer.get_json()
+
+
+@pytest.fixture
+def outbox(database: CoreDatabase) -> Outbox:
+    return Outbox(database)
 
 
 @pytest.fixture

@@ -250,13 +250,13 @@ def test_handlers_of_the_api_hear_of_keys(operator: Any, make_session: Any) -> N
 def test_a_secret_in_a_path_does_not_reach_the_log(gateway: Any, capsys: Any) -> None:
     from services.common.app import create_app
     from services.common.logging import configure
-    from services.gateway import operator_api
+    from services.gateway.operator_api.blueprints import blueprints
     from services.gateway.operator_api.context import EXTENSION
 
     configure("gateway")
     app = create_app("gateway", version="1")
     app.extensions[EXTENSION] = gateway
-    for blueprint in operator_api.blueprints():
+    for blueprint in blueprints():
         app.register_blueprint(blueprint)
     client = app.test_client()
     headers = {"authorization": gateway.operator_key, "x-tyk-authorization": gateway.operator_key}

@@ -1,0 +1,163 @@
+"""An operator API on a real database, with a gateway that notes what it is told. Fixtures for the tests of the API and the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from services.common.core_database import CoreDatabase
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistakes
+from services.gateway.definitions.sources import interpret
+from services.gateway.operator_api.blueprints import blueprints
+from services.gateway.operator_api.context import EXTENSION
+from services.gateway.settings import Settings
+from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
+from services.gateway.stores.hooks import HookStore
+from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.sealing import Sealing
+
+OPERATOR_KEY = "operator-key-of-the-test"
+
+
+class NotedGateway:
+    """The live set is compiled by nobody: `apis` are bare objects. unconfirmed: what publishing answers."""
+
+    def __init__(self, database: CoreDatabase) -> None:
+        self.operator_key = OPERATOR_KEY
+        self.database = database
+        self.definitions: DefinitionStore = DefinitionStore(database)
+        self.keys_store = KeyStore(database)
+        self.hooks = HookStore(database, Sealing(database, Settings(master_key="m" * 32)))
+        self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
+        self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
+        self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])
+        self.fired: list[tuple[Any, ...]] = []
+        self.unconfirmed: list[str] = []
+        self.mistakes: Mistakes | None = None
+        self.published: list[Any] = []
+        self.reset: list[str] = []
+        self.checked: list[tuple[str, str | None]] = []
+
+    def check(self, definition: Definition, replaces: str | None = None) -> None:
+        self.checked.append((definition.api_id, replaces))
+        if self.mistakes is not None:
+            raise self.mistakes
+
+    def publish_definitions(self) -> list[str]:
+        return self._publish("definitions")
+
+    def publish_reload(self) -> list[str]:
+        return self._publish("reload")
+
+    def _publish(self, kind: str) -> list[str]:
+        self.live.current.number += 1
+        self.live.current.apis = {stored.api_id: self._served(stored) for stored in self.definitions.all()}
+        self.published.append(kind)
+        return self.unconfirmed
+
+    @staticmethod
+    def _served(stored: StoredDefinition) -> SimpleNamespace:
+        definition = interpret(stored.raw)
+        return SimpleNamespace(
+            api_id=stored.api_id, revision=stored.revision, event_handlers=definition.event_handlers, definition=definition
+        )
+
+    def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
+        """What is announced must be what the log has, which an announcement takes the place of."""
+        told = self.keys_store.changes(generation - 1)
+        self.published.append(set(hashes))
+        assert (told.number, told.items()) == (generation, self.published[-1])
+        return self.unconfirmed
+
+    def reset_counters(self, names: Iterable[str]) -> None:
+        self.reset.extend(names)
+
+
+@dataclass
+class Operator:
+    """Calls with the operator key."""
+
+    app: Flask
+    gateway: NotedGateway
+    headers: dict[str, str] = field(default_factory=lambda: {"authorization": OPERATOR_KEY, "x-tyk-authorization": OPERATOR_KEY})
+
+    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> TestResponse:
+        data = body if isinstance(body, str | bytes | None) else json.dumps(body)
+        return self.app.test_client().open(path, method=method, data=data, headers={**self.headers, **(headers or {})})
+
+    def json(self, method: str, path: str, body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
+        response = self.call(method, path, body, headers)
+        assert response.status_code == status, response.text
+        return response.get_json()
+
+    def new_api(self, **changes: Any) -> str:
+        """The internal id of a new API."""
+        id: str = self.json("POST", "/api/apis", {"api_definition": definition(**changes), "hook_references": []})["Meta"]
+        return id
+
+
+def definition(**changes: Any) -> dict[str, Any]:
+    """A keyed definition that is right. target, listen_path: of its proxy."""
+    proxy = {"listen_path": changes.pop("listen_path", "/one/"), "target_url": changes.pop("target", "http://127.0.0.1:9/")}
+    return {
+        "name": "One",
+        "api_id": "one",
+        "org_id": "default",
+        "active": True,
+        "auth": {"auth_header_name": "authorization"},
+        "definition": {"location": "header", "key": ""},
+        "version_data": {"not_versioned": True, "versions": {"Default": {"name": "Default", "expires": ""}}},
+        "proxy": {**proxy, "strip_listen_path": True},
+        **changes,
+    }
+
+
+def session(*api_ids: str, **changes: Any) -> dict[str, Any]:
+    """A session object with rights to the given APIs."""
+    rights = {api_id: {"api_id": api_id, "api_name": "", "versions": ["Default"]} for api_id in api_ids}
+    return {
+        "rate": 100,
+        "per": 60,
+        "expires": 0,
+        "quota_max": -1,
+        "quota_renewal_rate": 60,
+        "access_rights": rights,
+        "org_id": "default",
+        **changes,
+    }
+
+
+@pytest.fixture
+def gateway(database: CoreDatabase) -> NotedGateway:
+    return NotedGateway(database)
+
+
+@pytest.fixture
+def operator(gateway: NotedGateway) -> Operator:
+    app = Flask("operator", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.extensions[EXTENSION] = gateway
+    for blueprint in blueprints():
+        app.register_blueprint(blueprint)
+    return Operator(app, gateway)
+
+
+Build = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def make_definition() -> Build:
+    return definition
+
+
+@pytest.fixture
+def make_session() -> Build:
+    return session
