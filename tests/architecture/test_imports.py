@@ -72,6 +72,18 @@ VIOLATIONS = [
         "import services.gateway.middleware.quota",
         "services.gateway.middleware.planted -> services.gateway.middleware.quota",
     ),
+    (
+        "operator-api",
+        "gateway/operator_api/changes/planted",
+        "import services.gateway.operator_api.answers",
+        "services.gateway.operator_api.changes.planted -> services.gateway.operator_api.answers",
+    ),
+    (
+        "operator-changes",
+        "gateway/operator_api/changes/planted",
+        "import werkzeug",
+        "services.gateway.operator_api.changes.planted -> werkzeug",
+    ),
 ]
 
 

@@ -10,8 +10,9 @@ from typing import Final
 from flask import Blueprint, g, request
 
 from services.common import logging as logs
-from services.gateway.operator_api.answers import Refused, is_gateway_api, render
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import is_gateway_api, render
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 
 # Tyk's clients name a key by its secret in the path.
 _KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE)

@@ -6,10 +6,12 @@ from typing import Any
 
 from flask import Response, request
 
-from services.gateway.operator_api import arguments, definition_changes
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, done, pages, places
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, done, pages, places
+from services.gateway.operator_api.changes import definitions
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 from services.gateway.stores.definitions import StoredDefinition
 
 blueprint = protected("apis", __name__)
@@ -52,22 +54,20 @@ def get_api(key: str) -> Response:
 @blueprint.post("/api/apis")
 def create_api() -> Response:
     raw, references = _definition()
-    saved = definition_changes.create(gateway(), raw, references, *author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
+    saved = definitions.create(gateway(), raw, references, *author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
     return _saved("API created", saved.stored.id, saved)
 
 
 @blueprint.put("/api/apis/<key>")
 def update_api(key: str) -> Response:
     raw, references = _definition()
-    saved = definition_changes.update(
-        gateway(), key, raw, references, *author(), arguments.if_match(), _DEFINITION, arguments.flag("dry_run")
-    )
+    saved = definitions.update(gateway(), key, raw, references, *author(), arguments.if_match(), _DEFINITION, arguments.flag("dry_run"))
     return _saved("Api updated", "", saved)
 
 
 @blueprint.delete("/api/apis/<key>")
 def delete_api(key: str) -> Response:
-    saved = definition_changes.delete(gateway(), key, *author(), arguments.if_match())
+    saved = definitions.delete(gateway(), key, *author(), arguments.if_match())
     return done("API deleted", unconfirmed=saved.unconfirmed)
 
 
@@ -81,7 +81,7 @@ def _definition() -> tuple[dict[str, Any], Any]:
     return raw, [] if references is None else references
 
 
-def _saved(message: str, meta: str, saved: definition_changes.Saved) -> Response:
+def _saved(message: str, meta: str, saved: definitions.Saved) -> Response:
     """Unchanged: it was so already, and no revision was made. diff: of a dry run."""
     more: dict[str, Any] = {"Unchanged": True} if saved.unchanged else {}
     if saved.diff is not None:

@@ -11,8 +11,9 @@ from flask import Response, request
 from services.gateway.events.outbox import STATES, Delivery
 from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer, pages
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, pages
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 
 blueprint = protected("deliveries", __name__)
 

@@ -16,9 +16,10 @@ from services.gateway.definitions.schema import HOOK_METHODS, headers
 from services.gateway.events.delivery import signature
 from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer, done, invalid, pages
-from services.gateway.operator_api.context import gateway
-from services.gateway.operator_api.definition_changes import DEFAULT_ORG
+from services.gateway.operator_api.answers import answer, done, pages
+from services.gateway.operator_api.changes.definitions import DEFAULT_ORG
+from services.gateway.operator_api.refusals import Refused, invalid
+from services.gateway.operator_api.web import gateway
 from services.gateway.stores.definitions import new_id
 from services.gateway.stores.hooks import HookMissing
 from services.gateway.stores.sealing import WrongMasterKey

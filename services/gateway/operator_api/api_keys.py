@@ -11,10 +11,12 @@ from flask import Response
 
 from services.common.clock import isoformat
 from services.gateway.keys import service
-from services.gateway.operator_api import arguments, definition_changes, key_changes
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import protected
-from services.gateway.operator_api.answers import Refused, answer, done, pages
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, done, pages
+from services.gateway.operator_api.changes import definitions, keys
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 from services.gateway.stores.keys import StoredKey
 
 blueprint = protected("keys", __name__)
@@ -54,7 +56,7 @@ def _one(stored: StoredKey) -> Response:
     return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": summary(stored)})
 
 
-def _made(change: key_changes.Change) -> Response:
+def _made(change: keys.Change) -> Response:
     """The one answer that shows a secret: never kept by a cache on its way."""
     stored = change.stored
     body = {
@@ -75,32 +77,32 @@ def list_keys() -> Response:
 
 @blueprint.post("/api/keys")
 def create_key() -> Response:
-    return _made(key_changes.create(gateway(), arguments.body("key")))
+    return _made(keys.create(gateway(), arguments.body("key")))
 
 
 @blueprint.get("/api/keys/<name>")
 def get_key(name: str) -> Response:
-    return _one(key_changes.existing(gateway(), name))
+    return _one(keys.existing(gateway(), name))
 
 
 @blueprint.put("/api/keys/<name>")
 def update_key(name: str) -> Response:
-    return _update(key_changes.existing(gateway(), name))
+    return _update(keys.existing(gateway(), name))
 
 
 @blueprint.delete("/api/keys/<name>")
 def delete_key(name: str) -> Response:
-    return _delete(key_changes.existing(gateway(), name))
+    return _delete(keys.existing(gateway(), name))
 
 
 @blueprint.post("/api/keys/<name>/rotate")
 def rotate_key(name: str) -> Response:
     """Body (optional): `{"overlap": seconds}` for which the present secret still opens the key, a day unless given."""
-    stored = key_changes.existing(gateway(), name)
+    stored = keys.existing(gateway(), name)
     overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
         raise Refused(400, f"overlap must be a number of seconds from 0 to {_LONGEST_OVERLAP}", "invalid-argument")
-    return _made(key_changes.rotate(gateway(), stored, overlap))
+    return _made(keys.rotate(gateway(), stored, overlap))
 
 
 @blueprint.post("/api/gatehouse/keys/revoke")
@@ -109,20 +111,18 @@ def revoke_keys() -> Response:
     ids = arguments.body("revocation").get("ids")
     if not isinstance(ids, list) or not ids or not all(isinstance(id, str) for id in ids) or len(ids) > _MOST_REVOKED:
         raise Refused(400, f"ids must be a list of 1 to {_MOST_REVOKED} keys", "invalid-argument")
-    gone, unconfirmed = key_changes.revoke(gateway(), ids)
+    gone, unconfirmed = keys.revoke(gateway(), ids)
     return done("Keys revoked", [stored.id for stored in gone], unconfirmed=unconfirmed)
 
 
 @blueprint.post("/api/apis/keys/basic/<name>")
 def put_user(name: str) -> Response:
-    return _made(
-        key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"), is_user=True)
-    )
+    return _made(keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"), is_user=True))
 
 
 @blueprint.get("/api/apis/<key>/keys")
 def list_keys_of_api(key: str) -> Response:
-    return _listed(definition_changes.existing(gateway(), key).api_id)
+    return _listed(definitions.existing(gateway(), key).api_id)
 
 
 @blueprint.get("/api/apis/<key>/keys/<name>")
@@ -142,8 +142,8 @@ def delete_key_of_api(key: str, name: str) -> Response:
 
 def _of_api(key: str, name: str) -> StoredKey:
     """A key through an API that it may reach. Raises Refused."""
-    definition = definition_changes.existing(gateway(), key)
-    stored = key_changes.existing(gateway(), name, str(definition.raw.get("org_id") or ""))
+    definition = definitions.existing(gateway(), key)
+    stored = keys.existing(gateway(), name, str(definition.raw.get("org_id") or ""))
     rights = stored.session.get("access_rights")
     if rights and definition.api_id not in rights:
         raise Refused(404, "Key not found", "key-not-found")
@@ -151,9 +151,9 @@ def _of_api(key: str, name: str) -> StoredKey:
 
 
 def _update(stored: StoredKey) -> Response:
-    change = key_changes.update(gateway(), stored, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    change = keys.update(gateway(), stored, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return done("Key updated", unconfirmed=change.unconfirmed)
 
 
 def _delete(stored: StoredKey) -> Response:
-    return done("Key deleted succesfully", unconfirmed=key_changes.delete(gateway(), stored).unconfirmed)
+    return done("Key deleted succesfully", unconfirmed=keys.delete(gateway(), stored).unconfirmed)

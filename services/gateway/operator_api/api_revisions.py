@@ -10,10 +10,12 @@ from services.common.clock import isoformat
 from services.gateway.announcements import Unreachable
 from services.gateway.definitions.lint import lint, unread_fields
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.operator_api import arguments, definition_changes, differences, undoing
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, done, places
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, done, places
+from services.gateway.operator_api.changes import definitions, differences, undoing
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 from services.gateway.stores.definitions import NotFound
 from services.gateway.stores.revisions import Entry, Revision
 
@@ -89,7 +91,7 @@ def lint_definition() -> Response:
     mistakes: tuple[Mistake, ...] = ()
     warnings: list[Mistake] = []
     try:
-        warnings = lint(definition_changes.inspect(gateway(), raw))
+        warnings = lint(definitions.inspect(gateway(), raw))
     except Mistakes as error:
         mistakes, warnings = error.mistakes, unread_fields(error.unread)
     return answer({"valid": not mistakes, "mistakes": places(mistakes), "warnings": places(warnings)})

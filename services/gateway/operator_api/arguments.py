@@ -10,7 +10,8 @@ from typing import Any, Final
 from flask import request
 
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
-from services.gateway.operator_api.answers import Refused, invalid, is_gateway_api
+from services.gateway.operator_api.answers import is_gateway_api
+from services.gateway.operator_api.refusals import Refused, invalid
 
 _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _LARGEST_PAGE: Final = 1000

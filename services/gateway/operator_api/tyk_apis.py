@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import Response
 
 from services.gateway.definitions.reader import Mistake
-from services.gateway.operator_api import arguments, definition_changes
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import author, protected
-from services.gateway.operator_api.answers import Refused, answer, changed
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, changed
+from services.gateway.operator_api.changes import definitions
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 
 blueprint = protected("tyk_apis", __name__)
 
@@ -35,35 +37,35 @@ def create_api(api_id: str) -> Response:
     before = gateway().definitions.get(given) if given else None
     if before is None:
         try:
-            saved = definition_changes.create(gateway(), {**raw, "api_id": given} if given else raw, [], *author())
+            saved = definitions.create(gateway(), {**raw, "api_id": given} if given else raw, [], *author())
         except Refused as refused:
             # somebody who came between the look and the write
             before = gateway().definitions.get(given) if refused.code == "api-id-taken" else None
             if before is None:
                 raise
     if before is not None:
-        saved = definition_changes.update(gateway(), before.id, {**raw, "id": before.id}, None, *author(), arguments.if_match())
+        saved = definitions.update(gateway(), before.id, {**raw, "id": before.id}, None, *author(), arguments.if_match())
     return _saved("added", saved)
 
 
 @blueprint.put("/tyk/apis/<api_id>")
 def update_api(api_id: str) -> Response:
     raw = arguments.body("definition")
-    stored = definition_changes.existing(gateway(), api_id)
+    stored = definitions.existing(gateway(), api_id)
     if raw.get("api_id") not in (None, "", stored.api_id):
         message = "Request APIID does not match that in Definition! For Updtae operations these must match."  # Tyk's spelling
         raise Refused(400, message, "id-mismatch")
-    saved = definition_changes.update(gateway(), stored.id, {**raw, "id": stored.id}, None, *author(), arguments.if_match())
+    saved = definitions.update(gateway(), stored.id, {**raw, "id": stored.id}, None, *author(), arguments.if_match())
     return _saved("modified", saved)
 
 
 @blueprint.delete("/tyk/apis/<api_id>")
 def delete_api(api_id: str) -> Response:
-    saved = definition_changes.delete(gateway(), api_id, *author(), arguments.if_match())
+    saved = definitions.delete(gateway(), api_id, *author(), arguments.if_match())
     return changed(saved.stored.api_id, "deleted", saved.unconfirmed)
 
 
-def _saved(action: str, saved: definition_changes.Saved) -> Response:
+def _saved(action: str, saved: definitions.Saved) -> Response:
     more = {"unchanged": True} if saved.unchanged else {}
     return changed(saved.stored.api_id, action, saved.unconfirmed, saved.warnings, **more)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import Response, request
 
 from services.gateway.keys import service
-from services.gateway.operator_api import arguments, key_changes
+from services.gateway.operator_api import arguments
 from services.gateway.operator_api.access import hide_keys_in_logs, protected
-from services.gateway.operator_api.answers import Refused, answer, changed
-from services.gateway.operator_api.context import gateway
+from services.gateway.operator_api.answers import answer, changed
+from services.gateway.operator_api.changes import keys
+from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.web import gateway
 
 blueprint = protected("tyk_keys", __name__)
 blueprint.before_app_request(hide_keys_in_logs)
@@ -25,7 +27,7 @@ def list_keys() -> Response:
 
 @blueprint.post("/tyk/keys/create")
 def create_key() -> Response:
-    change = key_changes.create(gateway(), arguments.body("key"))
+    change = keys.create(gateway(), arguments.body("key"))
     return _made(change, change.secret, "added")
 
 
@@ -34,32 +36,32 @@ def create_key() -> Response:
 def add_key(name: str) -> Response:
     if not name:
         return create_key()
-    change = key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _made(change, change.name, "added")
 
 
 @blueprint.put("/tyk/keys/<name>")
 def update_key(name: str) -> Response:
     """Also makes the key when there is none, as Tyk does."""
-    change = key_changes.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _made(change, change.name, "added" if change.created else "modified")
 
 
 @blueprint.get("/tyk/keys/<name>")
 def get_key(name: str) -> Response:
     org_id = _organisation()
-    return answer(service.shown(key_changes.existing(gateway(), name, org_id).session))
+    return answer(service.shown(keys.existing(gateway(), name, org_id).session))
 
 
 @blueprint.delete("/tyk/keys/<name>")
 def delete_key(name: str) -> Response:
     """`deleted` also when there was none, as in Tyk: what the caller wants is so."""
-    stored = key_changes.find(gateway(), name, _organisation())
-    unconfirmed = key_changes.delete(gateway(), stored).unconfirmed if stored is not None else []
+    stored = keys.find(gateway(), name, _organisation())
+    unconfirmed = keys.delete(gateway(), stored).unconfirmed if stored is not None else []
     return changed(name, "deleted", unconfirmed)
 
 
-def _made(change: key_changes.Change, key: str, action: str) -> Response:
+def _made(change: keys.Change, key: str, action: str) -> Response:
     response = changed(key, action, change.unconfirmed, key_hash=change.stored.id)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -17,7 +17,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.blueprints import blueprints
-from services.gateway.operator_api.context import EXTENSION
+from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
 from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
 from services.gateway.stores.hooks import HookStore

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from services.common.core_database import CoreDatabase
 from services.gateway.events.outbox import Call
 from services.gateway.operator_api import api_deliveries
-from services.gateway.operator_api.context import EXTENSION
+from services.gateway.operator_api.web import EXTENSION
 from services.gateway.stores.events import Outbox
 
 LONG_AGO = 1_700_000_000.0

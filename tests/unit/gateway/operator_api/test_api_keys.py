@@ -251,7 +251,7 @@ def test_a_secret_in_a_path_does_not_reach_the_log(gateway: Any, capsys: Any) ->
     from services.common.app import create_app
     from services.common.logging import configure
     from services.gateway.operator_api.blueprints import blueprints
-    from services.gateway.operator_api.context import EXTENSION
+    from services.gateway.operator_api.web import EXTENSION
 
     configure("gateway")
     app = create_app("gateway", version="1")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, cast
-
-from flask import current_app
+from typing import Any, Protocol
 
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
@@ -14,8 +12,6 @@ from services.gateway.exchange import CompiledApi
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
-
-EXTENSION = "gatehouse"
 
 
 class LiveSet(Protocol):
@@ -56,7 +52,7 @@ class Gateway(Protocol):
 
     @property
     def operator_key(self) -> str:
-        """What `require_operator` compares with; never empty."""
+        """What a caller must bring; never empty."""
         ...
 
     @property
@@ -91,8 +87,3 @@ class Gateway(Protocol):
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...
-
-
-def gateway() -> Gateway:
-    """The gateway of the running application."""
-    return cast(Gateway, current_app.extensions[EXTENSION])

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.gateway.definitions.sources import address
-from services.gateway.operator_api import definition_changes, differences
-from services.gateway.operator_api.answers import Refused
-from services.gateway.operator_api.context import Gateway
-from services.gateway.operator_api.definition_changes import Saved, checked, conflict, id_taken, place_taken, refuse_files, warnings_of
+from services.gateway.operator_api.changes import definitions, differences
+from services.gateway.operator_api.changes.definitions import Saved, checked, conflict, id_taken, place_taken, refuse_files, warnings_of
+from services.gateway.operator_api.changes.ports import Gateway
+from services.gateway.operator_api.refusals import Refused
 from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
 from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
 
@@ -117,7 +117,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
             )
             saved = Saved(stored, gateway.publish_definitions(), warnings_of(definition, ""))
         else:
-            saved = definition_changes.replace(
+            saved = definitions.replace(
                 gateway,
                 id,
                 wanted.raw,

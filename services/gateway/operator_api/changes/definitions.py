@@ -11,9 +11,9 @@ from services.gateway.definitions.lint import unread_fields, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import address, interpret
-from services.gateway.operator_api import differences, hook_references
-from services.gateway.operator_api.answers import Refused, invalid
-from services.gateway.operator_api.context import Gateway
+from services.gateway.operator_api.changes import differences, hook_references
+from services.gateway.operator_api.changes.ports import Gateway
+from services.gateway.operator_api.refusals import Refused, invalid
 from services.gateway.stores.definitions import (
     Action,
     ApiIdTaken,

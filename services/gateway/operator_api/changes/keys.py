@@ -13,9 +13,9 @@ from typing import Any, Literal
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.keys import service
 from services.gateway.keys.model import quota_counter, secret_hash
-from services.gateway.operator_api.answers import Refused, invalid
-from services.gateway.operator_api.context import Gateway
-from services.gateway.operator_api.definition_changes import DEFAULT_ORG
+from services.gateway.operator_api.changes.definitions import DEFAULT_ORG
+from services.gateway.operator_api.changes.ports import Gateway
+from services.gateway.operator_api.refusals import Refused, invalid
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
 
 TokenEvent = Literal["TokenCreated", "TokenUpdated", "TokenDeleted"]

@@ -8,8 +8,8 @@ from typing import Any
 from services.gateway.definitions.model import WEBHOOK
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.definitions.schema import EVENTS, NO_SECRETS, no_event
-from services.gateway.operator_api.answers import invalid
-from services.gateway.operator_api.context import Gateway
+from services.gateway.operator_api.changes.ports import Gateway
+from services.gateway.operator_api.refusals import invalid
 
 
 def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: list[Any]) -> tuple[list[Any], dict[str, str]]:

@@ -1,0 +1,16 @@
+"""The way from a route to the gateway that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from flask import current_app
+
+from services.gateway.operator_api.changes.ports import Gateway
+
+EXTENSION: Final = "gatehouse"
+
+
+def gateway() -> Gateway:
+    """Give the gateway of the running application."""
+    return cast(Gateway, current_app.extensions[EXTENSION])
