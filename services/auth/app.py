@@ -49,7 +49,9 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
 
 def build(settings: Settings, clock: Clock | None = None, *, key: str | None = None) -> Flask:
     """The application of these settings. clock: for tests. key: the master key, when it is not to be read or made."""
-    database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
+    database = Database(
+        db, settings.database_url, pool_size=20, at_once=settings.threads - 2, sqlite_synchronous=settings.sqlite_synchronous
+    )
     app = create_app(
         "auth",
         version=VERSION,

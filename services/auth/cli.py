@@ -47,7 +47,7 @@ class _Commands(Program):
 def _house() -> House:
     settings = load()
     logs.configure("auth", "WARNING")
-    database = Database(db, settings.database_url)
+    database = Database(db, settings.database_url, sqlite_synchronous=settings.sqlite_synchronous)
     click.get_current_context().call_on_close(database.dispose)
     house = House(settings, database, SystemClock(), master_key(settings))
     house.keys.ensure(COMMAND_LINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.auth.rules import emails, passwords
 from services.common.sealing import parse_master_key
-from services.common.settings import Bind, IPNetwork, database_url, load_or_exit, parse_networks, parse_url, setting
+from services.common.settings import Bind, IPNetwork, database_url, load_or_exit, parse_networks, parse_url, setting, sqlite_synchronous
 
 ServiceClients = tuple[tuple[str, str], ...]
 
@@ -61,6 +61,7 @@ class Settings:
     workers: int = setting(1, minimum=1, maximum=64, help="Processes.")
     threads: int = setting(96, minimum=12, maximum=1000, help="Requests one process serves at a time.")
     database_url: str = database_url("auth")
+    sqlite_synchronous: str = sqlite_synchronous()
     url: str = setting(
         "http://127.0.0.1:8101", help="Where the other services reach this one; they read it.", parse=parse_url("http", "https")
     )

@@ -3,8 +3,8 @@
 `CoreDatabase`: engine, short transactions with bounded retries, readiness. `database.py` is the same with the ORM's sessions, for
 services that map classes; the ORM costs 6 MB in every process that imports it.
 
-SQLite runs in WAL mode with foreign keys on; a write transaction takes its lock when it begins (`BEGIN IMMEDIATE`), so that two writers
-wait for each other instead of failing half-way.
+SQLite runs in WAL mode with foreign keys on, and a commit is on the disk when it returns. A write transaction takes its lock when it
+begins (`BEGIN IMMEDIATE`), so that two writers wait for each other instead of failing half-way.
 
 What a store that does not answer may cost is bounded in `store_guard.py`.
 """
@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.types import TypeDecorator
 
 from services.common.private_files import close_database, create_database, private_folder
+from services.common.settings import SYNCHRONOUS
 from services.common.store_guard import ANSWER_S, FIRST_ANSWER_S, Guard, Guarded, StoreUnavailable, asking, call
 
 R = TypeVar("R")
@@ -91,11 +92,14 @@ def normalise(url: str) -> sa.URL:
     return parsed
 
 
-def create_engine(url: str, *, pool_size: int = 10, lone: bool = False, bounded: bool = True) -> sa.Engine:
+def create_engine(
+    url: str, *, pool_size: int = 10, lone: bool = False, bounded: bool = True, sqlite_synchronous: str = "FULL"
+) -> sa.Engine:
     """An engine with the house's settings. An SQLite file and its folder are its owner's alone. Raises OSError for the folder.
 
     lone: for statements that stand alone. No transaction around them, no ping before, no rollback after: each is one round trip.
     bounded: with the limits of `store_guard`; without them it waits as long as it takes.
+    sqlite_synchronous: FULL or NORMAL, see `settings.sqlite_synchronous`.
     Errors, which end up in logs, show no values of statements: there are secrets among them.
     """
     parsed = normalise(url)
@@ -107,7 +111,7 @@ def create_engine(url: str, *, pool_size: int = 10, lone: bool = False, bounded:
         "pool_reset_on_return": None if lone else "rollback",
     }
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed, options, lone=lone, bounded=bounded)
+        return _sqlite_engine(parsed, options, lone=lone, bounded=bounded, synchronous=sqlite_synchronous)
     options["connect_args"] = _POSTGRESQL
     if lone:
         options["isolation_level"] = "AUTOCOMMIT"
@@ -119,7 +123,9 @@ def create_engine(url: str, *, pool_size: int = 10, lone: bool = False, bounded:
     return engine
 
 
-def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded: bool) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded: bool, synchronous: str) -> sa.Engine:
+    if synchronous not in SYNCHRONOUS:  # SQLite takes any word, and does what it likes
+        raise ValueError(f"synchronous is one of {', '.join(SYNCHRONOUS)}, not {synchronous!r}")
     file = None
     if url.database and not url.database.startswith((":memory:", "file:")):
         file = Path(url.database).absolute()
@@ -135,7 +141,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
         connection = dialect.connect(*arguments, **options)
         try:
             with asking:
-                _prepare_sqlite(connection)
+                _prepare_sqlite(connection, synchronous)
         except dialect.loaded_dbapi.Error as error:
             connection.close()
             if isinstance(error, dialect.loaded_dbapi.OperationalError):  # somebody lets nobody in
@@ -161,11 +167,11 @@ def holds_something_else(file: Path) -> bool:
     return bool(head) and head != _SQLITE_HEADER
 
 
-def _prepare_sqlite(connection: Any) -> None:
+def _prepare_sqlite(connection: Any, synchronous: str) -> None:
     connection.isolation_level = None  # we begin transactions ourselves
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA synchronous={synchronous}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
@@ -239,11 +245,12 @@ def read_revision(connection: sa.Connection) -> str | None:
 class Transactions(ABC, Generic[T]):
     """One engine and how to use it. T: what a transaction is used through. Thread-safe."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, at_once: int | None = None) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, at_once: int | None = None, sqlite_synchronous: str = "FULL") -> None:
         """at_once: calls that are in the store at the same time; the others wait outside, or are refused when the store does not answer.
         Fewer than the threads of the process, so that some are left for what needs no store. None: as many as there are connections.
+        sqlite_synchronous: as `create_engine`.
         """
-        self.engine = create_engine(url, pool_size=pool_size)
+        self.engine = create_engine(url, pool_size=pool_size, sqlite_synchronous=sqlite_synchronous)
         self.dialect: str = self.engine.dialect.name
         self.reading = self.engine.execution_options(read_only=True)
         connections = pool_size + OVERFLOW

@@ -90,9 +90,11 @@ class SQLAlchemy(flask_sqlalchemy.SQLAlchemy):
 class Database(Transactions[orm.Session]):
     """Transactions are sessions. Works without an application; `init_app` gives it to one."""
 
-    def __init__(self, db: SQLAlchemy, url: str, *, pool_size: int = 10, at_once: int | None = None) -> None:
+    def __init__(
+        self, db: SQLAlchemy, url: str, *, pool_size: int = 10, at_once: int | None = None, sqlite_synchronous: str = "FULL"
+    ) -> None:
         """db: the service's models. The others as `Transactions`."""
-        super().__init__(url, pool_size=pool_size, at_once=at_once)
+        super().__init__(url, pool_size=pool_size, at_once=at_once, sqlite_synchronous=sqlite_synchronous)
         self._db = db
         self._sessions = orm.sessionmaker(self.engine, class_=Session, db=db, expire_on_commit=False)
         self._readers = orm.sessionmaker(self.reading, class_=Session, db=db, expire_on_commit=False)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+SYNCHRONOUS = ("FULL", "NORMAL")
 
 T = TypeVar("T")
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -226,6 +227,15 @@ def database_url(service: str) -> Any:
         help="Database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.",
         secret=True,
         parse=parse_url("sqlite", "postgresql", "postgresql+psycopg"),
+    )
+
+
+def sqlite_synchronous() -> Any:
+    """The setting beside `database_url`: when SQLite waits for the disk. In WAL mode neither value can corrupt a database."""
+    return setting(
+        "FULL",
+        help="SQLite: FULL waits for the disk at every commit. NORMAL does not and writes faster; a power cut may take the last commits.",
+        choices=SYNCHRONOUS,
     )
 
 

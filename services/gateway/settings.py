@@ -17,6 +17,7 @@ from services.common.settings import (
     database_url,
     load_or_exit,
     setting,
+    sqlite_synchronous,
     stop,
     valkey_url,
 )
@@ -31,6 +32,7 @@ class Settings:
     operator_bind: Bind = setting(Bind("127.0.0.1", 8081), help="Address of the operator port: API, pages, health, metrics.")
     workers: int = setting(1, help="Worker processes; more than one needs VALKEY_URL.", minimum=1, maximum=256)
     database_url: str = database_url("gateway")
+    sqlite_synchronous: str = sqlite_synchronous()
     valkey_url: str | None = valkey_url()
     valkey_prefix: str = setting("gatehouse", help="Begins every name in Valkey; gateways of one installation share it.")
     operator_key: str = setting("", help="The first operator key. Unset: made once and kept in the key file.", secret=True)

@@ -67,7 +67,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.operator_key = operator_key(settings)
-        self.database = CoreDatabase(settings.database_url, at_once=_STORE_CALLS)
+        self.database = CoreDatabase(settings.database_url, at_once=_STORE_CALLS, sqlite_synchronous=settings.sqlite_synchronous)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.keys_store = KeyStore(self.database)

@@ -28,7 +28,9 @@ BODY_LIMIT = 2 * 1024 * 1024  # an SVG of 1 MB, escaped
 def build(settings: Settings, clock: Clock | None = None) -> Flask:
     """The application of these settings. clock: for tests."""
     clock = clock or SystemClock()
-    database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
+    database = Database(
+        db, settings.database_url, pool_size=20, at_once=settings.threads - 2, sqlite_synchronous=settings.sqlite_synchronous
+    )
     app = create_app(
         "tokens",
         version=api.VERSION,

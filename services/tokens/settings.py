@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common import identity
-from services.common.settings import Bind, database_url, load_or_exit, setting, valkey_url
+from services.common.settings import Bind, database_url, load_or_exit, setting, sqlite_synchronous, valkey_url
 
 SUBJECTS = ("public", "exhibition", "generator", "admin")
 
@@ -39,6 +39,7 @@ class Settings:
     log_level: str = setting("INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="Least severe log line that is written.")
     git_sha: str = setting("unknown", env="GIT_SHA", help="The commit this process was built from, shown by GET /.")
     database_url: str = database_url("tokens")
+    sqlite_synchronous: str = sqlite_synchronous()
     valkey_url: str | None = valkey_url()
     auth_url: str = identity.url_setting()
     auth_issuer: str = identity.issuer_setting()

@@ -22,7 +22,7 @@ HELP = """\
                  ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
 ./dev check    the fast part: lint, format, imports, types, architecture, unit tests on SQLite and Valkey
-./dev bench    the load suite: ./dev bench [attacks | auth | gateway | tokens | all]
+./dev bench    the load suite: ./dev bench [attacks | auth | commits | gateway | tokens | all]
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
                  both take the --data and --port-base that ./dev up was started with

@@ -250,6 +250,17 @@ def test_foreign_keys_hold_on_sqlite(sqlite_url: str) -> None:
         assert session.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
 
 
+@pytest.mark.parametrize(("chosen", "pragma"), [({}, 2), ({"sqlite_synchronous": "FULL"}, 2), ({"sqlite_synchronous": "NORMAL"}, 1)])
+def test_commits_on_sqlite_are_durable_unless_chosen_otherwise(sqlite_url: str, chosen: dict[str, str], pragma: int) -> None:
+    with Database(db, sqlite_url, **chosen).read() as session:  # type: ignore[arg-type]
+        assert session.execute(sa.text("PRAGMA synchronous")).scalar() == pragma
+
+
+def test_an_unknown_word_for_synchronous_is_refused(sqlite_url: str) -> None:
+    with pytest.raises(ValueError, match="FULL, NORMAL, not 'OFTEN'"):
+        Database(db, sqlite_url, sqlite_synchronous="OFTEN")
+
+
 def test_postgresql_means_psycopg() -> None:
     assert normalise("postgresql://u:p@h/n").drivername == "postgresql+psycopg"
     assert normalise("sqlite:///x.db").drivername == "sqlite"
