@@ -7,13 +7,11 @@ somebody on the gateway's machine, or in its network, could write any address th
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from services.common.settings import IPNetwork
+from services.common.addresses import AddressSet, Network, client_behind
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}")
@@ -24,15 +22,16 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 class TrustedProxies:
     """WSGI middleware: REMOTE_ADDR, the scheme, the host and the prefix as the client sees them."""
 
-    def __init__(self, application: Application, trusted: tuple[IPNetwork, ...], beyond: tuple[IPNetwork, ...] = ()) -> None:
+    def __init__(self, application: Application, trusted: tuple[Network, ...], beyond: tuple[Network, ...] = ()) -> None:
         """trusted: who hands requests to the service. beyond: the proxies before those."""
         self._application = application
-        self._is_trusted = functools.lru_cache(maxsize=4096)(functools.partial(_is_in, trusted))  # they ask from the same few addresses
-        self._is_beyond = functools.lru_cache(maxsize=4096)(functools.partial(_is_in, beyond))
+        self._trusted = AddressSet(trusted)
+        self._beyond = AddressSet(beyond)
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
-            environ["REMOTE_ADDR"] = self._client(environ)
+        if environ.get("REMOTE_ADDR", "") in self._trusted:
+            forwarded = [entry.strip() for entry in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+            environ["REMOTE_ADDR"] = client_behind(environ["REMOTE_ADDR"], forwarded, self._beyond)
             proto = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip()
             if proto in ("http", "https"):
                 environ["wsgi.url_scheme"] = proto
@@ -43,24 +42,3 @@ class TrustedProxies:
             if _PREFIX.fullmatch(prefix) and ".." not in prefix:
                 environ["SCRIPT_NAME"] = prefix
         return self._application(environ, start_response)
-
-    def _client(self, environ: Environ) -> str:
-        """The nearest address that is not one of the proxies: what stands further left, the client may have written itself."""
-        found: str = environ["REMOTE_ADDR"]
-        for entry in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-            try:
-                found = str(ipaddress.ip_address(entry.strip().strip('"[]')))
-            except ValueError:
-                break
-            if not self._is_beyond(found):
-                break
-        return found
-
-
-def _is_in(networks: tuple[IPNetwork, ...], address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return any((mapped or parsed) in network for network in networks)

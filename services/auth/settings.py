@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.auth.rules import emails, passwords
+from services.common.addresses import Network, parse_networks
 from services.common.sealing import parse_master_key
-from services.common.settings import Bind, IPNetwork, database_url, load_or_exit, parse_networks, parse_url, setting, sqlite_synchronous
+from services.common.settings import Bind, database_url, load_or_exit, parse_url, setting, sqlite_synchronous
 
 ServiceClients = tuple[tuple[str, str], ...]
 
@@ -90,11 +91,11 @@ class Settings:
     service_clients: ServiceClients = setting(
         (), secret=True, parse=parse_service_clients, help="Credentials of the neighbours that may ask `/verify/*`: `name=secret, …`."
     )
-    trusted_proxies: tuple[IPNetwork, ...] = setting(
+    trusted_proxies: tuple[Network, ...] = setting(
         parse_networks("127.0.0.0/8, ::1"),
         help="Who hands requests to this service (the gateway): whose X-Forwarded-For, -Host, -Proto and -Prefix count.",
     )
-    gateway_proxies: tuple[IPNetwork, ...] = setting(
+    gateway_proxies: tuple[Network, ...] = setting(
         (),
         env="GATEWAY_TRUSTED_PROXIES",
         help="The proxies before the gateway, as the gateway has them: addresses that are not a client's.",

@@ -8,7 +8,6 @@ as `NAME_FILE`, the path of a file whose content (without the final line end) is
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 import re
 import sys
@@ -19,11 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from services.common.addresses import host_port, parse_networks
+
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 SYNCHRONOUS = ("FULL", "NORMAL")
 
 T = TypeVar("T")
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Bind(NamedTuple):
@@ -33,7 +33,7 @@ class Bind(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
 
 class SettingsError(Exception):
@@ -188,21 +188,6 @@ def parse_bind(text: str) -> Bind:
     if not match or int(match[3]) > 65535:
         raise ValueError(f"must be host:port, not {text!r}")
     return Bind(match[1] or match[2] or "0.0.0.0", int(match[3]))  # noqa: S104  the operator wrote ":port"
-
-
-def parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    """Addresses and networks separated by commas or spaces. Raises ValueError that names every bad one."""
-    found: list[IPNetwork] = []
-    bad: list[str] = []
-    for part in re.split(r"[\s,]+", text.strip()):
-        try:
-            if part:
-                found.append(ipaddress.ip_network(part))
-        except ValueError as error:
-            bad.append(f"{part!r} ({error})")
-    if bad:
-        raise ValueError("must be a list of addresses and networks; wrong: " + ", ".join(bad))
-    return tuple(found)
 
 
 def parse_url(*schemes: str) -> Callable[[str], str]:

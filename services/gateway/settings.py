@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.common.addresses import Network
 from services.common.private_files import secret_file
 from services.common.sealing import parse_master_key
 from services.common.settings import (
     Bind,
-    IPNetwork,
     SettingsError,
     database_url,
     load_or_exit,
@@ -54,8 +54,8 @@ class Settings:
         help="database: the folder only seeds, the operator API rules. files: the folder is the only truth.",
         choices=("database", "files"),
     )
-    trusted_proxies: tuple[IPNetwork, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
-    webhook_allow: tuple[IPNetwork, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
+    trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
+    webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
     webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")
     tls_certificate: Path | None = setting(None, help="Certificate chain (PEM) of the public port; with it the port speaks TLS.")
     tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import ipaddress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from services.auth import refusals
 from services.auth.rules import emails
 from services.auth.service.origin import Origin
 from services.auth.store import failures as store
+from services.common.addresses import group_of
 from services.common.clock import Clock
 from services.common.database import Database
 
@@ -99,16 +99,8 @@ def _digest(*parts: str) -> str:
 
 
 def _network(address: str) -> str:
-    """The address, of IPv6 its /64: that much every customer has, and could try another address of it each time."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:45]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
+    """The address, of IPv6 its /64; as much as a column holds of what is not an address."""
+    return group_of(address)[:45]
 
 
 class Counted(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
-Network = IPv4Network | IPv6Network
+from services.common.addresses import Network
+
 Location = Literal["header", "url-param", "url"]
 Matching = Literal["search", "prefix", "exact"]
 Action = Literal["no_action", "reply"]

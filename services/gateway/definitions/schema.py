@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from services.common.addresses import Network, parse_network
 from services.gateway.definitions import field_names, values
 from services.gateway.definitions.auth_schema import parse_auth
 from services.gateway.definitions.model import (
@@ -24,7 +25,6 @@ from services.gateway.definitions.model import (
     EventHandler,
     GlobalRateLimit,
     Location,
-    Network,
     Proxy,
     ProxyTimeouts,
     TargetUrl,
@@ -33,7 +33,6 @@ from services.gateway.definitions.not_served import refuse_handler, refuse_in_de
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report, join, read_json
 from services.gateway.definitions.version_schema import parse_version
 from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
-from services.gateway.routing.client_address import parse_network
 
 __all__ = ["Mistake", "Mistakes", "dump", "load", "parse", "read"]
 

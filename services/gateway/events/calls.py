@@ -10,7 +10,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
+from services.common.addresses import Network, bracketed, host_port
 from services.gateway.definitions.values import host_name
 from services.gateway.events.targets import checked_address
 from services.gateway.wire.heads.names import FRAMING, as_text
@@ -100,7 +100,7 @@ def call(
     url: str,
     headers: Sequence[tuple[str, str]],
     body: bytes,
-    allowed: Sequence[IPv4Network | IPv6Network],
+    allowed: Sequence[Network],
     timeouts: tuple[float, float] = TIMEOUTS,
     altogether: float = ALTOGETHER,
 ) -> int:
@@ -143,5 +143,4 @@ def call(
 
 
 def _place(host: str, port: int | None) -> str:
-    host = f"[{host}]" if ":" in host else host
-    return host if port is None else f"{host}:{port}"
+    return bracketed(host) if port is None else host_port(host, port)

@@ -14,10 +14,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from services.common import logging as logs
+from services.common.addresses import Network
 from services.gateway.events import targets
 from services.gateway.events.outbox import Delivery, Outbox
 
@@ -38,7 +38,7 @@ class CannotSign(Exception):
 
 SecretOf = Callable[[str], str]
 Headers = Sequence[tuple[str, str]]
-Networks = Sequence[IPv4Network | IPv6Network]
+Networks = Sequence[Network]
 
 
 def pause_after(attempts: int) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final
 
-from services.gateway.routing.client_address import parse_address
+from services.common.addresses import Address, Network, parse_address
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
@@ -16,7 +16,7 @@ class TargetRefused(Exception):
     """A webhook may not go there. The text says why."""
 
 
-def checked_address(host: str, port: int, allowed: Sequence[IPv4Network | IPv6Network]) -> str:
+def checked_address(host: str, port: int, allowed: Sequence[Network]) -> str:
     """An address of the host that may be called. Raises TargetRefused, OSError when the name is not known."""
     found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for text in found:
@@ -26,7 +26,7 @@ def checked_address(host: str, port: int, allowed: Sequence[IPv4Network | IPv6Ne
     raise TargetRefused("the target is in a private network; GATEWAY_WEBHOOK_ALLOW can name networks that may be called")
 
 
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
+def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.sixtofour
         if inner is not None:  # what carries it on sees the IPv4 address

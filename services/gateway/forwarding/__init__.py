@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from services.common.addresses import AddressSet
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
@@ -13,7 +14,6 @@ from services.gateway.refusals import (
     UPSTREAM_BROKEN,
     Refusal,
 )
-from services.gateway.routing.client_address import AddressSet
 from services.gateway.routing.shares import Shares
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut

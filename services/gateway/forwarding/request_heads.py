@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Final
 
+from services.common.addresses import AddressSet
 from services.gateway.exchange import CompiledApi, Exchange, Target
-from services.gateway.routing.client_address import AddressSet, forwarded_for
+from services.gateway.routing.client_address import forwarded_for
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import named_fields, picker

@@ -7,12 +7,12 @@ Refusals: ip-refused.
 
 from __future__ import annotations
 
+from services.common.addresses import AddressSet
 from services.common.remembered import Remembered
 from services.gateway.definitions.model import Definition
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import IP_REFUSED, Refusal
-from services.gateway.routing.client_address import AddressSet
 
 
 class IpFilter:

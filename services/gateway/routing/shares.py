@@ -1,33 +1,22 @@
 """What each client address has of something that all share: connections, uploads, requests under way.
 
-An IPv6 address counts with its /64, because whoever has one of these addresses has all of them.
+An IPv6 address counts with its /64 (`addresses.group_of`).
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
 from typing import Final
 
+from services.common import addresses
+from services.common.addresses import AddressSet
 from services.common.remembered import Remembered
-from services.gateway.routing.client_address import AddressSet, parse_address
-
-_HOST_BITS: Final = 64
 
 
 class _Groups(Remembered[str, str]):
     """Who counts as one, by address."""
 
     def __missing__(self, address: str) -> str:
-        group = address
-        try:
-            parsed = parse_address(address)
-        except ValueError:  # a peer without an address (a Unix socket)
-            pass
-        else:
-            group = str(parsed)
-            if isinstance(parsed, IPv6Address):
-                group = f"{IPv6Address(int(parsed) >> _HOST_BITS << _HOST_BITS)}/{_HOST_BITS}"
-        return self.keep(address, group, len(address))
+        return self.keep(address, addresses.group_of(address), len(address))
 
 
 group_of: Final = _Groups().__getitem__

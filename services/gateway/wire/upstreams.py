@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
+from services.common.addresses import host_port
 from services.gateway.wire import tls
 from services.gateway.wire.connection import NEVER, Connection, Sockets
 
@@ -145,7 +146,7 @@ class Upstreams:
 def name_of(origin: Origin) -> str:
     """An upstream as logs name it."""
     _, host, port = origin
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host_port(host, port)
 
 
 def _close_unwanted(task: asyncio.Task[Connection]) -> None:

@@ -21,9 +21,9 @@ from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
 from services.common import openapi
 from services.common import settings as common
+from services.common.addresses import parse_networks
 from services.common.clock import SettableClock
 from services.common.database import Database, migrate
-from services.common.settings import parse_networks
 from tests.support.stores import Prepare
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.settings import EXIT_CONFIGURATION, Bind, IPNetwork, SettingsError, load, load_or_exit, markdown, setting, valkey_url
+from services.common.addresses import Network
+from services.common.settings import EXIT_CONFIGURATION, Bind, SettingsError, load, load_or_exit, markdown, setting, valkey_url
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,7 +23,7 @@ class Example:
     colour: str = setting("red", help="Colour.", choices=("red", "blue"))
     loud: bool = setting(False, help="Loud.")
     password: str | None = setting(None, help="Password.", secret=True)
-    trusted: tuple[IPNetwork, ...] = setting((), help="Networks.")
+    trusted: tuple[Network, ...] = setting((), help="Networks.")
     valkey_url: str | None = valkey_url()
 
 
@@ -52,7 +53,7 @@ def test_every_mistake_is_listed() -> None:
         "EX_LIMIT": "10",
         "EX_COLOUR": "green",
         "EX_LOUD": "maybe",
-        "EX_TRUSTED": "10.0.0.1/8",
+        "EX_TRUSTED": "10.0.0.1/33",
         "EX_LIMITS": "3",
         "VALKEY_URL": "http://x",
     }

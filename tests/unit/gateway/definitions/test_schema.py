@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.common.addresses import parse_network
 from services.gateway.compiler import compile_api
 from services.gateway.definitions.lint import lint
 from services.gateway.definitions.model import LOG, WEBHOOK, Auth, ErrorOverride, EventHandler, GlobalRateLimit, ProxyTimeouts
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.schema import HOOK_METHODS, dump, load, parse, read
 from services.gateway.definitions.sources import interpret
-from services.gateway.routing.client_address import parse_network
 from tests.unit.gateway.exchanges import document, ports
 
 ROOT = Path(__file__).parents[4]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.gateway.routing.client_address import AddressSet, client_address, forwarded_for, parse_address, parse_network
+from services.common.addresses import parse_network
+from services.gateway.routing.client_address import client_address, forwarded_for
 
 TRUSTED = ["10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48", "::1"]
 
@@ -87,51 +86,9 @@ def test_entries_of_all_lines() -> None:
     assert forwarded_for([(b"X-Forwarded-For", b"a,b"), (b"Other", b"x"), (b"x-forwarded-for", b" c ,")]) == ["a", "b", "c", ""]
 
 
-@pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.0.0", "example.org", "10.0.0.1/8", "1", " "])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError):
-        parse_address(text)
-
-
-@pytest.mark.parametrize("text", ["", "10.0.0.0/33", "::/129", "example.org", "10.0.0.0/-1", "10.0.0.0/a"])
-def test_what_is_no_network(text: str) -> None:
-    with pytest.raises(ValueError):
-        parse_network(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "network"),
-    [
-        ("10.1.2.3/8", "10.0.0.0/8"),
-        (" 10.0.0.1 ", "10.0.0.1/32"),
-        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
-        ("::/0", "::/0"),
-        ("::ffff:0:0/96", "0.0.0.0/0"),
-    ],
-)
-def test_networks_have_one_form(text: str, network: str) -> None:
-    assert parse_network(text) == ip_network(network)
-
-
-@given(
-    st.lists(st.ip_addresses().flatmap(lambda a: st.integers(0, a.max_prefixlen).map(lambda n: f"{a}/{n}")), max_size=8),
-    st.lists(st.ip_addresses()),
-)
-def test_sets_agree_with_the_standard_library(networks: list[str], addresses: list[object]) -> None:
-    parsed = [parse_network(text) for text in networks]
-    found = AddressSet(parsed)
-    assert bool(found) is bool(parsed)
-    for text in (*map(str, addresses), *(str(network.network_address) for network in parsed)):
-        address = parse_address(text)
-        assert (text in found) is any(address in network for network in parsed if network.version == address.version)
-
-
 def test_memory_is_bounded() -> None:
-    found = AddressSet([parse_network("10.0.0.0/8")])
     find_client = client_address([parse_network("10.0.0.0/8")])
     numbers = random.Random(1)
     for _ in range(9000):
         text = str(ip_address(numbers.getrandbits(32)))
-        assert (text in found) is text.startswith("10.")
         assert find_client(text, []) == text
-    assert len(found._answers) <= 4096

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.routing.client_address import AddressSet, parse_network
+from services.common.addresses import AddressSet, parse_network
 from services.gateway.routing.shares import Shares, group_of
 
 NOBODY = AddressSet(())
