@@ -30,9 +30,9 @@ from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
-from services.common.private_files import secret_file
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
+from services.common.secret_file import secret_file
 from services.common.store_guard import LONG_WORK_S
 
 log = logs.get(__name__)

@@ -1,4 +1,4 @@
-"""Folders and files that only their owner reads: data folders 0700, databases and secrets 0600, logs 0640.
+"""Folders and files that only their owner reads: data folders 0700, databases 0600, logs 0640; for secrets see `secret_file.py`.
 
 What is created here has its mode from the first moment, whatever the umask is. What an earlier start left open is closed, with a line in
 the log: a file when it belongs to this user; a folder when, besides, everything in it was plainly made by Gatehouse. So nobody's `/tmp`,
@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import os
 import re
-import secrets
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,13 +29,12 @@ _FILE: Final = 0o600
 # Log shippers read through the group; who may get there is for the folder to say.
 _LOG: Final = 0o640
 
-_RANDOM: Final = 8  # bytes in the name of a draft
 _WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
 # Names that Gatehouse chooses itself: somebody's pictures, certificates or logs are no reason to take a folder for ours.
 # Rotated files, copies and drafts have more behind the suffix.
 _MADE_HERE: Final = re.compile(
     r"\.?(?:(?:operator|master)\.key|auth\.secret|admin\.password|service-clients|(?:valkey|access)\.log|dev\.lock)(?:[.-]\w+)*"
-    r"|[0-9a-z]+-[0-9]+-[0-9]+\.png|tmp\w+\.part|log|valkey|png"
+    r"|\.?[0-9a-z]+-[0-9]+-[0-9]+\.png(?:\.[0-9a-f]{16})?|tmp\w+\.part|log|valkey|png"
 )
 _OF_A_SERVICE: Final = re.compile(r"\.?(\w+)\.(?:db|log)(?:[.-]\w+)*")
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -77,33 +73,7 @@ def close_database(path: Path) -> None:
     take away the locks that SQLite holds in this process (POSIX locks end with any descriptor of the file).
     """
     for suffix in _WITH_A_DATABASE:
-        _close_file(f"{path}{suffix}", _FILE)
-
-
-def secret_file(path: Path, make: Callable[[], str]) -> str:
-    """The text of a file that only its owner reads, without spaces around it; what `make` gives when there is no such file.
-
-    Several processes that start at once read the same text: it is written whole under another name and then linked, so exactly one wins.
-    Raises OSError, UnicodeDecodeError.
-    """
-    if not path.exists():
-        private_folder(path.parent)
-        with _drafted(path, (make(),)) as draft, contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    _close_file(str(path), _FILE)
-    return path.read_text().strip()
-
-
-def write_secret(path: Path, text: str | Iterable[str]) -> None:
-    """Write a file that only its owner reads, whole or not at all, in the place of one that is there. Raises OSError.
-
-    text: or its lines, asked for one after the other, so that a long one is never in memory as a whole; what they raise is raised. Drafts
-    of this file are removed whose writers were killed.
-    """
-    private_folder(path.parent)
-    _remove_abandoned(path)
-    with _drafted(path, (text,) if isinstance(text, str) else text) as draft:
-        os.replace(draft, path)
+        close_file(f"{path}{suffix}", _FILE)
 
 
 def open_log(path: Path) -> int:
@@ -113,41 +83,12 @@ def open_log(path: Path) -> int:
     """
     private_folder(path.parent, close=False)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _LOG)
-    _close_file(str(path), _LOG)
+    close_file(str(path), _LOG)
     return descriptor
 
 
-@contextlib.contextmanager
-def _drafted(path: Path, lines: Iterable[str]) -> Iterator[Path]:
-    """The lines in a new file beside `path`, locked as long as somebody is at work with it; gone at the end. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with contextlib.suppress(OSError):  # a file system without locks: what is abandoned stays there
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for line in lines:
-                file.write(f"{line}\n".encode())
-            file.flush()
-            os.fsync(descriptor)
-            yield draft
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove the drafts of `path` that nobody holds locked. One that is locked only now is lost to its writer, who gets an OSError."""
-    a_draft = re.compile(re.escape(f".{path.name}.") + f"[0-9a-f]{{{2 * _RANDOM}}}")
-    with contextlib.suppress(OSError):
-        for name in os.listdir(path.parent):
-            if a_draft.fullmatch(name):
-                with contextlib.suppress(OSError), (path.parent / name).open("ab") as draft:
-                    fcntl.flock(draft, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(draft.name)
-
-
-def _close_file(path: str, allowed: int) -> None:
-    """Take from a regular file of ours every permission that is not in `allowed`, besides the owner's."""
+def close_file(path: str, allowed: int = 0) -> None:
+    """Take from a regular file of ours every permission that is not in `allowed`, besides the owner's. Best effort."""
     try:
         found = os.stat(path)
         if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.addresses import Network
-from services.common.private_files import secret_file
 from services.common.sealing import parse_master_key
+from services.common.secret_file import secret_file
 from services.common.settings import (
     Bind,
     SettingsError,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from services.common import logging as logs
 from services.common.clock import Clock
-from services.common.private_files import private_folder
+from services.common.secret_file import write_private
 from services.tokens import refusals, render
 from services.tokens.settings import Settings
 
@@ -158,15 +158,7 @@ class Pictures:
     def _keep(self, key: Key, png: bytes) -> None:
         """Write the picture whole or not at all; without the folder the service works on, only slower."""
         try:
-            private_folder(self._folder)
-            handle, part = tempfile.mkstemp(suffix=".part", dir=self._folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(png)
-                os.replace(part, self._path(key))
-            except BaseException:
-                os.unlink(part)
-                raise
+            write_private(self._path(key), png)
         except OSError as error:
             log.warning("picture not kept", error=type(error).__name__)
             return

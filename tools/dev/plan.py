@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.common.private_files import secret_file, write_secret
+from services.common.secret_file import secret_file, write_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN_SERVICES = ("auth", "sessions", "tokens", "devices", "mobility")

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import head_revision
-from services.common.private_files import write_secret
+from services.common.secret_file import write_secret
 from services.gateway.live import Snapshot, Stored
 from services.gateway.stores.definitions import StoredDefinition
 from services.gateway.threads import in_thread

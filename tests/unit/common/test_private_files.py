@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from services.common import private_files
 from services.common.core_database import CoreDatabase, holds_something_else
-from services.common.private_files import close_database, open_log, private_folder, secret_file, write_secret
+from services.common.private_files import close_database, open_log, private_folder
 from tests.support.log_lines import captured
 
 
@@ -42,7 +41,15 @@ def test_an_old_folder_of_ours_is_closed(tmp_path: Path) -> None:
     for name in ("gateway", "auth", "log", "valkey"):
         (folder / name).mkdir(parents=True)
     files = "gateway.db gateway.db-wal auth.db.bak-1 master.key operator.key .master.key.77.1234 auth.secret admin.password service-clients"
-    for name in (*files.split(), ".service-clients.1a2b", "gateway.log.1", "tokens.log-20260101.gz", "rf1t-2-256.png", "tmp8_x1y.part"):
+    for name in (
+        *files.split(),
+        ".service-clients.1a2b",
+        "gateway.log.1",
+        "tokens.log-20260101.gz",
+        "rf1t-2-256.png",
+        ".rf1t-2-256.png.0123456789abcdef",
+        "tmp8_x1y.part",
+    ):
         (folder / name).touch()
     folder.chmod(0o755)
     with captured() as lines:
@@ -224,48 +231,6 @@ def test_what_sqlite_calls_a_uri_is_no_path(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
-def test_a_secret_is_made_once_however_many_start(tmp_path: Path) -> None:
-    path = tmp_path / "var" / "some.key"
-    made = iter(range(100))
-    found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(secret_file(path, lambda: f"key-{next(made)}"))) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(found) == {path.read_text().strip()}
-    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_secret_that_was_open_is_closed_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "some.key"
-    path.write_text("kept\n")
-    path.chmod(0o644)
-    assert secret_file(path, lambda: "new") == "kept"
-    assert mode(path) == 0o600
-
-
-def test_a_secret_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "clients"
-    path.write_text("a=1")
-    path.chmod(0o666)
-    write_secret(path, "a=2")
-    assert (path.read_text(), mode(path)) == ("a=2\n", 0o600)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_disk_that_is_full_leaves_no_half_of_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    for write in (lambda: secret_file(tmp_path / "a.key", lambda: "x"), lambda: write_secret(tmp_path / "b", "x")):
-        with pytest.raises(OSError, match="No space left"):
-            write()
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_log(tmp_path: Path) -> None:
     new, old = tmp_path / "log" / "a.log", tmp_path / "log" / "b.log"
     os.close(open_log(new))
@@ -285,28 +250,3 @@ def test_a_log_leaves_an_operator_s_folder_and_a_device_as_they_are(tmp_path: Pa
     before = mode(Path("/dev/null"))
     os.close(open_log(Path("/dev/null")))
     assert (mode(tmp_path / "log"), mode(Path("/dev/null"))) == (0o750, before)
-
-
-def test_a_draft_of_a_writer_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
-    """One that somebody is writing just now stays, and so does what only has a name like it."""
-    path = tmp_path / "x.copy"
-    killed, other = tmp_path / f".x.copy.{'0' * 16}", tmp_path / ".x.copy.bak"
-    killed.touch()
-    other.touch()
-    going, go_on = threading.Event(), threading.Event()
-
-    def lines() -> Iterator[str]:
-        yield "slow"
-        going.set()
-        go_on.wait(30)
-
-    slow = threading.Thread(target=write_secret, args=(path, lines()), daemon=True)
-    slow.start()
-    assert going.wait(30)
-    write_secret(path, "quick")
-    assert path.read_text() == "quick\n"
-    assert not killed.exists()
-    go_on.set()
-    slow.join(30)
-    assert path.read_text() == "slow\n"
-    assert sorted(os.listdir(tmp_path)) == [other.name, path.name]
