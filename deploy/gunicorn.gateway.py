@@ -13,10 +13,10 @@ import services.gateway.app  # noqa: F401
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase, holds_something_else
 from services.common.migrations import NotMigrated, check_migrated, head_revision
-from services.common.settings import SettingsError, stop
+from services.common.settings import SettingsError, load_or_exit
 from services.common.startup import in_a_line
 from services.gateway import announcements
-from services.gateway.settings import Settings, load, load_or_stop, operator_key
+from services.gateway.settings import Settings, load, load_with_key, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 from services.gateway.worker import ENDING, GatewayWorker, check_tls
 
@@ -48,11 +48,15 @@ def _check(settings: Settings) -> None:
 
 # Making what uses them imports the driver of the database and the announcements' part for Valkey.
 logs.configure("gateway")
-_settings = load_or_stop()
-try:
-    _check(_settings)
-except SettingsError as error:
-    stop("gateway", error.mistakes)
+
+
+def _load() -> Settings:
+    settings = load_with_key()
+    _check(settings)
+    return settings
+
+
+_settings = load_or_exit("gateway", _load)
 head_revision("gateway")
 
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]

@@ -25,7 +25,7 @@ if str(ROOT) not in sys.path:
 
 from services.common import logging as logs  # noqa: E402  the project's folder must be on the path first
 from services.common import startup  # noqa: E402
-from services.common.settings import SettingsError, stop  # noqa: E402
+from services.common.settings import load_or_exit, stop  # noqa: E402
 
 
 def _service() -> str:
@@ -38,9 +38,7 @@ def _service() -> str:
 
 service = _service()
 try:
-    settings = importlib.import_module(f"services.{service}.settings").load()
-except SettingsError as error:
-    stop(service, error.mistakes)
+    settings = load_or_exit(service, importlib.import_module(f"services.{service}.settings").load)
 except ModuleNotFoundError as error:
     if error.name != f"services.{service}":
         startup.stop(service, startup.in_a_line(service, error))

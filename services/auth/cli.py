@@ -11,7 +11,7 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import refusals, schemas
+from services.auth import schemas
 from services.auth.models import User, db
 from services.auth.rules import levels
 from services.auth.rules.emails import key_of
@@ -27,6 +27,7 @@ from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
 from services.common.database import Database
 from services.common.refusal import Refusal
+from services.common.settings import load_or_exit
 from services.common.startup import in_a_line
 
 
@@ -36,16 +37,17 @@ class _Commands(Program):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (Refusal, ValidationError) as error:
-            raise click.ClickException(refusals.in_a_line(error)) from None
-        except OSError as error:
+        except ValidationError as error:
+            refused = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.messages_dict)
+            raise click.ClickException(in_a_line("auth", refused)) from None
+        except (Refusal, OSError) as error:
             raise click.ClickException(in_a_line("auth", error)) from None
         except SQLAlchemyError as error:
             raise click.ClickException(f"{in_a_line('auth', error)}. Is it migrated? python -m services.common.migrate auth") from None
 
 
 def _house() -> House:
-    settings = load()
+    settings = load_or_exit("auth", load)
     logs.configure("auth", "WARNING")
     database = Database(db, settings.database_url, sqlite_synchronous=settings.sqlite_synchronous)
     click.get_current_context().call_on_close(database.dispose)

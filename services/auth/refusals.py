@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from marshmallow import ValidationError
-
 from services.common.refusal import Refusal
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gatehouse"'}
@@ -122,11 +120,3 @@ def invalid_fields(**fields: Any) -> Refusal:
 
 def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
-
-
-def in_a_line(error: Refusal | ValidationError) -> str:
-    """What was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
-    if isinstance(error, ValidationError):
-        error = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.normalized_messages())
-    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
-    return f"{error.message}{': ' + named if named else ''}"

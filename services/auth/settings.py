@@ -10,7 +10,8 @@ from pathlib import Path
 from services.auth.rules import emails, passwords
 from services.common.addresses import Network, parse_networks
 from services.common.sealing import parse_master_key
-from services.common.settings import Bind, database_url, load_or_exit, parse_url, setting, sqlite_synchronous
+from services.common.settings import Bind, database_url, parse_url, setting, sqlite_synchronous
+from services.common.settings import load as load_settings
 
 ServiceClients = tuple[tuple[str, str], ...]
 
@@ -125,5 +126,5 @@ class Settings:
 
 
 def load() -> Settings:
-    """The settings of this process; ends it with a list of every mistake."""
-    return load_or_exit(Settings, "AUTH")
+    """The settings of this process. Raises SettingsError with every mistake."""
+    return load_settings(Settings, "AUTH")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from services.auth import refusals
 from services.auth.rules import levels
 from services.auth.service.authorizing import Authorizing
 from services.auth.service.browsers import Browsers
@@ -33,6 +32,7 @@ from services.common.lookups import Lookups
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
 from services.common.secret_file import secret_file
+from services.common.startup import in_a_line
 from services.common.store_guard import LONG_WORK_S
 
 log = logs.get(__name__)
@@ -141,7 +141,7 @@ class House:
             except Exception as error:  # the store may be away for a while; the next round tries again
                 reason = type(error).__name__
                 if isinstance(error, Refusal):  # of `start`: a wrong master key, an impossible administrator
-                    reason = self._held_up = refusals.in_a_line(error)
+                    reason = self._held_up = in_a_line("auth", error)
                 log.warning("housekeeping failed, trying again", error=reason)
             rounds += 1
 

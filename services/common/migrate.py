@@ -7,7 +7,7 @@ import sys
 
 from services.common import logging as logs
 from services.common import migrations, startup
-from services.common.settings import SettingsError, stop
+from services.common.settings import load_or_exit
 
 
 def main(arguments: list[str]) -> int:
@@ -18,10 +18,7 @@ def main(arguments: list[str]) -> int:
     if not migrations.migrations_folder(service).is_dir():
         sys.stderr.write(f"{service}: no such service, or it has no migrations\n")
         return 2
-    try:
-        settings = importlib.import_module(f"services.{service}.settings").load()
-    except SettingsError as error:
-        stop(service, error.mistakes)
+    settings = load_or_exit(service, importlib.import_module(f"services.{service}.settings").load)
     logs.configure(service)
     try:
         migrations.migrate(service, settings.database_url, say=lambda what: _write(service, what))

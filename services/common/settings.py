@@ -115,12 +115,15 @@ def load(kind: type[T], prefix: str, environ: Mapping[str, str] | None = None) -
     return kind(**values)
 
 
-def load_or_exit(kind: type[T], prefix: str, environ: Mapping[str, str] | None = None) -> T:
-    """As `load`, for entry points: writes the mistakes to the standard error and ends the process with status 78."""
+def load_or_exit(service: str, load: Callable[[], T]) -> T:
+    """Load the settings in an entry point: write the mistakes to the standard error and end the process with status 78.
+
+    load: the service's own, which raises SettingsError.
+    """
     try:
-        return load(kind, prefix, environ)
+        return load()
     except SettingsError as error:
-        stop(prefix.lower(), error.mistakes)
+        stop(service, error.mistakes)
 
 
 def stop(service: str, mistakes: list[str]) -> NoReturn:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.common import logging as logs
 from services.common.core_database import Transactions, is_unavailable
 from services.common.migrations import NotMigrated, check_migrated
+from services.common.refusal import Refusal
 
 FAILURES = (NotMigrated, SQLAlchemyError, OSError, ImportError)  # what is not a mistake of the code
 EXIT_NOT_STARTED = 3  # gunicorn's own: the master stops, too, instead of starting the worker again and again
@@ -48,7 +49,10 @@ def stop(service: str, reason: str) -> NoReturn:
 
 
 def in_a_line(service: str, error: Exception) -> str:
-    """What went wrong and what to do, for a terminal."""
+    """What went wrong and what to do, for a terminal; of a refusal also the names of the fields that are wrong."""
+    if isinstance(error, Refusal):
+        named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
+        return f"{error.message}{': ' + named if named else ''}"
     told = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
     if isinstance(error, NotMigrated):
         return told

@@ -15,10 +15,8 @@ from services.common.settings import (
     Bind,
     SettingsError,
     database_url,
-    load_or_exit,
     setting,
     sqlite_synchronous,
-    stop,
     valkey_url,
 )
 from services.common.settings import load as load_settings
@@ -97,14 +95,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def load_or_stop() -> Settings:
-    """As `load`, for entry points: every mistake on the standard error, exit status 78. The operator key is there afterwards."""
-    load_or_exit(Settings, "GATEWAY")
-    try:
-        settings = load()
-        operator_key(settings)
-    except SettingsError as error:
-        stop("gateway", error.mistakes)
+def load_with_key() -> Settings:
+    """As `load`; the operator key is there afterwards. Raises SettingsError as `load` and `operator_key`."""
+    settings = load()
+    operator_key(settings)
     return settings
 
 

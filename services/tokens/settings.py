@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common import identity
-from services.common.settings import Bind, database_url, load_or_exit, setting, sqlite_synchronous, valkey_url
+from services.common.settings import Bind, database_url, setting, sqlite_synchronous, valkey_url
+from services.common.settings import load as load_settings
 
 SUBJECTS = ("public", "exhibition", "generator", "admin")
 
@@ -66,5 +67,5 @@ class Settings:
 
 
 def load() -> Settings:
-    """The settings of this process; ends it with a list of every mistake."""
-    return load_or_exit(Settings, "TOKENS")
+    """The settings of this process. Raises SettingsError with every mistake."""
+    return load_settings(Settings, "TOKENS")

@@ -94,7 +94,7 @@ def test_mistakes_never_show_a_secret() -> None:
 
 def test_the_process_ends_with_the_status_for_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        load_or_exit(Example, "EX", {"EX_LIMIT": "x"})
+        load_or_exit("ex", lambda: load(Example, "EX", {"EX_LIMIT": "x"}))
     assert caught.value.code == EXIT_CONFIGURATION
     assert "EX_LIMIT must be a whole number" in capsys.readouterr().err
 
