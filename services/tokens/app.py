@@ -10,7 +10,7 @@ from services.common import wakeups
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
-from services.common.identity import IdentityClient
+from services.common.identity.client import IdentityClient
 from services.tokens import api, browser, queue_api, refusals
 from services.tokens.clients import RoleTokens
 from services.tokens.models import db

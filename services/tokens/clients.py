@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import jwt
 
 from services.common.clock import Clock
-from services.common.identity import AuthUnavailable, IdentityClient, Unauthenticated
+from services.common.identity.client import IdentityClient
+from services.common.identity.refusals import AuthUnavailable, Unauthenticated
 from services.common.refusal import Refusal
 from services.tokens import refusals
 from services.tokens.settings import SUBJECTS

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.common import identity
+from services.common.identity import settings as identity
 from services.common.settings import Bind, database_url, setting, sqlite_synchronous, valkey_url
 from services.common.settings import load as load_settings
 

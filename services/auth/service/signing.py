@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import functools
 import hashlib
 import json
 import re
@@ -15,7 +14,7 @@ import secrets
 import threading
 import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -31,25 +30,15 @@ from services.auth.store import keys as store
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.identity import house_jwt
 from services.common.sealing import NotOpened, Seal
 
 log = logs.get(__name__)
 
-ALGORITHMS = ("EdDSA", "RS256")
-SKEW_S = 30
-NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)  # `exp` of a token without end: the claim is always there
+ALGORITHMS = house_jwt.ALGORITHMS
+NEVER = house_jwt.NEVER
 ROTATIONS_AT_ONCE = 8
-LONGEST = 8192  # characters of a JWT that is looked at
-REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub")
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")  # a thumbprint; anybody may write anything into a JWT's header, a NUL too
-
-
-class Read(NamedTuple):
-    """A JWT that was read. kind: its `typ`. kid: the key that signed it."""
-
-    claims: dict[str, Any]
-    kind: str
-    kid: str
 
 
 class KeyRing:
@@ -61,7 +50,7 @@ class KeyRing:
         self._seal = Seal("gatehouse signing keys", master_key)
         self.issuer = issuer
         self.audience = audience
-        self._overlap = dt.timedelta(seconds=overlap_s + 2 * SKEW_S)
+        self._overlap = dt.timedelta(seconds=overlap_s + 2 * house_jwt.SKEW_S)
         self._lock = threading.Lock()
         self._public: dict[str, jwt.PyJWK] = {}
         self._private: dict[str, Any] = {}
@@ -169,35 +158,23 @@ class KeyRing:
         token = jwt.encode(payload, private, algorithm=key.algorithm, headers={"kid": key.kid, "typ": kind})
         return token, jti, key.kid
 
-    def read(self, token: str) -> Read:
+    def read(self, token: str) -> house_jwt.Read:
         """A JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401.
 
         The caller checks that its key is still in the database: one that was deleted there is worth nothing from that moment on.
         """
-        if len(token) > LONGEST:
-            raise refusals.token_invalid()
         try:
-            header = _header(token.partition(".")[0])
-            key = self._find(header.get("kid"))
-            # the key says which algorithm is right; what the header says must agree, so `none` and HMAC with a public key have no way in
-            if key is None or header.get("alg") != key.algorithm_name:
-                raise refusals.token_invalid()
-            options: Any = {"require": list(REQUIRED), "verify_exp": False, "verify_nbf": False, "verify_iat": False}
-            claims = jwt.decode(token, key, [key.algorithm_name], audience=self.audience, issuer=self.issuer, options=options)
-            now = self._clock.now().timestamp()
-            if not 0 <= float(claims["exp"]) <= NEVER.timestamp():
-                raise refusals.token_invalid()
-            if float(claims["exp"]) <= now - SKEW_S:
-                raise refusals.token_expired()
-            if max(float(claims.get("nbf", 0)), float(claims["iat"])) > now + SKEW_S:
-                raise refusals.token_not_yet_active()
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            return house_jwt.read(token, self._find, issuer=self.issuer, audience=self.audience, now=self._clock.now())
+        except house_jwt.Expired:
+            raise refusals.token_expired() from None
+        except house_jwt.NotYetActive:
+            raise refusals.token_not_yet_active() from None
+        except house_jwt.Invalid:
             raise refusals.token_invalid() from None
-        return Read(claims, str(header.get("typ")), str(header["kid"]))
 
-    def _find(self, kid: Any) -> jwt.PyJWK | None:
+    def _find(self, kid: str) -> jwt.PyJWK | None:
         """The key of that name. An unknown one is looked up in the database: another process may have made it."""
-        if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        if not _KID.fullmatch(kid):
             return None
         found = self._public.get(kid)
         if found is None:
@@ -224,12 +201,6 @@ class KeyRing:
                 self._private = {key.kid: private}
                 self._public = {**self._public, key.kid: jwt.PyJWK(key.public_jwk)}
         return private
-
-
-@functools.lru_cache(maxsize=256)
-def _header(segment: str) -> dict[str, Any]:
-    """The header in a JWT's first part; all tokens of one key and kind share it. Raises PyJWTError."""
-    return jwt.get_unverified_header(segment + "..")
 
 
 def _public_jwk(private: Any, algorithm: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from services.common.http_client import Client
-from services.common.identity import AuthUnavailable, IdentityClient, Throttled, Unauthenticated
+from services.common.identity.client import IdentityClient
+from services.common.identity.refusals import AuthUnavailable, Throttled, Unauthenticated
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
 
 

@@ -22,7 +22,8 @@ from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from services.common.clock import SettableClock
 from services.common.http_client import Client
-from services.common.identity import AuthUnavailable, IdentityClient, InsufficientScope, Throttled, Unauthenticated
+from services.common.identity.client import IdentityClient
+from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Throttled, Unauthenticated
 from tests.support.waiting import free_port, wait_until
 
 ISSUER = "http://house.example/auth"

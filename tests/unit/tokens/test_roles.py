@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import base64url_encode
 
 from services.common.clock import SettableClock
-from services.common.identity import IdentityClient
+from services.common.identity.client import IdentityClient
 from services.common.refusal import Refusal
 from services.tokens.clients import RoleTokens
 from services.tokens.settings import parse_cut_offs
