@@ -6,9 +6,7 @@ it: therefore the client has a limit, too.
 
 from __future__ import annotations
 
-import threading
 import time
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import psycopg
@@ -17,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from services.common.store_guard import ANSWER_S, asking, call
+from services.common.threads import call_in_thread
 
 RV = TypeVar("RV")
 
@@ -86,22 +85,11 @@ def bound(engine: Engine) -> None:
 
 
 def _connected(arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
-    """Raises OperationalError within CONNECT_S. In a thread of its own: psycopg's limit is for each address, and finding them has none."""
-    made: Future[BoundedConnection] = Future()
+    """Connect. Raises OperationalError within CONNECT_S.
 
-    def connect() -> None:
-        try:
-            connection = BoundedConnection.connect(*arguments, **options)
-        except BaseException as error:
-            if made.set_running_or_notify_cancel():
-                made.set_exception(error)
-            return
-        if made.set_running_or_notify_cancel():
-            made.set_result(connection)
-        else:
-            connection.close()
-
-    threading.Thread(target=connect, name="connecting", daemon=True).start()
+    In a thread of its own: psycopg's limit is for each address, and finding them has none.
+    """
+    made = call_in_thread(_connect, arguments, options, name="connecting", unwanted=lambda late: late.close())
     try:
         with asking:
             return made.result(CONNECT_S)
@@ -109,6 +97,10 @@ def _connected(arguments: list[Any], options: dict[str, Any]) -> BoundedConnecti
         if made.cancel():
             raise NoAnswer(f"no connection within {CONNECT_S:.0f} s") from None
         return made.result()
+
+
+def _connect(arguments: list[Any], options: dict[str, Any]) -> BoundedConnection:
+    return BoundedConnection.connect(*arguments, **options)
 
 
 def _limit(connection: BoundedConnection) -> None:

@@ -13,6 +13,8 @@ from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
+from services.common.threads import call_in_thread
+
 R = TypeVar("R")
 Arguments = TypeVarTuple("Arguments")
 
@@ -66,10 +68,7 @@ class Threads(Executor):
 
 async def in_thread(work: Callable[[*Arguments], R], *arguments: *Arguments) -> R:
     """Run something once that may hang, in a thread of its own. What it raises is raised here; cancelled, it is left to itself."""
-    future: Future[R] = Future()
-    name = getattr(work, "__qualname__", "call")
-    threading.Thread(target=_settle, args=(future, work, arguments, {}), name=name, daemon=True).start()
-    return await asyncio.wrap_future(future)
+    return await asyncio.wrap_future(call_in_thread(work, *arguments))
 
 
 def _settle(future: Future[Any], work: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:

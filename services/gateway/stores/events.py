@@ -16,8 +16,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from services.common.core_database import CoreDatabase
+from services.common.upsert import insert
 from services.gateway.events.outbox import Call, Delivery, State
-from services.gateway.stores.base import insert, metadata
+from services.gateway.stores.base import metadata
 
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0

@@ -14,7 +14,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from services.common.core_database import CoreDatabase
-from services.gateway.stores.base import insert, metadata
+from services.common.upsert import insert
+from services.gateway.stores.base import metadata
 
 # So many writes of a kind can be told one by one; who is further behind takes everything for changed.
 KEPT: Final = 10_000

@@ -10,8 +10,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from services.common.core_database import CoreDatabase
+from services.common.upsert import insert
 from services.gateway.counters.ledger import Entry
-from services.gateway.stores.base import insert, metadata
+from services.gateway.stores.base import metadata
 
 AT_ONCE: Final = 500
 _HANDED_OVER: Final = "handed-over:"

@@ -16,8 +16,9 @@ from services.common.core_database import CoreDatabase
 from services.common.sealing import NotOpened, Seal, fingerprint
 from services.common.settings import SettingsError
 from services.common.store_guard import LONG_WORK_S
+from services.common.upsert import insert
 from services.gateway.settings import Settings, master_key
-from services.gateway.stores.base import insert, metadata
+from services.gateway.stores.base import metadata
 
 log = logs.get(__name__)
 
