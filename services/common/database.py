@@ -26,10 +26,6 @@ from sqlalchemy import orm
 
 from services.common.core_database import NAMING, Transactions
 from services.common.core_database import UTCDateTime as UTCDateTime
-from services.common.core_database import create_engine as create_engine
-from services.common.core_database import is_transient as is_transient
-from services.common.core_database import is_unavailable as is_unavailable
-from services.common.core_database import normalise as normalise
 from services.common.migrations import migrate as migrate
 from services.common.migrations import run_migrations as run_migrations
 

@@ -18,8 +18,8 @@ from flask import Flask
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from services.common import core_database as base
-from services.common.database import Conventions, Database, SQLAlchemy, is_transient, is_unavailable, normalise
+from services.common.core_database import ATTEMPTS, is_transient, is_unavailable, normalise
+from services.common.database import Conventions, Database, SQLAlchemy
 from services.common.migrations import NewerDatabase, head_revision, migrate, migrations_folder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -143,7 +143,7 @@ def test_run_gives_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(OperationalError):
         database.run(work)
-    assert len(attempts) == base.ATTEMPTS
+    assert len(attempts) == ATTEMPTS
 
 
 def test_run_does_not_repeat_a_wrong_statement(database: Database) -> None:
