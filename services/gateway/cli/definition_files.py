@@ -82,7 +82,7 @@ def _asked(client: Client, raw: dict[str, Any]) -> tuple[dict[str, Any] | None, 
 
 def _checked_here(raw: dict[str, Any]) -> dict[str, Any]:
     """As the gateway, but for what only a running one knows."""
-    from services.gateway.operator_api.changes.definitions import filled  # here: only this needs the stores' libraries
+    from services.gateway.operator_api.changes.checks import filled  # here: only this needs the stores' libraries
 
     try:
         return _result((), lint(interpret(filled(raw), _Environment(os.environ))))

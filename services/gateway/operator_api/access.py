@@ -10,8 +10,10 @@ from typing import Final
 from flask import Blueprint, g, request
 
 from services.common import logging as logs
+from services.gateway.operator_api import refusals
 from services.gateway.operator_api.answers import is_gateway_api, render
-from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.changes.author import Author
+from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.operator_api.web import gateway
 
 # Tyk's clients name a key by its secret in the path.
@@ -26,36 +28,36 @@ def hide_keys_in_logs() -> None:
 
 
 def protected(name: str, import_name: str) -> Blueprint:
-    """A blueprint whose every call needs the operator key, and that answers Refused in the shape of its API."""
+    """A blueprint whose every call needs the operator key, and that answers an OperatorRefusal in the shape of its API."""
     blueprint = Blueprint(name, import_name)
     blueprint.before_request(require_operator)
-    blueprint.register_error_handler(Refused, render)
+    blueprint.register_error_handler(OperatorRefusal, render)
     return blueprint
 
 
 def require_operator() -> None:
-    """Raises Refused, also for a NUL in the URL.
+    """Raises OperatorRefusal, also for a NUL in the URL.
 
     `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`.
     """
     if is_gateway_api(request.path):
         given = request.headers.get("x-tyk-authorization", "")
         if not _is_operator(given):
-            raise Refused(403, "Attempted administrative access with invalid or missing key!", "operator-key-wrong")
+            raise refusals.tyk_operator_key_wrong()
         _refuse_nul()
         return
     given = request.headers.get("authorization", "")
     if given[:7].lower() == "bearer ":
         given = given[7:].strip()
     if not _is_operator(given):
-        raise Refused(401, "Not authorised", "operator-key-wrong", headers={"WWW-Authenticate": 'Bearer realm="operator"'})
+        raise refusals.operator_key_wrong()
     _refuse_nul()
 
 
 def _refuse_nul() -> None:
     """Nothing has a NUL in its name, and a database may refuse to look for it."""
     if "\0" in request.path or b"%00" in request.query_string:
-        raise Refused(400, "The path or the query holds a NUL (%00)", "invalid-argument")
+        raise refusals.nul_in_url()
 
 
 def _is_operator(given: str) -> bool:
@@ -63,9 +65,9 @@ def _is_operator(given: str) -> bool:
     return bool(key) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
 
 
-def author() -> tuple[str, str]:
+def author() -> Author:
     """Who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
-    return _said("x-gatehouse-author")[:200] or "operator", _said("x-gatehouse-note")[:1000]
+    return Author(_said("x-gatehouse-author")[:200] or "operator", _said("x-gatehouse-note")[:1000])
 
 
 def _said(header: str) -> str:

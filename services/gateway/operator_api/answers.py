@@ -10,7 +10,7 @@ from flask import Response, request
 
 from services.common import request_id
 from services.gateway.definitions.reader import Mistake
-from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.refusals import OperatorRefusal
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -98,5 +98,5 @@ def error(
     return answer(body, status, headers)
 
 
-def render(refused: Refused) -> Response:
-    return error(refused.status, refused.message, refused.code, refused.mistakes, refused.headers, refused.warnings)
+def render(refusal: OperatorRefusal) -> Response:
+    return error(refusal.status, refusal.message, refusal.code, refusal.mistakes, refusal.headers, refusal.warnings)

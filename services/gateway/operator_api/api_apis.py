@@ -6,31 +6,15 @@ from typing import Any
 
 from flask import Response, request
 
-from services.gateway.operator_api import arguments
+from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import answer, done, pages, places
 from services.gateway.operator_api.changes import definitions
-from services.gateway.operator_api.refusals import Refused
 from services.gateway.operator_api.web import gateway
 from services.gateway.stores.definitions import StoredDefinition
 
 blueprint = protected("apis", __name__)
 _DEFINITION = "/api_definition"
-
-
-def shown(stored: StoredDefinition) -> dict[str, Any]:
-    """An API as Tyk shows it; one that cannot be served has `mistakes`, too: the reasons for its 503."""
-    element: dict[str, Any] = {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
-    broken = gateway().live.current.broken.get(stored.api_id)
-    if broken:
-        element["mistakes"] = places(broken)
-    return element
-
-
-def _listed(query: str = "") -> Response:
-    number, size = arguments.page()
-    page = gateway().definitions.page(number, size, query)
-    return answer({"apis": [shown(stored) for stored in page.items], "pages": pages(page.total, number, size)})
 
 
 @blueprint.get("/api/apis")
@@ -47,28 +31,45 @@ def search_apis() -> Response:
 def get_api(key: str) -> Response:
     stored = gateway().definitions.get(key)
     if stored is None:
-        raise Refused(404, "Could not retrieve API detail", "api-unknown")
-    return answer(shown(stored), headers={"ETag": f'"{stored.revision}"'})
+        raise refusals.api_unknown()
+    return answer(_shown(stored), headers={"ETag": f'"{stored.revision}"'})
 
 
 @blueprint.post("/api/apis")
 def create_api() -> Response:
     raw, references = _definition()
-    saved = definitions.create(gateway(), raw, references, *author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
+    saved = definitions.create(gateway(), raw, references, author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
     return _saved("API created", saved.stored.id, saved)
 
 
 @blueprint.put("/api/apis/<key>")
 def update_api(key: str) -> Response:
     raw, references = _definition()
-    saved = definitions.update(gateway(), key, raw, references, *author(), arguments.if_match(), _DEFINITION, arguments.flag("dry_run"))
+    saved = definitions.update(
+        gateway(), key, raw, references, author(), if_match=arguments.if_match(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run")
+    )
     return _saved("Api updated", "", saved)
 
 
 @blueprint.delete("/api/apis/<key>")
 def delete_api(key: str) -> Response:
-    saved = definitions.delete(gateway(), key, *author(), arguments.if_match())
+    saved = definitions.delete(gateway(), key, author(), arguments.if_match())
     return done("API deleted", unconfirmed=saved.unconfirmed)
+
+
+def _listed(query: str = "") -> Response:
+    number, size = arguments.page()
+    page = gateway().definitions.page(number, size, query)
+    return answer({"apis": [_shown(stored) for stored in page.items], "pages": pages(page.total, number, size)})
+
+
+def _shown(stored: StoredDefinition) -> dict[str, Any]:
+    """An API as Tyk shows it; one that cannot be served has `mistakes`, too: the reasons for its 503."""
+    element: dict[str, Any] = {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
+    broken = gateway().live.current.broken.get(stored.api_id)
+    if broken:
+        element["mistakes"] = places(broken)
+    return element
 
 
 def _definition() -> tuple[dict[str, Any], Any]:
@@ -76,7 +77,7 @@ def _definition() -> tuple[dict[str, Any], Any]:
     body = arguments.body("definition")
     raw = body.get("api_definition")
     if not isinstance(raw, dict):
-        raise Refused(400, "The body must be an object with api_definition (and hook_references)", "invalid-definition")
+        raise refusals.definition_missing()
     references = body.get("hook_references")
     return raw, [] if references is None else references
 

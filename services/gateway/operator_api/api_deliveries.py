@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any
 
 from flask import Response, request
 
 from services.gateway.events.outbox import STATES, Delivery
-from services.gateway.operator_api import arguments
+from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, pages
-from services.gateway.operator_api.refusals import Refused
+from services.gateway.operator_api.changes import deliveries
 from services.gateway.operator_api.web import gateway
 
 blueprint = protected("deliveries", __name__)
@@ -23,7 +22,7 @@ def list_deliveries() -> Response:
     """`?state=pending|delivered|dead&hook_id=&p=&page_size=`: the newest first; `p` counts from zero."""
     state: Any = request.args.get("state") or None
     if state is not None and state not in STATES:
-        raise Refused(400, f"state must be one of {', '.join(STATES)}", "invalid-argument")
+        raise refusals.state_unknown(STATES)
     number, size = arguments.page()
     number = max(number, 0)
     found, total = gateway().events.outbox.page(state, number, size, request.args.get("hook_id", ""))
@@ -32,31 +31,24 @@ def list_deliveries() -> Response:
 
 @blueprint.get("/api/gatehouse/deliveries/<id>")
 def show(id: str) -> Response:
-    found = gateway().events.outbox.get(id)
-    if found is None:
-        raise Refused(404, "Delivery not found", "delivery-unknown")
+    found = deliveries.existing(gateway(), id)
     return answer({**_shown(found), "body": found.body})
 
 
 @blueprint.post("/api/gatehouse/deliveries/<id>/replay")
 def replay(id: str) -> Response:
-    """Makes one call again."""
-    events = gateway().events
-    if not events.outbox.replay(id, time.time()):
-        raise Refused(404, "Delivery not found", "delivery-unknown")
-    events.wake()
+    """Make one call again."""
+    deliveries.replay(gateway(), id)
     return answer({"Status": "OK", "Message": "Delivery scheduled", "Meta": id})
 
 
 @blueprint.post("/api/gatehouse/deliveries/replay")
 def replay_dead() -> Response:
-    """`?hook_id=`: makes all dead calls of a hook again; `?all=1`: of every hook."""
-    events = gateway().events
+    """`?hook_id=`: make all dead calls of a webhook again; `?all=1`: of every webhook."""
     hook_id = request.args.get("hook_id", "")
     if not hook_id and not arguments.flag("all"):
-        raise Refused(400, "Name a hook by hook_id, or give all=1", "invalid-argument")
-    count = events.outbox.replay_dead(hook_id or None, time.time())
-    events.wake()
+        raise refusals.hook_not_named()
+    count = deliveries.replay_dead(gateway(), hook_id or None)
     return answer({"Status": "OK", "Message": f"{count} deliveries scheduled", "Meta": count})
 
 

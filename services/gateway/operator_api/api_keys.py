@@ -11,11 +11,10 @@ from flask import Response
 
 from services.common.clock import isoformat
 from services.gateway.keys import service
-from services.gateway.operator_api import arguments
+from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, done, pages
 from services.gateway.operator_api.changes import definitions, keys
-from services.gateway.operator_api.refusals import Refused
 from services.gateway.operator_api.web import gateway
 from services.gateway.stores.keys import StoredKey
 
@@ -23,51 +22,6 @@ blueprint = protected("keys", __name__)
 _LONGEST_OVERLAP: Final = 90 * 86400
 _OVERLAP: Final = 86400
 _MOST_REVOKED: Final = 1000
-
-
-def summary(stored: StoredKey) -> dict[str, Any]:
-    """A row of a list: what tells keys apart, nothing that opens one."""
-    session = stored.session
-    return {
-        "id": stored.id,
-        "alias": session.get("alias") or "",
-        "owner": session.get("owner") or "",
-        "tags": session.get("tags") or [],
-        "org_id": session.get("org_id") or "",
-        "user_name": stored.user_name,
-        "apis": sorted(session.get("access_rights") or ()),
-        "is_inactive": bool(session.get("is_inactive")),
-        "expires": session.get("expires") or 0,
-        "secrets": len(stored.hashes),
-        "created_at": isoformat(stored.created_at),
-        "updated_at": isoformat(stored.updated_at),
-        "last_used_at": isoformat(stored.last_used_at) if stored.last_used_at else None,
-    }
-
-
-def _listed(api_id: str | None) -> Response:
-    number, size = arguments.page()
-    keys, total = gateway().keys_store.page(api_id, number=number, size=size)
-    shown = {"keys": [key.id for key in keys], "details": [summary(key) for key in keys]}
-    return answer({"data": shown, "pages": pages(total, number, size)})
-
-
-def _one(stored: StoredKey) -> Response:
-    return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": summary(stored)})
-
-
-def _made(change: keys.Change) -> Response:
-    """The one answer that shows a secret: never kept by a cache on its way."""
-    stored = change.stored
-    body = {
-        "api_model": {},
-        "key_id": change.secret or stored.user_name or stored.id,
-        "id": stored.id,
-        "data": service.shown(stored.session),
-    }
-    if change.unconfirmed:
-        body["Unconfirmed"] = change.unconfirmed
-    return answer(body, headers={"Cache-Control": "no-store"})
 
 
 @blueprint.get("/api/keys")
@@ -101,7 +55,7 @@ def rotate_key(name: str) -> Response:
     stored = keys.existing(gateway(), name)
     overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
-        raise Refused(400, f"overlap must be a number of seconds from 0 to {_LONGEST_OVERLAP}", "invalid-argument")
+        raise refusals.overlap_out_of_range(_LONGEST_OVERLAP)
     return _made(keys.rotate(gateway(), stored, overlap))
 
 
@@ -110,7 +64,7 @@ def revoke_keys() -> Response:
     """Body: `{"ids": […]}`. Deletes all of them, or none when one does not exist."""
     ids = arguments.body("revocation").get("ids")
     if not isinstance(ids, list) or not ids or not all(isinstance(id, str) for id in ids) or len(ids) > _MOST_REVOKED:
-        raise Refused(400, f"ids must be a list of 1 to {_MOST_REVOKED} keys", "invalid-argument")
+        raise refusals.ids_not_a_list(_MOST_REVOKED)
     gone, unconfirmed = keys.revoke(gateway(), ids)
     return done("Keys revoked", [stored.id for stored in gone], unconfirmed=unconfirmed)
 
@@ -127,27 +81,62 @@ def list_keys_of_api(key: str) -> Response:
 
 @blueprint.get("/api/apis/<key>/keys/<name>")
 def get_key_of_api(key: str, name: str) -> Response:
-    return _one(_of_api(key, name))
+    return _one(keys.of_api(gateway(), key, name))
 
 
 @blueprint.put("/api/apis/<key>/keys/<name>")
 def update_key_of_api(key: str, name: str) -> Response:
-    return _update(_of_api(key, name))
+    return _update(keys.of_api(gateway(), key, name))
 
 
 @blueprint.delete("/api/apis/<key>/keys/<name>")
 def delete_key_of_api(key: str, name: str) -> Response:
-    return _delete(_of_api(key, name))
+    return _delete(keys.of_api(gateway(), key, name))
 
 
-def _of_api(key: str, name: str) -> StoredKey:
-    """A key through an API that it may reach. Raises Refused."""
-    definition = definitions.existing(gateway(), key)
-    stored = keys.existing(gateway(), name, str(definition.raw.get("org_id") or ""))
-    rights = stored.session.get("access_rights")
-    if rights and definition.api_id not in rights:
-        raise Refused(404, "Key not found", "key-not-found")
-    return stored
+def _summary(stored: StoredKey) -> dict[str, Any]:
+    """A row of a list: what tells keys apart, nothing that opens one."""
+    session = stored.session
+    return {
+        "id": stored.id,
+        "alias": session.get("alias") or "",
+        "owner": session.get("owner") or "",
+        "tags": session.get("tags") or [],
+        "org_id": session.get("org_id") or "",
+        "user_name": stored.user_name,
+        "apis": sorted(session.get("access_rights") or ()),
+        "is_inactive": bool(session.get("is_inactive")),
+        "expires": session.get("expires") or 0,
+        "secrets": len(stored.hashes),
+        "created_at": isoformat(stored.created_at),
+        "updated_at": isoformat(stored.updated_at),
+        "last_used_at": isoformat(stored.last_used_at) if stored.last_used_at else None,
+    }
+
+
+def _listed(api_id: str | None) -> Response:
+    number, size = arguments.page()
+    found, total = gateway().keys_store.page(api_id, number=number, size=size)
+    shown = {"keys": [key.id for key in found], "details": [_summary(key) for key in found]}
+    return answer({"data": shown, "pages": pages(total, number, size)})
+
+
+def _one(stored: StoredKey) -> Response:
+    return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": _summary(stored)})
+
+
+def _made(change: keys.Change) -> Response:
+    """The one answer that shows a secret: never kept by a cache on its way."""
+    stored = change.stored
+    body = {
+        "api_model": {},
+        "key_id": change.secret or stored.user_name or stored.id,
+        "id": stored.id,
+        "data": service.shown(stored.session),
+    }
+    if change.unconfirmed:
+        body["Unconfirmed"] = change.unconfirmed
+    return answer(body, headers={"Cache-Control": "no-store"})
 
 
 def _update(stored: StoredKey) -> Response:

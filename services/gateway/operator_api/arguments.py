@@ -1,4 +1,4 @@
-"""What callers send: bodies, pages, revisions. Each raises Refused with what is wrong."""
+"""What callers send: bodies, pages, revisions. Each raises OperatorRefusal with what is wrong."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any, Final
 from flask import request
 
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
+from services.gateway.operator_api import refusals
 from services.gateway.operator_api.answers import is_gateway_api
-from services.gateway.operator_api.refusals import Refused, invalid
+from services.gateway.operator_api.refusals import Document
 
 _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _LARGEST_PAGE: Final = 1000
 
 
-def body(what: str) -> dict[str, Any]:
+def body(what: Document) -> dict[str, Any]:
     """The JSON object of the request, whatever its content type says: a bare `curl -d` names a form."""
     try:
         document = read_json(request.get_data(cache=True))
     except Mistakes as error:
         if any(mistake.pointer for mistake in error.mistakes):
-            raise invalid(what, error) from None
+            raise refusals.invalid(what, error) from None
         if is_gateway_api(request.path):
-            raise Refused(400, "Request malformed", "malformed-body", mistakes=error.mistakes) from None
-        raise Refused(403, "Request body malformed.", "malformed-body", mistakes=error.mistakes) from None
+            raise refusals.tyk_malformed_body(error) from None
+        raise refusals.malformed_body(error) from None
     endless = [Mistake(pointer, "is too large a number") for pointer in _endless(document, "")]
     if endless:
-        raise invalid(what, Mistakes(endless))
+        raise refusals.invalid(what, Mistakes(endless))
     return document
 
 
@@ -61,7 +62,7 @@ def _whole(name: str, default: int, low: int, high: int) -> int:
     if number < 0 and low < 0:
         return -1
     if not low <= number <= high:
-        raise Refused(400, f"{name} must be a whole number from {low} to {high}", "invalid-argument")
+        raise refusals.number_out_of_range(name, low, high)
     return number
 
 
@@ -70,16 +71,24 @@ def flag(name: str) -> bool:
 
 
 def if_match() -> int | None:
-    """The revision that the caller saw; None = whatever is there. Raises Refused when it cannot be one (412: it matches nothing)."""
+    """The revision that the caller saw; None = whatever is there. 412 when it cannot be one: it matches nothing."""
     text = request.headers.get("if-match", "").strip()
     if text in ("", "*"):
         return None
     match = _ETAG.fullmatch(text)
     if match is None:
-        raise Refused(412, "If-Match does not name a revision of this API", "revision-conflict")
+        raise refusals.if_match_names_no_revision()
     return int(match[1])
 
 
-def optional_body(what: str) -> dict[str, Any]:
+def against() -> int | None:
+    """`against`, the number of a revision; None = not given."""
+    text = request.args.get("against", "")
+    if text and not (text.isdecimal() and len(text) <= 9):
+        raise refusals.against_not_a_revision()
+    return int(text) if text else None
+
+
+def optional_body(what: Document) -> dict[str, Any]:
     """As `body`; none is an empty object."""
     return body(what) if request.get_data(cache=True).strip() else {}

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from services.gateway.operator_api import api_apis, api_deliveries, api_hooks, api_keys, api_revisions, tyk_apis, tyk_keys
+from services.gateway.operator_api import (
+    api_apis,
+    api_deliveries,
+    api_hooks,
+    api_keys,
+    api_lint,
+    api_revisions,
+    api_workers,
+    tyk_apis,
+    tyk_keys,
+)
 
 
 def blueprints() -> list[Blueprint]:
     """Give the blueprints of `/api` (`api_*.py`) and of `/tyk` (`tyk_*.py`)."""
-    return [part.blueprint for part in (api_apis, api_keys, api_hooks, api_revisions, api_deliveries, tyk_apis, tyk_keys)]
+    parts = (api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, tyk_apis, tyk_keys)
+    return [part.blueprint for part in parts]

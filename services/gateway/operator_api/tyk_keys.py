@@ -5,11 +5,10 @@ from __future__ import annotations
 from flask import Response, request
 
 from services.gateway.keys import service
-from services.gateway.operator_api import arguments
+from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import hide_keys_in_logs, protected
 from services.gateway.operator_api.answers import answer, changed
 from services.gateway.operator_api.changes import keys
-from services.gateway.operator_api.refusals import Refused
 from services.gateway.operator_api.web import gateway
 
 blueprint = protected("tyk_keys", __name__)
@@ -42,7 +41,7 @@ def add_key(name: str) -> Response:
 
 @blueprint.put("/tyk/keys/<name>")
 def update_key(name: str) -> Response:
-    """Also makes the key when there is none, as Tyk does."""
+    """Also creates the key when there is none, as Tyk does."""
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _made(change, change.name, "added" if change.created else "modified")
 
@@ -68,11 +67,11 @@ def _made(change: keys.Change, key: str, action: str) -> Response:
 
 
 def _organisation() -> str | None:
-    """Of the API that `api_id` names; None without one. Raises Refused when there is no such API."""
+    """Of the API that `api_id` names; None without one. Raises OperatorRefusal when there is no such API."""
     api_id = request.args.get("api_id", "")
     if not api_id or api_id == _ALL_APIS:
         return None
     definition = gateway().definitions.get(api_id)
     if definition is None:
-        raise Refused(400, "API not found", "api-unknown")
+        raise refusals.tyk_api_of_query_unknown()
     return str(definition.raw.get("org_id") or "")

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from services.gateway.definitions.lint import unread_fields, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import address, interpret
+from services.gateway.definitions.sources import address
+from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import differences, hook_references
+from services.gateway.operator_api.changes.author import Author
+from services.gateway.operator_api.changes.checks import DEFAULT_ORG, canonical, checked, completed, filled, refuse_files, warnings_of
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.operator_api.refusals import Refused, invalid
+from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.stores.definitions import (
     Action,
     ApiIdTaken,
     NotFound,
     PlaceTaken,
-    ReadOnly,
     RevisionConflict,
     StoredDefinition,
     Unchanged,
-    new_api_id,
-    new_id,
     same_json,
 )
-
-DEFAULT_ORG: Final = "default"
-_LONGEST_PATH: Final = 1024
-_NOWHERE_ELSE: Final[Mapping[str, str]] = {}
-_CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +40,27 @@ class Saved:
     diff: str | None = None
 
 
-def create(
-    gateway: Gateway, raw: Mapping[str, Any], references: Any, who: str, note: str, prefix: str = "", dry_run: bool = False
-) -> Saved:
-    """Store a new definition. prefix: the pointer of the definition in the caller's document, for mistakes. dry_run: only check."""
+def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, author: Author, *, prefix: str = "", dry_run: bool = False) -> Saved:
+    """Store a new definition.
+
+    prefix: the pointer of the definition in the caller's document, for mistakes. dry_run: only check. Raises OperatorRefusal.
+    """
     refuse_files(gateway)
     document = filled(raw)
     listed, sources = hook_references.embed(gateway, document, references, [])
     definition = checked(gateway, document, prefix, replaces=None, sources=sources)
     if dry_run:
         if any(gateway.definitions.get(document[name]) is not None for name in ("id", "api_id")):
-            raise id_taken()
+            raise refusals.api_id_taken()
         planned = StoredDefinition(document["id"], document["api_id"], 0, document, listed)
         diff = differences.text(None, differences.whole(document, listed), ("nothing", "this"))
         return Saved(planned, [], warnings_of(definition, prefix), diff=diff)
     try:
-        stored = gateway.definitions.create(document, listed, address=address(definition), active=definition.active, who=who, note=note)
+        stored = gateway.definitions.create(
+            document, listed, address=address(definition), active=definition.active, who=author.who, note=author.note
+        )
     except ApiIdTaken:
-        raise id_taken() from None
+        raise refusals.api_id_taken() from None
     except PlaceTaken as error:
         raise place_taken(prefix, error) from None
     return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
@@ -75,25 +71,28 @@ def update(
     key: str,
     raw: Mapping[str, Any],
     references: Any,
-    who: str,
-    note: str,
+    author: Author,
+    *,
     if_match: int | None = None,
     prefix: str = "",
     dry_run: bool = False,
 ) -> Saved:
-    """Replace a definition wholly. references None = as they are stored. dry_run: only check, and tell what would change."""
+    """Replace a definition wholly.
+
+    references: None = as they are stored. if_match: the revision that the caller saw. prefix: as for `create`. dry_run: only check, and
+    tell what would change. Raises OperatorRefusal.
+    """
     refuse_files(gateway)
     before = existing(gateway, key)
     if if_match is not None and if_match != before.revision:
-        raise conflict(before.revision)
-    document = _canonical(raw)
+        raise refusals.revision_conflict(before.revision)
+    document = canonical(raw)
     for name, own, shown in (("id", before.id, "id"), ("api_id", before.api_id, "APIID")):
         if document.get(name) in (None, ""):
             document[name] = own
         elif document[name] != own:
-            message = f"Request {shown} does not match that in Definition! For Update operations these must match."
-            raise Refused(400, message, "id-mismatch", mistakes=[Mistake(f"{prefix}/{name}", f"must be `{own}`")])
-    _fill(document, before.raw.get("org_id") or DEFAULT_ORG)
+            raise refusals.id_mismatch(shown, Mistake(f"{prefix}/{name}", f"must be `{own}`"))
+    completed(document, before.raw.get("org_id") or DEFAULT_ORG)
     kept = before.hook_references if references is None else references
     listed, sources = hook_references.embed(gateway, document, kept, before.hook_references)
     definition = checked(gateway, document, prefix, replaces=before.api_id, sources=sources)
@@ -102,9 +101,27 @@ def update(
         diff = differences.text(now, then, (f"revision {before.revision}", "this"))
         return Saved(before, [], warnings_of(definition, prefix), same_json(now, then), diff)
     try:
-        return replace(gateway, before.id, document, listed, definition, who=who, note=note, if_match=if_match, prefix=prefix)
+        return replace(gateway, before.id, document, listed, definition, author, if_match=if_match, prefix=prefix)
     except NotFound:
-        raise _missing() from None
+        raise refusals.definition_unknown() from None
+
+
+def put(gateway: Gateway, api_id: str, raw: Mapping[str, Any], author: Author, if_match: int | None = None) -> Saved:
+    """Store a definition, or replace the one of the same api_id: Tyk writes whatever it is given over the file of the same api_id.
+
+    api_id: used when `raw` has none; "" = a new one. Raises OperatorRefusal.
+    """
+    given = str(raw.get("api_id") or api_id)
+    before = gateway.definitions.get(given) if given else None
+    if before is None:
+        try:
+            return create(gateway, {**raw, "api_id": given} if given else raw, [], author)
+        except OperatorRefusal as refusal:
+            # somebody who came between the look and the write
+            before = gateway.definitions.get(given) if refusal.code == "api-id-taken" else None
+            if before is None:
+                raise
+    return update(gateway, before.id, {**raw, "id": before.id}, None, author, if_match=if_match)
 
 
 def replace(
@@ -113,15 +130,14 @@ def replace(
     document: Mapping[str, Any],
     references: list[Any],
     definition: Definition,
+    author: Author,
     *,
-    who: str,
-    note: str,
     if_match: int | None,
     prefix: str = "",
     action: Action = "updated",
     target: int | None = None,
 ) -> Saved:
-    """Store and announce what was checked, unless it is so already. Raises Refused, NotFound."""
+    """Store and announce what was checked, unless it is so already. Raises OperatorRefusal, NotFound."""
     try:
         stored = gateway.definitions.update(
             id,
@@ -129,8 +145,8 @@ def replace(
             references,
             address=address(definition),
             active=definition.active,
-            who=who,
-            note=note,
+            who=author.who,
+            note=author.note,
             if_match=if_match,
             action=action,
             target=target,
@@ -138,113 +154,45 @@ def replace(
     except Unchanged as same:
         return Saved(same.stored, [], warnings_of(definition, prefix), unchanged=True)
     except RevisionConflict as error:
-        raise conflict(error.current) from None
+        raise refusals.revision_conflict(error.current) from None
     except PlaceTaken as error:
         raise place_taken(prefix, error) from None
     return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
 
 
-def delete(gateway: Gateway, key: str, who: str, note: str, if_match: int | None = None) -> Saved:
-    """Raises Refused (404, 409, 412)."""
+def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = None) -> Saved:
+    """Delete a definition; its history stays. Raises OperatorRefusal."""
     refuse_files(gateway)
     try:
-        stored = gateway.definitions.delete(key, who=who, note=note, if_match=if_match)
+        stored = gateway.definitions.delete(key, who=author.who, note=author.note, if_match=if_match)
     except NotFound:
-        raise Refused(404, "Could not retrieve API detail", "api-unknown") from None
+        raise refusals.api_unknown() from None
     except RevisionConflict as error:
-        raise conflict(error.current) from None
+        raise refusals.revision_conflict(error.current) from None
     return Saved(stored, gateway.publish_definitions())
 
 
+def reload(gateway: Gateway) -> list[str]:
+    """Make every worker read the definitions again; give the names of those that did not confirm in time.
+
+    Raises OperatorRefusal for files that cannot be used: what they said before goes on being served, the others are live.
+    """
+    gateway.definitions.generation()  # a database that is away is not a worker's fault
+    unconfirmed = gateway.publish_reload()
+    files = gateway.definitions.mistakes
+    if files:
+        raise refusals.definitions_not_loaded(Mistake(f"{file.name}#{one.pointer}", one.message) for file in files for one in file.mistakes)
+    return unconfirmed
+
+
 def existing(gateway: Gateway, key: str) -> StoredDefinition:
-    """Raises Refused."""
+    """Give a definition by its id or api_id. Raises OperatorRefusal."""
     found = gateway.definitions.get(key)
     if found is None:
-        raise _missing()
+        raise refusals.definition_unknown()
     return found
 
 
-def inspect(gateway: Gateway, raw: Mapping[str, Any]) -> Definition:
-    """The Definition that saving `raw` would give. Raises Mistakes."""
-    document = filled(raw)
-    before = gateway.definitions.get(str(document["api_id"]))
-    definition = interpret(document)
-    gateway.check(definition, None if before is None else before.api_id)
-    return definition
-
-
-def _missing() -> Refused:
-    return Refused(404, "API definition does not exist", "api-unknown")
-
-
-def conflict(current: int) -> Refused:
-    message = f"The API was changed meanwhile: it is at revision {current}. Read it again and repeat the change."
-    return Refused(412, message, "revision-conflict", headers={"ETag": f'"{current}"'})
-
-
-def id_taken() -> Refused:
-    return Refused(409, "Found API with the same ID", "api-id-taken")
-
-
-def place_taken(prefix: str, error: PlaceTaken) -> Refused:
-    return invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", str(error))]))
-
-
-def refuse_files(gateway: Gateway) -> None:
-    if gateway.definitions.source == "files":
-        raise read_only()
-
-
-def read_only() -> Refused:
-    message = "The definitions are read from files (GATEWAY_SOURCE=files): change the file and call /tyk/reload/"
-    return Refused(409, message, "definitions-from-files")
-
-
-def checked(
-    gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None, sources: Mapping[str, str] = _NOWHERE_ELSE
-) -> Definition:
-    """sources: of handlers that came from hook references."""
-    try:
-        definition = interpret(document)
-        if len(definition.proxy.listen_path) > _LONGEST_PATH:
-            raise Mistakes([Mistake("/proxy/listen_path", f"listen_path must not be longer than {_LONGEST_PATH} characters")])
-        gateway.check(definition, replaces)
-    except Mistakes as error:
-        placed = (Mistake(hook_references.place(mistake.pointer, sources, prefix), mistake.message) for mistake in error.mistakes)
-        kept = (Mistake(prefix + one.pointer, one.message) for one in unread_fields(error.unread))
-        raise invalid("definition", Mistakes(placed), warnings=kept) from None
-    except ReadOnly:
-        raise read_only() from None
-    return definition
-
-
-def warnings_of(definition: Definition, prefix: str) -> list[Mistake]:
-    return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
-
-
-def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A new definition with what the server adds: ids, the organisation, the listen path."""
-    document = _canonical(raw)
-    document["id"] = document.get("id") or new_id()
-    document["api_id"] = document.get("api_id") or new_api_id()
-    _fill(document, DEFAULT_ORG)
-    return document
-
-
-def _fill(document: dict[str, Any], org_id: str) -> None:
-    document["org_id"] = document.get("org_id") or org_id
-    proxy = document.get("proxy")
-    if isinstance(proxy, Mapping):
-        known = {name.lower() for name, value in proxy.items() if value is not None}
-        added = {} if "listen_path" in known else {"listen_path": f"/{document['api_id']}/"}
-        document["proxy"] = {**proxy, **added}
-
-
-def _canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy whose fields that we touch are spelled in one way; case does not count in Tyk's JSON."""
-    present = set(raw)
-    renamed = {}
-    for name, value in raw.items():
-        folded = name.lower()
-        renamed[folded if folded in _CANONICAL and folded not in present else name] = copy.deepcopy(value)
-    return renamed
+def place_taken(prefix: str, error: PlaceTaken) -> OperatorRefusal:
+    """Refuse a definition whose place another one owns. prefix: as for `create`."""
+    return refusals.invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", str(error))]))

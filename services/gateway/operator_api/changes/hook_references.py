@@ -8,8 +8,8 @@ from typing import Any
 from services.gateway.definitions.model import WEBHOOK
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.definitions.schema import EVENTS, NO_SECRETS, no_event
+from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.operator_api.refusals import invalid
 
 
 def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: list[Any]) -> tuple[list[Any], dict[str, str]]:
@@ -24,7 +24,7 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     mistakes: list[Mistake] = []
     listed = list(_references(gateway, references, mistakes))
     if mistakes:
-        raise invalid("definition", Mistakes(mistakes))
+        raise refusals.invalid("definition", Mistakes(mistakes))
     former = [one for one in (*before, *listed) if isinstance(one, Mapping) and isinstance(one.get("hook"), Mapping)]
     replaced = [(one.get("event_name"), _hook_id(one)) for one in former if _hook_id(one)]
     nameless = [(one.get("event_name"), _handler(one)) for one in former if not _hook_id(one)]

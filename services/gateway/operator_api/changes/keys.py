@@ -1,4 +1,4 @@
-"""Making, changing and deleting keys: checked, stored, and forgotten by every worker before the call answers.
+"""Creating, changing and deleting keys: checked, stored, and forgotten by every worker before the call answers.
 
 A key is named by its public id, or, as Tyk's clients do it, by its secret or (a basic user) by its name; the organisation in front
 of both may be left out. A key whose name an operator chose has two secrets for good, the name with its organisation and without.
@@ -13,9 +13,10 @@ from typing import Any, Literal
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.keys import service
 from services.gateway.keys.model import quota_counter, secret_hash
-from services.gateway.operator_api.changes.definitions import DEFAULT_ORG
+from services.gateway.operator_api import refusals
+from services.gateway.operator_api.changes import definitions
+from services.gateway.operator_api.changes.checks import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.operator_api.refusals import Refused, invalid
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
 
 TokenEvent = Literal["TokenCreated", "TokenUpdated", "TokenDeleted"]
@@ -37,7 +38,7 @@ class Change:
 
 
 def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | None:
-    """By public id, by secret or by user name. org_id: whose short names count; None = everybody's."""
+    """Find a key by public id, by secret or by user name. org_id: whose short names count; None = everybody's."""
     store = gateway.keys_store
     found = store.get(name)
     if found is not None:
@@ -59,25 +60,36 @@ def _of_another(stored: StoredKey, name: str, org_id: str | None) -> bool:
 
 
 def existing(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey:
-    """Raises Refused."""
+    """Find a key as `find` does. Raises OperatorRefusal."""
     found = find(gateway, name, org_id)
     if found is None:
-        raise Refused(404, "Key not found", "key-not-found")
+        raise refusals.key_unknown()
     return found
 
 
-def create(gateway: Gateway, raw: Mapping[str, Any], *, org_id: str | None = None) -> Change:
-    """A key with a secret of our making."""
+def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
+    """Give a key through an API that it may reach. key: of the API. Raises OperatorRefusal."""
+    definition = definitions.existing(gateway, key)
+    stored = existing(gateway, name, str(definition.raw.get("org_id") or ""))
+    rights = stored.session.get("access_rights")
+    if rights and definition.api_id not in rights:
+        raise refusals.key_unknown()
+    return stored
+
+
+def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
+    """Create a key with a random secret. Raises OperatorRefusal."""
     session = _read(gateway, raw)
-    session = service.complete(session, None, org_id or _org_of(gateway, session))
+    session = service.complete(session, None, _org_of(gateway, session))
     secret = service.new_secret(session["org_id"])
     return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits are nobody else's
 
 
 def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_counters: bool, is_user: bool | None = None) -> Change:
-    """A key whose secret (or user name, when there is a password) the operator chose; replaces the one that has it already.
+    """Store a key whose secret (or user name, when there is a password) the operator chose; replaces the one that has it already.
 
     The organisation stands before the name, as in Tyk. The name alone opens the key, too, but a user has one name.
+    is_user: None = when there is a password. Raises OperatorRefusal.
     """
     session = _read(gateway, raw)
     org_id = session.get("org_id") or _org_of(gateway, session)
@@ -86,15 +98,15 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     before = find(gateway, name, org_id)
     if before is not None:
         if is_user and before.user_name is None:
-            raise Refused(409, "A key with this name exists already, and it is not a user", "key-taken")
+            raise refusals.name_taken_by_a_key()
         return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
     short = name if of_user else name.removeprefix(org_id)
     try:
         service.check_name(short, of_user=of_user)
     except Mistakes as error:
-        raise invalid("key", error) from None
+        raise refusals.invalid("key", error) from None
     if of_user and not password:
-        raise Refused(400, "basic_auth_data.password is missing: a user needs one", "invalid-key")
+        raise refusals.password_missing()
     secret = name if name.startswith(org_id) else org_id + name
     session = service.complete(session, None, org_id)
     hashes = [service.user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
@@ -104,10 +116,8 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         quicker = find(gateway, name, org_id)  # somebody who came between the look and the write
         if quicker is None:
             if find(gateway, name) is not None:
-                raise Refused(
-                    409, f"`{name}` is the name of a key of another organisation already; choose another name", "key-taken"
-                ) from None
-            raise Refused(409, "This was the secret of a key that has been given another one; choose another name", "key-taken") from None
+                raise refusals.name_taken_elsewhere(name) from None
+            raise refusals.name_was_a_secret() from None
         change = _replace(gateway, quicker, session, keep_counters)
     return replace(change, name=secret)
 
@@ -118,15 +128,16 @@ def _full_name(stored: StoredKey, name: str, org_id: str) -> str:
 
 
 def update(gateway: Gateway, stored: StoredKey, raw: Mapping[str, Any], *, keep_counters: bool) -> Change:
-    """Replace the session of a key wholly; its secrets stay."""
+    """Replace the session of a key wholly; its secrets stay. Raises OperatorRefusal."""
     return _replace(gateway, stored, _read(gateway, raw), keep_counters)
 
 
 def delete(gateway: Gateway, stored: StoredKey) -> Change:
+    """Delete a key; no worker accepts it any more. Raises OperatorRefusal."""
     try:
         gone = gateway.keys_store.delete(stored.id)
     except KeyMissing:
-        raise Refused(404, "Key not found", "key-not-found") from None
+        raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(gone.generation, gone.changed)
     gateway.reset_counters([quota_counter(gone.id)])
     _tell(gateway, "TokenDeleted", gone)
@@ -134,7 +145,10 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
 
 
 def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], list[str]]:
-    """Delete all these keys, or none of them when one does not exist; gives them and the workers that may not know yet. Raises Refused."""
+    """Delete all these keys, or none of them when one does not exist; give them and the workers that may not know yet.
+
+    Raises OperatorRefusal, with a mistake for each that does not exist.
+    """
     found = {name: find(gateway, name) for name in names}
     known = {stored.id for stored in found.values() if stored is not None}
     missing = {name for name, stored in found.items() if stored is None}
@@ -144,9 +158,7 @@ def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], lis
         missing = {name for name, stored in found.items() if stored is not None and stored.id in error.ids}
     if missing:
         mistakes = [Mistake(join("/ids", index), "there is no such key") for index, name in enumerate(names) if name in missing]
-        count = f"{len(mistakes)} of {len(names)} keys" if len(names) > 1 else "The key"
-        verb = "does" if len(mistakes) == 1 else "do"
-        raise Refused(404, f"{count} {verb} not exist; none was revoked", "key-not-found", mistakes=mistakes)
+        raise refusals.keys_unknown(names, mistakes)
     unconfirmed = gateway.publish_keys(gone[0].generation, [hash for stored in gone for hash in stored.changed])
     gateway.reset_counters([quota_counter(stored.id) for stored in gone])
     for stored in gone:
@@ -155,14 +167,14 @@ def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], lis
 
 
 def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
-    """A new secret; the present one opens the key for `overlap` seconds more."""
+    """Give a key a new secret; the present one opens it for `overlap` seconds more. Raises OperatorRefusal."""
     if stored.user_name is not None:
-        raise Refused(400, "A basic user has a password, not a secret: change basic_auth_data.password", "key-of-user")
+        raise refusals.user_has_no_secret()
     secret = service.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
     try:
         rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
     except KeyMissing:
-        raise Refused(404, "Key not found", "key-not-found") from None
+        raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(rotated.generation, rotated.changed)
     _tell(gateway, "TokenUpdated", rotated)
     return Change(rotated, unconfirmed, secret)
@@ -172,7 +184,7 @@ def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return service.read_session(raw, gateway.definitions.known)
     except Mistakes as error:
-        raise invalid("key", error) from None
+        raise refusals.invalid("key", error) from None
 
 
 def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
@@ -198,7 +210,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
     try:
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:
-        raise Refused(404, "Key not found", "key-not-found") from None
+        raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(stored.generation, stored.changed)
     if not (keep_counters or _quota_stays(gateway, stored)):
         gateway.reset_counters([quota_counter(stored.id)])

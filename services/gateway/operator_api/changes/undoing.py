@@ -7,18 +7,16 @@ other way until something else is saved. Each is a revision of its own and check
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from services.gateway.definitions.sources import address
-from services.gateway.operator_api.changes import definitions, differences
-from services.gateway.operator_api.changes.definitions import Saved, checked, conflict, id_taken, place_taken, refuse_files, warnings_of
+from services.gateway.operator_api import refusals
+from services.gateway.operator_api.changes import definitions, differences, revisions
+from services.gateway.operator_api.changes.author import Author
+from services.gateway.operator_api.changes.checks import checked, refuse_files, warnings_of
+from services.gateway.operator_api.changes.definitions import Saved, place_taken
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.operator_api.refusals import Refused
 from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
 from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
-
-_NOTHING_BEFORE: Final = "There is nothing before revision {}: the API was created there. To remove it, delete it; an undo brings it back"
-_NOTHING_UNDONE: Final = "Nothing was undone since the last save of this API"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,47 +35,45 @@ class Step:
     unchanged: bool = False
 
 
-def undo(gateway: Gateway, key: str, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
-    """One step back. Raises Refused, also when another writer was quicker."""
+def undo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_run: bool) -> Step:
+    """One step back. Raises OperatorRefusal, also when another writer was quicker."""
     history = _history(gateway, key, if_match)
     number = undo_target(history)
     wanted = None if number is None else _revision(gateway, history, number)
     if wanted is None or wanted.raw is None:
         # to walk back once too often must not take an API away that clients call
-        raise Refused(409, _NOTHING_BEFORE.format(history[0].position), "nothing-to-undo")
-    return _go(gateway, history, wanted, "undone", who, note, dry_run)
+        raise refusals.nothing_to_undo(history[0].position)
+    return _go(gateway, history, wanted, "undone", author, dry_run)
 
 
-def redo(gateway: Gateway, key: str, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
-    """One step forward: takes the last undo back. Raises Refused, also when another writer was quicker."""
+def redo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_run: bool) -> Step:
+    """One step forward: takes the last undo back. Raises OperatorRefusal, also when another writer was quicker."""
     history = _history(gateway, key, if_match)
     number = redo_target(history)
     if number is None:
-        raise Refused(409, _NOTHING_UNDONE, "nothing-to-redo")
-    return _go(gateway, history, _revision(gateway, history, number), "redone", who, note, dry_run)
+        raise refusals.nothing_to_redo()
+    return _go(gateway, history, _revision(gateway, history, number), "redone", author, dry_run)
 
 
-def restore(gateway: Gateway, key: str, number: int, who: str, note: str, if_match: int | None, dry_run: bool) -> Step:
-    """Save a former revision again; brings back a deleted definition with its ids. Raises Refused."""
+def restore(gateway: Gateway, key: str, number: int, author: Author, if_match: int | None, dry_run: bool) -> Step:
+    """Save a former revision again; brings back a deleted definition with its ids. Raises OperatorRefusal."""
     refuse_files(gateway)
-    try:
-        wanted = gateway.definitions.revision(key, number)
-    except NotFound:
-        raise Refused(404, "There is no such revision of this API", "revision-unknown") from None
+    wanted = revisions.existing(gateway, key, number)
     if wanted.raw is None:
-        raise Refused(400, f"Revision {number} is the deletion of the API; restore an earlier one", "revision-empty")
+        raise refusals.revision_empty(number)
     history = _history(gateway, wanted.definition_id, if_match)
-    return _go(gateway, history, wanted, "restored", who, note or f"restored from revision {number}", dry_run)
+    author = author._replace(note=author.note or f"restored from revision {number}")
+    return _go(gateway, history, wanted, "restored", author, dry_run)
 
 
 def _history(gateway: Gateway, key: str, if_match: int | None) -> list[Entry]:
-    """Newest first, never empty. Raises Refused."""
+    """Newest first, never empty. Raises OperatorRefusal."""
     refuse_files(gateway)
     history = gateway.definitions.revisions(key)
     if not history:
-        raise Refused(404, "API definition does not exist", "api-unknown")
+        raise refusals.definition_unknown()
     if if_match is not None and if_match != history[0].number:
-        raise conflict(history[0].number)
+        raise refusals.revision_conflict(history[0].number)
     return history
 
 
@@ -85,7 +81,7 @@ def _revision(gateway: Gateway, history: list[Entry], number: int) -> Revision:
     return gateway.definitions.revision(history[0].definition_id, number)
 
 
-def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action, who: str, note: str, dry_run: bool) -> Step:
+def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action, author: Author, dry_run: bool) -> Step:
     """Make what `wanted` holds the newest revision, on top of the history that was looked at: a step is exact or refused."""
     newest = history[0]
     present = _revision(gateway, history, newest.number)
@@ -95,13 +91,13 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
     definition = None if wanted.raw is None else checked(gateway, wanted.raw, "", replaces=newest.api_id if present.raw else None)
     if dry_run:
         if present.raw is None and wanted.raw is not None and any(gateway.definitions.get(wanted.raw[name]) for name in ("id", "api_id")):
-            raise id_taken()
+            raise refusals.api_id_taken()
         return replace(step, unchanged=action == "restored" and same_json(before, after))
     target = None if action == "restored" else wanted.number
     id, seen, store = newest.definition_id, newest.number, gateway.definitions
     try:
         if definition is None or wanted.raw is None:
-            gone = store.delete(id, who=who, note=note, if_match=seen, action=action, target=target)
+            gone = store.delete(id, who=author.who, note=author.note, if_match=seen, action=action, target=target)
             saved = Saved(gone, gateway.publish_definitions())
         elif present.raw is None:
             stored = store.create(
@@ -109,8 +105,8 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
                 wanted.hook_references,
                 address=address(definition),
                 active=definition.active,
-                who=who,
-                note=note,
+                who=author.who,
+                note=author.note,
                 action=action,
                 target=target,
                 if_match=seen,
@@ -123,19 +119,18 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
                 wanted.raw,
                 wanted.hook_references,
                 definition,
-                who=who,
-                note=note,
+                author,
                 if_match=seen,
                 action=action,
                 target=target,
             )
     except (NotFound, RevisionConflict):
-        raise conflict(_newest(gateway, id)) from None
+        raise refusals.revision_conflict(_newest(gateway, id)) from None
     except (ApiIdTaken, PlaceTaken) as error:
         found = _newest(gateway, id)
         if found != seen:  # another writer brought it back
-            raise conflict(found) from None
-        raise (id_taken() if isinstance(error, ApiIdTaken) else place_taken("", error)) from None
+            raise refusals.revision_conflict(found) from None
+        raise (refusals.api_id_taken() if isinstance(error, ApiIdTaken) else place_taken("", error)) from None
     return replace(step, revision=None if saved.unchanged else seen + 1, saved=saved, unchanged=saved.unchanged)
 
 

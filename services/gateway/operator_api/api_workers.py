@@ -1,0 +1,29 @@
+"""`/api/gatehouse/workers`: which workers run, and what the answering one serves."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from services.gateway.announcements import Unreachable
+from services.gateway.operator_api.access import protected
+from services.gateway.operator_api.answers import answer, places
+from services.gateway.operator_api.web import gateway
+
+blueprint = protected("workers", __name__)
+
+
+@blueprint.get("/api/gatehouse/workers")
+def list_workers() -> Response:
+    """Who runs, and what the answering worker serves: every API with its revision, and those it could not compile, with the reasons."""
+    current = gateway().live.current
+    try:
+        workers: list[str] | None = gateway().announcements.workers()
+    except Unreachable:
+        workers = None  # Valkey is away: nobody knows
+    return answer({
+        "workers": workers,
+        "number": current.number,
+        "generation": gateway().definitions.generation(),
+        "apis": {api_id: api.revision for api_id, api in current.apis.items()},
+        "broken": {api_id: places(mistakes) for api_id, mistakes in current.broken.items()},
+    })  # fmt: skip

@@ -1,0 +1,102 @@
+"""What every save of a definition goes through first: filled in, interpreted, and compiled beside what is served."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from services.gateway.definitions.lint import lint, unread_fields, without_effect
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.definitions.sources import interpret
+from services.gateway.operator_api import refusals
+from services.gateway.operator_api.changes import hook_references
+from services.gateway.operator_api.changes.ports import Gateway
+from services.gateway.stores.definitions import ReadOnly, new_api_id, new_id
+
+DEFAULT_ORG: Final = "default"
+_LONGEST_PATH: Final = 1024
+_NOWHERE_ELSE: Final[Mapping[str, str]] = {}
+_CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
+
+
+class Linted(NamedTuple):
+    """mistakes: they would stop a save. warnings: they would not."""
+
+    mistakes: tuple[Mistake, ...]
+    warnings: list[Mistake]
+
+
+def refuse_files(gateway: Gateway) -> None:
+    """Raise OperatorRefusal when the definitions come from files: nothing can be written then."""
+    if gateway.definitions.source == "files":
+        raise refusals.definitions_from_files()
+
+
+def checked(
+    gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None, sources: Mapping[str, str] = _NOWHERE_ELSE
+) -> Definition:
+    """Give the Definition of a document that can be saved.
+
+    prefix: the pointer of the definition in the caller's document, for mistakes. replaces: the api_id of the definition that goes.
+    sources: of handlers that came from hook references. Raises OperatorRefusal with every mistake.
+    """
+    try:
+        definition = interpret(document)
+        if len(definition.proxy.listen_path) > _LONGEST_PATH:
+            raise Mistakes([Mistake("/proxy/listen_path", f"listen_path must not be longer than {_LONGEST_PATH} characters")])
+        gateway.check(definition, replaces)
+    except Mistakes as error:
+        placed = (Mistake(hook_references.place(mistake.pointer, sources, prefix), mistake.message) for mistake in error.mistakes)
+        kept = (Mistake(prefix + one.pointer, one.message) for one in unread_fields(error.unread))
+        raise refusals.invalid("definition", Mistakes(placed), warnings=kept) from None
+    except ReadOnly:
+        raise refusals.definitions_from_files() from None
+    return definition
+
+
+def warnings_of(definition: Definition, prefix: str) -> list[Mistake]:
+    """Name what is kept and has no effect. prefix: as for `checked`."""
+    return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
+
+
+def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
+    """Give all mistakes and warnings that saving `raw` would have; nothing is stored."""
+    document = filled(raw)
+    before = gateway.definitions.get(str(document["api_id"]))
+    try:
+        definition = interpret(document)
+        gateway.check(definition, None if before is None else before.api_id)
+    except Mistakes as error:
+        return Linted(error.mistakes, unread_fields(error.unread))
+    return Linted((), lint(definition))
+
+
+def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a new definition with what the server adds: ids, the organisation, the listen path."""
+    document = canonical(raw)
+    document["id"] = document.get("id") or new_id()
+    document["api_id"] = document.get("api_id") or new_api_id()
+    return completed(document, DEFAULT_ORG)
+
+
+def completed(document: dict[str, Any], org_id: str) -> dict[str, Any]:
+    """Give the document itself, with an organisation and a listen path. org_id: used when it names none."""
+    document["org_id"] = document.get("org_id") or org_id
+    proxy = document.get("proxy")
+    if isinstance(proxy, Mapping):
+        known = {name.lower() for name, value in proxy.items() if value is not None}
+        added = {} if "listen_path" in known else {"listen_path": f"/{document['api_id']}/"}
+        document["proxy"] = {**proxy, **added}
+    return document
+
+
+def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a copy whose fields that we touch are spelled in one way; case does not count in Tyk's JSON."""
+    present = set(raw)
+    renamed = {}
+    for name, value in raw.items():
+        folded = name.lower()
+        renamed[folded if folded in _CANONICAL and folded not in present else name] = copy.deepcopy(value)
+    return renamed
