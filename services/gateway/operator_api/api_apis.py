@@ -11,7 +11,7 @@ from services.gateway.operator_api.access import author, protected
 from services.gateway.operator_api.answers import answer, done, pages, places
 from services.gateway.operator_api.changes import definitions
 from services.gateway.operator_api.web import gateway
-from services.gateway.stores.definitions import StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
 
 blueprint = protected("apis", __name__)
 _DEFINITION = "/api_definition"

@@ -22,7 +22,7 @@ from services.common.core_database import CoreDatabase
 from services.common.migrations import head_revision
 from services.common.secret_file import write_secret
 from services.gateway.live import Snapshot, Stored
-from services.gateway.stores.definitions import StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.threads import in_thread
 
 log = logs.get(__name__)

@@ -13,15 +13,8 @@ from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import FileDefinition, FileMistakes, address, interpret, read_folder
-from services.gateway.stores.definitions import (
-    ApiIdTaken,
-    DefinitionStore,
-    NotFound,
-    Page,
-    PlaceTaken,
-    ReadOnly,
-    StoredDefinition,
-)
+from services.gateway.stores.definition_model import ApiIdTaken, NotFound, Page, PlaceTaken, ReadOnly, StoredDefinition
+from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import Entry, Revision
 
 log = logs.get(__name__)

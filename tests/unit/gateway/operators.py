@@ -19,7 +19,8 @@ from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
-from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
+from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.sealing import Sealing

@@ -15,7 +15,7 @@ from services.common.migrations import NotMigrated
 from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.stores.copies import DefinitionCopy
-from services.gateway.stores.definitions import StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.sealing import WrongMasterKey
 from tests.support.gateway import definition
 from tests.support.waiting import wait_until

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from services.common.migrations import migrate
 from services.gateway.keys.model import Key, Opened
 from services.gateway.settings import Settings
-from services.gateway.stores.definitions import DefinitionStore, StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
+from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.wiring import Gateway
 from tests.support.waiting import wait_until
 from tests.unit.gateway.exchanges import document

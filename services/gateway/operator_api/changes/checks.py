@@ -13,7 +13,7 @@ from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import hook_references
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.stores.definitions import ReadOnly, new_api_id, new_id
+from services.gateway.stores.definition_model import ReadOnly, new_api_id, new_id
 
 DEFAULT_ORG: Final = "default"
 _LONGEST_PATH: Final = 1024

@@ -15,7 +15,7 @@ from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.changes.checks import DEFAULT_ORG, canonical, checked, completed, filled, refuse_files, warnings_of
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.operator_api.refusals import OperatorRefusal
-from services.gateway.stores.definitions import (
+from services.gateway.stores.definition_model import (
     Action,
     ApiIdTaken,
     NotFound,

@@ -12,7 +12,7 @@ from services.gateway.events.delivery import signature
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.checks import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.stores.definitions import new_id
+from services.gateway.stores.definition_model import new_id
 from services.gateway.stores.hooks import HookMissing
 from services.gateway.stores.sealing import WrongMasterKey
 

@@ -9,7 +9,7 @@ from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import differences
 from services.gateway.operator_api.changes.differences import Difference
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.stores.definitions import NotFound
+from services.gateway.stores.definition_model import NotFound
 from services.gateway.stores.revisions import Entry, Revision
 
 

@@ -15,7 +15,7 @@ from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.changes.checks import checked, refuse_files, warnings_of
 from services.gateway.operator_api.changes.definitions import Saved, place_taken
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.stores.definitions import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
+from services.gateway.stores.definition_model import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
 from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
 
 

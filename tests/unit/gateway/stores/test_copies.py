@@ -19,7 +19,7 @@ from services.common.core_database import CoreDatabase
 from services.gateway.live import Loaded, Snapshot
 from services.gateway.stores import copies
 from services.gateway.stores.copies import CopyKeeper, CopyUnusable, DefinitionCopy, copy_path
-from services.gateway.stores.definitions import StoredDefinition
+from services.gateway.stores.definition_model import StoredDefinition
 from tests.support.waiting import wait_until
 
 

@@ -11,15 +11,8 @@ import sqlalchemy as sa
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
-from services.gateway.stores.definitions import (
-    ApiIdTaken,
-    DefinitionStore,
-    NotFound,
-    PlaceTaken,
-    RevisionConflict,
-    Unchanged,
-    same_json,
-)
+from services.gateway.stores.definition_model import ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, Unchanged, same_json
+from services.gateway.stores.definitions import DefinitionStore
 
 
 @pytest.fixture

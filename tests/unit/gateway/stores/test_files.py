@@ -11,7 +11,8 @@ import pytest
 from services.common.core_database import CoreDatabase
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
-from services.gateway.stores.definitions import DefinitionStore, ReadOnly
+from services.gateway.stores.definition_model import ReadOnly
+from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.files import FileDefinitions, seed
 from tests.support.log_lines import captured
 
