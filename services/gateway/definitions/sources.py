@@ -18,7 +18,6 @@ from typing import Any, Final
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
 from services.gateway.definitions.schema import parse
-from services.gateway.routing.named_segments import place
 
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
@@ -44,11 +43,6 @@ def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
     if mistakes:
         raise Mistakes(mistakes, definition.unread)
     return dataclasses.replace(definition, raw=raw)
-
-
-def address(definition: Definition) -> str:
-    """Host and listen path: the place that one active definition may own."""
-    return definition.domain + place(definition.proxy.listen_path)
 
 
 def _resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:

@@ -18,10 +18,9 @@ from typing import Final, NamedTuple
 from services.gateway.exchange import CompiledApi
 from services.gateway.refusals import NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import NamedSegments, end_of
-from services.gateway.routing.named_segments import place as place_of
 from services.gateway.routing.paths import slash_readings
+from services.gateway.routing.places import Place, place_of
 
-_Place = tuple[str, str]  # domain and listen path
 _Heads = dict[str, tuple[CompiledApi | None, dict[str, CompiledApi]]]
 _ACTIVE: Final = 0
 _BROKEN: Final = 1
@@ -131,8 +130,8 @@ class ListenPaths:
     def __init__(
         self, active: Iterable[CompiledApi] = (), inactive: Iterable[CompiledApi] = (), broken: Iterable[CompiledApi] = ()
     ) -> None:
-        self._claims: dict[_Place, tuple[_Claim, ...]] = {}
-        self._conflicts: dict[_Place, Conflict] = {}
+        self._claims: dict[Place, tuple[_Claim, ...]] = {}
+        self._conflicts: dict[Place, Conflict] = {}
         self._any_host = _Tree()
         self._hosts: dict[str, _Tree] = {}
         self._change((), active, inactive, broken)
@@ -155,18 +154,18 @@ class ListenPaths:
         self, gone: Iterable[CompiledApi], active: Iterable[CompiledApi], inactive: Iterable[CompiledApi], broken: Iterable[CompiledApi]
     ) -> None:
         """Only before anybody else sees it."""
-        touched: dict[_Place, tuple[_Claim, ...]] = {}
+        touched: dict[Place, tuple[_Claim, ...]] = {}
         for api in gone:
-            place = api.domain, place_of(api.listen_path)
+            place = place_of(api.domain, api.listen_path)
             touched[place] = tuple(claim for claim in touched.get(place, self._claims.get(place, ())) if claim.api is not api)
         for kind, apis in ((_ACTIVE, active), (_BROKEN, broken), (_INACTIVE, inactive)):
             for api in apis:
-                place = api.domain, place_of(api.listen_path)
+                place = place_of(api.domain, api.listen_path)
                 claim = _Claim(kind, api.name, api.internal_id, api)
                 touched[place] = (*touched.get(place, self._claims.get(place, ())), claim)
         owners: dict[str, dict[str, CompiledApi | None]] = defaultdict(dict)
         for place, claims in touched.items():
-            owners[place[0]][place[1]] = self._settle(place, claims)
+            owners[place.domain][place.path] = self._settle(place, claims)
         for host, changes in owners.items():
             tree = (self._hosts.get(host, _Tree()) if host else self._any_host).changed(changes)
             if not host:
@@ -176,7 +175,7 @@ class ListenPaths:
             else:
                 self._hosts.pop(host, None)
 
-    def _settle(self, place: _Place, claims: tuple[_Claim, ...]) -> CompiledApi | None:
+    def _settle(self, place: Place, claims: tuple[_Claim, ...]) -> CompiledApi | None:
         """Who owns a place of all who claim it."""
         self._conflicts.pop(place, None)
         if not claims:
@@ -192,7 +191,7 @@ class ListenPaths:
 
     def served_at(self, domain: str, listen_path: str) -> list[CompiledApi]:
         """The active APIs that listen on exactly this place and can be served."""
-        return [claim.api for claim in self._claims.get((domain, place_of(listen_path)), ()) if claim.kind == _ACTIVE]
+        return [claim.api for claim in self._claims.get(place_of(domain, listen_path), ()) if claim.kind == _ACTIVE]
 
     def find(self, host: str, path: str) -> CompiledApi | None:
         """host: lower case, no port. path: canonical. None when nobody owns it."""

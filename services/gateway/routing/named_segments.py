@@ -9,22 +9,14 @@ a `{name}`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from itertools import compress
-from typing import Final
 
 from services.gateway.exchange import CompiledApi
+from services.gateway.routing.places import ANY_SEGMENT
 
-_NAMED: Final = re.compile(r"/\{[^/{}]*\}(?=/)")
-_ANY_SEGMENT: Final = "{}"
 _Shape = tuple[bool, ...]  # of each segment, whether it is fixed
 _Shapes = dict[_Shape, dict[tuple[str, ...], CompiledApi]]
-
-
-def place(listen_path: str) -> str:
-    """The place that a listen path owns: without the names, which make no difference. listen_path: in its one form."""
-    return _NAMED.sub(f"/{_ANY_SEGMENT}", listen_path) if "{" in listen_path else listen_path
 
 
 def count_segments(listen_path: str) -> int:
@@ -56,7 +48,7 @@ class NamedSegments:
         copied: set[_Shape] = set()
         for place, api in owners.items():
             segments = place[1:-1].split("/")
-            shape = tuple(segment != _ANY_SEGMENT for segment in segments)
+            shape = tuple(segment != ANY_SEGMENT for segment in segments)
             if shape not in copied:
                 copied.add(shape)
                 shapes[shape] = shapes.get(shape, {}).copy()

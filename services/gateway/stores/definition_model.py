@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.gateway.definitions.claims import place_taken
+
 Action = Literal["created", "updated", "deleted", "restored", "seeded", "undone", "redone"]
 
 
@@ -61,7 +63,8 @@ class PlaceTaken(Exception):
     """Another active definition owns this host and listen path. Nothing was written."""
 
     def __init__(self, owner: str) -> None:
-        super().__init__(f"{owner} already listens on this listen_path")
+        self.mistake = place_taken(owner)
+        super().__init__(self.mistake.message)
 
 
 class Unchanged(Exception):

@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from services.common.core_database import UTCDateTime
+from services.gateway.definitions.claims import Claim
 from services.gateway.stores import revisions
 from services.gateway.stores.base import metadata
 from services.gateway.stores.definition_model import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, StoredDefinition
@@ -64,13 +65,13 @@ def check_free(connection: sa.Connection, id: str, api_id: str, place: str | Non
         raise PlaceTaken(owner)
 
 
-def to_columns(stored: StoredDefinition, address: str, active: bool) -> dict[str, Any]:
+def to_columns(stored: StoredDefinition, claim: Claim) -> dict[str, Any]:
     """Give the columns of a definition, without the time of its creation."""
     return {
         "id": stored.id,
         "api_id": stored.api_id,
-        "address": address,
-        "place": address if active else None,
+        "address": claim.address,
+        "place": claim.place,
         "name": str(stored.raw.get("name") or ""),
         "revision": stored.revision,
         "document": stored.raw,

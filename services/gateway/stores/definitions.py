@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase
+from services.gateway.definitions.claims import Claim
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.stores import revisions
 from services.gateway.stores.definition_model import (
@@ -92,15 +93,14 @@ class DefinitionStore:
         raw: Mapping[str, Any],
         hook_references: list[Any],
         *,
-        address: str,
-        active: bool,
+        claim: Claim,
         who: str,
         note: str = "",
         action: Action = "created",
         target: int | None = None,
         if_match: int | None = None,
     ) -> StoredDefinition:
-        """raw: with `id` and `api_id`. address: host and listen path, which only one active definition may own.
+        """Store a new definition. raw: with `id` and `api_id`.
 
         target: where an undo or a redo goes. if_match: the last revision that the writer saw, of a definition that was deleted.
         Raises ApiIdTaken, PlaceTaken, RevisionConflict.
@@ -108,12 +108,12 @@ class DefinitionStore:
 
         def work(connection: sa.Connection) -> StoredDefinition:
             now = self._clock.now()
-            check_free(connection, raw["id"], raw["api_id"], address if active else None, own=None)
+            check_free(connection, raw["id"], raw["api_id"], claim.place, own=None)
             number = revisions.last_number(connection, raw["id"]) + 1
             if if_match is not None and if_match != number - 1:
                 raise RevisionConflict(number - 1)
             stored = StoredDefinition(raw["id"], raw["api_id"], number, dict(raw), hook_references, now, now)
-            connection.execute(sa.insert(DEFINITIONS).values(**to_columns(stored, address, active), created_at=now))
+            connection.execute(sa.insert(DEFINITIONS).values(**to_columns(stored, claim), created_at=now))
             return record(connection, stored, action, who, note, target)
 
         return self._run(work)
@@ -124,8 +124,7 @@ class DefinitionStore:
         raw: Mapping[str, Any],
         hook_references: list[Any],
         *,
-        address: str,
-        active: bool,
+        claim: Claim,
         who: str,
         note: str = "",
         if_match: int | None = None,
@@ -140,11 +139,11 @@ class DefinitionStore:
         def work(connection: sa.Connection) -> StoredDefinition:
             row = locked(connection, key, if_match)
             before = from_row(row)
-            check_free(connection, before.id, raw["api_id"], address if active else None, own=before.id)
+            check_free(connection, before.id, raw["api_id"], claim.place, own=before.id)
             document = {**raw, "id": before.id}
             number, now = before.revision + 1, self._clock.now()
             stored = StoredDefinition(before.id, raw["api_id"], number, document, hook_references, before.created_at, now)
-            columns = to_columns(stored, address, active)
+            columns = to_columns(stored, claim)
             # the place as well: another version of the gateway may have read it out of the same document otherwise
             same_place = (row.address, row.place) == (columns["address"], columns["place"])
             if target is None and same_place and same_json([row.document, row.hook_references], [document, hook_references]):

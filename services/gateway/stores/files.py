@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from services.common import logging as logs
+from services.gateway.definitions.claims import claim, place_taken
 from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import FileDefinition, FileMistakes, address, interpret, read_folder
+from services.gateway.definitions.sources import FileDefinition, FileMistakes, interpret, read_folder
 from services.gateway.stores.definition_model import ApiIdTaken, NotFound, Page, PlaceTaken, ReadOnly, StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import Entry, Revision
@@ -34,15 +35,14 @@ def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None
             store.create(
                 definition.raw,
                 definition.hook_references,
-                address=address(interpreted),
-                active=interpreted.active,
+                claim=claim(interpreted),
                 who="definitions folder",
                 action="seeded",
             )
         except Mistakes as error:
             wrong.append(FileMistakes(definition.file, error.mistakes))
         except PlaceTaken as error:
-            wrong.append(FileMistakes(definition.file, (Mistake("/proxy/listen_path", str(error)),)))
+            wrong.append(FileMistakes(definition.file, (error.mistake,)))
         except ApiIdTaken:
             continue  # another process was quicker
         else:
@@ -110,7 +110,7 @@ class FileDefinitions(DefinitionStore):
                 wrong.append(FileMistakes(definition.file, error.mistakes))
             else:
                 log_warnings(definition.file, interpreted)
-                read[definition.file] = _Read(definition, address(interpreted) if interpreted.active else None)
+                read[definition.file] = _Read(definition, claim(interpreted).place)
         right = self._placed(read, wrong)
         known = {one.definition.api_id for one in right.values()}
         serving = [*(one.definition for one in right.values()), *(one for one in found if one.api_id not in known and one.file not in read)]
@@ -138,7 +138,7 @@ class FileDefinitions(DefinitionStore):
         for name in sorted(right, key=lambda name: (name not in self._right or self._right[name].place != right[name].place, name)):
             place = right[name].place
             if place is not None and owners.setdefault(place, name) != name:
-                return FileMistakes(name, (Mistake("/proxy/listen_path", f"{owners[place]} already listens on {place}"),))
+                return FileMistakes(name, (place_taken(owners[place], place),))
         return None
 
     def get(self, key: str) -> StoredDefinition | None:

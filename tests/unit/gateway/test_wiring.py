@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.common.migrations import migrate
+from services.gateway.definitions.claims import Claim
 from services.gateway.keys.model import Key, Opened
 from services.gateway.settings import Settings
 from services.gateway.stores.definition_model import StoredDefinition
@@ -115,7 +116,7 @@ def saved(store: DefinitionStore, api_id: str, name: str) -> None:
     raw = document(id=f"i-{api_id}", api_id=api_id, name=name, proxy={"listen_path": f"/{api_id}/", "target_url": "http://h/"})
     write = store.update if store.get(api_id) else store.create
     arguments = (f"i-{api_id}", raw) if store.get(api_id) else (raw,)
-    write(*arguments, [], address=f"/{api_id}/", active=True, who="a")  # type: ignore[operator]
+    write(*arguments, [], claim=Claim(f"/{api_id}/", True), who="a")  # type: ignore[operator]
 
 
 def test_what_no_announcement_said_is_found_and_only_that_is_done(worker: Worker) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.gateway.definitions.claims import claim
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import address
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import differences, hook_references
 from services.gateway.operator_api.changes.author import Author
@@ -56,9 +56,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, author: Au
         diff = differences.text(None, differences.whole(document, listed), ("nothing", "this"))
         return Saved(planned, [], warnings_of(definition, prefix), diff=diff)
     try:
-        stored = gateway.definitions.create(
-            document, listed, address=address(definition), active=definition.active, who=author.who, note=author.note
-        )
+        stored = gateway.definitions.create(document, listed, claim=claim(definition), who=author.who, note=author.note)
     except ApiIdTaken:
         raise refusals.api_id_taken() from None
     except PlaceTaken as error:
@@ -143,8 +141,7 @@ def replace(
             id,
             document,
             references,
-            address=address(definition),
-            active=definition.active,
+            claim=claim(definition),
             who=author.who,
             note=author.note,
             if_match=if_match,
@@ -195,4 +192,4 @@ def existing(gateway: Gateway, key: str) -> StoredDefinition:
 
 def place_taken(prefix: str, error: PlaceTaken) -> OperatorRefusal:
     """Refuse a definition whose place another one owns. prefix: as for `create`."""
-    return refusals.invalid("definition", Mistakes([Mistake(f"{prefix}/proxy/listen_path", str(error))]))
+    return refusals.invalid("definition", Mistakes([error.mistake._replace(pointer=prefix + error.mistake.pointer)]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.gateway.definitions.sources import address
+from services.gateway.definitions.claims import claim
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, differences, revisions
 from services.gateway.operator_api.changes.author import Author
@@ -103,8 +103,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
             stored = store.create(
                 wanted.raw,
                 wanted.hook_references,
-                address=address(definition),
-                active=definition.active,
+                claim=claim(definition),
                 who=author.who,
                 note=author.note,
                 action=action,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.sources import address, interpret, read_folder
-from tests.unit.gateway.exchanges import definition, document
+from services.gateway.definitions.sources import interpret, read_folder
+from tests.unit.gateway.exchanges import document
 
 
 def with_target(target: str, **proxy: Any) -> dict[str, Any]:
@@ -97,11 +97,6 @@ def test_mistakes_of_both_kinds_are_told_together() -> None:
     with pytest.raises(Mistakes) as wrong:
         interpret({**with_target("env://UPSTREAM_UNSET/"), "api_id": 5, "name": 5}, {})
     assert [mistake.pointer for mistake in wrong.value.mistakes] == ["/proxy/target_url", "/name", "/api_id"]
-
-
-def test_addresses() -> None:
-    assert address(definition()) == "/api/"
-    assert address(definition(domain="API.example")) == "api.example/api/"
 
 
 def test_a_folder(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
+from services.gateway.definitions.claims import Claim
 from services.gateway.stores.definition_model import ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, Unchanged, same_json
 from services.gateway.stores.definitions import DefinitionStore
 
@@ -22,11 +23,11 @@ def store(database: CoreDatabase) -> DefinitionStore:
 
 def create(store: DefinitionStore, id: str, address: str | None = None, active: bool = True) -> Any:
     raw = {"id": f"i-{id}", "api_id": id, "name": f"Name {id}"}
-    return store.create(raw, [], address=address or f"/{id}/", active=active, who="ann")
+    return store.create(raw, [], claim=Claim(address or f"/{id}/", active), who="ann")
 
 
 def update(store: DefinitionStore, id: str, name: str, if_match: int | None = None, address: str | None = None) -> Any:
-    return store.update(id, {"api_id": id, "name": name}, [], address=address or f"/{id}/", active=True, who="bob", if_match=if_match)
+    return store.update(id, {"api_id": id, "name": name}, [], claim=Claim(address or f"/{id}/", True), who="bob", if_match=if_match)
 
 
 def at_once(*work: Callable[[], Any]) -> list[Any]:
@@ -116,7 +117,7 @@ def test_an_inactive_definition_owns_no_place(store: DefinitionStore) -> None:
 def test_an_id_and_an_api_id_are_one_space_of_names(store: DefinitionStore) -> None:
     create(store, "a")
     with pytest.raises(ApiIdTaken):
-        store.create({"id": "x", "api_id": "i-a"}, [], address="/x/", active=True, who="ann")
+        store.create({"id": "x", "api_id": "i-a"}, [], claim=Claim("/x/", True), who="ann")
 
 
 def test_of_two_writers_that_saw_the_same_revision_one_wins(store: DefinitionStore) -> None:
@@ -175,7 +176,7 @@ def test_what_is_stored_already_is_not_written_again(store: DefinitionStore) -> 
     with pytest.raises(RevisionConflict):
         update(store, "a", "B", if_match=1)
     assert update(store, "a", "B", address="/elsewhere/").revision == 3, "another version may read another place out of it"
-    undone = store.update("a", {"api_id": "a", "name": "B"}, [], address="/elsewhere/", active=True, who="x", action="undone", target=2)
+    undone = store.update("a", {"api_id": "a", "name": "B"}, [], claim=Claim("/elsewhere/", True), who="x", action="undone", target=2)
     assert undone.revision == 4, "a step is one, even when nothing differs"
     assert [one.target for one in store.revisions("a")] == [2, None, None, None]
 
@@ -200,7 +201,7 @@ def test_what_was_deleted_comes_back_on_top_of_what_was_seen(store: DefinitionSt
 
     def back(seen: int) -> Any:
         raw = {"id": "i-a", "api_id": "a"}
-        return store.create(raw, [], address="/a/", active=True, who="x", action="undone", target=1, if_match=seen)
+        return store.create(raw, [], claim=Claim("/a/", True), who="x", action="undone", target=1, if_match=seen)
 
     with pytest.raises(RevisionConflict) as conflict:
         back(1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.common.core_database import CoreDatabase
+from services.gateway.definitions.claims import Claim
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.sources import interpret, read_folder
 from services.gateway.stores.definition_model import ReadOnly
@@ -45,7 +46,7 @@ def test_the_folder_seeds_only_what_the_database_never_knew(store: DefinitionSto
     assert [one.api_id for one in store.all()] == ["a", "b", "c"]
     store.delete("a", who="ann")
     changed = {**definition("b", "/changed/"), "id": store.get("b").id}  # type: ignore[union-attr]
-    store.update("b", changed, [], address="/changed/", active=True, who="ann")
+    store.update("b", changed, [], claim=Claim("/changed/", True), who="ann")
     put(tmp_path, "d.json", {"api_definition": definition("d"), "hook_references": []})
     assert seed(store, tmp_path) == []
     assert [one.api_id for one in store.all()] == ["b", "c", "d"]

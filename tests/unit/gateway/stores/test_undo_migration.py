@@ -9,6 +9,7 @@ from alembic import command
 
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
+from services.gateway.definitions.claims import Claim
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import redo_target, undo_target
 from tests.support.migrating import migrate_to
@@ -31,7 +32,7 @@ def test_a_history_that_was_there_is_kept(database_url: str) -> None:
     assert (undo_target(history), redo_target(history)) == (3, None)
     raw = store.revision("a", 3).raw
     assert raw is not None
-    store.create(raw, [], address="/a/", active=True, who="w", action="undone", target=3, if_match=4)
+    store.create(raw, [], claim=Claim("/a/", True), who="w", action="undone", target=3, if_match=4)
     assert (undo_target(store.revisions("a")), redo_target(store.revisions("a"))) == (2, 4)
     migrate_to("gateway", "0005", database, command.downgrade)
     with database.read() as connection:

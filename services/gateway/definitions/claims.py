@@ -1,0 +1,31 @@
+"""What a definition claims: a place, which only one active definition may own. Written once, for the live set, the database and files."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake
+from services.gateway.routing.places import place_of
+
+
+class Claim(NamedTuple):
+    """address: host and listen path, by which a definition is found. active: whether it owns them."""
+
+    address: str
+    active: bool
+
+    @property
+    def place(self) -> str | None:
+        """What the definition owns; None when it is switched off."""
+        return self.address if self.active else None
+
+
+def claim(definition: Definition) -> Claim:
+    """Give the claim of a definition."""
+    return Claim(str(place_of(definition.domain, definition.proxy.listen_path)), definition.active)
+
+
+def place_taken(owner: str, where: str = "this listen_path") -> Mistake:
+    """Name the owner of a place that another definition wants."""
+    return Mistake("/proxy/listen_path", f"{owner} already listens on {where}")
