@@ -7,13 +7,13 @@ event loop (0.1 ms), `/metrics` in a thread of its own (5 ms when every call has
 from __future__ import annotations
 
 import asyncio
-import hmac
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final
 
 from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.exchange import Reply
+from services.gateway.operator_key import given_in, is_operator_key
 from services.gateway.refusals import (
     BAD_HOST,
     BODY_TOO_LARGE,
@@ -133,14 +133,9 @@ class OperatorDoor:
 
     def _is_operator(self, section: HeaderSection) -> bool:
         """Whether a request brings the operator key; where it belongs is the application's matter."""
-        key = self._gateway.operator_key.encode()
-        for name in (b"x-tyk-authorization", b"authorization"):
-            given = section.value(name) or b""
-            if given[:7].lower() == b"bearer ":
-                given = given[7:].strip()
-            if key and hmac.compare_digest(given, key):
-                return True
-        return False
+        key = self._gateway.operator_key
+        given = (given_in(section.value(name) or b"") for name in (b"x-tyk-authorization", b"authorization"))
+        return any(is_operator_key(one, key) for one in given)
 
     @staticmethod
     async def _body(connection: Connection, section: HeaderSection, may_wait: bool) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import re
 from typing import Final
 
@@ -15,6 +14,7 @@ from services.gateway.operator_api.answers import is_gateway_api, render
 from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.operator_api.web import gateway
+from services.gateway.operator_key import given_in, is_operator_key
 
 # Tyk's clients name a key by its secret in the path.
 _KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE)
@@ -41,15 +41,11 @@ def require_operator() -> None:
     `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`.
     """
     if is_gateway_api(request.path):
-        given = request.headers.get("x-tyk-authorization", "")
-        if not _is_operator(given):
+        if not is_operator_key(_sent("x-tyk-authorization"), gateway().operator_key):
             raise refusals.tyk_operator_key_wrong()
         _refuse_nul()
         return
-    given = request.headers.get("authorization", "")
-    if given[:7].lower() == "bearer ":
-        given = given[7:].strip()
-    if not _is_operator(given):
+    if not is_operator_key(given_in(_sent("authorization")), gateway().operator_key):
         raise refusals.operator_key_wrong()
     _refuse_nul()
 
@@ -60,9 +56,8 @@ def _refuse_nul() -> None:
         raise refusals.nul_in_url()
 
 
-def _is_operator(given: str) -> bool:
-    key = gateway().operator_key
-    return bool(key) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), key.encode())
+def _sent(header: str) -> bytes:
+    return request.headers.get(header, "").encode("utf-8", "surrogatepass")
 
 
 def author() -> Author:
