@@ -1,11 +1,10 @@
 """What a browser reads at `/` of the public port when no API listens there: that this is a gateway, and nothing of what it serves.
 
-Written once, when it is first asked for; programs get the refusal as everywhere. Not part of any request that has an owner.
+Written once, at the start; programs get the refusal as everywhere. Not part of any request that has an owner.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Final
 
 from services.common.pages.negotiation import prefers_html
@@ -37,13 +36,11 @@ def wanted(method: str, accept: bytes | None) -> bool:
 
 def reply(status: int) -> Reply:
     """404 with the page; 503 with the one of a gateway that has no definitions yet."""
-    content, headers = _written(status)
+    content, headers = _WRITTEN[status]
     return Reply(status, list(headers), content)
 
 
-@functools.cache
-def _written(status: int) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-    title, text = _PAGES[status]
+def _written(title: str, text: str) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
     content, policy = page(title, text, brand=BRAND)
     return content, (
         (b"Content-Type", b"text/html; charset=utf-8"),
@@ -54,3 +51,6 @@ def _written(status: int) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
         (b"Referrer-Policy", b"no-referrer"),
         (b"X-Generator", b"gatehouse"),
     )
+
+
+_WRITTEN: Final = {status: _written(title, text) for status, (title, text) in _PAGES.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from html import escape
 
 from flask import Blueprint, Response, abort, request
@@ -37,6 +36,7 @@ give the key itself in <code>GATEHOUSE_KEY</code>.</p>
 <pre tabindex="0" role="region" aria-label="Example with the command line"><code>./dev gateway --help
 ./dev gateway definitions list</code></pre>
 <p class="quiet">All calls are described in <code>docs/operating.md</code>, refusals in <code>docs/errors.md</code>.</p>"""
+_PAGE, _POLICY = page("The operator's port", _CONTENT, brand=BRAND)  # read at the start, not by the first who asks
 
 
 @blueprint.route("/", methods=_METHODS, provide_automatic_options=False)
@@ -44,10 +44,9 @@ def start() -> Response:
     """The page, for browsers; programs get 404 as everywhere."""
     if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
         abort(404)
-    content, policy = _written()
     here = escape(request.host_url.rstrip("/")).encode()  # not part of what is kept: there would be one for every Host
-    answer = Response(content.replace(b"HERE", here), content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = policy
+    answer = Response(_PAGE.replace(b"HERE", here), content_type="text/html; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"
@@ -58,8 +57,3 @@ def start() -> Response:
 def vary(answer: Response) -> Response:
     answer.headers["Vary"] = "Accept"
     return answer
-
-
-@functools.cache
-def _written() -> tuple[bytes, str]:
-    return page("The operator's port", _CONTENT, brand=BRAND)
