@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from services.gateway.cli import main
+from services.gateway.cli.main import main
 
 main(prog_name="./dev gateway")

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
-from services.gateway.cli import main
+from services.gateway.cli.main import main
 from tests.unit.gateway.operators import gateway, make_definition, make_session, operator
 
 __all__ = ["gateway", "make_definition", "make_session", "operator"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from services.gateway.cli import main
+from services.gateway.cli.main import main
 from services.gateway.definitions.reader import Mistake
 from services.gateway.keys.model import secret_hash
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.wrappers import Response
 
-from services.gateway.cli import main
+from services.gateway.cli.main import main
 from services.gateway.events.outbox import Call
 from services.gateway.stores.events import Outbox
 
