@@ -17,6 +17,7 @@ from services.gateway.cli.client import REFUSED, UNREACHABLE, WRONG_USAGE, Clien
 from services.gateway.definitions.lint import lint, unread_fields
 from services.gateway.definitions.reader import Mistake, Mistakes, read_json
 from services.gateway.definitions.sources import interpret
+from services.gateway.operator_api.changes.filling import filled
 from services.gateway.refusals import counted
 
 _STDIN: Final = "-"
@@ -82,8 +83,6 @@ def _asked(client: Client, raw: dict[str, Any]) -> tuple[dict[str, Any] | None, 
 
 def _checked_here(raw: dict[str, Any]) -> dict[str, Any]:
     """As the gateway, but for what only a running one knows."""
-    from services.gateway.operator_api.changes.checks import filled  # here: only this needs the stores' libraries
-
     try:
         return _result((), lint(interpret(filled(raw), _Environment(os.environ))))
     except Mistakes as error:

@@ -10,7 +10,7 @@ from flask import Blueprint, g, request
 
 from services.common import logging as logs
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.answers import is_gateway_api, render
+from services.gateway.operator_api.answers import is_tyk_api, render
 from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.operator_api.web import gateway
@@ -40,7 +40,7 @@ def require_operator() -> None:
 
     `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`.
     """
-    if is_gateway_api(request.path):
+    if is_tyk_api(request.path):
         if not is_operator_key(_sent("x-tyk-authorization"), gateway().operator_key):
             raise refusals.tyk_operator_key_wrong()
         _refuse_nul()

@@ -60,7 +60,7 @@ def pages(total: int, number: int, size: int) -> int:
     return 0 if number < 0 else max(0, (total - 1) // size)
 
 
-def is_gateway_api(path: str) -> bool:
+def is_tyk_api(path: str) -> bool:
     return path == "/tyk" or path.startswith("/tyk/")
 
 
@@ -83,7 +83,7 @@ def error(
     listed, doubtful = places(mistakes), places(warnings)
     message = _WORDS.get(code, message)
     body: dict[str, Any]
-    if is_gateway_api(request.path):
+    if is_tyk_api(request.path):
         body = {"status": "error", "message": message, "error": message}
         names = ("code", "request_id", "errors", "warnings")
     else:
@@ -98,5 +98,16 @@ def error(
     return answer(body, status, headers)
 
 
+def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    """Render an error of the application itself: in the shape of the API that was called, elsewhere in the house's own."""
+    if request.path.startswith(("/api/", "/tyk/")):
+        return error(status, message, code)
+    body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
+    if fields:
+        body["fields"] = fields
+    return Response(json.dumps(body, indent=4, ensure_ascii=False) + "\n", status, mimetype="application/json")
+
+
 def render(refusal: OperatorRefusal) -> Response:
+    """Render a refusal in the shape of the API that was called."""
     return error(refusal.status, refusal.message, refusal.code, refusal.mistakes, refusal.headers, refusal.warnings)

@@ -11,7 +11,7 @@ from flask import request
 
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.answers import is_gateway_api
+from services.gateway.operator_api.answers import is_tyk_api
 from services.gateway.operator_api.refusals import Document
 
 _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
@@ -25,7 +25,7 @@ def body(what: Document) -> dict[str, Any]:
     except Mistakes as error:
         if any(mistake.pointer for mistake in error.mistakes):
             raise refusals.invalid(what, error) from None
-        if is_gateway_api(request.path):
+        if is_tyk_api(request.path):
             raise refusals.tyk_malformed_body(error) from None
         raise refusals.malformed_body(error) from None
     endless = [Mistake(pointer, "is too large a number") for pointer in _endless(document, "")]

@@ -1,8 +1,7 @@
-"""What every save of a definition goes through first: filled in, interpreted, and compiled beside what is served."""
+"""What every save of a definition goes through first: interpreted, and compiled beside what is served."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -12,13 +11,12 @@ from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import hook_references
+from services.gateway.operator_api.changes.filling import filled
 from services.gateway.operator_api.changes.ports import Gateway
-from services.gateway.stores.definition_model import ReadOnly, new_api_id, new_id
+from services.gateway.stores.definition_model import ReadOnly
 
-DEFAULT_ORG: Final = "default"
 _LONGEST_PATH: Final = 1024
 _NOWHERE_ELSE: Final[Mapping[str, str]] = {}
-_CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
 
 
 class Linted(NamedTuple):
@@ -71,32 +69,3 @@ def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
     except Mistakes as error:
         return Linted(error.mistakes, unread_fields(error.unread))
     return Linted((), lint(definition))
-
-
-def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a new definition with what the server adds: ids, the organisation, the listen path."""
-    document = canonical(raw)
-    document["id"] = document.get("id") or new_id()
-    document["api_id"] = document.get("api_id") or new_api_id()
-    return completed(document, DEFAULT_ORG)
-
-
-def completed(document: dict[str, Any], org_id: str) -> dict[str, Any]:
-    """Give the document itself, with an organisation and a listen path. org_id: used when it names none."""
-    document["org_id"] = document.get("org_id") or org_id
-    proxy = document.get("proxy")
-    if isinstance(proxy, Mapping):
-        known = {name.lower() for name, value in proxy.items() if value is not None}
-        added = {} if "listen_path" in known else {"listen_path": f"/{document['api_id']}/"}
-        document["proxy"] = {**proxy, **added}
-    return document
-
-
-def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a copy whose fields that we touch are spelled in one way; case does not count in Tyk's JSON."""
-    present = set(raw)
-    renamed = {}
-    for name, value in raw.items():
-        folded = name.lower()
-        renamed[folded if folded in _CANONICAL and folded not in present else name] = copy.deepcopy(value)
-    return renamed

@@ -10,7 +10,7 @@ from services.gateway.definitions.reader import Mistakes, Reader, Report
 from services.gateway.definitions.schema import HOOK_METHODS, headers
 from services.gateway.events.delivery import signature
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.changes.checks import DEFAULT_ORG
+from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import new_id
 from services.gateway.stores.hooks import HookMissing

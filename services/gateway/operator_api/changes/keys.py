@@ -15,7 +15,7 @@ from services.gateway.keys import service
 from services.gateway.keys.model import quota_counter, secret_hash
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions
-from services.gateway.operator_api.changes.checks import DEFAULT_ORG
+from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
 from services.gateway.events.outbox import Outbox
-from services.gateway.exchange import CompiledApi
+from services.gateway.exchange import CompiledApi, Reply
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
@@ -87,3 +87,7 @@ class Gateway(Protocol):
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...
+
+    def hello(self) -> Reply:
+        """Whether the gateway is well, as Tyk shapes it."""
+        ...
