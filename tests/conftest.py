@@ -1,8 +1,9 @@
-"""Fixtures for every test: `database_url` on both stores, `postgresql`, `valkey`; `prepare_database` says what the databases hold."""
+"""Fixtures for every test: `database_url` on both stores, `postgresql`, `valkey`, `log_restored`; `prepare_database`: what they hold."""
 
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -82,3 +83,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """A database of each kind: the test runs on both."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def log_restored() -> Iterator[None]:
+    """For a test that configures logging: the tests after it log as before."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -247,6 +247,7 @@ def test_handlers_of_the_api_hear_of_keys(operator: Any, make_session: Any) -> N
     assert operator.gateway.fired[0][2] == {"Message": "Key generated.", "Org": "default", "Key": made["id"]}
 
 
+@pytest.mark.usefixtures("log_restored")
 def test_a_secret_in_a_path_does_not_reach_the_log(gateway: Any, capsys: Any) -> None:
     from services.common.app import create_app
     from services.common.logging import configure
