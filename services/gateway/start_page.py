@@ -35,7 +35,7 @@ def wanted(method: str, accept: bytes | None) -> bool:
 
 
 def reply(status: int) -> Reply:
-    """404 with the page; 503 with the one of a gateway that has no definitions yet."""
+    """Answer 404 with the page, or 503 with that of a gateway that has no definitions yet."""
     content, headers = _WRITTEN[status]
     return Reply(status, list(headers), content)
 

@@ -41,7 +41,7 @@ _PAGE, _POLICY = page("The operator's port", _CONTENT, brand=BRAND)  # read at t
 
 @blueprint.route("/", methods=_METHODS, provide_automatic_options=False)
 def start() -> Response:
-    """The page, for browsers; programs get 404 as everywhere."""
+    """Show the page to browsers; programs get 404 as everywhere."""
     if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
         abort(404)
     here = escape(request.host_url.rstrip("/")).encode()  # not part of what is kept: there would be one for every Host

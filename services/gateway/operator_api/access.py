@@ -21,14 +21,14 @@ _KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+key
 
 
 def hide_keys_in_logs() -> None:
-    """For every request of the application, those that match no route included."""
+    """Keep keys out of the logged path; runs for every request of the application, also for one that matches no route."""
     match = _KEY_PATH.match(request.path)
     if match is not None:
         g.logged_path = f"{match[1]}/***"
 
 
 def protected(name: str, import_name: str) -> Blueprint:
-    """A blueprint whose every call needs the operator key, and that answers an OperatorRefusal in the shape of its API."""
+    """Create a blueprint whose every call needs the operator key; it answers an OperatorRefusal in the shape of its API."""
     blueprint = Blueprint(name, import_name)
     blueprint.before_request(require_operator)
     blueprint.register_error_handler(OperatorRefusal, render)
@@ -36,7 +36,7 @@ def protected(name: str, import_name: str) -> Blueprint:
 
 
 def require_operator() -> None:
-    """Raises OperatorRefusal, also for a NUL in the URL.
+    """Refuse a caller without the operator key, and a NUL in the URL. Raises OperatorRefusal.
 
     `/tyk/` takes the key in `x-tyk-authorization`, all else in `authorization`, with or without `Bearer`.
     """
@@ -61,7 +61,7 @@ def _sent(header: str) -> bytes:
 
 
 def author() -> Author:
-    """Who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
+    """Give who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
     return Author(_said("x-gatehouse-author")[:200] or "operator", _said("x-gatehouse-note")[:1000])
 
 

@@ -14,6 +14,7 @@ from services.gateway.operator_api.refusals import OperatorRefusal
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON."""
     return Response(json.dumps(body, ensure_ascii=False) + "\n", status, headers, mimetype="application/json")
 
 
@@ -26,7 +27,10 @@ def done(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Response:
-    """The envelope of a write. unconfirmed: workers that do not serve it yet; they and warnings are named only when there are any."""
+    """Answer a write with the envelope of `/api/`.
+
+    unconfirmed: workers that do not serve it yet; they and warnings are named only when there are any.
+    """
     body: dict[str, Any] = {"Status": "OK", "Message": message, "Meta": meta, **more}
     missing, doubtful = list(unconfirmed), places(warnings)
     if missing:
@@ -37,7 +41,7 @@ def done(
 
 
 def changed(key: str, action: str, unconfirmed: Iterable[str] = (), warnings: Iterable[Mistake] = (), **more: Any) -> Response:
-    """The gateway API's answer to a write."""
+    """Answer a write below `/tyk/`. unconfirmed, warnings: as for `done`."""
     body: dict[str, Any] = {"key": key, "status": "ok", "action": action, **more}
     missing, doubtful = list(unconfirmed), places(warnings)
     if missing:
@@ -48,12 +52,12 @@ def changed(key: str, action: str, unconfirmed: Iterable[str] = (), warnings: It
 
 
 def places(mistakes: Iterable[Mistake]) -> list[dict[str, str]]:
-    """Mistakes and warnings as they are listed in answers."""
+    """List mistakes or warnings as answers show them."""
     return [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]
 
 
 def pages(total: int, number: int, size: int) -> int:
-    """`pages` of a list: the highest `p` that shows something, as in v0.9, whose samples say 0 for a list of one page.
+    """Count the `pages` of a list: the highest `p` that shows something, as in v0.9, whose samples say 0 for a list of one page.
 
     number: the `p` that was asked for, negative = everything on one page. A client that counts from 0 up to `pages` sees all.
     """
@@ -61,6 +65,7 @@ def pages(total: int, number: int, size: int) -> int:
 
 
 def is_tyk_api(path: str) -> bool:
+    """Whether a path is one of Tyk's gateway API."""
     return path == "/tyk" or path.startswith("/tyk/")
 
 
@@ -79,7 +84,7 @@ def error(
     headers: Mapping[str, str] | None = None,
     warnings: Iterable[Mistake] = (),
 ) -> Response:
-    """An error in the shape of the API that was called; for errors of the application itself (404, 405, 413, 500), too."""
+    """Answer an error in the shape of the API that was called."""
     listed, doubtful = places(mistakes), places(warnings)
     message = _WORDS.get(code, message)
     body: dict[str, Any]

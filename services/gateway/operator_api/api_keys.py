@@ -1,6 +1,6 @@
 """`/api/keys` and `/api/apis/{id}/keys`: keys as Tyk's Advanced Management API shows them; `/api/gatehouse/keys`: several at once.
 
-Lists hold public ids. A secret is in the answer that makes it, as `key_id`, and nowhere else.
+Lists hold public ids. A secret is in the answer that creates it, as `key_id`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def list_keys() -> Response:
 
 @blueprint.post("/api/keys")
 def create_key() -> Response:
-    return _made(keys.create(gateway(), arguments.body("key")))
+    return _created(keys.create(gateway(), arguments.body("key")))
 
 
 @blueprint.get("/api/keys/<name>")
@@ -56,7 +56,7 @@ def rotate_key(name: str) -> Response:
     overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
         raise refusals.overlap_out_of_range(_LONGEST_OVERLAP)
-    return _made(keys.rotate(gateway(), stored, overlap))
+    return _created(keys.rotate(gateway(), stored, overlap))
 
 
 @blueprint.post("/api/gatehouse/keys/revoke")
@@ -71,7 +71,7 @@ def revoke_keys() -> Response:
 
 @blueprint.post("/api/apis/keys/basic/<name>")
 def put_user(name: str) -> Response:
-    return _made(keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"), is_user=True))
+    return _created(keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"), is_user=True))
 
 
 @blueprint.get("/api/apis/<key>/keys")
@@ -125,8 +125,8 @@ def _one(stored: StoredKey) -> Response:
     return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": _summary(stored)})
 
 
-def _made(change: keys.Change) -> Response:
-    """The one answer that shows a secret: never kept by a cache on its way."""
+def _created(change: keys.Change) -> Response:
+    """The one answer that shows a secret: no cache keeps it."""
     stored = change.stored
     body = {
         "api_model": {},

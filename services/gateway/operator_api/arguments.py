@@ -19,7 +19,7 @@ _LARGEST_PAGE: Final = 1000
 
 
 def body(what: Document) -> dict[str, Any]:
-    """The JSON object of the request, whatever its content type says: a bare `curl -d` names a form."""
+    """Read the JSON object of the request, whatever its content type says: a bare `curl -d` names a form."""
     try:
         document = read_json(request.get_data(cache=True))
     except Mistakes as error:
@@ -47,7 +47,7 @@ def _endless(value: Any, pointer: str) -> Iterator[str]:
 
 
 def page() -> tuple[int, int]:
-    """`p`, from zero, negative = everything; `page_size`, 10 unless given."""
+    """Read `p`, from zero, negative = everything; `page_size`, 10 unless given."""
     return _whole("p", 0, -1, 10**6), _whole("page_size", 10, 1, _LARGEST_PAGE)
 
 
@@ -67,11 +67,12 @@ def _whole(name: str, default: int, low: int, high: int) -> int:
 
 
 def flag(name: str) -> bool:
+    """Whether a parameter of the query is switched on: `1`, `true` or `yes`."""
     return request.args.get(name, "").lower() in ("1", "true", "yes")
 
 
 def if_match() -> int | None:
-    """The revision that the caller saw; None = whatever is there. 412 when it cannot be one: it matches nothing."""
+    """Read the revision that the caller saw; None = whatever is there. 412 when it cannot be one: it matches nothing."""
     text = request.headers.get("if-match", "").strip()
     if text in ("", "*"):
         return None
@@ -82,7 +83,7 @@ def if_match() -> int | None:
 
 
 def against() -> int | None:
-    """`against`, the number of a revision; None = not given."""
+    """Read `against`, the number of a revision; None = not given."""
     text = request.args.get("against", "")
     if text and not (text.isdecimal() and len(text) <= 9):
         raise refusals.against_not_a_revision()
@@ -90,5 +91,5 @@ def against() -> int | None:
 
 
 def optional_body(what: Document) -> dict[str, Any]:
-    """As `body`; none is an empty object."""
+    """Read the body as `body` does; none is an empty object."""
     return body(what) if request.get_data(cache=True).strip() else {}

@@ -27,7 +27,7 @@ def list_keys() -> Response:
 @blueprint.post("/tyk/keys/create")
 def create_key() -> Response:
     change = keys.create(gateway(), arguments.body("key"))
-    return _made(change, change.secret, "added")
+    return _with_key(change, change.secret, "added")
 
 
 @blueprint.post("/tyk/keys", defaults={"name": ""})
@@ -36,14 +36,14 @@ def add_key(name: str) -> Response:
     if not name:
         return create_key()
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
-    return _made(change, change.name, "added")
+    return _with_key(change, change.name, "added")
 
 
 @blueprint.put("/tyk/keys/<name>")
 def update_key(name: str) -> Response:
     """Also creates the key when there is none, as Tyk does."""
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
-    return _made(change, change.name, "added" if change.created else "modified")
+    return _with_key(change, change.name, "added" if change.created else "modified")
 
 
 @blueprint.get("/tyk/keys/<name>")
@@ -60,7 +60,7 @@ def delete_key(name: str) -> Response:
     return changed(name, "deleted", unconfirmed)
 
 
-def _made(change: keys.Change, key: str, action: str) -> Response:
+def _with_key(change: keys.Change, key: str, action: str) -> Response:
     response = changed(key, action, change.unconfirmed, key_hash=change.stored.id)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -85,9 +85,10 @@ def same_json(one: Any, other: Any) -> bool:
 
 
 def new_id() -> str:
-    """An internal id: 24 hexadecimal digits, as Tyk's."""
+    """Create an internal id: 24 hexadecimal digits, as Tyk's."""
     return secrets.token_hex(12)
 
 
 def new_api_id() -> str:
+    """Create an api_id: 32 hexadecimal digits, as Tyk's."""
     return secrets.token_hex(16)

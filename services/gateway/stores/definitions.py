@@ -58,24 +58,24 @@ class DefinitionStore:
         self._clock = clock or SystemClock()
 
     def all(self) -> list[StoredDefinition]:
-        """Every definition, by name and id."""
+        """Read every definition, by name and id."""
         with self._database.read() as connection:
             return [from_row(row) for row in connection.execute(sa.select(DEFINITIONS).order_by(_D.name, _D.id))]
 
     def get(self, key: str) -> StoredDefinition | None:
-        """By internal id or api_id."""
+        """Find a definition by its internal id or api_id."""
         with self._database.read() as connection:
             row = find(connection, key)
             return None if row is None else from_row(row)
 
     def known(self, api_ids: set[str]) -> dict[str, str]:
-        """api_id → name of those that exist."""
+        """Give api_id → name of those that exist."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(_D.api_id, _D.name).where(_D.api_id.in_(api_ids)))
             return {row.api_id: row.name for row in rows}
 
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
-        """number: from zero, negative = everything. query: a part of the name, an id or the address; case does not count."""
+        """Read one page. number: from zero, negative = everything. query: a part of the name, an id or the address; case does not count."""
         chosen = sa.select(DEFINITIONS)
         if query:
             pattern = "%" + query.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
@@ -156,7 +156,7 @@ class DefinitionStore:
     def delete(
         self, key: str, *, who: str, note: str = "", if_match: int | None = None, action: Action = "deleted", target: int | None = None
     ) -> StoredDefinition:
-        """What was deleted. target: where a redo goes. Raises NotFound, RevisionConflict."""
+        """Delete a definition and give what it was. target: where a redo goes. Raises NotFound, RevisionConflict."""
 
         def work(connection: sa.Connection) -> StoredDefinition:
             before = from_row(locked(connection, key, if_match))
@@ -168,11 +168,11 @@ class DefinitionStore:
         return self._run(work)
 
     def generation(self) -> int:
-        """Rises with every write; two equal numbers mean that nothing changed."""
+        """Read a number that rises with every write; two equal numbers mean that nothing changed."""
         return current(self._database, GENERATION)
 
     def changed_since(self, generation: int) -> Changed | None:
-        """What was written after a generation, as it is now. None when that is not known any more."""
+        """Give what was written after a generation, as it is now; None when that is not known any more."""
         with self._database.read() as connection:
             changes = since(connection, GENERATION, generation)
             if changes.entries is None:
@@ -185,12 +185,12 @@ class DefinitionStore:
         return Changed(changes.number, found)
 
     def revisions(self, key: str) -> list[Entry]:
-        """Every revision of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
+        """List the revisions of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
         with self._database.read() as connection:
             return revisions.listed(connection, revised_id(connection, key))
 
     def revision(self, key: str, number: int) -> Revision:
-        """Raises NotFound."""
+        """Read one revision. Raises NotFound."""
         if number >= 2**31:  # more than the column holds
             raise NotFound
         with self._database.read() as connection:
@@ -200,7 +200,7 @@ class DefinitionStore:
             return found
 
     def revision_before(self, key: str, number: int) -> Revision | None:
-        """What a revision changed is its difference to this one; None for the first."""
+        """Read the revision before one, from which it differs by what it changed; None for the first."""
         with self._database.read() as connection:
             id = revised_id(connection, key)
             earlier = revisions.before(connection, id, number)

@@ -20,7 +20,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Difference]:
-    """The smallest places that differ, in the order of the documents. Lists are compared element by element."""
+    """Give the smallest places that differ, in the order of the documents. Lists are compared element by element."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in [*before, *(name for name in after if name not in before)]:
             yield from _member(before, after, name, join(pointer, name))
@@ -42,12 +42,15 @@ def _member(before: Mapping[Any, Any], after: Mapping[Any, Any], name: Any, poin
 
 
 def whole(raw: Mapping[str, Any] | None, hook_references: list[Any]) -> dict[str, Any] | None:
-    """What is compared of an API: the definition and its references. None: there was no API."""
+    """Give what is compared of an API: the definition and its references. None: there was no API."""
     return None if raw is None else {"api_definition": raw, "hook_references": hook_references}
 
 
 def text(before: Any, after: Any, names: tuple[str, str]) -> str:
-    """A unified diff of the documents as indented JSON; "" when they are equal, in whatever order of members. names: of the two sides."""
+    """Give a unified diff of the documents as indented JSON; "" when they are equal.
+
+    The order of members does not count. names: of the two sides.
+    """
     sides = (before, _in_the_order_of(before, after))
     old, new = (json.dumps(one, indent=4, ensure_ascii=False).splitlines() if one is not None else [] for one in sides)
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))

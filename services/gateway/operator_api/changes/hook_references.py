@@ -16,7 +16,7 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     """Write a handler for every hook reference into the definition.
 
     Handlers that came from references (the former ones or these) are replaced, so that saving what was read changes nothing;
-    handlers that the author wrote directly stay. Gives the references as they are stored, and where each handler came from: its pointer in
+    handlers that the author wrote directly stay. Give the references as they are stored, and where each handler came from: its pointer in
     the definition → that of its reference, for mistakes.
     """
     if references is None:
@@ -49,7 +49,7 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
 
 
 def place(pointer: str, sources: Mapping[str, str], prefix: str) -> str:
-    """The pointer of a mistake in the caller's document. prefix: of the definition there. sources: from `embed`."""
+    """Give the pointer of a mistake in the caller's document. prefix: of the definition there. sources: from `embed`."""
     for handler, reference in sources.items():
         if pointer == handler or pointer.startswith(handler + "/"):
             rest = pointer.removeprefix(handler).removeprefix("/handler_meta")
@@ -82,7 +82,7 @@ def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> I
                 mistakes.append(Mistake(join(join(pointer, "hook"), "id"), "there is no such webhook; its target_path is missing, too"))
                 continue
             hook = {"api_model": {}, **known}
-        # `signed` is what /api/hooks says of a webhook now, no part of it
+        # `signed` is what /api/hooks says of a webhook now; it is not part of it
         yield {**reference, "hook": {name: value for name, value in hook.items() if name != "signed"}}
 
 

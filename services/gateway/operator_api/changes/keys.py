@@ -25,7 +25,7 @@ _MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """secret: what opens the key, given out this once; "" when nothing was made. unconfirmed: workers that may not know yet.
+    """secret: what opens the key, shown this once; "" when there is none. unconfirmed: workers that may not know yet.
 
     name: of a key that the caller named, with its organisation.
     """

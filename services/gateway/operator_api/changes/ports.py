@@ -35,7 +35,7 @@ class Events(Protocol):
     def outbox(self) -> Outbox: ...
 
     def wake(self) -> None:
-        """There are calls to make in the outbox. Thread-safe."""
+        """Say that the outbox has calls to make. Thread-safe."""
 
     def fire(self, event_name: str, api: CompiledApi | None, metadata: dict[str, Any]) -> None:
         """Tell the handlers of an event. Thread-safe."""
@@ -43,12 +43,12 @@ class Events(Protocol):
 
 class Announcements(Protocol):
     def workers(self) -> list[str]:
-        """The names of the workers that are known to run. Raises Unreachable."""
+        """Give the names of the workers that are known to run. Raises Unreachable."""
         ...
 
 
 class Gateway(Protocol):
-    """Of one worker process. All methods may be called from any thread."""
+    """What a worker process offers. All methods may be called from any thread."""
 
     @property
     def operator_key(self) -> str:
@@ -72,15 +72,15 @@ class Gateway(Protocol):
         """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
 
     def publish_definitions(self) -> list[str]:
-        """Make every worker load the definitions that changed. Gives the names of workers that did not confirm in time."""
+        """Make every worker load the definitions that changed. Give the names of workers that did not confirm in time."""
         ...
 
     def publish_reload(self) -> list[str]:
-        """Make every worker read all definitions again. Gives the names of workers that did not confirm in time."""
+        """Make every worker read all definitions again. Give the names of workers that did not confirm in time."""
         ...
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
-        """Make every worker forget the keys of a change. Gives the names of workers that did not confirm in time.
+        """Make every worker forget the keys of a change. Give the names of workers that did not confirm in time.
 
         generation: the number of the change.
         """

@@ -36,7 +36,7 @@ class Step:
 
 
 def undo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_run: bool) -> Step:
-    """One step back. Raises OperatorRefusal, also when another writer was quicker."""
+    """Go one step back. Raises OperatorRefusal, also when another writer was quicker."""
     history = _history(gateway, key, if_match)
     number = undo_target(history)
     wanted = None if number is None else _revision(gateway, history, number)
@@ -47,7 +47,7 @@ def undo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_r
 
 
 def redo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_run: bool) -> Step:
-    """One step forward: takes the last undo back. Raises OperatorRefusal, also when another writer was quicker."""
+    """Go one step forward: take the last undo back. Raises OperatorRefusal, also when another writer was quicker."""
     history = _history(gateway, key, if_match)
     number = redo_target(history)
     if number is None:
@@ -56,7 +56,7 @@ def redo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_r
 
 
 def restore(gateway: Gateway, key: str, number: int, author: Author, if_match: int | None, dry_run: bool) -> Step:
-    """Save a former revision again; brings back a deleted definition with its ids. Raises OperatorRefusal."""
+    """Save a former revision again; it brings back a deleted definition with its ids. Raises OperatorRefusal."""
     refuse_files(gateway)
     wanted = revisions.existing(gateway, key, number)
     if wanted.raw is None:
