@@ -457,8 +457,8 @@ def template_variables(template: Any) -> set[str]:
 _DOCUMENT_HEAD = """\
 # Errors of the gateway
 
-Written from the registry in `services/gateway/refusals.py` (`python -m services.gateway.refusals > docs/errors.md`); a test keeps
-the two in step.
+Written from the tables in `services/gateway/refusals.py` and `services/gateway/operator_api/refusals.py`
+(`python -m services.gateway.errors_document > docs/errors.md`); a test keeps them in step.
 
 A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` finds the
 request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the
@@ -485,7 +485,7 @@ A definition may give its refusals another shape with `error_template`, a JSON o
 
 
 def document() -> str:
-    """The text of docs/errors.md."""
+    """The text of docs/errors.md about the data plane."""
     lines = [_DOCUMENT_HEAD]
     group = None
     for kind in REGISTRY.values():
@@ -496,7 +496,3 @@ def document() -> str:
         cells = (f"`{kind.code}`", str(kind.status), f"`{kind.message}`", kind.event or "", detail.strip())
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(document(), end="")

@@ -40,7 +40,7 @@ class Kind(NamedTuple):
     """A row of the table. statuses: as the document shows them. remedy: what the operator does about it, Markdown."""
 
     code: str
-    statuses: Sequence[int]
+    statuses: tuple[int, ...]
     remedy: str
 
 
@@ -76,6 +76,21 @@ KINDS: Final = (
         "Give this gateway the [master key](operating.md#master-key) that the others have; the message says what is wrong with its own.",
     ),
 )  # fmt: skip
+
+
+# What the application itself answers (`services/common/app.py`), in the shape of the API that was called.
+_AWAY: Final = (
+    "The [database is away](operating.md#when-the-database-is-away): try again; look first whether a call was done that was under way when "
+    "it went away."
+)
+APPLICATION: Final = (
+    Kind("not-found", (404,), "There is no such call; [operating.md](operating.md) lists the calls."),
+    Kind("method-not-allowed", (405,), "The call exists with another method, which `Allow` names."),
+    Kind("database-unavailable", (503,), _AWAY),
+    Kind("database-full", (503,), "Make room on the disk of the database, and try again."),
+    Kind("database-read-only", (503,), "Make the database writable, and try again."),
+    Kind("internal-error", (500,), "The operator finds the cause in the log under the request id."),
+)
 
 
 # The operator key and the request.

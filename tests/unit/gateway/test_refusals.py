@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +32,6 @@ from services.gateway.refusals import (
 )
 from tests.unit.gateway.exchanges import definition, exchange, ports
 
-ROOT = Path(__file__).parents[3]
 PROBLEM = ("Accept", "application/problem+json")
 
 # Tyk 3.1, word for word: clients compare them.
@@ -110,15 +106,6 @@ def test_every_row_of_the_table(kind: RefusalKind) -> None:
     body = json.loads(render_early(Refusal(kind), "id-1").body)
     detail = {} if kind.detail is None else {"detail": kind.detail}
     assert body == {"error": kind.message, "code": kind.code, **detail, "request_id": "id-1"}
-
-
-def test_the_document_is_in_step() -> None:
-    written = subprocess.run(
-        [sys.executable, "-m", "services.gateway.refusals"], cwd=ROOT, capture_output=True, check=True, text=True, encoding="utf-8"
-    )
-    shown = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    assert shown == written.stdout, "python -m services.gateway.refusals > docs/errors.md"
-    assert written.stdout == document()
 
 
 def test_the_document_lists_every_code_once() -> None:
