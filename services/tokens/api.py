@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import Any
 
@@ -15,168 +15,170 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import PreconditionFailed
 
 from services.common.documented import Blueprint
-from services.tokens import ids, refusals, schemas
-from services.tokens.browser import wants_page
-from services.tokens.clients import RoleTokens
-from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS, Pictures
-from services.tokens.service import PIECE, Archive
+from services.tokens import browser, ids, refusals, schemas, web
+from services.tokens.access import ADMIN, GENERATOR
+from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS
+from services.tokens.service import PIECE
 from services.tokens.store import Entry
 from services.tokens.svg import RULES
+from services.tokens.web import parts
 
 NAME = "Tokens for Climate Care API"
 DESCRIPTION = "Access archived tokens and the interaction queue of the installation."
 VERSION = "1.0.3"
 
-ADMIN: frozenset[str] = frozenset()  # `admin` passes everywhere
-GENERATOR = frozenset({"generator"})
-
 IMMUTABLE = "public, max-age=31536000, immutable"
 IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-# documented by hand: these answers are no JSON, or written without a schema for speed
-_ROLE: dict[str, Any] = {"security": [{"role": []}]}
-
 
 SENT = 64 * 1024  # bytes handed to the server at once, or a few more
 DRAWING_WAIT_S = 10.0
 DRAWING = 32  # requests that wait for a picture to be drawn, each with its SVG
 
+blueprint = Blueprint("archive", __name__, description="Archived tokens.")
+_drawing = threading.Semaphore(DRAWING)
 
-def blueprint(archive: Archive, pictures: Pictures, roles: RoleTokens, page: Callable[[], Response], git_sha: str) -> Blueprint:
-    """The routes of the archive. page: answers at `/` who prefers HTML."""
-    blp = Blueprint("archive", "archive", description="Archived tokens.")
-    drawing = threading.Semaphore(DRAWING)
 
-    def drawn(token: Entry, width: int) -> mmap | bytes:
-        """The picture of a token that had none a moment ago. Raises Refusal."""
-        key = (ids.encode(token.id), RULES, width)
-        if not drawing.acquire(timeout=DRAWING_WAIT_S):
-            raise refusals.renderer_busy()
-        try:
-            kept = pictures.kept(*key)
-            if kept is None:
-                png = pictures.png(*key[:2], b"".join(archive.svg(token)).decode(), width)
-                kept = pictures.kept(*key)
-            return kept or png
-        finally:
-            drawing.release()
+@blueprint.get("/")
+@blueprint.response(200, schemas.Information)
+def information() -> Response:
+    """What this is; a browser gets the archive as a page."""
+    answer = (
+        browser.archive()
+        if browser.wants_page()
+        else jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=parts().settings.git_sha)
+    )
+    answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
+    return answer
 
-    @blp.get("/")
-    @blp.response(200, schemas.Information)
-    def information() -> Response:
-        """What this is; a browser gets the archive as a page."""
-        answer = page() if wants_page() else jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=git_sha)
-        answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
-        return answer
 
-    @blp.get("/token")
-    @blp.arguments(schemas.TokenQuery(), location="query")
-    @blp.response(200, schemas.Token)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
-    def token(query: dict[str, str]) -> Response:
-        """One token."""
-        found = archive.shown(query.get("id"))
-        tag = tag_of(found)
-        parts = () if unchanged(tag) else row(found, archive.svg(found))
-        return cached(answered(parts, found.size, "application/json"), tag)
+@blueprint.get("/token")
+@blueprint.arguments(schemas.TokenQuery(), location="query")
+@blueprint.response(200, schemas.Token)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
+def token(query: dict[str, str]) -> Response:
+    """One token."""
+    found = parts().archive.shown(query.get("id"))
+    tag = tag_of(found)
+    pieces = () if unchanged(tag) else row(found, parts().archive.svg(found))
+    return cached(answered(pieces, found.size, "application/json"), tag)
 
-    @blp.get("/svg")
-    @blp.arguments(schemas.ImageQuery(), location="query")
-    @blp.response(200, content_type="image/svg+xml", description="The SVG's text.")
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
-    def svg(query: dict[str, str]) -> Response:
-        """A token's SVG, as an image or for download."""
-        found = archive.shown(query.get("id"))
-        tag = tag_of(found)
-        pieces = () if unchanged(tag) else archive.svg(found)
-        answer = answered(pieces, found.size, "image/svg+xml; charset=utf-8")
-        if answer.is_streamed:
-            answer.content_length = found.size
-        answer.headers["Content-Security-Policy"] = IMAGE_POLICY
-        if "download" in query:
-            attach(answer, f"token-{ids.encode(found.id)}.svg")
-        return cached(answer, tag)
 
-    @blp.get("/png")
-    @blp.arguments(schemas.PngQuery(), location="query")
-    @blp.response(200, content_type="image/png", description="The token drawn on white.")
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `width must be one of …`")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.alt_response(501, schema=schemas.ErrorText, description="`png rendering is not available here`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`renderer busy`")
-    def png(query: dict[str, str]) -> Response:
-        """A token's picture, 2048 pixels wide unless asked otherwise."""
-        found = archive.entry(query.get("id"))
-        name, width = ids.encode(found.id), read_width(query.get("width"))
-        tag = f"{tag_of(found)}-{width}"
-        if unchanged(tag):  # who has the picture need not wait for it to be drawn
-            return cached(Response(content_type="image/png"), tag)
-        picture = pictures.kept(name, RULES, width) or drawn(found, width)
-        answer = Response(divided(picture), content_type="image/png")
-        answer.content_length = len(picture)
-        if "download" in query:
-            attach(answer, f"token-{name}.png")
-        return cached(answer, tag)
+@blueprint.get("/svg")
+@blueprint.arguments(schemas.ImageQuery(), location="query")
+@blueprint.response(200, content_type="image/svg+xml", description="The SVG's text.")
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
+def svg(query: dict[str, str]) -> Response:
+    """A token's SVG, as an image or for download."""
+    found = parts().archive.shown(query.get("id"))
+    tag = tag_of(found)
+    pieces = () if unchanged(tag) else parts().archive.svg(found)
+    answer = answered(pieces, found.size, "image/svg+xml; charset=utf-8")
+    if answer.is_streamed:
+        answer.content_length = found.size
+    answer.headers["Content-Security-Policy"] = IMAGE_POLICY
+    if "download" in query:
+        attach(answer, f"token-{ids.encode(found.id)}.svg")
+    return cached(answer, tag)
 
-    @blp.get("/tokens")
-    @blp.arguments(schemas.PageQuery(), location="query")
-    @blp.response(200, schemas.Page)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`need offset, start_id or end_id`, `count out of range`, …")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
-    def tokens(query: dict[str, str]) -> Response:
-        """A window of the archive; walk on with `next` as `start_id`, back with `prev` as `end_id`. A large one comes in pieces."""
-        names = ("offset", "start_id", "end_id", "count", "newest_first")
-        page, newest_first = archive.page(**{name: query.get(name) for name in names})
-        around = {
-            "total_rows": page.total,
-            "offset": page.offset,
-            "next": named(page.following),
-            "prev": named(page.previous),
-            "newest_first": newest_first,
-        }
-        answer = answered(page_json(archive.svgs(page.rows), around), sum(entry.size for entry in page.rows), "application/json")
-        answer.headers["Cache-Control"] = "no-cache"
-        return answer
 
-    @blp.put("/token")
-    @blp.response(200, schemas.TokenId)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`required attribute(s) missing`, `invalid json`, `invalid svg: …`")
-    @blp.alt_response(401, schema=schemas.ErrorText, description="`invalid auth`, `token not yet active`, `token expired`")
-    @blp.alt_response(403, schema=schemas.ErrorText, description="`wrong subject`, `subject expired`")
-    @blp.alt_response(413, schema=schemas.ErrorText, description="`body too large`")
-    @blp.doc(**_ROLE, requestBody={"required": True, "content": {"application/json": {"schema": schemas.NewToken}}})
-    def add() -> Response:
-        """Archive a token. With an `Idempotency-Key` a repeated request gives the same id."""
-        roles.require(request.headers, GENERATOR)
-        return jsonify(id=archive.add(request.get_data(cache=False), request.headers.get("Idempotency-Key")))
+@blueprint.get("/png")
+@blueprint.arguments(schemas.PngQuery(), location="query")
+@blueprint.response(200, content_type="image/png", description="The token drawn on white.")
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `width must be one of …`")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
+@blueprint.alt_response(501, schema=schemas.ErrorText, description="`png rendering is not available here`")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`renderer busy`")
+def png(query: dict[str, str]) -> Response:
+    """A token's picture, 2048 pixels wide unless asked otherwise."""
+    found = parts().archive.entry(query.get("id"))
+    name, width = ids.encode(found.id), read_width(query.get("width"))
+    tag = f"{tag_of(found)}-{width}"
+    if unchanged(tag):  # who has the picture need not wait for it to be drawn
+        return cached(Response(content_type="image/png"), tag)
+    picture = parts().pictures.kept(name, RULES, width) or drawn(found, width)
+    answer = Response(divided(picture), content_type="image/png")
+    answer.content_length = len(picture)
+    if "download" in query:
+        attach(answer, f"token-{name}.png")
+    return cached(answer, tag)
 
-    @blp.delete("/token")
-    @blp.arguments(schemas.TokenQuery(), location="query")
-    @blp.response(200)
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
-    @blp.doc(**_ROLE)
-    def delete(query: dict[str, str]) -> Response:
-        """Remove one token (admin)."""
-        roles.require(request.headers, ADMIN)
-        pictures.forget(ids.encode(archive.delete(query.get("id"))))
-        return jsonify({})
 
-    @blp.delete("/tokens")
-    @blp.arguments(schemas.ConfirmQuery(), location="query")
-    @blp.response(200)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`confirm=all required`")
-    @blp.doc(**_ROLE)
-    def delete_all(query: dict[str, str]) -> Response:
-        """Remove every token (admin); only with `confirm=all`."""
-        roles.require(request.headers, ADMIN)
-        archive.delete_all(query.get("confirm"))
-        pictures.forget()
-        return jsonify({})
+@blueprint.get("/tokens")
+@blueprint.arguments(schemas.PageQuery(), location="query")
+@blueprint.response(200, schemas.Page)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`need offset, start_id or end_id`, `count out of range`, …")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many old tokens at once`")
+def tokens(query: dict[str, str]) -> Response:
+    """A window of the archive; walk on with `next` as `start_id`, back with `prev` as `end_id`. A large one comes in pieces."""
+    names = ("offset", "start_id", "end_id", "count", "newest_first")
+    page, newest_first = parts().archive.page(**{name: query.get(name) for name in names})
+    around = {
+        "total_rows": page.total,
+        "offset": page.offset,
+        "next": named(page.following),
+        "prev": named(page.previous),
+        "newest_first": newest_first,
+    }
+    answer = answered(page_json(parts().archive.svgs(page.rows), around), sum(entry.size for entry in page.rows), "application/json")
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
 
-    return blp
+
+@blueprint.put("/token")
+@blueprint.response(200, schemas.TokenId)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`required attribute(s) missing`, `invalid json`, `invalid svg: …`")
+@blueprint.alt_response(401, schema=schemas.ErrorText, description="`invalid auth`, `token not yet active`, `token expired`")
+@blueprint.alt_response(403, schema=schemas.ErrorText, description="`wrong subject`, `subject expired`")
+@blueprint.alt_response(413, schema=schemas.ErrorText, description="`body too large`")
+@blueprint.doc(**web.ROLE, requestBody={"required": True, "content": {"application/json": {"schema": schemas.NewToken}}})
+def add() -> Response:
+    """Archive a token. With an `Idempotency-Key` a repeated request gives the same id."""
+    web.require(GENERATOR)
+    return jsonify(id=parts().archive.add(request.get_data(cache=False), request.headers.get("Idempotency-Key")))
+
+
+@blueprint.delete("/token")
+@blueprint.arguments(schemas.TokenQuery(), location="query")
+@blueprint.response(200)
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`token not found`")
+@blueprint.doc(**web.ROLE)
+def delete(query: dict[str, str]) -> Response:
+    """Remove one token (admin)."""
+    web.require(ADMIN)
+    parts().pictures.forget(ids.encode(parts().archive.delete(query.get("id"))))
+    return jsonify({})
+
+
+@blueprint.delete("/tokens")
+@blueprint.arguments(schemas.ConfirmQuery(), location="query")
+@blueprint.response(200)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`confirm=all required`")
+@blueprint.doc(**web.ROLE)
+def delete_all(query: dict[str, str]) -> Response:
+    """Remove every token (admin); only with `confirm=all`."""
+    web.require(ADMIN)
+    parts().archive.delete_all(query.get("confirm"))
+    parts().pictures.forget()
+    return jsonify({})
+
+
+def drawn(token: Entry, width: int) -> mmap | bytes:
+    """The picture of a token that had none a moment ago. Raises Refusal."""
+    key = (ids.encode(token.id), RULES, width)
+    if not _drawing.acquire(timeout=DRAWING_WAIT_S):
+        raise refusals.renderer_busy()
+    try:
+        kept = parts().pictures.kept(*key)
+        if kept is None:
+            png = parts().pictures.png(*key[:2], b"".join(parts().archive.svg(token)).decode(), width)
+            kept = parts().pictures.kept(*key)
+        return kept or png
+    finally:
+        _drawing.release()
 
 
 def tag_of(entry: Entry) -> str:

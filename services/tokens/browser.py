@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, render_template, request
@@ -22,32 +21,41 @@ POLICY = (
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?\Z").match
 
 
-def register(app: Flask) -> Callable[[], Response]:
-    """Add the visitor's page and what both pages are made of; what answers at `/` a client that `wants_page`."""
-    files = Assets("/pages", FOLDER)
-    blueprint = Blueprint("pages", __name__, template_folder=str(FOLDER / "templates"))
+blueprint = Blueprint("pages", __name__, template_folder="pages/templates")
+ASSETS = Assets("/pages", FOLDER)
 
-    def page(name: str) -> Response:
-        root = mounted()
-        asset = functools.partial(files.address, root=root)
-        text = render_template(name, brand=BRAND, home=f"{root}/", root=root, asset=asset)
-        answer = Response(text, content_type="text/html; charset=utf-8")
-        answer.headers["Cache-Control"] = "no-cache"
-        answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
-        return guarded(answer)
 
-    @blueprint.get("/visitor")
-    def visitor() -> Response:
-        return page("visitor.html")
-
-    assets.register(app, files)
+def register(app: Flask) -> None:
+    """Add the visitor's page, and what both pages are made of."""
+    assets.register(app, ASSETS)
     app.register_blueprint(blueprint)
 
-    @app.after_request
-    def guard(answer: Response) -> Response:
-        return guarded(answer) if request.endpoint == "shared.asset" else answer
 
-    return lambda: page("archive.html")
+@blueprint.get("/visitor")
+def visitor() -> Response:
+    """The page of a visitor who takes part."""
+    return page("visitor.html")
+
+
+@blueprint.after_app_request
+def guard(answer: Response) -> Response:
+    """Protect what pages are made of as the pages themselves."""
+    return guarded(answer) if request.endpoint == "shared.asset" else answer
+
+
+def archive() -> Response:
+    """The page of the archive."""
+    return page("archive.html")
+
+
+def page(name: str) -> Response:
+    """A page that knows where it is mounted."""
+    root = mounted()
+    text = render_template(name, brand=BRAND, home=f"{root}/", root=root, asset=functools.partial(ASSETS.address, root=root))
+    answer = Response(text, content_type="text/html; charset=utf-8")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
+    return guarded(answer)
 
 
 def wants_page() -> bool:

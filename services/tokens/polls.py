@@ -50,7 +50,7 @@ class Places:
             self.taken -= 1
 
 
-class Caller:
+class ClientConnection:
     """The client's connection, where the server hands it out (gunicorn does)."""
 
     def __init__(self, connection: socket.socket | None) -> None:
@@ -80,14 +80,14 @@ class Waiter:
     def closing(self) -> bool:
         return self._wakeups.closing
 
-    def poll(self, topic: str, look: Callable[[], T | None], seconds: float, caller: Caller) -> T | None:
+    def poll(self, topic: str, look: Callable[[], T | None], seconds: float, connection: ClientConnection) -> T | None:
         """As `wait`, in a place of its own. Raises Refusal 503 when none is free."""
         if seconds <= 0:
             return look()
         with self.places.one():
-            return self.wait(topic, look, seconds, caller)
+            return self.wait(topic, look, seconds, connection)
 
-    def wait(self, topic: str, look: Callable[[], T | None], seconds: float, caller: Caller) -> T | None:
+    def wait(self, topic: str, look: Callable[[], T | None], seconds: float, connection: ClientConnection) -> T | None:
         """What `look` finds, at once or after a wake-up on `topic`; None when `seconds` are over, the client is gone or the process stops.
 
         Raises whatever `look` raises.
@@ -101,6 +101,6 @@ class Waiter:
                 # not woken after a pulse: look again only at the client, not at the store
                 while not ticket.wait(min(left, PULSE_S)):
                     left = ends - self._clock.monotonic()
-                    if left <= 0 or self._wakeups.closing or caller.gone():
+                    if left <= 0 or self._wakeups.closing or connection.gone():
                         return None
         return found

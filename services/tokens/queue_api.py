@@ -14,127 +14,128 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.documented import Blueprint
-from services.tokens import refusals, schemas
-from services.tokens.clients import RoleTokens
-from services.tokens.polls import Caller, Places
-from services.tokens.queue_service import Queue
+from services.tokens import refusals, schemas, web
+from services.tokens.access import EXHIBITION, GENERATOR
+from services.tokens.polls import ClientConnection
+from services.tokens.web import parts
 
-EXHIBITION = frozenset({"exhibition"})
-GENERATOR = frozenset({"generator"})
 BODY_LIMIT = 64 * 1024  # bytes of a POST, which holds an id and three words
 RETRY_MS = 2000  # what a stream's client waits before it connects again
-_ROLE: dict[str, Any] = {"security": [{"role": []}]}
 _TIME_OVER = "The time is over; ask again with the same parameters. No body."
 
+blueprint = Blueprint("queue", __name__, description="The interaction queue.")
 
-def blueprint(queue: Queue, roles: RoleTokens, places: Places) -> Blueprint:
-    """The routes of the queue."""
-    blp = Blueprint("queue", "queue", description="The interaction queue.")
 
-    @blp.after_request
-    def not_cached(answer: Response) -> Response:
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+@blueprint.after_request
+def not_cached(answer: Response) -> Response:
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
-    @blp.route("/request_interaction", methods=["GET", "POST"])
-    @blp.response(200, schemas.Requested)
-    @blp.alt_response(423, schema=schemas.ErrorText, description="`queue limit reached`")
-    @blp.doc(**_ROLE)
-    def request_interaction() -> Response:
-        """Ask for a turn (exhibition)."""
-        roles.require(request.headers, EXHIBITION)
-        _changing()
-        return jsonify(queue.request())
 
-    @blp.route("/deposit_interaction", methods=["GET", "POST"])
-    @blp.arguments(schemas.DepositQuery(), location="query")
-    @blp.response(200, description="Deposited. No body.")
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `keywords missing`, `exactly three keywords needed`, …")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
-    @blp.doc(**_ROLE)
-    def deposit_interaction(query: dict[str, str]) -> Response:
-        """Hand in three keywords (exhibition)."""
-        roles.require(request.headers, EXHIBITION)
-        given = _changing() | query
-        queue.deposit(given.get("id"), given.get("keywords"))
-        return Response(status=200)
+@blueprint.route("/request_interaction", methods=["GET", "POST"])
+@blueprint.response(200, schemas.Requested)
+@blueprint.alt_response(423, schema=schemas.ErrorText, description="`queue limit reached`")
+@blueprint.doc(**web.ROLE)
+def request_interaction() -> Response:
+    """Ask for a turn (exhibition)."""
+    web.require(EXHIBITION)
+    _changing()
+    return jsonify(parts().queue.request())
 
-    @blp.get("/interaction_updates")
-    @blp.arguments(schemas.UpdatesQuery(), location="query")
-    @blp.response(200, schemas.Update)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `invalid since`")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
-    @blp.alt_response(504, description=_TIME_OVER)
-    @blp.doc(**_ROLE)
-    def interaction_updates(query: dict[str, str]) -> Response:
-        """Follow one interaction: its newest state after `since`, as soon as there is one (exhibition)."""
-        roles.require(request.headers, EXHIBITION)
-        if _wants_stream():
-            return _stream(queue.updates(query.get("id"), _last_seen(query), _caller()), places)
-        return _answer(queue.next_update(query.get("id"), query.get("since"), query.get("timeout"), _caller()))
 
-    @blp.post("/leave_interaction")
-    @blp.arguments(schemas.LeaveQuery(), location="query")
-    @blp.response(200, description="Left. No body.")
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`not found`")
-    @blp.alt_response(409, schema=schemas.ErrorText, description="`already done`")
-    @blp.doc(**_ROLE)
-    def leave_interaction(query: dict[str, str]) -> Response:
-        """Give up a turn that has no token yet; its place is free (exhibition)."""
-        roles.require(request.headers, EXHIBITION)
-        given = _changing() | query
-        queue.leave(given.get("id"))
-        return Response(status=200)
+@blueprint.route("/deposit_interaction", methods=["GET", "POST"])
+@blueprint.arguments(schemas.DepositQuery(), location="query")
+@blueprint.response(200, description="Deposited. No body.")
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `keywords missing`, `exactly three keywords needed`, …")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
+@blueprint.doc(**web.ROLE)
+def deposit_interaction(query: dict[str, str]) -> Response:
+    """Hand in three keywords (exhibition)."""
+    web.require(EXHIBITION)
+    given = _changing() | query
+    parts().queue.deposit(given.get("id"), given.get("keywords"))
+    return Response(status=200)
 
-    @blp.get("/queue_pace")
-    @blp.response(200, schemas.Pace)
-    @blp.doc(**_ROLE)
-    def queue_pace() -> Response:
-        """How long a turn takes, as the last ones did (exhibition)."""
-        roles.require(request.headers, EXHIBITION)
-        return jsonify(queue.pace())
 
-    @blp.get("/new_interaction_updates")
-    @blp.arguments(schemas.FeedQuery(), location="query")
-    @blp.response(200, schemas.NewInteraction)
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`invalid since`")
-    @blp.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
-    @blp.alt_response(504, description=_TIME_OVER)
-    @blp.doc(**_ROLE)
-    def new_interaction_updates(query: dict[str, str]) -> Response:
-        """The first interaction that became new after `since`, as soon as there is one (generator)."""
-        roles.require(request.headers, GENERATOR)
-        if _wants_stream():
-            return _stream(queue.new_interactions(_last_seen(query), _caller()), places)
-        return _answer(queue.next_new(query.get("since"), query.get("timeout"), _caller()))
+@blueprint.get("/interaction_updates")
+@blueprint.arguments(schemas.UpdatesQuery(), location="query")
+@blueprint.response(200, schemas.Update)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `invalid since`")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
+@blueprint.alt_response(504, description=_TIME_OVER)
+@blueprint.doc(**web.ROLE)
+def interaction_updates(query: dict[str, str]) -> Response:
+    """Follow one interaction: its newest state after `since`, as soon as there is one (exhibition)."""
+    web.require(EXHIBITION)
+    if _wants_stream():
+        return _stream(parts().queue.updates(query.get("id"), _last_seen(query), _connection()))
+    return _answer(parts().queue.next_update(query.get("id"), query.get("since"), query.get("timeout"), _connection()))
 
-    @blp.get("/waiting_interactions")
-    @blp.arguments(schemas.WaitingQuery(), location="query")
-    @blp.response(200, schemas.Deposited(many=True))
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`invalid timestamp`")
-    @blp.doc(**_ROLE)
-    def waiting_interactions(query: dict[str, str]) -> Response:
-        """Interactions that wait for their token, for a generator that starts again (generator)."""
-        roles.require(request.headers, GENERATOR)
-        return jsonify(queue.waiting(query.get("since")))
 
-    @blp.route("/update_interaction", methods=["GET", "POST"])
-    @blp.arguments(schemas.UpdateQuery(), location="query")
-    @blp.response(200, description="Updated. No body.")
-    @blp.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `queue_position or token_id required`, …")
-    @blp.alt_response(404, schema=schemas.ErrorText, description="`interaction not found`, `token not found`")
-    @blp.alt_response(409, schema=schemas.ErrorText, description="`already done`")
-    @blp.doc(**_ROLE)
-    def update_interaction(query: dict[str, str]) -> Response:
-        """Say an interaction's position, or hand over its token (generator)."""
-        roles.require(request.headers, GENERATOR)
-        given = _changing() | query
-        queue.update(given.get("id"), given.get("queue_position"), given.get("token_id"))
-        return Response(status=200)
+@blueprint.post("/leave_interaction")
+@blueprint.arguments(schemas.LeaveQuery(), location="query")
+@blueprint.response(200, description="Left. No body.")
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
+@blueprint.alt_response(409, schema=schemas.ErrorText, description="`already done`")
+@blueprint.doc(**web.ROLE)
+def leave_interaction(query: dict[str, str]) -> Response:
+    """Give up a turn that has no token yet; its place is free (exhibition)."""
+    web.require(EXHIBITION)
+    given = _changing() | query
+    parts().queue.leave(given.get("id"))
+    return Response(status=200)
 
-    return blp
+
+@blueprint.get("/queue_pace")
+@blueprint.response(200, schemas.Pace)
+@blueprint.doc(**web.ROLE)
+def queue_pace() -> Response:
+    """How long a turn takes, as the last ones did (exhibition)."""
+    web.require(EXHIBITION)
+    return jsonify(parts().queue.pace())
+
+
+@blueprint.get("/new_interaction_updates")
+@blueprint.arguments(schemas.FeedQuery(), location="query")
+@blueprint.response(200, schemas.NewInteraction)
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`invalid since`")
+@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
+@blueprint.alt_response(504, description=_TIME_OVER)
+@blueprint.doc(**web.ROLE)
+def new_interaction_updates(query: dict[str, str]) -> Response:
+    """The first interaction that became new after `since`, as soon as there is one (generator)."""
+    web.require(GENERATOR)
+    if _wants_stream():
+        return _stream(parts().queue.new_interactions(_last_seen(query), _connection()))
+    return _answer(parts().queue.next_new(query.get("since"), query.get("timeout"), _connection()))
+
+
+@blueprint.get("/waiting_interactions")
+@blueprint.arguments(schemas.WaitingQuery(), location="query")
+@blueprint.response(200, schemas.Deposited(many=True))
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`invalid timestamp`")
+@blueprint.doc(**web.ROLE)
+def waiting_interactions(query: dict[str, str]) -> Response:
+    """Interactions that wait for their token, for a generator that starts again (generator)."""
+    web.require(GENERATOR)
+    return jsonify(parts().queue.waiting(query.get("since")))
+
+
+@blueprint.route("/update_interaction", methods=["GET", "POST"])
+@blueprint.arguments(schemas.UpdateQuery(), location="query")
+@blueprint.response(200, description="Updated. No body.")
+@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `queue_position or token_id required`, …")
+@blueprint.alt_response(404, schema=schemas.ErrorText, description="`interaction not found`, `token not found`")
+@blueprint.alt_response(409, schema=schemas.ErrorText, description="`already done`")
+@blueprint.doc(**web.ROLE)
+def update_interaction(query: dict[str, str]) -> Response:
+    """Say an interaction's position, or hand over its token (generator)."""
+    web.require(GENERATOR)
+    given = _changing() | query
+    parts().queue.update(given.get("id"), given.get("queue_position"), given.get("token_id"))
+    return Response(status=200)
 
 
 def _changing() -> dict[str, str]:
@@ -160,8 +161,8 @@ def _answer(found: dict[str, Any] | None) -> Response:
     return Response(status=504) if found is None else jsonify(found)
 
 
-def _caller() -> Caller:
-    return Caller(request.environ.get("gunicorn.socket"))
+def _connection() -> ClientConnection:
+    return ClientConnection(request.environ.get("gunicorn.socket"))
 
 
 def _wants_stream() -> bool:
@@ -173,8 +174,9 @@ def _last_seen(query: Mapping[str, str]) -> str | None:
     return request.headers.get("Last-Event-ID") or query.get("since")
 
 
-def _stream(events: Iterator[dict[str, Any] | None], places: Places) -> Response:
+def _stream(events: Iterator[dict[str, Any] | None]) -> Response:
     """Server-sent events: each with its `seq` as id. Takes a place of its own for as long as it lasts. Raises Refusal 503."""
+    places = parts().places
     places.take()
 
     def write() -> Iterator[str]:

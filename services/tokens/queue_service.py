@@ -17,7 +17,7 @@ from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
 from services.tokens import ids, refusals
 from services.tokens.models import Interaction
-from services.tokens.polls import Caller, Waiter
+from services.tokens.polls import ClientConnection, Waiter
 from services.tokens.queue_store import Outcome, QueueStore, Served, State
 from services.tokens.settings import Settings
 
@@ -135,37 +135,39 @@ class Queue:
             raise refusals.invalid_timestamp() from None
         return [_deposited(one) for one in self._store.waiting(moment)]
 
-    def next_update(self, interaction_id: str | None, since: str | None, timeout: str | None, caller: Caller) -> dict[str, Any] | None:
+    def next_update(
+        self, interaction_id: str | None, since: str | None, timeout: str | None, connection: ClientConnection
+    ) -> dict[str, Any] | None:
         """The interaction's newest state after `since`; None when there was none in time. Raises Refusal."""
         name = _name(interaction_id)
         number = self._since(since)
-        found = self._waiter.poll(topic(name), lambda: self._update_after(name, number), read_timeout(timeout), caller)
+        found = self._waiter.poll(topic(name), lambda: self._update_after(name, number), read_timeout(timeout), connection)
         return None if found is None else self._shown_update(name, found)
 
-    def next_new(self, since: str | None, timeout: str | None, caller: Caller) -> dict[str, Any] | None:
+    def next_new(self, since: str | None, timeout: str | None, connection: ClientConnection) -> dict[str, Any] | None:
         """The first interaction that became new after `since`; None when there was none in time. Raises Refusal."""
         number = self._since(since)
-        found = self._waiter.poll(NEW, lambda: self._store.first_new(number), read_timeout(timeout), caller)
+        found = self._waiter.poll(NEW, lambda: self._store.first_new(number), read_timeout(timeout), connection)
         return None if found is None else self._shown_new(found)
 
-    def updates(self, interaction_id: str | None, since: str | None, caller: Caller) -> Iterator[dict[str, Any] | None]:
+    def updates(self, interaction_id: str | None, since: str | None, connection: ClientConnection) -> Iterator[dict[str, Any] | None]:
         """All states after `since`, as they come, to the finished token; None as a sign of life. Raises Refusal before the first."""
         name = _name(interaction_id)
         number = self._since(since)
         if self._store.state(name) is None:
             raise refusals.not_found()
-        found = self._follow(topic(name), lambda seen: self._update_after(name, seen), number, caller)
+        found = self._follow(topic(name), lambda seen: self._update_after(name, seen), number, connection)
         return _to_the_token(None if state is None else self._shown_update(name, state) for state in found)
 
-    def new_interactions(self, since: str | None, caller: Caller) -> Iterator[dict[str, Any] | None]:
+    def new_interactions(self, since: str | None, connection: ClientConnection) -> Iterator[dict[str, Any] | None]:
         """All interactions that become new after `since`, without end; None as a sign of life. Raises Refusal before the first."""
-        found = self._follow(NEW, self._store.first_new, self._since(since), caller)
+        found = self._follow(NEW, self._store.first_new, self._since(since), connection)
         return (None if one is None else self._shown_new(one) for one in found)
 
-    def _follow(self, about: str, look: Callable[[int], C | None], seen: int, caller: Caller) -> Iterator[C | None]:
+    def _follow(self, about: str, look: Callable[[int], C | None], seen: int, connection: ClientConnection) -> Iterator[C | None]:
         """What `look` finds after the change `seen`, then after that one, and so on; None when nothing came for a while."""
-        while not self._waiter.closing and not caller.gone():
-            found = self._waiter.wait(about, partial(look, seen), HEARTBEAT_S, caller)
+        while not self._waiter.closing and not connection.gone():
+            found = self._waiter.wait(about, partial(look, seen), HEARTBEAT_S, connection)
             seen = seen if found is None else found.seq
             yield found
 

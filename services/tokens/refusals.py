@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from flask import Response
-
 from services.common.refusal import Refusal
-
-
-def render(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
-    """Errors in the original's shape: `{"error": "<text>"}`; a time-out of a long poll has no body."""
-    wording = {
-        "database-unavailable": "db down",
-        "database-full": "db full",
-        "database-read-only": "db read-only",
-        "internal-error": "other error",
-    }
-    body = json.dumps({"error": wording.get(code, message)}, ensure_ascii=False)
-    return Response(body, status, mimetype="application/json")
 
 
 def invalid_auth() -> Refusal:

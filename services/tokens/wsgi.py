@@ -21,6 +21,6 @@ settings = load_or_exit("tokens", load)
 logs.configure("tokens", settings.log_level)
 try:
     app = build(settings)
-    startup.answers("tokens", app.extensions["database"])
+    app.extensions["tokens"].start()
 except startup.FAILURES as error:
     startup.stop("tokens", startup.in_a_line("tokens", error))

@@ -107,8 +107,7 @@ def make_api(database_url: str, tmp_path: Path) -> Iterator[MakeAPI]:
 
     yield make
     for app in made:
-        app.extensions["wakeups"].close()
-        app.extensions["database"].dispose()
+        app.extensions["tokens"].close()
 
 
 @pytest.fixture

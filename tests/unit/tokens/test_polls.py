@@ -12,11 +12,11 @@ from services.common.clock import SystemClock
 from services.common.refusal import Refusal
 from services.common.wakeups import InProcess, ThroughValkey
 from services.tokens import polls
-from services.tokens.polls import Caller, Places, Waiter
+from services.tokens.polls import ClientConnection, Places, Waiter
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 
-NOBODY = Caller(None)
+NOBODY = ClientConnection(None)
 
 
 @pytest.fixture(params=["in process", "valkey"])
@@ -103,17 +103,17 @@ def test_places_are_given_back_whatever_happens() -> None:
 def test_who_went_away_leaves_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polls, "PULSE_S", 0.05)
     server, client = socket.socketpair()
-    caller = Caller(server)
-    assert not caller.gone()
+    connection = ClientConnection(server)
+    assert not connection.gone()
     client.sendall(b"x")
-    assert not caller.gone()
+    assert not connection.gone()
     client.close()
-    assert caller.gone()
+    assert connection.gone()
     waiter = Waiter(InProcess(), SystemClock(), Places(1))
     answers: list[None] = []
-    thread = threading.Thread(target=lambda: answers.append(waiter.poll("t", lambda: None, 3600, caller)), daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(waiter.poll("t", lambda: None, 3600, connection)), daemon=True)
     thread.start()
     thread.join(30)
     assert answers == [None]
     server.close()
-    assert caller.gone()
+    assert connection.gone()

@@ -1,9 +1,14 @@
-"""Who is asking: role tokens (JWTs whose `sub` is a role) of the auth service or, the old ones, signed with a shared secret."""
+"""Who asks, and who may do what.
+
+A caller shows a role token: a JWT whose `sub` is a role. The auth service signs it or, for tokens that were printed long ago, a shared
+secret does.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
@@ -14,6 +19,8 @@ from services.common.identity.refusals import AuthUnavailable, Unauthenticated
 from services.common.refusal import Refusal
 from services.tokens import refusals
 from services.tokens.settings import SUBJECTS
+
+EXHIBITION, GENERATOR, ADMIN = "exhibition", "generator", "admin"
 
 ROLE = "role"  # the kind of identity that auth calls a role token
 SCOPE = "tokens"  # what an application must be allowed to come here in a person's name
@@ -30,8 +37,29 @@ class Headers(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. subject: its role. expired: its token was issued before the earliest time that the settings allow to this role."""
+
+    subject: str
+    expired: bool = False
+
+
+def may(caller: Caller, subject: str) -> bool:
+    """Whether the caller has this role; `admin` has every role."""
+    return caller.subject in (subject, ADMIN)
+
+
+def require(caller: Caller, subject: str) -> None:
+    """Let only callers of this role pass. Raises Refusal 403."""
+    if not may(caller, subject):
+        raise refusals.wrong_subject()
+    if caller.expired:
+        raise refusals.subject_expired()
+
+
 class RoleTokens:
-    """Checks a request's role token in the order of the original: signature, times, subject, time of issue.
+    """Checks role tokens in the order of the original: signature, times, subject, time of issue. Thread-safe.
 
     asking: whether auth is asked about each token, so that a revoked one is refused within 5 s; otherwise its public keys are enough.
     """
@@ -46,16 +74,14 @@ class RoleTokens:
         self._clock = clock
         self._right: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    def require(self, headers: Headers, subjects: frozenset[str]) -> str:
-        """The caller's subject, one of `subjects` or `admin`. Raises Refusal 401, 403 or 503."""
+    def caller(self, headers: Headers) -> Caller:
+        """Who sent a request with these headers. Raises Refusal 401, 403 or 503."""
         claims = self._verified(_bearer(headers))
         subject = claims.get("sub")
-        if not isinstance(subject, str) or subject not in SUBJECTS or (subject != "admin" and subject not in subjects):
+        if not isinstance(subject, str) or subject not in SUBJECTS:
             raise refusals.wrong_subject()
         cut_off, issued = self._earliest.get(subject), _time(claims, "iat")
-        if cut_off is not None and (issued is None or issued < cut_off):
-            raise refusals.subject_expired()
-        return subject
+        return Caller(subject, expired=cut_off is not None and (issued is None or issued < cut_off))
 
     def _verified(self, token: str) -> dict[str, Any]:
         """Claims of a token that is signed rightly and in its time. Raises Refusal."""

@@ -18,12 +18,11 @@ from jwt.utils import base64url_encode
 from services.common.clock import SettableClock
 from services.common.identity.client import IdentityClient
 from services.common.refusal import Refusal
-from services.tokens.clients import RoleTokens
+from services.tokens.access import EXHIBITION, RoleTokens, require
 from services.tokens.settings import parse_cut_offs
 from tests.unit.tokens.conftest import API, EX, PUB, SECRET, role
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()
-ROLES = frozenset({"exhibition"})
 
 
 ISSUER = "http://127.0.0.1:8080/auth"
@@ -100,7 +99,9 @@ def checker(auth_url: str, clock: SettableClock, cut_offs: str = "", *, secret: 
 
 def outcome(roles: RoleTokens, headers: dict[str, str]) -> str:
     try:
-        return roles.require(headers, ROLES)
+        caller = roles.caller(headers)
+        require(caller, EXHIBITION)
+        return caller.subject
     except Refusal as refusal:
         return f"{refusal.status} {refusal.message}"
 

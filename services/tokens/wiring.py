@@ -1,0 +1,49 @@
+"""The parts of the tokens service, made from its settings."""
+
+from __future__ import annotations
+
+from services.common import startup, wakeups
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.identity.client import IdentityClient
+from services.tokens.access import RoleTokens
+from services.tokens.models import db
+from services.tokens.pictures import Pictures
+from services.tokens.polls import Places, Waiter
+from services.tokens.queue_service import Queue
+from services.tokens.queue_store import QueueStore
+from services.tokens.service import Archive
+from services.tokens.settings import Settings
+from services.tokens.store import TokenStore
+
+
+class Parts:
+    """One of each object of the service. To make them asks no database and no neighbour; `start` does."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(
+            db, settings.database_url, pool_size=20, at_once=settings.threads - 2, sqlite_synchronous=settings.sqlite_synchronous
+        )
+        self.wakeups = wakeups.create(settings.valkey_url, "tokens")
+        self.role_tokens = RoleTokens(
+            IdentityClient(settings.auth_url, "tokens", settings.auth_secret, issuer=settings.auth_issuer, clock=clock),
+            settings.jwt_secret,
+            dict(settings.earliest_issue),
+            clock,
+            asking=settings.auth_secret is not None,
+        )
+        self.pictures = Pictures(settings, clock)
+        self.archive = Archive(TokenStore(self.database), clock)
+        self.places = Places(settings.polls_limit)
+        self.queue = Queue(QueueStore(self.database), Waiter(self.wakeups, clock, self.places), self.wakeups, clock, settings)
+
+    def start(self) -> None:
+        """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
+        startup.answers("tokens", self.database)
+
+    def close(self) -> None:
+        """End every wait and close the connections."""
+        self.wakeups.close()
+        self.database.dispose()
