@@ -205,8 +205,8 @@ def fill(database_url: str, total: int, paths: int = 50) -> None:
     import sqlalchemy as sa
 
     from services.common.database import Database
+    from services.tokens.archive.rules.svg import RULES
     from services.tokens.models import Counter, Token, db
-    from services.tokens.svg import RULES
 
     shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">' + '<path d="M10 10L90 90" stroke="#f66"/>' * paths + "</svg>"
     database = Database(db, database_url)

@@ -8,7 +8,10 @@ from flask import Flask
 
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
-from services.tokens import api, browser, queue_api, web
+from services.tokens import web
+from services.tokens.archive import api as archive
+from services.tokens.pages import pages
+from services.tokens.queue import api as queue
 from services.tokens.settings import Settings
 from services.tokens.wiring import Parts
 
@@ -18,20 +21,20 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     parts = Parts(settings, clock or SystemClock())
     app = create_app(
         "tokens",
-        version=api.VERSION,
+        version=archive.VERSION,
         database=parts.database,
         render_error=web.render_error,
         body_limit=web.BODY_LIMIT,
-        title=api.NAME,
-        description=api.DESCRIPTION,
+        title=archive.NAME,
+        description=archive.DESCRIPTION,
     )
     app.extensions["tokens"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
     documented = app.extensions["api"]
     documented.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    for blueprint in (api.blueprint, queue_api.blueprint):
+    for blueprint in (archive.blueprint, queue.blueprint):
         documented.register_blueprint(blueprint)
-    browser.register(app)
+    pages.register(app)
     app.after_request(web.open_to_all_origins)
     return app
 

@@ -24,7 +24,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 class Token(Base):
     """One archived token; immutable but for an SVG that newer rules write down anew.
 
-    id: milliseconds since 2021-05-01, written in base 34 outside (`ids.py`). position: dense, 1 is the oldest, so that any page is found by
+    id: milliseconds since 2021-05-01, written in base 34 outside (`archive/rules/ids.py`). position: dense, 1 is the oldest, so that any page is found by
     an index and nothing is counted. rules: the version of `svg.RULES` that wrote the SVG down; below 0: the one that could not clean it.
     """
 

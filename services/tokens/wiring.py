@@ -7,14 +7,14 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.tokens.access import RoleTokens
+from services.tokens.archive.pictures import Pictures
+from services.tokens.archive.service import Archive
+from services.tokens.archive.store import TokenStore
 from services.tokens.models import db
-from services.tokens.pictures import Pictures
-from services.tokens.polls import Places, Waiter
-from services.tokens.queue_service import Queue
-from services.tokens.queue_store import QueueStore
-from services.tokens.service import Archive
+from services.tokens.queue.polls import Places, Waiter
+from services.tokens.queue.service import Queue
+from services.tokens.queue.store import QueueStore
 from services.tokens.settings import Settings
-from services.tokens.store import TokenStore
 
 
 class Parts:

@@ -15,12 +15,14 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import PreconditionFailed
 
 from services.common.documented import Blueprint
-from services.tokens import browser, ids, refusals, schemas, web
+from services.tokens import refusals, schemas, web
 from services.tokens.access import ADMIN, GENERATOR
-from services.tokens.pictures import DEFAULT_WIDTH, WIDTHS
-from services.tokens.service import PIECE
-from services.tokens.store import Entry
-from services.tokens.svg import RULES
+from services.tokens.archive.pictures import DEFAULT_WIDTH, WIDTHS
+from services.tokens.archive.rules import ids
+from services.tokens.archive.rules.svg import RULES
+from services.tokens.archive.service import PIECE
+from services.tokens.archive.store import Entry
+from services.tokens.pages import pages
 from services.tokens.web import parts
 
 NAME = "Tokens for Climate Care API"
@@ -42,11 +44,9 @@ _drawing = threading.Semaphore(DRAWING)
 @blueprint.response(200, schemas.Information)
 def information() -> Response:
     """What this is; a browser gets the archive as a page."""
-    answer = (
-        browser.archive()
-        if browser.wants_page()
-        else jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=parts().settings.git_sha)
-    )
+    if pages.wants_page():
+        return pages.archive()
+    answer = jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=parts().settings.git_sha)
     answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
     return answer
 

@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.common.database import Database
-from services.tokens import ids, svg
+from services.tokens.archive.rules import ids, svg
+from services.tokens.archive.service import PIECE, Changed
+from services.tokens.archive.store import Entry, TokenStore
 from services.tokens.models import Token
-from services.tokens.service import PIECE, Changed
-from services.tokens.store import Entry, TokenStore
 from tests.unit.tokens.conftest import ADM, API, EX, GEN, SVG
 
 
@@ -502,7 +502,7 @@ def test_an_old_large_token(api: API, database: Database) -> None:
 
 
 def test_old_tokens_wait_only_so_long(api: API, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.tokens.service.CLEANING_WAIT_S", 0.05)
+    monkeypatch.setattr("services.tokens.archive.service.CLEANING_WAIT_S", 0.05)
     token = api.token()
     age(database, BAD)
     begun, go_on = threading.Event(), threading.Event()

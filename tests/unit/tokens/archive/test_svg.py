@@ -10,7 +10,7 @@ import pytest
 from defusedxml import ElementTree
 from hypothesis import HealthCheck, given, settings
 
-from services.tokens import svg
+from services.tokens.archive.rules import svg
 from tests.support.svg_attacks import ATTACKS, ELEMENTS, ORDINARY, trees
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from services.common.documented import Blueprint
 from services.tokens import refusals, schemas, web
 from services.tokens.access import EXHIBITION, GENERATOR
-from services.tokens.polls import ClientConnection
+from services.tokens.queue.polls import ClientConnection
 from services.tokens.web import parts
 
 BODY_LIMIT = 64 * 1024  # bytes of a POST, which holds an id and three words

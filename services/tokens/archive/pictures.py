@@ -20,7 +20,8 @@ from pathlib import Path
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.secret_file import write_private
-from services.tokens import refusals, render
+from services.tokens import refusals
+from services.tokens.archive import render
 from services.tokens.settings import Settings
 
 log = logs.get(__name__)

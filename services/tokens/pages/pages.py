@@ -12,7 +12,7 @@ from services.common.pages import assets
 from services.common.pages.assets import Assets
 from services.common.pages.negotiation import prefers_html
 
-FOLDER = Path(__file__).parent / "pages"
+FOLDER = Path(__file__).parent
 BRAND = "Tokens for Climate Care"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "
@@ -21,7 +21,7 @@ POLICY = (
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?\Z").match
 
 
-blueprint = Blueprint("pages", __name__, template_folder="pages/templates")
+blueprint = Blueprint("pages", __name__, template_folder="templates")
 ASSETS = Assets("/pages", FOLDER)
 
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.common.database import Database, UTCDateTime
+from services.tokens.archive.store import raise_counter
 from services.tokens.models import Counter, Interaction, Token
-from services.tokens.store import raise_counter
 
 COLORS = ("#ff6868", "#70ff94", "#566bef", "#ffd770", "#ee2f95", "#62e7ff")
 _PURGED_AT_ONCE = 100

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.common.database import Database
 from services.common.store_guard import LONG_WORK_S
-from services.tokens import ids
+from services.tokens.archive.rules import ids
 from services.tokens.models import Token
 
 

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from services.common.clock import Clock, isoformat
 from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
-from services.tokens import ids, refusals
+from services.tokens import refusals
+from services.tokens.archive.rules import ids
 from services.tokens.models import Interaction
-from services.tokens.polls import ClientConnection, Waiter
-from services.tokens.queue_store import Outcome, QueueStore, Served, State
+from services.tokens.queue.polls import ClientConnection, Waiter
+from services.tokens.queue.store import Outcome, QueueStore, Served, State
 from services.tokens.settings import Settings
 
 EXPIRY = dt.timedelta(seconds=1800)

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from services.common.clock import SettableClock
-from services.tokens import render, svg
-from services.tokens.pictures import Pictures
+from services.tokens.archive import render
+from services.tokens.archive.pictures import Pictures
+from services.tokens.archive.rules import svg
+from services.tokens.archive.store import TokenStore
 from services.tokens.settings import Settings
-from services.tokens.store import TokenStore
 from tests.support.svg_attacks import ORDINARY
 from tests.support.waiting import wait_until
 from tests.unit.tokens.conftest import ADM, API, SVG, MakeAPI
@@ -127,7 +128,7 @@ def test_many_at_once_draw_once(api: API, monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_renderer(api: API, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "none.py"
     program.write_text(f"raise SystemExit({render.NO_RENDERER})")
-    monkeypatch.setattr("services.tokens.pictures._PROGRAM", program)
+    monkeypatch.setattr("services.tokens.archive.pictures._PROGRAM", program)
     answer = api.get("/png", id=api.token())
     assert (answer.status_code, answer.json) == (501, {"error": "png rendering is not available here"})
 
@@ -165,7 +166,7 @@ def test_a_kept_picture_is_sent_from_its_file(api: API, monkeypatch: pytest.Monk
     """Neither the picture, which may have 32 MB, nor the SVG is read into memory."""
     token = api.token()
     first = api.get("/png", id=token).data
-    monkeypatch.setattr("services.tokens.api.SENT", 1000)
+    monkeypatch.setattr("services.tokens.archive.api.SENT", 1000)
     monkeypatch.setattr(TokenStore, "some", None)
     monkeypatch.setattr(Pictures, "png", None)
     answer = api.get("/png", id=token)

@@ -11,8 +11,8 @@ import pytest
 from services.common.clock import SystemClock
 from services.common.refusal import Refusal
 from services.common.wakeups import InProcess, ThroughValkey
-from services.tokens import polls
-from services.tokens.polls import ClientConnection, Places, Waiter
+from services.tokens.queue import polls
+from services.tokens.queue.polls import ClientConnection, Places, Waiter
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 

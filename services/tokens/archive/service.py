@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.common import logging as logs
 from services.common.clock import Clock
-from services.tokens import ids, refusals, svg
+from services.tokens import refusals
+from services.tokens.archive.rules import ids, svg
+from services.tokens.archive.store import Entry, KeyReused, NewToken, Page, TokenStore
 from services.tokens.models import Token
-from services.tokens.store import Entry, KeyReused, NewToken, Page, TokenStore
 
 log = logs.get(__name__)
 
