@@ -24,8 +24,9 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 class Token(Base):
     """One archived token; immutable but for an SVG that newer rules write down anew.
 
-    id: milliseconds since 2021-05-01, written in base 34 outside (`archive/rules/ids.py`). position: dense, 1 is the oldest, so that any page is found by
-    an index and nothing is counted. rules: the version of `svg.RULES` that wrote the SVG down; below 0: the one that could not clean it.
+    id: milliseconds since 2021-05-01, written in base 34 outside (`archive/rules/ids.py`). position: dense, 1 is the oldest, so that an
+    index finds any page and nothing is counted. rules: the version of `svg.RULES` that wrote the SVG; below 0: the one that could not
+    clean it.
     """
 
     __tablename__ = "tokens"
@@ -68,7 +69,7 @@ class Interaction(Base):
 
 
 class Counter(Base):
-    """A number that is read and raised under a row lock kept until the commit: so the order of commits is the order of the numbers.
+    """A number that gives changes their order (`counters.py`).
 
     `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store.
     """

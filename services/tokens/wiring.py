@@ -13,7 +13,6 @@ from services.tokens.archive.store import TokenStore
 from services.tokens.models import db
 from services.tokens.queue.polls import Places, Waiter
 from services.tokens.queue.service import Queue
-from services.tokens.queue.store import QueueStore
 from services.tokens.settings import Settings
 
 
@@ -37,7 +36,7 @@ class Parts:
         self.pictures = Pictures(settings, clock)
         self.archive = Archive(TokenStore(self.database), clock)
         self.places = Places(settings.polls_limit)
-        self.queue = Queue(QueueStore(self.database), Waiter(self.wakeups, clock, self.places), self.wakeups, clock, settings)
+        self.queue = Queue(self.database, Waiter(self.wakeups, clock, self.places), self.wakeups, clock, settings)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.common.database import Database
 from services.common.store_guard import LONG_WORK_S
+from services.tokens import counters
 from services.tokens.archive.rules import ids
 from services.tokens.models import Token
 
@@ -91,22 +92,16 @@ def _sqlite_utf8(element: _utf8, compiler: Any, **options: Any) -> str:
 
 _ENTRY = sa.select(Token.id, _size(Token.svg), Token.rules, Token.generated, Token.keywords)
 
-# a text: it is on the way of every change, and building and hashing an expression costs more than running it
-_RAISE = sa.text(
-    "UPDATE counters SET value = CASE WHEN value + 1 < :at_least THEN :at_least ELSE value + 1 END WHERE name = :name RETURNING value"
-)
-
-
-def raise_counter(session: Session, name: str, at_least: int = 0) -> int:
-    """The counter's next number, larger than every number before, at least `at_least`. Its row stays locked until the commit."""
-    value: int = session.connection().execute(_RAISE, {"name": name, "at_least": at_least}).scalar_one()
-    return value
-
 
 def snapshot(session: Session) -> None:
     """Let all reads of the session see one moment (SQLite's readers do already)."""
     if session.get_bind().dialect.name == "postgresql":
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def exists(session: Session, number: int) -> bool:
+    """Whether there is a token of this number."""
+    return session.execute(sa.select(Token.id).where(Token.id == number)).scalar() is not None
 
 
 class TokenStore:
@@ -119,7 +114,7 @@ class TokenStore:
         """Archive a token and return its id; with a known idempotency key the id given then. Raises KeyReused."""
 
         def work(session: Session) -> int:
-            number = raise_counter(session, "tokens", ids.milliseconds(now))
+            number = counters.advance(session, "tokens", ids.milliseconds(now))
             if new.idempotency_key is not None:
                 known = session.execute(
                     sa.select(Token.id, Token.body_digest).where(Token.idempotency_key == new.idempotency_key)
@@ -180,7 +175,7 @@ class TokenStore:
         """Remove one token and close the gap in the positions (in time linear to the newer tokens). Whether it was there."""
 
         def work(session: Session) -> bool:
-            raise_counter(session, "tokens")
+            counters.advance(session, "tokens")
             position = session.execute(sa.delete(Token).where(Token.id == number).returning(Token.position)).scalar()
             if position is None:
                 return False
@@ -191,7 +186,7 @@ class TokenStore:
 
     def delete_all(self) -> None:
         def work(session: Session) -> None:
-            raise_counter(session, "tokens")
+            counters.advance(session, "tokens")
             session.execute(sa.delete(Token))
 
         self._database.run(work, patience_s=LONG_WORK_S)

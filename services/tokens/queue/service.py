@@ -2,167 +2,173 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
-import itertools
-import re
-import statistics
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from sqlalchemy.orm import Session
+
 from services.common.clock import Clock, isoformat
+from services.common.database import Database
 from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
-from services.tokens import refusals
+from services.tokens import counters, refusals
+from services.tokens.archive import store as archive
 from services.tokens.archive.rules import ids
 from services.tokens.models import Interaction
+from services.tokens.queue import rules, store
 from services.tokens.queue.polls import ClientConnection, Waiter
-from services.tokens.queue.store import Outcome, QueueStore, Served, State
+from services.tokens.queue.store import State
 from services.tokens.settings import Settings
 
-EXPIRY = dt.timedelta(seconds=1800)
-PURGE_AFTER = dt.timedelta(days=1)
-LONGEST_POLL_MS = 60_000
-KEYWORD_LIMIT = 64  # characters
-PACE_OF = 10  # turns that say how fast the queue is
-PACE_FROM = 3  # fewer say nothing
-PACE_AGE = dt.timedelta(hours=12)
 HEARTBEAT_S = 15.0  # a stream that has nothing to say shows that it lives
 NEW = "new"  # topic of the generators' feed
-
-_POSITION = re.compile(r"[0-9]{1,9}\Z").match
-_ID = re.compile(r"[0-9a-f]{32}\Z").match
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?\Z").match
-
 
 C = TypeVar("C", State, Interaction)
 
 
 def topic(interaction_id: str) -> str:
+    """The topic that wakes whoever follows this interaction."""
     return f"interaction:{interaction_id}"
 
 
 class Queue:
-    """What visitors and generators do."""
+    """What visitors and generators do. Thread-safe."""
 
-    def __init__(self, store: QueueStore, waiter: Waiter, wakeups: Wakeups, clock: Clock, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, database: Database, waiter: Waiter, wakeups: Wakeups, clock: Clock, settings: Settings) -> None:
+        self._database = database
         self._waiter = waiter
         self._wakeups = wakeups
         self._clock = clock
         self._limit = settings.queue_limit
         self._deposit_limit = settings.queue_limit if settings.deposit_limit else None
+        self._epoch: int | None = None
 
     def request(self) -> dict[str, Any]:
-        """A new interaction. Raises Refusal 423."""
+        """Create an interaction, unless the queue is full. Raises Refusal 423."""
         now = self._clock.now()
-        made = self._store.request(now, self._limit, now - PURGE_AFTER)
-        if made is None:
+
+        def work(session: Session) -> Interaction | None:
+            turn = counters.advance(session, "requests")  # held to the end: requests are counted one after the other
+            if store.length(session) >= self._limit:
+                return None  # not raised, which would give the number back: also a refused request takes a colour
+            store.remove_some_incomplete(session, now - rules.PURGE_AFTER)
+            created = Interaction(id=uuid.uuid4().hex, status="incomplete", color=rules.color(turn), seq=0, requested_at=now)
+            store.add(session, created)
+            return created
+
+        created = self._database.run(work)
+        if created is None:
             raise refusals.queue_limit_reached()
-        return {"id": made.id, "color": made.color, "requested_at": isoformat(made.requested_at)}
+        return {"id": created.id, "color": created.color, "requested_at": isoformat(created.requested_at)}
 
     def deposit(self, interaction_id: str | None, keywords: str | None) -> None:
-        """Raises Refusal."""
-        if not interaction_id:
-            raise refusals.id_missing()
-        if not keywords:
-            raise refusals.keywords_missing()
-        words = read_keywords(keywords)
-        name = _name(interaction_id)
+        """Put an incomplete interaction into the queue; of two deposits at once one succeeds. Raises Refusal 400, 404, 423."""
+        name, words = rules.read_deposit(interaction_id, keywords)
         now = self._clock.now()
-        outcome = self._store.deposit(name, words, now, now - EXPIRY, self._deposit_limit)
-        match outcome:
-            case Outcome.NOT_FOUND:
+
+        def work(session: Session) -> None:
+            seq = counters.advance(session, "changes")
+            found = store.get(session, name)
+            if found is None:
                 raise refusals.not_found()
-            case Outcome.ALREADY_DEPOSITED:
+            if found.status != "incomplete":
                 raise refusals.already_deposited()
-            case Outcome.EXPIRED:
+            if found.requested_at < now - rules.EXPIRY:
                 raise refusals.expired()
-            case Outcome.QUEUE_FULL:
+            if self._deposit_limit is not None and store.length(session) >= self._deposit_limit:
                 raise refusals.queue_limit_reached()
+            found.status, found.keywords, found.deposited_at, found.seq = "new", words, now, seq
+
+        self._database.run(work)
         self._wakeups.publish([NEW])
 
     def leave(self, interaction_id: str | None) -> None:
-        """A visitor goes: the place is free, whoever follows the interaction hears that it is not there. Raises Refusal."""
-        name = _name(interaction_id)
-        match self._store.leave(name):
-            case Outcome.NOT_FOUND:
+        """Remove an interaction that has no token yet: its place is free, and whoever follows it hears so. Raises Refusal 400, 404, 409."""
+        name = rules.read_id(interaction_id)
+
+        def work(session: Session) -> None:
+            counters.advance(session, "changes")  # held to the end: nobody moves it meanwhile
+            found = store.get(session, name)
+            if found is None:
                 raise refusals.not_found()
-            case Outcome.ALREADY_FINISHED:
+            if found.status == "done":
                 raise refusals.already_done()
+            store.remove(session, found)
+
+        self._database.run(work)
         self._wakeups.publish([topic(name)])
 
-    def pace(self) -> dict[str, Any]:
-        """How long a turn takes at the moment, in seconds, as far as the last ones say; and how many those are."""
-        now = self._clock.now()
-        spent = turns(self._store.last_served(PACE_OF + 1, now), now)
-        return {"seconds_per_turn": round(statistics.median(spent), 1) if len(spent) >= PACE_FROM else None, "turns": len(spent)}
-
     def update(self, interaction_id: str | None, queue_position: str | None, token_id: str | None) -> None:
-        """Raises Refusal."""
-        if not interaction_id:
-            raise refusals.id_missing()
-        if not queue_position and not token_id:
-            raise refusals.position_or_token_required()
-        position, number = 0, None
-        if not token_id:
-            if not _POSITION(queue_position or ""):
-                raise refusals.invalid_queue_position()
-            position = int(queue_position or "")
-        else:
-            number = ids.decode(token_id)
-            if number is None:
-                number = -1  # no token has it; whether the interaction exists is asked first
-        if not _ID(interaction_id.lower()):
-            raise refusals.interaction_not_found()
-        outcome = self._store.update(interaction_id.lower(), position, number, self._clock.now())
-        match outcome:
-            case Outcome.NOT_FOUND:
+        """Move an interaction to a place in the queue or, with a token, to its end. The same token again changes nothing.
+
+        Raises Refusal 400, 404, 409.
+        """
+        asked = rules.read_update(interaction_id, queue_position, token_id)
+        now = self._clock.now()
+
+        def work(session: Session) -> bool:
+            seq = counters.advance(session, "changes")
+            found = store.status(session, asked.interaction_id)
+            if found is None:
                 raise refusals.interaction_not_found()
-            case Outcome.TOKEN_NOT_FOUND:
+            if asked.token_id is not None and not archive.exists(session, asked.token_id):
                 raise refusals.token_not_found()
-            case Outcome.ALREADY_FINISHED:
-                raise refusals.already_done()
-            case Outcome.DONE:
-                self._wakeups.publish([topic(interaction_id.lower())])
+            if found.status == "done":
+                if asked.token_id != found.token_id:
+                    raise refusals.already_done()
+                return False
+            if asked.token_id is None:
+                store.move(session, asked.interaction_id, seq, asked.queue_position)
+            else:
+                store.finish(session, asked.interaction_id, seq, asked.token_id, now)
+            return True
+
+        if self._database.run(work):
+            self._wakeups.publish([topic(asked.interaction_id)])
+
+    def pace(self) -> dict[str, Any]:
+        """Say how long a turn takes at the moment, in seconds, as far as the last ones tell; and how many those are."""
+        now = self._clock.now()
+        with self._database.read() as session:
+            turns = store.last_turns(session, rules.PACE_OF + 1, now)
+        seconds, counted = rules.pace(turns, now)
+        return {"seconds_per_turn": seconds, "turns": counted}
 
     def waiting(self, since: str | None) -> list[dict[str, Any]]:
-        """Raises Refusal 400."""
-        try:
-            moment = read_date(since)
-        except ValueError:
-            raise refusals.invalid_timestamp() from None
-        return [_deposited(one) for one in self._store.waiting(moment)]
+        """List the interactions that wait for their token, the longest waiting first. Raises Refusal 400."""
+        moment = rules.read_date(since)
+        with self._database.read() as session:
+            return [_deposited(one) for one in store.waiting(session, moment)]
 
     def next_update(
         self, interaction_id: str | None, since: str | None, timeout: str | None, connection: ClientConnection
     ) -> dict[str, Any] | None:
-        """The interaction's newest state after `since`; None when there was none in time. Raises Refusal."""
-        name = _name(interaction_id)
-        number = self._since(since)
-        found = self._waiter.poll(topic(name), lambda: self._update_after(name, number), read_timeout(timeout), connection)
+        """Wait for the interaction's newest state after `since`; None when there was none in time. Raises Refusal 400, 404, 503."""
+        name, number = rules.read_id(interaction_id), self._since(since)
+        found = self._waiter.poll(topic(name), lambda: self._update_after(name, number), rules.read_timeout(timeout), connection)
         return None if found is None else self._shown_update(name, found)
 
     def next_new(self, since: str | None, timeout: str | None, connection: ClientConnection) -> dict[str, Any] | None:
-        """The first interaction that became new after `since`; None when there was none in time. Raises Refusal."""
+        """Wait for the first interaction that became new after `since`; None when there was none in time. Raises Refusal 400, 503."""
         number = self._since(since)
-        found = self._waiter.poll(NEW, lambda: self._store.first_new(number), read_timeout(timeout), connection)
+        found = self._waiter.poll(NEW, lambda: self._new_after(number), rules.read_timeout(timeout), connection)
         return None if found is None else self._shown_new(found)
 
     def updates(self, interaction_id: str | None, since: str | None, connection: ClientConnection) -> Iterator[dict[str, Any] | None]:
-        """All states after `since`, as they come, to the finished token; None as a sign of life. Raises Refusal before the first."""
-        name = _name(interaction_id)
-        number = self._since(since)
-        if self._store.state(name) is None:
-            raise refusals.not_found()
+        """Follow an interaction: all states after `since`, as they come, to the finished token; None as a sign of life.
+
+        Raises Refusal 400, 404 before the first.
+        """
+        name, number = rules.read_id(interaction_id), self._since(since)
+        self._state(name)
         found = self._follow(topic(name), lambda seen: self._update_after(name, seen), number, connection)
         return _to_the_token(None if state is None else self._shown_update(name, state) for state in found)
 
     def new_interactions(self, since: str | None, connection: ClientConnection) -> Iterator[dict[str, Any] | None]:
-        """All interactions that become new after `since`, without end; None as a sign of life. Raises Refusal before the first."""
-        found = self._follow(NEW, self._store.first_new, self._since(since), connection)
+        """Follow all that become new after `since`, without end; None as a sign of life. Raises Refusal 400 before the first."""
+        found = self._follow(NEW, self._new_after, self._since(since), connection)
         return (None if one is None else self._shown_new(one) for one in found)
 
     def _follow(self, about: str, look: Callable[[int], C | None], seen: int, connection: ClientConnection) -> Iterator[C | None]:
@@ -172,42 +178,51 @@ class Queue:
             seen = seen if found is None else found.seq
             yield found
 
+    def _state(self, name: str) -> State:
+        with self._database.read() as session:
+            state = store.state(session, name)
+        if state is None:
+            raise refusals.not_found()
+        return state
+
+    def _update_after(self, name: str, since: int) -> State | None:
+        state = self._state(name)
+        return state if state.queue_position is not None and state.seq > since else None
+
+    def _new_after(self, since: int) -> Interaction | None:
+        with self._database.read() as session:
+            return store.first_new(session, since)
+
     def _since(self, text: str | None) -> int:
+        """The number of the change that a client saw last. Raises Refusal 400."""
         if not text or text == "0":
             return 0
         if text == "now":
-            return self._store.newest_change()
-        try:
-            return ids.read_seq(text, self._store.epoch())
-        except ValueError:
-            raise refusals.invalid_since() from None
+            with self._database.read() as session:
+                return counters.value(session, "changes")
+        return rules.read_seq(text, self._epoch_of_store())
 
-    def _update_after(self, name: str, since: int) -> State | None:
-        state = self._store.state(name)
-        if state is None:
-            raise refusals.not_found()
-        return state if state.queue_position is not None and state.seq > since else None
+    def _epoch_of_store(self) -> int:
+        """The number that names this store in every `seq`; it never changes."""
+        if self._epoch is None:
+            with self._database.read() as session:
+                self._epoch = counters.value(session, "epoch")
+        return self._epoch
+
+    def _seq(self, number: int) -> str:
+        return rules.write_seq(number, self._epoch_of_store())
 
     def _shown_update(self, name: str, state: State) -> dict[str, Any]:
         return {
             "id": name,
-            "seq": ids.write_seq(state.seq, self._store.epoch()),
+            "seq": self._seq(state.seq),
             "queue_position": state.queue_position,
             "token_id": None if state.token_id is None else ids.encode(state.token_id),
         }
 
     def _shown_new(self, found: Interaction) -> dict[str, Any]:
         shown = _deposited(found)
-        return {"id": shown.pop("id"), "seq": ids.write_seq(found.seq, self._store.epoch()), **shown}
-
-
-def _name(interaction_id: str | None) -> str:
-    """An interaction's id as the store knows it. Raises Refusal when it is missing or can be none."""
-    if not interaction_id:
-        raise refusals.id_missing()
-    if not _ID(interaction_id.lower()):
-        raise refusals.not_found()
-    return interaction_id.lower()
+        return {"id": shown.pop("id"), "seq": self._seq(found.seq), **shown}
 
 
 def _to_the_token(updates: Iterable[dict[str, Any] | None]) -> Iterator[dict[str, Any] | None]:
@@ -229,62 +244,3 @@ def _deposited(one: Interaction) -> dict[str, Any]:
         "requested_at": isoformat(one.requested_at),
         "deposited_at": isoformat(one.deposited_at) if one.deposited_at else None,
     }
-
-
-def turns(served: Sequence[Served], now: dt.datetime) -> list[float]:
-    """Seconds that each turn took, the newest first; idle time between visitors does not count.
-
-    A turn begins when its keywords were there and the turn before was over. served: the newest first; of the oldest it is not known when
-    it began, unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now, nor do those that ended before
-    they began: the clock was put back meanwhile.
-    """
-    spent = []
-    for one, before in itertools.zip_longest(served[:PACE_OF], served[1:]):
-        if one.deposited_at is None or now - one.done_at > PACE_AGE:
-            continue
-        began = one.deposited_at if before is None else max(one.deposited_at, before.done_at)
-        if began <= one.done_at:
-            spent.append((one.done_at - began).total_seconds())
-    return spent
-
-
-def read_keywords(text: str) -> list[str]:
-    """Three keywords, separated by one of `. , ; /`, trimmed, in lower case, Unicode NFC. Raises Refusal."""
-    words = [unicodedata.normalize("NFC", part.strip().lower()) for part in re.split(r"[.,;/]", text)]
-    if len(words) != 3 or not all(words) or any(len(word) > KEYWORD_LIMIT or "\x00" in word for word in words):
-        raise refusals.three_keywords_needed()
-    return words
-
-
-def read_timeout(text: str | None) -> float:
-    """Seconds to wait: what is no number means the longest, everything else is brought into 0 … 60."""
-    if not text or not _NUMBER(text):
-        return LONGEST_POLL_MS / 1000
-    return min(max(float(text), 0.0), LONGEST_POLL_MS) / 1000
-
-
-def read_date(text: str | None) -> dt.datetime | None:
-    """A date as JavaScript's `Date.parse` takes it: a year, a month, ISO 8601, dates of e-mail; without a zone it is UTC. None: no limit.
-
-    Raises ValueError.
-    """
-    if not text or text == "0":
-        return None
-    text = text.strip()
-    if re.fullmatch(r"\d{4}", text):
-        text += "-01-01"
-    elif re.fullmatch(r"\d{4}-\d{2}", text):
-        text += "-01"
-    text = re.sub(r" (\d{2}:?\d{2})$", r"+\1", text) if "T" in text else text  # a `+` that the query turned into a space
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (TypeError, IndexError):
-            raise ValueError("not a date") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    try:
-        return moment.astimezone(dt.UTC)
-    except OverflowError:
-        raise ValueError("not a date") from None

@@ -1,13 +1,12 @@
-"""How tokens and changes are named outside.
+"""Token ids.
 
-A token's id is the milliseconds since 2021-05-01 in base 34 (digits and letters without I and O), shown in lower case without padding and
-read in any case with any padding. A change's `seq` is an opaque text: its number, a dash, the epoch of the store.
+A token's id is the milliseconds since 2021-05-01 in base 34 (digits and letters without I and O), written in lower case without padding and
+read in any case with any padding.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 LONGEST = 32  # characters that a padded id has in the original store
@@ -15,7 +14,6 @@ BEGINNING = dt.datetime(2021, 5, 1, tzinfo=dt.UTC)
 
 _VALUES = {sign: value for value, sign in enumerate(ALPHABET)}
 _LARGEST = 2**63 - 1
-_SEQ = re.compile(r"([0-9]{1,18})-([0-9a-z]{1,8})\Z").match
 
 
 def milliseconds(moment: dt.datetime) -> int:
@@ -44,16 +42,3 @@ def decode(text: str) -> int | None:
             return None
         number = number * len(ALPHABET) + value
     return min(number, _LARGEST)
-
-
-def write_seq(number: int, epoch: int) -> str:
-    """The `seq` of a change."""
-    return f"{number}-{encode(epoch)}"
-
-
-def read_seq(text: str, epoch: int) -> int:
-    """The change's number. A `seq` of another store means "from the beginning" (0). Raises ValueError when it is no `seq`."""
-    match = _SEQ(text)
-    if not match:
-        raise ValueError("not a seq")
-    return int(match[1]) if match[2] == encode(epoch) else 0
