@@ -9,7 +9,6 @@ from services.common.identity.client import IdentityClient
 from services.tokens.access import RoleTokens
 from services.tokens.archive.pictures import Pictures
 from services.tokens.archive.service import Archive
-from services.tokens.archive.store import TokenStore
 from services.tokens.models import db
 from services.tokens.queue.polls import Places, Waiter
 from services.tokens.queue.service import Queue
@@ -33,8 +32,7 @@ class Parts:
             clock,
             asking=settings.auth_secret is not None,
         )
-        self.pictures = Pictures(settings, clock)
-        self.archive = Archive(TokenStore(self.database), clock)
+        self.archive = Archive(self.database, clock, Pictures(settings, clock))
         self.places = Places(settings.polls_limit)
         self.queue = Queue(self.database, Waiter(self.wakeups, clock, self.places), self.wakeups, clock, settings)
 

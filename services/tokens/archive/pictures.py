@@ -26,8 +26,6 @@ from services.tokens.settings import Settings
 
 log = logs.get(__name__)
 
-WIDTHS = (256, 512, 1024, 2048)
-DEFAULT_WIDTH = 2048
 LARGEST_PNG = 32 * 1024 * 1024  # bytes
 FAILURE_KEPT_S = 600.0
 FAILURES_KEPT = 1000

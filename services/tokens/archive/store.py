@@ -1,59 +1,16 @@
-"""The archive of tokens in the database. Every method is one transaction; a change takes its counter's lock first, to the end."""
+"""Tokens in the database, by id and by position."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
-from services.common.database import Database
-from services.common.store_guard import LONG_WORK_S
-from services.tokens import counters
-from services.tokens.archive.rules import ids
+from services.tokens.archive.rules.tokens import Entry, Page
 from services.tokens.models import Token
-
-
-class KeyReused(Exception):
-    """An idempotency key came with another body."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """What a generator hands in. digest: of the whole body, to recognise a repeated request."""
-
-    svg: str
-    generated: str
-    keywords: list[str]
-    rules: int
-    idempotency_key: str | None
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A token without its SVG. size: of the SVG in UTF-8, in bytes; rules: see models.Token."""
-
-    id: int
-    size: int
-    rules: int
-    generated: str
-    keywords: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A window of the archive. offset: of its first row in the asked order; previous, following: ids of the neighbours just outside."""
-
-    rows: list[Entry]
-    total: int
-    offset: int
-    previous: int | None
-    following: int | None
 
 
 class _size(sa.sql.functions.GenericFunction[int]):
@@ -93,134 +50,103 @@ def _sqlite_utf8(element: _utf8, compiler: Any, **options: Any) -> str:
 _ENTRY = sa.select(Token.id, _size(Token.svg), Token.rules, Token.generated, Token.keywords)
 
 
+class Known(NamedTuple):
+    """The token that an idempotency key has given."""
+
+    id: int
+    digest: str
+
+
+def known(session: Session, idempotency_key: str) -> Known | None:
+    """Find what an idempotency key has given."""
+    row = session.execute(sa.select(Token.id, Token.body_digest).where(Token.idempotency_key == idempotency_key)).one_or_none()
+    return None if row is None else Known(*row)
+
+
+def add(session: Session, token: Token) -> None:
+    """Add a token."""
+    session.add(token)
+
+
+def exists(session: Session, number: int) -> bool:
+    """Say whether there is a token of this number."""
+    return session.execute(sa.select(Token.id).where(Token.id == number)).scalar() is not None
+
+
+def entry(session: Session, number: int) -> Entry | None:
+    """Read a token without its SVG."""
+    row = session.execute(_ENTRY.where(Token.id == number)).one_or_none()
+    return None if row is None else Entry(*row)
+
+
+def get(session: Session, number: int) -> Token | None:
+    """Read a token."""
+    return session.get(Token, number)
+
+
+def some(session: Session, numbers: Iterable[int]) -> list[Token]:
+    """Read the tokens of these numbers, in this order; leave out one that is not there."""
+    asked = list(numbers)
+    found = {token.id: token for token in session.scalars(sa.select(Token).where(Token.id.in_(asked)))}
+    return [found[number] for number in asked if number in found]
+
+
+def piece(session: Session, entry: Entry, begin: int, size: int) -> bytes:
+    """Read `size` bytes of the token's SVG, from `begin` on; none when it was removed or rewritten since the entry was read."""
+    query = sa.select(sa.func.substr(_utf8(Token.svg), begin + 1, size))
+    return session.execute(query.where(Token.id == entry.id, Token.rules == entry.rules)).scalar() or b""
+
+
+def replace(session: Session, token: Token, svg: str, rules: int) -> None:
+    """Write the SVG that newer rules made of this token's, unless somebody else has done so."""
+    same = sa.and_(Token.id == token.id, Token.rules == token.rules)
+    session.execute(sa.update(Token).where(same).values(svg=svg, rules=rules))
+
+
+def remove(session: Session, number: int) -> bool:
+    """Remove a token and close the gap in the positions (in time linear to the newer tokens). Returns whether it was there."""
+    position = session.execute(sa.delete(Token).where(Token.id == number).returning(Token.position)).scalar()
+    if position is None:
+        return False
+    session.execute(sa.update(Token).where(Token.position > position).values(position=Token.position - 1))
+    return True
+
+
+def remove_all(session: Session) -> None:
+    """Remove every token."""
+    session.execute(sa.delete(Token))
+
+
+def total(session: Session) -> int:
+    """Count the tokens."""
+    return session.execute(sa.select(sa.func.max(Token.position))).scalar() or 0
+
+
 def snapshot(session: Session) -> None:
     """Let all reads of the session see one moment (SQLite's readers do already)."""
     if session.get_bind().dialect.name == "postgresql":
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-def exists(session: Session, number: int) -> bool:
-    """Whether there is a token of this number."""
-    return session.execute(sa.select(Token.id).where(Token.id == number)).scalar() is not None
+def page_at(session: Session, offset: int, count: int, *, newest_first: bool) -> Page:
+    """Read the window that begins at `offset`; a negative one counts from the end and may begin before the archive."""
+    tokens = total(session)
+    page = _window(session, tokens, offset + tokens if offset < 0 else offset, count, newest_first)
+    return page._replace(offset=offset)
 
 
-class TokenStore:
-    """Tokens by id and by position."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def add(self, new: NewToken, now: dt.datetime) -> int:
-        """Archive a token and return its id; with a known idempotency key the id given then. Raises KeyReused."""
-
-        def work(session: Session) -> int:
-            number = counters.advance(session, "tokens", ids.milliseconds(now))
-            if new.idempotency_key is not None:
-                known = session.execute(
-                    sa.select(Token.id, Token.body_digest).where(Token.idempotency_key == new.idempotency_key)
-                ).one_or_none()
-                if known is not None:
-                    if known.body_digest != new.digest:
-                        raise KeyReused
-                    return int(known.id)
-            session.add(
-                Token(
-                    id=number,
-                    position=_total(session) + 1,
-                    svg=new.svg,
-                    generated=new.generated,
-                    keywords=new.keywords,
-                    rules=new.rules,
-                    created_at=now,
-                    idempotency_key=new.idempotency_key,
-                    body_digest=new.digest,
-                )
-            )
-            return number
-
-        return self._database.run(work)
-
-    def entry(self, number: int) -> Entry | None:
-        with self._database.read() as session:
-            found = session.execute(_ENTRY.where(Token.id == number)).one_or_none()
-        return None if found is None else Entry(*found)
-
-    def get(self, number: int, *, patient: bool = False) -> Token | None:
-        with self._database.read(patient=patient) as session:
-            return session.get(Token, number)
-
-    def piece(self, entry: Entry, begin: int, size: int, *, patient: bool = False) -> bytes:
-        """`size` bytes of the token's SVG, from `begin` on; none when it was removed or written anew since the entry was read."""
-        query = sa.select(sa.func.substr(_utf8(Token.svg), begin + 1, size))
-        with self._database.read(patient=patient) as session:
-            return session.execute(query.where(Token.id == entry.id, Token.rules == entry.rules)).scalar() or b""
-
-    def some(self, numbers: Iterable[int], *, patient: bool = False) -> list[Token]:
-        """The tokens of these ids, in this order; one that is not there is left out."""
-        asked = list(numbers)
-        with self._database.read(patient=patient) as session:
-            found = {token.id: token for token in session.scalars(sa.select(Token).where(Token.id.in_(asked)))}
-        return [found[number] for number in asked if number in found]
-
-    def replace(self, token: Token, svg: str, rules: int) -> None:
-        """Write down the SVG that newer rules made of this token's, unless somebody else has done so."""
-
-        def work(session: Session) -> None:
-            same = sa.and_(Token.id == token.id, Token.rules == token.rules)
-            session.execute(sa.update(Token).where(same).values(svg=svg, rules=rules))
-
-        self._database.run(work)
-
-    def delete(self, number: int) -> bool:
-        """Remove one token and close the gap in the positions (in time linear to the newer tokens). Whether it was there."""
-
-        def work(session: Session) -> bool:
-            counters.advance(session, "tokens")
-            position = session.execute(sa.delete(Token).where(Token.id == number).returning(Token.position)).scalar()
-            if position is None:
-                return False
-            session.execute(sa.update(Token).where(Token.position > position).values(position=Token.position - 1))
-            return True
-
-        return self._database.run(work, patience_s=LONG_WORK_S)
-
-    def delete_all(self) -> None:
-        def work(session: Session) -> None:
-            counters.advance(session, "tokens")
-            session.execute(sa.delete(Token))
-
-        self._database.run(work, patience_s=LONG_WORK_S)
-
-    def total(self) -> int:
-        with self._database.read() as session:
-            return _total(session)
-
-    def page_at(self, offset: int, count: int, *, newest_first: bool) -> Page:
-        """The window that begins at `offset`; a negative one counts from the end and may begin before the archive."""
-        with self._database.read() as session:
-            snapshot(session)
-            total = _total(session)
-            return _window(session, total, offset + total if offset < 0 else offset, count, newest_first)
-
-    def page_from(self, number: int, count: int, *, newest_first: bool) -> Page:
-        """The window that begins with this token, or with the next one in the order when there is none of that id."""
-        with self._database.read() as session:
-            snapshot(session)
-            total = _total(session)
-            return _window(session, total, _offset(session, number, total, newest_first, towards_end=True), count, newest_first)
-
-    def page_to(self, number: int, count: int, *, newest_first: bool) -> Page:
-        """The window that ends with this token, or with the one before it in the order when there is none of that id."""
-        with self._database.read() as session:
-            snapshot(session)
-            total = _total(session)
-            last = _offset(session, number, total, newest_first, towards_end=False)
-            first = max(0, last - count + 1)
-            return _window(session, total, first, last - first + 1, newest_first)
+def page_from(session: Session, number: int, count: int, *, newest_first: bool) -> Page:
+    """Read the window that begins with this token, or with the next one in the order when there is none of that id."""
+    tokens = total(session)
+    return _window(session, tokens, _offset(session, number, tokens, newest_first, towards_end=True), count, newest_first)
 
 
-def _total(session: Session) -> int:
-    return session.execute(sa.select(sa.func.max(Token.position))).scalar() or 0
+def page_to(session: Session, number: int, count: int, *, newest_first: bool) -> Page:
+    """Read the window that ends with this token, or with the one before it in the order when there is none of that id."""
+    tokens = total(session)
+    last = _offset(session, number, tokens, newest_first, towards_end=False)
+    first = max(0, last - count + 1)
+    return _window(session, tokens, first, last - first + 1, newest_first)
 
 
 def _offset(session: Session, number: int, total: int, newest_first: bool, *, towards_end: bool) -> int:
@@ -239,7 +165,7 @@ def _window(session: Session, total: int, start: int, count: int, newest_first: 
     end = start + count  # offsets from here on are outside
     low, high = max(start - 1, 0), min(end + 1, total)
     if low >= high:
-        return Page([], total, start, None, None)
+        return Page([], total, start, None, None, newest_first)
 
     def position(offset: int) -> int:
         return total - offset if newest_first else offset + 1
@@ -255,4 +181,4 @@ def _window(session: Session, total: int, start: int, count: int, newest_first: 
         low, high = sorted((position(first), position(last)))
         order = Token.position.desc() if newest_first else Token.position
         rows = [Entry(*row) for row in session.execute(_ENTRY.where(Token.position.between(low, high)).order_by(order))]
-    return Page(rows, total, start, neighbour(start - 1), neighbour(end))
+    return Page(rows, total, start, neighbour(start - 1), neighbour(end), newest_first)

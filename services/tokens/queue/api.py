@@ -14,9 +14,11 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.documented import Blueprint
-from services.tokens import refusals, schemas, web
+from services.tokens import refusals, web
 from services.tokens.access import EXHIBITION, GENERATOR
+from services.tokens.queue import schemas
 from services.tokens.queue.polls import ClientConnection
+from services.tokens.schemas import ErrorText, as_text
 from services.tokens.web import parts
 
 BODY_LIMIT = 64 * 1024  # bytes of a POST, which holds an id and three words
@@ -34,7 +36,7 @@ def not_cached(answer: Response) -> Response:
 
 @blueprint.route("/request_interaction", methods=["GET", "POST"])
 @blueprint.response(200, schemas.Requested)
-@blueprint.alt_response(423, schema=schemas.ErrorText, description="`queue limit reached`")
+@blueprint.alt_response(423, schema=ErrorText, description="`queue limit reached`")
 @blueprint.doc(**web.ROLE)
 def request_interaction() -> Response:
     """Ask for a turn (exhibition)."""
@@ -46,8 +48,8 @@ def request_interaction() -> Response:
 @blueprint.route("/deposit_interaction", methods=["GET", "POST"])
 @blueprint.arguments(schemas.DepositQuery(), location="query")
 @blueprint.response(200, description="Deposited. No body.")
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `keywords missing`, `exactly three keywords needed`, …")
-@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
+@blueprint.alt_response(400, schema=ErrorText, description="`id missing`, `keywords missing`, `exactly three keywords needed`, …")
+@blueprint.alt_response(404, schema=ErrorText, description="`not found`")
 @blueprint.doc(**web.ROLE)
 def deposit_interaction(query: dict[str, str]) -> Response:
     """Hand in three keywords (exhibition)."""
@@ -60,9 +62,9 @@ def deposit_interaction(query: dict[str, str]) -> Response:
 @blueprint.get("/interaction_updates")
 @blueprint.arguments(schemas.UpdatesQuery(), location="query")
 @blueprint.response(200, schemas.Update)
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `invalid since`")
-@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
-@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
+@blueprint.alt_response(400, schema=ErrorText, description="`id missing`, `invalid since`")
+@blueprint.alt_response(404, schema=ErrorText, description="`not found`")
+@blueprint.alt_response(503, schema=ErrorText, description="`too many waiting requests`")
 @blueprint.alt_response(504, description=_TIME_OVER)
 @blueprint.doc(**web.ROLE)
 def interaction_updates(query: dict[str, str]) -> Response:
@@ -76,9 +78,9 @@ def interaction_updates(query: dict[str, str]) -> Response:
 @blueprint.post("/leave_interaction")
 @blueprint.arguments(schemas.LeaveQuery(), location="query")
 @blueprint.response(200, description="Left. No body.")
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`")
-@blueprint.alt_response(404, schema=schemas.ErrorText, description="`not found`")
-@blueprint.alt_response(409, schema=schemas.ErrorText, description="`already done`")
+@blueprint.alt_response(400, schema=ErrorText, description="`id missing`")
+@blueprint.alt_response(404, schema=ErrorText, description="`not found`")
+@blueprint.alt_response(409, schema=ErrorText, description="`already done`")
 @blueprint.doc(**web.ROLE)
 def leave_interaction(query: dict[str, str]) -> Response:
     """Give up a turn that has no token yet; its place is free (exhibition)."""
@@ -100,8 +102,8 @@ def queue_pace() -> Response:
 @blueprint.get("/new_interaction_updates")
 @blueprint.arguments(schemas.FeedQuery(), location="query")
 @blueprint.response(200, schemas.NewInteraction)
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`invalid since`")
-@blueprint.alt_response(503, schema=schemas.ErrorText, description="`too many waiting requests`")
+@blueprint.alt_response(400, schema=ErrorText, description="`invalid since`")
+@blueprint.alt_response(503, schema=ErrorText, description="`too many waiting requests`")
 @blueprint.alt_response(504, description=_TIME_OVER)
 @blueprint.doc(**web.ROLE)
 def new_interaction_updates(query: dict[str, str]) -> Response:
@@ -115,7 +117,7 @@ def new_interaction_updates(query: dict[str, str]) -> Response:
 @blueprint.get("/waiting_interactions")
 @blueprint.arguments(schemas.WaitingQuery(), location="query")
 @blueprint.response(200, schemas.Deposited(many=True))
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`invalid timestamp`")
+@blueprint.alt_response(400, schema=ErrorText, description="`invalid timestamp`")
 @blueprint.doc(**web.ROLE)
 def waiting_interactions(query: dict[str, str]) -> Response:
     """Interactions that wait for their token, for a generator that starts again (generator)."""
@@ -126,9 +128,9 @@ def waiting_interactions(query: dict[str, str]) -> Response:
 @blueprint.route("/update_interaction", methods=["GET", "POST"])
 @blueprint.arguments(schemas.UpdateQuery(), location="query")
 @blueprint.response(200, description="Updated. No body.")
-@blueprint.alt_response(400, schema=schemas.ErrorText, description="`id missing`, `queue_position or token_id required`, …")
-@blueprint.alt_response(404, schema=schemas.ErrorText, description="`interaction not found`, `token not found`")
-@blueprint.alt_response(409, schema=schemas.ErrorText, description="`already done`")
+@blueprint.alt_response(400, schema=ErrorText, description="`id missing`, `queue_position or token_id required`, …")
+@blueprint.alt_response(404, schema=ErrorText, description="`interaction not found`, `token not found`")
+@blueprint.alt_response(409, schema=ErrorText, description="`already done`")
 @blueprint.doc(**web.ROLE)
 def update_interaction(query: dict[str, str]) -> Response:
     """Say an interaction's position, or hand over its token (generator)."""
@@ -154,7 +156,7 @@ def _changing() -> dict[str, str]:
             raise refusals.invalid_json()
         data = body
     known = {"id", "keywords", "queue_position", "token_id"}
-    return {name: schemas.as_text(value) for name, value in data.items() if name in known and value is not None}
+    return {name: as_text(value) for name, value in data.items() if name in known and value is not None}
 
 
 def _answer(found: dict[str, Any] | None) -> Response:

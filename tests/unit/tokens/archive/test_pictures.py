@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from services.common.clock import SettableClock
-from services.tokens.archive import render
+from services.tokens.archive import render, store
 from services.tokens.archive.pictures import Pictures
 from services.tokens.archive.rules import svg
-from services.tokens.archive.store import TokenStore
 from services.tokens.settings import Settings
 from tests.support.svg_attacks import ORDINARY
 from tests.support.waiting import wait_until
@@ -166,8 +165,8 @@ def test_a_kept_picture_is_sent_from_its_file(api: API, monkeypatch: pytest.Monk
     """Neither the picture, which may have 32 MB, nor the SVG is read into memory."""
     token = api.token()
     first = api.get("/png", id=token).data
-    monkeypatch.setattr("services.tokens.archive.api.SENT", 1000)
-    monkeypatch.setattr(TokenStore, "some", None)
+    monkeypatch.setattr("services.tokens.web.SENT", 1000)
+    monkeypatch.setattr(store, "some", None)
     monkeypatch.setattr(Pictures, "png", None)
     answer = api.get("/png", id=token)
     found = list(answer.response)
