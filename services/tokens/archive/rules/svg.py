@@ -18,139 +18,18 @@ from collections.abc import Iterable
 from typing import Any
 from xml.parsers import expat
 
-RULES = 2  # raise it when the rules below become stricter: stored SVGs are then cleaned when they are next read
+from services.tokens.archive.rules import svg_offences
+from services.tokens.archive.rules.svg_offences import short
+from services.tokens.archive.rules.svg_vocabulary import ALLOWED, ANIMATIONS, EDITORS, SVG, TEXT_ONLY, XLINK, XML
+
+RULES = 2  # raise it when these rules become stricter: stored SVGs are then cleaned when they are next read
 
 MAX_DEPTH = 100
 MAX_ELEMENTS = 100_000
 
-SVG = "http://www.w3.org/2000/svg"
-XLINK = "http://www.w3.org/1999/xlink"
-XML = "http://www.w3.org/XML/1998/namespace"
-
 EMPTY = f'<svg xmlns="{SVG}"/>'
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-PRESENTATION = _words("""
-alignment-baseline baseline-shift clip clip-path clip-rule color color-interpolation color-interpolation-filters color-profile
-color-rendering cursor direction display dominant-baseline enable-background fill fill-opacity fill-rule filter flood-color flood-opacity
-font font-family font-size font-size-adjust font-stretch font-style font-variant font-weight glyph-orientation-horizontal
-glyph-orientation-vertical image-rendering isolation kerning letter-spacing lighting-color marker marker-end marker-mid marker-start mask
-mask-type mix-blend-mode opacity overflow paint-order pointer-events shape-rendering solid-color solid-opacity stop-color stop-opacity
-stroke stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit stroke-opacity stroke-width text-align
-text-anchor text-decoration text-overflow text-rendering transform transform-box transform-origin unicode-bidi vector-effect visibility
-white-space word-spacing writing-mode
-""")
-_EVERYWHERE = PRESENTATION | _words("id class style lang role xml:lang xml:space requiredExtensions requiredFeatures systemLanguage")
 _ARIA = re.compile(r"aria-[a-z]+\Z").match
-
-_BOX = "x y width height "
-_VIEW = "viewBox preserveAspectRatio "
-_HREF = "href xlink:href "
-_TIMES = _HREF + "attributeName attributeType begin dur end min max restart repeatCount repeatDur "
-_STEPS = _TIMES + "calcMode values keyTimes keySplines from to by additive accumulate "
-_PRIMITIVE = _BOX + "result "
-_GRADIENT = _HREF + "gradientUnits gradientTransform spreadMethod "
-_LETTERS = "x y dx dy rotate textLength lengthAdjust "
-_TRANSFER = "type tableValues slope intercept amplitude exponent offset "
-
-# element → the attributes that it may have besides those of every element. Names in mixed case are those that an HTML parser restores
-_OWN = {
-    "a": _HREF,
-    "animate": _STEPS,
-    "animateMotion": _STEPS + "path keyPoints rotate origin",
-    "animateTransform": _STEPS + "type",
-    "circle": "cx cy r pathLength",
-    "clipPath": "clipPathUnits",
-    "defs": "",
-    "desc": "",
-    "ellipse": "cx cy rx ry pathLength",
-    "feBlend": _PRIMITIVE + "in in2 mode",
-    "feColorMatrix": _PRIMITIVE + "in type values",
-    "feComponentTransfer": _PRIMITIVE + "in",
-    "feComposite": _PRIMITIVE + "in in2 operator k1 k2 k3 k4",
-    "feConvolveMatrix": _PRIMITIVE + "in order kernelMatrix divisor bias targetX targetY edgeMode kernelUnitLength preserveAlpha",
-    "feDiffuseLighting": _PRIMITIVE + "in surfaceScale diffuseConstant kernelUnitLength",
-    "feDisplacementMap": _PRIMITIVE + "in in2 scale xChannelSelector yChannelSelector",
-    "feDistantLight": "azimuth elevation",
-    "feDropShadow": _PRIMITIVE + "in stdDeviation dx dy",
-    "feFlood": _PRIMITIVE,
-    "feFuncA": _TRANSFER,
-    "feFuncB": _TRANSFER,
-    "feFuncG": _TRANSFER,
-    "feFuncR": _TRANSFER,
-    "feGaussianBlur": _PRIMITIVE + "in stdDeviation edgeMode",
-    "feImage": _PRIMITIVE + _HREF + "preserveAspectRatio",
-    "feMerge": _PRIMITIVE,
-    "feMergeNode": "in",
-    "feMorphology": _PRIMITIVE + "in operator radius",
-    "feOffset": _PRIMITIVE + "in dx dy",
-    "fePointLight": "x y z",
-    "feSpecularLighting": _PRIMITIVE + "in surfaceScale specularConstant specularExponent kernelUnitLength",
-    "feSpotLight": "x y z pointsAtX pointsAtY pointsAtZ specularExponent limitingConeAngle",
-    "feTile": _PRIMITIVE + "in",
-    "feTurbulence": _PRIMITIVE + "baseFrequency numOctaves seed stitchTiles type",
-    "filter": _BOX + _HREF + "filterUnits primitiveUnits",
-    "g": "",
-    "image": _BOX + _HREF + "preserveAspectRatio",
-    "line": "x1 y1 x2 y2 pathLength",
-    "linearGradient": _GRADIENT + "x1 y1 x2 y2",
-    "marker": _VIEW + "refX refY markerWidth markerHeight markerUnits orient",
-    "mask": _BOX + "maskUnits maskContentUnits",
-    "mpath": _HREF,
-    "path": "d pathLength",
-    "pattern": _BOX + _VIEW + _HREF + "patternUnits patternContentUnits patternTransform",
-    "polygon": "points pathLength",
-    "polyline": "points pathLength",
-    "radialGradient": _GRADIENT + "cx cy r fx fy fr",
-    "rect": _BOX + "rx ry pathLength",
-    "set": _TIMES + "to",
-    "stop": "offset",
-    "style": "type media",
-    "svg": _BOX + _VIEW + "version baseProfile zoomAndPan",
-    "switch": "",
-    "symbol": _BOX + _VIEW + "refX refY",
-    "text": _LETTERS,
-    "textPath": _HREF + "startOffset method spacing side path textLength lengthAdjust",
-    "title": "",
-    "tspan": _LETTERS,
-    "use": _BOX + _HREF,
-    "view": _VIEW + "zoomAndPan viewTarget",
-}
-ALLOWED = {element: _EVERYWHERE | _words(names) for element, names in _OWN.items()}
-# an HTML parser leaves SVG inside the first two and may read the third as raw text: they hold text only, and are never self-closed
-_TEXT_ONLY = _words("title desc style")
-_ANIMATIONS = _words("animate animateMotion animateTransform set")
-_ANIMATED = frozenset().union(*(names for element, names in ALLOWED.items() if element not in _ANIMATIONS)) - _words(
-    "href xlink:href id style lang role type media xml:lang xml:space"
-)
-# refused instead of left out, so that the sender learns of it
-_FETCHING = _words("srcset ping action formaction manifest background")
-# what drawing programs leave behind; always with a prefix
-_EDITORS = (
-    "http://sodipodi.sourceforge.net/",
-    "http://www.inkscape.org/",
-    "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "http://creativecommons.org/ns#",
-    "http://web.resource.org/cc/",
-    "http://purl.org/dc/",
-    "http://ns.adobe.com/",
-    "http://www.bohemiancoding.com/",
-    "http://www.serif.com/",
-)
-# ASCII: browsers pass over no other spaces before a `#`, so a no-break space there makes it a reference to another document
-_EMBEDDED = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*\Z", re.IGNORECASE | re.ASCII).match
-_LOCAL = re.compile(r"\s*#[^\s\"'<>\\]*\s*\Z", re.ASCII).match
-_URL = re.compile(r"url\s*\(", re.IGNORECASE)
-_LOCAL_URL = re.compile(r"url\(\s*([\"']?)#[^\s\"'()<>\\]*\1\s*\)", re.IGNORECASE | re.ASCII)
-_FETCHING_CSS = re.compile(r"\\|@import|@namespace|-moz-binding|behavior\s*:|(?:expression|image-set|image|src)\s*\(", re.IGNORECASE)
-_SCRIPT_URL = re.compile(r"(?:java|vb|live)script:", re.IGNORECASE)
-_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
-# also what becomes markup when it is decoded once more than it should be
-_MARKUP = re.compile(r"<|&[A-Za-z#]").search
 
 # a carriage return becomes a line feed: a browser that writes its tree as HTML and reads that again does the same
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "\n"})
@@ -224,7 +103,7 @@ class _Reader:
         raise Unsafe("DOCTYPE and entities are not allowed")
 
     def _instruction(self, target: str, _: str) -> None:
-        self._offence(f"processing instruction {_short(target)}")
+        self._offence(f"processing instruction {short(target)}")
 
     def _comment(self, data: str) -> None:
         if "<" in data or ">" in data:
@@ -250,7 +129,7 @@ class _Reader:
         pairs = zip(attributes[::2], attributes[1::2], strict=True)
         kept, whole = self._kept(local, pairs)
         self._path.append(local)
-        if not whole and local in _ANIMATIONS:  # half an animation may move something else
+        if not whole and local in ANIMATIONS:  # half an animation may move something else
             self._skipping += 1
             return
         self._close_tag()
@@ -261,17 +140,17 @@ class _Reader:
     def _left_out(self, uri: str, local: str, prefix: str) -> bool:
         """Whether an element is passed over with all that it holds."""
         if uri != self._namespace:
-            if uri.startswith(_EDITORS) and prefix:
+            if uri.startswith(EDITORS) and prefix:
                 return True
-            return self._offence(f"element {_short(local)} of another namespace")
+            return self._offence(f"element {short(local)} of another namespace")
         if local == "metadata":
             return True
         if prefix:
-            self._offence(f"element {_short(f'{prefix}:{local}')} with a prefix instead of xmlns={_short(SVG)}")
+            self._offence(f"element {short(f'{prefix}:{local}')} with a prefix instead of xmlns={short(SVG)}")
         if local not in ALLOWED:
-            return self._offence(f"element {_short(local)}")
-        if self._path and self._path[-1] in _TEXT_ONLY:
-            return self._offence(f"element {_short(local)} in {self._path[-1]}")
+            return self._offence(f"element {short(local)}")
+        if self._path and self._path[-1] in TEXT_ONLY:
+            return self._offence(f"element {short(local)} in {self._path[-1]}")
         return False
 
     def _kept(self, element: str, pairs: Iterable[tuple[str, str]]) -> tuple[list[str], bool]:
@@ -279,7 +158,7 @@ class _Reader:
         kept, whole, allowed = [], True, ALLOWED[element]
         for name, value in pairs:
             uri, local, _ = _split(name)
-            why = _attribute_offence(element, uri, local, value)
+            why = svg_offences.of_attribute(element, uri, local, value)
             if why is not None:
                 self._offence(why)
                 whole = False
@@ -306,13 +185,13 @@ class _Reader:
             return
         if name == "style":
             css, self._css = "".join(self._css), []
-            why = "markup in style" if _MARKUP(css) else _css_offence(css)
+            why = svg_offences.of_style_sheet(css)
             if why is None:
                 self._close_tag()
                 self._out.append(css.translate(_IN_TEXT))
             else:
                 self._offence(why)
-        if name in _TEXT_ONLY:
+        if name in TEXT_ONLY:
             self._close_tag()
         self._out.append("/>" if self._pending else f"</{name}>")
         self._pending = False
@@ -338,42 +217,3 @@ def _written(uri: str, local: str) -> str:
     if uri == XML:
         return f"xml:{local}"
     return "" if uri else local
-
-
-def _attribute_offence(element: str, uri: str, local: str, value: str) -> str | None:
-    lower = local.lower()
-    if lower.startswith("on"):
-        return f"event attribute {_short(local)}"
-    if uri == XML and lower == "base":
-        return "attribute xml:base"
-    if lower in ("href", "src"):
-        if _LOCAL(value) or (element in ("image", "feImage") and _EMBEDDED(value)):
-            return None
-        return f"reference {_short(value)} to something outside"
-    if lower in _FETCHING:
-        return f"attribute {_short(local)}"
-    if element in _ANIMATIONS and lower == "attributename" and value.strip() not in _ANIMATED:
-        return f"animation of {_short(value)}"
-    if uri.startswith(_EDITORS):
-        return None  # left out
-    if _SCRIPT_URL.search(_SPACE.sub("", value)):
-        return f"reference in attribute {_short(local)}"
-    return _css_offence(value)
-
-
-def _css_offence(css: str) -> str | None:
-    """What in a style sheet, style attribute or presentation attribute could be fetched or executed."""
-    without = css
-    if "/*" in without:
-        without = re.sub(r"/\*.*?(?:\*/|\Z)", "", without, flags=re.DOTALL)
-    found = _FETCHING_CSS.search(css) or _FETCHING_CSS.search(without)
-    if found:
-        return f"style with {_short(found[0])}"
-    for text in (css, without):
-        if len(_URL.findall(text)) != len(_LOCAL_URL.findall(text)):
-            return "style with a url outside"
-    return None
-
-
-def _short(text: str) -> str:
-    return ascii(text if len(text) <= 40 else text[:40] + "…")

@@ -10,7 +10,7 @@ import pytest
 from defusedxml import ElementTree
 from hypothesis import HealthCheck, given, settings
 
-from services.tokens.archive.rules import svg
+from services.tokens.archive.rules import svg, svg_vocabulary
 from tests.support.svg_attacks import ATTACKS, ELEMENTS, ORDINARY, trees
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -116,11 +116,11 @@ def assert_clean(text: str) -> None:
     assert set(re.findall(r"&[^;]*;?", text)) <= {"&amp;", "&lt;", "&gt;", "&quot;", "&#9;", "&#10;"}
     for element in ElementTree.fromstring(text, forbid_dtd=True).iter():
         namespace, name = element.tag[1:].split("}")
-        assert namespace == svg.SVG and name in ELEMENTS
+        assert namespace == svg_vocabulary.SVG and name in ELEMENTS
         for attribute, value in element.attrib.items():
             assert not attribute.lower().startswith("on")
             assert "href" not in attribute or value.strip(" \t\n").startswith(("#", "data:image/"))
-            assert attribute.startswith(("aria-", "{http://www.w3.org/")) or attribute in svg.ALLOWED[name]
+            assert attribute.startswith(("aria-", "{http://www.w3.org/")) or attribute in svg_vocabulary.ALLOWED[name]
         assert name not in ("style", "title", "desc") or len(element) == 0
 
 
@@ -178,9 +178,9 @@ def test_names_in_mixed_case_are_those_that_html_restores() -> None:
         stitchTiles surfaceScale systemLanguage tableValues targetX targetY textLength viewBox viewTarget xChannelSelector
         yChannelSelector zoomAndPan
     """
-    names = {name for allowed in svg.ALLOWED.values() for name in allowed}
+    names = {name for allowed in svg_vocabulary.ALLOWED.values() for name in allowed}
     assert {name for name in names if name != name.lower()} <= set(restored.split())
-    assert set(svg.ALLOWED) == ELEMENTS
+    assert set(svg_vocabulary.ALLOWED) == ELEMENTS
 
 
 def test_cleaned_keeps_what_is_harmless() -> None:
