@@ -84,6 +84,17 @@ VIOLATIONS = [
         "import werkzeug",
         "services.gateway.operator_api.changes.planted -> werkzeug",
     ),
+    ("tokens", "tokens/web", "import services.tokens.pages.pages", "services.tokens.web -> services.tokens.pages.pages"),
+    (
+        "tokens",
+        "tokens/archive/store",
+        "import services.tokens.archive.service",
+        "services.tokens.archive.store -> services.tokens.archive",
+    ),
+    ("tokens", "tokens/planted", "WHAT = 1", "not listed as layers: - services.tokens.planted"),
+    ("tokens-nouns", "tokens/queue/planted", "WHAT = 1", "not listed as layers: - services.tokens.queue.planted"),
+    ("tokens-use-cases", "tokens/queue/service", "import flask", "services.tokens.queue.service -> flask"),
+    ("tokens-rules", "tokens/archive/rules/planted", "import sqlalchemy", "services.tokens.archive.rules.planted -> sqlalchemy"),
 ]
 
 
