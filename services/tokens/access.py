@@ -72,7 +72,7 @@ class RoleTokens:
         self._secret = secret
         self._earliest = {subject: moment.timestamp() for subject, moment in earliest_issue.items()}
         self._clock = clock
-        self._right: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._valid: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def caller(self, headers: Headers) -> Caller:
         """Who sent a request with these headers. Raises Refusal 401, 403 or 503."""
@@ -84,7 +84,7 @@ class RoleTokens:
         return Caller(subject, expired=cut_off is not None and (issued is None or issued < cut_off))
 
     def _verified(self, token: str) -> dict[str, Any]:
-        """Claims of a token that is signed rightly and in its time. Raises Refusal."""
+        """The claims of a token that is valid now. Raises Refusal 401, 403, 503."""
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
@@ -98,15 +98,15 @@ class RoleTokens:
             if self._asking and self._identities.token(token, scope=SCOPE).kind != ROLE:
                 raise refusals.wrong_subject()
         except Unauthenticated as error:
-            raise _in_our_words(error) from None
+            raise _refused(error) from None
         except AuthUnavailable:
             raise refusals.auth_unavailable() from None
         return claims
 
     def _shared(self, token: str) -> dict[str, Any]:
-        """Claims of a token signed with the secret; a right signature is remembered, because a hall of visitors shares one token."""
+        """The claims of a token signed with the secret. A valid signature is remembered: all visitors of a hall share one token."""
         now = self._clock.monotonic()
-        known = self._right.get(token)
+        known = self._valid.get(token)
         if known is not None and known[0] > now:
             return known[1]
         if self._secret is None:
@@ -116,9 +116,9 @@ class RoleTokens:
             claims: dict[str, Any] = jwt.decode(token, self._secret, ["HS256"], options=options)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise refusals.invalid_auth() from None
-        if len(self._right) >= _REMEMBERED:
-            self._right.clear()
-        self._right[token] = (now + REMEMBERED_S, claims)
+        if len(self._valid) >= _REMEMBERED:
+            self._valid.clear()
+        self._valid[token] = (now + REMEMBERED_S, claims)
         return claims
 
     def _in_time(self, claims: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class RoleTokens:
         return claims
 
 
-def _in_our_words(error: Unauthenticated) -> Refusal:
+def _refused(error: Unauthenticated) -> Refusal:
     match error.code:
         case "token-expired":
             return refusals.token_expired()
@@ -143,7 +143,7 @@ def _in_our_words(error: Unauthenticated) -> Refusal:
 
 
 def _bearer(headers: Headers) -> str:
-    """The token of `Authorization`, or of `Authentication`, which the original's documentation names. Raises Refusal."""
+    """The token in `Authorization`, or in `Authentication`, which the original's documentation names. Raises Refusal 401."""
     given = {value for name in ("Authorization", "Authentication") if (value := headers.get(name))}
     if len(given) != 1:
         raise refusals.invalid_auth()
@@ -155,7 +155,7 @@ def _bearer(headers: Headers) -> str:
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    """A claim that holds epoch seconds. Raises Refusal when it holds anything else."""
+    """A claim in epoch seconds. Raises Refusal 401 when it is anything else."""
     value = claims.get(name)
     if value is None:
         return None

@@ -17,7 +17,7 @@ from services.tokens.wiring import Parts
 
 
 def build(settings: Settings, clock: Clock | None = None) -> Flask:
-    """The application of these settings. clock: for tests."""
+    """Create the application of these settings. clock: for tests."""
     parts = Parts(settings, clock or SystemClock())
     app = create_app(
         "tokens",
@@ -40,5 +40,5 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
 
 
 def describe() -> Flask:
-    """The application for its OpenAPI document only: touches no file, no network."""
+    """Create the application for its OpenAPI document only: touches no file and no network."""
     return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"))

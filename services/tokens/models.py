@@ -22,7 +22,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 class Token(Base):
-    """One archived token; immutable but for an SVG that newer rules write down anew.
+    """One archived token. It never changes, except that newer rules may rewrite its SVG.
 
     id: milliseconds since 2021-05-01, written in base 34 outside (`archive/rules/ids.py`). position: dense, 1 is the oldest, so that an
     index finds any page and nothing is counted. rules: the version of `svg.RULES` that wrote the SVG; below 0: the one that could not
@@ -45,7 +45,7 @@ class Token(Base):
 class Interaction(Base):
     """One visitor's turn. status: incomplete → new → waiting → done. seq: number of its newest change, 0 before the first.
 
-    done_at: when it got its token; none for those that had it before this was written down.
+    done_at: when it got its token; None when that was before this column existed.
     """
 
     __tablename__ = "interactions"
@@ -71,7 +71,7 @@ class Interaction(Base):
 class Counter(Base):
     """A number that gives changes their order (`counters.py`).
 
-    `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's id. `epoch`: drawn once, names this store.
+    `changes`: of interactions. `requests`: chooses the colour. `tokens`: the newest token's number. `epoch`: drawn once, names this store.
     """
 
     __tablename__ = "counters"

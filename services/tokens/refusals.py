@@ -26,7 +26,7 @@ def subject_expired() -> Refusal:
 
 
 def auth_unavailable() -> Refusal:
-    """Ours: no key of the auth service is known and it does not answer."""
+    """Ours: the service knows no key of auth, and auth does not answer."""
     return Refusal(503, "auth unavailable", headers={"Retry-After": "2"})
 
 
@@ -104,7 +104,7 @@ def renderer_busy() -> Refusal:
 
 
 def too_many_old() -> Refusal:
-    """Ours: tokens of an older version are written anew when they are first read, one after the other."""
+    """Ours: SVGs that older rules wrote are cleaned when they are first read, one after the other."""
     return Refusal(503, "too many old tokens at once", headers={"Retry-After": "2"})
 
 
@@ -163,5 +163,5 @@ def already_done() -> Refusal:
 
 
 def too_many_polls() -> Refusal:
-    """Ours: this process holds as many polls as it may."""
+    """Ours: this process holds as many polls as its limit allows."""
     return Refusal(503, "too many waiting requests", headers={"Retry-After": "2"})

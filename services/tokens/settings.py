@@ -67,5 +67,5 @@ class Settings:
 
 
 def load() -> Settings:
-    """The settings of this process. Raises SettingsError with every mistake."""
+    """Read the settings of this process. Raises SettingsError with every mistake."""
     return load_settings(Settings, "TOKENS")

@@ -31,26 +31,26 @@ _WORDING = {
 
 
 def parts() -> Parts:
-    """The parts of the application that answers this request."""
+    """Return the parts of the application that answers this request."""
     found: Parts = current_app.extensions["tokens"]
     return found
 
 
 def require(subject: str) -> Caller:
-    """The caller, who must have this role. Raises Refusal 401, 403 or 503."""
+    """Return the caller, who must have this role. Raises Refusal 401, 403, 503."""
     caller = parts().role_tokens.caller(request.headers)
     access.require(caller, subject)
     return caller
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
-    """Errors in the original's shape: `{"error": "<text>"}`."""
+    """Render an error in the original's shape: `{"error": "<text>"}`."""
     body = json.dumps({"error": _WORDING.get(code, message)}, ensure_ascii=False)
     return Response(body, status, mimetype="application/json")
 
 
 def open_to_all_origins(answer: Response) -> Response:
-    """CORS as the original: any page may ask; a credential travels only in a header that the page itself sets."""
+    """Let any page ask, as the original (CORS): a credential travels only in a header that the page itself sets."""
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag"
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:

@@ -1,7 +1,7 @@
-"""PNGs of tokens: drawn once by a child process within limits of time, memory and size, then kept in a folder.
+"""PNGs of tokens: a child process draws each once, within limits of time, memory and size; a folder keeps them.
 
-The folder may be shared by several processes and emptied at any time. Of several requests for the same picture one draws and the others
-wait for it; an SVG that could not be drawn is not tried again for a while.
+Several processes may share the folder, and anybody may empty it at any time. Of several requests for the same picture one draws and the
+others wait for it. An SVG that could not be drawn is not tried again for a while.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Failed(Exception):
 
 
 class NoRenderer(Exception):
-    """The machine has no library that draws."""
+    """This machine has no library that draws."""
 
 
 class Pictures:
-    """Draws and keeps. Thread-safe."""
+    """Draws pictures and keeps them. Thread-safe."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._folder = settings.png_cache
@@ -61,7 +61,7 @@ class Pictures:
         self._made = 0
 
     def png(self, name: str, rules: int, svg: str, width: int) -> bytes:
-        """The picture of the token `name`. Raises Refusal 500, 501 or 503."""
+        """Draw the token `name`, unless its picture is kept. width: in pixels. Raises Refusal 500, 501, 503."""
         key = (name, rules, width)
         kept = self.kept(*key)
         if kept is not None:
@@ -87,7 +87,7 @@ class Pictures:
             raise refusals.renderer_busy() from None
 
     def kept(self, name: str, rules: int, width: int) -> mmap.mmap | None:
-        """The picture when it was drawn before: its file, not read into memory. None when it is not there."""
+        """Find a kept picture: its file, mapped and not read into memory. None when there is none."""
         path = self._path((name, rules, width))
         try:
             with path.open("rb") as file:
@@ -95,7 +95,7 @@ class Pictures:
         except (OSError, ValueError):  # an empty file cannot be mapped
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # the sweep removes what was not asked for the longest
+            os.utime(path)  # the sweep removes first what nobody has asked for longest
         return found
 
     def forget(self, name: str = "*") -> None:
@@ -155,7 +155,7 @@ class Pictures:
         return self._folder / f"{key[0]}-{key[1]}-{key[2]}.png"
 
     def _keep(self, key: Key, png: bytes) -> None:
-        """Write the picture whole or not at all; without the folder the service works on, only slower."""
+        """Write the whole picture or nothing. Without the folder the service goes on, only slower."""
         try:
             write_private(self._path(key), png)
         except OSError as error:
@@ -168,7 +168,7 @@ class Pictures:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Keep the folder below its size: what was not asked for the longest goes first."""
+        """Keep the folder below its size: remove first what nobody has asked for longest."""
         files = []
         for path in self._folder.glob("*.p*"):
             with contextlib.suppress(OSError):

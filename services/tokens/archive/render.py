@@ -1,9 +1,9 @@
-"""A program of its own: SVG on the standard input → PNG on the standard output, within limits that the kernel enforces.
+"""Draw an SVG from the standard input as a PNG on the standard output: a program of its own, within limits that the kernel enforces.
 
     python render.py WIDTH SECONDS MEGABYTES < token.svg > token.png
 
-It runs apart from the service, imports nothing of it, opens no file and no connection for an SVG. Status 0: drawn. 3: there is no library
-that draws. Anything else, a signal too: this SVG cannot be drawn within the limits.
+It imports nothing of the service, and opens no file and no connection for an SVG. Exit status 0: drawn. 3: no library that draws is
+installed. Anything else, also a signal: this SVG cannot be drawn within the limits.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import sys
 from xml.parsers import expat
 
 NO_RENDERER = 3
-FALLBACK = (100.0, 100.0)  # user units of an SVG that says no size
+FALLBACK = (100.0, 100.0)  # user units of an SVG without a size
 TALLEST = 4  # times the width
 
 
 def limit(seconds: int, megabytes: int) -> None:
-    """Bound processor time, memory and what may be written; no core file."""
+    """Limit processor time, memory and written bytes; write no core file."""
     memory = megabytes * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -27,7 +27,7 @@ def limit(seconds: int, megabytes: int) -> None:
 
 
 def size(text: bytes) -> tuple[float, float]:
-    """Width and height in user units: of the viewBox, else of the attributes. Raises ValueError."""
+    """Read width and height in user units: from the viewBox, otherwise from the attributes. Raises ValueError."""
     root: dict[str, str] = {}
     parser = expat.ParserCreate()
 

@@ -1,4 +1,4 @@
-"""Pages for people: the archive at `/` and the visitor at `/visitor`. They use the public API like any other client."""
+"""Pages for people: the archive at `/` and the visitor at `/visitor`. They use the public API as any other client does."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ ASSETS = Assets("/pages", FOLDER)
 
 
 def register(app: Flask) -> None:
-    """Add the visitor's page, and what both pages are made of."""
+    """Add the visitor's page and the files of both pages. `/` itself belongs to the API (`archive/api.py`)."""
     assets.register(app, ASSETS)
     app.register_blueprint(blueprint)
 
 
 @blueprint.get("/visitor")
 def visitor() -> Response:
-    """The page of a visitor who takes part."""
+    """Answer with the page of a visitor who takes part."""
     return page("visitor.html")
 
 
 @blueprint.after_app_request
 def guard(answer: Response) -> Response:
-    """Protect what pages are made of as the pages themselves."""
+    """Protect the files of the pages as the pages themselves."""
     return guarded(answer) if request.endpoint == "shared.asset" else answer
 
 
 def archive() -> Response:
-    """The page of the archive."""
+    """Answer with the page of the archive."""
     return page("archive.html")
 
 
 def page(name: str) -> Response:
-    """A page that knows where it is mounted."""
+    """Render a page with the addresses of the place where the service is mounted."""
     root = mounted()
     text = render_template(name, brand=BRAND, home=f"{root}/", root=root, asset=functools.partial(ASSETS.address, root=root))
     answer = Response(text, content_type="text/html; charset=utf-8")
@@ -59,17 +59,18 @@ def page(name: str) -> Response:
 
 
 def wants_page() -> bool:
-    """Whether the client prefers HTML to JSON; who takes anything gets JSON."""
+    """Say whether the client prefers HTML to JSON; a client that takes anything gets JSON."""
     return prefers_html(request.headers.get("Accept", ""))
 
 
 def mounted() -> str:
-    """Where the service is mounted, without a slash at the end."""
+    """Read the path where the service is mounted, without a final slash."""
     prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
     return prefix if _PREFIX(prefix) else ""
 
 
 def guarded(answer: Response) -> Response:
+    """Let the page run and fetch only what is its own."""
     answer.headers["Content-Security-Policy"] = POLICY
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "no-referrer"

@@ -1,7 +1,7 @@
 """The interaction queue over HTTP, for visitors (`exhibition`) and the installation (`generator`).
 
-The original's three changes are GETs, as there, and POSTs with the same parameters; leaving, which is ours, is a POST alone. No answer
-here may be cached. The two feeds are long polls or, with `Accept: text/event-stream`, streams of server-sent events.
+The three changes of the original are GETs, as there, and POSTs with the same parameters; leaving, which is ours, is a POST only. No answer
+may be cached. The two feeds are long polls or, with `Accept: text/event-stream`, streams of server-sent events.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ blueprint = Blueprint("queue", __name__, description="The interaction queue.")
 
 @blueprint.after_request
 def not_cached(answer: Response) -> Response:
+    """Forbid caches to keep any answer of the queue."""
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

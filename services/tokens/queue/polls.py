@@ -1,7 +1,7 @@
-"""Waiting: a long poll looks, waits for a wake-up and looks again, until something is there, its time is over or the process stops.
+"""Long polls: look, wait for a wake-up, look again, until something is there, the time is over or the process stops.
 
-A held poll costs one thread that sleeps; `Places` bounds them. Every few seconds a waiter looks whether its client is still there, so that
-clients that went away do not fill the places.
+A held poll costs one sleeping thread and neither a session nor a connection of the database: `look` opens its own. `Places` limits how many
+there are. Every few seconds a waiter checks that its client is still connected, so that clients that went away do not fill the places.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from services.tokens import refusals
 
 T = TypeVar("T")
 
-PULSE_S = 5.0  # how often a waiter looks after its client, and after a wake-up that got lost
+PULSE_S = 5.0  # how often a waiter checks its client
 
 
 class Places:
-    """How many may wait at the same time in this process."""
+    """Counts who waits in this process, up to a limit. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -32,7 +32,7 @@ class Places:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
-        """A place for the length of the block. Raises Refusal 503 when all are taken."""
+        """Take a place for the length of the block. Raises Refusal 503 when all are taken."""
         self.take()
         try:
             yield
@@ -40,24 +40,26 @@ class Places:
             self.leave()
 
     def take(self) -> None:
+        """Take a place; `leave` must follow. Raises Refusal 503 when all are taken."""
         with self._lock:
             if self.taken >= self._limit:
                 raise refusals.too_many_polls()
             self.taken += 1
 
     def leave(self) -> None:
+        """Give the place back."""
         with self._lock:
             self.taken -= 1
 
 
 class ClientConnection:
-    """The client's connection, where the server hands it out (gunicorn does)."""
+    """The client's connection, where the server tells it (gunicorn does)."""
 
     def __init__(self, connection: socket.socket | None) -> None:
         self._connection = connection
 
     def gone(self) -> bool:
-        """Whether the client has closed or broken its connection."""
+        """Say whether the client has closed or lost its connection."""
         if self._connection is None:
             return False
         try:
@@ -78,27 +80,28 @@ class Waiter:
 
     @property
     def closing(self) -> bool:
+        """Whether the process stops."""
         return self._wakeups.closing
 
     def poll(self, topic: str, look: Callable[[], T | None], seconds: float, connection: ClientConnection) -> T | None:
-        """As `wait`, in a place of its own. Raises Refusal 503 when none is free."""
+        """Wait as `wait` does, in a place of its own. Raises Refusal 503 when none is free."""
         if seconds <= 0:
             return look()
         with self.places.one():
             return self.wait(topic, look, seconds, connection)
 
     def wait(self, topic: str, look: Callable[[], T | None], seconds: float, connection: ClientConnection) -> T | None:
-        """What `look` finds, at once or after a wake-up on `topic`; None when `seconds` are over, the client is gone or the process stops.
+        """Return what `look` finds, at once or after a wake-up on `topic`.
 
-        Raises whatever `look` raises.
+        None when `seconds` are over, the client is gone or the process stops. Raises what `look` raises.
         """
-        with self._wakeups.ticket(topic) as ticket:  # before the first look: what comes in between is not lost
+        with self._wakeups.ticket(topic) as ticket:  # before the first look, so that no wake-up is lost in between
             ends = self._clock.monotonic() + seconds
             while (found := look()) is None:
                 left = ends - self._clock.monotonic()
                 if left <= 0 or self._wakeups.closing:
                     return None
-                # not woken after a pulse: look again only at the client, not at the store
+                # not woken within a pulse: check the client, not the store
                 while not ticket.wait(min(left, PULSE_S)):
                     left = ends - self._clock.monotonic()
                     if left <= 0 or self._wakeups.closing or connection.gone():

@@ -48,7 +48,7 @@ class Update(NamedTuple):
 
 
 def color(turn: int) -> str:
-    """The colour of the request of this number, from 1."""
+    """Choose the colour of a request by its number, from 1."""
     return COLORS[(turn - 1) % len(COLORS)]
 
 
@@ -147,13 +147,13 @@ def _moment(text: str) -> dt.datetime:
 
 
 def pace(turns: Sequence[Turn], now: dt.datetime) -> tuple[float | None, int]:
-    """The median of the seconds that the last turns took (None when too few say anything), and how many turns say it."""
+    """Return the median of the seconds that the last turns took (None when they are too few), and how many turns count."""
     spent = durations(turns, now)
     return (round(statistics.median(spent), 1) if len(spent) >= PACE_FROM else None), len(spent)
 
 
 def durations(turns: Sequence[Turn], now: dt.datetime) -> list[float]:
-    """Seconds that each turn took, the newest first; idle time between visitors does not count.
+    """List the seconds that each turn took, the newest first; idle time between visitors does not count.
 
     A turn begins when its keywords are there and the turn before is over. turns: the newest first; when the oldest began is not known,
     unless there was none before. Turns that ended more than `PACE_AGE` ago say nothing about now, nor do those that ended before they

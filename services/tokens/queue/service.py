@@ -29,7 +29,7 @@ C = TypeVar("C", State, Interaction)
 
 
 def topic(interaction_id: str) -> str:
-    """The topic that wakes whoever follows this interaction."""
+    """Name the topic that wakes whoever follows this interaction."""
     return f"interaction:{interaction_id}"
 
 

@@ -17,12 +17,12 @@ _LARGEST = 2**63 - 1
 
 
 def milliseconds(moment: dt.datetime) -> int:
-    """The number of a token made at `moment`."""
+    """Count the milliseconds from the beginning to `moment`: the number of a token of that moment."""
     return (moment - BEGINNING) // dt.timedelta(milliseconds=1)
 
 
 def encode(number: int) -> str:
-    """A number as a token id."""
+    """Write a number as a token id."""
     signs = ""
     while number:
         number, rest = divmod(number, len(ALPHABET))
@@ -31,7 +31,7 @@ def encode(number: int) -> str:
 
 
 def decode(text: str) -> int | None:
-    """The number of a token id (a larger one than the store holds becomes its largest); None for a text that can be no token's id."""
+    """Read the number of a token id; None when no token can have it. A number too large for the store becomes its largest."""
     text = text.upper()
     if not text or len(text) > LONGEST:
         return None

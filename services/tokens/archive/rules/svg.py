@@ -1,14 +1,14 @@
-"""What an SVG may hold, and the one way in which it is written down.
+"""What an SVG may hold, and the one form in which the archive keeps it.
 
-Clients put these texts into their pages as HTML, browsers open them as XML. So a text is never kept as it was sent: it is read as XML, each
-element and attribute is looked up in a list, and what was accepted is written anew in a form that an XML parser and an HTML parser read to
-the same tree: SVG elements without prefix, no comment, no CDATA section, no processing instruction, no DOCTYPE, no entity but
-`&amp; &lt; &gt; &quot;` and numbers for line ends and tabs.
+Clients put these texts into their pages as HTML, and browsers open them as XML. So the archive never keeps a text as it was sent. It reads
+the text as XML, looks up each element and attribute in a list (`svg_vocabulary.py`), and writes what it accepts in a form that an XML
+parser and an HTML parser read to the same tree: SVG elements without prefix, no comment, no CDATA section, no processing instruction, no
+DOCTYPE, no entity but `&amp; &lt; &gt; &quot;` and numbers for line ends and tabs.
 
-What could execute or fetch something, or hides markup from one of the two parsers, is refused. What no browser draws (comments, data of
-drawing programs, attributes that SVG does not know) is left out.
+It refuses what could execute or fetch something (`svg_offences.py`) or hides markup from one of the two parsers. It leaves out what no
+browser draws: comments, data of drawing programs, attributes that SVG does not know.
 
-Expat reads, and stops at any DOCTYPE. It hands over one piece after the other, so that no tree of the whole is in memory.
+Expat reads, and stops at any DOCTYPE. It hands over one piece after the other, so the tree of the whole is never in memory.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class Unsafe(Exception):
 
 
 def accepted(text: str) -> str:
-    """The SVG written anew. Raises Unsafe with the first thing that is wrong.
+    """Write the SVG in the form that the archive keeps. Raises Unsafe with the first thing that is wrong.
 
-    What this returns, it returns unchanged when it is given it.
+    Accepts its own result, and returns it unchanged.
     """
     return _Reader(strict=True).read(text)
 
 
 def cleaned(text: str) -> str:
-    """The SVG written anew without what is wrong, for what older rules let in. Raises Unsafe when it is no SVG to its end."""
+    """Write the SVG without what is wrong, for what older rules accepted. Raises Unsafe when the text is not an SVG to its end."""
     try:
         return accepted(text)
     except Unsafe:
@@ -57,13 +57,13 @@ def cleaned(text: str) -> str:
 
 
 class _Reader:
-    """One pass over the text. Strict: the first offence raises. Otherwise offending parts are left out."""
+    """Reads a text once and writes it. strict: raise at the first offence; otherwise leave offending parts out."""
 
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
         self._out: list[str] = []
         self._path: list[str] = []  # names of open elements
-        self._pending = False  # the newest start tag lacks its end: ">" or "/>"
+        self._pending = False  # the newest start tag still needs its end: ">" or "/>"
         self._skipping = 0  # depth inside an element that is left out
         self._elements = 0
         self._css: list[str] = []
@@ -71,7 +71,7 @@ class _Reader:
         self._links = False  # whether an attribute of XLink was written
 
     def read(self, text: str) -> str:
-        """The SVG written anew. Raises Unsafe."""
+        """Write the SVG. Raises Unsafe."""
         parser = expat.ParserCreate("utf-8", " ")
         parser.namespace_prefixes = True
         parser.buffer_text = True
@@ -138,7 +138,7 @@ class _Reader:
         self._pending = True
 
     def _left_out(self, uri: str, local: str, prefix: str) -> bool:
-        """Whether an element is passed over with all that it holds."""
+        """Whether an element is left out with all that it holds."""
         if uri != self._namespace:
             if uri.startswith(EDITORS) and prefix:
                 return True
