@@ -21,12 +21,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     parts = Parts(settings, clock or SystemClock())
     app = create_app(
         "tokens",
-        version=archive.VERSION,
+        version=web.VERSION,
         database=parts.database,
         render_error=web.render_error,
         body_limit=web.BODY_LIMIT,
-        title=archive.NAME,
-        description=archive.DESCRIPTION,
+        title=web.NAME,
+        description=web.DESCRIPTION,
     )
     app.extensions["tokens"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM

@@ -17,6 +17,9 @@ from services.tokens import access
 from services.tokens.access import Caller
 from services.tokens.wiring import Parts
 
+NAME = "Tokens for Climate Care API"
+DESCRIPTION = "Access archived tokens and the interaction queue of the installation."
+VERSION = "1.0.3"
 BODY_LIMIT = 2 * 1024 * 1024  # bytes: an SVG of 1 MB, escaped
 SENT = 64 * 1024  # bytes handed to the server at once, or a few more
 IMMUTABLE = "public, max-age=31536000, immutable"

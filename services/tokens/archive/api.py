@@ -19,10 +19,6 @@ from services.tokens.pages import pages
 from services.tokens.schemas import ErrorText
 from services.tokens.web import parts
 
-NAME = "Tokens for Climate Care API"
-DESCRIPTION = "Access archived tokens and the interaction queue of the installation."
-VERSION = "1.0.3"
-
 IMAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 blueprint = Blueprint("archive", __name__, description="Archived tokens.")
@@ -34,7 +30,7 @@ def information() -> Response:
     """What this is; a browser gets the archive as a page."""
     if pages.wants_page():
         return pages.archive()
-    answer = jsonify(name=NAME, description=DESCRIPTION, version=VERSION, git_sha=parts().settings.git_sha)
+    answer = jsonify(name=web.NAME, description=web.DESCRIPTION, version=web.VERSION, git_sha=parts().settings.git_sha)
     answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
     return answer
 

@@ -26,6 +26,16 @@ def test_colors_take_turns_over_restarts(make_api: MakeAPI) -> None:
     assert len(set(colors[:6])) == 6 and colors[6:] == colors[:2]
 
 
+def test_a_refused_request_takes_its_colour(make_api: MakeAPI) -> None:
+    api = make_api(queue_limit=1)
+    first = api.get("/request_interaction", EX).json
+    api.deposit(first["id"])
+    assert api.get("/request_interaction", EX).status_code == 423
+    api.update(first["id"], token_id=api.token())
+    colors = [first["color"], *(api.get("/request_interaction", EX).json["color"] for _ in range(5))]
+    assert len(set(colors)) == 5 and colors[5] == colors[0]
+
+
 def test_limit_counts_who_deposited(api: API) -> None:
     late = [api.requested() for _ in range(7)]
     for interaction in late[:6]:
