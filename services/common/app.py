@@ -176,7 +176,7 @@ def _errors(app: Flask, render: RenderError) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         if refused := refuses_writes(error):
-            log.error("database refuses writes", error=f"{type(error).__name__}: {error.__cause__ or ''}")
+            log.error("database refused a write", error=f"{type(error).__name__}: {error.__cause__ or ''}")
             return answer(503, _REFUSES_WRITES[refused], f"database-{refused}", headers={"Retry-After": "10"})
         if is_unavailable(error) or is_transient(error):
             reason = error if isinstance(error, StoreUnavailable) else error.__cause__ or ""

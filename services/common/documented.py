@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
         description: str
 
-        def __init__(self, name: str, import_name: str, *, description: str = "", url_prefix: str | None = None) -> None: ...
+        def __init__(self, name: str, import_name: str, *, description: str = "") -> None: ...
 
         def arguments(
             self, schema: Schema, *, location: Location = "json", required: bool = True, description: str | None = None

@@ -55,5 +55,5 @@ class Seal:
 
 
 def fingerprint(purpose: str, master_key: str) -> str:
-    """What tells one master key from another and is no help in finding it: HMAC-SHA-256 in hexadecimal, shortened to 128 bits."""
+    """Tell one master key from another without help in finding it: HMAC-SHA-256 in hexadecimal, shortened to 128 bits."""
     return hmac.new(master_key.encode(), f"{purpose}\0fingerprint".encode(), hashlib.sha256).hexdigest()[:_FINGERPRINT]

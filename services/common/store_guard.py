@@ -128,7 +128,7 @@ class _Breaker:
             return
         with self._lock:
             if self._open_since is not None:
-                log.info("database answers again", seconds=round(time.monotonic() - self._open_since, 1))
+                log.info("database back", seconds=round(time.monotonic() - self._open_since, 1))
                 self._open_since = None
 
     def leave(self, *, away: bool) -> None:
@@ -141,7 +141,7 @@ class _Breaker:
             self._next_try = now + PAUSE_S if away else now
             if away and self._open_since is None:
                 self._open_since = now
-                log.warning("database does not answer")
+                log.warning("database lost")
 
 
 class _Line:

@@ -134,7 +134,7 @@ class IdentityClient:
             message, code = str(said["error"]), str(said["code"])
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
             self._failed_at = time.monotonic()
-            log.error("the auth service cannot be asked", error=type(error).__name__)
+            log.error("auth service unavailable", error=type(error).__name__)
             return AuthUnavailable(), 0.0
         if answer.status_code == 401 and code != "service-credentials-needed":
             return Unauthenticated(message, code), REFUSED_KEPT_S
@@ -142,7 +142,7 @@ class IdentityClient:
             return Throttled(message, answer.headers.get("Retry-After", "1")), 0.0
         if answer.status_code in (400, 413, 422):  # a credential that cannot be one, such as half a character
             return Unauthenticated("invalid credentials", "invalid-credentials"), REFUSED_KEPT_S
-        log.error("the auth service refuses to be asked", status=answer.status_code, code=code)
+        log.error("auth service refused the question", status=answer.status_code, code=code)
         return AuthUnavailable(), 0.0
 
     def _post(self, path: str, body: Mapping[str, Any]) -> requests.Response:

@@ -56,7 +56,7 @@ class KeySet:
             listed = answer.json()["keys"]
             keys = {str(one["kid"]): jwt.PyJWK(one) for one in listed if one.get("alg") in ALGORITHMS}
         except (requests.RequestException, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("public keys of the auth service not fetched", error=type(error).__name__)
+            log.warning("public keys not fetched", error=type(error).__name__)
             self._next = self._clock.monotonic() + self.PAUSE_S
             return
         self._keys, self._fetched, self._next = keys, now, now + self.COOL_DOWN_S
