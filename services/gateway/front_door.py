@@ -21,12 +21,10 @@ from services.gateway.forwarding import Forwarder
 from services.gateway.middleware import rate_limit_status
 from services.gateway.refusals import (
     BAD_HOST,
-    BODY_TOO_LARGE,
     DEFINITIONS_UNAVAILABLE,
     EXPECTATION_FAILED,
     INTERNAL_ERROR,
     KEY_MISSING,
-    MALFORMED_REQUEST,
     NOT_FOUND,
     OVERLOADED,
     PLAIN_HTTP,
@@ -43,12 +41,15 @@ from services.gateway.routing.client_address import client_address
 from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
 from services.gateway.routing.shares import Shares, group_of
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
-from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.bodies import BadBody, BodyTooLarge, Budget, LengthBody
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
+from services.gateway.wire.reading import body_of, read_head, read_whole
 from services.gateway.wire.replies import reply_bytes
+from services.gateway.wire.sockets import NEVER
 
 if TYPE_CHECKING:
     from services.gateway.wiring import Gateway
@@ -94,11 +95,11 @@ class FrontDoor:
         self.log = gateway.access_log.write
         self.next_request_id = gateway.next_request_id
         self._batches = batch.Batches(self, forwarder)
-        self.open: set[Connection] = set()
-        self._turned_back: set[Connection] = set()
+        self.open: set[ClientConnection] = set()
+        self._turned_back: set[ClientConnection] = set()
         self.stopping = False
 
-    async def serve(self, connection: Connection) -> None:
+    async def serve(self, connection: ClientConnection) -> None:
         """The life of one connection."""
         if len(self.open) >= self._near:
             self._make_room(connection.sockets.now)
@@ -142,7 +143,7 @@ class FrontDoor:
         for one in idle[: max(1, int(self._limit * _ROOM))]:
             one.close()
 
-    def _turn_away(self, connection: Connection) -> None:
+    def _turn_away(self, connection: ClientConnection) -> None:
         """503 at once, rather than silence, when there are too many connections; nothing, when there are far too many."""
         connection.driver = None
         if len(connection.sockets.connections) > 2 * self._limit + _TOLD:
@@ -154,7 +155,7 @@ class FrontDoor:
         self._gateway.turned_away += 1
         connection.linger()
 
-    async def turn_back(self, connection: Connection) -> None:
+    async def turn_back(self, connection: ClientConnection) -> None:
         """Answers a client that speaks plain HTTP to the port of TLS; nothing of its request is read.
 
         It counts for no share of its address, so those who take their time to go are few: the others are dropped.
@@ -180,7 +181,7 @@ class FrontDoor:
             if connection.idle and not connection.buffer:
                 connection.close()
 
-    async def _requests(self, connection: Connection) -> None:
+    async def _requests(self, connection: ClientConnection) -> None:
         """One request after the other and their answers, as long as the connection can be used."""
         while True:
             if not connection.buffer:
@@ -196,7 +197,7 @@ class FrontDoor:
             try:
                 method, target, minor, section, size = parse_request(connection.buffer, connection.section)
             except Incomplete:
-                method, target, minor, section, size = await connection.head(parse_request, HEAD_TIMEOUT)
+                method, target, minor, section, size = await read_head(connection, parse_request, HEAD_TIMEOUT)
             connection.idle = False
             connection.deadline = NEVER
             if size == len(connection.buffer):
@@ -244,7 +245,7 @@ class FrontDoor:
                 if connection.lost:
                     return
 
-    def _client(self, connection: Connection, section: HeaderSection) -> str:
+    def _client(self, connection: ClientConnection, section: HeaderSection) -> str:
         """Whom the rules speak of: the peer, or whom a trusted proxy names."""
         client = self._client_address(connection.peer, section.headers)
         if not self._trusts_any:
@@ -257,7 +258,7 @@ class FrontDoor:
         if exchange.peer in self._trusted and _REQUEST_ID(given):
             exchange.request_id = given.decode("ascii")
 
-    async def _answer_counted(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
+    async def _answer_counted(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
         """As `_answer`, for connections that may carry requests of many clients."""
         client = exchange.client
         if not self._under_way.enter(client):
@@ -267,7 +268,7 @@ class FrontDoor:
         finally:
             self._under_way.leave(client)
 
-    async def _answer(self, connection: Connection, exchange: Exchange, old: bool, close: bool) -> bool:
+    async def _answer(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
         """Answers one request. True when the connection must not be used again."""
         sent = connection.sent
         reply: Reply | None
@@ -312,7 +313,7 @@ class FrontDoor:
             return True
         return await self._reply(connection, exchange, reply, old, close)
 
-    async def _reply(self, connection: Connection, exchange: Exchange, reply: Reply, old: bool, close: bool) -> bool:
+    async def _reply(self, connection: ClientConnection, exchange: Exchange, reply: Reply, old: bool, close: bool) -> bool:
         """Sends an answer of our own. True when the connection must not be used again."""
         sent = connection.sent
         length = exchange.body_length
@@ -323,8 +324,7 @@ class FrontDoor:
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
         self.log(exchange, reply.status, connection.sent - sent)
         if unread and not close:
-            connection.limit_body(self._forwarder.body_limits)
-            await connection.collect(LengthBody(length), Budget(_WORTH_READING))
+            await read_whole(connection, LengthBody(length), self._forwarder.body_limits)
         elif unread:
             connection.linger()
         return close
@@ -415,34 +415,25 @@ class FrontDoor:
             self._gateway.events.refused(exchange, refusal)
         return render(refusal, exchange)
 
-    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
+    async def read_body(self, connection: ClientConnection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
         """The whole body in pieces, for those who need it so.
 
         limit: bytes. Raises Refusal; BodyTooLarge when there would have been room, had others not taken it.
         """
-        length = exchange.body_length
-        if length > limit:
-            raise Refusal(BODY_TOO_LARGE, detail=f"At most {limit} bytes are allowed here.")
-        body: Body = ChunkedBody(False, limit) if length < 0 else LengthBody(length)
-        connection.body = body
-        connection.limit_body(self._forwarder.body_limits)
-        if exchange.expects and not connection.buffer and not body.done:
-            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect_pieces(body, budget)
-        except BadBody as error:
-            raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
-        except BodyTooLarge:
+            body = body_of(exchange.body_length, limit)
+            return await read_whole(connection, body, self._forwarder.body_limits, budget, expects=exchange.expects)
+        except BodyTooLarge as error:
             if budget.crowded:
                 raise
-            raise Refusal(BODY_TOO_LARGE, detail=f"At most {limit} bytes are allowed here.") from None
-        except TimedOut:
-            raise Refusal(REQUEST_TIMEOUT) from None
+            raise client_faults.of_body(error, limit) from None
+        except (BadBody, TimedOut) as error:
+            raise client_faults.of_body(error) from None
 
-    def _write(self, connection: Connection, reply: Reply, method: str, close: bool, minor_version: int) -> None:
+    def _write(self, connection: ClientConnection, reply: Reply, method: str, close: bool, minor_version: int) -> None:
         connection.write(reply_bytes(reply, method, close, minor_version))
 
-    def _log_early(self, connection: Connection, kind: RefusalKind) -> None:
+    def _log_early(self, connection: ClientConnection, kind: RefusalKind) -> None:
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
 
     @staticmethod

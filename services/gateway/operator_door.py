@@ -16,22 +16,22 @@ from services.gateway.exchange import Reply
 from services.gateway.operator_key import given_in, is_operator_key
 from services.gateway.refusals import (
     BAD_HOST,
-    BODY_TOO_LARGE,
     INTERNAL_ERROR,
-    MALFORMED_REQUEST,
     OVERLOADED,
-    REQUEST_TIMEOUT,
     Refusal,
     render_early,
 )
 from services.gateway.threads import Threads
 from services.gateway.wire import wsgi
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, LengthBody
-from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.bodies import BadBody, BodyTooLarge
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
 from services.gateway.wire.pace import Limits
+from services.gateway.wire.reading import body_of, read_head, read_whole
 from services.gateway.wire.replies import reply_bytes
+from services.gateway.wire.sockets import NEVER
 
 if TYPE_CHECKING:
     from services.gateway.wiring import Gateway
@@ -56,15 +56,16 @@ class OperatorDoor:
         self._threads = threads
         self._metrics = Threads(1, "metrics")
         self._server = (gateway.settings.operator_bind.host, gateway.settings.operator_bind.port)
-        self.open: set[Connection] = set()
+        self.open: set[ClientConnection] = set()
         self.stopping = False
 
-    async def serve(self, connection: Connection) -> None:
+    async def serve(self, connection: ClientConnection) -> None:
         """The life of one connection."""
         if len(self.open) >= _MOST_CONNECTIONS:
             self._make_room()
         self.open.add(connection)
         try:
+            connection.idle_timeout = _TIMEOUT
             if len(self.open) > _MOST_CONNECTIONS:
                 raise Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
             while await self._request(connection):
@@ -105,10 +106,10 @@ class OperatorDoor:
             if connection.idle and not connection.buffer:
                 connection.close()
 
-    async def _request(self, connection: Connection) -> bool:
+    async def _request(self, connection: ClientConnection) -> bool:
         connection.idle = True
         connection.deadline = connection.sockets.now + _KEEPALIVE
-        method, target, minor, section, size = await connection.head(parse_request, _TIMEOUT)
+        method, target, minor, section, size = await read_head(connection, parse_request, _TIMEOUT)
         connection.idle = False
         connection.deadline = NEVER
         connection.take(size)
@@ -125,7 +126,7 @@ class OperatorDoor:
             connection.linger()
         return not close
 
-    async def _answer(self, connection: Connection, path: bytes, request: dict[str, Any]) -> Reply:
+    async def _answer(self, connection: ClientConnection, path: bytes, request: dict[str, Any]) -> Reply:
         if path in _AT_ONCE:
             return Reply(*wsgi.answer_here(self._application, request))
         threads = self._metrics if path == _METRICS else self._threads
@@ -138,20 +139,10 @@ class OperatorDoor:
         return any(is_operator_key(one, key) for one in given)
 
     @staticmethod
-    async def _body(connection: Connection, section: HeaderSection, may_wait: bool) -> bytes:
+    async def _body(connection: ClientConnection, section: HeaderSection, may_wait: bool) -> bytes:
         """may_wait: whether the client may wait for leave to send it; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
-        length = section.length
-        if length > _LARGEST:
-            raise Refusal(BODY_TOO_LARGE)
-        body: Body = ChunkedBody(False, _LARGEST) if length < 0 else LengthBody(length)
-        connection.limit_body(_BODY_LIMITS)
-        if may_wait and section.expects and not body.done and not connection.buffer:
-            connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return await connection.collect(body, Budget(_LARGEST))
-        except BadBody as error:
-            raise Refusal(MALFORMED_REQUEST, detail=f"The body is malformed: {error}.") from None
-        except BodyTooLarge:
-            raise Refusal(BODY_TOO_LARGE) from None
-        except TimedOut:
-            raise Refusal(REQUEST_TIMEOUT) from None
+            body = body_of(section.length, _LARGEST)
+            return b"".join(await read_whole(connection, body, _BODY_LIMITS, expects=may_wait and section.expects))
+        except (BadBody, BodyTooLarge, TimedOut) as error:
+            raise client_faults.of_body(error) from None

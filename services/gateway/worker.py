@@ -34,7 +34,8 @@ from services.gateway.settings import Settings
 from services.gateway.stores.sealing import WrongMasterKey
 from services.gateway.succession import Succession
 from services.gateway.threads import Threads, in_thread
-from services.gateway.wire.connection import SWEEP, Connection, Sockets
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.sockets import SWEEP, Sockets
 from services.gateway.wire.tls import Handshakes
 from services.gateway.wire.upstreams import Upstreams
 from services.gateway.wiring import Gateway
@@ -148,10 +149,10 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         if public_tls is not None:
             shares = Shares(settings.max_connections_per_address, forwarder.trusted)
             handshakes = Handshakes(sockets, front.serve, front.turn_back, public_tls, gateway.max_connections, shares.enter, shares.leave)
-        accept = handshakes.protocol if handshakes is not None else lambda: Connection(sockets, front.serve)
+        accept = handshakes.protocol if handshakes is not None else lambda: ClientConnection(sockets, front.serve)
         servers = [
             await loop.create_server(accept, sock=public_socket, backlog=2048),
-            await loop.create_server(lambda: Connection(sockets, operator.serve), sock=operator_socket),
+            await loop.create_server(lambda: ClientConnection(sockets, operator.serve), sock=operator_socket),
         ]
         self._ready()
         gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))

@@ -25,7 +25,7 @@ from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, 
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.bodies import BodyTooLarge, Budget
-from services.gateway.wire.connection import Connection
+from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.names import FORWARDED
 from services.gateway.wire.heads.requests import HeaderSection
@@ -57,7 +57,7 @@ class Batches:
         self._room = Budget(_ALL_TOGETHER)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
-    async def answer(self, envelope: Exchange, connection: Connection) -> Reply:
+    async def answer(self, envelope: Exchange, connection: ClientConnection) -> Reply:
         """Reads a batch and runs it. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
         if envelope.method != "POST":
             return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
@@ -93,7 +93,7 @@ def _json(answers: list[dict[str, Any]]) -> bytes:
 
 
 async def _run(
-    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, entry: Entry, connection: Connection, budget: Budget
+    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, entry: Entry, connection: ClientConnection, budget: Budget
 ) -> dict[str, Any]:
     api = envelope.api
     assert api is not None

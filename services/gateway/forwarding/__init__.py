@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from services.common.addresses import AddressSet
+from services.gateway import client_faults
 from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
@@ -16,11 +17,15 @@ from services.gateway.refusals import (
 )
 from services.gateway.routing.shares import Shares
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
-from services.gateway.wire.connection import NEVER, Closed, Connection, TimedOut
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.pace import Limits
+from services.gateway.wire.reading import CONTINUE, read_head, read_whole
+from services.gateway.wire.sockets import NEVER
+from services.gateway.wire.upstream_connection import UpstreamConnection
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 
 if TYPE_CHECKING:
@@ -28,7 +33,6 @@ if TYPE_CHECKING:
 
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE_AFTER: Final = 0.25
 # A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
 _SMALL_BODY: Final = 64 * 1024
@@ -53,23 +57,28 @@ class Forwarder:
         self.body_limits = Limits(BODY_TIMEOUT, settings.body_timeout, settings.body_least_rate)
         self.stopping = False
 
-    async def forward_with_body(self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool) -> tuple[int, bool]:
+    async def forward_with_body(
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, old: bool, close: bool
+    ) -> tuple[int, bool]:
         """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
         length = exchange.body_length
         all_small = api.body_limit is not None and api.body_limit <= _SMALL_BODY
         body: Body | None = None
+        budget: Budget | None = None
         if exchange.expects and not all_small:
             pass  # the upstream may refuse it before it is sent
         elif 0 < length <= _SMALL_BODY:
             body = LengthBody(length)
         elif length < 0 and all_small:
-            body = ChunkedBody(True, api.body_limit, api.pass_trailers)
+            body, budget = ChunkedBody(True, api.body_limit, api.pass_trailers), Budget(_SMALL_FRAMED)
         if body is not None:
             if exchange.expects:
                 exchange.drop_headers = {b"expect", *(exchange.drop_headers or ())}
-                if not client.buffer:
-                    client.write(_CONTINUE)
-            return await self.forward(client, exchange, api, old, close, await self._read(client, body))
+            try:
+                payload = b"".join(await read_whole(client, body, self.body_limits, budget, expects=exchange.expects))
+            except (BadBody, BodyTooLarge, TimedOut) as error:
+                raise client_faults.of_body(error) from None
+            return await self.forward(client, exchange, api, old, close, payload)
         if not self._uploads.enter(exchange.client):
             raise Refusal(TOO_MANY_FROM_ADDRESS, detail="This address has as many uploads under way as it may; wait for their answers.")
         try:
@@ -77,23 +86,8 @@ class Forwarder:
         finally:
             self._uploads.leave(exchange.client)
 
-    async def _read(self, client: Connection, body: Body) -> bytes:
-        """A small body as a whole. Raises Refusal, Closed."""
-        client.body = body
-        payload = b""
-        try:
-            if client.buffer:
-                payload, client.buffer = body.feed(client.buffer)
-            if not body.done:
-                client.limit_body(self.body_limits)
-                payload += await client.collect(body, Budget(_SMALL_FRAMED))
-            client.notice_end()
-        except (BadBody, BodyTooLarge, TimedOut) as error:
-            raise faults.refusal(error) from None
-        return payload
-
     async def forward(
-        self, client: Connection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
     ) -> tuple[int, bool]:
         """Sends a request on and its answer back: (status, whether the client's connection ends).
 
@@ -161,7 +155,7 @@ class Forwarder:
                 upstream.close()
 
     async def fetch(
-        self, client: Connection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
     ) -> tuple[int, list[Header], bytes | None]:
         """Sends a request whose body is at hand and collects the answer: (status, headers, body, or None when the budget was too small for
         it). Raises Refusal.
@@ -188,7 +182,7 @@ class Forwarder:
                 body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
             if not budget.spend(answer.consumed):
                 return answer.status, headers, None
-            data = await upstream.collect(body, budget)
+            data = b"".join(await read_whole(upstream, body, budget=budget))
             whole = answer.chunked or answer.length >= 0
             bodiless = answer.status == 204 and exchange.method != "HEAD"
             reusable = not answer.close and (not (answer.chunked or answer.length > 0) if bodiless else whole)
@@ -206,8 +200,8 @@ class Forwarder:
                 upstream.close()
 
     async def _ask(
-        self, client: Connection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
-    ) -> tuple[Connection, UpstreamHead]:
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
+    ) -> tuple[UpstreamConnection, UpstreamHead]:
         """Sends the request; the connection and the first head that came back. payload: its body, when it is at hand. Raises Refusal."""
         targets = api.targets
         target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
@@ -222,12 +216,12 @@ class Forwarder:
             try:
                 if exchange.body_length and payload is None:
                     timer = self._start_body(client, upstream, exchange, api, request, timeouts.first_byte)
-                    answer = await upstream.head(parse_response)
+                    answer = await read_head(upstream, parse_response)
                     upstream.first_byte = 0.0
                 else:
                     upstream.write(request + payload if payload else request)
                     upstream.deadline = client.sockets.now + timeouts.first_byte
-                    # As `Connection.head`, written out: this is where nearly every answer is waited for. A new connection may have said
+                    # As `read_head`, written out: this is where nearly every answer is waited for. A new connection may have said
                     # something, or be gone, before anybody listened.
                     if not upstream.buffer and not upstream.broken:
                         if upstream.paused:
@@ -238,7 +232,7 @@ class Forwarder:
                     try:
                         answer = parse_response(upstream.buffer, upstream.answer)
                     except Incomplete:
-                        answer = await upstream.head(parse_response)
+                        answer = await read_head(upstream, parse_response)
                 upstream.deadline = NEVER
                 upstream.answer = answer if answer.consumed <= LARGEST_KEPT else None
                 return upstream, answer
@@ -260,7 +254,13 @@ class Forwarder:
                     timer.cancel()
 
     def _start_body(
-        self, client: Connection, upstream: Connection, exchange: Exchange, api: CompiledApi, request: bytes, first_byte: float
+        self,
+        client: ClientConnection,
+        upstream: UpstreamConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        request: bytes,
+        first_byte: float,
     ) -> asyncio.TimerHandle | None:
         """Begins to move the client's body, after the head. The timer that lets a client go on that waits for leave to send."""
         upstream.first_byte = first_byte
@@ -272,7 +272,7 @@ class Forwarder:
             return None
         return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 
-    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[Connection, Target]:
+    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[UpstreamConnection, Target]:
         """A new connection; to another target when the first cannot be reached. Raises Refusal."""
         for left in range(len(api.targets), 0, -1):
             try:
@@ -290,7 +290,7 @@ class Forwarder:
         raise refusal
 
     @staticmethod
-    async def _taken(client: Connection, upstream: Connection) -> None:
+    async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:
         """Waits until the client has taken what was written to it. Raises Closed."""
         upstream.pause()
         await client.drained()
@@ -298,7 +298,7 @@ class Forwarder:
             raise Closed
 
     async def _next_head(
-        self, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts, interim: int
+        self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, timeouts: Timeouts, interim: int
     ) -> UpstreamHead:
         """The head after an interim one, which gives the upstream its time anew. interim: how many there were. Raises Refusal."""
         if client.sink is None:
@@ -306,7 +306,7 @@ class Forwarder:
         else:
             upstream.first_byte = timeouts.first_byte
         try:
-            answer = await upstream.head(parse_response)
+            answer = await read_head(upstream, parse_response)
         except Closed:
             raise Refusal(UPSTREAM_BROKEN) from None
         except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
@@ -317,7 +317,9 @@ class Forwarder:
             raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
         return answer
 
-    async def _tunnel(self, client: Connection, upstream: Connection, exchange: Exchange, answer: UpstreamHead) -> tuple[int, bool]:
+    async def _tunnel(
+        self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, answer: UpstreamHead
+    ) -> tuple[int, bool]:
         """After a switch of protocols: bytes both ways until one side ends."""
         if not exchange.upgrade:
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
@@ -340,13 +342,13 @@ class Forwarder:
         return 101, True
 
 
-def _continue(client: Connection, body: Body) -> None:
+def _continue(client: ClientConnection, body: Body) -> None:
     """An upstream that does not know `Expect` would leave the client waiting for ever."""
     if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
-        client.write(_CONTINUE)
+        client.write(CONTINUE)
 
 
-async def _pipe(upstream: Connection, client: Connection, body: Body, head: bytes) -> None:
+async def _pipe(upstream: UpstreamConnection, client: ClientConnection, body: Body, head: bytes) -> None:
     """Moves an answer whose body is not all here. Raises Closed when it breaks off."""
     try:
         if not upstream.start_pipe(client, body, head):
@@ -358,7 +360,7 @@ async def _pipe(upstream: Connection, client: Connection, body: Body, head: byte
         raise Closed from error
 
 
-def _part(client: Connection, upstream: Connection) -> None:
+def _part(client: ClientConnection, upstream: UpstreamConnection) -> None:
     client.source = upstream.source = None
     client.break_pipe()
     upstream.break_pipe()

@@ -13,7 +13,7 @@ from services.common.addresses import AddressSet
 from services.gateway.exchange import CompiledApi, Exchange, Target
 from services.gateway.routing.client_address import forwarded_for
 from services.gateway.routing.listen_paths import owned_length
-from services.gateway.wire.connection import Connection
+from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.grammar import named_fields, picker
 from services.gateway.wire.heads.names import NOT_PASSED_ON
 
@@ -30,7 +30,7 @@ class RequestHeads:
         self._trusted = trusted
         self._trusts_any = bool(trusted)
 
-    def write(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+    def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """The head of a request to `target`. client: the connection that it came from."""
         path = exchange.upstream_path
         if path is None:
@@ -52,7 +52,7 @@ class RequestHeads:
             f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
         )  # fmt: skip
 
-    def _upstream_fields(self, client: Connection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+    def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """The fields that the upstream gets, each with its CR LF, but for the request id."""
         section = exchange.section
         layout = section.layout

@@ -20,22 +20,22 @@ class Limits(NamedTuple):
 
 
 class Pace:
-    """One body on its way. now: seconds, on the clock of the deadlines."""
+    """One body on its way. now: seconds, on the clock of the deadlines; size: bytes of it that have come."""
 
     __slots__ = ("_begun", "_limits", "_size")
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: Limits, now: float, size: int = 0) -> None:
         self._limits = limits
         self._begun = now
-        self._size = 0
+        self._size = size
 
     def deadline(self, now: float, size: int = 0) -> float:
-        """When the next piece must have come, after one of `size` bytes."""
+        """Return when the next piece must have come, after one of `size` bytes."""
         idle, whole, least_rate = self._limits
         self._size += size
         end = min(now + idle, self._begun + whole)
         return min(end, self._begun + GRACE + self._size / least_rate) if least_rate else end
 
     def not_counted(self, seconds: float) -> None:
-        """Takes a time out of the account in which the sender was not read."""
+        """Take a time out of the account in which the sender was not read."""
         self._begun += seconds

@@ -15,9 +15,12 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from services.gateway.wire.connection import Connection, Sockets, peer_of
+from services.gateway.wire.client_connection import ClientConnection, peer_of
+from services.gateway.wire.connection import Connection
 from services.gateway.wire.driving import Driver
 from services.gateway.wire.heads.grammar import LARGEST_HEAD
+from services.gateway.wire.sockets import Sockets
+from services.gateway.wire.upstream_connection import UpstreamConnection
 
 # As long as a head may take. Others wait for an upstream's by their own time limit.
 _OF_CLIENTS: Final = 15.0
@@ -84,7 +87,7 @@ class _Below(asyncio.BufferedProtocol):
 
 class _BelowUpstream(_Below):
     """An upstream may refuse an upload, say so and not wait for its end: what it said before it reset the connection is read, as without
-    TLS (`Connection.connection_lost`).
+    TLS (`UpstreamConnection.connection_lost`).
     """
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -98,10 +101,10 @@ class _BelowUpstream(_Below):
             super().connection_lost(error)
 
 
-async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> Connection:
+async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> UpstreamConnection:
     """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
     below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
-    connection = Connection(sockets)
+    connection = UpstreamConnection(sockets)
     try:
         await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)
     except BaseException:
@@ -120,8 +123,8 @@ class Handshakes:
     def __init__(
         self,
         sockets: Sockets,
-        serve: Callable[[Connection], Coroutine[Any, Any, None]],
-        plain: Callable[[Connection], Coroutine[Any, Any, None]],
+        serve: Callable[[ClientConnection], Coroutine[Any, Any, None]],
+        plain: Callable[[ClientConnection], Coroutine[Any, Any, None]],
         context: ssl.SSLContext,
         most: int,
         enter: Callable[[str], bool],
@@ -152,13 +155,13 @@ class Handshakes:
 
     async def _accept(self, below: Any, peer: str, first: _First) -> None:
         self.under_way += 1
-        connection = Connection(self._sockets, self._serve)
+        connection = ClientConnection(self._sockets, self._serve)
         try:
             await _shake_hands(connection, below, self._context, _Below, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
         except OSError:
             # It spoke no TLS, none that we speak, or nothing.
             if first.plain and not below.is_closing():
-                plain = Connection(self._sockets, self._plain)
+                plain = ClientConnection(self._sockets, self._plain)
                 below.set_protocol(plain)
                 plain.connection_made(below)
                 if first.ended:

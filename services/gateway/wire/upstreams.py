@@ -14,7 +14,8 @@ from typing import Final, Protocol, TypeVar
 
 from services.common.addresses import host_port
 from services.gateway.wire import tls
-from services.gateway.wire.connection import NEVER, Connection, Sockets
+from services.gateway.wire.sockets import NEVER, Sockets
+from services.gateway.wire.upstream_connection import UpstreamConnection
 
 Origin = tuple[str, str, int]
 
@@ -46,7 +47,7 @@ class Upstreams:
         self._sockets = sockets
         self._load_tls = load_tls
         self._tls: asyncio.Future[ssl.SSLContext] | None = None
-        self._pools: defaultdict[Origin, deque[Connection]] = defaultdict(deque)
+        self._pools: defaultdict[Origin, deque[UpstreamConnection]] = defaultdict(deque)
         self._ejected: dict[Origin, float] = {}
         self._turns: dict[str, int] = {}
 
@@ -63,22 +64,22 @@ class Upstreams:
         return targets[turn % len(targets)]
 
     def eject(self, target: Target) -> None:
-        """Leaves a target out for ten seconds."""
+        """Leave a target out for ten seconds."""
         self._ejected[target.origin] = self._sockets.now + _EJECTED_FOR
 
-    def take(self, origin: Origin) -> Connection | None:
-        """An idle connection, the last used first; None when there is none."""
+    def take(self, origin: Origin) -> UpstreamConnection | None:
+        """Take an idle connection, the last used first; None when there is none."""
         pool = self._pools.get(origin)
         while pool:
             connection = pool.pop()
-            connection.pool = None
+            connection.idle = False
             if not connection.transport.is_closing():
                 connection.deadline = NEVER
                 return connection
         return None
 
-    async def connect(self, origin: Origin, timeout: float) -> Connection:
-        """A new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
+    async def connect(self, origin: Origin, timeout: float) -> UpstreamConnection:
+        """Make a new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
         # A task of its own: a driven coroutine has none, and a time-out must be able to cancel one.
         task = self._sockets.loop.create_task(self._connect(origin, timeout))
         try:
@@ -88,14 +89,14 @@ class Upstreams:
             task.add_done_callback(_close_unwanted)  # it may have been made in this very moment
             raise
 
-    async def _connect(self, origin: Origin, timeout: float) -> Connection:
+    async def _connect(self, origin: Origin, timeout: float) -> UpstreamConnection:
         scheme, host, port = origin
         try:
             async with asyncio.timeout(None if timeout == NEVER else timeout):
                 if scheme == "https":
                     connection = await tls.connect(self._sockets, host, port, await self._verifier())
                 else:
-                    connection = Connection(self._sockets)
+                    connection = UpstreamConnection(self._sockets)
                     try:
                         await self._sockets.loop.create_connection(lambda: connection, host, port)
                     except BaseException:
@@ -115,7 +116,7 @@ class Upstreams:
         return connection
 
     async def _verifier(self) -> ssl.SSLContext:
-        """Loaded once for all who wait, again when that failed. A worker without https targets is spared the 2 MB of the authorities."""
+        """Load it once for all who wait, again when that failed. A worker without https targets is spared the 2 MB of the authorities."""
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
             self._tls = asyncio.ensure_future(self._load_tls(), loop=self._sockets.loop)
         try:
@@ -123,32 +124,32 @@ class Upstreams:
         except OSError:
             raise Unreachable("The certificate authorities for upstreams could not be loaded.") from None
 
-    def give(self, connection: Connection) -> None:
-        """Keeps a connection for the next request."""
+    def give(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request."""
         pool = connection.home
         if connection.lost or connection.buffer or len(pool) >= _MOST_IDLE or connection.transport.is_closing():
             connection.close()
             return
         connection.resume()  # its end must be noticed
         connection.deadline = self._sockets.now + IDLE_TIMEOUT
-        connection.pool = pool
+        connection.idle = True
         pool.append(connection)
 
     def close(self) -> None:
-        """Closes all idle connections."""
+        """Close all idle connections."""
         for pool in self._pools.values():
             while pool:
                 connection = pool.pop()
-                connection.pool = None
+                connection.idle = False
                 connection.close()
 
 
 def name_of(origin: Origin) -> str:
-    """An upstream as logs name it."""
+    """Return the name of an upstream in logs."""
     _, host, port = origin
     return host_port(host, port)
 
 
-def _close_unwanted(task: asyncio.Task[Connection]) -> None:
+def _close_unwanted(task: asyncio.Task[UpstreamConnection]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().close()

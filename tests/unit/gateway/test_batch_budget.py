@@ -13,8 +13,9 @@ import pytest
 from services.gateway.batch import Batches
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.wire.bodies import Budget
-from services.gateway.wire.connection import Connection, Sockets
+from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.requests import HeaderSection
+from services.gateway.wire.sockets import Sockets
 
 API: Any = SimpleNamespace(listen_path="/a/", named_segments=0, api_id="a", batch=True)
 
@@ -26,7 +27,7 @@ class Door:
         self._decide = decide
         self.log = self.next_request_id = lambda *_: "id"
 
-    async def read_body(self, connection: Connection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
+    async def read_body(self, connection: ClientConnection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
         body = json.dumps({"requests": [{"relative_url": path.removeprefix("/a/")} for path in self._decide]}).encode()
         assert budget.spend(len(body))
         return [body]
@@ -45,7 +46,7 @@ async def answer(door: Any, reached: asyncio.Event, later: asyncio.Event | None)
     batches = Batches(door, SimpleNamespace())  # type: ignore[arg-type]
     envelope = Exchange("POST", "/a/tyk/batch/", "", HeaderSection.of(()), "127.0.0.1", "127.0.0.1", "id", 0.0)
     envelope.api = API
-    connection = Connection(Sockets(asyncio.get_running_loop()))
+    connection = ClientConnection(Sockets(asyncio.get_running_loop()), SimpleNamespace())  # type: ignore[arg-type]
     asking = asyncio.ensure_future(batches.answer(envelope, connection))
     await reached.wait()
     if later is None:

@@ -15,7 +15,8 @@ from flask import Flask
 from services.common.app import create_app
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.threads import Threads
-from services.gateway.wire.connection import Connection, Sockets
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.sockets import Sockets
 
 Ask = Callable[[str], Awaitable[bytes]]
 
@@ -51,7 +52,7 @@ def with_a_door(app: Flask, work: Callable[[Ask, int], Awaitable[None]]) -> None
         loop = asyncio.get_running_loop()
         sockets, threads = Sockets(loop), Threads(2, "operator")
         door = OperatorDoor(gateway, app, threads)
-        server = await loop.create_server(lambda: Connection(sockets, door.serve), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: ClientConnection(sockets, door.serve), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
 
         async def ask(line: str) -> bytes:

@@ -19,7 +19,7 @@ import pytest
 from gunicorn.config import Config
 
 from services.gateway.counters.turn import Turn
-from services.gateway.wire.connection import Sockets
+from services.gateway.wire.sockets import Sockets
 from services.gateway.worker import ENDING, GatewayWorker
 
 

@@ -6,7 +6,9 @@ import asyncio
 from typing import Any
 
 from services.gateway.wire.bodies import LengthBody
-from services.gateway.wire.connection import SWEEP, Connection, Sockets
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.sockets import SWEEP, Sockets
+from services.gateway.wire.upstream_connection import UpstreamConnection
 
 
 class Transport(asyncio.Transport):
@@ -37,9 +39,14 @@ class Transport(asyncio.Transport):
         self.aborted = True
 
 
-def blocked(loop: Any) -> tuple[Sockets, Connection, Transport]:
+async def nothing(connection: ClientConnection) -> None:
+    """No answer: the test drives the connection itself."""
+    connection.driver = None
+
+
+def blocked(loop: Any) -> tuple[Sockets, ClientConnection, Transport]:
     sockets = Sockets(loop)
-    connection, transport = Connection(sockets), Transport()
+    connection, transport = ClientConnection(sockets, nothing), Transport()
     connection.connection_made(transport)
     connection.pause_writing()
     return sockets, connection, transport
@@ -115,7 +122,7 @@ def test_a_client_that_sends_its_next_request_meanwhile_still_has_its_time() -> 
 async def _interim_answers_that_are_not_taken() -> None:
     clock = Clock()
     sockets, client, transport = blocked(clock)
-    upstream = Connection(sockets)
+    upstream = UpstreamConnection(sockets)
     upstream.connection_made(Transport())
     client.start_pipe(upstream, LengthBody(3))
     waiting = asyncio.create_task(client.drained())

@@ -15,7 +15,10 @@ import uvloop
 
 from services.gateway.wire import tls
 from services.gateway.wire.bodies import Budget, CloseBody
-from services.gateway.wire.connection import Closed, Connection, Sockets
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import Closed, Connection
+from services.gateway.wire.reading import read_whole
+from services.gateway.wire.sockets import Sockets
 from services.gateway.wire.tls import Handshakes
 from tests.support import certificates
 from tests.support.certificates import Certificates
@@ -87,7 +90,7 @@ def test_the_tail_of_what_a_slow_client_takes_is_not_lost_when_the_upstream_clos
         await turns()
         assert len(connection.buffer) == 1000
         connection.resume()
-        assert len(await connection.collect(CloseBody(False), Budget(1 << 20))) == 201_000
+        assert len(b"".join(await read_whole(connection, CloseBody(False), budget=Budget(1 << 20)))) == 201_000
         with pytest.raises(Closed):
             await connection.more()
 
@@ -160,8 +163,8 @@ class Public:
     """
 
     def __init__(self, own: Certificates, most: int) -> None:
-        self.answered: list[Connection] = []
-        self.plain: list[Connection] = []
+        self.answered: list[ClientConnection] = []
+        self.plain: list[ClientConnection] = []
         self.refused: set[str] = set()
         self.inside: list[str] = []
         self.sockets = Sockets(asyncio.get_running_loop())
@@ -173,13 +176,13 @@ class Public:
         self.inside.append(address)
         return True
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, connection: ClientConnection) -> None:
         self.answered.append(connection)
         connection.write(LARGE * 16)
         connection.driver = None
         connection.close()
 
-    async def _turn_back(self, connection: Connection) -> None:
+    async def _turn_back(self, connection: ClientConnection) -> None:
         self.plain.append(connection)
         connection.driver = None
         connection.write(b"this is TLS")
@@ -258,9 +261,9 @@ def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Cert
 
     async def work() -> None:
         sockets = Sockets(asyncio.get_running_loop())
-        served: list[Connection] = []
+        served: list[ClientConnection] = []
 
-        async def serve(connection: Connection) -> None:
+        async def serve(connection: ClientConnection) -> None:
             served.append(connection)
             while len(connection.buffer) < 2 * len(LARGE):
                 await connection.more()

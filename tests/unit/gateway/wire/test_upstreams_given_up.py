@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from services.gateway.wire.connection import Connection, Sockets
 from services.gateway.wire.driving import Driver
+from services.gateway.wire.sockets import Sockets
+from services.gateway.wire.upstream_connection import UpstreamConnection
 from services.gateway.wire.upstreams import Upstreams
 
 
@@ -25,7 +26,7 @@ async def _given_up_when_just_connected(heard: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sockets = Sockets(loop)
         upstreams = Upstreams(sockets, no_tls)
-        got: list[Connection] = []
+        got: list[UpstreamConnection] = []
 
         async def ask() -> None:
             got.append(await upstreams.connect(("http", "127.0.0.1", listener.getsockname()[1]), 5.0))

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from services.gateway.threads import in_thread
-from services.gateway.wire.connection import Sockets
+from services.gateway.wire.sockets import Sockets
 from services.gateway.wire.upstreams import Unreachable, Upstreams
 from tests.support.waiting import free_port
 

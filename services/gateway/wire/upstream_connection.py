@@ -1,0 +1,62 @@
+"""A connection to an upstream: used by one request after the other, and waiting in a pool meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from typing import Any, Final
+
+from services.gateway.wire.connection import Connection
+from services.gateway.wire.heads.grammar import LARGEST_HEAD
+from services.gateway.wire.heads.responses import ResponseHead
+from services.gateway.wire.sockets import Sockets
+
+_NOWHERE: Final[deque[Any]] = deque()
+
+
+class UpstreamConnection(Connection):
+    """A connection to an upstream. home: the pool where it waits for its next use. answer: the head of the last answer."""
+
+    __slots__ = ("answer", "home")
+
+    def __init__(self, sockets: Sockets) -> None:
+        super().__init__(sockets)
+        self.home: deque[UpstreamConnection] = _NOWHERE
+        self.answer: ResponseHead | None = None
+
+    def data_received(self, data: bytes) -> None:
+        arrived = self.arrived
+        driver = arrived.driver
+        if driver is not None and self.sink is None:  # a head is waited for; `arrived.set`, written out
+            self.buffer = self.buffer + data if self.buffer else data
+            arrived.driver = None
+            driver.step()
+        elif self.sink is not None:
+            self._move(data)
+        elif self.idle:
+            self.transport.close()  # nobody asked for anything
+        else:
+            self.buffer += data
+            if arrived.awaited:
+                arrived.set()
+            else:  # what is under way comes first
+                self.pause()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lose()
+        if self.idle and self in self.home:
+            self.home.remove(self)
+        if error is None:
+            while self.buffer and self.sink is not None:
+                data, self.buffer = self.buffer, b""
+                self._move(data)
+        elif self.sink is None and self.transport.get_extra_info("sslcontext") is None:
+            self._last_words()
+        self._end_moving(error)
+        self.arrived.set()
+
+    def _last_words(self) -> None:
+        """Read what came before the upstream reset the connection: it may refuse an upload and not wait for its end."""
+        with contextlib.suppress(OSError):
+            self.buffer += os.read(self.transport.get_extra_info("socket").fileno(), LARGEST_HEAD)
