@@ -42,7 +42,7 @@ class EndpointTable(Generic[Value]):
         self._by_method = {method: _part(endpoints, method) for method in named}
 
     def find(self, method: str, relative: str) -> Value:
-        """relative: a canonical path relative to the listen path, with its leading slash."""
+        """Return the value of the first endpoint that matches. relative: a canonical path below the listen path, with its leading slash."""
         return self.find_matching(method, relative if "%" not in relative else matching_form(relative))
 
     def find_matching(self, method: str, path: str) -> Value:
@@ -65,7 +65,7 @@ class EndpointTable(Generic[Value]):
 
 
 def _part(endpoints: Sequence[Endpoint[Value]], method: str | None) -> tuple[PatternList, list[Value]] | None:
-    """What can apply to a method; None as the method stands for every method that no endpoint names."""
+    """Return what can apply to a method; None as the method stands for every method that no endpoint names."""
     chosen = [e for e in endpoints if e.methods is None or (method is not None and method in e.methods)]
     if not chosen:
         return None

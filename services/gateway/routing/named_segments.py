@@ -20,12 +20,12 @@ _Shapes = dict[_Shape, dict[tuple[str, ...], CompiledApi]]
 
 
 def count_segments(listen_path: str) -> int:
-    """How many segments a listen path has when one of them is named; 0 = none is, and its length in characters counts."""
+    """Return how many segments a listen path has when one of them is named; 0 = none is, and its length in characters counts."""
     return listen_path.count("/") - 1 if "{" in listen_path else 0
 
 
 def end_of(path: str, segments: int) -> int:
-    """Where the first `segments` segments of a path end, in characters."""
+    """Return where the first `segments` segments of a path end, in characters."""
     end = 0
     for _ in range(segments):
         end = path.find("/", end + 1)
@@ -43,7 +43,7 @@ class NamedSegments:
         self._shapes = shapes or {}
 
     def changed(self, owners: Mapping[str, CompiledApi | None]) -> NamedSegments:
-        """Others with these owners of places; None = nobody owns it any more."""
+        """Return others with these owners of places; None = nobody owns it any more."""
         shapes = self._shapes.copy()
         copied: set[_Shape] = set()
         for place, api in owners.items():
@@ -64,7 +64,7 @@ class NamedSegments:
         return bool(self._shapes)
 
     def find(self, path: str) -> tuple[CompiledApi | None, int]:
-        """The owner of a path and how many segments it owns. path: canonical."""
+        """Find the owner of a path and how many segments it owns. path: canonical."""
         given = path[1:].split("/")
         for shape, owned in self._shapes.items():
             if len(given) >= len(shape):

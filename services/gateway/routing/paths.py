@@ -43,7 +43,7 @@ _KEPT_ESCAPES: Final = re.compile(r"%(2F|25)")
 
 
 def canonical(target: bytes) -> tuple[str, str]:
-    """Splits a request target in origin form into the canonical path and the query (without `?`), both ASCII.
+    """Split a request target in origin form into the canonical path and the query (without `?`), both ASCII.
 
     Raises Refusal(bad-path). Source: RFC 3986, 6.2.2; RFC 9112, 3.2.1.
     """
@@ -58,14 +58,14 @@ def canonical(target: bytes) -> tuple[str, str]:
 
 
 def escaped_query(query: bytes) -> str:
-    """The query with its bytes beyond ASCII escaped, and nothing else (RFC 3986, 2.5)."""
+    """Return the query with its bytes beyond ASCII escaped, and nothing else (RFC 3986, 2.5)."""
     if not query.isascii():
         query = _BEYOND_ASCII.sub(lambda found: b"".join(map(_ESCAPED.__getitem__, found.group())), query)
     return query.decode("ascii")
 
 
 def canonical_path(path: bytes) -> str:
-    """The canonical form of a path; raises Refusal(bad-path)."""
+    """Return the canonical form of a path; raises Refusal(bad-path)."""
     if path[:1] != b"/":
         raise Refusal(BAD_PATH, detail="The request target must begin with a slash.")
     escaped = _SPECIAL.sub(_normalise, path)
@@ -91,7 +91,7 @@ def _normalise(found: re.Match[bytes]) -> bytes:
 
 
 def _resolve(path: str) -> str:
-    """Removes empty segments first, dot segments then (RFC 3986, 5.2.4)."""
+    """Remove empty segments first, then dot segments (RFC 3986, 5.2.4)."""
     parts = path.split("/")
     kept: list[str] = []
     for part in parts:
@@ -108,7 +108,7 @@ def _resolve(path: str) -> str:
 
 
 def matching_form(path: str) -> str:
-    """A canonical path as an operator writes it in a pattern: escapes decoded as UTF-8.
+    """Return a canonical path as an operator writes it in a pattern: escapes decoded as UTF-8.
 
     `%2F` and `%25` stay, so that different paths stay different; bytes that are not UTF-8 stay escaped.
     """
@@ -123,7 +123,7 @@ def matching_form(path: str) -> str:
 
 
 def matching_forms(path: str) -> list[str]:
-    """The matching forms of a canonical path and of its other readings, its own first. Raises Refusal(bad-path) when one climbs.
+    """Return the matching forms of a canonical path and of its other readings, its own first. Raises Refusal(bad-path) when one climbs.
 
     Path lists are asked for all of them, so that `/secret%2Ffile` does not pass a black list that names `/secret/file`.
     """
@@ -131,7 +131,7 @@ def matching_forms(path: str) -> list[str]:
 
 
 def slash_readings(path: str) -> list[str]:
-    """How servers read a canonical path that take `%2F` for a slash, `%5C` (as Windows does) or both; empty when it holds neither.
+    """Return how servers read a canonical path that take `%2F` for a slash, `%5C` (as Windows does) or both; empty when it holds neither.
 
     Raises Refusal(bad-path) when a reading climbs above the root. An escaped `%` (`%252F`) is not one of them: it takes decoding twice.
     """

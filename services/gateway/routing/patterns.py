@@ -37,7 +37,7 @@ class PatternError(ValueError):
 
 
 def translate(text: str, matching: Matching = "search", ignore_case: bool = False) -> Pattern:
-    """Translates what an operator wrote and checks it.
+    """Translate what an operator wrote and check it.
 
     matching: `search` anywhere in the path (Tyk's), `prefix` whole segments from the start, `exact` the whole path.
     Raises PatternError.
@@ -73,7 +73,7 @@ def _compile(source: str) -> Any:
 
 
 def _scan(text: str) -> str:
-    """RE2's source: `{name}` written as a segment, everything else as it is."""
+    """Return RE2's source: `{name}` written as a segment, everything else as it is."""
     source: list[str] = []
     place = 0
     while place < len(text):
@@ -96,7 +96,7 @@ def _scan(text: str) -> str:
 
 
 def _escape(text: str, place: int) -> str:
-    """The whole escape at `place`: `\\Q...\\E`, `\\p{Greek}`, `\\x{10FFFF}` or a backslash and one character."""
+    """Return the whole escape at `place`: `\\Q...\\E`, `\\p{Greek}`, `\\x{10FFFF}` or a backslash and one character."""
     kind = text[place + 1 : place + 2]
     if kind == "Q":
         end = text.find("\\E", place)
@@ -109,7 +109,7 @@ def _escape(text: str, place: int) -> str:
 
 
 def _bracket(text: str, place: int) -> str:
-    """The whole character class at `place`; what is never closed is left to RE2 to refuse."""
+    """Return the whole character class at `place`; what is never closed is left to RE2 to refuse."""
     at = place + 1
     at += text[at : at + 1] == "^"
     at += text[at : at + 1] == "]"

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 
 def parameter(query: str, name: str) -> str | None:
-    """The first value of a parameter, decoded as UTF-8; None when it is not there."""
+    """Return the first value of a parameter, decoded as UTF-8; None when it is not there."""
     for pair in query.split("&"):
         key, _, value = pair.partition("=")
         if key == name or (("%" in key or "+" in key) and _decoded(key) == name):
@@ -15,7 +15,7 @@ def parameter(query: str, name: str) -> str | None:
 
 
 def without_parameter(query: str, name: str) -> str:
-    """The query without any occurrence of a parameter; everything else stays as it was sent."""
+    """Return the query without any occurrence of a parameter; everything else stays as it was sent."""
     return "&".join(pair for pair in query.split("&") if _decoded(pair.partition("=")[0]) != name)
 
 

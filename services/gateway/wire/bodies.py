@@ -1,6 +1,6 @@
 """Message bodies on their way through: where one ends, and how it is framed for the other side (RFC 9112, 6 and 7).
 
-A body is fed with what arrived and gives back what may go out. Chunked bodies are decoded strictly and framed anew: what two parsers
+A body is fed with what arrived and gives back what may go out. Chunked bodies are decoded strictly and framed again: what two parsers
 could read in two ways (bare LF, spaces before a size, a CR in an extension) never leaves this file.
 """
 
@@ -45,7 +45,7 @@ class Budget:
         self.exceeded = self.crowded = False
 
     def spend(self, size: int) -> bool:
-        """False when there are not so many; then nothing is spent."""
+        """Take so many bytes; False when there are fewer, and then nothing is spent."""
         if size > self.left:
             self.exceeded = True
             return False
@@ -74,12 +74,14 @@ class Body(Protocol):
     done: bool
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """(what goes out, the rest). The rest of a body that is done belongs to the next message; that of another one is to be fed again
-        in a later turn of the loop, because this one has had enough work. Raises BadBody, BodyTooLarge.
+        """Take what arrived: (what goes out, the rest). Raises BadBody, BodyTooLarge.
+
+        The rest of a body that is done belongs to the next message. That of another one is to be fed again in a later turn of the loop,
+        because this one has had enough work.
         """
 
     def ended_by_close(self) -> bytes | None:
-        """What still goes out when the sender closes; None when the body is not whole."""
+        """Return what still goes out when the sender closes; None when the body is not whole."""
 
 
 class LengthBody:
@@ -138,7 +140,7 @@ class Tunnel:
 
 
 class ChunkedBody:
-    """A chunked body, decoded; framed anew when `chunk`, else plain.
+    """A chunked body, decoded; framed again when `chunk`, else plain.
 
     limit: decoded bytes it may have, None = any number. passed: the trailer fields that go on, by lower-case name.
     """

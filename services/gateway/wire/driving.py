@@ -4,7 +4,7 @@ An asyncio task is woken through a future, the loop's queue and the next turn of
 `Driver` goes on with its coroutine in the very callback that brought what it waits for. Whatever else a coroutine awaits (futures, tasks)
 it awaits as ever, and a `Signal` can be awaited by an asyncio task, too.
 
-There is no current task inside a driven coroutine: what asks for one (`asyncio.timeout`) belongs into a task that the coroutine awaits.
+There is no current task inside a driven coroutine: what asks for one (`asyncio.timeout`) belongs in a task that the coroutine awaits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Signal:
         return self.driver is not None or self._callback is not None
 
     def set(self) -> None:
-        """It has happened: whoever waits goes on, a driven coroutine before this returns."""
+        """Wake whoever waits: a driven coroutine before this returns."""
         driver = self.driver
         if driver is not None:
             self.driver = None
@@ -96,7 +96,7 @@ class Driver:
             self._wait_for(awaited)
 
     def cancel(self) -> None:
-        """Raises CancelledError where the coroutine waits; where it runs, at its next wait. Nothing when it has ended."""
+        """Raise CancelledError where the coroutine waits; where it runs, at its next wait. Nothing when it has ended."""
         awaited = self._awaited
         if awaited is None:
             if self._resting:

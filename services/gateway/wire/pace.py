@@ -1,6 +1,6 @@
 """How long a body may take on its way in: a slow sender must not hold what others wait for.
 
-Beside the idle time between two pieces a body has a time for all of it, and after a grace it must keep up a least rate on average, as
+Besides the idle time between two pieces a body has a time for all of it, and after a grace it must keep up a least rate on average, as
 mod_reqtimeout of Apache asks. Time in which nobody takes the body is not the sender's.
 """
 

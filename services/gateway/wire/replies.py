@@ -26,13 +26,13 @@ class Reply(Protocol):
 
 
 def reply_bytes(reply: Reply, method: str, close: bool, minor_version: int) -> bytes:
-    """The whole answer, as far as it may have a body. method: of the request; minor_version: of the client's HTTP/1.x."""
+    """Return the whole answer, as far as it may have a body. method: of the request; minor_version: of the client's HTTP/1.x."""
     head = reply_head(reply, close, minor_version)
     return head if method == "HEAD" or reply.status in _BODILESS else head + reply.body
 
 
 def reply_head(reply: Reply, close: bool, minor_version: int) -> bytes:
-    """The head with its framing. minor_version: of the client's HTTP/1.x."""
+    """Return the head with its framing. minor_version: of the client's HTTP/1.x."""
     lines = [b"HTTP/1.1 %d %b\r\n" % (reply.status, _REASONS.get(reply.status, b"Unknown"))]
     lines += [b"%b: %b\r\n" % header for header in reply.headers]
     if reply.status not in _LENGTHLESS:

@@ -54,7 +54,7 @@ class SecureTransport:
         return False
 
     def close(self) -> None:
-        """Sends what waits, and that this is the end (close_notify); that of the other end is not waited for (RFC 8446, 6.1)."""
+        """Send what waits, and that this is the end (close_notify); that of the other end is not waited for (RFC 8446, 6.1)."""
         self._tls.close()
         if not self._tls.get_write_buffer_size():
             self._below.close()
@@ -102,7 +102,7 @@ class _BelowUpstream(_Below):
 
 
 async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> UpstreamConnection:
-    """A connection to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
+    """Connect to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
     below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
     connection = UpstreamConnection(sockets)
     try:
@@ -140,7 +140,7 @@ class Handshakes:
         self.under_way = 0
 
     def protocol(self) -> asyncio.Protocol:
-        """For a socket that was just accepted."""
+        """Return the protocol of a socket that was just accepted."""
         return _Accepted(self._begin)
 
     def _begin(self, below: asyncio.BaseTransport) -> None:
@@ -210,7 +210,7 @@ class _First(asyncio.BufferedProtocol):
         self.plain = self.ended = False
 
     def begin(self) -> None:
-        """To be called when the socket has been given to the handshake, in the same turn of the loop: nothing was read yet."""
+        """Begin to look. To be called in the turn of the loop in which the socket was given to the handshake: nothing was read yet."""
         self._secure = self._below.get_protocol()
         self.pause_writing = self._secure.pause_writing  # type: ignore[method-assign]
         self.resume_writing = self._secure.resume_writing  # type: ignore[method-assign]
@@ -242,7 +242,7 @@ class _First(asyncio.BufferedProtocol):
 
 
 async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, between: type[_Below], **how: Any) -> None:
-    """Raises OSError; then the socket is to be closed."""
+    """Shake hands. Raises OSError; then the socket is to be closed."""
     early = _Early()
     tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
     # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.

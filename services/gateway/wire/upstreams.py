@@ -1,4 +1,4 @@
-"""Connections to upstreams: made with a time limit, kept for the next request, chosen among several targets.
+"""Connections to upstreams: made within a time limit, kept for the next request, chosen among several targets.
 
 An idle connection on which anything happens is closed: what it says was not asked for. Targets that cannot be reached are left out for
 a while, as long as there are others.

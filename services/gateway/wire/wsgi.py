@@ -23,7 +23,7 @@ Answer = tuple[int, list[Header], bytes]
 def environ(
     method: str, target: str, headers: Sequence[Header], body: bytes, peer: str, server: tuple[str, int], secure: bool
 ) -> dict[str, Any]:
-    """The environ of a request. target: path and query as sent, Latin-1."""
+    """Make the environ of a request. target: path and query as sent, Latin-1."""
     path, _, query = target.partition("?")
     result: dict[str, Any] = {
         "REQUEST_METHOD": method,

@@ -101,7 +101,7 @@ class HeaderSection:
     )  # fmt: skip
 
     def __init__(self, raw: bytes) -> None:
-        """Raises BadRequest when the fields are malformed, or those that frame or route the request say no single thing."""
+        """Read the fields. Raises BadRequest when they are malformed, or those that frame or route the request are ambiguous."""
         if are_fields(raw) is None:
             raise _malformed(raw)
         names = tuple(names_of(raw))
@@ -125,7 +125,7 @@ class HeaderSection:
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> HeaderSection:
-        """The section that these lines make. Raises BadRequest."""
+        """Make the section of these lines. Raises BadRequest."""
         return cls(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
 
     def _read_special(self) -> None:
@@ -138,12 +138,12 @@ class HeaderSection:
             self.upgrade = self.length == 0 and b"upgrade" in tokens and protocols is not None and _may_switch(protocols)
 
     def value(self, name: bytes) -> bytes | None:
-        """What the last field of that name says. name: lower case."""
+        """Return what the last field of that name says. name: lower case."""
         place = self.layout.places.get(name)
         return None if place is None else self.lines[place][len(name) + 1 :].strip(b" \t")
 
     def values(self, name: bytes) -> list[bytes]:
-        """What all fields of that name say."""
+        """Return what all fields of that name say."""
         if name in self.layout.repeated:
             return [value for other, (_, value) in zip(self.layout.names, self.headers, strict=True) if other == name]
         only = self.value(name)
@@ -164,12 +164,12 @@ class HeaderSection:
         return self._fields
 
     def remember_place(self, target: bytes, path: str, query: str) -> None:
-        """Keeps what a target comes to, for a client that asks for the same thing again."""
+        """Keep what a target comes to, for a client that asks for the same thing again."""
         if len(target) <= _LONGEST_LINE_KEPT:
             self.place = (target, path, query)
 
     def remember(self, who: Any, what: Any) -> None:
-        """Keeps what `who` derived from these fields alone, for as long as their connection repeats them."""
+        """Keep what `who` derived from these fields alone, for as long as their connection repeats them."""
         if len(self.memo) >= _MOST_REMEMBERED:
             self.memo.clear()
         self.memo[who] = what
@@ -198,13 +198,13 @@ def _length(given: bytes | None, coding: bytes | None) -> int:
 
 
 def _may_switch(protocols: bytes) -> bool:
-    """Whether to pass an upgrade on. HTTP/2 is none: behind it, requests would reach the upstream past every rule."""
+    """Return whether to pass an upgrade on. HTTP/2 is not passed on: behind it, requests would reach the upstream past every rule."""
     protocols = protocols.lower()
     return b"h2c" not in protocols and b"http/" not in protocols
 
 
 def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, bytes, int, HeaderSection, int]:
-    """(method, target, minor version, fields, size of the head) of the request that `data` begins with.
+    """Parse the request that `data` begins with: (method, target, minor version, fields, size of the head).
 
     last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or BadRequest
     with what is wrong.
@@ -247,7 +247,7 @@ def _request_line(line: bytes) -> tuple[str, bytes, int]:
 
 
 def _unusual(line: bytes) -> tuple[str, bytes, int]:
-    """A request line with a method that is not among the common ones. Raises BadRequest when it is none."""
+    """Parse a request line with a method that is not among the common ones. Raises BadRequest when it is not a request line."""
     if b"\n" in line or b"\r" in line:
         raise BadRequest(Fault.BAD_HEADER, detail="A line does not end in CR LF.")
     parts = line.split(b" ")
@@ -260,8 +260,10 @@ def _unusual(line: bytes) -> tuple[str, bytes, int]:
 
 
 def method_of(method: bytes) -> str:
-    """The method itself: a token without lower-case letters. Case counts, and who reads `get` as GET would be past the rules for GET
-    (RFC 9110, 9.1). Raises BadRequest."""
+    """Return the method, a token without lower-case letters. Raises BadRequest.
+
+    Case counts: an upstream that reads `get` as GET would be past the rules for GET (RFC 9110, 9.1).
+    """
     if not is_token(method):
         raise BadRequest(Fault.MALFORMED)
     if method != method.upper():
@@ -272,7 +274,7 @@ def method_of(method: bytes) -> str:
 
 
 def _check_target(method: str, target: bytes) -> None:
-    """Raises BadRequest for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
+    """Raise BadRequest for a target that is neither a path nor an absolute address, nor the `*` of OPTIONS (RFC 9112, 3.2)."""
     if len(target) > LONGEST_TARGET:
         raise BadRequest(Fault.TARGET_TOO_LONG)
     if not (target == b"*" and method == "OPTIONS") and not _ABSOLUTE_FORM(target):
@@ -280,7 +282,7 @@ def _check_target(method: str, target: bytes) -> None:
 
 
 def _unfinished(data: bytes) -> Exception:
-    """What to raise for a head whose end is not there: Incomplete as long as it can still become one."""
+    """Return what to raise for a head whose end is not there: Incomplete as long as it can still become one."""
     size = len(data)
     first = data.find(b"\n", 2)
     if size > LARGEST_HEAD or (size > LONGEST_TARGET + 32 and first < 0):

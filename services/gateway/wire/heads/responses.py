@@ -127,9 +127,10 @@ _status_lines: Final = _StatusLines(*LINES_REMEMBERED)
 
 
 def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHead:
-    """An upstream's head. last: the one before on the same connection, taken again when it is the same. Raises Incomplete, BadAnswer.
+    """Parse the head of an upstream's answer. Raises Incomplete, BadAnswer.
 
-    Lines go on as they are, and only the few that frame the message are taken apart.
+    last: the one before on the same connection, taken again when it is the same. Lines go on as they are; only the few that frame the
+    message are taken apart.
     """
     if last is not None and data.startswith(last.raw):
         return last
