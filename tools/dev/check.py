@@ -19,10 +19,14 @@ def static() -> list[Step]:
     ]
 
 
-def pytest(name: str, *arguments: str, workers: int = 2) -> Step:
-    """A run of pytest in `workers` processes; tests of one xdist_group stay in one process."""
+def pytest(name: str, *arguments: str, workers: int = 2, retry_alone: bool = False) -> Step:
+    """Return a run of pytest in `workers` processes; tests of one xdist_group stay in one process.
+
+    retry_alone: run what failed once more (tests/support/retrying.py).
+    """
     parallel = ["-n", str(workers), "--dist", "loadgroup"] if workers > 1 else []
-    return Step(name, [sys.executable, "-m", "pytest", "-q", *parallel, *arguments], quiet=False)
+    program = "tests.support.retrying" if retry_alone else "pytest"
+    return Step(name, [sys.executable, "-m", program, "-q", *parallel, *arguments], quiet=False)
 
 
 def main(arguments: list[str]) -> int:

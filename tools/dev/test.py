@@ -1,4 +1,7 @@
-"""`./dev test`: everything that passes without Docker; with arguments, pytest with these; with --compose, against the containers."""
+"""`./dev test`: everything that passes without Docker; with arguments, pytest with these; with --compose, against the containers.
+
+With --retry-alone, a test that fails and passes when it is run again alone does not fail the run (tests/support/retrying.py).
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,23 @@ FOLDERS = {"architecture": 1, "unit": UNIT_PROCESSES, "contract": 2, "system": 1
 
 
 def main(arguments: Sequence[str]) -> int:
+    retry_alone = "--retry-alone" in arguments
+    rest = [one for one in arguments if one not in ("--compose", "--retry-alone")]
     if "--compose" in arguments:
-        return compose([one for one in arguments if one != "--compose"])
-    if arguments:
-        become([sys.executable, "-m", "pytest", *arguments])
-    return run([*static(), *suites()])
+        return compose(rest, retry_alone=retry_alone)
+    if rest:
+        become([sys.executable, "-m", "tests.support.retrying" if retry_alone else "pytest", *rest])
+    return run([*static(), *suites(retry_alone=retry_alone)])
 
 
-def suites() -> list[Step]:
-    """One step for each folder of tests that has any."""
+def suites(*, retry_alone: bool = False) -> list[Step]:
+    """Return one step for each folder of tests that has any."""
     present = [name for name in FOLDERS if any((ROOT / "tests" / name).rglob("test_*.py"))]
-    return [pytest(f"{name} tests", f"tests/{name}", workers=FOLDERS[name]) for name in present]
+    return [pytest(f"{name} tests", f"tests/{name}", workers=FOLDERS[name], retry_alone=retry_alone) for name in present]
 
 
-def compose(arguments: Sequence[str]) -> int:
-    """The system journeys against the images; says what is missing instead of failing half-way."""
+def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
+    """Run the system journeys against the images; says what is missing instead of failing half-way."""
     lacking = []
     if not (ROOT / "docker-compose.yml").is_file():
         lacking.append("docker-compose.yml, which this tree does not have yet")
@@ -39,7 +44,7 @@ def compose(arguments: Sequence[str]) -> int:
         sys.stderr.write("dev: ./dev test --compose cannot run here; it needs\n" + "".join(f"  - {one}\n" for one in lacking))
         sys.stderr.write("Everything else passes without Docker: ./dev test\n")
         return 69
-    return run([pytest("compose tests", "tests/compose", *arguments, workers=1)])
+    return run([pytest("compose tests", "tests/compose", *arguments, workers=1, retry_alone=retry_alone)])
 
 
 def _docker_lacks() -> list[str]:
