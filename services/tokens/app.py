@@ -12,6 +12,7 @@ from services.tokens import web
 from services.tokens.archive import api as archive
 from services.tokens.pages import pages
 from services.tokens.queue import api as queue
+from services.tokens.schemas import ErrorText
 from services.tokens.settings import Settings
 from services.tokens.wiring import Parts
 
@@ -32,6 +33,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
     documented = app.extensions["api"]
     documented.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    documented.spec.components.schemas["Error"] = documented.ma_plugin.converter.schema2jsonschema(ErrorText())  # not flask-smorest's
     for blueprint in (archive.blueprint, queue.blueprint):
         documented.register_blueprint(blueprint)
     pages.register(app)
