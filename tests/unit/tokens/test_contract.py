@@ -1,8 +1,6 @@
-"""What is written down: the OpenAPI document, the migrations, the settings."""
+"""What is written down: the migrations, the settings."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,6 @@ from alembic.migration import MigrationContext
 from services.common import openapi
 from services.common.database import Database, migrate
 from services.common.settings import markdown
-from services.tokens.app import describe
 from services.tokens.models import db
 from services.tokens.settings import Settings
 from tests.support.migrating import migrate_to
@@ -23,11 +20,6 @@ from tests.support.stores import Prepare
 def prepare_database() -> Prepare | None:
     """The migrations themselves are looked at."""
     return None
-
-
-def test_openapi_document_is_the_generated_one() -> None:
-    written = json.loads(openapi.snapshot("tokens").read_text())
-    assert written == json.loads(openapi.text(describe())), "run python -m services.common.openapi tokens"
 
 
 def test_migrations_make_the_tables_that_the_code_knows(database_url: str) -> None:
