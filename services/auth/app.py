@@ -9,8 +9,9 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
+from services.auth import web
 from services.auth.answers import ErrorBody
-from services.auth.api import account, administration, context, verification
+from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
 from services.auth.models import db
 from services.auth.oauth import server as oauth
@@ -18,7 +19,7 @@ from services.auth.pages import account as account_pages
 from services.auth.pages import consent, visit
 from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
-from services.auth.wiring import House, master_key
+from services.auth.wiring import Parts, master_key
 from services.common.app import create_app, plain_error
 from services.common.clock import Clock, SystemClock
 from services.common.database import Database
@@ -61,7 +62,7 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
         title=NAME,
         description=DESCRIPTION,
     )
-    house = app.extensions["auth"] = House(settings, database, clock or SystemClock(), key or master_key(settings))
+    parts = app.extensions["auth"] = Parts(settings, database, clock or SystemClock(), key or master_key(settings))
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]
     smorest = app.extensions["api"]
     schemes = smorest.spec.components
@@ -74,8 +75,8 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
     assets.register(app, visit.ASSETS)
     for pages in (account_pages, consent):
         app.register_blueprint(pages.blueprint)
-    app.extensions["checks"].add("start", house.check_started)
-    app.extensions["checks"].add("signing key", house.keys.check_master_key)
+    app.extensions["checks"].add("start", parts.check_started)
+    app.extensions["checks"].add("signing key", parts.keys.check_master_key)
     _information(app, settings)
     _private(app)
     _admit(app)
@@ -111,7 +112,7 @@ def _admit(app: Flask) -> None:
         if ask is not None and request.method != "OPTIONS":
             ask()
         if request.blueprint in of_json and not getattr(view, "reads_itself", False):
-            context.readable()
+            web.readable()
 
 
 def _private(app: Flask) -> None:

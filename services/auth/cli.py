@@ -21,7 +21,7 @@ from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.signing import ALGORITHMS, generated_secret
 from services.auth.settings import load
 from services.auth.store import users
-from services.auth.wiring import FIRST_DOMAIN, House, master_key
+from services.auth.wiring import FIRST_DOMAIN, Parts, master_key
 from services.common import logging as logs
 from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
@@ -46,14 +46,14 @@ class _Commands(Program):
             raise click.ClickException(f"{in_a_line('auth', error)}. Is it migrated? python -m services.common.migrate auth") from None
 
 
-def _house() -> House:
+def _parts() -> Parts:
     settings = load_or_exit("auth", load)
     logs.configure("auth", "WARNING")
     database = Database(db, settings.database_url, sqlite_synchronous=settings.sqlite_synchronous)
     click.get_current_context().call_on_close(database.dispose)
-    house = House(settings, database, SystemClock(), master_key(settings))
-    house.keys.ensure(COMMAND_LINE)
-    return house
+    parts = Parts(settings, database, SystemClock(), master_key(settings))
+    parts.keys.ensure(COMMAND_LINE)
+    return parts
 
 
 def _password(given: str | None) -> tuple[str, bool]:
@@ -67,10 +67,10 @@ def _password_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--password", help="`-` reads it from the standard input; left out: one is made and shown.")(command)
 
 
-def _add(house: House, email: str, domain: str, level: str, name: str, password: str | None) -> None:
+def _add(parts: Parts, email: str, domain: str, level: str, name: str, password: str | None) -> None:
     chosen, made = _password(password)
     fields = {"email": email, "domain": domain, "level": level, "full_name": name, "password": chosen}
-    user = house.people.add(None, schemas.NewUser().load(fields), COMMAND_LINE)
+    user = parts.people.add(None, schemas.NewUser().load(fields), COMMAND_LINE)
     _show_user(user, f"user {user.id} {user.email} {user.level}", chosen if made else None)
 
 
@@ -98,12 +98,12 @@ def main() -> None:
 @_password_option
 def create_admin(email: str, name: str, password: str | None) -> None:
     """Make a super user; its domain is made when it is not there."""
-    house = _house()
-    with house.database.read() as session:
+    parts = _parts()
+    with parts.database.read() as session:
         known = users.domain(session, FIRST_DOMAIN)
     if known is None:
-        house.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
-    _add(house, email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
+        parts.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
+    _add(parts, email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
 
 
 @main.command("add-domain", example="./dev auth add-domain north --login-key-lifetime 7d")
@@ -112,7 +112,7 @@ def create_admin(email: str, name: str, password: str | None) -> None:
 def add_domain(name: str, login_key_lifetime: int) -> None:
     """Make a domain."""
     given = schemas.NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
-    _house().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
+    _parts().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
     show({"domain": name}, f"domain {name}")
 
 
@@ -124,7 +124,7 @@ def add_domain(name: str, login_key_lifetime: int) -> None:
 @_password_option
 def add_user(email: str, domain: str, level: str, name: str, password: str | None) -> None:
     """Make a user."""
-    _add(_house(), email, domain, level, name, password)
+    _add(_parts(), email, domain, level, name, password)
 
 
 @main.command("set-password", example="./dev auth set-password bob@example.org")
@@ -132,13 +132,13 @@ def add_user(email: str, domain: str, level: str, name: str, password: str | Non
 @_password_option
 def set_password(email: str, password: str | None) -> None:
     """Give a user a new password; ends all sign-ins and the login key."""
-    house = _house()
-    with house.database.read() as session:
+    parts = _parts()
+    with parts.database.read() as session:
         user = users.by_email_key(session, key_of(email) or "")
     if user is None:
         raise click.ClickException(f"there is no user {email}; add-user makes one")
     chosen, made = _password(password)
-    house.people.set_password(None, user.id, chosen, COMMAND_LINE)
+    parts.people.set_password(None, user.id, chosen, COMMAND_LINE)
     _show_user(user, f"user {user.id} {user.email}", chosen if made else None)
 
 
@@ -151,7 +151,7 @@ def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.
     """Issue a role token; prints the JWT alone on the standard output."""
     starts = not_before.isoformat() if not_before else None
     given = schemas.NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
-    kept, token = _house().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
+    kept, token = _parts().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
 
     def text() -> None:
         click.echo(f"jti {kept.jti}, expires {moment_text(kept.expires_at)}", err=True)
@@ -164,7 +164,7 @@ def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="EdDSA", show_default=True)
 def rotate_keys(algorithm: str) -> None:
     """Sign with a new key from now on; the old one stays published as long as a token needs it."""
-    kid = _house().keys.rotate(algorithm, COMMAND_LINE).kid
+    kid = _parts().keys.rotate(algorithm, COMMAND_LINE).kid
     show({"key": kid}, f"key {kid}")
 
 

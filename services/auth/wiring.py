@@ -40,7 +40,7 @@ log = logs.get(__name__)
 FIRST_DOMAIN = "gatehouse"
 
 
-class House:
+class Parts:
     """One of each. Made without touching the database; `start` does the rest."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
@@ -122,13 +122,13 @@ class House:
             if refused.status != 409:
                 raise
 
-    def keep_house(self) -> threading.Thread:
+    def keep_up(self) -> threading.Thread:
         """Start, where the database was away until now; write behind and forget what has expired: in a thread of its own until `close`."""
-        thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        thread = threading.Thread(target=self._keep_up, name="housekeeping", daemon=True)
         thread.start()
         return thread
 
-    def _keep_house(self) -> None:
+    def _keep_up(self) -> None:
         rounds = 0
         while not self._stop.wait(5.0 if self._started else 1.0):
             try:

@@ -7,8 +7,8 @@ from typing import Any
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import answers, caller, etag, house, if_match, listed, needs, origin, reader
 from services.auth.service.identity import user_shown
+from services.auth.web import answers, caller, etag, if_match, listed, needs, origin, parts, reader
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("account", __name__, description="Signing in, and one's own account.")
@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 @blueprint.alt_response(429, schema=shown.REFUSED, description="too many failures; Retry-After says when")
 def login(given: Answer) -> Answer:
     """E-mail with password or login key → access token and refresh token."""
-    return house().sign_in.log_in(given["email"], given["password"], origin()).shown()
+    return parts().sign_in.log_in(given["email"], given["password"], origin()).shown()
 
 
 @blueprint.get("/me")
@@ -43,7 +43,7 @@ def me() -> tuple[Answer, int, dict[str, str]]:
 @answers(blueprint, 200, shown.User)
 def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
     who = caller()
-    user = house().people.change_own(who, given, origin(who), if_match())
+    user = parts().people.change_own(who, given, origin(who), if_match())
     return user_shown(user), 200, etag(user.version)
 
 
@@ -54,7 +54,7 @@ def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
 def change_password(given: Answer) -> None:
     """Needs the current password itself; ends all sign-ins and the login key."""
     who = caller()
-    house().people.change_own_password(who, given["current_password"], given["new_password"], origin(who))
+    parts().people.change_own_password(who, given["current_password"], given["new_password"], origin(who))
 
 
 @blueprint.get("/me/login-key")
@@ -62,7 +62,7 @@ def change_password(given: Answer) -> None:
 @answers(blueprint, 200, shown.LoginKey)
 def login_key() -> Answer:
     """When the key was made and when it ends; the key itself was shown once."""
-    key = house().people.login_key(caller())
+    key = parts().people.login_key(caller())
     if key is None:
         raise refusals.not_found("login key")
     return {"created_at": shapes.moment(key.created_at), "expires_at": shapes.moment(key.expires_at)}
@@ -74,7 +74,7 @@ def login_key() -> Answer:
 def new_login_key() -> Answer:
     """A new key; the one before ends."""
     who = caller()
-    key, expires = house().people.new_login_key(who, origin(who))
+    key, expires = parts().people.new_login_key(who, origin(who))
     return {"key": key, "expires_at": shapes.moment(expires)}
 
 
@@ -83,7 +83,7 @@ def new_login_key() -> Answer:
 @blueprint.response(204)
 def remove_login_key() -> None:
     who = caller()
-    if not house().people.drop_login_key(who, origin(who)):
+    if not parts().people.drop_login_key(who, origin(who)):
         raise refusals.not_found("login key")
 
 
@@ -93,8 +93,8 @@ def remove_login_key() -> None:
 @answers(blueprint, 200, shown.AccessTokenList)
 def tokens(asked: Answer) -> Answer:
     who = caller()
-    house().verifier.last_used.flush()
-    return listed(house().access_tokens.page(who, asked["page"], asked["per_page"]), shapes.access_token, asked)
+    parts().verifier.last_used.flush()
+    return listed(parts().access_tokens.page(who, asked["page"], asked["per_page"]), shapes.access_token, asked)
 
 
 @blueprint.post("/me/tokens")
@@ -104,7 +104,7 @@ def tokens(asked: Answer) -> Answer:
 def new_token(given: Answer) -> Answer:
     """The answer holds the secret, this once."""
     who = caller()
-    return shapes.access_token(*house().access_tokens.add(who, given, origin(who)))
+    return shapes.access_token(*parts().access_tokens.add(who, given, origin(who)))
 
 
 @blueprint.delete("/me/tokens/<token_id>")
@@ -112,7 +112,7 @@ def new_token(given: Answer) -> Answer:
 @blueprint.response(204)
 def remove_token(token_id: str) -> None:
     who = caller()
-    house().access_tokens.remove(who, token_id, origin(who))
+    parts().access_tokens.remove(who, token_id, origin(who))
 
 
 @blueprint.post("/me/tokens/<token_id>/rotate")
@@ -121,4 +121,4 @@ def remove_token(token_id: str) -> None:
 def rotate_token(token_id: str) -> Answer:
     """A new secret for the same token; the old one ends at once."""
     who = caller()
-    return shapes.access_token(*house().access_tokens.rotate(who, token_id, origin(who)))
+    return shapes.access_token(*parts().access_tokens.rotate(who, token_id, origin(who)))

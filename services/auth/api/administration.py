@@ -7,11 +7,11 @@ from typing import Any
 from services.auth import answers as shown
 from services.auth import schemas
 from services.auth.api import shapes
-from services.auth.api.context import administrator, answers, caller, etag, house, if_match, listed, needs, origin, super_user
 from services.auth.service.bounds import refuse_login_key
 from services.auth.service.identity import user_shown
 from services.auth.store import audit as audit_store
 from services.auth.store import users as user_store
+from services.auth.web import administrator, answers, caller, etag, if_match, listed, needs, origin, parts, super_user
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("administration", __name__, description="Users, domains, role tokens, clients, signing keys, audit.")
@@ -26,7 +26,7 @@ Tagged = tuple[Answer, int, dict[str, str]]
 def users(asked: Answer) -> Answer:
     """Domain admin: of the own domain; super user: all."""
     wanted = user_store.Filter(asked.get("domain"), asked.get("level"), asked.get("active"), asked.get("q"))
-    return listed(house().people.page(caller(), wanted, asked["page"], asked["per_page"]), user_shown, asked)
+    return listed(parts().people.page(caller(), wanted, asked["page"], asked["per_page"]), user_shown, asked)
 
 
 @blueprint.post("/users")
@@ -35,7 +35,7 @@ def users(asked: Answer) -> Answer:
 @answers(blueprint, 201, shown.User)
 def new_user(given: Answer) -> Tagged:
     who = caller()
-    user = house().people.add(who, given, origin(who))
+    user = parts().people.add(who, given, origin(who))
     return user_shown(user), 201, etag(user.version)
 
 
@@ -43,7 +43,7 @@ def new_user(given: Answer) -> Tagged:
 @needs(administrator)
 @answers(blueprint, 200, shown.User)
 def user(user_id: str) -> Tagged:
-    found = house().people.get(caller(), user_id)
+    found = parts().people.get(caller(), user_id)
     return user_shown(found), 200, etag(found.version)
 
 
@@ -55,7 +55,7 @@ def user(user_id: str) -> Tagged:
 def change_user(given: Answer, user_id: str) -> Tagged:
     """With If-Match only when nobody has changed the user since."""
     who = caller()
-    changed = house().people.change(who, user_id, given, origin(who), if_match())
+    changed = parts().people.change(who, user_id, given, origin(who), if_match())
     return user_shown(changed), 200, etag(changed.version)
 
 
@@ -64,7 +64,7 @@ def change_user(given: Answer, user_id: str) -> Tagged:
 @blueprint.response(204)
 def remove_user(user_id: str) -> None:
     who = caller()
-    house().people.remove(who, user_id, origin(who), if_match())
+    parts().people.remove(who, user_id, origin(who), if_match())
 
 
 @blueprint.post("/users/<user_id>/password")
@@ -74,7 +74,7 @@ def remove_user(user_id: str) -> None:
 def set_password(given: Answer, user_id: str) -> None:
     """Ends all sign-ins and the login key of the user."""
     who = caller()
-    house().people.set_password(who, user_id, given["new_password"], origin(who))
+    parts().people.set_password(who, user_id, given["new_password"], origin(who))
 
 
 @blueprint.get("/domains")
@@ -83,7 +83,7 @@ def set_password(given: Answer, user_id: str) -> None:
 @answers(blueprint, 200, shown.DomainList)
 def domains(asked: Answer) -> Answer:
     super_user()
-    return listed(house().domains.page(asked["page"], asked["per_page"]), shapes.domain, asked)
+    return listed(parts().domains.page(asked["page"], asked["per_page"]), shapes.domain, asked)
 
 
 @blueprint.post("/domains")
@@ -91,7 +91,7 @@ def domains(asked: Answer) -> Answer:
 @blueprint.arguments(schemas.NewDomain)
 @answers(blueprint, 201, shown.Domain)
 def new_domain(given: Answer) -> Answer:
-    return shapes.domain(house().domains.add(given["name"], given["login_key_lifetime_s"], origin(super_user())))
+    return shapes.domain(parts().domains.add(given["name"], given["login_key_lifetime_s"], origin(super_user())))
 
 
 @blueprint.patch("/domains/<name>")
@@ -99,14 +99,14 @@ def new_domain(given: Answer) -> Answer:
 @blueprint.arguments(schemas.DomainChange)
 @answers(blueprint, 200, shown.Domain)
 def change_domain(given: Answer, name: str) -> Answer:
-    return shapes.domain(house().domains.change(name, given["login_key_lifetime_s"], origin(super_user())))
+    return shapes.domain(parts().domains.change(name, given["login_key_lifetime_s"], origin(super_user())))
 
 
 @blueprint.delete("/domains/<name>")
 @needs(super_user)
 @blueprint.response(204)
 def remove_domain(name: str) -> None:
-    house().domains.remove(name, origin(super_user()))
+    parts().domains.remove(name, origin(super_user()))
 
 
 @blueprint.get("/role-tokens")
@@ -116,8 +116,8 @@ def remove_domain(name: str) -> None:
 def role_tokens(asked: Answer) -> Answer:
     """Those not revoked, and the cut-offs."""
     super_user()
-    found = house().role_tokens.page(asked.get("subject"), asked["page"], asked["per_page"])
-    return {**listed(found, shapes.role_token, asked), "cut_offs": [shapes.cut_off(one) for one in house().role_tokens.cut_offs()]}
+    found = parts().role_tokens.page(asked.get("subject"), asked["page"], asked["per_page"])
+    return {**listed(found, shapes.role_token, asked), "cut_offs": [shapes.cut_off(one) for one in parts().role_tokens.cut_offs()]}
 
 
 @blueprint.post("/role-tokens")
@@ -128,7 +128,7 @@ def new_role_token(given: Answer) -> Answer:
     """The answer holds the token, this once."""
     who = super_user()
     return shapes.role_token(
-        *house().role_tokens.issue(given["subject"], given["label"], given.get("expires_in"), given.get("not_before"), origin(who), who)
+        *parts().role_tokens.issue(given["subject"], given["label"], given.get("expires_in"), given.get("not_before"), origin(who), who)
     )
 
 
@@ -136,7 +136,7 @@ def new_role_token(given: Answer) -> Answer:
 @needs(super_user)
 @blueprint.response(204)
 def revoke_role_token(jti: str) -> None:
-    house().role_tokens.revoke(jti, origin(super_user()))
+    parts().role_tokens.revoke(jti, origin(super_user()))
 
 
 @blueprint.put("/role-tokens/cut-off/<subject>")
@@ -146,7 +146,7 @@ def revoke_role_token(jti: str) -> None:
 def cut_off(given: Answer, subject: str) -> Answer:
     """Tokens of the subject that were issued earlier are refused."""
     who = super_user()
-    return shapes.cut_off(house().role_tokens.cut_off(subject, given["cut_off"], origin(who), who))
+    return shapes.cut_off(parts().role_tokens.cut_off(subject, given["cut_off"], origin(who), who))
 
 
 @blueprint.get("/clients")
@@ -155,7 +155,7 @@ def cut_off(given: Answer, subject: str) -> Answer:
 @answers(blueprint, 200, shown.ClientList)
 def clients(asked: Answer) -> Answer:
     super_user()
-    return listed(house().clients.page(asked["page"], asked["per_page"]), shapes.client, asked)
+    return listed(parts().clients.page(asked["page"], asked["per_page"]), shapes.client, asked)
 
 
 @blueprint.post("/clients")
@@ -166,14 +166,14 @@ def new_client(given: Answer) -> Answer:
     """The answer holds the secret, this once. Not by a login key: a client has no end."""
     who = super_user()
     refuse_login_key(who)
-    return shapes.client(*house().clients.add(given, origin(who)))
+    return shapes.client(*parts().clients.add(given, origin(who)))
 
 
 @blueprint.delete("/clients/<client_id>")
 @needs(super_user)
 @blueprint.response(204)
 def remove_client(client_id: str) -> None:
-    house().clients.remove(client_id, origin(super_user()))
+    parts().clients.remove(client_id, origin(super_user()))
 
 
 @blueprint.get("/signing-keys")
@@ -181,7 +181,7 @@ def remove_client(client_id: str) -> None:
 @answers(blueprint, 200, shown.SigningKeyList)
 def signing_keys() -> Answer:
     super_user()
-    found = [shapes.signing_key(*one) for one in house().keys.all_keys()]
+    found = [shapes.signing_key(*one) for one in parts().keys.all_keys()]
     return {"items": found, "total": len(found), "page": 1, "per_page": max(1, len(found))}
 
 
@@ -191,7 +191,7 @@ def signing_keys() -> Answer:
 @answers(blueprint, 201, shown.SigningKey)
 def rotate(given: Answer) -> Answer:
     """A new key signs from now on; the old one stays published until the last token that it signed has expired."""
-    key = house().keys.rotate(given["algorithm"], origin(super_user()))
+    key = parts().keys.rotate(given["algorithm"], origin(super_user()))
     return shapes.signing_key(key, True)
 
 
@@ -203,6 +203,6 @@ def audit(asked: Answer) -> Answer:
     """Newest first."""
     super_user()
     wanted = audit_store.Filter(asked.get("action"), asked.get("actor_id"), asked.get("target"), asked.get("since"), asked.get("until"))
-    with house().database.read() as session:
+    with parts().database.read() as session:
         found = audit_store.page(session, wanted, asked["page"], asked["per_page"])
     return listed(found, shapes.audit_line, asked)

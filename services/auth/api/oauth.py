@@ -10,8 +10,8 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from services.auth import answers as shown
-from services.auth.api.context import answers, basic, house, origin
 from services.auth.oauth.clients import SECRET_METHODS
+from services.auth.web import answers, basic, origin, parts
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
@@ -74,8 +74,8 @@ def token() -> Response:
         given = request.form.get("refresh_token", "")
         if not given:
             return _error("invalid_request", "Missing 'refresh_token' in request.")
-        grant = house().sign_in.find(given)
-        issued = house().authorizing.refresh(given, grant, origin()) if grant and grant.client_id is None else None
+        grant = parts().sign_in.find(given)
+        issued = parts().authorizing.refresh(given, grant, origin()) if grant and grant.client_id is None else None
         if issued is None:
             return _error("invalid_grant", "The refresh token is not known, was used before, or its sign-in is over.")
         return _answer(200, issued.shown())
@@ -93,13 +93,13 @@ def revoke() -> Response:
     if wrong is not None:
         return wrong
     if _without_client() and request.form.get("token"):
-        known = house().authorizing.find_token(request.form["token"])
+        known = parts().authorizing.find_token(request.form["token"])
         if known is None:
             return _answer(200, {})
         if known.client_id is None:
             if not known.revocable:
                 return _error("unsupported_token_type", "This kind of token is removed where it was made.")
-            house().authorizing.revoke(known, origin())
+            parts().authorizing.revoke(known, origin())
             return _answer(200, {})
     answer: Response = current_app.extensions["oauth"].create_endpoint_response("revocation")
     return answer

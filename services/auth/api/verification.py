@@ -12,12 +12,12 @@ from flask import Response, g, request
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.api.context import answers, basic, house, needs, origin, texts
 from services.auth.oauth.clients import METHODS, SCOPES, SECRET_METHODS
 from services.auth.service.clients import GRANTS
 from services.auth.service.identity import user_shown
 from services.auth.service.signing import ALGORITHMS
 from services.auth.service.verifying import Service
+from services.auth.web import answers, basic, needs, origin, parts, texts
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("verification", __name__, description="What a credential is worth.")
@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 def service() -> Service:
     """The neighbour that asks, by its client credentials (Basic), found out once a request. Raises Refusal 401."""
     if "service" not in g:
-        g.service = house().verifier.service(*_pair())
+        g.service = parts().verifier.service(*_pair())
     found: Service | None = g.service
     if found is None:
         raise refusals.not_a_service()
@@ -52,7 +52,7 @@ def verify_basic(given: Answer) -> Answer:
     asking = service()
     address = given.get("address")
     place = dataclasses.replace(origin(), actor=asking.name, actor_id=asking.id, address=str(address) if address else None)
-    proven = house().sign_in.check(given["username"], given["password"], place)
+    proven = parts().sign_in.check(given["username"], given["password"], place)
     return {**user_shown(proven.user), "credential": proven.method, "expires_at": shapes.moment(proven.ends)}
 
 
@@ -63,7 +63,7 @@ def verify_basic(given: Answer) -> Answer:
 @blueprint.alt_response(401, schema=shown.REFUSED, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:
     """Any token of the house → its kind, user, permission, policy, end."""
-    verified = house().verifier.token_for(*_pair(), given["token"])  # one statement judges the service and the token
+    verified = parts().verifier.token_for(*_pair(), given["token"])  # one statement judges the service and the token
     if verified is None:
         raise refusals.not_a_service()
     return verified.shown()
@@ -82,14 +82,14 @@ def _cacheable(document: Answer, seconds: int) -> Response:
 @answers(blueprint, 200, shown.PublicKeys)
 def jwks() -> Response:
     """The public keys that live tokens are signed with (RFC 7517)."""
-    return _cacheable(house().keys.published(), 300)
+    return _cacheable(parts().keys.published(), 300)
 
 
 @blueprint.get("/.well-known/openid-configuration")
 @answers(blueprint, 200, shown.Discovery)
 def discovery() -> Response:
     """Where everything is (OpenID Connect Discovery 1.0, RFC 8414)."""
-    issuer = house().settings.issuer
+    issuer = parts().settings.issuer
     return _cacheable(
         {
             "issuer": issuer,

@@ -9,11 +9,11 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, InvalidScopeError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from services.auth.api.context import house, origin
 from services.auth.models import AuthorizationCode, Grant, User
 from services.auth.oauth.clients import METHODS, SECRET_METHODS, OAuthClient, asking
 from services.auth.service.authorizing import Request
 from services.auth.service.browsers import Visitor
+from services.auth.web import origin, parts
 
 _NONCE = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -56,24 +56,24 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
             nonce=data.get("nonce") or None,
             challenge=data["code_challenge"],
         )
-        return house().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, origin().acting(user))
+        return parts().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, origin().acting(user))
 
     def save_authorization_code(self, code: str, request: Any) -> None:
         """Kept when it was made."""
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> _Kept | None:
-        found = house().authorizing.find_code(code, client.client, asking(client))
+        found = parts().authorizing.find_code(code, client.client, asking(client))
         return _Kept(found, code) if found else None
 
     def delete_authorization_code(self, authorization_code: _Kept) -> None:
         """It stays, marked as used, so that a second use is noticed."""
 
     def authenticate_user(self, authorization_code: _Kept) -> User | None:
-        return house().authorizing.user_of(authorization_code.row.user_id)
+        return parts().authorizing.user_of(authorization_code.row.user_id)
 
     def generate_token(self, user: User, **_: Any) -> dict[str, Any]:
         client: OAuthClient = self.request.client
-        issued = house().authorizing.exchange(self.request.authorization_code.row, client.client, user, asking(client))
+        issued = parts().authorizing.exchange(self.request.authorization_code.row, client.client, user, asking(client))
         if issued is None:
             raise InvalidGrantError("Invalid 'code' in request.")
         return issued
@@ -83,11 +83,11 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def authenticate_refresh_token(self, refresh_token: str) -> _Kept | None:
-        grant = house().sign_in.find(refresh_token)
+        grant = parts().sign_in.find(refresh_token)
         return _Kept(grant, refresh_token) if grant else None
 
     def authenticate_user(self, refresh_token: _Kept) -> User | None:
-        user = house().authorizing.user_of(refresh_token.row.user_id)
+        user = parts().authorizing.user_of(refresh_token.row.user_id)
         if user is None:
             raise InvalidGrantError
         return user
@@ -95,7 +95,7 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     def generate_token(self, **_: Any) -> dict[str, Any]:
         kept = self.request.refresh_token
         asked = (self.request.payload.scope or "").split() or None  # no more than what was allowed: authlib has looked
-        issued = house().authorizing.refresh(kept.secret, kept.row, asking(self.request.client), asked)
+        issued = parts().authorizing.refresh(kept.secret, kept.row, asking(self.request.client), asked)
         if issued is None:
             raise InvalidGrantError("The refresh token was used before, or its sign-in is over.")
         return issued.shown()
@@ -109,7 +109,7 @@ class ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
 
     def generate_token(self, **_: Any) -> dict[str, Any]:
         client: OAuthClient = self.request.client
-        return house().authorizing.for_itself(client.client, asking(client))
+        return parts().authorizing.for_itself(client.client, asking(client))
 
 
 class RequiredPKCE(CodeChallenge):  # type: ignore[misc]

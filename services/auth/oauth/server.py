@@ -16,11 +16,11 @@ from authlib.oauth2.rfc6749.authenticate_client import authenticate_client_secre
 from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Flask, request
 
-from services.auth.api.context import house
 from services.auth.oauth.clients import SCOPES, OAuthClient
 from services.auth.oauth.grants import ClientGrant, CodeGrant, OpenID, RefreshGrant, RequiredPKCE
 from services.auth.oauth.tokens import Introspection, Revocation
 from services.auth.service.browsers import Visitor
+from services.auth.web import parts
 
 
 class _Request(FlaskOAuth2Request):  # type: ignore[misc]
@@ -48,11 +48,11 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
 
 class _Issuer(IssuerParameter):  # type: ignore[misc]
     def get_issuer(self) -> str:
-        return house().settings.issuer
+        return parts().settings.issuer
 
 
 def _client(client_id: str | None) -> OAuthClient | None:
-    found = house().authorizing.find_client(client_id)
+    found = parts().authorizing.find_client(client_id)
     return OAuthClient(found) if found else None
 
 

@@ -8,9 +8,9 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from services.auth.api.context import house
 from services.auth.oauth.clients import METHODS, SECRET_METHODS, OAuthClient, asking
 from services.auth.service.authorizing import Known
+from services.auth.web import parts
 
 
 class _Token:
@@ -21,7 +21,7 @@ class _Token:
         self.for_service = False
 
     def tells_email(self) -> bool:
-        """To a service of the house, and to an application that the person lets see it."""
+        """To a service of the parts, and to an application that the person lets see it."""
         grant, verified = self.known.grant, self.known.verified
         scope = grant.scope if grant is not None else verified.scope if verified is not None else None
         return self.for_service or "email" in (scope or "").split()
@@ -44,7 +44,7 @@ class _WithoutHint:
             raise InvalidRequestError("Missing 'token' in request.")
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> _Token | None:
-        known = house().authorizing.find_token(token_string)
+        known = parts().authorizing.find_token(token_string)
         return _Token(known) if known else None
 
 
@@ -57,7 +57,7 @@ class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
         return token.for_service or token.check_client(client)
 
     def introspect_token(self, token: _Token) -> dict[str, Any]:
-        known, settings = token.known, house().settings
+        known, settings = token.known, parts().settings
         answer: dict[str, Any] = {"active": True, "iss": settings.issuer}
         if known.client_id:
             answer["client_id"] = known.client_id
@@ -80,4 +80,4 @@ class Revocation(_WithoutHint, RevocationEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = METHODS
 
     def revoke_token(self, token: _Token, request: Any) -> None:
-        house().authorizing.revoke(token.known, asking(request.client))
+        parts().authorizing.revoke(token.known, asking(request.client))

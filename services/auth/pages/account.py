@@ -11,11 +11,11 @@ from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from services.auth import schemas
-from services.auth.api.context import house, origin
 from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.service import notes
 from services.auth.service.identity import Caller
+from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
@@ -85,14 +85,14 @@ def sign_in() -> Response:
     target = visit.way_back(request.form.get("next", ""))
     email, password = request.form.get("email", ""), request.form.get("password", "")
     try:
-        begun = house().browsers.sign_in(email, password, origin(), visit.device())
+        begun = parts().browsers.sign_in(email, password, origin(), visit.device())
     except Refusal as error:
         sentence = {401: "E-mail or password is not right."} if error.code == "invalid-credentials" else {}
         errors = {"_": sentence.get(error.status) or visit.field_errors(error)["_"]}
         return _later(visit.page("sign_in.html", error.status, target=target, email=email[:254], why=None, errors=errors), error)
     before = visit.visitor()
     if before is not None:
-        house().browsers.sign_out(before.caller, origin(before.caller))
+        parts().browsers.sign_out(before.caller, origin(before.caller))
     answer = visit.go(target)
     visit.set_cookie(answer, visit.COOKIE, begun.cookie, expires=begun.expires)
     if begun.device:
@@ -103,7 +103,7 @@ def sign_in() -> Response:
 @blueprint.post("/account/sign-out")
 @signed_in
 def sign_out(caller: Caller) -> Response:
-    house().browsers.sign_out(caller, origin(caller))
+    parts().browsers.sign_out(caller, origin(caller))
     answer = visit.go("/account/sign-in?why=left")
     for cookie in (visit.COOKIE, visit.VISIT):
         visit.drop_cookie(answer, cookie)
@@ -118,7 +118,7 @@ def profile(caller: Caller) -> Response:
         return visit.page("profile.html", values=values, errors={})
     given = {name: request.form.get(name, "").strip() for name in values}
     try:
-        house().people.change_own(caller, schemas.OwnChange().load(given), origin(caller))
+        parts().people.change_own(caller, schemas.OwnChange().load(given), origin(caller))
     except (Refusal, ValidationError) as error:
         return visit.page("profile.html", 422, values=given, errors=_errors(error, "email"))
     return visit.done("/account", "Your profile was saved.")
@@ -131,7 +131,7 @@ def password(caller: Caller) -> Response:
         return visit.page("password.html", errors={})
     current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
     try:
-        house().people.change_own_password(caller, current, new, origin(caller))
+        parts().people.change_own_password(caller, current, new, origin(caller))
     except Refusal as error:
         return _later(visit.page("password.html", error.status, errors=_errors(error, "current_password")), error)
     return visit.done("/account/password", "The password was changed. You are signed out everywhere else, and your login key has ended.")
@@ -141,8 +141,8 @@ def password(caller: Caller) -> Response:
 @signed_in
 def login_key(caller: Caller) -> Response:
     if request.method != "POST":
-        return visit.page("login_key.html", key=house().people.login_key(caller), now=house().clock.now())
-    key, _ = house().people.new_login_key(caller, origin(caller))
+        return visit.page("login_key.html", key=parts().people.login_key(caller), now=parts().clock.now())
+    key, _ = parts().people.new_login_key(caller, origin(caller))
     return visit.done("/account/login-key", "This is your new login key. Copy it now: it is not shown again.", key)
 
 
@@ -164,7 +164,7 @@ def ask_to_replace_login_key(caller: Caller) -> Response:
 @signed_in
 def remove_login_key(caller: Caller) -> Response:
     if request.method == "POST":
-        dropped = house().people.drop_login_key(caller, origin(caller))
+        dropped = parts().people.drop_login_key(caller, origin(caller))
         return visit.done("/account/login-key", "Your login key was removed." if dropped else "You had no login key.")
     return visit.page(
         "confirm.html",
@@ -196,16 +196,16 @@ def _add_token(caller: Caller, fields: dict[str, Any], note: visit.Together) -> 
     def tell(session: Session, token: AccessToken, secret: str) -> None:
         note(session, f"{_named(token)} was made. Copy it now: it is not shown again.", secret)
 
-    house().access_tokens.add(caller, fields, origin(caller), tell)
+    parts().access_tokens.add(caller, fields, origin(caller), tell)
 
 
 @blueprint.route("/account/tokens/<token_id>/rotate", methods=["GET", "POST"])
 @signed_in
 def rotate_token(caller: Caller, token_id: str) -> Response:
     if request.method == "POST":
-        token, secret = house().access_tokens.rotate(caller, token_id, origin(caller))
+        token, secret = parts().access_tokens.rotate(caller, token_id, origin(caller))
         return visit.done("/account/tokens", f"{_named(token)} was replaced. Copy the new one now: it is not shown again.", secret)
-    token = house().access_tokens.get(caller, token_id)
+    token = parts().access_tokens.get(caller, token_id)
     return visit.page(
         "confirm.html",
         title=f"Replace {_named(token, begins=False)}?",
@@ -220,9 +220,9 @@ def rotate_token(caller: Caller, token_id: str) -> Response:
 @signed_in
 def remove_token(caller: Caller, token_id: str) -> Response:
     try:
-        token = house().access_tokens.get(caller, token_id)
+        token = parts().access_tokens.get(caller, token_id)
         if request.method == "POST":
-            house().access_tokens.remove(caller, token_id, origin(caller))
+            parts().access_tokens.remove(caller, token_id, origin(caller))
             return visit.done("/account/tokens", f"{_named(token)} was removed.")
     except Refusal as error:
         if request.method != "POST" or error.status != 404:
@@ -245,11 +245,11 @@ def _named(token: AccessToken, *, begins: bool = True) -> str:
 
 
 def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
-    house().verifier.last_used.flush()
-    found, total = house().access_tokens.page(caller, 1, 200)
+    parts().verifier.last_used.flush()
+    found, total = parts().access_tokens.page(caller, 1, 200)
     values = {"values": {"expires_in": USUAL_LIFETIME}, "errors": {}, **shown}
     choices = {"once": notes.new_id(), "kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
-    return visit.page("tokens.html", status, tokens=found, total=total, now=house().clock.now(), **choices, **values)
+    return visit.page("tokens.html", status, tokens=found, total=total, now=parts().clock.now(), **choices, **values)
 
 
 def _token_form() -> tuple[dict[str, Any], dict[str, str]]:

@@ -13,11 +13,11 @@ from flask import Response, g, make_response, redirect, render_template, request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.auth.api.context import house
 from services.auth.rules import credentials, redirects
 from services.auth.service import notes
 from services.auth.service.browsers import Visitor, form_token
 from services.auth.service.notes import Told
+from services.auth.web import parts
 from services.common.pages.assets import Assets
 from services.common.refusal import Refusal
 
@@ -52,7 +52,7 @@ def planted() -> bool:
 def visitor() -> Visitor | None:
     """Who has signed in, looked up once a request."""
     if "visitor" not in g:
-        g.visitor = house().browsers.find(_cookie(COOKIE))
+        g.visitor = parts().browsers.find(_cookie(COOKIE))
     found: Visitor | None = g.visitor
     return found
 
@@ -104,7 +104,7 @@ def _sent_from_elsewhere() -> bool:
     if site is not None:
         return site in ELSEWHERE
     origin = request.headers.get("Origin")
-    return origin is not None and origin.partition("://")[2] not in (request.host, urlsplit(house().settings.issuer).netloc)
+    return origin is not None and origin.partition("://")[2] not in (request.host, urlsplit(parts().settings.issuer).netloc)
 
 
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
@@ -155,7 +155,7 @@ def done(path: str, text: str, secret: str | None = None) -> Response:
     form leads to the sign-in page), and without one the sign-in page says so.
     """
     told = Told(text, secret)
-    note = house().notes.add(_cookie(COOKIE), told)
+    note = parts().notes.add(_cookie(COOKIE), told)
     if note is not None:
         return go(f"{path}?note={note}")
     g.visitor = None
@@ -173,7 +173,7 @@ def done_together(path: str, work: Callable[[Together], None]) -> Response:
     note = given if 20 <= len(given) <= 22 and given.isascii() else notes.new_id()
 
     def together(session: Session, text: str, secret: str | None) -> None:
-        house().notes.write(session, _cookie(COOKIE), note, Told(text, secret))
+        parts().notes.write(session, _cookie(COOKIE), note, Told(text, secret))
 
     try:
         work(together)
@@ -190,7 +190,7 @@ def _told() -> Told | None:
     note = request.args.get("note", "")
     if request.method != "GET" or not 0 < len(note) <= 22 or visitor() is None:
         return None
-    return house().notes.take(_cookie(COOKIE), note)
+    return parts().notes.take(_cookie(COOKIE), note)
 
 
 def _answer(template: str, status: int, origin: str = "", *, told: Told | None = None, **values: Any) -> Response:
@@ -214,9 +214,9 @@ def _origin(address: str | None) -> str:
     """
     if not address:
         return ""
-    parts = urlsplit(address)
-    nameable = parts.scheme in ("http", "https") and "[" not in parts.netloc
-    return f" {parts.scheme}://{parts.netloc}" if nameable else f" {parts.scheme}:"
+    split = urlsplit(address)
+    nameable = split.scheme in ("http", "https") and "[" not in split.netloc
+    return f" {split.scheme}://{split.netloc}" if nameable else f" {split.scheme}:"
 
 
 def protect(answer: Response) -> Response:

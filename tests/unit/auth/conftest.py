@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from services.auth.app import build
 from services.auth.models import db
 from services.auth.settings import Settings
-from services.auth.wiring import House
+from services.auth.wiring import Parts
 from services.common.clock import SettableClock
 from tests.support.stores import Prepare
 
@@ -33,7 +33,7 @@ class Auth:
     def __init__(self, app: Flask, clock: SettableClock) -> None:
         self.app = app
         self.clock = clock
-        self.house: House = app.extensions["auth"]
+        self.parts: Parts = app.extensions["auth"]
 
     def ask(
         self,
@@ -92,11 +92,11 @@ def clock() -> SettableClock:
 @pytest.fixture(scope="session")
 def prepare_database(tmp_path_factory: pytest.TempPathFactory) -> Prepare | None:
     def prepare(url: str) -> None:
-        house: House = build(settings_for(url, tmp_path_factory.mktemp("auth")), SettableClock(START), key="k" * 32).extensions["auth"]
-        db.metadata.create_all(house.database.engine)
-        house.start()
-        house.close()
-        house.database.dispose()
+        parts: Parts = build(settings_for(url, tmp_path_factory.mktemp("auth")), SettableClock(START), key="k" * 32).extensions["auth"]
+        db.metadata.create_all(parts.database.engine)
+        parts.start()
+        parts.close()
+        parts.database.dispose()
 
     return prepare
 
@@ -104,9 +104,9 @@ def prepare_database(tmp_path_factory: pytest.TempPathFactory) -> Prepare | None
 @pytest.fixture
 def auth(database_url: str, tmp_path: Path, clock: SettableClock) -> Iterator[Auth]:
     app = build(settings_for(database_url, tmp_path), clock, key="k" * 32)
-    house: House = app.extensions["auth"]
+    parts: Parts = app.extensions["auth"]
     yield Auth(app, clock)
-    house.close()
+    parts.close()
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def test_unknown_wrong_and_inactive_are_answered_alike(auth: Auth, admin: str) -
 
 def test_an_unknown_user_costs_as_much_work(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = []
-    fits = auth.house.hasher._fits
-    monkeypatch.setattr(auth.house.hasher, "_fits", lambda kept, password: checked.append(kept) or fits(kept, password))
+    fits = auth.parts.hasher._fits
+    monkeypatch.setattr(auth.parts.hasher, "_fits", lambda kept, password: checked.append(kept) or fits(kept, password))
     auth.ask("POST", "/login", {"email": "nobody@example.org", "password": PASSWORD})
     auth.ask("POST", "/login", {"email": ADMIN, "password": "wrong password!"})
     assert len(checked) == 2
@@ -55,9 +55,9 @@ def test_an_unknown_user_costs_as_much_work(auth: Auth, monkeypatch: pytest.Monk
 def test_a_password_is_hashed_anew_when_the_parameters_change(auth: Auth, admin: str) -> None:
     import argon2
 
-    auth.house.hasher._argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=64, parallelism=1)
+    auth.parts.hasher._argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=64, parallelism=1)
     auth.log_in()
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         from services.auth.models import User
 
         assert session.query(User).one().password_hash.startswith("$argon2id$v=19$m=64,t=2,p=1$")
@@ -70,7 +70,7 @@ def test_a_password_is_one_in_every_unicode_spelling(auth: Auth, admin: str) -> 
 
 
 def test_a_huge_password_is_refused_unread(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth.house.hasher, "_fits", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr(auth.parts.hasher, "_fits", lambda *_: pytest.fail("hashed"))
     assert auth.ask("POST", "/login", {"email": ADMIN, "password": "a" * 1_000_000}).status_code == 413
     assert auth.ask("POST", "/login", {"email": ADMIN, "password": "a" * 50_000}).status_code == 401
 
@@ -289,7 +289,7 @@ def test_the_last_use_of_a_token_outlives_an_outage(auth: Auth, admin: str, monk
         raise sa.exc.OperationalError("UPDATE", {}, Exception("connection refused"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(auth.house.database, "run", away)
+        patch.setattr(auth.parts.database, "run", away)
         assert auth.ask("GET", "/me/tokens", token=admin).status_code == 503
     assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] is not None
 
@@ -337,7 +337,7 @@ def test_no_secret_is_kept(auth: Auth, admin: str) -> None:
         auth.ask("POST", "/role-tokens", {"subject": "admin"}, token=admin).json["token"],
         admin,
     ]
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         kept = "\n".join(str(row) for table in db.metadata.sorted_tables for row in session.execute(sa.select(table)))
     assert ADMIN in kept
     assert not [secret for secret in secrets if secret in kept]

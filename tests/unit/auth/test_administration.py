@@ -244,8 +244,8 @@ def test_two_super_users_do_not_end_each_other_at_once(auth: Auth, admin: str) -
     with ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda one: auth.ask("DELETE", f"/users/{one[0]}", token=one[1]).status_code, [(other, admin), (me, second)])
     assert sorted(answers)[0] == 204
-    assert auth.house.people.page.__self__ is auth.house.people
-    with auth.house.database.transaction() as session:
+    assert auth.parts.people.page.__self__ is auth.parts.people
+    with auth.parts.database.transaction() as session:
         from services.auth.store import users
 
         assert len(users.lock_super_users(session)) == 1
@@ -379,5 +379,5 @@ def test_a_failed_log_in_is_in_the_audit_without_what_was_typed(auth: Auth, admi
 
 def test_the_audit_is_forgotten_after_a_while(auth: Auth, admin: str) -> None:
     auth.clock.move(401 * 86400)
-    auth.house.forget_expired()
+    auth.parts.forget_expired()
     assert auth.ask("GET", "/audit", basic=(ADMIN, PASSWORD)).json["total"] == 0

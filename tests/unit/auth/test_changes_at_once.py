@@ -22,7 +22,7 @@ USER = "u@example.org"
 
 def in_between(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """Let `change` happen once, right after a credential of somebody was found right."""
-    found = auth.house.sign_in.check
+    found = auth.parts.sign_in.check
     left = [change]
 
     def check(*given: Any) -> Any:
@@ -31,7 +31,7 @@ def in_between(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[[],
             left.pop()()
         return proven
 
-    monkeypatch.setattr(auth.house.sign_in, "check", check)
+    monkeypatch.setattr(auth.parts.sign_in, "check", check)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def user(auth: Auth, admin: str) -> dict[str, Any]:
 
 
 ENDS: dict[str, Callable[[Auth, str], object]] = {
-    "a new password": lambda auth, user_id: auth.house.people.set_password(None, user_id, NEW, COMMAND_LINE),
-    "not active": lambda auth, user_id: auth.house.people.change(None, user_id, {"active": False}, COMMAND_LINE),
-    "removed": lambda auth, user_id: auth.house.people.remove(None, user_id, COMMAND_LINE),
+    "a new password": lambda auth, user_id: auth.parts.people.set_password(None, user_id, NEW, COMMAND_LINE),
+    "not active": lambda auth, user_id: auth.parts.people.change(None, user_id, {"active": False}, COMMAND_LINE),
+    "removed": lambda auth, user_id: auth.parts.people.remove(None, user_id, COMMAND_LINE),
 }
 
 
@@ -71,23 +71,23 @@ def test_nor_one_by_a_login_key_that_ends_just_then(auth: Auth, user: dict[str, 
 
 
 def test_a_change_that_ends_nothing_does_not_disturb(auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    in_between(auth, monkeypatch, lambda: auth.house.people.change(None, user["id"], {"full_name": "Una"}, COMMAND_LINE))
+    in_between(auth, monkeypatch, lambda: auth.parts.people.change(None, user["id"], {"full_name": "Una"}, COMMAND_LINE))
     assert auth.log_in(USER)
 
 
 def test_no_login_key_is_made_by_the_old_password(auth: Auth, user: dict[str, Any]) -> None:
     """The caller was let in, and before the key was made the password was changed: the key would outlive the change."""
-    caller, _ = auth.house.verifier.caller(auth.log_in(USER))
-    auth.house.people.set_password(None, user["id"], NEW, COMMAND_LINE)
+    caller, _ = auth.parts.verifier.caller(auth.log_in(USER))
+    auth.parts.people.set_password(None, user["id"], NEW, COMMAND_LINE)
     with pytest.raises(Refusal, match="token revoked"):
-        auth.house.people.new_login_key(caller, COMMAND_LINE)
-    with auth.house.database.read() as session:
+        auth.parts.people.new_login_key(caller, COMMAND_LINE)
+    with auth.parts.database.read() as session:
         assert users.login_key(session, user["id"]) is None
 
 
 def while_hashing(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """Let `change` happen once, while the next password is hashed."""
-    hash_now = auth.house.hasher.hash
+    hash_now = auth.parts.hasher.hash
     left = [change]
 
     def slowly(password: str) -> str:
@@ -95,14 +95,14 @@ def while_hashing(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[
             left.pop()()
         return hash_now(password)
 
-    monkeypatch.setattr(auth.house.hasher, "hash", slowly)
+    monkeypatch.setattr(auth.parts.hasher, "hash", slowly)
 
 
 def test_no_password_is_changed_by_one_that_was_changed_meanwhile(
     auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thief = auth.log_in(USER)
-    while_hashing(auth, monkeypatch, lambda: auth.house.people.set_password(None, user["id"], NEW, COMMAND_LINE))
+    while_hashing(auth, monkeypatch, lambda: auth.parts.people.set_password(None, user["id"], NEW, COMMAND_LINE))
     body = {"current_password": PASSWORD, "new_password": "the password of the thief"}
     assert auth.ask("POST", "/me/password", body, token=thief).json["code"] == "token-revoked"
     assert auth.log_in(USER, NEW)
@@ -113,7 +113,7 @@ def test_no_password_is_set_of_somebody_who_rose_meanwhile(
 ) -> None:
     auth.add_user("boss@example.org", admin, level="DOMAIN_ADMIN")
     boss = auth.log_in("boss@example.org")
-    while_hashing(auth, monkeypatch, lambda: auth.house.people.change(None, user["id"], {"level": "SUPER_USER"}, COMMAND_LINE))
+    while_hashing(auth, monkeypatch, lambda: auth.parts.people.change(None, user["id"], {"level": "SUPER_USER"}, COMMAND_LINE))
     answer = auth.ask("POST", f"/users/{user['id']}/password", {"new_password": NEW}, token=boss)
     assert (answer.status_code, answer.json["code"]) == (403, "not-allowed")
     assert auth.log_in(USER)
@@ -121,23 +121,23 @@ def test_no_password_is_set_of_somebody_who_rose_meanwhile(
 
 @pytest.mark.parametrize("what", ["not active", "removed"])
 def test_no_token_is_made_for_somebody_who_has_gone(auth: Auth, user: dict[str, Any], what: str) -> None:
-    caller, _ = auth.house.verifier.caller(auth.log_in(USER))
+    caller, _ = auth.parts.verifier.caller(auth.log_in(USER))
     ENDS[what](auth, user["id"])
     with pytest.raises(Refusal, match="token revoked"):
-        auth.house.access_tokens.add(caller, {"kind": "account"}, COMMAND_LINE)
+        auth.parts.access_tokens.add(caller, {"kind": "account"}, COMMAND_LINE)
 
 
 def test_no_code_is_made_for_a_client_that_has_gone(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(auth, admin)
     browser = Browser(auth)
     browser.sign_in()
-    give = auth.house.authorizing.new_code
+    give = auth.parts.authorizing.new_code
 
     def late(*given: Any) -> str:
-        auth.house.clients.remove(client["client_id"], COMMAND_LINE)
+        auth.parts.clients.remove(client["client_id"], COMMAND_LINE)
         return give(*given)
 
-    monkeypatch.setattr(auth.house.authorizing, "new_code", late)
+    monkeypatch.setattr(auth.parts.authorizing, "new_code", late)
     answer = browser.authorize(client["client_id"])
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
@@ -157,13 +157,13 @@ def test_no_code_comes_out_of_a_consent_after_them(auth: Auth, admin: str, user:
     client = client_of(auth, admin)
     browser = Browser(auth)
     browser.sign_in(USER)
-    give = auth.house.authorizing.new_code
+    give = auth.parts.authorizing.new_code
 
     def late(*given: Any) -> str:
-        auth.house.people.set_password(None, user["id"], NEW, COMMAND_LINE)
+        auth.parts.people.set_password(None, user["id"], NEW, COMMAND_LINE)
         return give(*given)
 
-    monkeypatch.setattr(auth.house.authorizing, "new_code", late)
+    monkeypatch.setattr(auth.parts.authorizing, "new_code", late)
     answer = browser.authorize(client["client_id"])
     assert answer.status_code == 401
     assert "code=" not in answer.headers.get("Location", "")
@@ -171,10 +171,10 @@ def test_no_code_comes_out_of_a_consent_after_them(auth: Auth, admin: str, user:
 
 
 def test_one_jwt_revoked_by_many_at_once(auth: Auth, admin: str) -> None:
-    known = auth.house.authorizing.find_token(admin)
+    known = auth.parts.authorizing.find_token(admin)
     assert known is not None
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: auth.house.authorizing.revoke(known, COMMAND_LINE), range(8)))
+        list(pool.map(lambda _: auth.parts.authorizing.revoke(known, COMMAND_LINE), range(8)))
     assert auth.verify(admin).json["code"] == "token-revoked"
 
 
@@ -218,8 +218,8 @@ def test_the_last_use_never_goes_back(auth: Auth, admin: str) -> None:
     made = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json
     now = auth.clock.now()
     for moment in (now, now - dt.timedelta(seconds=5)):
-        auth.house.verifier.last_used.note(made["id"], moment)
-        auth.house.verifier.last_used.flush()
+        auth.parts.verifier.last_used.note(made["id"], moment)
+        auth.parts.verifier.last_used.flush()
     assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] == "2026-03-01T12:00:00.000Z"
 
 
@@ -228,13 +228,13 @@ def test_a_code_that_two_bring_at_once_ends_what_the_first_got(auth: Auth, admin
     browser = Browser(auth)
     browser.sign_in()
     code = sent_back(browser.authorize(client["client_id"]))["code"]
-    find, found = auth.house.authorizing.find_code, []
+    find, found = auth.parts.authorizing.find_code, []
 
     def as_before(*given: Any) -> Any:
         found.append(find(*given) if not found else found[0])  # the second saw it unused, too
         return found[-1]
 
-    monkeypatch.setattr(auth.house.authorizing, "find_code", as_before)
+    monkeypatch.setattr(auth.parts.authorizing, "find_code", as_before)
     first = exchange(auth, client, code)
     assert auth.verify(first.json["access_token"]).status_code == 200
     second = exchange(auth, client, code)
@@ -257,6 +257,6 @@ def test_a_refresh_that_cannot_be_signed_spends_nothing(auth: Auth, admin: str, 
         raise refusals.signing_key_unreadable()
 
     with monkeypatch.context() as patched:
-        patched.setattr(auth.house.keys, "sign", away)
+        patched.setattr(auth.parts.keys, "sign", away)
         assert refresh(auth, tokens["refresh_token"], client).status_code == 503
     assert refresh(auth, tokens["refresh_token"], client).status_code == 200

@@ -28,7 +28,7 @@ def served(auth: Auth) -> Iterator[str]:
 @pytest.fixture
 def identities(auth: Auth, served: str) -> Iterator[IdentityClient]:
     http = Client(retries=0)
-    yield IdentityClient(served, *SERVICE, issuer=auth.house.settings.issuer, clock=auth.clock, http=http)
+    yield IdentityClient(served, *SERVICE, issuer=auth.parts.settings.issuer, clock=auth.clock, http=http)
     http.close()
 
 
@@ -78,7 +78,7 @@ def test_the_reasons_are_passed_on(auth: Auth, admin: str, identities: IdentityC
 
 def test_a_wrong_service_secret_lets_nobody_in(auth: Auth, admin: str, served: str) -> None:
     http = Client(retries=0)
-    identities = IdentityClient(served, SERVICE[0], None, issuer=auth.house.settings.issuer, clock=auth.clock, http=http)
+    identities = IdentityClient(served, SERVICE[0], None, issuer=auth.parts.settings.issuer, clock=auth.clock, http=http)
     with pytest.raises(AuthUnavailable):
         identities.basic(ADMIN, PASSWORD)
     http.close()
@@ -88,7 +88,7 @@ def test_keys_that_could_not_be_had_are_asked_for_again_soon(
     auth: Auth, admin: str, identities: IdentityClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(auth.house.keys, "published", lambda: 1 / 0)
+        patch.setattr(auth.parts.keys, "published", lambda: 1 / 0)
         with pytest.raises(AuthUnavailable):
             identities.claims(admin)
     with pytest.raises(AuthUnavailable):  # left alone for a moment

@@ -67,7 +67,7 @@ def test_an_access_token(auth: Auth, admin: str, key: str, way: str, end: Callab
     assert auth.verify(secret).status_code == 401
     assert auth.verify(mine["secret"]).status_code == 200
     if end is not end_of_the_hour:
-        with auth.house.database.read() as session:
+        with auth.parts.database.read() as session:
             assert session.scalars(sa.select(AccessToken.id)).all() == [mine["id"]]
 
 
@@ -163,7 +163,7 @@ def test_what_has_no_end_is_not_made(auth: Auth, admin: str, key: str, way: str)
     assert (answer.status_code, answer.json["code"]) == (403, "password-needed")
     answer = auth.ask("PATCH", f"/users/{user['id']}", {"level": "NONE", "full_name": "Una"}, **WAYS[way](auth, key))
     assert (answer.status_code, answer.json["level"]) == (200, "NONE")
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Client)) == 1
         assert session.scalar(sa.select(sa.func.count()).select_from(User)) == 2
     assert auth.log_in("u@example.org")
@@ -214,14 +214,14 @@ def test_a_key_that_ends_while_it_makes_something(auth: Auth, admin: str, key: s
         browser.sign_in(password=key)
         csrf = browser.csrf("/account/tokens")
     by = {} if way == "pages" else WAYS[way](auth, key)
-    add = auth.house.access_tokens.add
+    add = auth.parts.access_tokens.add
 
     def late(*given: Any) -> Any:
-        monkeypatch.setattr(auth.house.access_tokens, "add", add)
+        monkeypatch.setattr(auth.parts.access_tokens, "add", add)
         replaced(auth, admin)
         return add(*given)
 
-    monkeypatch.setattr(auth.house.access_tokens, "add", late)
+    monkeypatch.setattr(auth.parts.access_tokens, "add", late)
     if way == "pages":
         form = {"csrf": csrf, "kind": "account", "permission": "full", "expires_in": "never"}
         assert "gh_acc_" not in browser.client.post("/account/tokens", data=form).text

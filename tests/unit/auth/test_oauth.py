@@ -91,7 +91,7 @@ def refresh(auth: Auth, token: str, client: dict[str, Any] | None = None) -> Tes
 def test_the_whole_flow(auth: Auth, admin: str, browser: Browser) -> None:
     client = client_of(auth, admin)
     back = sent_back(browser.authorize(client["client_id"]))
-    assert (back["state"], back["iss"], back["kept"]) == ("a state/é", auth.house.settings.issuer, "1")
+    assert (back["state"], back["iss"], back["kept"]) == ("a state/é", auth.parts.settings.issuer, "1")
     answer = exchange(auth, client, back["code"])
     assert answer.status_code == 200, answer.text
     assert set(answer.json) == {"access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"}

@@ -111,7 +111,7 @@ def test_signing_in_in_two_tabs(auth: Auth, admin: str) -> None:
     form = {"csrf": second, "email": "ada@example.org", "password": PASSWORD}
     assert browser.client.post("/account/sign-in", data=form).location == "/account"
     assert "ada@example.org" in browser.client.get("/account").text
-    assert auth.house.browsers.find(left.value) is None
+    assert auth.parts.browsers.find(left.value) is None
     assert browser.client.post("/account/login-key", data={"csrf": second}).status_code == 403
 
 
@@ -192,7 +192,7 @@ def test_people_are_told_of_an_outage_on_a_page(auth: Auth, browser: Browser, mo
     def away() -> None:
         raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(auth.house.database, "read", away)
+    monkeypatch.setattr(auth.parts.database, "read", away)
     answer = browser.client.get("/account")
     assert (answer.status_code, answer.mimetype, answer.headers["Retry-After"]) == (503, "text/html", "1")
     assert "<p>Database unavailable.</p>" in answer.text
@@ -383,13 +383,13 @@ def test_two_requests_of_one_form_at_once_make_one_token(auth: Auth, browser: Br
 
 
 def test_a_sign_in_that_ends_meanwhile_makes_no_token(auth: Auth, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    add = auth.house.access_tokens.add
+    add = auth.parts.access_tokens.add
 
     def ended(*given: Any) -> Any:
-        auth.house.database.run(lambda session: session.execute(sa.delete(BrowserSession)))
+        auth.parts.database.run(lambda session: session.execute(sa.delete(BrowserSession)))
         return add(*given)
 
-    monkeypatch.setattr(auth.house.access_tokens, "add", ended)
+    monkeypatch.setattr(auth.parts.access_tokens, "add", ended)
     answer = send(browser, "/account/tokens", **TOKEN)
     assert (answer.status_code, answer.location) == (303, "/account/sign-in?next=%2Faccount%2Ftokens")
     assert auth.ask("GET", "/me/tokens", basic=(ADMIN, PASSWORD)).json["total"] == 0
@@ -400,7 +400,7 @@ def test_what_waits_to_be_told_is_bounded(auth: Auth, browser: Browser, monkeypa
     for number in range(5):
         auth.clock.move(1)
         last = send(browser, "/account", email=ADMIN, full_name=f"A {number}").location
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert len(session.scalars(sa.select(Note)).all()) == 3
     assert "was saved" in browser.client.get(last).text
 
@@ -416,14 +416,14 @@ def test_the_secret_is_for_this_browser_alone_and_for_a_few_minutes(auth: Auth, 
     late = send(browser, "/account/tokens", **TOKEN).location
     auth.clock.move(301)
     assert "gh_ana_" not in browser.client.get(late).text
-    auth.house.forget_expired()
-    with auth.house.database.read() as session:
+    auth.parts.forget_expired()
+    with auth.parts.database.read() as session:
         assert session.scalars(sa.select(Note)).all() == []
 
 
 def test_what_waits_to_be_told_is_no_secret_to_who_reads_the_database(auth: Auth, browser: Browser) -> None:
     answer = send(browser, "/account/tokens", **TOKEN)
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         kept = session.scalars(sa.select(Note)).one()
     secret = shown_secret(browser.client.get(answer.location))
     sealed = kept.sealed + kept.id + kept.session
@@ -439,7 +439,7 @@ def test_what_waits_to_be_told_ends_with_the_sign_in(auth: Auth, browser: Browse
     send(browser, "/account", "/account/sign-out")
     browser.client.set_cookie("gatehouse_session", cookie.value)
     assert browser.client.get(here).status_code == 303
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert session.scalars(sa.select(Note)).all() == []
 
 
@@ -577,7 +577,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
 
 @pytest.mark.parametrize(("headers", "root"), [({}, ""), ({"X-Forwarded-Prefix": "/auth"}, "/auth")])
 def test_a_browser_gets_a_page_at_the_start(auth: Auth, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], root: str) -> None:
-    monkeypatch.setattr(auth.house.database, "read", None)  # nothing is asked
+    monkeypatch.setattr(auth.parts.database, "read", None)  # nothing is asked
     for accept in ("", "*/*", "application/json"):
         answer = auth.ask("GET", "/", headers={**headers, "Accept": accept})
         assert set(answer.json) == {"name", "version", "git_sha"}

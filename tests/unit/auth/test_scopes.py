@@ -100,7 +100,7 @@ def test_a_sign_in_from_before_that_named_nothing_may_do_nothing(
 ) -> None:
     client = client_of(auth, admin)
     tokens = tokens_for(auth, client, browser, "openid")
-    auth.house.database.run(lambda session: session.execute(sa.update(Grant).where(Grant.client_id.is_not(None)).values(scope="")))
+    auth.parts.database.run(lambda session: session.execute(sa.update(Grant).where(Grant.client_id.is_not(None)).values(scope="")))
     tokens = refresh(auth, tokens["refresh_token"], client).json
     assert "scope" not in tokens
     assert auth.ask("GET", "/me", token=tokens["access_token"]).json["code"] == "insufficient-scope"

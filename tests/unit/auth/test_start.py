@@ -61,12 +61,12 @@ def test_the_first_administrator_with_a_generated_password(database_url: str, tm
     assert len(password) == 24
     me = auth.ask("GET", "/me", basic=(ADMIN, password)).json
     assert (me["level"], me["domain"]) == ("SUPER_USER", "gatehouse")
-    auth.house.close()
+    auth.parts.close()
 
     again = started(database_url, tmp_path, admin_password="another one of twelve")
     assert again.ask("GET", "/me", basic=(ADMIN, password)).status_code == 200
     assert again.ask("GET", "/users", basic=(ADMIN, password)).json["total"] == 1
-    again.house.close()
+    again.parts.close()
 
 
 STARTS_WHEN_TOLD = """
@@ -75,7 +75,7 @@ from pathlib import Path
 from tests.unit.auth.test_start import started
 print("ready", flush=True)
 sys.stdin.read()
-started(sys.argv[1], Path(sys.argv[2]), admin_password=None).house.close()
+started(sys.argv[1], Path(sys.argv[2]), admin_password=None).parts.close()
 """
 
 
@@ -96,7 +96,7 @@ def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_p
     token = auth.log_in(password=password)
     for path in ("/users", "/domains", "/clients", "/signing-keys"):
         assert auth.ask("GET", path, token=token).json["total"] == 1, path
-    auth.house.close()
+    auth.parts.close()
 
 
 def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: P
     assert second.ask("POST", "/verify/basic", body, basic=("devices", "a" * 24)).status_code == 401
     assert second.ask("POST", "/verify/basic", body, basic=("devices", "b" * 24)).status_code == 200
     for auth in (first, second):
-        auth.house.close()
+        auth.parts.close()
 
 
 def test_settings() -> None:
@@ -187,24 +187,24 @@ def test_it_is_not_ready_before_it_has_started(database_url: str, tmp_path: Path
     """As when the database was away: the start comes later, in the housekeeping."""
     migrate("auth", database_url)
     app = build(settings_for(database_url, tmp_path))
-    house, client = app.extensions["auth"], app.test_client()
+    parts, client = app.extensions["auth"], app.test_client()
     answer = client.get("/ready")
     assert (answer.status_code, answer.json["checks"]["start"]) == (503, "starting")
-    house.start()
+    parts.start()
     assert client.get("/ready").json["status"] == "ready"
-    house.close()
+    parts.close()
 
 
 @pytest.mark.slow
 def test_what_keeps_it_from_starting_later_is_said(sqlite_url: str, tmp_path: Path) -> None:
     migrate("auth", sqlite_url)
-    started(sqlite_url, tmp_path).house.close()
+    started(sqlite_url, tmp_path).parts.close()
     app = build(settings_for(sqlite_url, tmp_path), key="another master key of 32 letters.")
-    house = app.extensions["auth"]
-    thread = house.keep_house()
+    parts = app.extensions["auth"]
+    thread = parts.keep_up()
     said = "signing key cannot be opened with this master key"
     wait_until(lambda: app.test_client().get("/ready").json["checks"]["start"] == said)
-    house.close()
+    parts.close()
     thread.join(30)
 
 
@@ -228,7 +228,7 @@ def test_the_command_line(database_url: str, tmp_path: Path) -> None:
     assert auth.verify(token).json["label"] == "Printer"
     assert auth.ask("GET", "/.well-known/jwks.json").json["keys"][0]["kid"] == kid
     assert auth.ask("GET", "/users", basic=("root@example.org", PASSWORD)).json["total"] == 2
-    auth.house.close()
+    auth.parts.close()
 
 
 def test_the_command_line_says_what_is_wrong_in_a_line(sqlite_url: str, tmp_path: Path) -> None:
@@ -265,10 +265,10 @@ def test_an_outage_of_the_database_is_503(database_url: str, tmp_path: Path, mon
         raise sa.exc.OperationalError("SELECT", {}, Exception("connection refused"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(auth.house.database, "read", away)
-        patch.setattr(auth.house.lookups, "one", away)
+        patch.setattr(auth.parts.database, "read", away)
+        patch.setattr(auth.parts.lookups, "one", away)
         for method, path, body in [("GET", "/me", None), ("POST", "/login", {"email": ADMIN, "password": PASSWORD})]:
             answer = auth.ask(method, path, body, token=admin)
             assert (answer.status_code, answer.json["code"]) == (503, "database-unavailable")
         assert auth.verify(admin).status_code == 503
-    auth.house.close()
+    auth.parts.close()

@@ -96,8 +96,8 @@ def test_a_place_is_not_familiar_for_ever(auth: Auth) -> None:
     auth.clock.move(30 * 86400)
     attack(auth, 50)
     assert try_it(auth, "198.51.100.7").status_code == 429
-    auth.house.forget_expired()
-    with auth.house.database.read() as session:
+    auth.parts.forget_expired()
+    with auth.parts.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
 
 
@@ -118,7 +118,7 @@ def test_a_new_password_makes_every_place_a_new_one(auth: Auth, admin: str) -> N
     auth.log_in(address="198.51.100.7")
     body = {"current_password": PASSWORD, "new_password": "another horse battery"}
     assert auth.ask("POST", "/me/password", body, token=admin).status_code == 204
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
 
 
@@ -146,18 +146,18 @@ def test_a_browser_that_signed_in_before_is_not_delayed_by_others_behind_its_add
 
 def test_a_login_key_leaves_no_device_and_no_familiar_place(auth: Auth, admin: str) -> None:
     key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
-    auth.house.database.run(lambda session: session.execute(sa.delete(Familiar)))
+    auth.parts.database.run(lambda session: session.execute(sa.delete(Familiar)))
     browser = Browser(auth)
     assert browser.sign_in(password=key).status_code == 303
     assert browser.client.get_cookie("gatehouse_device") is None
     auth.log_in(password=key)
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
 
 
 def test_a_right_login_key_is_never_throttled(auth: Auth, admin: str) -> None:
     key = auth.ask("POST", "/me/login-key", token=admin).json["key"]
-    auth.house.database.run(lambda session: session.execute(sa.delete(Familiar)))
+    auth.parts.database.run(lambda session: session.execute(sa.delete(Familiar)))
     attack(auth, 50)
     assert [fail(auth) for _ in range(2)] == [429] * 2
     auth.clock.move(2)
@@ -278,18 +278,18 @@ def test_failures_that_were_forgotten_are_not_taken_back(auth: Auth, admin: str)
 
 
 def test_a_password_that_was_changed_meanwhile_makes_no_place_familiar(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits = auth.house.hasher._fits
+    fits = auth.parts.hasher._fits
 
     def late(kept: str, password: str) -> bool:
-        monkeypatch.setattr(auth.house.hasher, "_fits", fits)
+        monkeypatch.setattr(auth.parts.hasher, "_fits", fits)
         right = fits(kept, password)
         user = auth.ask("GET", "/me", token=admin).json
-        auth.house.people.set_password(None, user["id"], "another horse battery", COMMAND_LINE)
+        auth.parts.people.set_password(None, user["id"], "another horse battery", COMMAND_LINE)
         return right
 
-    monkeypatch.setattr(auth.house.hasher, "_fits", late)
+    monkeypatch.setattr(auth.parts.hasher, "_fits", late)
     auth.verify_basic(ADMIN, PASSWORD, address="203.0.113.9")
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Familiar)) == 0
 
 
@@ -318,7 +318,7 @@ def test_failures_are_forgotten_after_a_quiet_while(auth: Auth) -> None:
     auth.clock.move(15 * 60)
     assert [fail(auth) for _ in range(5)] == [401] * 5
     auth.clock.move(15 * 60)
-    auth.house.forget_expired()
+    auth.parts.forget_expired()
     assert auth.log_in()
 
 
@@ -355,7 +355,7 @@ def test_workers_share_the_counters(auth: Auth, database_url: str, tmp_path: Pat
         second.log_in()
         assert [fail(auth) for _ in range(4)] == [401] * 4
     finally:
-        second.house.close()
+        second.parts.close()
 
 
 def test_fifty_log_ins_at_once_all_succeed(auth: Auth) -> None:
@@ -368,19 +368,19 @@ def test_guesses_at_once_are_counted_before_the_next_is_checked(auth: Auth) -> N
     with ThreadPoolExecutor(30) as pool:
         statuses = list(pool.map(lambda _: fail(auth), range(30)))
     assert set(statuses) == {401, 429}
-    assert statuses.count(401) <= 5 + auth.house.settings.hashers
+    assert statuses.count(401) <= 5 + auth.parts.settings.hashers
 
 
 def test_too_many_waiting_are_told_to_come_back(database_url: str, tmp_path: Path, auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=1), auth.clock, key="k" * 32)
     busy = Auth(app, auth.clock)
-    fits, told = busy.house.hasher._fits, threading.Event()
-    monkeypatch.setattr(busy.house.hasher, "_fits", lambda kept, password: told.wait(30) and fits(kept, password))
+    fits, told = busy.parts.hasher._fits, threading.Event()
+    monkeypatch.setattr(busy.parts.hasher, "_fits", lambda kept, password: told.wait(30) and fits(kept, password))
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(busy.ask, "POST", "/login", {"email": ADMIN, "password": PASSWORD}) for _ in range(3)]
         first = next(as_completed(asked)).result()
         told.set()
-    busy.house.close()
+    busy.parts.close()
     assert (first.status_code, first.headers["Retry-After"]) == (503, "1")
     assert sorted(one.result().status_code for one in asked) == [200, 200, 503]
 
@@ -392,7 +392,7 @@ def test_guesses_do_not_take_the_places_of_accounts_without_failures(
     app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
     busy = Auth(app, auth.clock)
     assert fail(busy, address="203.0.113.9") == 401
-    fits, told = busy.house.hasher._fits, threading.Event()
+    fits, told = busy.parts.hasher._fits, threading.Event()
     checked: list[str] = []
 
     def slowly(kept: str, password: str) -> bool:
@@ -400,8 +400,8 @@ def test_guesses_do_not_take_the_places_of_accounts_without_failures(
         checked.append(password)
         return fits(kept, password)
 
-    monkeypatch.setattr(busy.house.hasher, "_fits", slowly)
-    turns = busy.house.hasher._turns
+    monkeypatch.setattr(busy.parts.hasher, "_fits", slowly)
+    turns = busy.parts.hasher._turns
     with ThreadPoolExecutor(40) as pool:
         guesses = [pool.submit(fail, busy, f"user{n}@example.org", "203.0.113.9") for n in range(30)]
         wait_until(lambda: sum(one.done() for one in guesses) == 13, what="the guesses that found no place")
@@ -412,7 +412,7 @@ def test_guesses_do_not_take_the_places_of_accounts_without_failures(
         wait_until(lambda: turns._inside == 19, what="places for the two who never failed")
         assert fail(busy, "one-more@example.org", "203.0.113.9") == 503
         told.set()
-    busy.house.close()
+    busy.parts.close()
     assert (ada.result().status_code, familiar.result().status_code) == (200, 200)
     assert checked[1:3] == [PASSWORD] * 2  # right after the guess that was being looked at
 
@@ -425,7 +425,7 @@ def test_guesses_at_an_account_take_no_share_from_where_its_owner_was_lately(
     auth.log_in("ada@example.org", address="192.0.2.1")
     app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
     busy = Auth(app, auth.clock)
-    fits, told = busy.house.hasher._fits, threading.Event()
+    fits, told = busy.parts.hasher._fits, threading.Event()
     checked: list[str] = []
 
     def slowly(kept: str, password: str) -> bool:
@@ -433,15 +433,15 @@ def test_guesses_at_an_account_take_no_share_from_where_its_owner_was_lately(
         checked.append(password)
         return fits(kept, password)
 
-    monkeypatch.setattr(busy.house.hasher, "_fits", slowly)
-    turns = busy.house.hasher._turns
+    monkeypatch.setattr(busy.parts.hasher, "_fits", slowly)
+    turns = busy.parts.hasher._turns
     with ThreadPoolExecutor(40) as pool:
         guesses = [pool.submit(fail, busy, "ada@example.org", f"203.0.113.{n}") for n in range(30)]
         wait_until(lambda: sum(one.done() for one in guesses) == 13, what="the guesses that found no place")
         owner = pool.submit(try_it, busy, "192.0.2.1", "ada@example.org")
         wait_until(lambda: owner.done() or turns._inside == 18, what="the owner's place")
         told.set()
-    busy.house.close()
+    busy.parts.close()
     assert owner.result().status_code == 200
     assert checked[1] == PASSWORD  # right after the guess that was being looked at
 
@@ -454,16 +454,16 @@ def test_an_account_fills_the_queue_from_no_number_of_familiar_places(
         auth.log_in("ada@example.org", address=f"203.0.113.{n}")
     app = build(settings_for(database_url, tmp_path, hashers=1, hash_queue=20), auth.clock, key="k" * 32)
     busy = Auth(app, auth.clock)
-    fits, told = busy.house.hasher._fits, threading.Event()
-    monkeypatch.setattr(busy.house.hasher, "_fits", lambda kept, password: told.wait(60) and fits(kept, password))
-    turns = busy.house.hasher._turns
+    fits, told = busy.parts.hasher._fits, threading.Event()
+    monkeypatch.setattr(busy.parts.hasher, "_fits", lambda kept, password: told.wait(60) and fits(kept, password))
+    turns = busy.parts.hasher._turns
     with ThreadPoolExecutor(40) as pool:
         many = [pool.submit(try_it, busy, f"203.0.113.{n}", "ada@example.org") for n in range(30)]
         wait_until(lambda: turns._inside + sum(one.done() for one in many) == 30, what="all have a place or none")
         other = pool.submit(try_it, busy)
         wait_until(lambda: other.done() or turns._inside == 18, what="the other's place")
         told.set()
-    busy.house.close()
+    busy.parts.close()
     assert sorted(one.result().status_code for one in many) == [200] * 17 + [503] * 13
     assert other.result().status_code == 200
 
@@ -510,13 +510,13 @@ def test_one_address_and_one_account_do_not_hold_the_last_places() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives each thread a priority of its own")
 def test_the_threads_that_hash_give_way_to_those_that_answer(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    fits = auth.house.hasher._fits
+    fits = auth.parts.hasher._fits
 
     def look(kept: str, password: str) -> bool:
         seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return fits(kept, password)
 
-    monkeypatch.setattr(auth.house.hasher, "_fits", look)
+    monkeypatch.setattr(auth.parts.hasher, "_fits", look)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     auth.log_in()
     assert len(seen) == 1

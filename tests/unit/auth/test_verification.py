@@ -55,7 +55,7 @@ def test_a_role_token(auth: Auth, admin: str) -> None:
     claims = jwt.decode(token, options={"verify_signature": False})
     issued = int(auth.clock.now().timestamp())
     assert claims == {
-        "iss": auth.house.settings.issuer,
+        "iss": auth.parts.settings.issuer,
         "aud": "gatehouse",
         "sub": "exhibition",
         "iat": issued,
@@ -188,7 +188,7 @@ FORGERIES: dict[str, Forge] = {
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
 def test_forgeries(auth: Auth, admin: str, algorithm: str) -> None:
-    auth.house.keys.rotate(algorithm, COMMAND_LINE)
+    auth.parts.keys.rotate(algorithm, COMMAND_LINE)
     good = role_token(auth, admin)["token"]
     assert auth.verify(good).status_code == 200
     header = jwt.get_unverified_header(good)
@@ -212,10 +212,10 @@ def test_wrong_claims_signed_by_the_right_key(auth: Auth, admin: str, change: di
     good = role_token(auth, admin)["token"]
     from services.auth.store import keys
 
-    with auth.house.database.read() as session:
+    with auth.parts.database.read() as session:
         key = keys.current(session)
         assert key is not None
-        private = auth.house.keys._opened(key)
+        private = auth.parts.keys._opened(key)
     claims = {**jwt.decode(good, options={"verify_signature": False}), **change}
     claims = {name: value for name, value in claims.items() if value is not None}
     signing_input = f"{encoded({'alg': 'EdDSA', 'typ': 'JWT', 'kid': key.kid})}.{encoded(claims)}"
@@ -264,7 +264,7 @@ def test_a_first_key_that_came_second_is_not_kept(auth: Auth, monkeypatch: pytes
         return look(session)
 
     monkeypatch.setattr(signing.store, "current", blind_once)
-    assert auth.house.keys.rotate("EdDSA", COMMAND_LINE, only_first=True).kid == before[0]
+    assert auth.parts.keys.rotate("EdDSA", COMMAND_LINE, only_first=True).kid == before[0]
     assert kids(auth) == before
 
 
@@ -279,7 +279,7 @@ def test_rotation_with_overlap(auth: Auth, admin: str) -> None:
     assert auth.verify(old).status_code == auth.verify(new).status_code == auth.verify(admin).status_code == 200
 
     auth.clock.move(86400)
-    auth.house.forget_expired()
+    auth.parts.forget_expired()
     assert kids(auth) == [made.json["kid"]]
     listed = auth.ask("GET", "/signing-keys", basic=(ADMIN, PASSWORD)).json["items"]
     assert [(one["kid"], one["current"], one["published"]) for one in listed] == [(made.json["kid"], True, True)]
@@ -306,7 +306,7 @@ def test_a_rotation_that_crashes_leaves_the_old_key_signing(auth: Auth, admin: s
     before = kids(auth)
     origin = type("Crashing", (), {"write": lambda *_, **__: (_ for _ in ()).throw(RuntimeError("power cut"))})()
     with pytest.raises(RuntimeError):
-        auth.house.keys.rotate("EdDSA", origin)
+        auth.parts.keys.rotate("EdDSA", origin)
     assert kids(auth) == before
     assert auth.verify(role_token(auth, admin)["token"]).status_code == 200
 
@@ -320,29 +320,29 @@ def test_other_processes_see_a_rotation_at_once(auth: Auth, admin: str, database
         assert jwt.get_unverified_header(token)["kid"] == kid
         assert auth.verify(token).status_code == second.verify(role_token(auth, admin)["token"]).status_code == 200
     finally:
-        second.house.close()
+        second.parts.close()
 
 
 def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path) -> None:
     other = build(settings_for(database_url, tmp_path), auth.clock, key="another master key of 32 letters.")
-    house = other.extensions["auth"]
+    parts = other.extensions["auth"]
     try:
         with pytest.raises(Refusal, match="master key"):
-            house.start()
+            parts.start()
         answer = other.test_client().get("/ready")
         assert answer.status_code == 503
     finally:
-        house.close()
+        parts.close()
 
 
 def test_nobody_rotates_under_another_master_key(auth: Auth, database_url: str, tmp_path: Path) -> None:
     """The command line with the right database and a folder of its own: what it made, the service could not sign with."""
-    house = build(settings_for(database_url, tmp_path), auth.clock, key="another master key of 32 letters.").extensions["auth"]
+    parts = build(settings_for(database_url, tmp_path), auth.clock, key="another master key of 32 letters.").extensions["auth"]
     try:
         with pytest.raises(Refusal, match="master key"):
-            house.keys.rotate("EdDSA", COMMAND_LINE)
+            parts.keys.rotate("EdDSA", COMMAND_LINE)
     finally:
-        house.close()
+        parts.close()
     assert auth.log_in()
 
 
@@ -359,7 +359,7 @@ def test_rotations_at_once_leave_one_current_key(auth: Auth, admin: str) -> None
 def test_there_is_never_a_second_current_key(auth: Auth) -> None:
     from services.auth.models import SigningKey
 
-    with pytest.raises(sa.exc.IntegrityError), auth.house.database.transaction() as session:
+    with pytest.raises(sa.exc.IntegrityError), auth.parts.database.transaction() as session:
         session.add(
             SigningKey(kid="x", algorithm="EdDSA", public_jwk={}, sealed="", created_at=auth.clock.now(), retired_at=None, current=True)
         )
@@ -376,13 +376,13 @@ def test_well_known_documents_may_be_cached(auth: Auth, path: str) -> None:
 
 
 def test_no_private_part_is_published(auth: Auth) -> None:
-    auth.house.keys.rotate("RS256", COMMAND_LINE)
+    auth.parts.keys.rotate("RS256", COMMAND_LINE)
     for key in auth.ask("GET", "/.well-known/jwks.json").json["keys"]:
         assert set(key) <= {"kty", "crv", "x", "n", "e", "use", "alg", "kid"}
 
 
 def test_discovery_names_the_public_address(auth: Auth) -> None:
     document = auth.ask("GET", "/.well-known/openid-configuration").json
-    assert document["issuer"] == auth.house.settings.issuer
+    assert document["issuer"] == auth.parts.settings.issuer
     assert document["token_endpoint"] == document["issuer"] + "/oauth/token"
     assert document["code_challenge_methods_supported"] == ["S256"]

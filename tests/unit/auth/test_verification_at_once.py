@@ -19,14 +19,14 @@ def other(auth: Auth, database_url: str, tmp_path: Path) -> Iterator[Auth]:
     """A second process on the same database."""
     second = Auth(build(settings_for(database_url, tmp_path), auth.clock, key="k" * 32), auth.clock)
     yield second
-    second.house.close()
+    second.parts.close()
 
 
 @pytest.fixture
 def statements(auth: Auth) -> list[str]:
     """What the service says to its database from now on."""
     said: list[str] = []
-    for engine in (auth.house.database.engine, auth.house.lookups._engine):
+    for engine in (auth.parts.database.engine, auth.parts.lookups._engine):
         sa.event.listen(engine, "before_cursor_execute", lambda *given: said.append(given[2]))
     return said
 
@@ -133,7 +133,7 @@ def test_a_signing_key_that_was_deleted_ends_its_jwts_at_once(auth: Auth, other:
     """The way out when the master key is lost, without a restart."""
     tokens = tokens_of_every_kind(auth, admin)
     assert all(other.verify(token).status_code == 200 for token in tokens.values())
-    with auth.house.database.transaction() as session:
+    with auth.parts.database.transaction() as session:
         session.execute(sa.delete(SigningKey))
     for process in (auth, other):
         assert {kind for kind, token in tokens.items() if process.verify(token).status_code == 200} == {"account"}
@@ -148,7 +148,7 @@ def test_the_credentials_of_a_service_are_read_each_time(auth: Auth, other: Auth
     def no_service(session: Session) -> None:
         session.execute(sa.update(Client).where(Client.id == made["client_id"]).values(service=False))
 
-    auth.house.database.run(no_service)
+    auth.parts.database.run(no_service)
     for process in (auth, other):
         for token in (admin, "rubbish"):
             answer = process.ask("POST", "/verify/token", {"token": token}, basic=asking)

@@ -188,8 +188,8 @@ def test_a_public_client_may_send_a_header_that_holds_no_secret(auth: Auth, admi
 def test_a_known_person_is_looked_up_once(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked before the body is not asked again after it: a password is hashed once."""
     checked = []
-    fits = auth.house.hasher._fits
-    monkeypatch.setattr(auth.house.hasher, "_fits", lambda kept, password: checked.append(kept) or fits(kept, password))
+    fits = auth.parts.hasher._fits
+    monkeypatch.setattr(auth.parts.hasher, "_fits", lambda kept, password: checked.append(kept) or fits(kept, password))
     assert auth.ask("POST", "/domains", {"name": "lab"}, basic=(ADMIN, PASSWORD)).status_code == 201
     assert len(checked) == 1
 

@@ -17,7 +17,7 @@ from services.auth import refusals
 from services.auth.rules import levels
 from services.auth.service.identity import Application, Caller
 from services.auth.service.origin import Origin
-from services.auth.wiring import House
+from services.auth.wiring import Parts
 from services.common import request_id
 from services.common.documented import Blueprint
 from services.common.refusal import Refusal
@@ -27,8 +27,8 @@ View = Callable[..., Any]
 LONGEST_HEADER = 8192
 
 
-def house() -> House:
-    found: House = current_app.extensions["auth"]
+def parts() -> Parts:
+    found: Parts = current_app.extensions["auth"]
     return found
 
 
@@ -76,11 +76,11 @@ def _asking() -> tuple[Caller, Application | None]:
 def _find_out() -> tuple[Caller, Application | None]:
     token = bearer()
     if token:
-        return house().verifier.caller(token)
+        return parts().verifier.caller(token)
     pair = basic()
     if pair is None:
         raise refusals.credentials_missing()
-    proven = house().sign_in.check(*pair, origin())
+    proven = parts().sign_in.check(*pair, origin())
     return Caller(proven.user, proven.method, key_digest=proven.key_digest), None
 
 
