@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from services.auth.rules import levels, policies
+from services.auth import levels
+from services.auth.rules import policies
 from services.auth.service.clients import GRANTS
 from services.auth.service.issuing import SUBJECTS
 from services.auth.service.signing import ALGORITHMS

@@ -11,13 +11,12 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import schemas
+from services.auth import levels, schemas
+from services.auth.audit.rules import COMMAND_LINE
 from services.auth.models import User, db
-from services.auth.rules import levels
 from services.auth.rules.emails import key_of
 from services.auth.service.domains import WEEK_S
 from services.auth.service.issuing import SUBJECTS
-from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.signing import ALGORITHMS, generated_secret
 from services.auth.settings import load
 from services.auth.store import users

@@ -7,7 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from services.auth.rules import levels, policies
+from services.auth import levels
+from services.auth.rules import policies
 from services.auth.service.clients import GRANTS
 from services.auth.service.domains import WEEK_S
 from services.auth.service.issuing import SUBJECTS

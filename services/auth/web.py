@@ -13,10 +13,9 @@ from flask import current_app, g, request
 from marshmallow import Schema
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from services.auth import refusals
-from services.auth.rules import levels
-from services.auth.service.identity import Application, Caller
-from services.auth.service.origin import Origin
+from services.auth import levels, refusals
+from services.auth.access import Application, Caller, require_level
+from services.auth.audit.rules import Origin
 from services.auth.wiring import Parts
 from services.common import request_id
 from services.common.documented import Blueprint
@@ -115,8 +114,7 @@ def super_user() -> Caller:
 
 def _of_level(level: str) -> Caller:
     found = caller()
-    if not levels.at_least(found.user.level, level):
-        raise refusals.not_allowed(level)
+    require_level(found, level)
     return found
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from services.auth.rules import levels
+from services.auth import levels
+from services.auth.audit import store as audit
+from services.auth.audit.rules import STARTUP
 from services.auth.service.authorizing import Authorizing
 from services.auth.service.browsers import Browsers
 from services.auth.service.clients import Clients
@@ -17,14 +19,13 @@ from services.auth.service.domains import WEEK_S, Domains
 from services.auth.service.hashing import Hasher
 from services.auth.service.issuing import AccessTokens, RoleTokens
 from services.auth.service.notes import Notes
-from services.auth.service.origin import STARTUP
 from services.auth.service.people import People
 from services.auth.service.sign_in import SignIn
 from services.auth.service.signing import KeyRing, generated_secret
 from services.auth.service.throttle import FAMILIAR_FOR, FORGOTTEN_AFTER, Throttle
 from services.auth.service.verifying import Verifier
 from services.auth.settings import Settings
-from services.auth.store import audit, failures, grants, notes, users
+from services.auth.store import failures, grants, notes, users
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database

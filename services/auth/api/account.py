@@ -7,7 +7,7 @@ from typing import Any
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
-from services.auth.service.identity import user_shown
+from services.auth.api.shapes import user_shown
 from services.auth.web import answers, caller, etag, if_match, listed, needs, origin, parts, reader
 from services.common.documented import Blueprint
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from services.auth import answers as shown
 from services.auth import schemas
+from services.auth.access import require_password
 from services.auth.api import shapes
-from services.auth.service.bounds import refuse_login_key
-from services.auth.service.identity import user_shown
-from services.auth.store import audit as audit_store
+from services.auth.api.shapes import user_shown
+from services.auth.audit import store as audit_store
 from services.auth.store import users as user_store
 from services.auth.web import administrator, answers, caller, etag, if_match, listed, needs, origin, parts, super_user
 from services.common.documented import Blueprint
@@ -165,7 +165,7 @@ def clients(asked: Answer) -> Answer:
 def new_client(given: Answer) -> Answer:
     """The answer holds the secret, this once. Not by a login key: a client has no end."""
     who = super_user()
-    refuse_login_key(who)
+    require_password(who)
     return shapes.client(*parts().clients.add(given, origin(who)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from services.auth.models import AccessToken, AuditLine, Client, CutOff, Domain, RoleToken, SigningKey
+from services.auth.access import Verified
+from services.auth.models import AccessToken, AuditLine, Client, CutOff, Domain, Person, RoleToken, SigningKey, User
 from services.common.clock import isoformat
 
 
@@ -83,4 +84,34 @@ def audit_line(one: AuditLine) -> dict[str, Any]:
         "address": one.address,
         "request_id": one.request_id,
         "details": one.details,
+    }
+
+
+def verified_token(one: Verified) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "id": one.id,
+        "subject": one.subject,
+        "label": one.label,
+        "user": user_shown(one.user) if one.user else None,
+        "permission": one.permission,
+        "policy": one.policy,
+        "scope": one.scope,
+        "client_id": one.client_id,
+        "expires_at": isoformat(one.expires_at) if one.expires_at else None,
+    }
+
+
+def user_shown(user: User | Person) -> dict[str, Any]:
+    """A user as JSON."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "full_name": user.full_name,
+        "domain": user.domain,
+        "level": user.level,
+        "active": user.active,
+        "layer_domains": list(user.layer_domains),
+        "created_at": isoformat(user.created_at),
+        "last_login_at": isoformat(user.last_login_at) if user.last_login_at else None,
     }

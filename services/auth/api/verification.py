@@ -12,9 +12,9 @@ from flask import Response, g, request
 from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
+from services.auth.api.shapes import user_shown
 from services.auth.oauth.clients import METHODS, SCOPES, SECRET_METHODS
 from services.auth.service.clients import GRANTS
-from services.auth.service.identity import user_shown
 from services.auth.service.signing import ALGORITHMS
 from services.auth.service.verifying import Service
 from services.auth.web import answers, basic, needs, origin, parts, texts
@@ -66,7 +66,7 @@ def verify_token(given: Answer) -> Answer:
     verified = parts().verifier.token_for(*_pair(), given["token"])  # one statement judges the service and the token
     if verified is None:
         raise refusals.not_a_service()
-    return verified.shown()
+    return shapes.verified_token(verified)
 
 
 def _cacheable(document: Answer, seconds: int) -> Response:

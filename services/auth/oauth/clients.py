@@ -7,9 +7,9 @@ import hmac
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
+from services.auth.audit.rules import Origin
 from services.auth.models import Client
 from services.auth.rules import credentials, redirects
-from services.auth.service.origin import Origin
 from services.auth.web import origin
 
 SERVICES = ("sessions", "tokens", "devices", "mobility")  # those of the house that act for a person; each asks for its own name

@@ -56,7 +56,8 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
             nonce=data.get("nonce") or None,
             challenge=data["code_challenge"],
         )
-        return parts().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, origin().acting(user))
+        place = origin().acting(user.email, user.id)
+        return parts().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, place)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
         """Kept when it was made."""

@@ -11,10 +11,10 @@ from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from services.auth import schemas
+from services.auth.access import Caller
 from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.service import notes
-from services.auth.service.identity import Caller
 from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 

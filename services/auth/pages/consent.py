@@ -5,9 +5,9 @@ from __future__ import annotations
 from authlib.oauth2 import OAuth2Error
 from flask import Blueprint, Response, current_app, request
 
+from services.auth.access import LOGIN_KEY
 from services.auth.pages import visit
 from services.auth.pages.account import refused
-from services.auth.service.identity import LOGIN_KEY
 from services.common.refusal import Refusal
 
 blueprint = Blueprint("consent", __name__, template_folder="templates")

@@ -15,16 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
-from services.auth.models import AuthorizationCode, Client, Grant, User
+from services.auth.access import Caller, Verified
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
+from services.auth.models import AuthorizationCode, Client, Grant, Person, User
 from services.auth.rules import credentials
-from services.auth.service.identity import Caller, Verified
 from services.auth.service.issuing import ROLE
-from services.auth.service.origin import Origin
 from services.auth.service.sign_in import ACCESS, BEARER, Reused, SignIn, Tokens
 from services.auth.service.signing import KeyRing
 from services.auth.service.verifying import CLIENT_SUBJECT, Verifier
 from services.auth.store import grants, tokens, users
-from services.auth.store.users import Person
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.refusal import Refusal
@@ -90,7 +90,7 @@ class Authorizing:
                     grant_id=None,
                 )
             )
-            origin.write(session, now, "consent", client.id, scope=asked.scope)
+            audit.write(session, origin, now, "consent", client.id, scope=asked.scope)
 
         try:
             self._database.run(work)
@@ -116,7 +116,7 @@ class Authorizing:
         def work(session: Session) -> None:
             now = self._clock.now()
             grants.end(session, kept.grant_id or "", now)
-            origin.write(session, now, "code.reused", kept.client_id)
+            audit.write(session, origin, now, "code.reused", kept.client_id)
 
         self._database.run(work)
 
@@ -139,7 +139,7 @@ class Authorizing:
             issued = self._sign_in.issue(session, user, grant, now, refreshable=refreshable).shown()
             if "openid" in kept.scope.split():
                 issued["id_token"] = self._id_token(session, user, client, kept, now)
-            origin.acting(user).write(session, now, "login", user.id, method=METHOD, client=client.id)
+            audit.write(session, origin.acting(user.email, user.id), now, "login", user.id, method=METHOD, client=client.id)
             return issued
 
         found = self._database.run(work)
@@ -185,7 +185,7 @@ class Authorizing:
             expires = now + dt.timedelta(seconds=self._access_s)
             subject = CLIENT_SUBJECT + client.id
             token, _, _ = self._keys.sign(session, subject, issued=now, expires=expires, kind=ACCESS, claims={"client_id": client.id})
-            origin.write(session, now, "client.token", client.id)
+            audit.write(session, origin, now, "client.token", client.id)
             return {"access_token": token, "token_type": BEARER, "expires_in": self._access_s}
 
         return self._database.run(work)
@@ -214,10 +214,10 @@ class Authorizing:
             now = self._clock.now()
             if known.grant is not None:
                 grants.end(session, known.grant.id, now)
-                origin.write(session, now, "sign-in.end", known.grant.user_id)
+                audit.write(session, origin, now, "sign-in.end", known.grant.user_id)
             elif known.verified is not None and known.verified.expires_at is not None:
                 grants.revoke(session, known.verified.id, known.verified.expires_at)
-                origin.write(session, now, "token.revoke", known.verified.id)
+                audit.write(session, origin, now, "token.revoke", known.verified.id)
 
         self._database.run(work)
 

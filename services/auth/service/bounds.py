@@ -7,7 +7,7 @@ import datetime as dt
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
-from services.auth.service.identity import LOGIN_KEY, Caller
+from services.auth.access import LOGIN_KEY, Caller
 from services.auth.store import grants, users
 
 
@@ -28,12 +28,6 @@ def end_of(session: Session, caller: Caller | None, now: dt.datetime) -> dt.date
     if key is None or not good or key.expires_at <= now:
         raise refusals.token_revoked()
     return key.expires_at
-
-
-def refuse_login_key(caller: Caller | None) -> None:
-    """For what has no end that could be that of the key. Raises Refusal 403."""
-    if caller is not None and caller.method == LOGIN_KEY:
-        raise refusals.password_needed()
 
 
 def earliest(*moments: dt.datetime | None) -> dt.datetime | None:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from services.auth.access import PASSWORD, Caller
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import BrowserSession
 from services.auth.rules import credentials
-from services.auth.service.identity import PASSWORD, Caller
-from services.auth.service.origin import Origin
 from services.auth.service.sign_in import Proven, SignIn
 from services.auth.service.throttle import FAMILIAR_FOR, attempt
 from services.auth.store import failures, grants
@@ -61,7 +62,7 @@ class Browsers:
             expires = min(now + self._lifetime, proven.ends) if proven.ends else now + self._lifetime
             digest = credentials.digest(cookie)
             session.add(BrowserSession(digest=digest, user_id=user.id, method=method, created_at=now, expires_at=expires))
-            origin.acting(user).write(session, now, "login", user.id, method=method, place="page")
+            audit.write(session, origin.acting(user.email, user.id), now, "login", user.id, method=method, place="page")
             if method == PASSWORD:
                 if device:
                     failures.forget_place(session, attempt(email, origin, device).here)
@@ -84,6 +85,6 @@ class Browsers:
     def sign_out(self, caller: Caller, origin: Origin) -> None:
         def work(session: Session) -> None:
             grants.drop_browser_session(session, caller.session or "")
-            origin.write(session, self._clock.now(), "logout", caller.user.id)
+            audit.write(session, origin, self._clock.now(), "logout", caller.user.id)
 
         self._database.run(work)

@@ -10,9 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import Client
 from services.auth.rules import credentials, redirects
-from services.auth.service.origin import Origin
 from services.auth.store import tokens
 from services.common.clock import Clock
 from services.common.database import Database
@@ -61,7 +62,7 @@ class Clients:
                 created_at=now,
             )
             session.add(client)
-            origin.write(session, now, "client.add", client.id, name=client.name, service=client.service)
+            audit.write(session, origin, now, "client.add", client.id, name=client.name, service=client.service)
             return client
 
         return self._database.run(work), secret
@@ -75,7 +76,7 @@ class Clients:
             client = tokens.client(session, client_id)
             if client is None:
                 raise refusals.not_found("client")
-            origin.write(session, self._clock.now(), "client.remove", client_id, name=client.name)
+            audit.write(session, origin, self._clock.now(), "client.remove", client_id, name=client.name)
             session.delete(client)
 
         self._database.run(work)
@@ -100,10 +101,10 @@ class Clients:
                             created_at=now,
                         )
                     )
-                    origin.write(session, now, "client.add", name, name=name, service=True)
+                    audit.write(session, origin, now, "client.add", name, name=name, service=True)
                 elif client.secret_digest != digest:
                     client.secret_digest = digest
-                    origin.write(session, now, "client.change", name)
+                    audit.write(session, origin, now, "client.change", name)
 
         try:
             self._database.run(work)

@@ -6,8 +6,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import Domain
-from services.auth.service.origin import Origin
 from services.auth.store import users
 from services.common.clock import Clock
 from services.common.database import Database
@@ -36,7 +37,7 @@ class Domains:
             domain = Domain(name=name, login_key_lifetime_s=lifetime_s, created_at=now)
             session.add(domain)
             session.flush()
-            origin.write(session, now, "domain.add", name)
+            audit.write(session, origin, now, "domain.add", name)
             return domain
 
         try:
@@ -52,7 +53,7 @@ class Domains:
             if domain is None:
                 raise refusals.not_found("domain")
             domain.login_key_lifetime_s = lifetime_s
-            origin.write(session, self._clock.now(), "domain.change", name, login_key_lifetime_s=lifetime_s)
+            audit.write(session, origin, self._clock.now(), "domain.change", name, login_key_lifetime_s=lifetime_s)
             return domain
 
         return self._database.run(work)
@@ -68,7 +69,7 @@ class Domains:
                 raise refusals.domain_in_use()
             session.delete(domain)
             session.flush()
-            origin.write(session, self._clock.now(), "domain.remove", name)
+            audit.write(session, origin, self._clock.now(), "domain.remove", name)
 
         try:
             self._database.run(work)

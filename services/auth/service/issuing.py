@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
+from services.auth.access import LOGIN_KEY, Caller, require_password
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import AccessToken, CutOff, RoleToken
 from services.auth.rules import credentials, policies
-from services.auth.service.bounds import earliest, end_of, refuse_login_key
-from services.auth.service.identity import LOGIN_KEY, Caller
-from services.auth.service.origin import Origin
+from services.auth.service.bounds import earliest, end_of
 from services.auth.service.signing import KeyRing
 from services.auth.store import tokens, users
 from services.common.clock import Clock
@@ -82,7 +83,7 @@ class AccessTokens:
                 by_login_key=caller.method == LOGIN_KEY,
             )
             session.add(token)
-            origin.write(session, now, "access-token.add", token.id, kind=kind, label=token.label)
+            audit.write(session, origin, now, "access-token.add", token.id, kind=kind, label=token.label)
             if together is not None:
                 together(session, token, secret)
             return token
@@ -102,10 +103,10 @@ class AccessTokens:
             if token is None:
                 raise refusals.not_found("token")
             if not token.by_login_key:
-                refuse_login_key(caller)
+                require_password(caller)
             secret = credentials.make(credentials.KIND_OF_ACCESS_TOKEN[token.kind])
             token.digest = credentials.digest(secret)
-            origin.write(session, self._clock.now(), "access-token.rotate", token.id)
+            audit.write(session, origin, self._clock.now(), "access-token.rotate", token.id)
             return token, secret
 
         return self._database.run(work)
@@ -118,7 +119,7 @@ class AccessTokens:
             if token is None:
                 raise refusals.not_found("token")
             session.delete(token)
-            origin.write(session, self._clock.now(), "access-token.remove", token_id, kind=token.kind, label=token.label)
+            audit.write(session, origin, self._clock.now(), "access-token.remove", token_id, kind=token.kind, label=token.label)
 
         self._database.run(work)
 
@@ -158,7 +159,7 @@ class RoleTokens:
                 jti=jti, subject=subject, label=label, not_before=not_before, expires_at=expires, issued_at=now, kid=kid, revoked_at=None
             )
             session.add(kept)
-            origin.write(session, now, "role-token.issue", jti, subject=subject, label=label)
+            audit.write(session, origin, now, "role-token.issue", jti, subject=subject, label=label)
             return kept, token
 
         return self._database.run(work)
@@ -172,7 +173,7 @@ class RoleTokens:
             if token is None or token.revoked_at is not None:
                 raise refusals.not_found("role token")
             token.revoked_at = now
-            origin.write(session, now, "role-token.revoke", jti, subject=token.subject)
+            audit.write(session, origin, now, "role-token.revoke", jti, subject=token.subject)
 
         self._database.run(work)
 
@@ -187,9 +188,9 @@ class RoleTokens:
         def work(session: Session) -> CutOff:
             before = session.get(CutOff, subject, with_for_update=True)
             if before is not None and moment < before.cut_off:
-                refuse_login_key(caller)
+                require_password(caller)
             tokens.put_cut_off(session, subject, moment)
-            origin.write(session, self._clock.now(), "role-token.cut-off", subject, cut_off=moment.isoformat())
+            audit.write(session, origin, self._clock.now(), "role-token.cut-off", subject, cut_off=moment.isoformat())
             return CutOff(subject=subject, cut_off=moment)
 
         return self._database.run(work)

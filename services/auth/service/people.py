@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.auth import refusals
+from services.auth import levels, refusals
+from services.auth.access import PASSWORD, Caller, administered_domain, may_give, may_take_email, require_password
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import LoginKey, User
-from services.auth.rules import credentials, emails, levels, passwords
-from services.auth.service.bounds import earliest, end_of, refuse_login_key
+from services.auth.rules import credentials, emails, passwords
+from services.auth.service.bounds import earliest, end_of
 from services.auth.service.hashing import Hasher
-from services.auth.service.identity import LOGIN_KEY, PASSWORD, Caller
-from services.auth.service.origin import Origin
 from services.auth.service.throttle import Throttle
 from services.auth.service.turns import FAMILIAR
 from services.auth.store import failures, grants, users
@@ -47,7 +48,7 @@ class People:
 
     def page(self, caller: Caller, wanted: users.Filter, page: int, per_page: int) -> tuple[list[User], int]:
         """Users that the caller administers. Raises Refusal 403."""
-        scope = self._scope(caller)
+        scope = administered_domain(caller)
         if scope is not None:
             if wanted.domain not in (None, scope):
                 return [], 0
@@ -65,16 +66,16 @@ class People:
 
         Not by a login key: whoever has it would know a password when the key has ended.
         """
-        refuse_login_key(caller)
+        require_password(caller)
         email = read_email(fields["email"])
-        scope = self._scope(caller) if caller else None
+        scope = administered_domain(caller)
         domain = fields.get("domain") or (caller.user.domain if caller else None)
         level = fields.get("level", levels.JOIN_ONLY)
         if not domain:
             raise refusals.invalid_fields(domain="Missing data for required field.")
         if scope is not None and domain != scope:
             raise refusals.not_allowed("SUPER_USER for another domain")
-        self._may_give(caller, level)
+        may_give(caller, level)
         problem = passwords.problem(fields["password"], email.shown)
         if problem:
             raise refusals.invalid_fields(password=problem)
@@ -104,7 +105,7 @@ class People:
             )
             session.add(user)
             session.flush()
-            origin.write(session, now, "user.add", user.id, email=user.email, domain=domain, level=level)
+            audit.write(session, origin, now, "user.add", user.id, email=user.email, domain=domain, level=level)
             return user
 
         return self._stored(work)
@@ -113,15 +114,15 @@ class People:
         """Change a user. if_match: the version that the caller saw. Raises Refusal 403, 404, 409, 412, 422."""
         email = read_email(fields["email"]) if "email" in fields else None
         if caller is not None and caller.user.id == user_id:
-            self._may_take(caller, email)
+            may_take_email(caller, email.shown if email else None)
 
         def work(session: Session) -> User:
             now = self._clock.now()
             user = self._manageable(session, caller, user_id, if_match)
             if self._gains(user, fields):
-                refuse_login_key(caller)  # what somebody may do from then on would outlive the key
+                require_password(caller)  # what somebody may do from then on would outlive the key
             if fields.get("level", user.level) != user.level:
-                self._may_give(caller, fields["level"])
+                may_give(caller, fields["level"])
             if fields.get("domain", user.domain) != user.domain:
                 if caller is not None and not levels.at_least(caller.user.level, levels.SUPER_USER):
                     raise refusals.not_allowed("SUPER_USER to move a user")
@@ -135,7 +136,7 @@ class People:
                 if not user.active:
                     grants.end_all(session, user.id, now)
                 session.flush()
-                origin.write(session, now, "user.change", user.id, fields=changed)
+                audit.write(session, origin, now, "user.change", user.id, fields=changed)
             return user
 
         return self._stored(work)
@@ -146,14 +147,14 @@ class People:
         def work(session: Session) -> None:
             user = self._manageable(session, caller, user_id, if_match)
             self._keep_one_super_user(session, user)
-            origin.write(session, self._clock.now(), "user.remove", user.id, email=user.email)
+            audit.write(session, origin, self._clock.now(), "user.remove", user.id, email=user.email)
             session.delete(user)
 
         self._database.run(work)
 
     def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
         """By an administrator, not with a login key. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
-        refuse_login_key(caller)
+        require_password(caller)
         with self._database.read() as session:
             email = self._manageable(session, caller, user_id, None, lock=False).email
         self._put_password(email, new, origin, lambda session: self._manageable(session, caller, user_id, None))
@@ -163,7 +164,7 @@ class People:
     def change_own(self, caller: Caller, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
         """Raises Refusal 409, 412, 422."""
         email = read_email(fields["email"]) if "email" in fields else None
-        self._may_take(caller, email)
+        may_take_email(caller, email.shown if email else None)
 
         def work(session: Session) -> User:
             user = self._own(session, caller, if_match)
@@ -171,7 +172,7 @@ class People:
             if changed:
                 user.version += 1
                 session.flush()
-                origin.write(session, self._clock.now(), "me.change", user.id, fields=changed)
+                audit.write(session, origin, self._clock.now(), "me.change", user.id, fields=changed)
             return user
 
         return self._stored(work)
@@ -210,7 +211,7 @@ class People:
             expires = earliest(now + lifetime, end_of(session, caller, now)) or now
             grants.end_all(session, user.id, now, by_login_key_only=True)
             users.put_login_key(session, user.id, credentials.digest(key), now, expires)
-            origin.write(session, now, "login-key.new", user.id)
+            audit.write(session, origin, now, "login-key.new", user.id)
             return expires
 
         return key, self._database.run(work)
@@ -224,7 +225,7 @@ class People:
             dropped = users.drop_login_key(session, caller.user.id)
             if dropped:
                 grants.end_all(session, caller.user.id, now, by_login_key_only=True)
-                origin.write(session, now, "login-key.remove", caller.user.id)
+                audit.write(session, origin, now, "login-key.remove", caller.user.id)
             return dropped
 
         return self._database.run(work)
@@ -248,29 +249,9 @@ class People:
             users.drop_login_key(session, kept.id)
             failures.forget_places_of(session, kept.id)
             grants.end_all(session, kept.id, now, besides_session=besides_session)
-            origin.write(session, now, "password.change", kept.id)
+            audit.write(session, origin, now, "password.change", kept.id)
 
         self._database.run(work)
-
-    @staticmethod
-    def _scope(caller: Caller | None) -> str | None:
-        """The domain that the caller administers, None for all. Raises Refusal 403."""
-        if caller is None or levels.at_least(caller.user.level, levels.SUPER_USER):
-            return None
-        if not levels.at_least(caller.user.level, levels.DOMAIN_ADMIN):
-            raise refusals.not_allowed(levels.DOMAIN_ADMIN)
-        return caller.user.domain
-
-    @staticmethod
-    def _may_take(caller: Caller, email: emails.Email | None) -> None:
-        """Whether the caller may have this address from now on: it is half of what logs in, so a login key is not enough."""
-        if email is not None and email.shown != caller.user.email and caller.method == LOGIN_KEY:
-            raise refusals.password_needed()
-
-    @staticmethod
-    def _may_give(caller: Caller | None, level: str) -> None:
-        if caller is not None and not levels.at_least(caller.user.level, level):
-            raise refusals.not_allowed(f"{level} to give {level}")
 
     @staticmethod
     def _gains(user: User, fields: Mapping[str, Any]) -> bool:
@@ -283,7 +264,7 @@ class People:
         )
 
     def _visible(self, session: Session, caller: Caller | None, user_id: str, *, lock: bool = False) -> User:
-        scope = self._scope(caller)
+        scope = administered_domain(caller)
         user = users.by_id(session, user_id, lock=lock)
         if user is None or (scope is not None and user.domain != scope):
             raise refusals.not_found("user")

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
-from services.auth.models import Client, Grant, RefreshToken, User
+from services.auth.access import LOGIN_KEY, PASSWORD
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
+from services.auth.models import Client, Grant, Person, RefreshToken, User, person_in
 from services.auth.rules import credentials, emails
 from services.auth.service.hashing import Hasher
-from services.auth.service.identity import LOGIN_KEY, PASSWORD
-from services.auth.service.origin import Origin
 from services.auth.service.signing import KeyRing
 from services.auth.service.throttle import Attempt, Standing, Throttle, attempt
 from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT
 from services.auth.store import checks, grants, users
-from services.auth.store.users import Person
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
@@ -95,7 +95,7 @@ class SignIn:
         device: the secret of the cookie that an earlier sign-in left in this browser.
         """
         tried, standing, found = self._look(username, origin, device)
-        user, key_digest, key_ends = checks.person(found), found[7], found[8]
+        user, key_digest, key_ends = person_in(found), found[7], found[8]
         if credentials.prefix_of(secret) == credentials.LOGIN_KEY:
             if key_digest is not None and hmac.compare_digest(key_digest, credentials.digest(secret)) and user and user.active:
                 if key_ends <= self._clock.now():
@@ -135,7 +135,7 @@ class SignIn:
 
         def work(session: Session) -> None:
             self._throttle.failed(session, tried)
-            origin.write(session, now, "login.failed", self._account_name(session, username))
+            audit.write(session, origin, now, "login.failed", self._account_name(session, username))
 
         self._database.run(work)
 
@@ -183,7 +183,7 @@ class SignIn:
             # the sign-in that a login key began does not outlive the key
             expires = min(now + self._refresh, proven.ends) if proven.ends else now + self._refresh
             grant = self.new_grant(session, proven.user, None, "", proven.method, expires, now)
-            origin.acting(proven.user).write(session, now, "login", proven.user.id, method=proven.method)
+            audit.write(session, origin.acting(proven.user.email, proven.user.id), now, "login", proven.user.id, method=proven.method)
             return self.issue(session, proven.user, grant, now)
 
         return self.begin(email, secret, origin, begin)
@@ -298,7 +298,7 @@ class SignIn:
                 raise refusals.token_revoked()
             if not grants.spend(session, digest, now):
                 grants.end(session, grant.id, now)
-                origin.write(session, now, "refresh-token.reused", user.id, sign_in=grant.id)
+                audit.write(session, origin, now, "refresh-token.reused", user.id, sign_in=grant.id)
                 return None
             return self.issue(session, user, grant, now, scopes=scopes)
 

@@ -24,8 +24,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
 from services.auth.models import SigningKey
-from services.auth.service.origin import Origin
 from services.auth.store import keys as store
 from services.common import logging as logs
 from services.common.clock import Clock
@@ -90,7 +91,7 @@ class KeyRing:
             )
             session.add(key)
             session.flush()
-            origin.write(session, now, "signing-key.rotate", jwk["kid"], algorithm=algorithm)
+            audit.write(session, origin, now, "signing-key.rotate", jwk["kid"], algorithm=algorithm)
             return key
 
         for _ in range(ROTATIONS_AT_ONCE):

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
+from services.auth.audit.rules import Origin
 from services.auth.rules import emails
-from services.auth.service.origin import Origin
 from services.auth.store import failures as store
 from services.common.addresses import group_of
 from services.common.clock import Clock

@@ -17,13 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import refusals
+from services.auth.access import Application, Caller, Verified
+from services.auth.models import Person, person_in
 from services.auth.rules import credentials
-from services.auth.service.identity import Application, Caller, Verified
 from services.auth.service.issuing import ROLE, SUBJECTS
 from services.auth.service.sign_in import ACCESS
 from services.auth.service.signing import NEVER, KeyRing
 from services.auth.store import checks, tokens
-from services.auth.store.users import Person
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
@@ -141,7 +141,7 @@ class Verifier:
     def _access_token(self, row: tuple[Any, ...]) -> Verified:
         now = self._clock.now()
         token_id, kind, label, permission, policy, expires_at = row[:6]
-        person = checks.person(row)
+        person = person_in(row)
         if token_id is None or person is None:
             raise refusals.token_invalid()
         if not person.active:
@@ -188,7 +188,7 @@ class Verifier:
         Its end is that of this service's own clock: no skew makes it longer than the login key that began it.
         """
         _check_not_taken_back(row)
-        person = checks.person(row)
+        person = person_in(row)
         if person is None or person.id != subject:
             raise refusals.token_revoked()
         if row[4] <= self._clock.now():

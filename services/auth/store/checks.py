@@ -5,13 +5,23 @@ Every statement begins at a row that is always there, so that the answer is one 
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from services.auth.models import AccessToken, Client, CutOff, Failure, Familiar, Grant, LoginKey, RevokedToken, RoleToken, SigningKey, User
-from services.auth.store.users import PERSON, Person
+from services.auth.models import (
+    PERSON,
+    AccessToken,
+    Client,
+    CutOff,
+    Failure,
+    Familiar,
+    Grant,
+    LoginKey,
+    RevokedToken,
+    RoleToken,
+    SigningKey,
+    User,
+)
 
 _START = sa.select(sa.literal(1).label("one")).subquery("start")
 _ASKING = sa.join(_START, Client, Client.id == sa.bindparam("client"), isouter=True)
@@ -79,9 +89,3 @@ ACCOUNT = sa.select(
     )
     .outerjoin(LoginKey, LoginKey.user_id == User.id)
 )
-
-
-def person(columns: tuple[Any, ...]) -> Person | None:
-    """The person in the last columns of a row, None when there is none."""
-    found = Person(*columns[-len(PERSON) :])
-    return found if found.id is not None else None

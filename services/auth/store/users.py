@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.auth import levels
 from services.auth.models import AccessToken, Domain, LoginKey, User
-from services.auth.rules import levels
-
-
-class Person(NamedTuple):
-    """A user as read at one moment, without the ORM: for what is asked hundreds of times a second."""
-
-    id: str
-    email: str
-    full_name: str
-    domain: str
-    level: str
-    active: bool
-    layer_domains: list[Any]
-    password_hash: str
-    created_at: dt.datetime
-    last_login_at: dt.datetime | None
-    version: int
-
-
-PERSON: tuple[sa.Column[Any], ...] = tuple(User.__table__.c[name] for name in Person._fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.auth.rules import levels
+from services.auth import levels
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
 
 

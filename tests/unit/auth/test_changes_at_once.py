@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.auth import refusals
-from services.auth.service.origin import COMMAND_LINE
+from services.auth.audit.rules import COMMAND_LINE
 from services.auth.store import users
 from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
 from services.auth.app import build
+from services.auth.audit.rules import COMMAND_LINE
 from services.auth.models import Familiar
 from services.auth.service import throttle
-from services.auth.service.origin import COMMAND_LINE
 from services.auth.service.throttle import delay_after
 from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
 from services.common.refusal import Refusal

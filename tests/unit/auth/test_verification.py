@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from sqlalchemy.orm import Session
 
 from services.auth.app import build
+from services.auth.audit.rules import COMMAND_LINE
 from services.auth.models import SigningKey
 from services.auth.service import signing
-from services.auth.service.origin import COMMAND_LINE
 from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 

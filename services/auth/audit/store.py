@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from services.auth.audit.rules import Origin
 from services.auth.models import AuditLine
 
 
@@ -20,6 +22,22 @@ class Filter:
     target: str | None = None
     since: dt.datetime | None = None
     until: dt.datetime | None = None
+
+
+def write(session: Session, origin: Origin, now: dt.datetime, action: str, target: str | None = None, **details: Any) -> None:
+    """Add a line to the caller's transaction: it is kept exactly when the change is. No secret may be among the details."""
+    session.add(
+        AuditLine(
+            at=now,
+            action=action,
+            actor_id=origin.actor_id,
+            actor=origin.actor[:254],
+            target=target[:254] if target else None,
+            address=origin.address[:45] if origin.address else None,
+            request_id=origin.request_id,
+            details=details,
+        )
+    )
 
 
 def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[list[AuditLine], int]:

@@ -1,4 +1,4 @@
-"""Who somebody is: what a credential that was checked says about its holder."""
+"""Who asks: what a credential that was checked says about its holder, and what that person may do. Pure decisions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from services.auth.models import User
-from services.auth.store.users import Person
-from services.common.clock import isoformat
+from services.auth import levels, refusals
+from services.auth.models import Person, User
 
 PASSWORD = "password"  # noqa: S105  the name of a method
 LOGIN_KEY = "login_key"
@@ -55,31 +54,34 @@ class Verified:
     scope: str | None = None
     client_id: str | None = None
 
-    def shown(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "id": self.id,
-            "subject": self.subject,
-            "label": self.label,
-            "user": user_shown(self.user) if self.user else None,
-            "permission": self.permission,
-            "policy": self.policy,
-            "scope": self.scope,
-            "client_id": self.client_id,
-            "expires_at": isoformat(self.expires_at) if self.expires_at else None,
-        }
+
+def require_level(caller: Caller, level: str) -> None:
+    """Raises Refusal 403."""
+    if not levels.at_least(caller.user.level, level):
+        raise refusals.not_allowed(level)
 
 
-def user_shown(user: User | Person) -> dict[str, Any]:
-    """A user as JSON."""
-    return {
-        "id": user.id,
-        "email": user.email,
-        "full_name": user.full_name,
-        "domain": user.domain,
-        "level": user.level,
-        "active": user.active,
-        "layer_domains": list(user.layer_domains),
-        "created_at": isoformat(user.created_at),
-        "last_login_at": isoformat(user.last_login_at) if user.last_login_at else None,
-    }
+def require_password(caller: Caller | None) -> None:
+    """Refuse somebody who came with a login key: for what has no end that could be that of the key. Raises Refusal 403."""
+    if caller is not None and caller.method == LOGIN_KEY:
+        raise refusals.password_needed()
+
+
+def administered_domain(caller: Caller | None) -> str | None:
+    """Return the domain that the caller administers, None for all. caller: None for the command line. Raises Refusal 403."""
+    if caller is None or levels.at_least(caller.user.level, levels.SUPER_USER):
+        return None
+    require_level(caller, levels.DOMAIN_ADMIN)
+    return caller.user.domain
+
+
+def may_give(caller: Caller | None, level: str) -> None:
+    """Refuse somebody who gives a higher level than the own one. Raises Refusal 403."""
+    if caller is not None and not levels.at_least(caller.user.level, level):
+        raise refusals.not_allowed(f"{level} to give {level}")
+
+
+def may_take_email(caller: Caller, email: str | None) -> None:
+    """Refuse a new address to a login key: the address is half of what logs in. Raises Refusal 403."""
+    if email is not None and email != caller.user.email:
+        require_password(caller)
