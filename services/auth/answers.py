@@ -5,10 +5,9 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from services.auth import levels
-from services.auth.rules import policies
-from services.auth.service.clients import GRANTS
-from services.auth.service.issuing import SUBJECTS
-from services.auth.service.signing import ALGORITHMS
+from services.auth.credentials.rules import policies
+from services.auth.oauth.service.clients import GRANTS
+from services.auth.signing.rules import ALGORITHMS, SUBJECTS
 
 ALWAYS = {"required": True}
 OR_NULL = {"required": True, "allow_none": True}

@@ -14,7 +14,7 @@ from services.auth.answers import ErrorBody
 from services.auth.api import account, administration, verification
 from services.auth.api import oauth as oauth_api
 from services.auth.models import db
-from services.auth.oauth import server as oauth
+from services.auth.oauth.server import server as oauth
 from services.auth.pages import account as account_pages
 from services.auth.pages import consent, visit
 from services.auth.proxies import TrustedProxies

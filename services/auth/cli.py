@@ -13,14 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import levels, schemas
 from services.auth.audit.rules import COMMAND_LINE
+from services.auth.credentials.rules.opaque import generated_secret
 from services.auth.models import User, db
-from services.auth.rules.emails import key_of
-from services.auth.service.domains import WEEK_S
-from services.auth.service.issuing import SUBJECTS
-from services.auth.service.signing import ALGORITHMS, generated_secret
+from services.auth.people.rules import FIRST_DOMAIN, WEEK_S
 from services.auth.settings import load
-from services.auth.store import users
-from services.auth.wiring import FIRST_DOMAIN, Parts, master_key
+from services.auth.signing.rules import ALGORITHMS, SUBJECTS
+from services.auth.wiring import Parts, master_key
 from services.common import logging as logs
 from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
@@ -98,9 +96,7 @@ def main() -> None:
 def create_admin(email: str, name: str, password: str | None) -> None:
     """Make a super user; its domain is made when it is not there."""
     parts = _parts()
-    with parts.database.read() as session:
-        known = users.domain(session, FIRST_DOMAIN)
-    if known is None:
+    if not parts.domains.known(FIRST_DOMAIN):
         parts.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
     _add(parts, email, FIRST_DOMAIN, levels.SUPER_USER, name, password)
 
@@ -132,8 +128,7 @@ def add_user(email: str, domain: str, level: str, name: str, password: str | Non
 def set_password(email: str, password: str | None) -> None:
     """Give a user a new password; ends all sign-ins and the login key."""
     parts = _parts()
-    with parts.database.read() as session:
-        user = users.by_email_key(session, key_of(email) or "")
+    user = parts.people.by_email(email)
     if user is None:
         raise click.ClickException(f"there is no user {email}; add-user makes one")
     chosen, made = _password(password)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from services.auth.rules import emails, redirects
+from services.auth.credentials.rules import emails
+from services.auth.oauth.rules import redirects
 from services.common.database import Conventions, SQLAlchemy
 
 

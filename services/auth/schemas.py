@@ -8,11 +8,10 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from services.auth import levels
-from services.auth.rules import policies
-from services.auth.service.clients import GRANTS
-from services.auth.service.domains import WEEK_S
-from services.auth.service.issuing import SUBJECTS
-from services.auth.service.signing import ALGORITHMS
+from services.auth.credentials.rules import policies
+from services.auth.oauth.service.clients import GRANTS
+from services.auth.people.rules import WEEK_S
+from services.auth.signing.rules import ALGORITHMS, SUBJECTS
 
 MAX_SECONDS = 100 * 366 * 24 * 3600
 NAME = validate.And(validate.Length(1, 64), validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z", error="Letters, digits and . _ - only."))

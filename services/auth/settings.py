@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.auth.rules import emails, passwords
+from services.auth.credentials.rules import emails, passwords
 from services.common.addresses import Network, parse_networks
 from services.common.sealing import parse_master_key
 from services.common.settings import Bind, database_url, parse_url, setting, sqlite_synchronous

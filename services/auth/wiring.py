@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import threading
-from collections.abc import Callable
 
-from sqlalchemy.orm import Session
-
-from services.auth import levels
-from services.auth.audit import store as audit
 from services.auth.audit.rules import STARTUP
-from services.auth.service.authorizing import Authorizing
-from services.auth.service.browsers import Browsers
-from services.auth.service.clients import Clients
-from services.auth.service.domains import WEEK_S, Domains
-from services.auth.service.hashing import Hasher
-from services.auth.service.issuing import AccessTokens, RoleTokens
-from services.auth.service.notes import Notes
-from services.auth.service.people import People
-from services.auth.service.sign_in import SignIn
-from services.auth.service.signing import KeyRing, generated_secret
-from services.auth.service.throttle import FAMILIAR_FOR, FORGOTTEN_AFTER, Throttle
-from services.auth.service.verifying import Verifier
+from services.auth.audit.service import Audit
+from services.auth.credentials.rules.opaque import generated_secret
+from services.auth.credentials.service import expiry
+from services.auth.credentials.service.access_tokens import AccessTokens
+from services.auth.credentials.service.browsers import Browsers
+from services.auth.credentials.service.hashing import Hasher
+from services.auth.credentials.service.last_used import LastUsed
+from services.auth.credentials.service.login_keys import LoginKeys
+from services.auth.credentials.service.notes import Notes
+from services.auth.credentials.service.passwords import Passwords
+from services.auth.credentials.service.role_tokens import RoleTokens
+from services.auth.credentials.service.sign_in import SignIn
+from services.auth.credentials.service.throttle import Throttle
+from services.auth.oauth.service.authorizing import Authorizing
+from services.auth.oauth.service.clients import Clients
+from services.auth.people import store as people_store
+from services.auth.people.service import first_administrator
+from services.auth.people.service.domains import Domains
+from services.auth.people.service.people import People
 from services.auth.settings import Settings
-from services.auth.store import failures, grants, notes, users
+from services.auth.signing.service import KeyRing
+from services.auth.verification.service import Verifier
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
@@ -34,11 +36,8 @@ from services.common.readiness import NotReady
 from services.common.refusal import Refusal
 from services.common.secret_file import secret_file
 from services.common.startup import in_a_line
-from services.common.store_guard import LONG_WORK_S
 
 log = logs.get(__name__)
-
-FIRST_DOMAIN = "gatehouse"
 
 
 class Parts:
@@ -47,7 +46,7 @@ class Parts:
     def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
         self.settings = settings
         self.database = database
-        users.teach_lower(database.engine)
+        people_store.teach_lower(database.engine)
         self.lookups = lookups = Lookups(settings.database_url, database.guard)
         self.clock = clock
         self.hasher = Hasher(
@@ -67,12 +66,16 @@ class Parts:
             access_s=settings.access_token_s,
             refresh_days=settings.refresh_token_days,
         )
-        self.people = People(database, clock, self.hasher, self.throttle)
+        self.audit = Audit(database)
+        self.passwords = Passwords(database, clock, self.hasher, self.throttle)
+        self.login_keys = LoginKeys(database, clock)
+        self.people = People(database, clock, self.hasher, self.passwords)
         self.access_tokens = AccessTokens(database, clock)
         self.role_tokens = RoleTokens(database, clock, self.keys)
         self.domains = Domains(database, clock)
         self.clients = Clients(database, clock, dict(settings.service_clients))
-        self.verifier = Verifier(database, lookups, clock, self.keys)
+        self.last_used = LastUsed(database)
+        self.verifier = Verifier(lookups, clock, self.keys, self.last_used)
         self.authorizing = Authorizing(
             database,
             clock,
@@ -93,7 +96,9 @@ class Parts:
         self.keys.ensure(STARTUP)
         self.keys.check_master_key()
         self.clients.put_fixed(STARTUP)
-        self._first_administrator()
+        first_administrator.ensure(
+            self.people, self.domains, self.settings.admin_email, lambda: self.settings.admin_password or self._generated_password()
+        )
         self._started = True
 
     def check_started(self) -> None:
@@ -101,27 +106,8 @@ class Parts:
         if not self._started:
             raise NotReady(self._held_up)
 
-    def _first_administrator(self) -> None:
-        with self.database.read() as session:
-            if users.any_user(session):
-                return
-        path = self.settings.data / "admin.password"
-        password = self.settings.admin_password or secret_file(path, lambda: generated_secret(24))
-        with contextlib.suppress(Refusal):  # another process made it at the same moment
-            self.domains.add(FIRST_DOMAIN, WEEK_S, STARTUP)
-        fields = {
-            "email": self.settings.admin_email,
-            "full_name": "Administrator",
-            "domain": FIRST_DOMAIN,
-            "level": levels.SUPER_USER,
-            "password": password,
-        }
-        try:
-            self.people.add(None, fields, STARTUP)
-            log.info("first administrator made", email=self.settings.admin_email)
-        except Refusal as refused:
-            if refused.status != 409:
-                raise
+    def _generated_password(self) -> str:
+        return secret_file(self.settings.data / "admin.password", lambda: generated_secret(24))
 
     def keep_up(self) -> threading.Thread:
         """Start, where the database was away until now; write behind and forget what has expired: in a thread of its own until `close`."""
@@ -136,7 +122,7 @@ class Parts:
                 if not self._started:
                     self.start()
                     log.info("started, the database is back")
-                self.verifier.last_used.flush()
+                self.last_used.flush()
                 if rounds % 120 == 0:
                     self.forget_expired()
             except Exception as error:  # the store may be away for a while; the next round tries again
@@ -149,23 +135,15 @@ class Parts:
     def forget_expired(self) -> None:
         """Delete what nobody can use any more."""
         now = self.clock.now()
-        audited_since = now - dt.timedelta(days=self.settings.audit_days)
-        forgetting: list[Callable[[Session], object]] = [
-            lambda session: notes.forget_before(session, now),
-            lambda session: grants.forget_expired(session, now),
-            lambda session: failures.forget_before(session, now - FORGOTTEN_AFTER),
-            lambda session: failures.forget_places_before(session, now - FAMILIAR_FOR),
-            lambda session: audit.forget_before(session, audited_since),
-        ]
-        for work in forgetting:
-            self.database.run(work, patience_s=LONG_WORK_S)
+        expiry.forget_expired(self.database, now)
+        self.audit.forget_before(now - dt.timedelta(days=self.settings.audit_days))
         self.keys.forget_unneeded()
 
     def close(self) -> None:
         """Write what is still noted, and close the connections."""
         self._stop.set()
         try:
-            self.verifier.last_used.flush()
+            self.last_used.flush()
         finally:
             self.lookups.dispose()
             self.database.dispose()

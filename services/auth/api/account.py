@@ -54,7 +54,7 @@ def change_me(given: Answer) -> tuple[Answer, int, dict[str, str]]:
 def change_password(given: Answer) -> None:
     """Needs the current password itself; ends all sign-ins and the login key."""
     who = caller()
-    parts().people.change_own_password(who, given["current_password"], given["new_password"], origin(who))
+    parts().passwords.change_own(who, given["current_password"], given["new_password"], origin(who))
 
 
 @blueprint.get("/me/login-key")
@@ -62,7 +62,7 @@ def change_password(given: Answer) -> None:
 @answers(blueprint, 200, shown.LoginKey)
 def login_key() -> Answer:
     """When the key was made and when it ends; the key itself was shown once."""
-    key = parts().people.login_key(caller())
+    key = parts().login_keys.get(caller())
     if key is None:
         raise refusals.not_found("login key")
     return {"created_at": shapes.moment(key.created_at), "expires_at": shapes.moment(key.expires_at)}
@@ -74,7 +74,7 @@ def login_key() -> Answer:
 def new_login_key() -> Answer:
     """A new key; the one before ends."""
     who = caller()
-    key, expires = parts().people.new_login_key(who, origin(who))
+    key, expires = parts().login_keys.add(who, origin(who))
     return {"key": key, "expires_at": shapes.moment(expires)}
 
 
@@ -83,7 +83,7 @@ def new_login_key() -> Answer:
 @blueprint.response(204)
 def remove_login_key() -> None:
     who = caller()
-    if not parts().people.drop_login_key(who, origin(who)):
+    if not parts().login_keys.remove(who, origin(who)):
         raise refusals.not_found("login key")
 
 
@@ -93,7 +93,7 @@ def remove_login_key() -> None:
 @answers(blueprint, 200, shown.AccessTokenList)
 def tokens(asked: Answer) -> Answer:
     who = caller()
-    parts().verifier.last_used.flush()
+    parts().last_used.flush()
     return listed(parts().access_tokens.page(who, asked["page"], asked["per_page"]), shapes.access_token, asked)
 
 

@@ -10,7 +10,7 @@ from services.auth.access import require_password
 from services.auth.api import shapes
 from services.auth.api.shapes import user_shown
 from services.auth.audit import store as audit_store
-from services.auth.store import users as user_store
+from services.auth.people import store as user_store
 from services.auth.web import administrator, answers, caller, etag, if_match, listed, needs, origin, parts, super_user
 from services.common.documented import Blueprint
 
@@ -203,6 +203,4 @@ def audit(asked: Answer) -> Answer:
     """Newest first."""
     super_user()
     wanted = audit_store.Filter(asked.get("action"), asked.get("actor_id"), asked.get("target"), asked.get("since"), asked.get("until"))
-    with parts().database.read() as session:
-        found = audit_store.page(session, wanted, asked["page"], asked["per_page"])
-    return listed(found, shapes.audit_line, asked)
+    return listed(parts().audit.page(wanted, asked["page"], asked["per_page"]), shapes.audit_line, asked)

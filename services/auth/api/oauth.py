@@ -10,7 +10,7 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from services.auth import answers as shown
-from services.auth.oauth.clients import SECRET_METHODS
+from services.auth.oauth.server.clients import SECRET_METHODS
 from services.auth.web import answers, basic, origin, parts
 from services.common.documented import Blueprint
 

@@ -13,10 +13,10 @@ from services.auth import answers as shown
 from services.auth import refusals, schemas
 from services.auth.api import shapes
 from services.auth.api.shapes import user_shown
-from services.auth.oauth.clients import METHODS, SCOPES, SECRET_METHODS
-from services.auth.service.clients import GRANTS
-from services.auth.service.signing import ALGORITHMS
-from services.auth.service.verifying import Service
+from services.auth.oauth.server.clients import METHODS, SCOPES, SECRET_METHODS
+from services.auth.oauth.service.clients import GRANTS
+from services.auth.signing.rules import ALGORITHMS
+from services.auth.verification.service import Service
 from services.auth.web import answers, basic, needs, origin, parts, texts
 from services.common.documented import Blueprint
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from services.auth import schemas
 from services.auth.access import Caller
+from services.auth.credentials.service import notes
 from services.auth.models import AccessToken
 from services.auth.pages import visit
-from services.auth.service import notes
 from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 
@@ -131,7 +131,7 @@ def password(caller: Caller) -> Response:
         return visit.page("password.html", errors={})
     current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
     try:
-        parts().people.change_own_password(caller, current, new, origin(caller))
+        parts().passwords.change_own(caller, current, new, origin(caller))
     except Refusal as error:
         return _later(visit.page("password.html", error.status, errors=_errors(error, "current_password")), error)
     return visit.done("/account/password", "The password was changed. You are signed out everywhere else, and your login key has ended.")
@@ -141,8 +141,8 @@ def password(caller: Caller) -> Response:
 @signed_in
 def login_key(caller: Caller) -> Response:
     if request.method != "POST":
-        return visit.page("login_key.html", key=parts().people.login_key(caller), now=parts().clock.now())
-    key, _ = parts().people.new_login_key(caller, origin(caller))
+        return visit.page("login_key.html", key=parts().login_keys.get(caller), now=parts().clock.now())
+    key, _ = parts().login_keys.add(caller, origin(caller))
     return visit.done("/account/login-key", "This is your new login key. Copy it now: it is not shown again.", key)
 
 
@@ -164,7 +164,7 @@ def ask_to_replace_login_key(caller: Caller) -> Response:
 @signed_in
 def remove_login_key(caller: Caller) -> Response:
     if request.method == "POST":
-        dropped = parts().people.drop_login_key(caller, origin(caller))
+        dropped = parts().login_keys.remove(caller, origin(caller))
         return visit.done("/account/login-key", "Your login key was removed." if dropped else "You had no login key.")
     return visit.page(
         "confirm.html",
@@ -245,7 +245,7 @@ def _named(token: AccessToken, *, begins: bool = True) -> str:
 
 
 def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
-    parts().verifier.last_used.flush()
+    parts().last_used.flush()
     found, total = parts().access_tokens.page(caller, 1, 200)
     values = {"values": {"expires_in": USUAL_LIFETIME}, "errors": {}, **shown}
     choices = {"once": notes.new_id(), "kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}

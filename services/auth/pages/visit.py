@@ -13,10 +13,11 @@ from flask import Response, g, make_response, redirect, render_template, request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from services.auth.rules import credentials, redirects
-from services.auth.service import notes
-from services.auth.service.browsers import Visitor, form_token
-from services.auth.service.notes import Told
+from services.auth.credentials.rules import opaque
+from services.auth.credentials.service import notes
+from services.auth.credentials.service.browsers import Visitor, form_token
+from services.auth.credentials.service.notes import Told
+from services.auth.oauth.rules import redirects
 from services.auth.web import parts
 from services.common.pages.assets import Assets
 from services.common.refusal import Refusal
@@ -60,7 +61,7 @@ def visitor() -> Visitor | None:
 def device() -> str | None:
     """The secret that an earlier sign-in left in this browser."""
     found = _cookie(DEVICE)
-    return found if credentials.prefix_of(found) == credentials.DEVICE else None
+    return found if opaque.prefix_of(found) == opaque.DEVICE else None
 
 
 def _secret() -> str:

@@ -246,7 +246,7 @@ def test_two_super_users_do_not_end_each_other_at_once(auth: Auth, admin: str) -
     assert sorted(answers)[0] == 204
     assert auth.parts.people.page.__self__ is auth.parts.people
     with auth.parts.database.transaction() as session:
-        from services.auth.store import users
+        from services.auth.people import store as users
 
         assert len(users.lock_super_users(session)) == 1
 

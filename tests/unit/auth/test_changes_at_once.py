@@ -11,7 +11,7 @@ import pytest
 
 from services.auth import refusals
 from services.auth.audit.rules import COMMAND_LINE
-from services.auth.store import users
+from services.auth.people import store as users
 from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import Browser, client_of, exchange, refresh, sent_back
@@ -80,7 +80,7 @@ def test_no_login_key_is_made_by_the_old_password(auth: Auth, user: dict[str, An
     caller, _ = auth.parts.verifier.caller(auth.log_in(USER))
     auth.parts.people.set_password(None, user["id"], NEW, COMMAND_LINE)
     with pytest.raises(Refusal, match="token revoked"):
-        auth.parts.people.new_login_key(caller, COMMAND_LINE)
+        auth.parts.login_keys.add(caller, COMMAND_LINE)
     with auth.parts.database.read() as session:
         assert users.login_key(session, user["id"]) is None
 
@@ -218,8 +218,8 @@ def test_the_last_use_never_goes_back(auth: Auth, admin: str) -> None:
     made = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json
     now = auth.clock.now()
     for moment in (now, now - dt.timedelta(seconds=5)):
-        auth.parts.verifier.last_used.note(made["id"], moment)
-        auth.parts.verifier.last_used.flush()
+        auth.parts.last_used.note(made["id"], moment)
+        auth.parts.last_used.flush()
     assert auth.ask("GET", "/me/tokens", token=admin).json["items"][0]["last_used_at"] == "2026-03-01T12:00:00.000Z"
 
 

@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
+from services.auth.credentials.service import notes
 from services.auth.models import BrowserSession, Note
-from services.auth.service import notes
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 from tests.unit.auth.test_oauth import CHALLENGE, REDIRECT, Browser, client_of, sent_back
 

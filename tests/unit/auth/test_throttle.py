@@ -15,10 +15,10 @@ from werkzeug.test import TestResponse
 
 from services.auth.app import build
 from services.auth.audit.rules import COMMAND_LINE
+from services.auth.credentials.service import throttle
+from services.auth.credentials.service.throttle import delay_after
+from services.auth.credentials.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
 from services.auth.models import Familiar
-from services.auth.service import throttle
-from services.auth.service.throttle import delay_after
-from services.auth.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
 from services.common.refusal import Refusal
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
@@ -340,9 +340,9 @@ def test_an_address_with_a_zone_of_any_length(auth: Auth, admin: str) -> None:
 
 
 def test_login_keys_are_throttled_as_passwords_are(auth: Auth) -> None:
-    from services.auth.rules import credentials
+    from services.auth.credentials.rules import opaque
 
-    statuses = [auth.verify_basic(ADMIN, credentials.make(credentials.LOGIN_KEY)).status_code for _ in range(6)]
+    statuses = [auth.verify_basic(ADMIN, opaque.make(opaque.LOGIN_KEY)).status_code for _ in range(6)]
     assert statuses == [401] * 5 + [429]
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from services.auth.app import build
 from services.auth.audit.rules import COMMAND_LINE
 from services.auth.models import SigningKey
-from services.auth.service import signing
+from services.auth.signing import service as signing
 from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 
@@ -210,10 +210,9 @@ def test_keys_that_are_none(auth: Auth, kid: Any) -> None:
 )
 def test_wrong_claims_signed_by_the_right_key(auth: Auth, admin: str, change: dict[str, Any]) -> None:
     good = role_token(auth, admin)["token"]
-    from services.auth.store import keys
 
     with auth.parts.database.read() as session:
-        key = keys.current(session)
+        key = signing.store.current(session)
         assert key is not None
         private = auth.parts.keys._opened(key)
     claims = {**jwt.decode(good, options={"verify_signature": False}), **change}

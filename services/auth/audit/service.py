@@ -1,0 +1,26 @@
+"""The audit: read by super users, and forgotten when it is old."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from services.auth.audit import store
+from services.auth.models import AuditLine
+from services.common.database import Database
+from services.common.store_guard import LONG_WORK_S
+
+
+class Audit:
+    """Thread-safe. The lines are written by the transactions that they tell of (`store.write`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, wanted: store.Filter, page: int, per_page: int) -> tuple[list[AuditLine], int]:
+        """Return one page, newest first, and how many lines there are in all."""
+        with self._database.read() as session:
+            return store.page(session, wanted, page, per_page)
+
+    def forget_before(self, moment: dt.datetime) -> None:
+        """Delete older lines."""
+        self._database.run(lambda session: store.forget_before(session, moment), patience_s=LONG_WORK_S)

@@ -1,0 +1,90 @@
+"""What a page tells once, after a form was sent and the browser was led on: what was done and, where one was made, the secret.
+
+A note lies in the database under a one-time id, which stands in the page's address and is worth nothing without the cookie of the sign-in
+that it belongs to. It is sealed with a key from that cookie's secret, of which the database holds only the digest: a copy of the database
+shows no secret. What it says is forgotten when it is shown, with the sign-in, and after five minutes.
+
+A form that makes something carries the id of its note, which is stored together with what it makes: sent twice, it makes one thing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from typing import NamedTuple
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.auth.credentials.rules import opaque
+from services.auth.credentials.store import notes
+from services.auth.models import Note
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.sealing import NotOpened, Seal
+
+LIFETIME = dt.timedelta(minutes=5)
+MOST = 100  # notes that a sign-in has at a time; more push the oldest out
+_PURPOSE = "auth: note of a page"
+
+
+def new_id() -> str:
+    """A note's id, 22 characters that fit into an address."""
+    return secrets.token_urlsafe(16)
+
+
+class Told(NamedTuple):
+    """text: a sentence or two. secret: shown this once."""
+
+    text: str
+    secret: str | None
+
+
+class SentBefore(Exception):
+    """This form has done its work. told: whether somebody has read what its note says."""
+
+    def __init__(self, told: bool) -> None:
+        super().__init__()
+        self.told = told
+
+
+class Notes:
+    """Thread-safe. cookie: the secret of a browser's sign-in."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, cookie: str, told: Told) -> str | None:
+        """The note's id; None when the sign-in has ended."""
+        note_id = new_id()
+        try:
+            self._database.run(lambda session: self.write(session, cookie, note_id, told))
+        except IntegrityError:  # there is no such sign-in any more
+            return None
+        return note_id
+
+    def write(self, session: Session, cookie: str, note_id: str, told: Told) -> None:
+        """Store a note together with what it tells of, which is undone when this raises. note_id: of a form of ours.
+
+        Raises SentBefore; IntegrityError, also when the session is flushed, when the sign-in has ended.
+        """
+        before = session.get(Note, note_id)
+        if before is not None:
+            raise SentBefore(told=before.sealed == notes.READ)
+        sealed = Seal(_PURPOSE, cookie).seal(json.dumps(told).encode(), note_id)
+        digest, expires = opaque.digest(cookie), self._clock.now() + LIFETIME
+        notes.forget_oldest(session, digest, MOST - 1)
+        session.add(Note(id=note_id, session=digest, sealed=sealed, expires_at=expires))
+
+    def take(self, cookie: str, note_id: str) -> Told | None:
+        """What the note says, this once."""
+        digest = opaque.digest(cookie)
+        sealed = self._database.run(lambda session: notes.take(session, note_id, digest, self._clock.now()))
+        if sealed is None:
+            return None
+        try:
+            return Told(*json.loads(Seal(_PURPOSE, cookie).open(sealed, note_id)))
+        except NotOpened:
+            return None

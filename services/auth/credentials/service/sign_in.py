@@ -1,0 +1,315 @@
+"""Signing in: password or login key in, tokens out; refresh tokens rotated, a re-used one ends its family."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.access import LOGIN_KEY, PASSWORD
+from services.auth.audit import store as audit
+from services.auth.audit.rules import Origin
+from services.auth.credentials.rules import emails, opaque
+from services.auth.credentials.service.hashing import Hasher
+from services.auth.credentials.service.throttle import Attempt, Standing, Throttle, attempt
+from services.auth.credentials.service.turns import FAMILIAR, ORDINARY, SUSPECT
+from services.auth.credentials.store import accounts, grants
+from services.auth.models import Client, Grant, Person, RefreshToken, User, person_in
+from services.auth.signing.rules import ACCESS
+from services.auth.signing.service import KeyRing
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.lookups import Lookups
+
+BEARER = "Bearer"
+CHANGES_AT_ONCE = 3
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a sign-in gives. refresh_token: None when the sign-in is over with the access token."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str | None
+    scope: str
+
+    def shown(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"access_token": self.access_token, "token_type": BEARER, "expires_in": self.expires_in}
+        if self.refresh_token:
+            shown["refresh_token"] = self.refresh_token
+        if self.scope:
+            shown["scope"] = self.scope
+        return shown
+
+
+class Proven(NamedTuple):
+    """A credential that was right. method: `password` or `login_key`; key_digest, ends: of that key."""
+
+    user: Person
+    method: str
+    key_digest: str | None = None
+    ends: dt.datetime | None = None
+
+
+class Reused(Exception):
+    """A spent refresh token came again; its family has ended."""
+
+
+class SignIn:
+    """Checks people's credentials and keeps their sign-ins. Thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        lookups: Lookups,
+        clock: Clock,
+        hasher: Hasher,
+        keys: KeyRing,
+        throttle: Throttle,
+        *,
+        access_s: int,
+        refresh_days: int,
+    ) -> None:
+        self._database = database
+        self._lookups = lookups
+        self._clock = clock
+        self._hasher = hasher
+        self._keys = keys
+        self._throttle = throttle
+        self._access_s = access_s
+        self._refresh = dt.timedelta(days=refresh_days)
+
+    def check(self, username: str, secret: str, origin: Origin, device: str | None = None) -> Proven:
+        """Whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
+
+        A failure is counted and written to the audit; a right password forgets its own failures. A right login key is never made to wait:
+        nobody guesses one, and its owner's programs go on whatever strangers try.
+        device: the secret of the cookie that an earlier sign-in left in this browser.
+        """
+        tried, standing, found = self._look(username, origin, device)
+        user, key_digest, key_ends = person_in(found), found[7], found[8]
+        if opaque.prefix_of(secret) == opaque.LOGIN_KEY:
+            if key_digest is not None and hmac.compare_digest(key_digest, opaque.digest(secret)) and user and user.active:
+                if key_ends <= self._clock.now():
+                    raise refusals.login_key_expired()
+                self._used(user)
+                return Proven(user, LOGIN_KEY, key_digest, key_ends)
+            self._throttle.judge(tried, standing)
+            self._failed(username, tried, origin)
+            raise refusals.invalid_credentials()
+        self._throttle.judge(tried, standing)
+        checked = self._hasher.check(
+            user.password_hash if user and user.active else None,
+            secret,
+            rank=_rank(standing),
+            holders=tried.holders(standing),
+            before=lambda: self._throttle.judge(*self._look(username, origin, device)[:2]),
+            wrong=lambda: self._failed(username, tried, origin),
+        )
+        if not checked.right or user is None:
+            raise refusals.invalid_credentials()
+        self._succeeded(user, tried, standing, checked.renewed)
+        return Proven(user._replace(password_hash=checked.renewed or user.password_hash), PASSWORD)
+
+    def _look(self, username: str, origin: Origin, device: str | None) -> tuple[Attempt, Standing, tuple[Any, ...]]:
+        """(its counters, how it stands, the row of `accounts.CHECK`). A browser that is not familiar stands where its address does."""
+        key = emails.key_of(username) if len(username) <= 1000 else None
+        tried = attempt(username, origin, device)
+        row = self._lookups.one(accounts.CHECK, {**self._throttle.parameters(tried), "key": key})
+        assert row is not None  # it always has one
+        standing = self._throttle.standing(tuple(row))
+        if device is not None and not standing.familiar:
+            return self._look(username, origin, None)
+        return tried, standing, tuple(row)
+
+    def _failed(self, username: str, tried: Attempt, origin: Origin) -> None:
+        now = self._clock.now()
+
+        def work(session: Session) -> None:
+            self._throttle.failed(session, tried)
+            audit.write(session, origin, now, "login.failed", self._account_name(session, username))
+
+        self._database.run(work)
+
+    @staticmethod
+    def _account_name(session: Session, username: str) -> str | None:
+        """The account that was tried, when there is one: anything else that was typed may be a password in the wrong field."""
+        key = emails.key_of(username) if len(username) <= 1000 else None
+        user = accounts.by_email_key(session, key) if key else None
+        return user.email if user else None
+
+    def _recent(self, user: Person) -> bool:
+        """Whether the last log-in is too new to be written again: a neighbour that asks again and again must not write each time."""
+        return user.last_login_at is not None and self._clock.now() - user.last_login_at < dt.timedelta(seconds=60)
+
+    def _used(self, user: Person) -> None:
+        """By the login key."""
+        if not self._recent(user):
+            self._database.run(lambda session: self._note_log_in(session, user))
+
+    def _succeeded(self, user: Person, tried: Attempt, standing: Standing, renewed: str | None) -> None:
+        """By the password."""
+        if self._recent(user) and standing.familiar and not standing.failed_here and renewed is None:
+            return
+
+        def work(session: Session) -> None:
+            kept = self._note_log_in(session, user)
+            if kept is None or kept.version != user.version:  # the password may be a new one meanwhile: nothing is known of it here
+                return
+            if renewed is not None and kept.password_hash == user.password_hash:
+                kept.password_hash = renewed
+            self._throttle.succeeded(session, tried, user.id)
+
+        self._database.run(work)
+
+    def _note_log_in(self, session: Session, user: Person) -> User | None:
+        kept = accounts.by_id(session, user.id, lock=True)
+        if kept is not None:
+            kept.last_login_at = self._clock.now()
+        return kept
+
+    def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
+        """Tokens for the person. Raises as `check`."""
+
+        def begin(session: Session, proven: Proven, now: dt.datetime) -> Tokens:
+            # the sign-in that a login key began does not outlive the key
+            expires = min(now + self._refresh, proven.ends) if proven.ends else now + self._refresh
+            grant = self.new_grant(session, proven.user, None, "", proven.method, expires, now)
+            audit.write(session, origin.acting(proven.user.email, proven.user.id), now, "login", proven.user.id, method=proven.method)
+            return self.issue(session, proven.user, grant, now)
+
+        return self.begin(email, secret, origin, begin)
+
+    def begin(
+        self, email: str, secret: str, origin: Origin, work: Callable[[Session, Proven, dt.datetime], R], device: str | None = None
+    ) -> R:
+        """Check a credential and do `work` in the transaction of the sign-in. Raises as `check`.
+
+        Between the two somebody may change the password, end the key or disable the account, which ends every sign-in there is: one
+        that is begun just then must not be left over. So the account is looked at again under its lock, and the credential is checked
+        once more when anything changed.
+        """
+
+        def guarded(session: Session) -> R | None:
+            now = self._clock.now()
+            kept = accounts.by_id(session, proven.user.id, lock=True)
+            if kept is None or not kept.active or kept.version != proven.user.version:
+                return None
+            if proven.method == LOGIN_KEY:
+                key = accounts.login_key(session, kept.id)
+                if key is None or key.digest != proven.key_digest:
+                    return None
+            kept.last_login_at = now
+            return work(session, proven, now)
+
+        for _ in range(CHANGES_AT_ONCE):
+            proven = self.check(email, secret, origin, device)
+            done = self._database.run(guarded)
+            if done is not None:
+                return done
+        raise refusals.invalid_credentials()
+
+    def new_grant(
+        self,
+        session: Session,
+        user: User | Person,
+        client: Client | None,
+        scope: str,
+        method: str,
+        expires: dt.datetime,
+        now: dt.datetime,
+        grant_id: str | None = None,
+    ) -> Grant:
+        grant = Grant(
+            id=grant_id or str(uuid.uuid4()),
+            user_id=user.id,
+            client_id=client.id if client else None,
+            scope=scope,
+            method=method,
+            created_at=now,
+            expires_at=expires,
+            revoked_at=None,
+        )
+        session.add(grant)
+        session.flush()
+        return grant
+
+    def issue(
+        self,
+        session: Session,
+        user: User | Person,
+        grant: Grant,
+        now: dt.datetime,
+        *,
+        refreshable: bool = True,
+        scopes: Collection[str] | None = None,
+    ) -> Tokens:
+        """An access JWT and the next refresh token of the sign-in. scopes: of the JWT, when it is to have fewer than the sign-in."""
+        scope = grant.scope if scopes is None else " ".join(one for one in grant.scope.split() if one in scopes)
+        expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
+        claims = {
+            "sid": grant.id,
+            **({"client_id": grant.client_id} if grant.client_id else {}),
+            **({"scope": scope} if scope else {}),
+        }
+        token, _, _ = self._keys.sign(session, user.id, issued=now, expires=expires, kind=ACCESS, claims=claims)
+        refresh = None
+        if refreshable:
+            refresh = opaque.make(opaque.REFRESH)
+            session.add(RefreshToken(digest=opaque.digest(refresh), grant_id=grant.id, created_at=now, spent_at=None))
+            session.flush()
+        return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, scope)
+
+    def find(self, refresh_token: str) -> Grant | None:
+        """The living sign-in of a refresh token, spent or not."""
+        if opaque.prefix_of(refresh_token) != opaque.REFRESH:
+            return None
+        with self._database.read() as session:
+            found = grants.by_refresh_token(session, opaque.digest(refresh_token))
+            if found is None or found[1].revoked_at is not None or found[1].expires_at <= self._clock.now():
+                return None
+            return found[1]
+
+    def is_spent(self, refresh_token: str) -> bool:
+        with self._database.read() as session:
+            found = grants.by_refresh_token(session, opaque.digest(refresh_token))
+        return found is None or found[0].spent_at is not None
+
+    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens:
+        """Spend a refresh token for new tokens.
+
+        scopes: what the access token is to be good for, left out: everything that was allowed. The next refresh token is good for all of
+        it again (RFC 6749 6). Raises Reused, and the family has ended; Refusal 401 when the sign-in is over.
+        """
+        now = self._clock.now()
+        digest = opaque.digest(refresh_token)
+
+        def work(session: Session) -> Tokens | None:
+            user = grants.live_user(session, grant.id)
+            if user is None:
+                raise refusals.token_revoked()
+            if not grants.spend(session, digest, now):
+                grants.end(session, grant.id, now)
+                audit.write(session, origin, now, "refresh-token.reused", user.id, sign_in=grant.id)
+                return None
+            return self.issue(session, user, grant, now, scopes=scopes)
+
+        found = self._database.run(work)
+        if found is None:
+            raise Reused
+        return found
+
+
+def _rank(standing: Standing) -> int:
+    """Who is checked before whom when passwords queue."""
+    if standing.familiar:
+        return ORDINARY if standing.failed_here else FAMILIAR
+    return SUSPECT if standing.failed_anywhere else ORDINARY

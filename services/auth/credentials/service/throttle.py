@@ -1,0 +1,197 @@
+"""Failed log-ins slow further ones down, and whoever only knows an e-mail address keeps nobody out with it.
+
+A failure counts three times: for the account from that place, for the account, and for the address at whatever account.
+
+* The account from that place: a delay that grows from the 5th failure on. It is the stranger's own; others do not feel it.
+* The address: the same delay, for somebody who tries many accounts.
+* The account: a botnet has more addresses than anybody can delay one by one. From the 50th failure on each place must wait before an
+  attempt. That wait begins when the place is told so or fails itself, never anew by what others do; whatever they do, it is over after a
+  minute.
+
+A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in; the failures of such a browser do not
+count for its address. Where the account was signed in to by its password within 30 days the place is familiar, and only its own failures
+count.
+
+Nothing is ever locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
+after a quiet quarter of an hour. A success forgets the failures of its own account from its own place and no others.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from services.auth import refusals
+from services.auth.audit.rules import Origin
+from services.auth.credentials.rules import emails
+from services.auth.credentials.store import failures as store
+from services.common.addresses import group_of
+from services.common.clock import Clock
+from services.common.database import Database
+
+FREE = 4
+FIRST_DELAY_S = 2.0
+LONGEST_DELAY_S = 300.0
+ACCOUNT_FREE = 49
+ACCOUNT_LONGEST_DELAY_S = 60.0
+FORGOTTEN_AFTER = dt.timedelta(minutes=15)
+FAMILIAR_FOR = dt.timedelta(days=30)
+
+
+def delay_after(failures: int) -> float:
+    """Seconds to wait after so many failures: none up to the 4th, 2 after the 5th, then twice as long each time, at most 300."""
+    return 0.0 if failures <= FREE else min(FIRST_DELAY_S * 2.0 ** min(failures - FREE - 1, 20), LONGEST_DELAY_S)
+
+
+def account_delay_after(failures: int) -> float:
+    """Seconds that each place waits after so many failures of an account: 2 after the 50th, twice as long every 50, at most 60."""
+    return (
+        0.0
+        if failures <= ACCOUNT_FREE
+        else min(FIRST_DELAY_S * 2.0 ** min((failures - ACCOUNT_FREE - 1) // 50, 20), ACCOUNT_LONGEST_DELAY_S)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The counters of an attempt: of its account from its place, of its account, of its address when that is known.
+
+    by_device: the place is a browser. It may change its address between a failure and the success that takes the failure back, so only
+    its own counter and that of the account count it.
+    """
+
+    here: str
+    account: str
+    address: str | None
+    by_device: bool = False
+
+    @property
+    def wider(self) -> list[str]:
+        return [self.account, *([self.address] if self.address and not self.by_device else [])]
+
+    def holders(self, standing: Standing) -> list[str]:
+        """For whom it has its place in the queue of checks.
+
+        Strangers take no share away from where the account's owner was lately, nor does who fails there from the owner's other places.
+        """
+        if not standing.familiar:
+            return [self.account, *([self.address] if self.address else [])]
+        return [self.here] if standing.failed_here else [self.here, f"owner of {self.account}"]
+
+
+def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
+    """device: the secret that the browser brings along; its place is then that instead of the address.
+
+    Without any address (a neighbour did not pass it on) the place is whoever asks.
+    """
+    key = emails.key_of(username[:1000]) or username[:1000]  # the same for every spelling that logs in to the account
+    address = f"address:{_network(origin.address)}" if origin.address else None
+    place = f"device:{device}" if device else address or f"by:{origin.actor_id}"
+    return Attempt(f"at:{_digest(key, place)}", f"account:{_digest(key)}", address, bool(device))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _network(address: str) -> str:
+    """The address, of IPv6 its /64; as much as a column holds of what is not an address."""
+    return group_of(address)[:45]
+
+
+class Counted(NamedTuple):
+    """failures: 0 for somebody who was told to wait. last_at: moment of the newest."""
+
+    failures: int
+    last_at: dt.datetime
+
+
+class Standing(NamedTuple):
+    """What is known of an attempt before it is looked at."""
+
+    here: Counted | None
+    account: Counted | None
+    address: Counted | None
+    familiar: bool
+
+    @property
+    def failed_here(self) -> bool:
+        return self.here is not None and self.here.failures > 0
+
+    @property
+    def failed_anywhere(self) -> bool:
+        return any(counted is not None and counted.failures > 0 for counted in (self.here, self.account, self.address))
+
+
+class Throttle:
+    """Counts in the database: all processes see the same, and a restart forgets nothing."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def parameters(self, tried: Attempt) -> dict[str, Any]:
+        """What the statement `accounts.CHECK` asks for."""
+        now = self._clock.now()
+        counters = {"here": tried.here, "account": tried.account, "address": tried.address}
+        return {**counters, "since": now - FORGOTTEN_AFTER, "familiar_since": now - FAMILIAR_FOR}
+
+    @staticmethod
+    def standing(columns: tuple[Any, ...]) -> Standing:
+        """The first columns of `accounts.CHECK`."""
+        counted = [Counted(*pair) if pair[0] is not None else None for pair in (columns[0:2], columns[2:4], columns[4:6])]
+        return Standing(counted[0], counted[1], counted[2], columns[6] is not None)
+
+    def judge(self, tried: Attempt, standing: Standing) -> None:
+        """Raises Refusal 429 with Retry-After while a delay lasts."""
+        waits = [self._left(standing.here, delay_after)]
+        if not standing.familiar:
+            slow = account_delay_after(standing.account.failures) if standing.account else 0.0
+            if slow and standing.here is None:  # from now on its own waiting counts, not what others do
+                self._database.run(lambda session: self._begin(session, tried))
+                waits.append(slow)
+            waits += [self._left(standing.address, delay_after), self._left(standing.here, lambda _: slow)]
+        if max(waits) > 0:
+            raise refusals.too_many_failures(max(waits))
+
+    def _left(self, counted: Counted | None, delay: Any) -> float:
+        if counted is None:
+            return 0.0
+        # abs: a clock that was set back must not add to the delay what it was set back by
+        passed = abs((self._clock.now() - counted.last_at).total_seconds())
+        return float(delay(counted.failures)) - passed
+
+    def _begin(self, session: Session, tried: Attempt) -> None:
+        now = self._clock.now()
+        store.begin(session, tried.here, now, now - FORGOTTEN_AFTER)
+
+    def failed(self, session: Session, tried: Attempt) -> None:
+        """Within the caller's transaction."""
+        now = self._clock.now()
+        store.add(session, [tried.here, *tried.wider], now, now - FORGOTTEN_AFTER)
+
+    def succeeded(self, session: Session, tried: Attempt, user_id: str) -> None:
+        """By the password; a login key says nothing about who tries passwords. Within the caller's transaction."""
+        now = self._clock.now()
+        store.forget(session, tried.here, tried.wider, now - FORGOTTEN_AFTER)
+        store.remember(session, tried.here, user_id, now)
+
+    def check_own(self, who: str) -> None:
+        """The same delay for the current password that somebody who is signed in gives, apart from what strangers try.
+
+        who: the sign-in. Raises Refusal 429 with Retry-After while it lasts.
+        """
+        with self._database.read() as session:
+            found = store.count(session, f"own:{_digest(who)}", self._clock.now() - FORGOTTEN_AFTER)
+        wait = self._left(Counted(*found) if found else None, delay_after)
+        if wait > 0:
+            raise refusals.too_many_failures(wait)
+
+    def failed_own(self, session: Session, who: str) -> None:
+        """Within the caller's transaction."""
+        now = self._clock.now()
+        store.add(session, [f"own:{_digest(who)}"], now, now - FORGOTTEN_AFTER)

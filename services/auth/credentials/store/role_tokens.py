@@ -1,0 +1,40 @@
+"""Role tokens and their cut-offs in the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from services.auth.models import CutOff, RoleToken
+
+
+def get(session: Session, jti: str) -> RoleToken | None:
+    return session.get(RoleToken, jti)
+
+
+def page(session: Session, subject: str | None, page: int, per_page: int) -> tuple[list[RoleToken], int]:
+    """Those not revoked, newest first."""
+    which = [RoleToken.revoked_at.is_(None), *([RoleToken.subject == subject] if subject else [])]
+    total = session.scalar(sa.select(sa.func.count()).select_from(RoleToken).where(*which)) or 0
+    query = sa.select(RoleToken).where(*which).order_by(RoleToken.issued_at.desc(), RoleToken.jti)
+    return list(session.scalars(query.limit(per_page).offset((page - 1) * per_page))), total
+
+
+def put_cut_off(session: Session, subject: str, moment: dt.datetime) -> None:
+    """Of two at once the later one stays."""
+    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    put = insert(CutOff).values(subject=subject, cut_off=moment)
+    session.execute(put.on_conflict_do_update(index_elements=["subject"], set_={"cut_off": moment}))
+
+
+def cut_off(session: Session, subject: str) -> CutOff | None:
+    """The cut-off of a subject, locked."""
+    return session.get(CutOff, subject, with_for_update=True)
+
+
+def cut_offs(session: Session) -> list[CutOff]:
+    return list(session.scalars(sa.select(CutOff).order_by(CutOff.subject)))
