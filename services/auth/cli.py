@@ -11,18 +11,19 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import levels, schemas
+from services.auth import levels
 from services.auth.audit.rules import COMMAND_LINE
 from services.auth.credentials.rules.opaque import generated_secret
-from services.auth.models import User, db
+from services.auth.credentials.schemas import NewRoleToken
+from services.auth.models import User
 from services.auth.people.rules import FIRST_DOMAIN, WEEK_S
+from services.auth.people.schemas import NewDomain, NewUser
 from services.auth.settings import load
 from services.auth.signing.rules import ALGORITHMS, SUBJECTS
 from services.auth.wiring import Parts, master_key
 from services.common import logging as logs
 from services.common.clock import SystemClock, isoformat
 from services.common.command_line import Duration, Program, moment_text, show, version_option
-from services.common.database import Database
 from services.common.refusal import Refusal
 from services.common.settings import load_or_exit
 from services.common.startup import in_a_line
@@ -46,9 +47,8 @@ class _Commands(Program):
 def _parts() -> Parts:
     settings = load_or_exit("auth", load)
     logs.configure("auth", "WARNING")
-    database = Database(db, settings.database_url, sqlite_synchronous=settings.sqlite_synchronous)
-    click.get_current_context().call_on_close(database.dispose)
-    parts = Parts(settings, database, SystemClock(), master_key(settings))
+    parts = Parts(settings, SystemClock(), master_key(settings))
+    click.get_current_context().call_on_close(parts.close)
     parts.keys.ensure(COMMAND_LINE)
     return parts
 
@@ -67,7 +67,7 @@ def _password_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def _add(parts: Parts, email: str, domain: str, level: str, name: str, password: str | None) -> None:
     chosen, made = _password(password)
     fields = {"email": email, "domain": domain, "level": level, "full_name": name, "password": chosen}
-    user = parts.people.add(None, schemas.NewUser().load(fields), COMMAND_LINE)
+    user = parts.people.add(None, NewUser().load(fields), COMMAND_LINE)
     _show_user(user, f"user {user.id} {user.email} {user.level}", chosen if made else None)
 
 
@@ -78,7 +78,7 @@ def _show_user(user: User, text: str, password: str | None) -> None:
 
 
 def _version() -> str:
-    from services.auth.app import VERSION
+    from services.auth.web import VERSION
 
     return VERSION
 
@@ -106,7 +106,7 @@ def create_admin(email: str, name: str, password: str | None) -> None:
 @click.option("--login-key-lifetime", type=Duration(), default=WEEK_S, show_default=True, help="Seconds, or 12h, 7d.")
 def add_domain(name: str, login_key_lifetime: int) -> None:
     """Make a domain."""
-    given = schemas.NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
+    given = NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
     _parts().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
     show({"domain": name}, f"domain {name}")
 
@@ -144,7 +144,7 @@ def set_password(email: str, password: str | None) -> None:
 def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.datetime | None) -> None:
     """Issue a role token; prints the JWT alone on the standard output."""
     starts = not_before.isoformat() if not_before else None
-    given = schemas.NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
+    given = NewRoleToken().load({"subject": subject, "label": label, "expires_in": expires_in, "not_before": starts})
     kept, token = _parts().role_tokens.issue(given["subject"], given["label"], given["expires_in"], given["not_before"], COMMAND_LINE)
 
     def text() -> None:

@@ -1,31 +1,37 @@
-"""What goes in and out as JSON. Unknown fields are refused by name."""
+"""What the schemas of all nouns share: errors, pages of lists, texts, moments."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from services.auth import levels
-from services.auth.credentials.rules import policies
-from services.auth.oauth.service.clients import GRANTS
-from services.auth.people.rules import WEEK_S
-from services.auth.signing.rules import ALGORITHMS, SUBJECTS
+from services.common.clock import isoformat
 
+ALWAYS: dict[str, Any] = {"required": True}
+OR_NULL: dict[str, Any] = {"required": True, "allow_none": True}
+ONCE: dict[str, Any] = {"metadata": {"description": "Only in the answer that makes it."}}
+REFUSED = {"$ref": "#/components/schemas/Error"}  # its content is ErrorBody
 MAX_SECONDS = 100 * 366 * 24 * 3600
-NAME = validate.And(validate.Length(1, 64), validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z", error="Letters, digits and . _ - only."))
-KEY_LIFETIME = validate.Range(600, 31 * 24 * 3600, error="Between 10 minutes (600) and 1 month (2678400 seconds).")
+EXPIRES_IN: dict[str, Any] = {"strict": True, "allow_none": True, "validate": validate.Range(1, MAX_SECONDS)}
 
 
-def _visible(text: str) -> None:
+def visible(text: str) -> None:
+    """Raises ValidationError for control characters and halves of a character."""
     if any(ord(one) < 32 or ord(one) == 127 or 0xD800 <= ord(one) <= 0xDFFF for one in text):
         raise ValidationError("Holds a character that cannot be shown.")
 
 
-TEXT = [validate.Length(max=200), _visible]
-LABEL = [validate.Length(max=100), _visible]
-EXPIRES_IN = {"strict": True, "allow_none": True, "validate": validate.Range(1, MAX_SECONDS)}
+def moment(value: dt.datetime | None) -> str | None:
+    """Return a moment as JSON has it."""
+    return isoformat(value) if value else None
+
+
+NAME = validate.And(validate.Length(1, 64), validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z", error="Letters, digits and . _ - only."))
+TEXT: list[Callable[[Any], Any]] = [validate.Length(max=200), visible]
+LABEL: list[Callable[[Any], Any]] = [validate.Length(max=100), visible]
 
 
 class Moment(fields.AwareDateTime):
@@ -46,110 +52,18 @@ class Page(Schema):
     per_page = fields.Integer(load_default=50, validate=validate.Range(1, 200))
 
 
-class UserPage(Page):
-    domain = fields.String(validate=[validate.Length(max=64), _visible])
-    level = fields.String(validate=validate.OneOf(levels.ALL))
-    active = fields.Boolean()
-    q = fields.String(validate=TEXT, metadata={"description": "Part of the e-mail or the full name."})
+class Listed(Schema):
+    total = fields.Integer(**ALWAYS)
+    page = fields.Integer(**ALWAYS)
+    per_page = fields.Integer(**ALWAYS)
 
 
-class AuditPage(Page):
-    action = fields.String(validate=TEXT)
-    actor_id = fields.String(validate=TEXT)
-    target = fields.String(validate=[validate.Length(max=254), _visible])
-    since = Moment()
-    until = Moment()
+class ErrorBody(Schema):
+    error = fields.String(**ALWAYS)
+    code = fields.String(**ALWAYS, metadata={"description": "Stable; texts may change."})
+    request_id = fields.String(**OR_NULL)
+    fields_ = fields.Dict(keys=fields.String(), data_key="fields", metadata={"description": "What is wrong, by field."})
 
 
-class SubjectPage(Page):
-    subject = fields.String(validate=validate.OneOf(SUBJECTS))
-
-
-class Login(Schema):
-    email = fields.String(required=True)
-    password = fields.String(required=True)
-
-
-class Basic(Schema):
-    username = fields.String(required=True)
-    password = fields.String(required=True)
-    address = fields.IP(
-        validate=lambda address: _visible(str(address)), metadata={"description": "Of the client; failures are then counted for it, too."}
-    )
-
-
-class TokenToVerify(Schema):
-    token = fields.String(required=True)
-
-
-class PasswordChange(Schema):
-    current_password = fields.String(required=True)
-    new_password = fields.String(required=True)
-
-
-class NewPassword(Schema):
-    new_password = fields.String(required=True)
-
-
-class OwnChange(Schema):
-    email = fields.String()
-    full_name = fields.String(validate=TEXT)
-
-
-class UserChange(OwnChange):
-    domain = fields.String(validate=NAME)
-    level = fields.String(validate=validate.OneOf(levels.ALL))
-    active = fields.Boolean(truthy={True}, falsy={False})
-    layer_domains = fields.List(fields.String(validate=[validate.Length(1, 100), _visible]), validate=validate.Length(max=200))
-
-
-class NewUser(UserChange):
-    email = fields.String(required=True)
-    password = fields.String(required=True)
-
-
-class PolicyEntry(Schema):
-    resource = fields.String(required=True)
-    actions = fields.List(fields.String(), required=True)
-
-
-class NewAccessToken(Schema):
-    kind = fields.String(required=True, validate=validate.OneOf(policies.KINDS))
-    label = fields.String(validate=LABEL)
-    permission = fields.String(validate=validate.OneOf(policies.PERMISSIONS))
-    policy = fields.List(fields.Nested(PolicyEntry))
-    expires_in = fields.Integer(**EXPIRES_IN)
-
-
-class NewDomain(Schema):
-    name = fields.String(required=True, validate=NAME)
-    login_key_lifetime_s = fields.Integer(strict=True, load_default=WEEK_S, validate=KEY_LIFETIME)
-
-
-class DomainChange(Schema):
-    login_key_lifetime_s = fields.Integer(strict=True, required=True, validate=KEY_LIFETIME)
-
-
-class NewRoleToken(Schema):
-    subject = fields.String(required=True, validate=validate.OneOf(SUBJECTS))
-    label = fields.String(load_default="", validate=LABEL)
-    expires_in = fields.Integer(**EXPIRES_IN)
-    not_before = Moment(allow_none=True)
-
-
-class CutOff(Schema):
-    cut_off = Moment(required=True)
-
-
-class NewClient(Schema):
-    name = fields.String(required=True, validate=[validate.Length(1, 100), _visible])
-    redirect_uris = fields.List(fields.String(), validate=validate.Length(max=20))
-    grants = fields.List(fields.String(validate=validate.OneOf(GRANTS)), validate=validate.Length(max=len(GRANTS)))
-    service = fields.Boolean(truthy={True}, falsy={False})
-    public = fields.Boolean(
-        truthy={True}, falsy={False}, metadata={"description": "It cannot keep a secret (a page, an app) and gets none; PKCE alone."}
-    )
-
-
-class Rotation(Schema):
-    algorithm = fields.String(load_default="EdDSA", validate=validate.OneOf(ALGORITHMS))
+class Nothing(Schema):
+    """An empty object."""

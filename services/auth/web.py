@@ -1,29 +1,37 @@
-"""What every route needs: the parts of the service, who asks, from where, and the shapes of answers."""
+"""What every route needs: the parts of the service, who asks and from where, and how answers and errors look."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import functools
+import hashlib
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from flask import current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from marshmallow import Schema
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from services.auth import levels, refusals
 from services.auth.access import Application, Caller, require_level
 from services.auth.audit.rules import Origin
+from services.auth.schemas import ErrorBody
 from services.auth.wiring import Parts
 from services.common import request_id
+from services.common.app import plain_error
 from services.common.documented import Blueprint
 from services.common.refusal import Refusal
 
 T = TypeVar("T")
 View = Callable[..., Any]
-LONGEST_HEADER = 8192
+NAME = "Gatehouse auth"
+VERSION = "1.0.0"
+DESCRIPTION = "Identities and credentials for the whole house: users, login keys, tokens, OAuth2, signing keys."
+BODY_LIMIT = 64 * 1024  # bytes
+LONGEST_HEADER = 8192  # characters of an Authorization header that is read
 
 
 def parts() -> Parts:
@@ -186,3 +194,53 @@ def listed(found: tuple[Iterable[T], int], show: Callable[[T], dict[str, Any]], 
     """One page as JSON."""
     rows, total = found
     return {"items": [show(row) for row in rows], "total": total, "page": asked["page"], "per_page": asked["per_page"]}
+
+
+def cacheable(document: dict[str, Any], seconds: int) -> Response:
+    """Return an answer that everybody may keep and read, with its ETag. seconds: how long."""
+    body = json.dumps(document, separators=(",", ":"))
+    answer = Response(body, mimetype="application/json")
+    answer.headers["Cache-Control"] = f"public, max-age={seconds}"
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    return answer.make_conditional(request)
+
+
+def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
+    """Render an error in the house's shape; the names of wrong fields without the place where they were found."""
+    if status == 422:
+        message, code = "some fields are not valid", "invalid-fields"
+        if fields and set(fields) <= {"json", "query"}:
+            places = [found if isinstance(found, dict) else {"_": found} for found in fields.values()]
+            fields = {name: why for place in places for name, why in place.items()}
+    answer = plain_error(status, message, code, fields)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def register(app: Flask, of_json: Collection[str]) -> None:
+    """Add what happens before and after every route. of_json: names of the groups of routes whose bodies are JSON."""
+    schemes = app.extensions["api"].spec.components
+    schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    schemes.security_scheme("basic", {"type": "http", "scheme": "basic"})
+    # flask-smorest names its own so
+    schemes.schemas["Error"] = app.extensions["api"].ma_plugin.converter.schema2jsonschema(ErrorBody())
+
+    @app.before_request
+    def admit() -> None:
+        """Who asks is judged before anything of the body is read; then what no route can read is refused."""
+        if "\x00" in request.path:  # PostgreSQL's texts do not hold it
+            raise Refusal(404, "not found", "not-found")
+        view = app.view_functions.get(request.endpoint or "")
+        ask = getattr(view, "asks", None)
+        if ask is not None and request.method != "OPTIONS":
+            ask()
+        if (request.endpoint or "").partition(".")[0] in of_json and not getattr(view, "reads_itself", False):
+            readable()
+
+    @app.after_request
+    def keep_private(answer: Response) -> Response:
+        """Answers about people are not for caches; those that may be kept say so themselves."""
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return answer

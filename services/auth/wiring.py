@@ -19,6 +19,7 @@ from services.auth.credentials.service.passwords import Passwords
 from services.auth.credentials.service.role_tokens import RoleTokens
 from services.auth.credentials.service.sign_in import SignIn
 from services.auth.credentials.service.throttle import Throttle
+from services.auth.models import db
 from services.auth.oauth.service.authorizing import Authorizing
 from services.auth.oauth.service.clients import Clients
 from services.auth.people import store as people_store
@@ -43,9 +44,9 @@ log = logs.get(__name__)
 class Parts:
     """One of each. Made without touching the database; `start` does the rest."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock, master_key: str) -> None:
+    def __init__(self, settings: Settings, clock: Clock, master_key: str) -> None:
         self.settings = settings
-        self.database = database
+        self.database = database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
         people_store.teach_lower(database.engine)
         self.lookups = lookups = Lookups(settings.database_url, database.guard)
         self.clock = clock

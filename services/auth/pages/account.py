@@ -10,11 +10,12 @@ from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
-from services.auth import schemas
 from services.auth.access import Caller
+from services.auth.credentials.schemas import NewAccessToken
 from services.auth.credentials.service import notes
 from services.auth.models import AccessToken
 from services.auth.pages import visit
+from services.auth.people.schemas import OwnChange
 from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 
@@ -118,7 +119,7 @@ def profile(caller: Caller) -> Response:
         return visit.page("profile.html", values=values, errors={})
     given = {name: request.form.get(name, "").strip() for name in values}
     try:
-        parts().people.change_own(caller, schemas.OwnChange().load(given), origin(caller))
+        parts().people.change_own(caller, OwnChange().load(given), origin(caller))
     except (Refusal, ValidationError) as error:
         return visit.page("profile.html", 422, values=given, errors=_errors(error, "email"))
     return visit.done("/account", "Your profile was saved.")
@@ -184,7 +185,7 @@ def tokens(caller: Caller) -> Response:
         return _tokens(caller)
     given, wrong = _token_form()
     try:
-        fields = schemas.NewAccessToken().load(given)
+        fields = NewAccessToken().load(given)
         if wrong:
             return _tokens(caller, 422, values=request.form, errors=wrong)
         return visit.done_together("/account/tokens", functools.partial(_add_token, caller, fields))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
 from services.auth.models import Grant
-from services.auth.oauth.server.clients import SCOPES, SERVICES
+from services.auth.oauth.rules.clients import SCOPES, SERVICES
 from services.auth.pages.consent import MEANING
 from services.common.identity.client import IdentityClient
 from services.common.identity.refusals import InsufficientScope

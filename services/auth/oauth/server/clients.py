@@ -11,12 +11,8 @@ from services.auth.audit.rules import Origin
 from services.auth.credentials.rules import opaque
 from services.auth.models import Client
 from services.auth.oauth.rules import redirects
+from services.auth.oauth.rules.clients import SCOPES
 from services.auth.web import origin
-
-SERVICES = ("sessions", "tokens", "devices", "mobility")  # those of the house that act for a person; each asks for its own name
-SCOPES = ("openid", "profile", "email", *SERVICES)
-SECRET_METHODS = ["client_secret_basic", "client_secret_post"]
-METHODS = [*SECRET_METHODS, "none"]
 
 
 class OAuthClient(ClientMixin):  # type: ignore[misc]

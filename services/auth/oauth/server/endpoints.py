@@ -8,7 +8,8 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from services.auth.oauth.server.clients import METHODS, SECRET_METHODS, OAuthClient, asking
+from services.auth.oauth.rules.clients import METHODS, SECRET_METHODS
+from services.auth.oauth.server.clients import OAuthClient, asking
 from services.auth.oauth.service.authorizing import Known
 from services.auth.web import parts
 

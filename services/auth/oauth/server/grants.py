@@ -11,7 +11,8 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from services.auth.credentials.service.browsers import Visitor
 from services.auth.models import AuthorizationCode, Grant, User
-from services.auth.oauth.server.clients import METHODS, SECRET_METHODS, OAuthClient, asking
+from services.auth.oauth.rules.clients import METHODS, SECRET_METHODS
+from services.auth.oauth.server.clients import OAuthClient, asking
 from services.auth.oauth.service.authorizing import Request
 from services.auth.web import origin, parts
 

@@ -17,7 +17,8 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 from flask import Flask, request
 
 from services.auth.credentials.service.browsers import Visitor
-from services.auth.oauth.server.clients import SCOPES, OAuthClient
+from services.auth.oauth.rules.clients import SCOPES
+from services.auth.oauth.server.clients import OAuthClient
 from services.auth.oauth.server.endpoints import Introspection, Revocation
 from services.auth.oauth.server.grants import ClientGrant, CodeGrant, OpenID, RefreshGrant, RequiredPKCE
 from services.auth.web import parts

@@ -19,8 +19,6 @@ from services.auth.oauth.rules import redirects
 from services.common.clock import Clock
 from services.common.database import Database
 
-GRANTS = ("authorization_code", "refresh_token", "client_credentials")
-
 
 class Clients:
     """OAuth2 clients, and the neighbours that may ask `/verify/*`."""

@@ -1,4 +1,4 @@
-"""OAuth2 for programs: tokens, revocation, introspection. The pages of the flow are in `pages/`."""
+"""OAuth2 for programs: tokens, revocation, introspection. The pages of the flow are in `services/auth/pages/`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from authlib.oauth2.rfc6749 import InvalidClientError
 from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from services.auth import answers as shown
-from services.auth.oauth.server.clients import SECRET_METHODS
+from services.auth.credentials.schemas import SignInTokens
+from services.auth.oauth import schemas
+from services.auth.oauth.rules.clients import SECRET_METHODS
+from services.auth.schemas import Nothing
 from services.auth.web import answers, basic, origin, parts
 from services.common.documented import Blueprint
 
-blueprint = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 7662). Bodies are forms.")
+blueprint = Blueprint("endpoints", __name__)
+
 
 _PRIVATE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -62,9 +65,9 @@ def _without_client() -> bool:
 
 
 @blueprint.post("/oauth/token")
-@answers(blueprint, 200, shown.SignInTokens)
-@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
-@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
+@answers(blueprint, 200, SignInTokens)
+@blueprint.alt_response(400, schema=schemas.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=schemas.OAuthError, description="the client's own credentials are not right")
 def token() -> Response:
     """Grants: authorization_code with PKCE, refresh_token (rotated; a re-used one ends the family), client_credentials."""
     wrong = _stranger("token", open_to_all=True) or _repeated()
@@ -84,9 +87,9 @@ def token() -> Response:
 
 
 @blueprint.post("/oauth/revoke")
-@answers(blueprint, 200, shown.Nothing)
-@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
-@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
+@answers(blueprint, 200, Nothing)
+@blueprint.alt_response(400, schema=schemas.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=schemas.OAuthError, description="the client's own credentials are not right")
 def revoke() -> Response:
     """Take a token back (RFC 7009). 200 also for one that is not known."""
     wrong = _stranger("revocation", open_to_all=True) or _repeated()
@@ -106,9 +109,9 @@ def revoke() -> Response:
 
 
 @blueprint.post("/oauth/introspect")
-@answers(blueprint, 200, shown.Introspection)
-@blueprint.alt_response(400, schema=shown.OAuthError, description="why not")
-@blueprint.alt_response(401, schema=shown.OAuthError, description="the client's own credentials are not right")
+@answers(blueprint, 200, schemas.Introspection)
+@blueprint.alt_response(400, schema=schemas.OAuthError, description="why not")
+@blueprint.alt_response(401, schema=schemas.OAuthError, description="the client's own credentials are not right")
 def introspect() -> Response:
     """What a token is worth (RFC 7662): services ask about every one, other clients about their own."""
     wrong = _stranger("introspection") or _repeated()
