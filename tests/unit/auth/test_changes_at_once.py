@@ -11,6 +11,7 @@ import pytest
 
 from services.auth import refusals
 from services.auth.audit.rules import COMMAND_LINE
+from services.auth.credentials.store import accounts
 from services.auth.people import store as users
 from services.common.refusal import Refusal
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
@@ -82,7 +83,7 @@ def test_no_login_key_is_made_by_the_old_password(auth: Auth, user: dict[str, An
     with pytest.raises(Refusal, match="token revoked"):
         auth.parts.login_keys.add(caller, COMMAND_LINE)
     with auth.parts.database.read() as session:
-        assert users.login_key(session, user["id"]) is None
+        assert accounts.login_key(session, user["id"]) is None
 
 
 def while_hashing(auth: Auth, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:

@@ -303,9 +303,14 @@ def test_an_old_key_goes_when_the_last_token_that_needs_it_does(auth: Auth, admi
 
 def test_a_rotation_that_crashes_leaves_the_old_key_signing(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = kids(auth)
-    origin = type("Crashing", (), {"write": lambda *_, **__: (_ for _ in ()).throw(RuntimeError("power cut"))})()
-    with pytest.raises(RuntimeError):
-        auth.parts.keys.rotate("EdDSA", origin)
+
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signing.audit, "write", crash)
+        with pytest.raises(RuntimeError):
+            auth.parts.keys.rotate("EdDSA", COMMAND_LINE)
     assert kids(auth) == before
     assert auth.verify(role_token(auth, admin)["token"]).status_code == 200
 
