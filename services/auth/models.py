@@ -73,7 +73,7 @@ class Person(NamedTuple):
     version: int
 
 
-PERSON: tuple[sa.Column[Any], ...] = tuple(User.__table__.c[name] for name in Person._fields)
+PERSON: tuple[sa.ColumnElement[Any], ...] = tuple(User.__table__.c[name] for name in Person._fields)
 
 
 def person_in(columns: tuple[Any, ...]) -> Person | None:

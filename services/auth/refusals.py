@@ -120,3 +120,9 @@ def invalid_fields(**fields: Any) -> Refusal:
 
 def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
+
+
+def in_a_line(error: Refusal) -> str:
+    """What was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
+    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
+    return f"{error.message}{': ' + named if named else ''}"

@@ -169,7 +169,8 @@ def answers(blueprint: Blueprint, status: int, schema: type[Schema]) -> Callable
 
     def decorate(view: View) -> View:
         plain: Any = blueprint.response(status)(view)
-        plain._apidoc = blueprint.response(status, schema)(view)._apidoc
+        documented: Any = blueprint.response(status, schema)(view)
+        plain._apidoc = documented._apidoc
         return cast(View, plain)
 
     return decorate
@@ -203,7 +204,8 @@ def cacheable(document: dict[str, Any], seconds: int) -> Response:
     answer.headers["Cache-Control"] = f"public, max-age={seconds}"
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:

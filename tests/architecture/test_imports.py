@@ -95,6 +95,18 @@ VIOLATIONS = [
     ("tokens-nouns", "tokens/queue/planted", "WHAT = 1", "not listed as layers: - services.tokens.queue.planted"),
     ("tokens-use-cases", "tokens/queue/service", "import flask", "services.tokens.queue.service -> flask"),
     ("tokens-rules", "tokens/archive/rules/planted", "import sqlalchemy", "services.tokens.archive.rules.planted -> sqlalchemy"),
+    ("auth", "auth/web", "import services.auth.pages.pages", "services.auth.web -> services.auth.pages.pages"),
+    ("auth", "auth/people/store", "import services.auth.access", "services.auth.people.store -> services.auth.access"),
+    ("auth", "auth/planted", "WHAT = 1", "not listed as layers: - services.auth.planted"),
+    (
+        "auth-order",
+        "auth/credentials/service/planted",
+        "import services.auth.people.store",
+        "services.auth.credentials.service.planted -> services.auth.people.store",
+    ),
+    ("auth-nouns", "auth/signing/planted", "WHAT = 1", "not listed as layers: - services.auth.signing.planted"),
+    ("auth-use-cases", "auth/audit/service", "import marshmallow", "services.auth.audit.service -> marshmallow"),
+    ("auth-rules", "auth/credentials/rules/planted", "import sqlalchemy", "services.auth.credentials.rules.planted -> sqlalchemy"),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -26,4 +28,4 @@ def code(session: Session, digest: str) -> AuthorizationCode | None:
 def claim_code(session: Session, digest: str, grant_id: str) -> bool:
     """Whether the code was still unused; it belongs to the sign-in from now on."""
     used = sa.update(AuthorizationCode).where(AuthorizationCode.digest == digest, AuthorizationCode.grant_id.is_(None))
-    return bool(session.execute(used.values(grant_id=grant_id)).rowcount)
+    return bool(cast(sa.CursorResult[Any], session.execute(used.values(grant_id=grant_id))).rowcount)

@@ -16,6 +16,7 @@ from services.auth.credentials.service import notes
 from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.people.schemas import OwnChange
+from services.auth.schemas import field_messages
 from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 
@@ -249,7 +250,7 @@ def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
     parts().last_used.flush()
     found, total = parts().access_tokens.page(caller, 1, 200)
     values = {"values": {"expires_in": USUAL_LIFETIME}, "errors": {}, **shown}
-    choices = {"once": notes.new_id(), "kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
+    choices: dict[str, Any] = {"once": notes.new_id(), "kinds": KINDS, "allowed": ALLOWED, "lifetimes": LIFETIMES}
     return visit.page("tokens.html", status, tokens=found, total=total, now=parts().clock.now(), **choices, **values)
 
 
@@ -281,8 +282,7 @@ def _errors(error: Refusal | ValidationError, field: str) -> dict[str, str]:
     """One sentence a field. field: where a sentence stands that names none."""
     if isinstance(error, ValidationError):
         return {
-            str(name): " ".join(map(str, why)) if isinstance(why, list) else "Not valid."
-            for name, why in error.normalized_messages().items()
+            str(name): " ".join(map(str, why)) if isinstance(why, list) else "Not valid." for name, why in field_messages(error).items()
         }
     found = visit.field_errors(error)
     return {field if name == "_" else name: why for name, why in found.items()}

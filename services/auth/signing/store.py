@@ -11,11 +11,11 @@ from services.auth.models import CutOff, RoleToken, SigningKey
 
 
 def current(session: Session) -> SigningKey | None:
-    return session.scalar(sa.select(SigningKey).where(SigningKey.current))
+    return session.scalar(sa.select(SigningKey).where(SigningKey.current.is_(True)))
 
 
 def retire_current(session: Session, now: dt.datetime) -> None:
-    session.execute(sa.update(SigningKey).where(SigningKey.current).values(current=None, retired_at=now))
+    session.execute(sa.update(SigningKey).where(SigningKey.current.is_(True)).values(current=None, retired_at=now))
 
 
 def all_keys(session: Session) -> list[SigningKey]:
@@ -36,7 +36,9 @@ def needed(session: Session, retired_after: dt.datetime, now: dt.datetime) -> li
             sa.or_(CutOff.cut_off.is_(None), RoleToken.issued_at >= CutOff.cut_off),
         )
     )
-    query = sa.select(SigningKey).where(sa.or_(SigningKey.current, SigningKey.retired_at > retired_after, SigningKey.kid.in_(in_use)))
+    query = sa.select(SigningKey).where(
+        sa.or_(SigningKey.current.is_(True), SigningKey.retired_at > retired_after, SigningKey.kid.in_(in_use))
+    )
     return list(session.scalars(query.order_by(SigningKey.created_at.desc(), SigningKey.kid)))
 
 

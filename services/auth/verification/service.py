@@ -31,7 +31,7 @@ from services.common.refusal import Refusal
 class _Question:
     """What to ask the database about a token, and what its answer (without the columns of who asks) means. judge: raises Refusal 401."""
 
-    statement: sa.Select[Any]
+    statement: sa.Select[*tuple[Any, ...]]
     parameters: dict[str, Any]
     judge: Callable[[tuple[Any, ...]], Verified]
 
@@ -84,7 +84,7 @@ class Verifier:
         application = Application(client_id, frozenset(str(claims.get("scope", "")).split())) if client_id is not None else None
         return Caller(person, method, grant_id), application
 
-    def _look(self, statement: sa.Select[Any], parameters: dict[str, Any], client_id: str | None) -> tuple[Any, ...]:
+    def _look(self, statement: sa.Select[*tuple[Any, ...]], parameters: dict[str, Any], client_id: str | None) -> tuple[Any, ...]:
         known = client_id if client_id is not None and len(client_id) <= 36 and "\x00" not in client_id else None
         row = self._lookups.one(statement, {**parameters, "client": known})
         assert row is not None  # the statements of `store` always have one

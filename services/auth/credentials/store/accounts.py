@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -60,7 +61,8 @@ def put_login_key(session: Session, user_id: str, digest: str, now: dt.datetime,
 def drop_login_key(session: Session, user_id: str) -> bool:
     """Whether there was one. The access tokens that it made go with it."""
     session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user_id, AccessToken.by_login_key))
-    return bool(session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id)).rowcount)
+    dropped = session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id))
+    return bool(cast(sa.CursorResult[Any], dropped).rowcount)
 
 
 def login_key_lifetime(session: Session, user: User) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -36,7 +36,7 @@ def by_refresh_token(session: Session, digest: str) -> tuple[RefreshToken, Grant
 def spend(session: Session, digest: str, now: dt.datetime) -> bool:
     """Whether the refresh token was still unspent; of two requests at once only one hears yes."""
     spent = sa.update(RefreshToken).where(RefreshToken.digest == digest, RefreshToken.spent_at.is_(None)).values(spent_at=now)
-    return bool(session.execute(spent).rowcount)
+    return bool(cast(sa.CursorResult[Any], session.execute(spent)).rowcount)
 
 
 def end(session: Session, grant_id: str, now: dt.datetime) -> None:

@@ -19,29 +19,39 @@ from services.auth.web import origin, parts
 _NONCE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-class _Kept:
-    """A code or a sign-in as authlib asks about it."""
+class _Code:
+    """An authorization code as authlib asks about it."""
 
-    def __init__(self, row: AuthorizationCode | Grant, secret: str) -> None:
+    def __init__(self, row: AuthorizationCode) -> None:
         self.row = row
-        self.secret = secret
 
     def get_redirect_uri(self) -> str:
-        return str(self.row.redirect_uri)
+        return self.row.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.row.scope
+
+    @property
+    def code_challenge(self) -> str:
+        return self.row.challenge
+
+    @property
+    def code_challenge_method(self) -> str:
+        return "S256"
+
+
+class _RefreshToken:
+    """A refresh token and its sign-in as authlib asks about them."""
+
+    def __init__(self, row: Grant, secret: str) -> None:
+        self.row = row
+        self.secret = secret
 
     def get_scope(self) -> str:
         return self.row.scope
 
     def check_client(self, client: OAuthClient) -> bool:
         return self.row.client_id == client.client.id
-
-    @property
-    def code_challenge(self) -> str:
-        return str(self.row.challenge)
-
-    @property
-    def code_challenge_method(self) -> str:
-        return "S256"
 
 
 class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
@@ -63,14 +73,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
     def save_authorization_code(self, code: str, request: Any) -> None:
         """Kept when it was made."""
 
-    def query_authorization_code(self, code: str, client: OAuthClient) -> _Kept | None:
+    def query_authorization_code(self, code: str, client: OAuthClient) -> _Code | None:
         found = parts().authorizing.find_code(code, client.client, asking(client))
-        return _Kept(found, code) if found else None
+        return _Code(found) if found else None
 
-    def delete_authorization_code(self, authorization_code: _Kept) -> None:
+    def delete_authorization_code(self, authorization_code: _Code) -> None:
         """It stays, marked as used, so that a second use is noticed."""
 
-    def authenticate_user(self, authorization_code: _Kept) -> User | None:
+    def authenticate_user(self, authorization_code: _Code) -> User | None:
         return parts().authorizing.user_of(authorization_code.row.user_id)
 
     def generate_token(self, user: User, **_: Any) -> dict[str, Any]:
@@ -84,11 +94,11 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
-    def authenticate_refresh_token(self, refresh_token: str) -> _Kept | None:
+    def authenticate_refresh_token(self, refresh_token: str) -> _RefreshToken | None:
         grant = parts().sign_in.find(refresh_token)
-        return _Kept(grant, refresh_token) if grant else None
+        return _RefreshToken(grant, refresh_token) if grant else None
 
-    def authenticate_user(self, refresh_token: _Kept) -> User | None:
+    def authenticate_user(self, refresh_token: _RefreshToken) -> User | None:
         user = parts().authorizing.user_of(refresh_token.row.user_id)
         if user is None:
             raise InvalidGrantError
@@ -102,7 +112,7 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
             raise InvalidGrantError("The refresh token was used before, or its sign-in is over.")
         return issued.shown()
 
-    def revoke_old_credential(self, refresh_token: _Kept) -> None:
+    def revoke_old_credential(self, refresh_token: _RefreshToken) -> None:
         """Spent when the new one was made, in the same transaction."""
 
 
