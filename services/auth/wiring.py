@@ -1,4 +1,4 @@
-"""The parts of the service, put together from its settings; and what must be there before the first request."""
+"""The parts of the auth service, made from its settings; and what must be there before the first request."""
 
 from __future__ import annotations
 
@@ -42,58 +42,47 @@ log = logs.get(__name__)
 
 
 class Parts:
-    """One of each. Made without touching the database; `start` does the rest."""
+    """One of each object of the service. To make them asks no database; `start` does."""
 
     def __init__(self, settings: Settings, clock: Clock, master_key: str) -> None:
         self.settings = settings
+        self.clock = clock
         self.database = database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
         people_store.teach_lower(database.engine)
         self.lookups = lookups = Lookups(settings.database_url, database.guard)
-        self.clock = clock
-        self.hasher = Hasher(
-            memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, slots=settings.hash_slots, queue=settings.hash_waiting
-        )
-        self.keys = KeyRing(
-            database, clock, master_key, issuer=settings.issuer, audience=settings.audience, overlap_s=settings.access_token_s
-        )
-        self.throttle = Throttle(database, clock)
-        self.sign_in = SignIn(
-            database,
-            lookups,
-            clock,
-            self.hasher,
-            self.keys,
-            self.throttle,
-            access_s=settings.access_token_s,
-            refresh_days=settings.refresh_token_days,
-        )
+        access_s, refresh_days = settings.access_token_s, settings.refresh_token_days
+
         self.audit = Audit(database)
-        self.passwords = Passwords(database, clock, self.hasher, self.throttle)
-        self.login_keys = LoginKeys(database, clock)
-        self.people = People(database, clock, self.hasher, self.passwords)
-        self.access_tokens = AccessTokens(database, clock)
-        self.role_tokens = RoleTokens(database, clock, self.keys)
-        self.domains = Domains(database, clock)
-        self.clients = Clients(database, clock, dict(settings.service_clients))
-        self.last_used = LastUsed(database)
-        self.verifier = Verifier(lookups, clock, self.keys, self.last_used)
-        self.authorizing = Authorizing(
-            database,
-            clock,
-            self.keys,
-            self.sign_in,
-            self.verifier,
-            access_s=settings.access_token_s,
-            refresh_days=settings.refresh_token_days,
-        )
+        self.keys = KeyRing(database, clock, master_key, issuer=settings.issuer, audience=settings.audience, overlap_s=access_s)
+
+        memory_kib, passes = settings.argon2_memory_kib, settings.argon2_passes
+        self.hasher = Hasher(memory_kib=memory_kib, passes=passes, slots=settings.hash_slots, queue=settings.hash_waiting)
+        self.throttle = Throttle(database, clock)
+        self.sign_in = SignIn(database, lookups, clock, self.hasher, self.keys, self.throttle, access_s=access_s, refresh_days=refresh_days)
         self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
         self.notes = Notes(database, clock)
+        self.passwords = Passwords(database, clock, self.hasher, self.throttle)
+        self.login_keys = LoginKeys(database, clock)
+        self.access_tokens = AccessTokens(database, clock)
+        self.last_used = LastUsed(database)
+        self.role_tokens = RoleTokens(database, clock, self.keys)
+
+        self.people = People(database, clock, self.hasher, self.passwords)
+        self.domains = Domains(database, clock)
+
+        self.verifier = Verifier(lookups, clock, self.keys, self.last_used)
+
+        self.clients = Clients(database, clock, dict(settings.service_clients))
+        self.authorizing = Authorizing(
+            database, clock, self.keys, self.sign_in, self.verifier, access_s=access_s, refresh_days=refresh_days
+        )
+
         self._started = False
         self._held_up = "starting"
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """The first signing key, the neighbours' credentials, the first administrator. Raises the store's error, or Refusal."""
+        """Make the first signing key, the neighbours' credentials and the first administrator. Raises the store's error, or Refusal."""
         self.keys.ensure(STARTUP)
         self.keys.check_master_key()
         self.clients.put_fixed(STARTUP)
@@ -103,20 +92,20 @@ class Parts:
         self._started = True
 
     def check_started(self) -> None:
-        """Raises NotReady until `start` has succeeded."""
+        """Raise NotReady until `start` has succeeded."""
         if not self._started:
             raise NotReady(self._held_up)
 
     def _generated_password(self) -> str:
         return secret_file(self.settings.data / "admin.password", lambda: generated_secret(24))
 
-    def keep_up(self) -> threading.Thread:
-        """Start, where the database was away until now; write behind and forget what has expired: in a thread of its own until `close`."""
-        thread = threading.Thread(target=self._keep_up, name="housekeeping", daemon=True)
+    def start_housekeeping(self) -> threading.Thread:
+        """Begin a thread that starts the service when the database is back, writes behind, and forgets what has expired, until `close`."""
+        thread = threading.Thread(target=self._keep, name="housekeeping", daemon=True)
         thread.start()
         return thread
 
-    def _keep_up(self) -> None:
+    def _keep(self) -> None:
         rounds = 0
         while not self._stop.wait(5.0 if self._started else 1.0):
             try:
@@ -151,5 +140,5 @@ class Parts:
 
 
 def master_key(settings: Settings) -> str:
-    """The key that seals the private keys: from the settings, or from a file made at the first start."""
+    """Return the key that seals the private keys: from the settings, or from a file that the first start makes."""
     return settings.master_key or secret_file(settings.data / "master.key", lambda: generated_secret(43))

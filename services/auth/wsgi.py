@@ -22,5 +22,5 @@ try:
         app.extensions["auth"].start()
 except (Refusal, *startup.FAILURES) as error:
     startup.stop("auth", startup.in_a_line("auth", error))
-app.extensions["auth"].keep_up()
+app.extensions["auth"].start_housekeeping()
 atexit.register(app.extensions["auth"].close)

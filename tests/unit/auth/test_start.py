@@ -201,7 +201,7 @@ def test_what_keeps_it_from_starting_later_is_said(sqlite_url: str, tmp_path: Pa
     started(sqlite_url, tmp_path).parts.close()
     app = build(settings_for(sqlite_url, tmp_path), key="another master key of 32 letters.")
     parts = app.extensions["auth"]
-    thread = parts.keep_up()
+    thread = parts.start_housekeeping()
     said = "signing key cannot be opened with this master key"
     wait_until(lambda: app.test_client().get("/ready").json["checks"]["start"] == said)
     parts.close()

@@ -1,6 +1,6 @@
 """What OAuth2 clients get: codes after consent, tokens for codes and refresh tokens, tokens of their own; and taking them back.
 
-The rules of the protocol are the library's (`services/auth/oauth/`); here is what is kept, each step in one transaction.
+The rules of the protocol are the library's (`oauth/server/`); here is what is kept, each step in one transaction.
 """
 
 from __future__ import annotations
