@@ -56,7 +56,7 @@ class Verified:
 
 
 def require_level(caller: Caller, level: str) -> None:
-    """Raises Refusal 403."""
+    """Refuse somebody below this level. Raises Refusal 403."""
     if not levels.at_least(caller.user.level, level):
         raise refusals.not_allowed(level)
 

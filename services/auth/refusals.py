@@ -123,6 +123,6 @@ def signing_key_unreadable() -> Refusal:
 
 
 def in_a_line(error: Refusal) -> str:
-    """What was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
+    """Say what was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
     named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
     return f"{error.message}{': ' + named if named else ''}"

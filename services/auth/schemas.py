@@ -19,7 +19,7 @@ EXPIRES_IN: dict[str, Any] = {"strict": True, "allow_none": True, "validate": va
 
 
 def visible(text: str) -> None:
-    """Raises ValidationError for control characters and halves of a character."""
+    """Raise ValidationError for control characters and halves of a character."""
     if any(ord(one) < 32 or ord(one) == 127 or 0xD800 <= ord(one) <= 0xDFFF for one in text):
         raise ValidationError("Holds a character that cannot be shown.")
 
@@ -31,7 +31,7 @@ def field_messages(error: ValidationError) -> dict[str, Any]:
 
 
 def moment(value: dt.datetime | None) -> str | None:
-    """Return a moment as JSON has it."""
+    """Return a moment in ISO 8601, None for none."""
     return isoformat(value) if value else None
 
 

@@ -35,18 +35,19 @@ LONGEST_HEADER = 8192  # characters of an Authorization header that is read
 
 
 def parts() -> Parts:
+    """Return the parts of the application that answers this request."""
     found: Parts = current_app.extensions["auth"]
     return found
 
 
 def origin(caller: Caller | None = None) -> Origin:
-    """Where the request comes from, and who sent it."""
+    """Return where the request comes from, and who sent it."""
     user = caller.user if caller else None
     return Origin(user.email if user else "anonymous", user.id if user else None, request.remote_addr, request_id.current())
 
 
 def basic() -> tuple[str, str] | None:
-    """User and password of the Authorization header (RFC 7617); None when it holds none, or is malformed."""
+    """Read user and password of the Authorization header (RFC 7617); None when it holds none, or is malformed."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic" or len(encoded) > LONGEST_HEADER:
         return None
@@ -58,6 +59,7 @@ def basic() -> tuple[str, str] | None:
 
 
 def bearer() -> str | None:
+    """Read the token of the Authorization header (RFC 6750); None when it holds none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and len(token) <= LONGEST_HEADER else None
 
@@ -92,7 +94,7 @@ def _find_out() -> tuple[Caller, Application | None]:
 
 
 def caller() -> Caller:
-    """The person who asks, by the access JWT of the own sign-in or by Basic with password or login key.
+    """Return the person who asks, by the access JWT of the own sign-in or by Basic with password or login key.
 
     Raises Refusal 401, 403, 429, 503.
     """
@@ -103,7 +105,7 @@ def caller() -> Caller:
 
 
 def reader() -> tuple[Caller, Application | None]:
-    """The same, or an application that the person lets read the profile. Raises Refusal 401, 403, 429, 503."""
+    """Return the person, or an application that the person lets read the profile. Raises Refusal 401, 403, 429, 503."""
     found, application = _asking()
     if application is not None and "profile" not in application.scopes:
         raise refusals.insufficient_scope("profile")
@@ -111,12 +113,12 @@ def reader() -> tuple[Caller, Application | None]:
 
 
 def administrator() -> Caller:
-    """Raises Refusal 401, 403, 429, 503."""
+    """Return the caller, who must administer a domain or all. Raises Refusal 401, 403, 429, 503."""
     return _of_level(levels.DOMAIN_ADMIN)
 
 
 def super_user() -> Caller:
-    """Raises Refusal 401, 403, 429, 503."""
+    """Return the caller, who must be a super user. Raises Refusal 401, 403, 429, 503."""
     return _of_level(levels.SUPER_USER)
 
 
@@ -127,7 +129,7 @@ def _of_level(level: str) -> Caller:
 
 
 def readable() -> None:
-    """Raises Refusal 400 for JSON that is malformed, endlessly deep or endless, 413 for too much of it."""
+    """Refuse JSON that is malformed or nested too deeply (Refusal 400), or too large (413)."""
     if request.is_json and request.get_data():
         try:
             request.get_json()
@@ -136,7 +138,7 @@ def readable() -> None:
 
 
 def texts(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[], object]) -> Callable[[View], View]:
-    """`blueprint.arguments(schema)` for a route that is asked hundreds of times a second.
+    """Do what `blueprint.arguments(schema)` does, for a route that is asked hundreds of times a second.
 
     A JSON object of exactly the required fields, each a text, goes in as it is, and the view judges who asks; everything else is the
     schema's to read, or to refuse, after `otherwise` has judged who asks.
@@ -165,7 +167,7 @@ def texts(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[],
 
 
 def answers(blueprint: Blueprint, status: int, schema: type[Schema]) -> Callable[[View], View]:
-    """`blueprint.response(status, schema)` as far as the OpenAPI document goes; the view's answer goes out as it is."""
+    """Document an answer as `blueprint.response(status, schema)` does as the OpenAPI document goes; the view's answer goes out as it is."""
 
     def decorate(view: View) -> View:
         plain: Any = blueprint.response(status)(view)
@@ -177,11 +179,12 @@ def answers(blueprint: Blueprint, status: int, schema: type[Schema]) -> Callable
 
 
 def etag(version: int) -> dict[str, str]:
+    """Return the header that names a version."""
     return {"ETag": f'"{version}"'}
 
 
 def if_match() -> int | None:
-    """The version that the caller saw, None when it does not say. Raises Refusal 412 for a tag that was never ours."""
+    """Read the version that the caller saw, None when it does not say. Raises Refusal 412 for a tag that was never ours."""
     given = request.headers.get("If-Match", "").strip()
     if given in ("", "*"):
         return None
@@ -192,7 +195,7 @@ def if_match() -> int | None:
 
 
 def listed(found: tuple[Iterable[T], int], show: Callable[[T], dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
-    """One page as JSON."""
+    """Return one page of a list as JSON."""
     rows, total = found
     return {"items": [show(row) for row in rows], "total": total, "page": asked["page"], "per_page": asked["per_page"]}
 

@@ -35,6 +35,7 @@ class AuditList(Listed):
 
 
 def audit_line(one: models.AuditLine) -> dict[str, Any]:
+    """Return an audit line as JSON."""
     return {
         "id": one.id,
         "at": moment(one.at),

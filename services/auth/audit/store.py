@@ -41,7 +41,7 @@ def write(session: Session, origin: Origin, now: dt.datetime, action: str, targe
 
 
 def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[list[AuditLine], int]:
-    """One page, newest first, and how many there are in all."""
+    """Return one page, newest first, and how many lines there are in all."""
     which = []
     if wanted.action:
         which.append(AuditLine.action == wanted.action)

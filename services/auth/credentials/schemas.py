@@ -117,7 +117,7 @@ class RoleTokenList(Listed):
 
 
 def access_token(one: models.AccessToken, secret: str | None = None) -> dict[str, Any]:
-    """secret: only in the answer that makes it."""
+    """Return an access token as JSON. secret: only in the answer that makes it."""
     shown = {
         "id": one.id,
         "kind": one.kind,
@@ -132,6 +132,7 @@ def access_token(one: models.AccessToken, secret: str | None = None) -> dict[str
 
 
 def role_token(one: models.RoleToken, token: str | None = None) -> dict[str, Any]:
+    """Return a role token as JSON. token: only in the answer that makes it."""
     shown = {
         "jti": one.jti,
         "subject": one.subject,
@@ -144,4 +145,5 @@ def role_token(one: models.RoleToken, token: str | None = None) -> dict[str, Any
 
 
 def cut_off(one: models.CutOff) -> dict[str, Any]:
+    """Return a cut-off as JSON."""
     return {"subject": one.subject, "cut_off": moment(one.cut_off)}

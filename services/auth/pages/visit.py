@@ -46,12 +46,12 @@ def _cookie(cookie: str) -> str:
 
 
 def planted() -> bool:
-    """Whether the browser sends different cookies of one name."""
+    """Say whether the browser sends different cookies of one name."""
     return any(len(_values(cookie)) > 1 for cookie in (COOKIE, VISIT))
 
 
 def visitor() -> Visitor | None:
-    """Who has signed in, looked up once a request."""
+    """Return who has signed in, looked up once a request."""
     if "visitor" not in g:
         g.visitor = parts().browsers.find(_cookie(COOKIE))
     found: Visitor | None = g.visitor
@@ -59,7 +59,7 @@ def visitor() -> Visitor | None:
 
 
 def device() -> str | None:
-    """The secret that an earlier sign-in left in this browser."""
+    """Return the secret that an earlier sign-in left in this browser."""
     found = _cookie(DEVICE)
     return found if opaque.prefix_of(found) == opaque.DEVICE else None
 
@@ -77,7 +77,7 @@ def _visit() -> str:
 
 
 def check_form(*, signing_in: bool = False) -> None:
-    """Raises Refusal 403 for a form that was not made by a page of ours for this browser, or that another page sends.
+    """Refuse a form that no page of ours made for this browser, or that another page sends. Raises Refusal 403.
 
     The second is asked besides, because somebody may have planted his own visit cookie, whose token he knows: his form would sign the
     person in to his account.
@@ -109,7 +109,7 @@ def _sent_from_elsewhere() -> bool:
 
 
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
-    """For this host alone: without a Domain no other host gets it."""
+    """Set a cookie for this host alone: without a Domain no other host gets it."""
     answer.set_cookie(_name(name), value, **_attributes(), **options)
 
 
@@ -123,7 +123,10 @@ def _attributes() -> dict[str, Any]:
 
 
 def page(template: str, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:
-    """A page of ours. leads_to: another site's address that its form may end at. told: what it tells once, else what the address names."""
+    """Render a page of ours.
+
+    leads_to: another site's address that its form may end at. told: what it tells once, else what the address names.
+    """
     here = visitor()
     values.setdefault("told", _told())
     user = here.caller.user if here else None
@@ -134,12 +137,12 @@ def page(template: str, status: int = 200, *, leads_to: str | None = None, **val
 
 
 def failure(status: int, message: str) -> Response:
-    """A page that says what went wrong and asks the database nothing, not even who is here."""
+    """Render a page that says what went wrong; it asks the database nothing, not even who is here."""
     return _answer("message.html", status, title="That did not work", message={"_": sentence(message)})
 
 
 def start() -> Response:
-    """What this service is; asks the database nothing."""
+    """Render what this service is; asks the database nothing."""
     answer = _answer("start.html", 200)
     answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
     return answer
@@ -150,7 +153,7 @@ Together = Callable[[Session, str, str | None], None]
 
 
 def done(path: str, text: str, secret: str | None = None) -> Response:
-    """On to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
+    """Lead on to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
 
     When what was done has ended this very sign-in, no page can tell it any more: a secret is shown in the answer itself (sent again, that
     form leads to the sign-in page), and without one the sign-in page says so.
@@ -166,7 +169,7 @@ def done(path: str, text: str, secret: str | None = None) -> Response:
 
 
 def done_together(path: str, work: Callable[[Together], None]) -> Response:
-    """Like `done`, for what must not be done twice: `work` stores the note in its own transaction, under the id that the form has.
+    """Do as `done`, for what must not be done twice: `work` stores the note in its own transaction, under the id that the form has.
 
     The same form again leads to that note or, when somebody has read it, says that nothing was done again.
     """
@@ -221,6 +224,7 @@ def _origin(address: str | None) -> str:
 
 
 def protect(answer: Response) -> Response:
+    """Keep other sites and caches out of an answer."""
     answer.headers["X-Frame-Options"] = "DENY"
     answer.headers["Referrer-Policy"] = "same-origin"  # with no-referrer a browser would say of our own forms `Origin: null`
     answer.headers["Cache-Control"] = "no-store"
@@ -228,30 +232,30 @@ def protect(answer: Response) -> Response:
 
 
 def go(path: str) -> Response:
-    """On to a page of ours."""
+    """Lead on to a page of ours."""
     answer = redirect(request.root_path.rstrip("/") + path, 303)
     assert isinstance(answer, Response)
     return protect(answer)
 
 
 def way_back(target: str) -> str:
-    """`target` or its page when that is one of ours, else the account's first page: nobody is led elsewhere."""
+    """Return `target` or its page when that is one of ours, else the account's first page: nobody is led elsewhere."""
     return redirects.own_page(target) or "/account"
 
 
 def to_sign_in(why: str | None = None) -> Response:
-    """Sign in first, then come back here."""
+    """Lead to the sign-in page, and from there back here."""
     query = {"next": request.full_path.rstrip("?"), **({"why": why} if why else {})}
     return go("/account/sign-in?" + urlencode(query))
 
 
 def field_errors(refused: Refusal) -> dict[str, str]:
-    """A refusal as one sentence a field; `_` for what belongs to none."""
+    """Return a refusal as one sentence for each field; `_` for what belongs to none."""
     if not refused.fields:
         return {"_": sentence(refused.message)}
     return {name: " ".join(map(str, why)) if isinstance(why, list) else str(why) for name, why in refused.fields.items()}
 
 
 def sentence(message: str) -> str:
-    """A message of the API for people."""
+    """Return a message of the API as people read it."""
     return message[:1].upper() + message[1:] + "."

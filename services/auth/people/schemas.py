@@ -77,7 +77,7 @@ class DomainList(Listed):
 
 
 def user_shown(user: models.User | models.Person) -> dict[str, Any]:
-    """A user as JSON."""
+    """Return a user as JSON."""
     return {
         "id": user.id,
         "email": user.email,
@@ -92,4 +92,5 @@ def user_shown(user: models.User | models.Person) -> dict[str, Any]:
 
 
 def domain(one: models.Domain) -> dict[str, Any]:
+    """Return a domain as JSON."""
     return {"name": one.name, "login_key_lifetime_s": one.login_key_lifetime_s, "created_at": moment(one.created_at)}

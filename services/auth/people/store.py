@@ -26,7 +26,7 @@ def any_user(session: Session) -> bool:
 
 
 def taken(session: Session, key: str, skeleton: str, *, besides: str | None = None) -> bool:
-    """Whether another user has the address, or one that looks like it."""
+    """Say whether another user has the address, or one that looks like it."""
     query = sa.select(User.id).where(sa.or_(User.email_key == key, User.email_skeleton == skeleton))
     if besides:
         query = query.where(User.id != besides)
@@ -34,7 +34,7 @@ def taken(session: Session, key: str, skeleton: str, *, besides: str | None = No
 
 
 def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[list[User], int]:
-    """One page in order of e-mail, and how many there are in all."""
+    """Return one page in order of e-mail, and how many there are in all."""
     query = sa.select(User)
     if wanted.domain is not None:
         query = query.where(User.domain == wanted.domain)
@@ -51,7 +51,7 @@ def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[li
 
 
 def teach_lower(engine: sa.Engine) -> None:
-    """SQLite's own `lower` knows the letters of ASCII alone, PostgreSQL's all of them. To be called before the first connection."""
+    """Give SQLite a `lower` for all letters, as PostgreSQL's; its own knows ASCII alone. Call it before the first connection."""
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", lambda connection, _: connection.create_function("lower", 1, _lower, deterministic=True))
 
@@ -61,7 +61,7 @@ def _lower(text: str | None) -> str | None:
 
 
 def lock_super_users(session: Session) -> list[str]:
-    """Ids of the active super users. Their rows stay locked, so that two requests cannot take away the last two at once."""
+    """Return the ids of the active super users. Their rows stay locked, so that two requests cannot take away the last two at once."""
     query = sa.select(User.id).where(User.level == levels.SUPER_USER, User.active).order_by(User.id).with_for_update()
     return list(session.scalars(query))
 

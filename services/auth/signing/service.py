@@ -105,13 +105,13 @@ class KeyRing:
         self._database.run(lambda session: store.drop(session, store.unneeded(session, now - self._overlap, now)))
 
     def published(self) -> dict[str, Any]:
-        """The JWKS: the current key and every one that a live token needs."""
+        """Return the JWKS: the current key and every one that a live token needs."""
         now = self._clock.now()
         with self._database.read() as session:
             return {"keys": [key.public_jwk for key in store.needed(session, now - self._overlap, now)]}
 
     def all_keys(self) -> list[tuple[SigningKey, bool]]:
-        """Every key there is, newest first, and whether it is still published."""
+        """Return every key there is, newest first, and whether it is still published."""
         now = self._clock.now()
         with self._database.read() as session:
             published = {key.kid for key in store.needed(session, now - self._overlap, now)}
@@ -138,7 +138,10 @@ class KeyRing:
         audience: str | None = None,
         claims: Mapping[str, Any] | None = None,
     ) -> tuple[str, str, str]:
-        """A JWT by the current key: (token, jti, kid). kind: its header's `typ`, so that no kind is taken for another (RFC 8725 3.11)."""
+        """Sign a JWT by the current key; returns the token, its jti, the kid.
+
+        kind: its header's `typ`, so that no kind is taken for another (RFC 8725 3.11).
+        """
         key = store.current(session)
         if key is None:
             raise refusals.signing_key_unreadable()
@@ -158,7 +161,7 @@ class KeyRing:
         return token, jti, key.kid
 
     def read(self, token: str) -> house_jwt.Read:
-        """A JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401.
+        """Read a JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401.
 
         The caller checks that its key is still in the database: one that was deleted there is worth nothing from that moment on.
         """

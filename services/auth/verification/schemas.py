@@ -44,6 +44,7 @@ class VerifiedToken(Schema):
 
 
 def verified_token(one: Verified) -> dict[str, Any]:
+    """Return what a token is worth as JSON."""
     return {
         "kind": one.kind,
         "id": one.id,

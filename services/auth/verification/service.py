@@ -53,17 +53,17 @@ class Verifier:
         self._last_used = last_used
 
     def service(self, client_id: str, secret: str) -> Service | None:
-        """The neighbour behind client credentials, when they are right."""
+        """Return the neighbour behind client credentials, None when they are not right."""
         digest, allowed, *found = self._look(store.SERVICE, {}, client_id)
         return Service(*found) if _is_service(digest, allowed, secret) else None
 
     def token(self, token: str) -> Verified:
-        """What the token says. Raises Refusal 401 with the reason."""
+        """Say what a token is worth. Raises Refusal 401 with the reason."""
         question = self._question(token)
         return question.judge(self._look(question.statement, question.parameters, None)[2:])
 
     def token_for(self, client_id: str, secret: str, token: str) -> Verified | None:
-        """The same for a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
+        """Say it to a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
         try:
             question = self._question(token)
         except Refusal:
@@ -74,7 +74,7 @@ class Verifier:
         return question.judge(tuple(found)) if _is_service(digest, allowed, secret) else None
 
     def caller(self, token: str) -> tuple[Caller, Application | None]:
-        """The person behind a sign-in's access JWT, and the application that got it, if one did. Raises Refusal 401."""
+        """Return the person behind a sign-in's access JWT, and the application that got it, if one did. Raises Refusal 401."""
         claims, kind, kid = self._keys.read(token)
         if kind != ACCESS:
             raise refusals.token_invalid()
@@ -91,7 +91,7 @@ class Verifier:
         return tuple(row)
 
     def _question(self, token: str) -> _Question:
-        """Raises Refusal 401 for what is no token of ours, whatever the database says."""
+        """Raises Refusal 401 for what is not a token of ours, whatever the database says."""
         if token.startswith("gh_") and opaque.prefix_of(token) in opaque.ACCESS_TOKEN_OF_PREFIX:
             return _Question(store.ACCESS_TOKEN, {"digest": opaque.digest(token)}, self._access_token)
         if token.count(".") != 2:

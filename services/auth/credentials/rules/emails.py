@@ -121,7 +121,7 @@ def parse(text: str) -> Email:
 
 
 def key_of(text: str) -> str | None:
-    """The key of what somebody typed at log-in, or None when it is no address. Never raises."""
+    """Return the key of what somebody typed at log-in, None when it is not an address. Never raises."""
     try:
         return parse(text).key
     except ValueError:
@@ -129,7 +129,7 @@ def key_of(text: str) -> str | None:
 
 
 def skeleton(folded: str) -> str:
-    """The look-alike skeleton of a folded text: marks removed from translated letters, other scripts' twins turned into Latin."""
+    """Return the look-alike skeleton of a folded text: marks removed from translated letters, other scripts' twins turned into Latin."""
     decomposed = unicodedata.normalize("NFD", folded.translate(_LOOK_ALIKES))
     return unicodedata.normalize("NFC", decomposed.translate(_LOOK_ALIKES))
 

@@ -1,4 +1,4 @@
-"""Secrets that auth hands out: their shape, how they are recognised, how they are kept.
+"""Opaque secrets that auth hands out: their shape, how they are recognised, how they are kept.
 
 `gh_<kind>_<43 characters><6 check characters>`: 256 random bits in base 62 behind a prefix that scanners of leaked secrets find, and a
 CRC-32 behind them, so that a mistyped or invented one is refused without asking the database. Only the SHA-256 is kept: these are random,
@@ -32,13 +32,13 @@ _SHAPE = re.compile(rf"gh_([a-z]{{3}})_([0-9A-Za-z]{{{_RANDOM}}})([0-9A-Za-z]{{{
 
 
 def make(prefix: str) -> str:
-    """A new secret of the kind."""
+    """Return a new secret of the kind."""
     random = _base62(secrets.randbits(256), _RANDOM)
     return f"gh_{prefix}_{random}{_check(prefix, random)}"
 
 
 def prefix_of(text: str) -> str | None:
-    """The kind of a well-formed secret, or None for everything else."""
+    """Return the kind of a well-formed secret, or None for everything else."""
     match = _SHAPE.fullmatch(text)
     if not match or match[3] != _check(match[1], match[2]):
         return None
@@ -46,7 +46,7 @@ def prefix_of(text: str) -> str | None:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret: SHA-256 in hexadecimal."""
+    """Return what is kept of a secret: its SHA-256 in hexadecimal."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -63,6 +63,6 @@ def _base62(number: int, width: int) -> str:
 
 
 def generated_secret(length: int = 32) -> str:
-    """Return text for a generated master key or password; no character that a terminal or a person reads wrong."""
+    """Return text for a generated master key or password; without characters that a terminal or a person misreads."""
     alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
     return "".join(secrets.choice(alphabet) for _ in range(length))

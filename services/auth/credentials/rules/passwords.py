@@ -1,4 +1,4 @@
-"""What a password may be. Hashing lives in service/hashing.py."""
+"""What a password may be. Hashing is in service/hashing.py."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ MAX_LENGTH = 256  # characters; beyond it nothing is hashed, so that a huge pass
 
 
 def normalise(password: str) -> str:
-    """One spelling for what different keyboards send for the same text (NIST SP 800-63B 5.1.1.2: NFKC)."""
+    """Return one spelling for what different keyboards send for the same text (NIST SP 800-63B 5.1.1.2: NFKC)."""
     return unicodedata.normalize("NFKC", password)
 
 
 def impossible(password: str) -> bool:
-    """Whether nobody can have this password, so that it is refused unread: too long (normalising costs time in proportion), or no text."""
+    """Say whether nobody can have this password, so that it is refused unread.
+
+    It is too long (normalising takes time in proportion), or it is not text.
+    """
     return len(password) > MAX_LENGTH or any(0xD800 <= ord(one) <= 0xDFFF for one in password)
 
 
 def problem(password: str, email: str = "") -> str | None:
-    """Why a new password is refused, as a sentence for people, or None."""
+    """Say why a new password is refused, in a sentence for people; None when it is not."""
     if len(password) > MAX_LENGTH:
         return f"Longer than {MAX_LENGTH} characters."
     password = normalise(password)

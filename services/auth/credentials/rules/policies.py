@@ -16,7 +16,7 @@ MAX_ACTIONS = 20
 
 
 def problem(kind: str, policy: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why a policy is refused for a kind of token, or None. Account tokens carry none, the others at least one entry."""
+    """Say why a policy is refused for a kind of token; None when it is not. Account tokens carry none, the others at least one entry."""
     if kind == "account":
         return "Account tokens carry no policy; their permission says it all." if policy else None
     if not policy:
@@ -38,5 +38,5 @@ def problem(kind: str, policy: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def clean(policy: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The policy as it is kept: only the two known fields, in order."""
+    """Return the policy as it is kept: only the two known fields, in order."""
     return [{"resource": entry["resource"], "actions": list(entry["actions"])} for entry in policy]

@@ -22,18 +22,19 @@ from services.common.database import Database
 
 
 class AccessTokens:
-    """A user's own store."""
+    """A user's own tokens. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def page(self, caller: Caller, page: int, per_page: int) -> tuple[list[AccessToken], int]:
+        """Return one page of the caller's tokens, newest first, and how many there are in all."""
         with self._database.read() as session:
             return store.page_of_user(session, caller.user.id, page, per_page)
 
     def get(self, caller: Caller, token_id: str) -> AccessToken:
-        """Raises Refusal 404."""
+        """Return one token of the caller. Raises Refusal 404."""
         with self._database.read() as session:
             found = store.of_user(session, caller.user.id, token_id)
         if found is None:
@@ -43,9 +44,9 @@ class AccessTokens:
     def add(
         self, caller: Caller, fields: Mapping[str, Any], origin: Origin, together: Callable[[Session, AccessToken, str], None] | None = None
     ) -> tuple[AccessToken, str]:
-        """(the token's record, its secret). By a login key it ends with the key. together: writes what belongs to it; when it raises,
-        nothing is stored.
+        """Create a token; returns its record and its secret. By a login key it ends with the key.
 
+        together: writes what belongs to it in the same transaction; when it raises, nothing is stored.
         Raises Refusal 401 when the caller is gone or disabled meanwhile, 422.
         """
         kind = fields["kind"]
@@ -82,7 +83,7 @@ class AccessTokens:
         return self._database.run(work), secret
 
     def rotate(self, caller: Caller, token_id: str, origin: Origin) -> tuple[AccessToken, str]:
-        """The same token with a new secret; the old one ends at once. By a login key only what it made itself.
+        """Give a token a new secret; the old one ends at once. A login key may do so only with what it made itself.
 
         Raises Refusal 401, 403, 404.
         """
@@ -103,7 +104,7 @@ class AccessTokens:
         return self._database.run(work)
 
     def remove(self, caller: Caller, token_id: str, origin: Origin) -> None:
-        """Raises Refusal 404."""
+        """Remove a token; it ends at once. Raises Refusal 404."""
 
         def work(session: Session) -> None:
             token = store.of_user(session, caller.user.id, token_id, lock=True)

@@ -12,7 +12,7 @@ from services.auth.credentials.store import accounts, grants
 
 
 def end_of(session: Session, caller: Caller | None, now: dt.datetime) -> dt.datetime | None:
-    """When whatever the caller makes must be over: the end of the login key, None for somebody who gave the password.
+    """Return when whatever the caller makes must be over: the end of the login key, None for somebody who gave the password.
 
     The caller of this holds the lock of the user's row, as does whatever ends a key. Raises Refusal 401 when the key has ended meanwhile.
     """
@@ -31,10 +31,10 @@ def end_of(session: Session, caller: Caller | None, now: dt.datetime) -> dt.date
 
 
 def earliest(*moments: dt.datetime | None) -> dt.datetime | None:
-    """None for never."""
+    """Return the earliest moment; None stands for never."""
     return min((moment for moment in moments if moment is not None), default=None)
 
 
 def expiry(now: dt.datetime, expires_in: int | None) -> dt.datetime | None:
-    """Return the end of what lives `expires_in` seconds, None for ever."""
+    """Return the end of what lives `expires_in` seconds, None for what has no end."""
     return now + dt.timedelta(seconds=expires_in) if expires_in is not None else None

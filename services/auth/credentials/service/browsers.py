@@ -40,7 +40,7 @@ class Begun(NamedTuple):
 
 
 def form_token(secret: str) -> str:
-    """What a form must bring along (CSRF): only a page that was made for this cookie's holder can know it."""
+    """Return what a form must bring along (CSRF): only a page that was made for this cookie's holder can know it."""
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
 
 
@@ -54,7 +54,10 @@ class Browsers:
         self._lifetime = dt.timedelta(hours=hours)
 
     def sign_in(self, email: str, secret: str, origin: Origin, device: str | None = None) -> Begun:
-        """device: the secret that an earlier sign-in left in this browser; the new one takes its place. Raises as `SignIn.check`."""
+        """Begin the sign-in of a browser. Raises as `SignIn.check`.
+
+        device: the secret that an earlier sign-in left in this browser; the new one takes its place.
+        """
         cookie, new_device = opaque.make(opaque.SESSION), opaque.make(opaque.DEVICE)
 
         def begin(session: Session, proven: Proven, now: dt.datetime) -> Begun:
@@ -72,7 +75,7 @@ class Browsers:
         return self._sign_in.begin(email, secret, origin, begin, device)
 
     def find(self, cookie: str) -> Visitor | None:
-        """Who has this cookie, when the sign-in is still good."""
+        """Return who has this cookie, while the sign-in is good."""
         if opaque.prefix_of(cookie) != opaque.SESSION:
             return None
         with self._database.read() as session:
@@ -83,6 +86,8 @@ class Browsers:
         return Visitor(Caller(user, kept.method, None, kept.digest), kept.created_at)
 
     def sign_out(self, caller: Caller, origin: Origin) -> None:
+        """End the sign-in of this browser."""
+
         def work(session: Session) -> None:
             grants.drop_browser_session(session, caller.session or "")
             audit.write(session, origin, self._clock.now(), "logout", caller.user.id)

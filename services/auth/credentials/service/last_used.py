@@ -20,6 +20,7 @@ class LastUsed:
         self._used: dict[str, dt.datetime] = {}
 
     def note(self, token_id: str, now: dt.datetime) -> None:
+        """Remember that a token was used, until `flush`."""
         with self._lock:
             self._used[token_id] = now
 

@@ -26,11 +26,12 @@ class LoginKeys:
         self._clock = clock
 
     def get(self, caller: Caller) -> LoginKey | None:
+        """Return the caller's login key, None when there is none."""
         with self._database.read() as session:
             return accounts.login_key(session, caller.user.id)
 
     def add(self, caller: Caller, origin: Origin) -> tuple[str, dt.datetime]:
-        """(the key, when it ends). The one before ends, with what it began and made; the key that it makes has the same end as itself."""
+        """Create a key; returns it and when it ends. The one before ends with what it began and made; what it makes ends with it."""
         key = opaque.make(opaque.LOGIN_KEY)
 
         def work(session: Session) -> dt.datetime:
@@ -47,7 +48,7 @@ class LoginKeys:
         return key, self._database.run(work)
 
     def remove(self, caller: Caller, origin: Origin) -> bool:
-        """Whether there was one. The sign-ins that it began end."""
+        """Remove the key; the sign-ins that it began end. Returns whether there was one."""
 
         def work(session: Session) -> bool:
             now = self._clock.now()

@@ -30,7 +30,7 @@ _PURPOSE = "auth: note of a page"
 
 
 def new_id() -> str:
-    """A note's id, 22 characters that fit into an address."""
+    """Return a note's id, 22 characters that fit into an address."""
     return secrets.token_urlsafe(16)
 
 
@@ -57,7 +57,7 @@ class Notes:
         self._clock = clock
 
     def add(self, cookie: str, told: Told) -> str | None:
-        """The note's id; None when the sign-in has ended."""
+        """Store a note; returns its id, None when the sign-in has ended."""
         note_id = new_id()
         try:
             self._database.run(lambda session: self.write(session, cookie, note_id, told))
@@ -79,7 +79,7 @@ class Notes:
         session.add(Note(id=note_id, session=digest, sealed=sealed, expires_at=expires))
 
     def take(self, cookie: str, note_id: str) -> Told | None:
-        """What the note says, this once."""
+        """Return what the note says, this once."""
         digest = opaque.digest(cookie)
         sealed = self._database.run(lambda session: notes.take(session, note_id, digest, self._clock.now()))
         if sealed is None:

@@ -31,7 +31,10 @@ class Passwords:
         self._throttle = throttle
 
     def change_own(self, caller: Caller, current: str, new: str, origin: Origin) -> None:
-        """The current password itself is needed, a login key is not enough. Ends all sign-ins but this page. Raises Refusal 422, 429."""
+        """Change one's own password; ends all sign-ins but this page. Raises Refusal 401, 422, 429, 503.
+
+        The current password itself is needed: a login key is not enough.
+        """
         email = caller.user.email
         checked = self._hasher.check(
             caller.user.password_hash,

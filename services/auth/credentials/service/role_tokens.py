@@ -21,7 +21,7 @@ from services.common.database import Database
 
 
 class RoleTokens:
-    """JWTs whose `sub` is a role."""
+    """JWTs whose `sub` is a role. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock, keys: KeyRing) -> None:
         self._database = database
@@ -29,6 +29,7 @@ class RoleTokens:
         self._keys = keys
 
     def page(self, subject: str | None, page: int, per_page: int) -> tuple[list[RoleToken], int]:
+        """Return one page of those not revoked, newest first, and how many there are in all."""
         with self._database.read() as session:
             return store.page(session, subject, page, per_page)
 
@@ -41,7 +42,10 @@ class RoleTokens:
         origin: Origin,
         caller: Caller | None = None,
     ) -> tuple[RoleToken, str]:
-        """(its record, the JWT). By a login key it ends with the key. caller: None for the command line. Raises Refusal 401, 422."""
+        """Issue a token; returns its record and the JWT. By a login key it ends with the key.
+
+        caller: None for the command line. Raises Refusal 401, 422.
+        """
 
         def work(session: Session) -> tuple[RoleToken, str]:
             now = self._clock.now().replace(microsecond=0)  # what `iat` can hold, so that a cut-off means the same on both sides
@@ -61,7 +65,7 @@ class RoleTokens:
         return self._database.run(work)
 
     def revoke(self, jti: str, origin: Origin) -> None:
-        """Raises Refusal 404."""
+        """Revoke a token. Raises Refusal 404."""
 
         def work(session: Session) -> None:
             now = self._clock.now()
@@ -92,5 +96,6 @@ class RoleTokens:
         return self._database.run(work)
 
     def cut_offs(self) -> list[CutOff]:
+        """Return the cut-offs of all subjects."""
         with self._database.read() as session:
             return store.cut_offs(session)

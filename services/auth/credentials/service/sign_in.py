@@ -88,7 +88,7 @@ class SignIn:
         self._refresh = dt.timedelta(days=refresh_days)
 
     def check(self, username: str, secret: str, origin: Origin, device: str | None = None) -> Proven:
-        """Whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
+        """Find out whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
         A failure is counted and written to the audit; a right password forgets its own failures. A right login key is never made to wait:
         nobody guesses one, and its owner's programs go on whatever strangers try.
@@ -177,7 +177,7 @@ class SignIn:
         return kept
 
     def log_in(self, email: str, secret: str, origin: Origin) -> Tokens:
-        """Tokens for the person. Raises as `check`."""
+        """Check a credential and return tokens for its person. Raises as `check`."""
 
         def begin(session: Session, proven: Proven, now: dt.datetime) -> Tokens:
             # the sign-in that a login key began does not outlive the key
@@ -252,7 +252,7 @@ class SignIn:
         refreshable: bool = True,
         scopes: Collection[str] | None = None,
     ) -> Tokens:
-        """An access JWT and the next refresh token of the sign-in. scopes: of the JWT, when it is to have fewer than the sign-in."""
+        """Issue an access JWT and the next refresh token of the sign-in. scopes: of the JWT, when it is to have fewer than the sign-in."""
         scope = grant.scope if scopes is None else " ".join(one for one in grant.scope.split() if one in scopes)
         expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
         claims = {
@@ -269,7 +269,7 @@ class SignIn:
         return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, scope)
 
     def find(self, refresh_token: str) -> Grant | None:
-        """The living sign-in of a refresh token, spent or not."""
+        """Return the sign-in of a refresh token, spent or not, that has not ended."""
         if opaque.prefix_of(refresh_token) != opaque.REFRESH:
             return None
         with self._database.read() as session:
@@ -279,6 +279,7 @@ class SignIn:
             return found[1]
 
     def is_spent(self, refresh_token: str) -> bool:
+        """Say whether a refresh token was exchanged already, or is unknown."""
         with self._database.read() as session:
             found = grants.by_refresh_token(session, opaque.digest(refresh_token))
         return found is None or found[0].spent_at is not None

@@ -43,12 +43,15 @@ FAMILIAR_FOR = dt.timedelta(days=30)
 
 
 def delay_after(failures: int) -> float:
-    """Seconds to wait after so many failures: none up to the 4th, 2 after the 5th, then twice as long each time, at most 300."""
+    """Return the seconds to wait after so many failures: none up to the 4th, 2 after the 5th, then twice as long each time, at most 300."""
     return 0.0 if failures <= FREE else min(FIRST_DELAY_S * 2.0 ** min(failures - FREE - 1, 20), LONGEST_DELAY_S)
 
 
 def account_delay_after(failures: int) -> float:
-    """Seconds that each place waits after so many failures of an account: 2 after the 50th, twice as long every 50, at most 60."""
+    """Return the seconds that each place waits after so many failures of an account.
+
+    2 after the 50th, twice as long every 50, at most 60.
+    """
     return (
         0.0
         if failures <= ACCOUNT_FREE
@@ -84,7 +87,7 @@ class Attempt:
 
 
 def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
-    """device: the secret that the browser brings along; its place is then that instead of the address.
+    """Return the counters of an attempt. device: the secret that the browser brings along; it is the place instead of the address.
 
     Without any address (a neighbour did not pass it on) the place is whoever asks.
     """
@@ -135,19 +138,19 @@ class Throttle:
         self._clock = clock
 
     def parameters(self, tried: Attempt) -> dict[str, Any]:
-        """What the statement `accounts.CHECK` asks for."""
+        """Return the parameters of `accounts.CHECK`."""
         now = self._clock.now()
         counters = {"here": tried.here, "account": tried.account, "address": tried.address}
         return {**counters, "since": now - FORGOTTEN_AFTER, "familiar_since": now - FAMILIAR_FOR}
 
     @staticmethod
     def standing(columns: tuple[Any, ...]) -> Standing:
-        """The first columns of `accounts.CHECK`."""
+        """Read the first columns of `accounts.CHECK`."""
         counted = [Counted(*pair) if pair[0] is not None else None for pair in (columns[0:2], columns[2:4], columns[4:6])]
         return Standing(counted[0], counted[1], counted[2], columns[6] is not None)
 
     def judge(self, tried: Attempt, standing: Standing) -> None:
-        """Raises Refusal 429 with Retry-After while a delay lasts."""
+        """Refuse an attempt while a delay lasts. Raises Refusal 429 with Retry-After."""
         waits = [self._left(standing.here, delay_after)]
         if not standing.familiar:
             slow = account_delay_after(standing.account.failures) if standing.account else 0.0
@@ -170,18 +173,21 @@ class Throttle:
         store.begin(session, tried.here, now, now - FORGOTTEN_AFTER)
 
     def failed(self, session: Session, tried: Attempt) -> None:
-        """Within the caller's transaction."""
+        """Count a failure, within the caller's transaction."""
         now = self._clock.now()
         store.add(session, [tried.here, *tried.wider], now, now - FORGOTTEN_AFTER)
 
     def succeeded(self, session: Session, tried: Attempt, user_id: str) -> None:
-        """By the password; a login key says nothing about who tries passwords. Within the caller's transaction."""
+        """Forget the failures of a place after the right password, within the caller's transaction.
+
+        A login key says nothing about who tries passwords.
+        """
         now = self._clock.now()
         store.forget(session, tried.here, tried.wider, now - FORGOTTEN_AFTER)
         store.remember(session, tried.here, user_id, now)
 
     def check_own(self, who: str) -> None:
-        """The same delay for the current password that somebody who is signed in gives, apart from what strangers try.
+        """Refuse one's own current password while a delay lasts; strangers have no part in it.
 
         who: the sign-in. Raises Refusal 429 with Retry-After while it lasts.
         """
@@ -192,6 +198,6 @@ class Throttle:
             raise refusals.too_many_failures(wait)
 
     def failed_own(self, session: Session, who: str) -> None:
-        """Within the caller's transaction."""
+        """Count a failure of one's own current password, within the caller's transaction."""
         now = self._clock.now()
         store.add(session, [f"own:{_digest(who)}"], now, now - FORGOTTEN_AFTER)

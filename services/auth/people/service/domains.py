@@ -15,23 +15,24 @@ from services.common.database import Database
 
 
 class Domains:
-    """Domains, by super store."""
+    """Domains, for super users. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def page(self, page: int, per_page: int) -> tuple[list[Domain], int]:
+        """Return one page by name, and how many there are in all."""
         with self._database.read() as session:
             return store.domains(session, page, per_page)
 
     def known(self, name: str) -> bool:
-        """Whether there is a domain of this name."""
+        """Say whether there is a domain of this name."""
         with self._database.read() as session:
             return store.domain(session, name) is not None
 
     def add(self, name: str, lifetime_s: int, origin: Origin) -> Domain:
-        """Raises Refusal 409."""
+        """Add a domain. Raises Refusal 409."""
 
         def work(session: Session) -> Domain:
             now = self._clock.now()
@@ -49,7 +50,7 @@ class Domains:
             raise refusals.name_taken() from None
 
     def change(self, name: str, lifetime_s: int, origin: Origin) -> Domain:
-        """Raises Refusal 404. A login key that is out keeps its end."""
+        """Change how long login keys live; one that is out keeps its end. Raises Refusal 404."""
 
         def work(session: Session) -> Domain:
             domain = store.domain(session, name)
@@ -62,7 +63,7 @@ class Domains:
         return self._database.run(work)
 
     def remove(self, name: str, origin: Origin) -> None:
-        """Raises Refusal 404, 409."""
+        """Remove a domain without users. Raises Refusal 404, 409."""
 
         def work(session: Session) -> None:
             domain = store.domain(session, name)

@@ -27,7 +27,7 @@ OWN_FIELDS = ("full_name", "email")
 
 
 def read_email(text: str) -> emails.Email:
-    """Raises Refusal 422."""
+    """Read an e-mail address. Raises Refusal 422."""
     try:
         return emails.parse(text)
     except ValueError as error:
@@ -35,7 +35,7 @@ def read_email(text: str) -> emails.Email:
 
 
 class People:
-    """Everything about store. Thread-safe. Every change is audited in its own transaction."""
+    """Users. Thread-safe. Every change is audited in its own transaction."""
 
     def __init__(self, database: Database, clock: Clock, hasher: Hasher, own_passwords: Passwords) -> None:
         self._database = database
@@ -44,7 +44,7 @@ class People:
         self._passwords = own_passwords
 
     def any(self) -> bool:
-        """Whether there is a user."""
+        """Say whether there is a user."""
         with self._database.read() as session:
             return store.any_user(session)
 
@@ -54,7 +54,7 @@ class People:
             return accounts.by_email_key(session, emails.key_of(email) or "")
 
     def page(self, caller: Caller, wanted: store.Filter, page: int, per_page: int) -> tuple[list[User], int]:
-        """Users that the caller administers. Raises Refusal 403."""
+        """Return one page of the users that the caller administers, and how many there are in all. Raises Refusal 403."""
         scope = administered_domain(caller)
         if scope is not None:
             if wanted.domain not in (None, scope):
@@ -64,12 +64,12 @@ class People:
             return store.page(session, wanted, page, per_page)
 
     def get(self, caller: Caller, user_id: str) -> User:
-        """Raises Refusal 403, 404 (of another domain, too)."""
+        """Return a user that the caller administers. Raises Refusal 403, 404 (of another domain, too)."""
         with self._database.read() as session:
             return self._visible(session, caller, user_id)
 
     def add(self, caller: Caller | None, fields: Mapping[str, Any], origin: Origin) -> User:
-        """A new user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422.
+        """Add a user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422.
 
         Not by a login key: whoever has it would know a password when the key has ended.
         """
@@ -149,7 +149,7 @@ class People:
         return self._stored(work)
 
     def remove(self, caller: Caller | None, user_id: str, origin: Origin, if_match: int | None = None) -> None:
-        """Raises Refusal 403, 404, 409, 412."""
+        """Remove a user. Raises Refusal 403, 404, 409, 412."""
 
         def work(session: Session) -> None:
             user = self._manageable(session, caller, user_id, if_match)
@@ -160,14 +160,14 @@ class People:
         self._database.run(work)
 
     def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
-        """By an administrator, not with a login key. Ends all sign-ins and the login key. Raises Refusal 403, 404, 422."""
+        """Give a user a new password, by an administrator who has not come with a login key. Raises Refusal 403, 404, 422, 503."""
         require_password(caller)
         with self._database.read() as session:
             email = self._manageable(session, caller, user_id, None, lock=False).email
         self._passwords.put(email, new, origin, lambda session: self._manageable(session, caller, user_id, None))
 
     def change_own(self, caller: Caller, fields: Mapping[str, Any], origin: Origin, if_match: int | None = None) -> User:
-        """Raises Refusal 409, 412, 422."""
+        """Change one's own profile. Raises Refusal 401, 403, 409, 412, 422."""
         email = read_email(fields["email"]) if "email" in fields else None
         may_take_email(caller, email.shown if email else None)
 
