@@ -118,6 +118,24 @@ def invalid_fields(**fields: Any) -> Refusal:
     return Refusal(422, "some fields are not valid", "invalid-fields", fields={name: [why] for name, why in fields.items()})
 
 
+def malformed_json() -> Refusal:
+    return Refusal(400, "malformed JSON", "malformed-json")
+
+
+def form_from_elsewhere() -> Refusal:
+    return Refusal(403, "This form was sent by another site. Go to the page itself and try again", "form-from-elsewhere")
+
+
+def cookies_planted() -> Refusal:
+    return Refusal(
+        403, "Your browser holds cookies for this site that another one has set. Delete its cookies and try again", "cookies-planted"
+    )
+
+
+def form_too_old() -> Refusal:
+    return Refusal(403, "This form is too old. Go back, load the page again and try again", "form-too-old")
+
+
 def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
 

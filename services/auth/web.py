@@ -134,7 +134,7 @@ def readable() -> None:
         try:
             request.get_json()
         except BadRequest:
-            raise Refusal(400, "malformed JSON", "malformed-json") from None
+            raise refusals.malformed_json() from None
 
 
 def texts(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[], object]) -> Callable[[View], View]:

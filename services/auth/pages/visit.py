@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,11 @@ from flask import Response, g, make_response, redirect, render_template, request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from services.auth import refusals
 from services.auth.credentials.rules import opaque
 from services.auth.credentials.service import notes
 from services.auth.credentials.service.browsers import Visitor, form_token
 from services.auth.credentials.service.notes import Told
-from services.auth.oauth.rules import redirects
 from services.auth.web import parts
 from services.common.pages.assets import Assets
 from services.common.refusal import Refusal
@@ -28,6 +29,9 @@ DEVICE = "gatehouse_device"  # after somebody has signed in: what strangers try 
 ELSEWHERE = frozenset({"cross-site", "same-site"})
 BRAND = "Gatehouse"
 ASSETS = Assets("/account/assets")
+_UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
+# Pages that may be asked for before somebody has signed in, and that they are brought back to; behind `/`, the forms that stand on them.
+_OWN_PAGES = re.compile(r"(/oauth/authorize\?[^#]*|/account/(?:password|login-key|tokens)|/account)(?:[/?].*)?")
 
 
 def _name(cookie: str) -> str:
@@ -84,15 +88,13 @@ def check_form(*, signing_in: bool = False) -> None:
     signing_in: the form may be older than the sign-in that there is, which began in another tab.
     """
     if _sent_from_elsewhere():
-        raise Refusal(403, "This form was sent by another site. Go to the page itself and try again", "form-from-elsewhere")
+        raise refusals.form_from_elsewhere()
     if planted():
-        raise Refusal(
-            403, "Your browser holds cookies for this site that another one has set. Delete its cookies and try again", "cookies-planted"
-        )
+        raise refusals.cookies_planted()
     given = request.form.get("csrf", "")
     known = {_secret(), _visit()} if signing_in else {_secret()}
     if not given.isascii() or not any(hmac.compare_digest(given, form_token(secret)) for secret in known):
-        raise Refusal(403, "This form is too old. Go back, load the page again and try again", "form-too-old")
+        raise refusals.form_too_old()
 
 
 def _sent_from_elsewhere() -> bool:
@@ -238,9 +240,20 @@ def go(path: str) -> Response:
     return protect(answer)
 
 
+def _own_page(target: str) -> str | None:
+    """The page of auth to return to after signing in: `target`, or the one that has a form which is sent there (nobody can GET that).
+
+    None for everything else, so for every other site. target: a path with an optional query, without the prefix that auth is mounted under.
+    """
+    if len(target) > 8000 or _UNSEEN.search(target):
+        return None
+    match = _OWN_PAGES.fullmatch(target)
+    return match[1] if match else None
+
+
 def way_back(target: str) -> str:
     """Return `target` or its page when that is one of ours, else the account's first page: nobody is led elsewhere."""
-    return redirects.own_page(target) or "/account"
+    return _own_page(target) or "/account"
 
 
 def to_sign_in(why: str | None = None) -> Response:

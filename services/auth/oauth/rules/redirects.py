@@ -1,4 +1,4 @@
-"""Which redirect URIs a client may have, and where the pages of auth may send a browser."""
+"""Which redirect URIs a client may have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ _LOOPBACK_URI = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
-# Pages that may be asked for before somebody has signed in, and that they are brought back to; behind `/`, the forms that stand on them.
-_OWN_PAGES = re.compile(r"(/oauth/authorize\?[^#]*|/account/(?:password|login-key|tokens)|/account)(?:[/?].*)?")
 
 
 def problem(uri: str) -> str | None:
-    """Why a redirect URI is refused, or None. https; http on this machine only; a private scheme in reverse-domain form (RFC 8252 7.1)."""
+    """Say why a redirect URI is refused; None when it is not.
+
+    https; http on this machine only; a private scheme in reverse-domain form (RFC 8252 7.1).
+    """
     if len(uri) > LONGEST:
         return f"Longer than {LONGEST} characters."
     if _UNSEEN.search(uri) or not uri.isascii():
@@ -45,7 +46,7 @@ def problem(uri: str) -> str | None:
 
 
 def is_registered(uri: str, registered: Sequence[str]) -> bool:
-    """Whether it is one of those, exactly; on a loopback address without the port.
+    """Say whether it is one of those, exactly; on a loopback address without the port.
 
     A program on somebody's machine takes a port that is free at that moment (RFC 8252 7.3); who listens there is on that machine anyhow.
     """
@@ -56,14 +57,3 @@ def _portless(uri: str) -> str | None:
     """The URI without its port when its host is a loopback address; the name `localhost` may be anybody's."""
     match = _LOOPBACK_URI.fullmatch(uri)
     return match[1] + match[2] if match else None
-
-
-def own_page(target: str) -> str | None:
-    """The page of auth to return to after signing in: `target`, or the one that has a form which is sent there (nobody can GET that).
-
-    None for everything else, so for every other site. target: a path with an optional query, without the prefix that auth is mounted under.
-    """
-    if len(target) > 8000 or _UNSEEN.search(target):
-        return None
-    match = _OWN_PAGES.fullmatch(target)
-    return match[1] if match else None
