@@ -11,6 +11,7 @@ from services.auth.credentials.rules.opaque import generated_secret
 from services.auth.credentials.service import expiry
 from services.auth.credentials.service.access_tokens import AccessTokens
 from services.auth.credentials.service.browsers import Browsers
+from services.auth.credentials.service.grants import Grants
 from services.auth.credentials.service.hashing import Hasher
 from services.auth.credentials.service.last_used import LastUsed
 from services.auth.credentials.service.login_keys import LoginKeys
@@ -58,7 +59,8 @@ class Parts:
         memory_kib, passes = settings.argon2_memory_kib, settings.argon2_passes
         self.hasher = Hasher(memory_kib=memory_kib, passes=passes, slots=settings.hash_slots, queue=settings.hash_waiting)
         self.throttle = Throttle(database, clock)
-        self.sign_in = SignIn(database, lookups, clock, self.hasher, self.keys, self.throttle, access_s=access_s, refresh_days=refresh_days)
+        self.grants = Grants(database, clock, self.keys, access_s=access_s)
+        self.sign_in = SignIn(database, lookups, clock, self.hasher, self.grants, self.throttle, refresh_days=refresh_days)
         self.browsers = Browsers(database, clock, self.sign_in, hours=settings.browser_session_hours)
         self.notes = Notes(database, clock)
         self.passwords = Passwords(database, clock, self.hasher, self.throttle)
@@ -73,9 +75,7 @@ class Parts:
         self.verifier = Verifier(lookups, clock, self.keys, self.last_used)
 
         self.clients = Clients(database, clock, dict(settings.service_clients))
-        self.authorizing = Authorizing(
-            database, clock, self.keys, self.sign_in, self.verifier, access_s=access_s, refresh_days=refresh_days
-        )
+        self.authorizing = Authorizing(database, clock, self.keys, self.grants, self.verifier, access_s=access_s, refresh_days=refresh_days)
 
         self._started = False
         self._held_up = "starting"

@@ -1,12 +1,10 @@
-"""Signing in: password or login key in, tokens out; refresh tokens rotated, a re-used one ends its family."""
+"""Signing in: whose password or login key it is, and what begins with it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hmac
-import uuid
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
@@ -16,38 +14,18 @@ from services.auth.access import LOGIN_KEY, PASSWORD
 from services.auth.audit import store as audit
 from services.auth.audit.rules import Origin
 from services.auth.credentials.rules import emails, opaque
+from services.auth.credentials.service.grants import Grants, Tokens
 from services.auth.credentials.service.hashing import Hasher
 from services.auth.credentials.service.throttle import Attempt, Standing, Throttle, attempt
 from services.auth.credentials.service.turns import FAMILIAR, ORDINARY, SUSPECT
-from services.auth.credentials.store import accounts, grants
-from services.auth.models import Client, Grant, Person, RefreshToken, User, person_in
-from services.auth.signing.rules import ACCESS
-from services.auth.signing.service import KeyRing
+from services.auth.credentials.store import accounts
+from services.auth.models import Person, User, person_in
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
 
-BEARER = "Bearer"
 CHANGES_AT_ONCE = 3
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What a sign-in gives. refresh_token: None when the sign-in is over with the access token."""
-
-    access_token: str
-    expires_in: int
-    refresh_token: str | None
-    scope: str
-
-    def shown(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {"access_token": self.access_token, "token_type": BEARER, "expires_in": self.expires_in}
-        if self.refresh_token:
-            shown["refresh_token"] = self.refresh_token
-        if self.scope:
-            shown["scope"] = self.scope
-        return shown
 
 
 class Proven(NamedTuple):
@@ -59,12 +37,8 @@ class Proven(NamedTuple):
     ends: dt.datetime | None = None
 
 
-class Reused(Exception):
-    """A spent refresh token came again; its family has ended."""
-
-
 class SignIn:
-    """Checks people's credentials and keeps their sign-ins. Thread-safe."""
+    """Checks people's credentials and begins their sign-ins. Thread-safe."""
 
     def __init__(
         self,
@@ -72,19 +46,17 @@ class SignIn:
         lookups: Lookups,
         clock: Clock,
         hasher: Hasher,
-        keys: KeyRing,
+        grants: Grants,
         throttle: Throttle,
         *,
-        access_s: int,
         refresh_days: int,
     ) -> None:
         self._database = database
         self._lookups = lookups
         self._clock = clock
         self._hasher = hasher
-        self._keys = keys
+        self._grants = grants
         self._throttle = throttle
-        self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
 
     def check(self, username: str, secret: str, origin: Origin, device: str | None = None) -> Proven:
@@ -182,9 +154,9 @@ class SignIn:
         def begin(session: Session, proven: Proven, now: dt.datetime) -> Tokens:
             # the sign-in that a login key began does not outlive the key
             expires = min(now + self._refresh, proven.ends) if proven.ends else now + self._refresh
-            grant = self.new_grant(session, proven.user, None, "", proven.method, expires, now)
+            grant = self._grants.add(session, proven.user, None, "", proven.method, expires, now)
             audit.write(session, origin.acting(proven.user.email, proven.user.id), now, "login", proven.user.id, method=proven.method)
-            return self.issue(session, proven.user, grant, now)
+            return self._grants.issue(session, proven.user, grant, now)
 
         return self.begin(email, secret, origin, begin)
 
@@ -216,97 +188,6 @@ class SignIn:
             if done is not None:
                 return done
         raise refusals.invalid_credentials()
-
-    def new_grant(
-        self,
-        session: Session,
-        user: User | Person,
-        client: Client | None,
-        scope: str,
-        method: str,
-        expires: dt.datetime,
-        now: dt.datetime,
-        grant_id: str | None = None,
-    ) -> Grant:
-        grant = Grant(
-            id=grant_id or str(uuid.uuid4()),
-            user_id=user.id,
-            client_id=client.id if client else None,
-            scope=scope,
-            method=method,
-            created_at=now,
-            expires_at=expires,
-            revoked_at=None,
-        )
-        session.add(grant)
-        session.flush()
-        return grant
-
-    def issue(
-        self,
-        session: Session,
-        user: User | Person,
-        grant: Grant,
-        now: dt.datetime,
-        *,
-        refreshable: bool = True,
-        scopes: Collection[str] | None = None,
-    ) -> Tokens:
-        """Issue an access JWT and the next refresh token of the sign-in. scopes: of the JWT, when it is to have fewer than the sign-in."""
-        scope = grant.scope if scopes is None else " ".join(one for one in grant.scope.split() if one in scopes)
-        expires = min(now + dt.timedelta(seconds=self._access_s), grant.expires_at)
-        claims = {
-            "sid": grant.id,
-            **({"client_id": grant.client_id} if grant.client_id else {}),
-            **({"scope": scope} if scope else {}),
-        }
-        token, _, _ = self._keys.sign(session, user.id, issued=now, expires=expires, kind=ACCESS, claims=claims)
-        refresh = None
-        if refreshable:
-            refresh = opaque.make(opaque.REFRESH)
-            session.add(RefreshToken(digest=opaque.digest(refresh), grant_id=grant.id, created_at=now, spent_at=None))
-            session.flush()
-        return Tokens(token, max(0, int((expires - now).total_seconds())), refresh, scope)
-
-    def find(self, refresh_token: str) -> Grant | None:
-        """Return the sign-in of a refresh token, spent or not, that has not ended."""
-        if opaque.prefix_of(refresh_token) != opaque.REFRESH:
-            return None
-        with self._database.read() as session:
-            found = grants.by_refresh_token(session, opaque.digest(refresh_token))
-            if found is None or found[1].revoked_at is not None or found[1].expires_at <= self._clock.now():
-                return None
-            return found[1]
-
-    def is_spent(self, refresh_token: str) -> bool:
-        """Say whether a refresh token was exchanged already, or is unknown."""
-        with self._database.read() as session:
-            found = grants.by_refresh_token(session, opaque.digest(refresh_token))
-        return found is None or found[0].spent_at is not None
-
-    def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens:
-        """Spend a refresh token for new tokens.
-
-        scopes: what the access token is to be good for, left out: everything that was allowed. The next refresh token is good for all of
-        it again (RFC 6749 6). Raises Reused, and the family has ended; Refusal 401 when the sign-in is over.
-        """
-        now = self._clock.now()
-        digest = opaque.digest(refresh_token)
-
-        def work(session: Session) -> Tokens | None:
-            user = grants.live_user(session, grant.id)
-            if user is None:
-                raise refusals.token_revoked()
-            if not grants.spend(session, digest, now):
-                grants.end(session, grant.id, now)
-                audit.write(session, origin, now, "refresh-token.reused", user.id, sign_in=grant.id)
-                return None
-            return self.issue(session, user, grant, now, scopes=scopes)
-
-        found = self._database.run(work)
-        if found is None:
-            raise Reused
-        return found
 
 
 def _rank(standing: Standing) -> int:

@@ -77,7 +77,7 @@ def token() -> Response:
         given = request.form.get("refresh_token", "")
         if not given:
             return _error("invalid_request", "Missing 'refresh_token' in request.")
-        grant = parts().sign_in.find(given)
+        grant = parts().grants.find(given)
         issued = parts().authorizing.refresh(given, grant, origin()) if grant and grant.client_id is None else None
         if issued is None:
             return _error("invalid_grant", "The refresh token is not known, was used before, or its sign-in is over.")

@@ -95,7 +95,7 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def authenticate_refresh_token(self, refresh_token: str) -> _RefreshToken | None:
-        grant = parts().sign_in.find(refresh_token)
+        grant = parts().grants.find(refresh_token)
         return _RefreshToken(grant, refresh_token) if grant else None
 
     def authenticate_user(self, refresh_token: _RefreshToken) -> User | None:

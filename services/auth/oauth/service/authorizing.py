@@ -19,8 +19,9 @@ from services.auth.access import Caller, Verified
 from services.auth.audit import store as audit
 from services.auth.audit.rules import Origin
 from services.auth.credentials.rules import opaque
-from services.auth.credentials.service.sign_in import BEARER, Reused, SignIn, Tokens
-from services.auth.credentials.store import accounts, grants
+from services.auth.credentials.service.grants import BEARER, Grants, Reused, Tokens
+from services.auth.credentials.store import accounts
+from services.auth.credentials.store import grants as grant_store
 from services.auth.models import AuthorizationCode, Client, Grant, Person, User
 from services.auth.oauth import store
 from services.auth.signing.rules import ACCESS, CLIENT_SUBJECT, ROLE
@@ -51,12 +52,12 @@ class Authorizing:
     """Thread-safe."""
 
     def __init__(
-        self, database: Database, clock: Clock, keys: KeyRing, sign_in: SignIn, verifier: Verifier, *, access_s: int, refresh_days: int
+        self, database: Database, clock: Clock, keys: KeyRing, grants: Grants, verifier: Verifier, *, access_s: int, refresh_days: int
     ) -> None:
         self._database = database
         self._clock = clock
         self._keys = keys
-        self._sign_in = sign_in
+        self._grants = grants
         self._verifier = verifier
         self._access_s = access_s
         self._refresh = dt.timedelta(days=refresh_days)
@@ -75,7 +76,7 @@ class Authorizing:
         def work(session: Session) -> None:
             now = self._clock.now()
             accounts.by_id(session, user.id, lock=True)  # what ends all sign-ins holds this lock
-            if grants.browser_session(session, caller.session or "", now) is None:
+            if grant_store.browser_session(session, caller.session or "", now) is None:
                 raise refusals.token_revoked()
             session.add(
                 AuthorizationCode(
@@ -116,7 +117,7 @@ class Authorizing:
     def _end_reused(self, kept: AuthorizationCode, origin: Origin) -> None:
         def work(session: Session) -> None:
             now = self._clock.now()
-            grants.end(session, kept.grant_id or "", now)
+            grant_store.end(session, kept.grant_id or "", now)
             audit.write(session, origin, now, "code.reused", kept.client_id)
 
         self._database.run(work)
@@ -136,8 +137,8 @@ class Authorizing:
             grant_id = str(uuid.uuid4())
             if not store.claim_code(session, kept.digest, grant_id):
                 return None
-            grant = self._sign_in.new_grant(session, user, client, kept.scope, METHOD, now + lifetime, now, grant_id)
-            issued = self._sign_in.issue(session, user, grant, now, refreshable=refreshable).shown()
+            grant = self._grants.add(session, user, client, kept.scope, METHOD, now + lifetime, now, grant_id)
+            issued = self._grants.issue(session, user, grant, now, refreshable=refreshable).shown()
             if "openid" in kept.scope.split():
                 issued["id_token"] = self._id_token(session, user, client, kept, now)
             audit.write(session, origin.acting(user.email, user.id), now, "login", user.id, method=METHOD, client=client.id)
@@ -166,11 +167,11 @@ class Authorizing:
     def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens | None:
         """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over.
 
-        scopes: as `SignIn.refresh`.
+        scopes: as `Grants.refresh`.
         Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
         """
         try:
-            return self._sign_in.refresh(refresh_token, grant, origin, scopes)
+            return self._grants.refresh(refresh_token, grant, origin, scopes)
         except Reused:
             return None
         except Refusal as refused:
@@ -195,10 +196,10 @@ class Authorizing:
 
     def find_token(self, token: str) -> Known | None:
         """Whatever token of ours it is, when it is good."""
-        grant = self._sign_in.find(token)
+        grant = self._grants.find(token)
         if grant is not None:
             user = self.user_of(grant.user_id)
-            spent = self._sign_in.is_spent(token)
+            spent = self._grants.is_spent(token)
             return Known("refresh_token", grant.client_id, grant, None, user) if user and not spent else None
         try:
             verified = self._verifier.token(token)
@@ -214,10 +215,10 @@ class Authorizing:
         def work(session: Session) -> None:
             now = self._clock.now()
             if known.grant is not None:
-                grants.end(session, known.grant.id, now)
+                grant_store.end(session, known.grant.id, now)
                 audit.write(session, origin, now, "sign-in.end", known.grant.user_id)
             elif known.verified is not None and known.verified.expires_at is not None:
-                grants.revoke(session, known.verified.id, known.verified.expires_at)
+                grant_store.revoke(session, known.verified.id, known.verified.expires_at)
                 audit.write(session, origin, now, "token.revoke", known.verified.id)
 
         self._database.run(work)

@@ -37,11 +37,11 @@ def read_email(text: str) -> emails.Email:
 class People:
     """Users. Thread-safe. Every change is audited in its own transaction."""
 
-    def __init__(self, database: Database, clock: Clock, hasher: Hasher, own_passwords: Passwords) -> None:
+    def __init__(self, database: Database, clock: Clock, hasher: Hasher, passwords: Passwords) -> None:
         self._database = database
         self._clock = clock
         self._hasher = hasher
-        self._passwords = own_passwords
+        self._passwords = passwords
 
     def any(self) -> bool:
         """Say whether there is a user."""
