@@ -8,7 +8,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
@@ -20,6 +20,9 @@ from services.auth.settings import Settings
 from services.auth.wiring import Parts
 from services.common.clock import SettableClock
 from tests.support.stores import Prepare
+
+if TYPE_CHECKING:
+    from tests.unit.auth.browsing import Browser
 
 ADMIN = "admin@gatehouse.local"
 START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -113,3 +116,13 @@ def auth(database_url: str, tmp_path: Path, clock: SettableClock) -> Iterator[Au
 def admin(auth: Auth) -> str:
     """The access JWT of the first administrator."""
     return auth.log_in()
+
+
+@pytest.fixture
+def browser(auth: Auth) -> Browser:
+    """A browser in which the first administrator has signed in."""
+    from tests.unit.auth.browsing import Browser
+
+    signed_in = Browser(auth)
+    assert signed_in.sign_in().location == "/account"
+    return signed_in

@@ -14,8 +14,8 @@ from services.auth.audit.rules import COMMAND_LINE
 from services.auth.credentials.store import accounts
 from services.auth.people import store as users
 from services.common.refusal import Refusal
+from tests.unit.auth.browsing import Browser, client_of, exchange, refresh, sent_back
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
-from tests.unit.auth.test_oauth import Browser, client_of, exchange, refresh, sent_back
 
 NEW = "another horse, same battery"
 USER = "u@example.org"

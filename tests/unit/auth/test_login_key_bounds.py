@@ -9,9 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from services.auth.models import AccessToken, Client, User
+from tests.unit.auth.browsing import Browser, client_of, made, refresh, send
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
-from tests.unit.auth.test_oauth import Browser, client_of, refresh
-from tests.unit.auth.test_pages import made, send
 
 Way = dict[str, Any]
 WAYS: dict[str, Callable[[Auth, str], Way]] = {

@@ -10,8 +10,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from services.common import openapi
+from tests.unit.auth.browsing import REDIRECT, Browser, client_of, exchange, refresh, sent_back
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
-from tests.unit.auth.test_oauth import REDIRECT, Browser, client_of, exchange, refresh, sent_back
 
 NEW = "another horse, same battery"
 POLICY = [{"resource": "device", "actions": ["access", "edit"]}]

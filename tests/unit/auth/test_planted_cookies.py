@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.unit.auth.browsing import Browser, client_of, request_of, send
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
-from tests.unit.auth.test_oauth import Browser, client_of
-from tests.unit.auth.test_pages import request_of, send
 
 MALLORY = "mallory@example.org"
 TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "id.example.org", "X-Forwarded-Prefix": "/auth"}

@@ -11,15 +11,13 @@ from werkzeug.test import TestResponse
 from services.auth.models import Grant
 from services.auth.oauth.rules.clients import SCOPES, SERVICES
 from services.auth.pages.consent import MEANING
-from services.common.identity.client import IdentityClient
-from services.common.identity.refusals import InsufficientScope
+from services.common.identity import IdentityClient, InsufficientScope
+from tests.unit.auth.browsing import Browser, client_of, exchange, introspect, refresh, request_of, sent_back
 from tests.unit.auth.conftest import ADMIN, SERVICE, Auth
 from tests.unit.auth.test_identity_client import identities, served  # noqa: F401  fixtures
-from tests.unit.auth.test_oauth import Browser, browser, client_of, exchange, introspect, refresh, sent_back  # noqa: F401  a fixture
-from tests.unit.auth.test_pages import request_of
 
 
-def tokens_for(auth: Auth, client: dict[str, Any], browser: Browser, scope: str) -> dict[str, Any]:  # noqa: F811
+def tokens_for(auth: Auth, client: dict[str, Any], browser: Browser, scope: str) -> dict[str, Any]:
     answer = exchange(auth, client, sent_back(browser.authorize(client["client_id"], scope=scope))["code"])
     assert answer.status_code == 200, answer.text
     return dict(answer.json)
@@ -31,7 +29,7 @@ def test_the_document_names_every_scope(auth: Auth) -> None:
     assert set(MEANING) == set(supported) == set(SCOPES)
 
 
-def test_the_consent_page_says_each_in_plain_words(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+def test_the_consent_page_says_each_in_plain_words(auth: Auth, admin: str, browser: Browser) -> None:
     client = client_of(auth, admin)
     for scope in SCOPES:
         page = browser.client.get("/oauth/authorize", query_string={**request_of(client), "scope": scope}).text
@@ -39,7 +37,7 @@ def test_the_consent_page_says_each_in_plain_words(auth: Auth, admin: str, brows
 
 
 @pytest.mark.parametrize("scope", [None, "", " "])
-def test_a_request_that_names_nothing_is_refused(auth: Auth, admin: str, browser: Browser, scope: str | None) -> None:  # noqa: F811
+def test_a_request_that_names_nothing_is_refused(auth: Auth, admin: str, browser: Browser, scope: str | None) -> None:
     back = sent_back(browser.authorize(client_of(auth, admin)["client_id"], scope=scope))
     assert (back["error"], back["state"]) == ("invalid_scope", "a state/é")
 
@@ -48,7 +46,7 @@ def test_a_request_that_names_nothing_is_refused(auth: Auth, admin: str, browser
 def test_a_token_carries_what_was_allowed_through_every_refresh(
     auth: Auth,
     admin: str,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     scope: str,
 ) -> None:
     client = client_of(auth, admin)
@@ -76,7 +74,7 @@ def test_services_ask_for_their_own(auth: Auth, admin: str, browser: Browser, id
 def test_a_service_that_does_not_say_asks_for_its_own_name(
     auth: Auth,
     admin: str,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     identities: IdentityClient,  # noqa: F811
 ) -> None:
     client = client_of(auth, admin)
@@ -95,7 +93,7 @@ def test_peoples_own_tokens_have_everything(auth: Auth, admin: str, identities: 
 def test_a_sign_in_from_before_that_named_nothing_may_do_nothing(
     auth: Auth,
     admin: str,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     identities: IdentityClient,  # noqa: F811
 ) -> None:
     client = client_of(auth, admin)
@@ -113,7 +111,7 @@ def me(auth: Auth, token: str) -> TestResponse:
     return auth.ask("GET", "/me", token=token)
 
 
-def test_the_profile_needs_its_scope_and_the_address_another(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+def test_the_profile_needs_its_scope_and_the_address_another(auth: Auth, admin: str, browser: Browser) -> None:
     client = client_of(auth, admin)
     for scope in ("openid", "openid email tokens"):
         answer = me(auth, tokens_for(auth, client, browser, scope)["access_token"])
@@ -128,7 +126,7 @@ def test_the_profile_needs_its_scope_and_the_address_another(auth: Auth, admin: 
 def test_introspection_tells_an_application_the_address_only_with_its_scope(
     auth: Auth,
     admin: str,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
 ) -> None:
     client = client_of(auth, admin)
     own = (client["client_id"], client["client_secret"])
@@ -139,7 +137,7 @@ def test_introspection_tells_an_application_the_address_only_with_its_scope(
             assert introspect(auth, token)["username"] == ADMIN
 
 
-def test_a_refresh_may_ask_for_less(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+def test_a_refresh_may_ask_for_less(auth: Auth, admin: str, browser: Browser) -> None:
     """RFC 6749 6: the access token is for less, the next refresh token for all of it again."""
     client = client_of(auth, admin)
     tokens = tokens_for(auth, client, browser, "openid profile tokens")
@@ -152,7 +150,7 @@ def test_a_refresh_may_ask_for_less(auth: Auth, admin: str, browser: Browser) ->
         assert me(auth, tokens["access_token"]).status_code == (200 if "profile" in scope else 403)
 
 
-def test_a_refresh_gets_no_more_than_was_allowed(auth: Auth, admin: str, browser: Browser) -> None:  # noqa: F811
+def test_a_refresh_gets_no_more_than_was_allowed(auth: Auth, admin: str, browser: Browser) -> None:
     client = client_of(auth, admin)
     tokens = tokens_for(auth, client, browser, "openid tokens")
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": "openid devices"}

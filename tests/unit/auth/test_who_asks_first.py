@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.unit.auth.browsing import REDIRECT, VERIFIER, Browser, client_of, introspect, sent_back
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
-from tests.unit.auth.test_oauth import REDIRECT, VERIFIER, Browser, browser, client_of, introspect, sent_back  # noqa: F401  a fixture
 
 # Whoever calls these is nobody yet, or gives the credential in the body itself.
 OPEN = {
@@ -171,7 +171,7 @@ def test_wrong_client_credentials_are_told_before_what_is_wrong_with_the_form(au
 
 
 @pytest.mark.parametrize("header", ["Bearer expired", "Basic {id}:", "Basic"])
-def test_a_public_client_may_send_a_header_that_holds_no_secret(auth: Auth, admin: str, browser: Browser, header: str) -> None:  # noqa: F811
+def test_a_public_client_may_send_a_header_that_holds_no_secret(auth: Auth, admin: str, browser: Browser, header: str) -> None:
     """Libraries send their client's name with an empty secret, or the token that they have, along with the form."""
     client = client_of(auth, admin, public=True)
     code = sent_back(browser.authorize(client["client_id"]))["code"]
