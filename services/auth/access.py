@@ -28,7 +28,10 @@ class Caller:
 
     @property
     def sign_in(self) -> str:
-        """What one's own wrong current passwords are counted for. A login key begins as many sign-ins as somebody likes: they are one."""
+        """Return what one's own wrong current passwords are counted for.
+
+        A login key begins as many sign-ins as somebody likes: they count as one.
+        """
         return f"{self.user.id} {self.method} {(self.grant_id or self.session) if self.method == PASSWORD else None}"
 
 

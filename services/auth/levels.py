@@ -14,5 +14,5 @@ _RANK = {level: rank for rank, level in enumerate(ALL)}
 
 
 def at_least(level: str, wanted: str) -> bool:
-    """Whether `level` is `wanted` or above it."""
+    """Say whether `level` is `wanted` or above it."""
     return _RANK[level] >= _RANK[wanted]

@@ -83,7 +83,7 @@ def person_in(columns: tuple[Any, ...]) -> Person | None:
 
 
 class LoginKey(Base):
-    """A text that stands in for the password for a while; one a user."""
+    """A text that replaces the password for a while; one for each user."""
 
     __tablename__ = "login_keys"
 

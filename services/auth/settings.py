@@ -32,7 +32,7 @@ def parse_service_clients(text: str) -> ServiceClients:
 
 
 def parse_admin_email(text: str) -> str:
-    """Raises ValueError as `emails.parse`."""
+    """Read the e-mail address of the first administrator. Raises ValueError."""
     try:
         emails.parse(text)
     except ValueError as error:
@@ -41,7 +41,7 @@ def parse_admin_email(text: str) -> str:
 
 
 def parse_admin_password(text: str) -> str:
-    """Raises ValueError for one that nobody may have; the message never repeats it."""
+    """Read the password of the first administrator. Raises ValueError for a forbidden one; the message never repeats it."""
     problem = passwords.problem(text)
     if problem:
         raise ValueError(f"cannot be used: {problem}")
@@ -116,12 +116,12 @@ class Settings:
 
     @property
     def hash_slots(self) -> int:
-        """Password checks at the same time."""
+        """Return how many passwords are checked at the same time."""
         return self.hashers or max(1, (os.cpu_count() or 2) // 2)
 
     @property
     def hash_waiting(self) -> int:
-        """Password checks that may queue."""
+        """Return how many password checks may queue."""
         return max(1, min(self.hash_queue, self.threads - self.hash_slots - 8))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 
+from services.auth import refusals
 from services.auth.audit.rules import STARTUP
 from services.auth.audit.service import Audit
 from services.auth.credentials.rules.opaque import generated_secret
@@ -37,7 +38,6 @@ from services.common.lookups import Lookups
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
 from services.common.secret_file import secret_file
-from services.common.startup import in_a_line
 
 log = logs.get(__name__)
 
@@ -111,19 +111,19 @@ class Parts:
             try:
                 if not self._started:
                     self.start()
-                    log.info("started, the database is back")
+                    log.info("service started", reason="the database is back")
                 self.last_used.flush()
                 if rounds % 120 == 0:
                     self.forget_expired()
             except Exception as error:  # the store may be away for a while; the next round tries again
                 reason = type(error).__name__
                 if isinstance(error, Refusal):  # of `start`: a wrong master key, an impossible administrator
-                    reason = self._held_up = in_a_line("auth", error)
-                log.warning("housekeeping failed, trying again", error=reason)
+                    reason = self._held_up = refusals.in_a_line(error)
+                log.warning("housekeeping failed", error=reason)
             rounds += 1
 
     def forget_expired(self) -> None:
-        """Delete what nobody can use any more."""
+        """Delete what has expired."""
         now = self.clock.now()
         expiry.forget_expired(self.database, now)
         self.audit.forget_before(now - dt.timedelta(days=self.settings.audit_days))

@@ -26,6 +26,6 @@ def code(session: Session, digest: str) -> AuthorizationCode | None:
 
 
 def claim_code(session: Session, digest: str, grant_id: str) -> bool:
-    """Whether the code was still unused; it belongs to the sign-in from now on."""
+    """Give a code to a sign-in. Returns whether it was unused; of two requests at once only one gets True."""
     used = sa.update(AuthorizationCode).where(AuthorizationCode.digest == digest, AuthorizationCode.grant_id.is_(None))
     return bool(cast(sa.CursorResult[Any], session.execute(used.values(grant_id=grant_id))).rowcount)

@@ -1,4 +1,4 @@
-"""The pages put together: their routes and assets, the information page, and errors that people see."""
+"""All pages of auth: their routes and assets, the information page, and errors as pages."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def _answer(template: str, status: int, origin: str = "", *, told: Told | None =
 def _origin(address: str | None) -> str:
     """The place of an address in a policy: a form that leads there by a redirect needs it (CSP 3, form-action).
 
-    Where a policy cannot name the host (a private scheme has none, an IPv6 address is no host there) it is the scheme.
+    Where a policy cannot name the host (a private scheme has none, an IPv6 address is not a host there) it is the scheme.
     """
     if not address:
         return ""
@@ -241,7 +241,7 @@ def go(path: str) -> Response:
 
 
 def _own_page(target: str) -> str | None:
-    """The page of auth to return to after signing in: `target`, or the one that has a form which is sent there (nobody can GET that).
+    """Return the page of auth to come back to after signing in: `target`, or the page with the form that is sent there.
 
     None for everything else, so for every other site. target: a path with an optional query, without the prefix that auth is mounted under.
     """

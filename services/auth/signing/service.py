@@ -96,7 +96,7 @@ class KeyRing:
             try:
                 return self._database.run(work)
             except IntegrityError:  # another process rotated at the same moment; there is one current key
-                log.info("another process made a signing key")
+                log.info("signing key made elsewhere")
         return self._database.run(work)
 
     def forget_unneeded(self) -> None:
@@ -197,7 +197,7 @@ class KeyRing:
             try:
                 private = load_pem_private_key(self._seal.open(key.sealed, key.kid), None)
             except NotOpened:
-                log.error("signing key cannot be opened: the master key is not the one that sealed it", kid=key.kid)
+                log.error("signing key not opened", kid=key.kid, reason="another master key sealed it")
                 raise refusals.signing_key_unreadable() from None
             with self._lock:
                 self._private = {key.kid: private}

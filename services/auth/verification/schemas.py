@@ -1,4 +1,4 @@
-"""What neighbours ask and hear as JSON."""
+"""The questions of neighbours and the answers as JSON."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _Other = aliased(Client)
 # parameter client: id of who asks, or None
 SERVICE = sa.select(*_CREDENTIALS, Client.id, Client.name).select_from(_ASKING)
 
-# besides: digest
+# also: digest
 ACCESS_TOKEN = sa.select(
     *_CREDENTIALS,
     AccessToken.id,
@@ -45,19 +45,19 @@ ACCESS_TOKEN = sa.select(
     _ASKING.outerjoin(AccessToken, AccessToken.digest == sa.bindparam("digest")).outerjoin(User, User.id == AccessToken.user_id),
 )
 
-# besides: kid, jti
+# also: kid, jti
 ROLE_TOKEN = sa.select(
     *_CREDENTIALS, SigningKey.kid, RevokedToken.jti, RoleToken.subject, RoleToken.label, RoleToken.revoked_at, CutOff.cut_off
 ).select_from(_WITH_KEY.outerjoin(RoleToken, RoleToken.jti == sa.bindparam("jti")).outerjoin(CutOff, CutOff.subject == RoleToken.subject))
 
-# besides: kid, jti, grant; the person only while the sign-in and the account are good
+# also: kid, jti, grant; the person only while the sign-in and the account are good
 SIGN_IN = sa.select(*_CREDENTIALS, SigningKey.kid, RevokedToken.jti, Grant.method, Grant.client_id, Grant.expires_at, *PERSON).select_from(
     _WITH_KEY.outerjoin(Grant, sa.and_(Grant.id == sa.bindparam("grant"), Grant.revoked_at.is_(None))).outerjoin(
         User, sa.and_(User.id == Grant.user_id, User.active)
     )
 )
 
-# besides: kid, jti, subject: id of the client that the token speaks for
+# also: kid, jti, subject: id of the client that the token speaks for
 CLIENT_TOKEN = sa.select(*_CREDENTIALS, SigningKey.kid, RevokedToken.jti, _Other.id, _Other.name).select_from(
     _WITH_KEY.outerjoin(_Other, _Other.id == sa.bindparam("subject"))
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 MIN_LENGTH = 12
-MAX_LENGTH = 256  # characters; beyond it nothing is hashed, so that a huge password costs nobody anything
+MAX_LENGTH = 256  # characters; beyond it nothing is hashed, so that a huge password costs nothing
 
 
 def normalise(password: str) -> str:

@@ -1,4 +1,4 @@
-"""What nobody can use any more goes."""
+"""Expired rows are deleted."""
 
 from __future__ import annotations
 

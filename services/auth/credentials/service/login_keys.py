@@ -1,4 +1,4 @@
-"""Login keys: a text that stands in for the password for a while, one for each user."""
+"""Login keys: a text that replaces the password for a while, one for each user."""
 
 from __future__ import annotations
 

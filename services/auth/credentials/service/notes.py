@@ -1,6 +1,6 @@
 """What a page tells once, after a form was sent and the browser was led on: what was done and, where one was made, the secret.
 
-A note lies in the database under a one-time id, which stands in the page's address and is worth nothing without the cookie of the sign-in
+A note is in the database under a one-time id, which is in the page's address and is worth nothing without the cookie of the sign-in
 that it belongs to. It is sealed with a key from that cookie's secret, of which the database holds only the digest: a copy of the database
 shows no secret. What it says is forgotten when it is shown, with the sign-in, and after five minutes.
 
@@ -61,7 +61,7 @@ class Notes:
         note_id = new_id()
         try:
             self._database.run(lambda session: self.write(session, cookie, note_id, told))
-        except IntegrityError:  # there is no such sign-in any more
+        except IntegrityError:  # the sign-in has ended
             return None
         return note_id
 

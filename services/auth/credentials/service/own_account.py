@@ -1,4 +1,4 @@
-"""The account of whoever asks, locked for a change."""
+"""The caller's own account, locked for a change."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Failed log-ins slow further ones down, and whoever only knows an e-mail address keeps nobody out with it.
+"""Failed log-ins delay further ones; somebody who knows only an e-mail address cannot lock its owner out.
 
 A failure counts three times: for the account from that place, for the account, and for the address at whatever account.
 
 * The account from that place: a delay that grows from the 5th failure on. It is the stranger's own; others do not feel it.
 * The address: the same delay, for somebody who tries many accounts.
 * The account: a botnet has more addresses than anybody can delay one by one. From the 50th failure on each place must wait before an
-  attempt. That wait begins when the place is told so or fails itself, never anew by what others do; whatever they do, it is over after a
+  attempt. That wait begins when the place is told so or fails itself, and what others do never begins it again: it is over after a
   minute.
 
 A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in; the failures of such a browser do not
@@ -89,7 +89,7 @@ class Attempt:
 def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
     """Return the counters of an attempt. device: the secret that the browser brings along; it is the place instead of the address.
 
-    Without any address (a neighbour did not pass it on) the place is whoever asks.
+    Without any address (a neighbour did not pass it on) the place is the neighbour that asks.
     """
     key = emails.key_of(username[:1000]) or username[:1000]  # the same for every spelling that logs in to the account
     address = f"address:{_network(origin.address)}" if origin.address else None

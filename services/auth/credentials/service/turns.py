@@ -1,7 +1,7 @@
 """Whose password is checked next: a bounded queue that guesses do not fill.
 
 Everybody has a rank. Those of a lower one may not take the last places, which are left for the higher ones, and have their turn after them;
-every fourth turn goes to whoever has waited longest, so that nobody waits for ever.
+every fourth turn goes to whoever has waited longest, so that nobody waits forever.
 """
 
 from __future__ import annotations

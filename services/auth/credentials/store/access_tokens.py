@@ -24,7 +24,7 @@ def page_of_user(session: Session, user_id: str, page: int, per_page: int) -> tu
 
 
 def mark_used(session: Session, used: Mapping[str, dt.datetime]) -> None:
-    """Never back to an earlier moment: another process may have written a later one already."""
+    """Note when tokens were used, never back to an earlier moment: another process may have written a later one already."""
     for token_id in sorted(used):  # in one order, so that two processes never wait for each other
         earlier = sa.or_(AccessToken.last_used_at.is_(None), AccessToken.last_used_at < used[token_id])
         session.execute(sa.update(AccessToken).where(AccessToken.id == token_id, earlier).values(last_used_at=used[token_id]))

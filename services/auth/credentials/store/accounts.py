@@ -53,19 +53,19 @@ def login_key(session: Session, user_id: str) -> LoginKey | None:
 
 
 def put_login_key(session: Session, user_id: str, digest: str, now: dt.datetime, expires_at: dt.datetime) -> None:
-    """Make this the user's one login key. The tokens that the one before made go with it."""
+    """Make this the only login key of the user. The tokens that the one before made go with it."""
     drop_login_key(session, user_id)
     session.add(LoginKey(user_id=user_id, digest=digest, created_at=now, expires_at=expires_at))
 
 
 def drop_login_key(session: Session, user_id: str) -> bool:
-    """Whether there was one. The access tokens that it made go with it."""
+    """Remove the login key, and the access tokens that it made. Returns whether there was one."""
     session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user_id, AccessToken.by_login_key))
     dropped = session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id))
     return bool(cast(sa.CursorResult[Any], dropped).rowcount)
 
 
 def login_key_lifetime(session: Session, user: User) -> int:
-    """Seconds that a new login key of the user lives: the user's domain says so."""
+    """Return the seconds that a new login key of the user lives, as its domain says."""
     domain = session.get(Domain, user.domain)
     return domain.login_key_lifetime_s if domain else 0

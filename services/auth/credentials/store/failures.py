@@ -19,7 +19,7 @@ def _insert(session: Session, table: type[Any]) -> Any:
 
 
 def count(session: Session, counter: str, since: dt.datetime) -> tuple[int, dt.datetime] | None:
-    """(failures, moment of the newest) of a counter that has any after `since`."""
+    """Return the failures of a counter and the moment of the newest, None when there is none after `since`."""
     row = session.execute(
         sa.select(Failure.count, Failure.last_at).where(Failure.counter == counter, Failure.last_at > since)
     ).one_or_none()
@@ -63,7 +63,7 @@ def forget_before(session: Session, since: dt.datetime) -> None:
 
 
 def remember(session: Session, place: str, user_id: str, now: dt.datetime) -> None:
-    """The account was signed in to from there."""
+    """Note that the account was signed in to from there."""
     statement = _insert(session, Familiar).values(place=place, user_id=user_id, seen_at=now)
     session.execute(statement.on_conflict_do_update(index_elements=["place"], set_={"user_id": user_id, "seen_at": now}))
 

@@ -17,12 +17,12 @@ _LIVE_USER = (
 
 
 def is_live(session: Session, grant_id: str) -> bool:
-    """Whether nobody has ended the sign-in."""
+    """Say whether the sign-in has not been ended."""
     return session.scalar(sa.select(Grant.id).where(Grant.id == grant_id, Grant.revoked_at.is_(None))) is not None
 
 
 def live_user(session: Session, grant_id: str) -> User | None:
-    """The active user of a sign-in that nobody has ended."""
+    """Return the active user of a sign-in that has not been ended."""
     return session.scalar(_LIVE_USER, {"id": grant_id})
 
 
@@ -34,7 +34,7 @@ def by_refresh_token(session: Session, digest: str) -> tuple[RefreshToken, Grant
 
 
 def spend(session: Session, digest: str, now: dt.datetime) -> bool:
-    """Whether the refresh token was still unspent; of two requests at once only one hears yes."""
+    """Mark a refresh token as spent. Returns whether it was unspent; of two requests at once only one gets True."""
     spent = sa.update(RefreshToken).where(RefreshToken.digest == digest, RefreshToken.spent_at.is_(None)).values(spent_at=now)
     return bool(cast(sa.CursorResult[Any], session.execute(spent)).rowcount)
 
@@ -84,6 +84,6 @@ def revoke(session: Session, jti: str, expires_at: dt.datetime) -> None:
 
 
 def forget_expired(session: Session, now: dt.datetime) -> None:
-    """Delete what nobody can use any more."""
+    """Delete codes, sign-ins and revocations that expired more than a day ago."""
     for kind in (AuthorizationCode, BrowserSession, RevokedToken, Grant):
         session.execute(sa.delete(kind).where(kind.expires_at < now - dt.timedelta(days=1)))

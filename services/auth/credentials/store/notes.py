@@ -13,7 +13,7 @@ READ = ""  # in place of what a note said, until it expires: its form is not don
 
 
 def take(session: Session, note_id: str, browser_session: str, now: dt.datetime) -> str | None:
-    """The sealed note of this browser's sign-in, and forget it; None when it is over. Of two requests at once one gets it."""
+    """Return the sealed note of this browser's sign-in and forget it; None when it is over. Of two requests at once one gets it."""
     mine = sa.select(Note).where(Note.id == note_id, Note.session == browser_session, Note.sealed != READ, Note.expires_at > now)
     found = session.scalar(mine.with_for_update())
     if found is None:
@@ -23,7 +23,7 @@ def take(session: Session, note_id: str, browser_session: str, now: dt.datetime)
 
 
 def forget_oldest(session: Session, browser_session: str, keep: int) -> None:
-    """All notes of a browser's sign-in but the newest."""
+    """Delete the notes of a browser's sign-in but the newest."""
     newest = sa.select(Note.id).where(Note.session == browser_session).order_by(Note.expires_at.desc(), Note.id).limit(keep)
     session.execute(sa.delete(Note).where(Note.session == browser_session, Note.id.not_in(newest)))
 

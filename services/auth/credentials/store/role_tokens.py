@@ -17,7 +17,7 @@ def get(session: Session, jti: str) -> RoleToken | None:
 
 
 def page(session: Session, subject: str | None, page: int, per_page: int) -> tuple[list[RoleToken], int]:
-    """Those not revoked, newest first."""
+    """Return one page of those not revoked, newest first, and how many there are in all."""
     which = [RoleToken.revoked_at.is_(None), *([RoleToken.subject == subject] if subject else [])]
     total = session.scalar(sa.select(sa.func.count()).select_from(RoleToken).where(*which)) or 0
     query = sa.select(RoleToken).where(*which).order_by(RoleToken.issued_at.desc(), RoleToken.jti)
@@ -25,14 +25,14 @@ def page(session: Session, subject: str | None, page: int, per_page: int) -> tup
 
 
 def put_cut_off(session: Session, subject: str, moment: dt.datetime) -> None:
-    """Of two at once the later one stays."""
+    """Store a cut-off; of two at once the later one stays."""
     insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     put = insert(CutOff).values(subject=subject, cut_off=moment)
     session.execute(put.on_conflict_do_update(index_elements=["subject"], set_={"cut_off": moment}))
 
 
 def cut_off(session: Session, subject: str) -> CutOff | None:
-    """The cut-off of a subject, locked."""
+    """Return the cut-off of a subject, locked."""
     return session.get(CutOff, subject, with_for_update=True)
 
 

@@ -1,4 +1,4 @@
-"""Where everything is, for everybody: `/.well-known/openid-configuration`."""
+"""The addresses of all endpoints, public: `/.well-known/openid-configuration`."""
 
 from __future__ import annotations
 

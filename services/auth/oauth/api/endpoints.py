@@ -31,9 +31,9 @@ def _error(error: str, description: str) -> Response:
 
 
 def _stranger(endpoint: str, *, open_to_all: bool = False) -> Response | None:
-    """401 for whoever is not a client, before the body says anything else. Without a header the body may hold the credentials.
+    """Answer 401 to a caller that is not a client, before the body says more. Without a header the body may hold the credentials.
 
-    open_to_all: whoever gives no secret in the header is let through. A public client may name itself there all the same
+    open_to_all: a caller without a secret in the header is let through. A public client may name itself there all the same
     (requests-oauthlib does), or send the token that it has, which says nothing about a client.
     """
     server = current_app.extensions["oauth"]

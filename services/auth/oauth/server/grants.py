@@ -125,7 +125,7 @@ class ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
 
 
 class RequiredPKCE(CodeChallenge):  # type: ignore[misc]
-    """PKCE by S256 for every client (RFC 9700 2.1.1), not for public ones alone."""
+    """PKCE by S256 for every client (RFC 9700 2.1.1), not only for public ones."""
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         data = grant.request.payload.data

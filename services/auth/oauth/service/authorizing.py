@@ -69,7 +69,10 @@ class Authorizing:
             return store.client(session, client_id)
 
     def new_code(self, client: Client, caller: Caller, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
-        """A code for the client, for a minute. Raises Refusal 401 when the sign-in has ended meanwhile, 404 when the client is gone."""
+        """Make a code for the client, good for a minute.
+
+        Raises Refusal 401 when the sign-in has ended meanwhile, 404 when the client is gone.
+        """
         code = opaque.make(opaque.CODE)
         user = caller.user
 
@@ -101,7 +104,10 @@ class Authorizing:
         return code
 
     def find_code(self, code: str, client: Client, origin: Origin) -> AuthorizationCode | None:
-        """The code, when it is the client's and still good. One that was used before ends the sign-in that it gave (RFC 6749 4.1.2)."""
+        """Return the code when it is the client's and still good.
+
+        One that was used before ends the sign-in that it gave (RFC 6749 4.1.2).
+        """
         if opaque.prefix_of(code) != opaque.CODE:
             return None
         digest = opaque.digest(code)
@@ -128,7 +134,7 @@ class Authorizing:
         return user if user and user.active else None
 
     def exchange(self, kept: AuthorizationCode, client: Client, user: User, origin: Origin) -> dict[str, Any] | None:
-        """Tokens for a code, None when another request was faster: the code came twice, and what that request got ends as well."""
+        """Exchange a code for tokens, None when another request was faster: the code came twice, and what that request got ends as well."""
         now = self._clock.now()
         refreshable = "refresh_token" in client.grants
         lifetime = self._refresh if refreshable else dt.timedelta(seconds=self._access_s)
@@ -165,7 +171,7 @@ class Authorizing:
         return self._keys.sign(session, user.id, issued=now, expires=expires, kind=ROLE, audience=client.id, claims=claims)[0]
 
     def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens | None:
-        """New tokens for a refresh token; None when it was spent before (its family has ended now) or the sign-in is over.
+        """Exchange a refresh token for new tokens; None when it was spent before (its family has ended now) or the sign-in is over.
 
         scopes: as `Grants.refresh`.
         Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
@@ -180,7 +186,7 @@ class Authorizing:
             return None
 
     def for_itself(self, client: Client, origin: Origin) -> dict[str, Any]:
-        """An access token that speaks for the client alone."""
+        """Issue an access token that speaks for the client alone."""
         now = self._clock.now()
 
         def work(session: Session) -> dict[str, Any]:
@@ -195,7 +201,7 @@ class Authorizing:
     # introspection and revocation
 
     def find_token(self, token: str) -> Known | None:
-        """Whatever token of ours it is, when it is good."""
+        """Return a token of ours of any kind, None when it is not good."""
         grant = self._grants.find(token)
         if grant is not None:
             user = self.user_of(grant.user_id)
@@ -210,7 +216,7 @@ class Authorizing:
         return Known("access_token", verified.client_id, None, verified, verified.user)
 
     def revoke(self, known: Known, origin: Origin) -> None:
-        """A refresh token ends its whole sign-in; an access JWT ends alone. known: a revocable one."""
+        """Revoke a token: a refresh token ends its whole sign-in, an access JWT ends alone. known: a revocable one."""
 
         def work(session: Session) -> None:
             now = self._clock.now()
@@ -236,5 +242,5 @@ class Known:
 
     @property
     def revocable(self) -> bool:
-        """Whether it is a sign-in's or a client's; access tokens and role tokens are removed by routes of their own."""
+        """Say whether it is a sign-in's or a client's; access tokens and role tokens are removed by routes of their own."""
         return self.verified is None or self.verified.kind in ("user", "client")

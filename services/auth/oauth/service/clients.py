@@ -33,7 +33,7 @@ class Clients:
             return store.clients(session, page, per_page)
 
     def add(self, fields: Mapping[str, Any], origin: Origin) -> tuple[Client, str | None]:
-        """(the client, its secret; None for a public one). Raises Refusal 422."""
+        """Add a client; returns it and its secret, None for a public one. Raises Refusal 422."""
         problems = {f"redirect_uris.{n}": [why] for n, uri in enumerate(fields.get("redirect_uris", [])) if (why := redirects.problem(uri))}
         if problems:
             raise refusals.invalid_fields(redirect_uris=problems)
@@ -67,7 +67,7 @@ class Clients:
         return self._database.run(work), secret
 
     def remove(self, client_id: str, origin: Origin) -> None:
-        """Its sign-ins and codes go with it. Raises Refusal 404, 409."""
+        """Remove a client with its sign-ins and codes. Raises Refusal 404, 409."""
         if client_id in self._fixed:
             raise refusals.client_in_settings()
 
@@ -81,7 +81,7 @@ class Clients:
         self._database.run(work)
 
     def put_fixed(self, origin: Origin) -> None:
-        """Bring the neighbours that the settings name into the database, with today's secrets."""
+        """Store the neighbours that the settings name, with the secrets that they have there."""
 
         def work(session: Session) -> None:
             now = self._clock.now()

@@ -1,4 +1,4 @@
-"""The public keys, for everybody: `/.well-known/jwks.json`."""
+"""The published keys, public: `/.well-known/jwks.json`."""
 
 from __future__ import annotations
 
