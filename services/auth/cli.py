@@ -11,14 +11,13 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import levels, refusals
+from services.auth import levels
 from services.auth.audit.rules import COMMAND_LINE
 from services.auth.credentials.rules.opaque import generated_secret
 from services.auth.credentials.schemas import NewRoleToken
 from services.auth.models import User
 from services.auth.people.rules import FIRST_DOMAIN, WEEK_S
 from services.auth.people.schemas import NewDomain, NewUser
-from services.auth.schemas import field_messages
 from services.auth.settings import load
 from services.auth.signing.rules import ALGORITHMS, SUBJECTS
 from services.auth.wiring import Parts, master_key
@@ -36,12 +35,10 @@ class _Commands(Program):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except Refusal as error:
-            raise click.ClickException(refusals.in_a_line(error)) from None
         except ValidationError as error:
-            refused = Refusal(422, "some fields are not valid", fields=field_messages(error))
-            raise click.ClickException(refusals.in_a_line(refused)) from None
-        except OSError as error:
+            refused = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.messages_dict)
+            raise click.ClickException(in_a_line("auth", refused)) from None
+        except (Refusal, OSError) as error:
             raise click.ClickException(in_a_line("auth", error)) from None
         except SQLAlchemyError as error:
             raise click.ClickException(f"{in_a_line('auth', error)}. Is it migrated? python -m services.common.migrate auth") from None

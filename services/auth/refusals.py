@@ -138,9 +138,3 @@ def form_too_old() -> Refusal:
 
 def signing_key_unreadable() -> Refusal:
     return Refusal(503, "signing key cannot be opened with this master key", "signing-key-unreadable")
-
-
-def in_a_line(error: Refusal) -> str:
-    """Say what was refused, for a terminal: with the names of the fields that are wrong. For other errors: `services.common.startup`."""
-    named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
-    return f"{error.message}{': ' + named if named else ''}"

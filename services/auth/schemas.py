@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -22,12 +22,6 @@ def visible(text: str) -> None:
     """Raise ValidationError for control characters and halves of a character."""
     if any(ord(one) < 32 or ord(one) == 127 or 0xD800 <= ord(one) <= 0xDFFF for one in text):
         raise ValidationError("Holds a character that cannot be shown.")
-
-
-def field_messages(error: ValidationError) -> dict[str, Any]:
-    """Return what is wrong by field; `_schema` for what belongs to none."""
-    found: dict[str, Any] = cast(Any, error).normalized_messages()  # marshmallow gives it no types
-    return found
 
 
 def moment(value: dt.datetime | None) -> str | None:

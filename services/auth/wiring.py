@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 
-from services.auth import refusals
 from services.auth.audit.rules import STARTUP
 from services.auth.audit.service import Audit
 from services.auth.credentials.rules.opaque import generated_secret
@@ -38,6 +37,7 @@ from services.common.lookups import Lookups
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
 from services.common.secret_file import secret_file
+from services.common.startup import in_a_line
 
 log = logs.get(__name__)
 
@@ -48,7 +48,9 @@ class Parts:
     def __init__(self, settings: Settings, clock: Clock, master_key: str) -> None:
         self.settings = settings
         self.clock = clock
-        self.database = database = Database(db, settings.database_url, pool_size=20, at_once=settings.threads - 2)
+        self.database = database = Database(
+            db, settings.database_url, pool_size=20, at_once=settings.threads - 2, sqlite_synchronous=settings.sqlite_synchronous
+        )
         people_store.teach_lower(database.engine)
         self.lookups = lookups = Lookups(settings.database_url, database.guard)
         access_s, refresh_days = settings.access_token_s, settings.refresh_token_days
@@ -118,7 +120,7 @@ class Parts:
             except Exception as error:  # the store may be away for a while; the next round tries again
                 reason = type(error).__name__
                 if isinstance(error, Refusal):  # of `start`: a wrong master key, an impossible administrator
-                    reason = self._held_up = refusals.in_a_line(error)
+                    reason = self._held_up = in_a_line("auth", error)
                 log.warning("housekeeping failed", error=reason)
             rounds += 1
 

@@ -16,7 +16,6 @@ from services.auth.credentials.service import notes
 from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.people.schemas import OwnChange
-from services.auth.schemas import field_messages
 from services.auth.web import origin, parts
 from services.common.refusal import Refusal
 
@@ -281,8 +280,6 @@ def _token_form() -> tuple[dict[str, Any], dict[str, str]]:
 def _errors(error: Refusal | ValidationError, field: str) -> dict[str, str]:
     """One sentence a field. field: where a sentence stands that names none."""
     if isinstance(error, ValidationError):
-        return {
-            str(name): " ".join(map(str, why)) if isinstance(why, list) else "Not valid." for name, why in field_messages(error).items()
-        }
+        return {str(name): " ".join(map(str, why)) if isinstance(why, list) else "Not valid." for name, why in error.messages_dict.items()}
     found = visit.field_errors(error)
     return {field if name == "_" else name: why for name, why in found.items()}

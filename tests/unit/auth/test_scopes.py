@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from services.auth.models import Grant
 from services.auth.oauth.rules.clients import SCOPES, SERVICES
 from services.auth.pages.consent import MEANING
-from services.common.identity import IdentityClient, InsufficientScope
+from services.common.identity.client import IdentityClient
+from services.common.identity.refusals import InsufficientScope
 from tests.unit.auth.browsing import Browser, client_of, exchange, introspect, refresh, request_of, sent_back
 from tests.unit.auth.conftest import ADMIN, SERVICE, Auth
 from tests.unit.auth.test_identity_client import identities, served  # noqa: F401  fixtures

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.auth.models import Failure, Familiar
+from services.common.upsert import insert
 
 
 def _insert(session: Session, table: type[Any]) -> Any:
-    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(table)
+    return insert(session.get_bind().dialect.name, table)
 
 
 def count(session: Session, counter: str, since: dt.datetime) -> tuple[int, dt.datetime] | None:

@@ -6,10 +6,10 @@ import datetime as dt
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.auth.models import AuthorizationCode, BrowserSession, Grant, RefreshToken, RevokedToken, User
+from services.common.upsert import insert
 
 _LIVE_USER = (
     sa.select(User).join(Grant, Grant.user_id == User.id).where(Grant.id == sa.bindparam("id"), Grant.revoked_at.is_(None), User.active)
@@ -79,8 +79,7 @@ def drop_browser_session(session: Session, digest: str) -> None:
 
 def revoke(session: Session, jti: str, expires_at: dt.datetime) -> None:
     """Take an access JWT back; once more does nothing."""
-    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(insert(RevokedToken).values(jti=jti, expires_at=expires_at).on_conflict_do_nothing())
+    session.execute(insert(session.get_bind().dialect.name, RevokedToken).values(jti=jti, expires_at=expires_at).on_conflict_do_nothing())
 
 
 def forget_expired(session: Session, now: dt.datetime) -> None:

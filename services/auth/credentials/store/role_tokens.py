@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from services.auth.models import CutOff, RoleToken
+from services.common.upsert import insert
 
 
 def get(session: Session, jti: str) -> RoleToken | None:
@@ -26,8 +25,7 @@ def page(session: Session, subject: str | None, page: int, per_page: int) -> tup
 
 def put_cut_off(session: Session, subject: str, moment: dt.datetime) -> None:
     """Store a cut-off; of two at once the later one stays."""
-    insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    put = insert(CutOff).values(subject=subject, cut_off=moment)
+    put = insert(session.get_bind().dialect.name, CutOff).values(subject=subject, cut_off=moment)
     session.execute(put.on_conflict_do_update(index_elements=["subject"], set_={"cut_off": moment}))
 
 
