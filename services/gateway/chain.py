@@ -6,55 +6,68 @@ to the upstream. A refusal or a reply ends the way. A stage that a definition do
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
-from services.gateway.middleware.access_rights import AccessRights
-from services.gateway.middleware.auth_key import AuthKey
-from services.gateway.middleware.hard_timeouts import HardTimeouts
-from services.gateway.middleware.ip_filter import IpFilter
-from services.gateway.middleware.key_state import KeyState
-from services.gateway.middleware.path_lists import PathLists
-from services.gateway.middleware.quota import Quota
-from services.gateway.middleware.rate_limit import RateLimit
-from services.gateway.middleware.rate_limit_status import RateLimitStatus
-from services.gateway.middleware.size_limit import SizeLimits
-from services.gateway.middleware.version import VersionCheck
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.middleware import (
+    access_rights,
+    auth_key,
+    hard_timeouts,
+    ip_filter,
+    key_state,
+    path_lists,
+    quota,
+    rate_limit,
+    rate_limit_status,
+    size_limit,
+    version,
+)
+from services.gateway.ports import Ports
 
 Group = Literal["open", "keyed", "late"]
 
 
-class Step(NamedTuple):
-    """A middleware's place.
+class Middleware(Protocol):
+    """A file of `middleware/`. It may also have `warnings(reader)`: what is probably not meant of its fields."""
 
-    middleware: its class, with `from_definition(definition, ports)`. envelope: whether it is asked of a batch's envelope, too.
-    """
+    __name__: str
+
+    def fields(self, reader: DefinitionReader) -> Any:
+        """Reads and checks its own fields: a frozen spec, None when the definition does not use it."""
+
+    def build(self, spec: Any, ports: Ports) -> Any:
+        """The ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`."""
+
+
+class Step(NamedTuple):
+    """A middleware's place. envelope: whether it is asked of a batch's envelope, too."""
 
     group: Group
-    middleware: Any
+    middleware: Middleware
     envelope: bool = False
 
 
-ORDER: Final = (
+ORDER: Final[tuple[Step, ...]] = (
     # Who may talk to the API at all; nothing below, no canned reply and no ignored path, escapes it.
-    Step("open", IpFilter, envelope=True),
+    Step("open", ip_filter, envelope=True),
     # Which version: path lists, sizes and rights depend on it, and a bad one is told before a key is looked at.
-    Step("open", VersionCheck),
+    Step("open", version),
     # Closed and open paths; ignored ones leave out the keyed stages, replies answer here.
-    Step("open", PathLists),
+    Step("open", path_lists),
     # Before any work is done for a body that is too large.
-    Step("open", SizeLimits),
+    Step("open", size_limit),
     # Whose request it is; the only stage that may look into the key store.
-    Step("keyed", AuthKey, envelope=True),
+    Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights.
-    Step("keyed", KeyState, envelope=True),
+    Step("keyed", key_state, envelope=True),
     # Rights before limits: what is not allowed is not charged.
-    Step("keyed", AccessRights),
+    Step("keyed", access_rights),
     # Answers before anything is charged.
-    Step("keyed", RateLimitStatus),
+    Step("keyed", rate_limit_status),
     # The rate before the quota: a request refused for its rate costs no quota.
-    Step("keyed", RateLimit, envelope=True),
+    Step("keyed", rate_limit, envelope=True),
     # The last word: what passes is charged and goes to the upstream.
-    Step("keyed", Quota, envelope=True),
+    Step("keyed", quota, envelope=True),
     # How long the upstream may take for this endpoint.
-    Step("late", HardTimeouts),
+    Step("late", hard_timeouts),
 )

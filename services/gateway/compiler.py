@@ -1,18 +1,26 @@
-"""A definition becomes its chain: everything parsed, nothing left to look up when a request comes; or every reason why not."""
+"""JSON becomes a definition, and a definition its chain: everything parsed, nothing left to look up when a request comes; or every reason
+why not. `chain.ORDER` drives both.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import values
+from services.gateway.definitions.lint import warnings, without_effect
 from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.sources import resolve
 from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
+from services.gateway.middleware import size_limit
 from services.gateway.middleware.hard_timeouts import usual_timeouts
-from services.gateway.middleware.size_limit import body_limit
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
@@ -21,20 +29,56 @@ from services.gateway.wire.heads.names import TRAILERS_PASSED
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
 
 
+def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Definition:
+    """The one way from stored JSON to a Definition: `env://` is filled in. Raises Mistakes with all of them, unset variables included."""
+    resolved, mistakes = resolve(raw, os.environ if environ is None else environ)
+    try:
+        definition = parse(resolved)
+    except Mistakes as error:
+        raise Mistakes([*mistakes, *error.mistakes], error.unread) from None
+    if mistakes:
+        raise Mistakes(mistakes, definition.unread)
+    return replace(definition, raw=raw)
+
+
+def parse(raw: Mapping[str, Any]) -> Definition:
+    """A Definition from a decoded JSON object. Raises Mistakes with all of them."""
+    definition, report = read(raw)
+    if definition is None:
+        raise Mistakes(report.mistakes, report.unknown())
+    return definition
+
+
+def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
+    """What `parse` gives, None when there are mistakes, and the report with mistakes and unread fields."""
+    reader = DefinitionReader(raw)
+    specs = tuple([step.middleware.fields(reader) for step in ORDER])
+    report = reader.report
+    report.compare_names()
+    return (None if report.mistakes else replace(reader.definition, specs=specs, unread=tuple(report.unknown()))), report
+
+
+def lint(definition: Definition) -> list[Mistake]:
+    """All warnings: what has no effect, then what is probably not meant."""
+    reader = DefinitionReader(definition.raw)
+    of_middlewares = [step.middleware.warnings(reader) for step in ORDER if hasattr(step.middleware, "warnings")]
+    return [*without_effect(definition), *warnings(definition), *chain.from_iterable(of_middlewares)]
+
+
 def compile_api(definition: Definition, ports: Ports, revision: int) -> CompiledApi:
     """The ready API. Raises Mistakes when a part of the definition cannot be built."""
     stages: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
     mistakes: list[Mistake] = []
-    for step in ORDER:
+    for step, spec in zip(ORDER, definition.specs, strict=True):
+        if spec is None:
+            continue
         try:
-            built = step.middleware.from_definition(definition, ports)
+            built = step.middleware.build(spec, ports)
         except Exception as error:
             # A definition that parses and does not compile is a defect of ours; it must not take the others down.
-            mistakes.append(Mistake("", f"{step.middleware.__name__} cannot be built: {error}"))
-            continue
-        if built is None:
+            mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
             continue
         stages[step.group].append(built.on_request)
         if step.envelope:
@@ -43,6 +87,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
             answer_stages.append(built.on_response)
     if mistakes:
         raise Mistakes(mistakes)
+    sizes = definition.spec(size_limit.Spec)
     return CompiledApi(
         api_id=definition.api_id,
         internal_id=definition.id,
@@ -57,12 +102,11 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
         targets=tuple(target(url) for url in definition.proxy.targets),
-        timeouts=usual_timeouts(definition),
-        body_limit=body_limit(definition),
+        timeouts=usual_timeouts(definition.proxy.timeouts),
+        body_limit=None if sizes is None else sizes.streamed,
         pass_headers=definition.proxy.pass_headers,
         pass_trailers=definition.proxy.pass_trailers | TRAILERS_PASSED,
         open_stages=tuple(stages["open"]),
-        keyed_stages=tuple(stages["keyed"]),
         late_stages=tuple(stages["late"]),
         closing_stages=tuple(stages["keyed"] + stages["late"]),
         envelope_stages=tuple(of_envelopes["open"]),
@@ -149,7 +193,6 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
         pass_headers=frozenset(),
         pass_trailers=frozenset(),
         open_stages=(answer,),
-        keyed_stages=(),
         late_stages=(),
         closing_stages=(),
         envelope_stages=(answer,),

@@ -101,7 +101,6 @@ class CompiledApi:
     pass_headers: frozenset[bytes]
     pass_trailers: frozenset[bytes]
     open_stages: tuple[Stage, ...]
-    keyed_stages: tuple[Stage, ...]
     late_stages: tuple[Stage, ...]
     closing_stages: tuple[Stage, ...]
     envelope_stages: tuple[Stage, ...]

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from services.common import logging as logs
-from services.gateway.compiler import broken_api, compile_api, inactive_api
+from services.gateway.compiler import broken_api, compile_api, inactive_api, interpret
 from services.gateway.definitions.claims import place_taken
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import interpret
 from services.gateway.exchange import CompiledApi
 from services.gateway.ports import Ports
 from services.gateway.routing.listen_paths import ListenPaths

@@ -14,9 +14,9 @@ import click
 
 from services.common.command_line import Command, Failure, fail, show, wants_json
 from services.gateway.cli.client import REFUSED, UNREACHABLE, WRONG_USAGE, Client, path_of, place_lines, warn
-from services.gateway.definitions.lint import lint, unread_fields
+from services.gateway.compiler import interpret, lint
+from services.gateway.definitions.lint import unread_fields
 from services.gateway.definitions.reader import Mistake, Mistakes, read_json
-from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.changes.filling import filled
 from services.gateway.refusals import counted
 

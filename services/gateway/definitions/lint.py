@@ -1,6 +1,6 @@
 """Warnings about a definition that is valid: what is kept without being used, and what probably is not meant.
 
-A warning never stops a save. Each has a pointer, like a mistake.
+A warning never stops a save. Each has a pointer, like a mistake. `compiler.lint` gathers all of them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from services.gateway.definitions import field_names
-from services.gateway.definitions.model import Definition, PathEntry, TargetUrl, Version
+from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, join, says_nothing
-from services.gateway.routing.patterns import PatternList, translate
 
 # What asks for nothing by itself: the settings of modes that are mistakes when they are on (`not_served`), and what is so anyway.
 _QUIET = frozenset({
@@ -20,12 +19,13 @@ _QUIET = frozenset({
     "hmac_allowed_algorithms", "hmac_allowed_clock_skew", "openid_options", "scopes",
 })  # fmt: skip
 _QUIET_ENDS = ("disabled", "_disabled")
-_SAMPLES = ("/", "/a", "/b1/C", "/x.y/z_/~", "/%C3%A9")
 
 
-def lint(definition: Definition) -> list[Mistake]:
-    """All warnings, in the order of the document's parts."""
-    return [*without_effect(definition), *_modes(definition), *_upstream(definition), *_versions(definition)]
+def warnings(definition: Definition) -> Iterator[Mistake]:
+    """What is probably not meant of a definition's identity, proxy and versions; middlewares warn of their own fields."""
+    yield from _modes(definition)
+    yield from _upstream(definition)
+    yield from _versions(definition)
 
 
 def without_effect(definition: Definition) -> list[Mistake]:
@@ -64,14 +64,6 @@ def _modes(definition: Definition) -> Iterator[Mistake]:
         yield Mistake("/name", "name is empty; logs and lists show it")
     if definition.use_keyless and definition.enable_batch_request_support:
         yield Mistake("/enable_batch_request_support", "anybody may send batches of 100 requests, since no key is asked for")
-    if definition.use_keyless and definition.auth.strip_auth_data:
-        yield Mistake("/auth/strip_auth_data", "strip_auth_data has no effect, since no key is asked for")
-    auth = definition.auth
-    for name, own, used in (("param_name", auth.param_name, auth.use_param), ("cookie_name", auth.cookie_name, auth.use_cookie)):
-        if own and not used:
-            yield Mistake(f"/auth/{name}", f"{name} has no effect without use_{name.partition('_')[0]}")
-    if definition.allowed_ips == ():
-        yield Mistake("/allowed_ips", "the list is switched on and empty: every address is refused")
 
 
 def _upstream(definition: Definition) -> Iterator[Mistake]:
@@ -93,8 +85,7 @@ def _versions(definition: Definition) -> Iterator[Mistake]:
     if definition.not_versioned and len(definition.versions) > 1:
         only = definition.unversioned().name
         yield Mistake("/version_data/versions", f"the API is not versioned: only `{only}` is used")
-    for name, version in definition.versions.items():
-        yield from _lists(version, join("/version_data/versions", name))
+    for name in definition.versions:
         yield from _other_lists(definition, name)
 
 
@@ -112,28 +103,3 @@ def _member(value: Any, name: str) -> Any:
     if not isinstance(value, Mapping):
         return None
     return value[name] if name in value else next((member for key, member in value.items() if key.lower() == name), None)
-
-
-def _lists(version: Version, pointer: str) -> Iterator[Mistake]:
-    lists = version.lists
-    form = join(pointer, "extended_paths" if _is_extended(version) else "paths")
-    for name, entries in (("ignored", lists.ignored), ("black_list", lists.black), ("white_list", lists.white)):
-        for index, entry in enumerate(entries):
-            place = join(join(form, name), index)
-            if _matches_everything(entry, version):
-                yield Mistake(place, f"`{entry.path}` matches every path; did you mean ^{entry.path}$ ?")
-            if entry.method_actions is not None and not entry.method_actions:
-                yield Mistake(place, "method_actions is empty, so the entry matches no method")
-            for method, action in (entry.method_actions or {}).items():
-                if action.action == "reply" and action.code in (204, 205, 304) and action.data:
-                    yield Mistake(join(join(place, "method_actions"), method), f"a {action.code} has no body: data is not sent")
-
-
-def _is_extended(version: Version) -> bool:
-    lists = version.lists
-    return any(entry.method_actions is not None for entry in (*lists.ignored, *lists.black, *lists.white))
-
-
-def _matches_everything(entry: PathEntry, version: Version) -> bool:
-    patterns = PatternList([translate(entry.path, version.path_matching, entry.ignore_case)])
-    return all(patterns.first(sample) == 0 for sample in _SAMPLES)

@@ -1,105 +1,31 @@
-"""An API definition after `schema.parse`: frozen, whole, every value checked. Nothing here knows JSON, sockets or stores."""
+"""An API definition after it was read: frozen, whole, every value checked. Nothing here knows JSON, sockets or stores.
+
+What a middleware needs of it stands in the middleware's own spec (`Definition.specs`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from services.common.addresses import Network
-
-Location = Literal["header", "url-param", "url"]
 Matching = Literal["search", "prefix", "exact"]
-Action = Literal["no_action", "reply"]
-LimitedBy = Literal["api", "address"]
-LOCATIONS: Final[tuple[Location, ...]] = ("header", "url-param", "url")
 MATCHINGS: Final[tuple[Matching, ...]] = ("search", "prefix", "exact")
-ACTIONS: Final[tuple[Action, ...]] = ("no_action", "reply")
-LIMITED_BY: Final[tuple[LimitedBy, ...]] = ("api", "address")
+
+Spec = TypeVar("Spec")
 
 WEBHOOK: Final = "eh_web_hook_handler"
 LOG: Final = "eh_log_handler"
 
 
 @dataclass(frozen=True, slots=True)
-class MethodAction:
-    """What an entry of an extended path list does for one method. code, data and headers count for `reply` only."""
-
-    action: Action
-    code: int
-    data: str
-    headers: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PathEntry:
-    """A line of a path list. method_actions None = every method, as in the legacy lists; empty = no method."""
-
-    path: str
-    method_actions: Mapping[str, MethodAction] | None = None
-    ignore_case: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PathLists:
-    """The lists in use (legacy or extended), in the order in which they are tried."""
-
-    ignored: tuple[PathEntry, ...] = ()
-    black: tuple[PathEntry, ...] = ()
-    white: tuple[PathEntry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HardTimeout:
-    """Seconds that an upstream may take for the answer to one endpoint. method "" = every method."""
-
-    path: str
-    method: str
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class SizeLimit:
-    """Bytes that a body sent to one endpoint may have. method "" = every method."""
-
-    path: str
-    method: str
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
 class Version:
-    """expires: epoch seconds, None = never. global_size_limit: bytes, 0 = none. ignore_endpoint_case: of all its patterns."""
+    """expires: epoch seconds, None = never. path_matching, ignore_endpoint_case: of all its patterns."""
 
     name: str
     expires: float | None = None
     path_matching: Matching = "search"
     ignore_endpoint_case: bool = False
-    lists: PathLists = field(default_factory=PathLists)
-    hard_timeouts: tuple[HardTimeout, ...] = ()
-    size_limits: tuple[SizeLimit, ...] = ()
-    global_size_limit: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """Where a key is looked for. auth_header_name "" = in no header. param_name and cookie_name: the header's unless given, as in Tyk."""
-
-    auth_header_name: str = "Authorization"
-    use_param: bool = False
-    param_name: str = ""
-    use_cookie: bool = False
-    cookie_name: str = ""
-    strip_auth_data: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalRateLimit:
-    """`rate` requests in `per` seconds, for the whole API or for each client address."""
-
-    rate: int
-    per: float
-    by: LimitedBy = "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +93,8 @@ class ErrorOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One API. raw: the JSON object it came from, unknown fields included; it is what goes out again. unread: pointers and values of its
-    fields that mean nothing here.
+    """One API. specs: of each middleware in the order of the chain, None = it is not used. raw: the JSON object it came from, unknown
+    fields included; it is what goes out again. unread: pointers and values of its fields that mean nothing here.
     """
 
     id: str = ""
@@ -178,30 +104,26 @@ class Definition:
     active: bool = True
     domain: str = ""
     use_keyless: bool = False
-    auth: Auth = field(default_factory=Auth)
-    version_location: Location = "header"
-    version_key: str = ""
-    strip_version: bool = False
     not_versioned: bool = False
-    default_version: str = ""
-    fallback_to_default: bool = False
     versions: Mapping[str, Version]
     proxy: Proxy
-    disable_rate_limit: bool = False
-    disable_quota: bool = False
-    session_lifetime: int = 0
     dont_set_quota_on_create: bool = False
-    expire_analytics_after: int = 0
     event_handlers: Mapping[str, tuple[EventHandler, ...]] = field(default_factory=dict)
     enable_batch_request_support: bool = False
-    allowed_ips: tuple[Network, ...] | None = None  # None = the list is switched off
-    blacklisted_ips: tuple[Network, ...] = ()
-    global_rate_limit: GlobalRateLimit | None = None
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
+    specs: tuple[Any, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[tuple[str, Any], ...] = ()
+
+    def spec(self, kind: type[Spec]) -> Spec | None:
+        """What a middleware read, by the class of its spec; None when the definition does not use it."""
+        return next((spec for spec in self.specs if isinstance(spec, kind)), None)
 
     def unversioned(self) -> Version:
         """The version that serves a `not_versioned` definition: the one named `Default`, else the first (Tyk 3.1)."""
         return self.versions.get("Default") or next(iter(self.versions.values()))
+
+    def in_use(self) -> tuple[Version, ...]:
+        """The versions that serve requests."""
+        return (self.unversioned(),) if self.not_versioned else tuple(self.versions.values())

@@ -204,9 +204,13 @@ class Reader:
         self.mistake(name, f"must be one of {', '.join(choices)}, not `{value}`")
         return default
 
+    def member(self, raw: Any, pointer: str, names: Set[str] | None = None) -> Reader:
+        """A reader of what `items` or `mapping` found."""
+        return Reader(raw, pointer, self.report, names)
+
     def object(self, name: str, names: Set[str] | None = None) -> Reader:
         """A nested object; an empty one when it is not there."""
-        return Reader(self.value(name), self.at(name), self.report, names)
+        return self.member(self.value(name), self.at(name), names)
 
     def opaque(self, name: str, names: Set[str] | None = None) -> Reader:
         """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here.

@@ -1,23 +1,20 @@
 """Where definitions come from besides the operator API: a folder of JSON files, and the environment for the addresses of upstreams.
 
-`interpret` is the one way from stored JSON to a Definition: a target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment
-variable followed by `/v1`, so that one file serves a laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read: a
-definition must not be able to send other settings anywhere. What is stored and given back keeps the `env://` form.
+A target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment variable followed by `/v1`, so that one file serves a
+laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read: a definition must not be able to send other settings
+anywhere. What is stored and given back keeps the `env://` form.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
-from services.gateway.definitions.schema import parse
 
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
@@ -33,20 +30,11 @@ _DEFAULTS: Final = {
 _NOWHERE: Final = "http://upstream.invalid/"
 
 
-def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Definition:
-    """The Definition of a stored JSON object. Raises Mistakes with all of them, unset variables included."""
-    resolved, mistakes = _resolve(raw, os.environ if environ is None else environ)
-    try:
-        definition = parse(resolved)
-    except Mistakes as error:
-        raise Mistakes([*mistakes, *error.mistakes], error.unread) from None
-    if mistakes:
-        raise Mistakes(mistakes, definition.unread)
-    return dataclasses.replace(definition, raw=raw)
+def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
+    """A definition's JSON with the addresses of its upstreams filled in, and the mistakes in them.
 
-
-def _resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
-    """The object with its upstream addresses filled in. Field names are found without regard to case, as everywhere."""
+    Field names are found without regard to case, as everywhere.
+    """
     proxy_name = next((name for name in raw if name.lower() == "proxy"), "")
     proxy = raw.get(proxy_name)
     if not isinstance(proxy, Mapping):

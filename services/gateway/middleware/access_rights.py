@@ -10,10 +10,11 @@ Refusals: access-denied, resource-denied.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from services.common.remembered import Remembered
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
@@ -21,6 +22,25 @@ from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import PatternError, translate
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """versioned: whether the versions of a key's rights count."""
+
+    api_id: str
+    versioned: bool
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None for a keyless API; it has no fields of its own."""
+    definition = reader.definition
+    return None if definition.use_keyless else Spec(definition.api_id, not definition.not_versioned)
+
+
+def build(spec: Spec, ports: Ports) -> AccessRights:
+    """The check for one API."""
+    return AccessRights(spec.api_id, spec.versioned)
 
 
 class AccessRights:
@@ -32,10 +52,6 @@ class AccessRights:
         self._api_id = api_id
         self._versioned = versioned
         self._tables: Remembered[str, tuple[Key, EndpointTable[bool] | None]] = Remembered()
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> AccessRights | None:
-        return None if definition.use_keyless else cls(definition.api_id, not definition.not_versioned)
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key

@@ -9,10 +9,14 @@ Refusals: key-missing, key-unknown (the only one that fires AuthFailure).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions import field_names, values
+from services.gateway.definitions.not_served import refuse_authentication
+from services.gateway.definitions.reader import Mistake, Reader
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.ports import Ports
@@ -21,6 +25,76 @@ from services.gateway.routing.query import parameter, without_parameter
 
 # No key is longer; hashing what an attacker sends must not cost more than a key.
 _LONGEST: Final = 1024
+_USUAL_HEADER: Final = "Authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Where a key is looked for. header "" = in no header. param_name and cookie_name: the header's unless given, as in Tyk."""
+
+    realm: str
+    header: str = _USUAL_HEADER
+    use_param: bool = False
+    param_name: str = ""
+    use_cookie: bool = False
+    cookie_name: str = ""
+    strip: bool = False
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None for a keyless API; its fields are checked all the same."""
+    spec = _read(reader)
+    return None if reader.definition.use_keyless else spec
+
+
+def _read(reader: DefinitionReader) -> Spec:
+    use_keyless = reader.definition.use_keyless
+    section = _section(reader)
+    refuse_authentication(reader, section, use_keyless)
+    # Tyk has it beside `auth`; whoever writes it into `auth` means the same
+    strip = [one.flag("strip_auth_data") for one in (reader, section, reader.opaque("auth"))]
+    header = section.text("auth_header_name") or _USUAL_HEADER
+    if not values.TOKEN.fullmatch(header):
+        section.mistake("auth_header_name", f"`{header}` is not a header name")
+    without_header = section.flag("disable_header")
+    spec = Spec(
+        realm=reader.definition.name,
+        header="" if without_header else header,
+        use_param=section.flag("use_param"),
+        param_name=section.text("param_name") or (header if without_header and section.flag("use_param") else ""),
+        use_cookie=section.flag("use_cookie"),
+        cookie_name=section.text("cookie_name") or (header if without_header and section.flag("use_cookie") else ""),
+        strip=any(strip),
+    )
+    if without_header and not (use_keyless or spec.use_param or spec.use_cookie):
+        section.mistake("disable_header", "disable_header leaves no place for a key: switch on use_param or use_cookie, or take it out")
+    return spec
+
+
+def _section(root: Reader) -> Reader:
+    """`auth_configs.authToken`, which later versions of Tyk prefer, else `auth`."""
+    own = root.object("auth", field_names.AUTH)
+    later = root.opaque("auth_configs").object("authtoken", field_names.AUTH)
+    if not any(later.value(name) for name in ("auth_header_name", "disable_header", "use_param", "use_cookie")):
+        later.disregard()
+        return own
+    own.disregard()
+    return later
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """What has no effect without a switch, or without keys."""
+    spec = _read(reader)
+    if spec.strip and reader.definition.use_keyless:
+        yield Mistake("/auth/strip_auth_data", "strip_auth_data has no effect, since no key is asked for")
+    for name, own, used in (("param_name", spec.param_name, spec.use_param), ("cookie_name", spec.cookie_name, spec.use_cookie)):
+        if own and not used:
+            yield Mistake(f"/auth/{name}", f"{name} has no effect without use_{name.partition('_')[0]}")
+
+
+def build(spec: Spec, ports: Ports) -> AuthKey:
+    """The look-up, with the keys."""
+    return AuthKey(spec, ports.keys)
 
 
 class AuthKey:
@@ -28,28 +102,23 @@ class AuthKey:
 
     __slots__ = ("_challenge", "_cookie", "_find_hash", "_header", "_missing", "_param", "_strip")
 
-    def __init__(self, definition: Definition, keys: KeyFinder) -> None:
-        auth = definition.auth
+    def __init__(self, spec: Spec, keys: KeyFinder) -> None:
         self._find_hash = keys.find_hash
-        self._header = auth.auth_header_name.lower().encode("ascii")
-        self._param = (auth.param_name or auth.auth_header_name) if auth.use_param else ""
-        self._cookie = (auth.cookie_name or auth.auth_header_name).encode("utf-8") if auth.use_cookie else b""
-        self._strip = auth.strip_auth_data
+        self._header = spec.header.lower().encode("ascii")
+        self._param = (spec.param_name or spec.header) if spec.use_param else ""
+        self._cookie = (spec.cookie_name or spec.header).encode("utf-8") if spec.use_cookie else b""
+        self._strip = spec.strip
         places = (
-            f"the header `{auth.auth_header_name}`" if auth.auth_header_name else "",
+            f"the header `{spec.header}`" if spec.header else "",
             f"the query parameter `{self._param}`" if self._param else "",
             f"the cookie `{self._cookie.decode()}`" if self._cookie else "",
         )
         self._missing = f"Send a key in {' or '.join(place for place in places if place)}."
-        realm = definition.name.encode("ascii", "ignore").replace(b"\\", b"").replace(b'"', b"'")
+        realm = spec.realm.encode("ascii", "ignore").replace(b"\\", b"").replace(b'"', b"'")
         realm = bytes(byte for byte in realm if byte >= 0x20)
         is_standard = self._header == b"authorization"
         # RFC 9110 wants every 401 to name a way in; only for the standard header is there a scheme to name.
         self._challenge = [(b"WWW-Authenticate", b'Bearer realm="%s"' % realm)] if is_standard else []
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> AuthKey | None:
-        return None if definition.use_keyless else cls(definition, ports.keys)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         presented = exchange.section.memo.get(self)

@@ -6,11 +6,14 @@ answer; no connection may take longer either. Refusals: none here; the proxy ans
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
-from services.gateway.definitions.model import Definition, ProxyTimeouts, Version
+from services.gateway.definitions.model import ProxyTimeouts, Version
+from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, Timeouts
 from services.gateway.ports import Ports
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
@@ -23,9 +26,48 @@ _SET_BY: Final = {
 }
 
 
-def usual_timeouts(definition: Definition) -> Timeouts:
+@dataclass(frozen=True, slots=True)
+class HardTimeout:
+    """Seconds that an upstream may take for the answer to one endpoint. method "" = every method."""
+
+    path: str
+    method: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """usual: the times of the API. versions: those that have entries, each with them."""
+
+    usual: ProxyTimeouts
+    versions: tuple[tuple[Version, tuple[HardTimeout, ...]], ...]
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None when no version has entries."""
+    versions = tuple(
+        (one.version, tuple([_entry(one, entry) for entry in entries]))
+        for one in reader.versions
+        if (entries := one.entries("hard_timeouts"))
+    )
+    return Spec(reader.definition.proxy.timeouts, versions) if versions else None
+
+
+def _entry(version: VersionReader, reader: Reader) -> HardTimeout:
+    seconds = reader.number("timeout", 0, 0, 86400)
+    if seconds == 0:
+        reader.mistake("timeout", "timeout must be a number of seconds above 0")
+    return HardTimeout(version.path(reader), version.method(reader), seconds)
+
+
+def build(spec: Spec, ports: Ports) -> HardTimeouts:
+    """By version, a table of the endpoints."""
+    usual = usual_timeouts(spec.usual)
+    return HardTimeouts({version.name: _table(version, entries, usual) for version, entries in spec.versions})
+
+
+def usual_timeouts(usual: ProxyTimeouts) -> Timeouts:
     """How long the upstream may take where no endpoint says otherwise; a definition writes 0 for `for ever`."""
-    usual = definition.proxy.timeouts
     connect, first_byte, idle = (
         default if getattr(usual, field) == getattr(_DEFAULTS, field) else chosen for field, (default, chosen) in _SET_BY.items()
     )
@@ -40,12 +82,6 @@ class HardTimeouts:
     def __init__(self, tables: dict[str, EndpointTable[Timeouts | None]]) -> None:
         self._tables = tables
 
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> HardTimeouts | None:
-        timeouts = usual_timeouts(definition)
-        tables = {name: _table(version, timeouts) for name, version in definition.versions.items() if version.hard_timeouts}
-        return cls(tables) if tables else None
-
     def on_request(self, exchange: Exchange) -> None:
         table = self._tables.get(exchange.version_name)
         if table is not None:
@@ -54,14 +90,14 @@ class HardTimeouts:
                 exchange.timeouts = timeouts
 
 
-def _table(version: Version, usual: Timeouts) -> EndpointTable[Timeouts | None]:
+def _table(version: Version, entries: tuple[HardTimeout, ...], usual: Timeouts) -> EndpointTable[Timeouts | None]:
     endpoints: list[Endpoint[Timeouts | None]] = [
         Endpoint(
             translate(entry.path, version.path_matching, version.ignore_endpoint_case),
             (entry.method,) if entry.method else None,
             _timeouts(entry.timeout or inf, version, usual),
         )
-        for entry in version.hard_timeouts
+        for entry in entries
     ]
     return EndpointTable(endpoints, default=None)
 

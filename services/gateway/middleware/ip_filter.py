@@ -7,12 +7,54 @@ Refusals: ip-refused.
 
 from __future__ import annotations
 
-from services.common.addresses import AddressSet
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.common.addresses import AddressSet, Network, parse_network
 from services.common.remembered import Remembered
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.reader import Mistake
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import IP_REFUSED, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """allowed: None = every address. blocked: empty = no address."""
+
+    allowed: tuple[Network, ...] | None
+    blocked: tuple[Network, ...]
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """The lists that are switched on; the others are checked all the same."""
+    allowed, blocked = _networks(reader, "allowed_ips"), _networks(reader, "blacklisted_ips")
+    off = reader.flag("ip_access_control_disabled")
+    allow_on, block_on = (reader.flag(name) and not off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))
+    return Spec(allowed if allow_on else None, blocked if block_on else ()) if allow_on or (block_on and blocked) else None
+
+
+def _networks(reader: DefinitionReader, name: str) -> tuple[Network, ...]:
+    networks = []
+    for text, pointer in reader.texts(name):
+        try:
+            networks.append(parse_network(text))
+        except ValueError:
+            reader.report.add(pointer, f"`{text}` is neither an IP address nor a network (10.0.0.0/8, 2001:db8::/32)")
+    return tuple(networks)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """An empty list is probably not meant."""
+    spec = fields(reader)
+    if spec is not None and spec.allowed == ():
+        yield Mistake("/allowed_ips", "the list is switched on and empty: every address is refused")
+
+
+def build(spec: Spec, ports: Ports) -> IpFilter:
+    """The two lists, compiled."""
+    return IpFilter(None if spec.allowed is None else AddressSet(spec.allowed), AddressSet(spec.blocked) if spec.blocked else None)
 
 
 class IpFilter:
@@ -24,12 +66,6 @@ class IpFilter:
         self._allowed = allowed
         self._blocked = blocked
         self._passed: Remembered[str, bool] = Remembered()
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> IpFilter | None:
-        allowed = None if definition.allowed_ips is None else AddressSet(definition.allowed_ips)
-        blocked = AddressSet(definition.blacklisted_ips) if definition.blacklisted_ips else None
-        return None if allowed is None and blocked is None else cls(allowed, blocked)
 
     def on_request(self, exchange: Exchange) -> None:
         client = exchange.client

@@ -8,14 +8,38 @@ Refusals: key-inactive, key-expired, key-unknown.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN, Refusal
 
 _OUTLIVED: Final = "The key has outlived the session_lifetime of this API; saving the key begins another one."
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """lifetime: seconds, 0 = for ever."""
+
+    lifetime: int
+
+
+_FOR_EVER: Final = Spec(0)
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None for a keyless API."""
+    lifetime = reader.integer("session_lifetime")
+    if reader.definition.use_keyless:
+        return None
+    return Spec(lifetime) if lifetime else _FOR_EVER
+
+
+def build(spec: Spec, ports: Ports) -> KeyState:
+    """The check, with its clock."""
+    return KeyState(spec.lifetime, ports.now)
 
 
 class KeyState:
@@ -26,10 +50,6 @@ class KeyState:
     def __init__(self, lifetime: int, now: Callable[[], float]) -> None:
         self._lifetime = lifetime
         self._now = now
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> KeyState | None:
-        return None if definition.use_keyless else cls(definition.session_lifetime, ports.now)
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key

@@ -11,16 +11,163 @@ Refusals: endpoint-forbidden.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from services.common.remembered import Remembered
-from services.gateway.definitions.model import Definition, MethodAction, PathEntry, Version
+from services.gateway.definitions import field_names, values
+from services.gateway.definitions.model import Version
+from services.gateway.definitions.reader import Mistake, Reader, join
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
 from services.gateway.routing.endpoints import REMEMBERED, Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
-from services.gateway.routing.patterns import translate
+from services.gateway.routing.patterns import PatternList, translate
+
+Action = Literal["no_action", "reply"]
+_ACTIONS: Final[tuple[Action, ...]] = ("no_action", "reply")
+_SAMPLES: Final = ("/", "/a", "/b1/C", "/x.y/z_/~", "/%C3%A9")
+_BODILESS: Final = (204, 205, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodAction:
+    """What an entry of an extended path list does for one method. code, data and headers count for `reply` only."""
+
+    action: Action
+    code: int
+    data: str
+    headers: tuple[tuple[str, str], ...]
+
+
+_NO_ACTION: Final = MethodAction("no_action", 200, "", ())
+
+
+@dataclass(frozen=True, slots=True)
+class PathEntry:
+    """A line of a path list. method_actions None = every method, as in the legacy lists; empty = no method."""
+
+    path: str
+    method_actions: Mapping[str, MethodAction] | None = None
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The lists in use (legacy or extended), in the order in which they are tried."""
+
+    ignored: tuple[PathEntry, ...] = ()
+    black: tuple[PathEntry, ...] = ()
+    white: tuple[PathEntry, ...] = ()
+
+
+_NONE: Final = Lists()
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """versions: those in use that have lists. versioned: whether requests name their version."""
+
+    versions: tuple[tuple[Version, Lists], ...]
+    versioned: bool
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None when no version in use has lists; the others are checked all the same."""
+    definition = reader.definition
+    lists = {one.version.name: _read(one) for one in reader.versions}
+    found = tuple([(version, own) for version in definition.in_use() if (own := lists.get(version.name, _NONE)) != _NONE])
+    return Spec(found, not definition.not_versioned) if found else None
+
+
+def _read(version: VersionReader) -> Lists:
+    if version.extended:
+        ignored, black, white = (
+            tuple([_entry(version, entry) for entry in version.entries(name)]) for name in ("ignored", "black_list", "white_list")
+        )
+    else:
+        paths = version.reader.object("paths", field_names.PATHS)
+        ignored, black, white = (_legacy(version, paths, name) for name in ("ignored", "black_list", "white_list"))
+    return Lists(ignored, black, white) if ignored or black or white else _NONE
+
+
+def _legacy(version: VersionReader, paths: Reader, name: str) -> tuple[PathEntry, ...]:
+    found = []
+    for text, pointer in paths.texts(name):
+        version.check_pattern(text, pointer)
+        found.append(PathEntry(text, ignore_case=version.version.ignore_endpoint_case))
+    return tuple(found)
+
+
+def _entry(version: VersionReader, reader: Reader) -> PathEntry:
+    """`method` is today's form of one method without an action; `method_actions` outranks it."""
+    ignore_case = reader.flag("ignore_case") or version.version.ignore_endpoint_case
+    path = version.path(reader, ignore_case)
+    method = version.method(reader)
+    actions = {method: _NO_ACTION} if method else None
+    if "method_actions" in reader:
+        actions = {method: _action(method, reader.member(value, pointer)) for method, value, pointer in reader.mapping("method_actions")}
+    reader.value("method_actions")
+    return PathEntry(path, actions, ignore_case)
+
+
+def _action(method: str, reader: Reader) -> MethodAction:
+    if not values.is_method(method):
+        reader.report.add(reader.pointer, values.NO_METHOD)
+    if "action" not in reader:
+        reader.mistake("action", "action is missing; no_action or reply is expected")
+    action = reader.choice("action", _ACTIONS, "no_action")
+    for name in ("code", "data", "headers"):
+        reader.value(name)
+    if action == "no_action":
+        return _NO_ACTION
+    code = reader.integer("code", 0, -(2**53))
+    if not 200 <= code <= 599:
+        reader.mistake("code", f"code {code} cannot be the status of a reply; 200 to 599 is expected")
+    return MethodAction(action, code, reader.text("data"), _reply_headers(reader))
+
+
+def _reply_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
+    found = []
+    for key, value, pointer in reader.mapping("headers"):
+        try:
+            if not isinstance(value, str):
+                raise ValueError("must be a string")
+            found.append(values.reply_header(key, value))
+        except ValueError as error:
+            reader.report.add(pointer, str(error))
+    return tuple(found)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """Entries that match more or less than they seem to."""
+    for version in reader.versions:
+        lists = _read(version)
+        extended = any(entry.method_actions is not None for entry in (*lists.ignored, *lists.black, *lists.white))
+        form = join(join("/version_data/versions", version.version.name), "extended_paths" if extended else "paths")
+        for name, entries in (("ignored", lists.ignored), ("black_list", lists.black), ("white_list", lists.white)):
+            for index, entry in enumerate(entries):
+                yield from _warnings(entry, version.version, join(join(form, name), index))
+
+
+def _warnings(entry: PathEntry, version: Version, place: str) -> Iterator[Mistake]:
+    pattern = PatternList([translate(entry.path, version.path_matching, entry.ignore_case)])
+    if all(pattern.first(sample) == 0 for sample in _SAMPLES):
+        yield Mistake(place, f"`{entry.path}` matches every path; did you mean ^{entry.path}$ ?")
+    if entry.method_actions is not None and not entry.method_actions:
+        yield Mistake(place, "method_actions is empty, so the entry matches no method")
+    for method, action in (entry.method_actions or {}).items():
+        if action.action == "reply" and action.code in _BODILESS and action.data:
+            yield Mistake(join(join(place, "method_actions"), method), f"a {action.code} has no body: data is not sent")
+
+
+def build(spec: Spec, ports: Ports) -> PathLists:
+    """By version, its lists as one table."""
+    return PathLists({version.name: _table(version, lists, spec.versioned) for version, lists in spec.versions})
 
 
 class Verdict:
@@ -45,12 +192,6 @@ class PathLists:
     def __init__(self, tables: dict[str, EndpointTable[Verdict]]) -> None:
         self._tables = tables
         self._found: Remembered[tuple[str, str, str], Verdict] = Remembered(*REMEMBERED)
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> PathLists | None:
-        versions = (definition.unversioned(),) if definition.not_versioned else definition.versions.values()
-        tables = {version.name: _table(version, not definition.not_versioned) for version in versions if _used(version)}
-        return cls(tables) if tables else None
 
     def on_request(self, exchange: Exchange) -> Reply | None:
         asked = (exchange.relative, exchange.method, exchange.version_name)
@@ -90,12 +231,7 @@ def _careful(table: EndpointTable[Verdict], method: str, relative: str) -> Verdi
     return verdict
 
 
-def _used(version: Version) -> bool:
-    return bool(version.lists.ignored or version.lists.black or version.lists.white)
-
-
-def _table(version: Version, versioned: bool) -> EndpointTable[Verdict]:
-    lists = version.lists
+def _table(version: Version, lists: Lists, versioned: bool) -> EndpointTable[Verdict]:
     whose = f"of the version `{version.name}`" if versioned else "of the API"
     closed = Verdict(forbidden=f"The black list {whose} closes this path for this method.")
     not_open = Verdict(forbidden=f"The white list {whose} has no entry for this path with this method.")
@@ -122,5 +258,5 @@ def _reply(action: MethodAction) -> Verdict:
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in action.headers]
     if action.data and not any(name.lower() == b"content-type" for name, _ in headers):
         headers.append((b"Content-Type", b"text/plain; charset=utf-8"))
-    bodiless = action.code in (204, 205, 304)
+    bodiless = action.code in _BODILESS
     return Verdict((action.code, tuple(headers), b"" if bodiless else action.data.encode("utf-8", "replace")))

@@ -11,11 +11,12 @@ quota, three zeros for keyless APIs. Refusals: quota-exceeded, with `Retry-After
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
 from services.gateway.counters.port import Counters, Taken
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
@@ -26,6 +27,28 @@ _KEYLESS: Final = _HEADERS % (0, 0, 0)
 _UNLIMITED: Final = _HEADERS % (-1, -1, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """charged: whether keys have quotas here; otherwise the headers say that there are none."""
+
+    charged: bool
+
+
+_CHARGED: Final = Spec(charged=True)
+_FREE: Final = Spec(charged=False)
+
+
+def fields(reader: DefinitionReader) -> Spec:
+    """Every API uses it: the headers are on all answers, as in Tyk."""
+    disabled = reader.flag("disable_quota")
+    return _FREE if reader.definition.use_keyless or disabled else _CHARGED
+
+
+def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
+    """What charges, or what says that nothing is charged."""
+    return Quota(ports.counters) if spec.charged else KeylessQuota()
+
+
 class Quota:
     """Charges the key's quota and announces what is left."""
 
@@ -33,10 +56,6 @@ class Quota:
 
     def __init__(self, counters: Counters) -> None:
         self._take = counters.take
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> Quota | KeylessQuota:
-        return KeylessQuota() if definition.use_keyless or definition.disable_quota else cls(ports.counters)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         key = exchange.key

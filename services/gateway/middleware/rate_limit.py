@@ -10,19 +10,64 @@ Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpap
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from ipaddress import IPv6Network
 from math import ceil
-from typing import Final
+from typing import Final, Literal
 
 from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
-from services.gateway.definitions.model import Definition, GlobalRateLimit
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
 
 _HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
+
+LimitedBy = Literal["api", "address"]
+_LIMITED_BY: Final[tuple[LimitedBy, ...]] = ("api", "address")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRateLimit:
+    """`rate` requests in `per` seconds, for the whole API or for each client address."""
+
+    rate: int
+    per: float
+    by: LimitedBy = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """of_key: whether keys are held to their own rates. overall: None = no limit beside."""
+
+    api_id: str
+    of_key: bool
+    overall: GlobalRateLimit | None
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None when neither the keys nor the API have limits."""
+    disabled = reader.flag("disable_rate_limit")
+    of_key = not (reader.definition.use_keyless or disabled)
+    overall = _overall(reader)
+    return Spec(reader.definition.api_id, of_key, overall) if of_key or overall else None
+
+
+def _overall(root: DefinitionReader) -> GlobalRateLimit | None:
+    """rate 0 or -1, or per 0 = no limit."""
+    reader = root.object("global_rate_limit")
+    rate = reader.integer("rate", 0, -1)
+    per = reader.number("per", 0, 0, 10**9)
+    by = reader.choice("by", _LIMITED_BY, "api")
+    disabled = reader.flag("disabled")
+    return None if disabled or rate <= 0 or per <= 0 else GlobalRateLimit(rate, per, by)
+
+
+def build(spec: Spec, ports: Ports) -> RateLimit:
+    """The limits, with their counters."""
+    return RateLimit(spec.api_id, spec.of_key, spec.overall, ports.counters)
 
 
 class Policy:
@@ -66,12 +111,6 @@ class RateLimit:
         if overall is not None:
             name, whose = (b"address", "The address's") if self._by_address else (b"api", "The API's")
             self._global = Policy(name, overall.rate, overall.per, API_RATE_LIMITED, whose)
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> RateLimit | None:
-        of_key = not definition.use_keyless and not definition.disable_rate_limit
-        overall = definition.global_rate_limit
-        return cls(definition.api_id, of_key, overall, ports.counters) if of_key or overall else None
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         if self._of_key:

@@ -9,15 +9,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Final
 
 from services.gateway.counters.port import Counters, Taken
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 
 PATH: Final = "/tyk/rate-limits/"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """It has no fields."""
+
+
+_SPEC: Final = Spec()
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None for a keyless API."""
+    return None if reader.definition.use_keyless else _SPEC
+
+
+def build(spec: Spec, ports: Ports) -> RateLimitStatus:
+    """The answer for one path, from the counters."""
+    return RateLimitStatus(ports.counters)
 
 
 class RateLimitStatus:
@@ -27,10 +46,6 @@ class RateLimitStatus:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> RateLimitStatus | None:
-        return None if definition.use_keyless else cls(ports.counters)
 
     def on_request(self, exchange: Exchange) -> Awaitable[Reply] | Reply | None:
         if exchange.relative != PATH or exchange.method not in ("GET", "HEAD"):

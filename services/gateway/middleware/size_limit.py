@@ -8,7 +8,12 @@ Refusals: body-too-large, length-required.
 
 from __future__ import annotations
 
-from services.gateway.definitions.model import Definition, Version
+from dataclasses import dataclass
+
+from services.gateway.definitions.model import Version
+from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import BODY_TOO_LARGE, LENGTH_REQUIRED, Refusal
@@ -17,11 +22,54 @@ from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate
 
 
-def body_limit(definition: Definition) -> int | None:
-    """The size at which a streamed body is cut off: the largest that any version allows, None when one allows all."""
-    versions = (definition.unversioned(),) if definition.not_versioned else definition.versions.values()
-    limits = [version.global_size_limit for version in versions]
-    return max(limits) if limits and all(limits) else None
+@dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """Bytes that a body sent to one endpoint may have. method "" = every method."""
+
+    path: str
+    method: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """versions: those that limit something, each with its limit for all paths (bytes, 0 = none) and its entries.
+
+    streamed: the size at which a streamed body is cut off: the largest that any version in use allows, None when one allows all.
+    """
+
+    versions: tuple[tuple[Version, int, tuple[SizeLimit, ...]], ...]
+    streamed: int | None
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """None when no version limits anything."""
+    versions = [
+        (one.version, _overall(one), tuple([_entry(one, entry) for entry in one.entries("size_limits")])) for one in reader.versions
+    ]
+    used = tuple([one for one in versions if one[1] or one[2]])
+    if not used:
+        return None
+    overall = {version.name: limit for version, limit, _ in versions}
+    limits = [overall[version.name] for version in reader.definition.in_use()]
+    return Spec(used, max(limits) if all(limits) else None)
+
+
+def _overall(version: VersionReader) -> int:
+    reader = version.reader
+    return 0 if reader.flag("global_size_limit_disabled") else reader.integer("global_size_limit")
+
+
+def _entry(version: VersionReader, reader: Reader) -> SizeLimit:
+    limit = reader.integer("size_limit")
+    if limit == 0:
+        reader.mistake("size_limit", "size_limit must be a number of bytes above 0")
+    return SizeLimit(version.path(reader), version.method(reader), limit)
+
+
+def build(spec: Spec, ports: Ports) -> SizeLimits:
+    """By version, its limit and a table of its endpoints."""
+    return SizeLimits({version.name: (limit, _table(version, entries)) for version, limit, entries in spec.versions}, spec.streamed)
 
 
 class SizeLimits:
@@ -32,15 +80,6 @@ class SizeLimits:
     def __init__(self, versions: dict[str, tuple[int, EndpointTable[int] | None]], streamed: int | None) -> None:
         self._versions = versions
         self._streamed = streamed
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> SizeLimits | None:
-        versions = {
-            name: (version.global_size_limit, _table(version))
-            for name, version in definition.versions.items()
-            if version.global_size_limit or version.size_limits
-        }
-        return cls(versions, body_limit(definition)) if versions else None
 
     def on_request(self, exchange: Exchange) -> None:
         length = exchange.body_length
@@ -65,8 +104,8 @@ def _at(table: EndpointTable[int], exchange: Exchange) -> int:
     return min(filter(None, limits), default=0)
 
 
-def _table(version: Version) -> EndpointTable[int] | None:
-    if not version.size_limits:
+def _table(version: Version, entries: tuple[SizeLimit, ...]) -> EndpointTable[int] | None:
+    if not entries:
         return None
     endpoints = [
         Endpoint(
@@ -74,6 +113,6 @@ def _table(version: Version) -> EndpointTable[int] | None:
             (entry.method,) if entry.method else None,
             entry.limit,
         )
-        for entry in version.size_limits
+        for entry in entries
     ]
     return EndpointTable(endpoints, default=0)

@@ -9,9 +9,14 @@ Refusals: version-missing, version-unknown, version-expired, not-found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from services.gateway.definitions.model import Definition, Version
+from services.gateway.definitions import field_names, values
+from services.gateway.definitions.model import Version
+from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import NOT_FOUND, VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN, Refusal
@@ -19,14 +24,72 @@ from services.gateway.routing.named_segments import count_segments, end_of
 from services.gateway.routing.paths import matching_form, slash_readings
 from services.gateway.routing.query import parameter
 
+Location = Literal["header", "url-param", "url"]
+_LOCATIONS: Final[tuple[Location, ...]] = ("header", "url-param", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """key: the name of the header or parameter. strip: whether the upstream sees the path without the version. ends: epoch seconds by
+    version, None = never.
+    """
+
+    location: Location
+    key: str
+    strip: bool
+    default: str
+    fallback: bool
+    ends: Mapping[str, float | None]
+    listen_path: str
+    strip_listen_path: bool
+
+
+def fields(reader: DefinitionReader) -> Spec | Version:
+    """Every API uses it. Of an API that is not versioned, its only version: the end of that counts, too."""
+    definition = reader.definition
+    placing = reader.object("definition", field_names.VERSIONING)
+    default = reader.version_data.text("default_version")
+    if default and default not in definition.versions:
+        reader.version_data.mistake("default_version", f"default_version `{default}` is not among the versions")
+    spec = Spec(
+        _location(placing, definition.not_versioned, bool(default)),
+        placing.text("key"),
+        # `strip_versioning_data` also takes versions out of headers and parameters, which is not served: a warning.
+        placing.flag("strip_path") or (placing.text("location") == "url" and placing.flag("strip_versioning_data")),
+        default,
+        placing.flag("fallback_to_default"),
+        {name: version.expires for name, version in definition.versions.items()},
+        definition.proxy.listen_path,
+        definition.proxy.strip_listen_path,
+    )
+    return definition.unversioned() if definition.not_versioned else spec
+
+
+def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Location:
+    if not_versioned and not placing.text("location"):
+        return "header"
+    location = placing.choice("location", _LOCATIONS, "header")
+    if not not_versioned and location != "url" and not has_default and not placing.text("key"):
+        placing.mistake(
+            "key", "key is empty, so no request could name its version; an API without versions says so with `not_versioned: true`"
+        )
+    if not not_versioned and location == "header" and placing.text("key") and not values.TOKEN.fullmatch(placing.text("key")):
+        placing.mistake("key", f"`{placing.text('key')}` is not a header name, so no request could name its version")
+    return location
+
+
+def build(spec: Spec | Version, ports: Ports) -> VersionCheck | OnlyVersion:
+    """The check, with its clock."""
+    return VersionCheck(spec, ports.now) if isinstance(spec, Spec) else OnlyVersion(spec, ports.now)
+
 
 class VersionCheck:
     """Sets `exchange.version_name`; with `url` also `relative` and, when it is stripped, `upstream_path`."""
 
     __slots__ = ("_default", "_ends", "_fallback", "_find", "_missing", "_named_segments", "_now", "_prefix", "_strip", "_unknown")
 
-    def __init__(self, definition: Definition, now: Callable[[], float]) -> None:
-        key = definition.version_key
+    def __init__(self, spec: Spec, now: Callable[[], float]) -> None:
+        key = spec.key
         header = key.lower().encode("latin-1", "replace")
         finders: dict[str, Callable[[Exchange], str | None]] = {
             "header": lambda exchange: _header(exchange, header),
@@ -38,23 +101,19 @@ class VersionCheck:
             "url-param": f"the query parameter `{key}`",
             "url": "the first segment after the listen path",
         }
-        place = places[definition.version_location]
+        place = places[spec.location]
         self._missing = f"Name the version in {place}."
         self._unknown = f"The API has no version of the name that stands in {place}."
-        self._ends = {name: version.expires for name, version in definition.versions.items()}
+        self._ends = spec.ends
         self._now = now
-        self._fallback = definition.default_version if definition.fallback_to_default else ""
-        self._default = definition.default_version
-        self._find: Callable[[Exchange], str | None] = finders[definition.version_location]
-        self._strip = definition.version_location == "url"
+        self._fallback = spec.default if spec.fallback else ""
+        self._default = spec.default
+        self._find: Callable[[Exchange], str | None] = finders[spec.location]
+        self._strip = spec.location == "url"
         # What the upstream path begins with when the version is cut out; None = the upstream sees the version.
-        kept = "" if definition.proxy.strip_listen_path else definition.proxy.listen_path[:-1]
-        self._prefix = kept if definition.strip_version else None
-        self._named_segments = count_segments(definition.proxy.listen_path) if kept else 0
-
-    @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> VersionCheck | OnlyVersion:
-        return OnlyVersion(definition.unversioned(), ports.now) if definition.not_versioned else cls(definition, ports.now)
+        kept = "" if spec.strip_listen_path else spec.listen_path[:-1]
+        self._prefix = kept if spec.strip else None
+        self._named_segments = count_segments(spec.listen_path) if kept else 0
 
     def on_request(self, exchange: Exchange) -> None:
         name = self._find(exchange)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from services.common import logging as logs
+from services.gateway.compiler import interpret
 from services.gateway.definitions.claims import claim, place_taken
 from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import FileDefinition, FileMistakes, interpret, read_folder
+from services.gateway.definitions.sources import FileDefinition, FileMistakes, read_folder
 from services.gateway.stores.definition_model import ApiIdTaken, NotFound, Page, PlaceTaken, ReadOnly, StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import Entry, Revision

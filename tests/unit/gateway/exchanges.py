@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from services.gateway.chain import Middleware
+from services.gateway.compiler import parse
 from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.port import Counters
 from services.gateway.counters.windows import Clocks
 from services.gateway.definitions.model import Definition
-from services.gateway.definitions.schema import parse
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.ports import Ports
@@ -37,6 +39,28 @@ def document(*, version: Mapping[str, Any] | None = None, **more: Any) -> dict[s
 
 def definition(**more: Any) -> Definition:
     return parse(document(**more))
+
+
+def spec(middleware: Middleware, **more: Any) -> Any:
+    """What a middleware reads of a sound definition."""
+    reader = DefinitionReader(document(**more))
+    found = middleware.fields(reader)
+    assert reader.report.mistakes == []
+    return found
+
+
+def mistakes(middleware: Middleware, **more: Any) -> list[str]:
+    """The places of the mistakes that a middleware finds in a definition."""
+    reader = DefinitionReader(document(**more))
+    middleware.fields(reader)
+    assert all(mistake.message for mistake in reader.report.mistakes)
+    return [mistake.pointer for mistake in reader.report.mistakes]
+
+
+def built(middleware: Middleware, outside: Ports, **more: Any) -> Any:
+    """The rule of a definition, None when it does not use it."""
+    found = spec(middleware, **more)
+    return None if found is None else middleware.build(found, outside)
 
 
 def lists(

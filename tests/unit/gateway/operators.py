@@ -13,9 +13,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from services.common.core_database import CoreDatabase
+from services.gateway.compiler import interpret
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings

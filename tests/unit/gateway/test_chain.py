@@ -74,9 +74,8 @@ def walk(compiled: CompiledApi, request: Exchange) -> str:
     async def in_order() -> str:
         if await ask(compiled.open_stages) is not None:
             return "reply"
-        if not request.ignored and await ask(compiled.keyed_stages) is not None:
-            return "reply"
-        return "upstream" if await ask(compiled.late_stages) is None else "reply"
+        rest = compiled.late_stages if request.ignored else compiled.closing_stages
+        return "upstream" if await ask(rest) is None else "reply"
 
     try:
         return asyncio.run(in_order())

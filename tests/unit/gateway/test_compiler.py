@@ -9,8 +9,8 @@ import pytest
 from services.gateway import compiler
 from services.gateway.chain import Step
 from services.gateway.compiler import broken_api, compile_api, inactive_api, target
-from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
+from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.values import target_url
 from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Target, Timeouts
 from services.gateway.ports import Ports
@@ -26,7 +26,7 @@ def test_what_an_open_api_is_made_of() -> None:
     """Nothing that it does not use stands in the way of a request."""
     api = compile_api(definition(use_keyless=True), ports(), 7)
     assert names(api.open_stages) == ["OnlyVersion"]
-    assert names(api.keyed_stages) == ["KeylessQuota"]
+    assert names(api.closing_stages) == ["KeylessQuota"]
     assert (api.late_stages, api.answer_stages) == ((), ())
     assert (api.api_id, api.revision, api.keyless, api.batch, api.body_limit) == ("api", 7, True, False, None)
     assert api.timeouts == Timeouts(5, 60, 60)
@@ -53,7 +53,7 @@ def test_what_a_definition_that_uses_everything_is_made_of() -> None:
     )
     api = compile_api(made, ports(), 1)
     assert names(api.open_stages) == ["IpFilter", "OnlyVersion", "PathLists", "SizeLimits"]
-    assert names(api.keyed_stages) == ["AuthKey", "KeyState", "AccessRights", "RateLimitStatus", "RateLimit", "Quota"]
+    assert names(api.closing_stages) == ["AuthKey", "KeyState", "AccessRights", "RateLimitStatus", "RateLimit", "Quota", "HardTimeouts"]
     assert names(api.late_stages) == ["HardTimeouts"]
     assert (api.internal_id, api.org_id, api.domain, api.listen_path) == ("54b53d3aeba6db5c35000002", "org", "h.example", "/api/")
     assert (api.strip_listen_path, api.keyless, api.batch, api.body_limit) == (False, False, True, 9)
@@ -67,8 +67,12 @@ def test_what_a_definition_that_uses_everything_is_made_of() -> None:
 class Answering:
     """A middleware that also sees answers."""
 
+    @staticmethod
+    def fields(reader: DefinitionReader) -> int:
+        return 0
+
     @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> Answering:
+    def build(cls, spec: int, ports: Ports) -> Answering:
         return cls()
 
     def on_request(self, exchange: Exchange) -> None:
@@ -81,8 +85,12 @@ class Answering:
 class Failing:
     """A middleware with a defect."""
 
+    @staticmethod
+    def fields(reader: DefinitionReader) -> int:
+        return 0
+
     @classmethod
-    def from_definition(cls, definition: Definition, ports: Ports) -> Failing:
+    def build(cls, spec: int, ports: Ports) -> Failing:
         raise KeyError("colour")
 
 
@@ -118,7 +126,7 @@ def test_upstreams(url: str, host_header: bytes, origin: tuple[str, str, int]) -
 
 
 def only_answer(api: CompiledApi) -> Refusal:
-    assert (len(api.open_stages), api.keyed_stages, api.late_stages, api.targets) == (1, (), (), ())
+    assert (len(api.open_stages), api.closing_stages, api.late_stages, api.targets) == (1, (), (), ())
     with pytest.raises(Refusal) as refused:
         api.open_stages[0](exchange())
     return refused.value

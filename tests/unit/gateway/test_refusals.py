@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api
-from services.gateway.definitions.schema import EVENTS
+from services.gateway.definitions.event_schema import EVENTS
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.refusals import (
     BAD_PATH,

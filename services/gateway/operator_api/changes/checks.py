@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from services.gateway.definitions.lint import lint, unread_fields, without_effect
+from services.gateway.compiler import interpret, lint
+from services.gateway.definitions.lint import unread_fields, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
-from services.gateway.definitions.sources import interpret
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import hook_references
 from services.gateway.operator_api.changes.filling import filled

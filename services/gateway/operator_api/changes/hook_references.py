@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.gateway.definitions.event_schema import EVENTS, NO_SECRETS, no_event
 from services.gateway.definitions.model import WEBHOOK
 from services.gateway.definitions.reader import Mistake, Mistakes, join
-from services.gateway.definitions.schema import EVENTS, NO_SECRETS, no_event
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.ports import Gateway
 

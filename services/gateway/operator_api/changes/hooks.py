@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.gateway.definitions import values
+from services.gateway.definitions.event_schema import HOOK_METHODS, headers
 from services.gateway.definitions.reader import Mistakes, Reader, Report
-from services.gateway.definitions.schema import HOOK_METHODS, headers
 from services.gateway.events.delivery import signature
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.filling import DEFAULT_ORG

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.gateway.compiler import lint, parse, read
 from services.gateway.definitions import field_names
 from services.gateway.definitions.field_names import near
-from services.gateway.definitions.lint import lint, unread_fields
+from services.gateway.definitions.lint import unread_fields
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.schema import parse, read
 from tests.unit.gateway.exchanges import document, lists
 
 VERSION = "/version_data/versions/Default"

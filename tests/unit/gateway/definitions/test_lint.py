@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.definitions.lint import lint
-from services.gateway.definitions.schema import parse
+from services.gateway.compiler import lint, parse
 from tests.unit.gateway.exchanges import definition, document, lists
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.gateway.definitions.lint import lint
+from services.gateway.compiler import lint, parse
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.schema import parse
 from tests.unit.gateway.exchanges import document
 
 VERSION = "/version_data/versions/Default"

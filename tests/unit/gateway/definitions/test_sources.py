@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from services.gateway.compiler import interpret
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.sources import interpret, read_folder
+from services.gateway.definitions.sources import read_folder
 from tests.unit.gateway.exchanges import document
 
 

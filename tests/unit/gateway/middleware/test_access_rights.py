@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from services.gateway.keys.model import Key
-from services.gateway.middleware.access_rights import AccessRights
+from services.gateway.middleware import access_rights
 from services.gateway.refusals import ACCESS_DENIED, RESOURCE_DENIED
-from tests.unit.gateway.exchanges import ask, definition, exchange, make_key, ports, refusal
+from tests.unit.gateway.exchanges import ask, built, exchange, make_key, ports, refusal
 
 VERSIONS = {"versions": {"v1": {"name": "v1"}, "v2": {"name": "v2"}}}
 PLACING = {"location": "header", "key": "x-version"}
 
 
 def rule(**more: Any) -> Any:
-    return AccessRights.from_definition(definition(**more), ports())
+    return built(access_rights, ports(), **more)
 
 
 def key(*allowed_urls: Any, versions: tuple[str, ...] = ("Default",)) -> Key:

@@ -6,28 +6,30 @@ from typing import Any
 
 import pytest
 
+from services.gateway.compiler import lint
 from services.gateway.keys.model import secret_hash
-from services.gateway.middleware.auth_key import AuthKey
+from services.gateway.middleware import auth_key
+from services.gateway.middleware.auth_key import Spec
 from services.gateway.refusals import KEY_MISSING, KEY_UNKNOWN
-from tests.unit.gateway.exchanges import KnownKeys, ask, definition, exchange, make_key, ports, refusal
+from tests.unit.gateway.exchanges import KnownKeys, ask, built, definition, exchange, make_key, mistakes, ports, refusal, spec
 
 KEY = make_key()
 SECRETS = {"s3cret": KEY, "in query": make_key("query"), "cookie": make_key("cookie"), "grün": make_key("green")}
 
 
-def auth_key(keys: KnownKeys | None = None, **auth: Any) -> Any:
-    return AuthKey.from_definition(definition(auth={"auth_header_name": "X-Key", **auth}), ports(keys or KnownKeys(SECRETS)))
+def asking(keys: KnownKeys | None = None, **auth: Any) -> Any:
+    return built(auth_key, ports(keys or KnownKeys(SECRETS)), auth={"auth_header_name": "X-Key", **auth})
 
 
 def test_a_keyless_api_asks_for_no_key() -> None:
-    assert AuthKey.from_definition(definition(use_keyless=True), ports()) is None
+    assert built(auth_key, ports(), use_keyless=True) is None
 
 
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("sent", ["s3cret", "Bearer s3cret", "bearer  s3cret", "BEARER s3cret "])
 def test_a_key_in_the_header(sent: str, later: bool) -> None:
     request = exchange(headers=[("x-KEY", sent)])
-    assert ask(auth_key(KnownKeys(SECRETS, later=later)), request) is None
+    assert ask(asking(KnownKeys(SECRETS, later=later)), request) is None
     assert (request.key, request.presented_key) == (KEY, "s3cret")
     assert request.drop_headers is None
 
@@ -35,7 +37,7 @@ def test_a_key_in_the_header(sent: str, later: bool) -> None:
 @pytest.mark.parametrize("later", [False, True])
 def test_an_unknown_key(later: bool) -> None:
     request = exchange(headers=[("X-Key", "other")])
-    told = refusal(auth_key(KnownKeys(SECRETS, later=later)), request, KEY_UNKNOWN)
+    told = refusal(asking(KnownKeys(SECRETS, later=later)), request, KEY_UNKNOWN)
     assert request.key is None
     assert request.presented_key == "other"
     assert "other" not in str(told)
@@ -45,32 +47,32 @@ def test_an_unknown_key(later: bool) -> None:
 @pytest.mark.parametrize("headers", [[], [("X-Key", "")], [("X-Key", "Bearer  ")], [("X-Other", "s3cret")], [("Authorization", "s3cret")]])
 def test_no_key(headers: list[tuple[str, str]]) -> None:
     keys = KnownKeys(SECRETS)
-    told = refusal(auth_key(keys), exchange(target="/api/?X-Key=s3cret", headers=[*headers, ("Cookie", "X-Key=s3cret")]), KEY_MISSING)
+    told = refusal(asking(keys), exchange(target="/api/?X-Key=s3cret", headers=[*headers, ("Cookie", "X-Key=s3cret")]), KEY_MISSING)
     assert keys.asked == []
     assert told.headers == ()
     assert told.detail == "Send a key in the header `X-Key`."
 
 
 def test_a_missing_key_is_told_every_way_in() -> None:
-    everywhere = auth_key(use_param=True, param_name="p", use_cookie=True)
+    everywhere = asking(use_param=True, param_name="p", use_cookie=True)
     assert refusal(everywhere, exchange(), KEY_MISSING).detail == (
         "Send a key in the header `X-Key` or the query parameter `p` or the cookie `X-Key`."
     )
-    assert refusal(auth_key(disable_header=True, use_cookie=True, cookie_name="c"), exchange(), KEY_MISSING).detail == (
+    assert refusal(asking(disable_header=True, use_cookie=True, cookie_name="c"), exchange(), KEY_MISSING).detail == (
         "Send a key in the cookie `c`."
     )
 
 
 def test_a_missing_key_names_the_way_in_only_for_the_standard_header() -> None:
-    rule = AuthKey.from_definition(definition(name='The "best"\\ \r\nÄpi'), ports())
+    rule = built(auth_key, ports(), name='The "best"\\ \r\nÄpi')
     told = refusal(rule, exchange(), KEY_MISSING)
     assert told.headers == ((b"WWW-Authenticate", b"Bearer realm=\"The 'best' pi\""),)
 
 
 def test_what_is_too_long_to_be_a_key_is_not_hashed() -> None:
     keys = KnownKeys({"k" * 1025: KEY, "k" * 1024: KEY})
-    assert ask(auth_key(keys), exchange(headers=[("X-Key", "k" * 1024)])) is None
-    refusal(auth_key(keys), exchange(headers=[("X-Key", "k" * 1025)]), KEY_UNKNOWN)
+    assert ask(asking(keys), exchange(headers=[("X-Key", "k" * 1024)])) is None
+    refusal(asking(keys), exchange(headers=[("X-Key", "k" * 1025)]), KEY_UNKNOWN)
     assert keys.asked == [secret_hash("k" * 1024)]
 
 
@@ -91,13 +93,13 @@ def test_what_is_too_long_to_be_a_key_is_not_hashed() -> None:
 def test_query_and_cookie(auth: dict[str, Any], target: str, cookie: str, expected: str) -> None:
     """As in Tyk 3.1 the query outranks the header and a cookie outranks both."""
     request = exchange(target=target, headers=[("X-Key", "s3cret"), ("Cookie", cookie)])
-    ask(auth_key(**auth), request)
+    ask(asking(**auth), request)
     assert request.presented_key == expected
     assert request.key is SECRETS[expected]
 
 
 def test_a_key_without_any_header() -> None:
-    rule = auth_key(auth_header_name="", use_param=True, param_name="key")
+    rule = asking(auth_header_name="", use_param=True, param_name="key")
     request = exchange(target="/api/?key=s3cret", headers=[("X-Key", "other")])
     ask(rule, request)
     assert request.key is KEY
@@ -106,13 +108,13 @@ def test_a_key_without_any_header() -> None:
 
 def test_the_upstream_sees_the_key_unless_it_is_stripped() -> None:
     request = exchange(target="/api/?X-Key=s3cret", headers=[("Cookie", "X-Key=s3cret")])
-    ask(auth_key(use_param=True, use_cookie=True), request)
+    ask(asking(use_param=True, use_cookie=True), request)
     assert (request.drop_headers, request.set_headers, request.upstream_query) == (None, None, None)
 
 
 @pytest.mark.parametrize("later", [False, True])
 def test_stripping_takes_the_key_out_of_every_place(later: bool) -> None:
-    rule = auth_key(KnownKeys(SECRETS, later=later), use_param=True, use_cookie=True, strip_auth_data=True)
+    rule = asking(KnownKeys(SECRETS, later=later), use_param=True, use_cookie=True, strip_auth_data=True)
     headers = [("X-Key", "other"), ("Cookie", "a=1; X-Key=s3cret"), ("cookie", "X-Key=again;  b=2")]
     request = exchange(target="/api/?a=%20&X-Key=x&b&X%2DKey=y", headers=headers)
     ask(rule, request)
@@ -123,12 +125,76 @@ def test_stripping_takes_the_key_out_of_every_place(later: bool) -> None:
 
 def test_a_cookie_header_that_held_nothing_but_the_key_goes() -> None:
     request = exchange(headers=[("Cookie", "X-Key=s3cret")])
-    ask(auth_key(use_cookie=True, strip_auth_data=True), request)
+    ask(asking(use_cookie=True, strip_auth_data=True), request)
     assert request.drop_headers == {b"x-key", b"cookie"}
     assert request.set_headers is None
 
 
 def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
     request = exchange(target="/api/?X-Key=a&=b", headers=[("X-Key", "s3cret"), ("Cookie", "X-Key=c")])
-    ask(auth_key(strip_auth_data=True), request)
+    ask(asking(strip_auth_data=True), request)
     assert (request.drop_headers, request.set_headers, request.upstream_query) == ({b"x-key"}, None, None)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["use_basic_auth", "use_oauth2", "enable_signature_checking", "enable_jwt", "use_openid",
+     "enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
+)  # fmt: skip
+def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
+    """Served with keys alone it would be open to the wrong clients. A keyless API is open anyway, as in Tyk."""
+    assert mistakes(auth_key, **{mode: True}) == [f"/{mode}"]
+    assert mistakes(auth_key, **{mode: False}) == []
+    assert mistakes(auth_key, **{mode: True}, use_keyless=True) == []
+
+
+@pytest.mark.parametrize(
+    ("auth", "place"),
+    [
+        ({"auth_header_name": "ü"}, "/auth/auth_header_name"),
+        ({"disable_header": True}, "/auth/disable_header"),
+        ({"disable_header": True, "param_name": "p"}, "/auth/disable_header"),
+    ],
+)
+def test_a_key_that_could_never_be_found(auth: dict[str, Any], place: str) -> None:
+    assert mistakes(auth_key, auth=auth) == [place]
+
+
+def test_where_keys_are_looked_for() -> None:
+    auth = {
+        "auth_header_name": "X-Key",
+        "use_param": True,
+        "param_name": "p",
+        "use_cookie": True,
+        "cookie_name": "c",
+        "strip_auth_data": True,
+    }
+    assert spec(auth_key, auth=auth) == Spec("Api", "X-Key", True, "p", True, "c", True)
+    assert spec(auth_key, auth={"use_param": True, "param_name": "k"}).param_name == "k"
+    for auth in ({}, None, {"auth_header_name": ""}, {"auth_header_name": None, "use_param": True}):
+        assert spec(auth_key, auth=auth).header == "Authorization"
+    elsewhere = spec(auth_key, auth={"disable_header": True, "use_param": True, "use_cookie": True, "cookie_name": "c"})
+    assert (elsewhere.header, elsewhere.param_name, elsewhere.cookie_name) == ("", "Authorization", "c")
+
+
+def test_the_later_place_of_auth_outranks_the_former() -> None:
+    later = {"authToken": {"auth_header_name": "X-Later", "use_cookie": True}, "jwt": {"auth_header_name": "other"}}
+    for auth in ({}, {"auth_header_name": "X-Former", "param_name": "p"}):
+        found = spec(auth_key, auth=auth, auth_configs=later)
+        assert (found.header, found.use_cookie, found.param_name) == ("X-Later", True, "")
+        assert lint(definition(auth=auth, auth_configs=later)) == []
+    assert spec(auth_key, auth={"strip_auth_data": True}, auth_configs=later).strip
+    for nothing in (None, {}, {"authToken": {}}, {"authToken": {"auth_header_name": ""}}):
+        assert spec(auth_key, auth={"auth_header_name": "X-Former"}, auth_configs=nothing).header == "X-Former"
+    assert mistakes(auth_key, auth_configs={"authToken": 5}) == ["/auth_configs/authToken"]
+    assert "/auth_configs/authToken/auth_header_name" in mistakes(auth_key, auth_configs={"authToken": {"auth_header_name": "a b"}})
+
+
+def test_keys_are_stripped_wherever_the_definition_says_so() -> None:
+    """Tyk's place is the definition itself: unseen there, keys would go on to the upstream."""
+    found = spec(auth_key, strip_auth_data=True)
+    assert found.strip
+    assert lint(definition(strip_auth_data=True)) == []
+    assert spec(auth_key, auth={"auth_header_name": "a", "strip_auth_data": True}).strip
+    assert not spec(auth_key, strip_auth_data=False).strip
+    assert mistakes(auth_key, strip_auth_data="yes") == ["/strip_auth_data"]

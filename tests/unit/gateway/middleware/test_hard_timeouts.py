@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from services.gateway.exchange import Timeouts
-from services.gateway.middleware.hard_timeouts import HardTimeouts
-from tests.unit.gateway.exchanges import ask, definition, document, exchange, ports
+from services.gateway.middleware import hard_timeouts
+from services.gateway.middleware.hard_timeouts import HardTimeout
+from tests.unit.gateway.exchanges import ask, built, document, exchange, mistakes, ports, spec
 
 
 def rule(*paths: tuple[str, str, float], timeouts: dict[str, float] | None = None, **version: Any) -> Any:
     entries = [{"path": path, "method": method, "timeout": seconds} for path, method, seconds in paths]
     proxy = {**document()["proxy"], "timeouts": timeouts or {}}
     version = {"use_extended_paths": True, "extended_paths": {"hard_timeouts": entries}, **version}
-    return HardTimeouts.from_definition(definition(version=version, proxy=proxy), ports())
+    return built(hard_timeouts, ports(), version=version, proxy=proxy)
 
 
 def test_without_entries_it_is_not_in_the_chain() -> None:
@@ -71,3 +72,44 @@ def test_a_version_without_entries() -> None:
     request = exchange(target="/api/a", version="other")
     ask(rule(("/a", "", 30)), request)
     assert request.timeouts is None
+
+
+VERSION = "/version_data/versions/Default"
+
+
+def wrong(**version: Any) -> list[str]:
+    """Where a version has mistakes, below the version."""
+    return [pointer.removeprefix(VERSION) for pointer in mistakes(hard_timeouts, version=version)]
+
+
+def test_times_that_are_switched_off() -> None:
+    paths = {"hard_timeouts": [{"disabled": True, "timeout": 0}]}
+    assert spec(hard_timeouts, version={"use_extended_paths": True, "extended_paths": paths}) is None
+
+
+def test_times() -> None:
+    paths = {"hard_timeouts": [{"path": "/a", "method": "GET", "timeout": 0.5}, {"path": "/b", "timeout": 90}]}
+    found = spec(hard_timeouts, version={"use_extended_paths": True, "extended_paths": paths, "path_matching": "exact"})
+    ((version, entries),) = found.versions
+    assert entries == (HardTimeout("/a", "GET", 0.5), HardTimeout("/b", "", 90.0))
+    assert version.path_matching == "exact"
+    assert spec(hard_timeouts, version={"extended_paths": paths}) is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "pointer"),
+    [
+        ({"hard_timeouts": [{"path": "/a", "timeout": 0}]}, "/extended_paths/hard_timeouts/0/timeout"),
+        ({"hard_timeouts": [{"path": "/a", "timeout": -1}]}, "/extended_paths/hard_timeouts/0/timeout"),
+        ({"hard_timeouts": [{"path": "/a"}]}, "/extended_paths/hard_timeouts/0/timeout"),
+        ({"hard_timeouts": [{"path": "/a", "timeout": 1, "method": "get"}]}, "/extended_paths/hard_timeouts/0/method"),
+        ({"hard_timeouts": [{"path": "(", "timeout": 1}]}, "/extended_paths/hard_timeouts/0/path"),
+    ],
+)
+def test_times_that_are_wrong(paths: dict[str, Any], pointer: str) -> None:
+    assert pointer in wrong(use_extended_paths=True, extended_paths=paths)
+
+
+def test_one_mistake_is_said_once() -> None:
+    entry = {"path": "/a", "timeout": -1}
+    assert len(wrong(use_extended_paths=True, extended_paths={"hard_timeouts": [entry]})) == 1

@@ -6,23 +6,24 @@ from typing import Any
 
 import pytest
 
-from services.gateway.middleware.ip_filter import IpFilter
+from services.common.addresses import parse_network
+from services.gateway.middleware import ip_filter
 from services.gateway.refusals import IP_REFUSED
-from tests.unit.gateway.exchanges import ask, definition, exchange, ports, refusal
+from tests.unit.gateway.exchanges import ask, built, exchange, mistakes, ports, refusal, spec
 
 
-def ip_filter(allowed: list[str] | None = None, blocked: list[str] | None = None) -> Any:
+def lists(allowed: list[str] | None = None, blocked: list[str] | None = None) -> Any:
     fields: dict[str, Any] = {}
     if allowed is not None:
         fields |= {"enable_ip_whitelisting": True, "allowed_ips": allowed}
     if blocked is not None:
         fields |= {"enable_ip_blacklisting": True, "blacklisted_ips": blocked}
-    return IpFilter.from_definition(definition(**fields), ports())
+    return built(ip_filter, ports(), **fields)
 
 
 def test_lists_that_are_switched_off_are_not_in_the_chain() -> None:
-    assert IpFilter.from_definition(definition(allowed_ips=["10.0.0.1"], blacklisted_ips=["10.0.0.2"]), ports()) is None
-    assert ip_filter(blocked=[]) is None
+    assert built(ip_filter, ports(), allowed_ips=["10.0.0.1"], blacklisted_ips=["10.0.0.2"]) is None
+    assert lists(blocked=[]) is None
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def test_lists_that_are_switched_off_are_not_in_the_chain() -> None:
     ],
 )
 def test_who_is_listed(listed: str, client: str) -> None:
-    assert ask(ip_filter(allowed=[listed]), exchange(client=client)) is None
-    told = refusal(ip_filter(blocked=[listed]), exchange(client=client), IP_REFUSED)
+    assert ask(lists(allowed=[listed]), exchange(client=client)) is None
+    told = refusal(lists(blocked=[listed]), exchange(client=client), IP_REFUSED)
     assert client in (told.detail or "")
 
 
@@ -56,30 +57,42 @@ def test_who_is_listed(listed: str, client: str) -> None:
     ],
 )
 def test_who_is_not_listed(listed: str, client: str) -> None:
-    assert ask(ip_filter(blocked=[listed]), exchange(client=client)) is None
-    refusal(ip_filter(allowed=[listed]), exchange(client=client), IP_REFUSED)
+    assert ask(lists(blocked=[listed]), exchange(client=client)) is None
+    refusal(lists(allowed=[listed]), exchange(client=client), IP_REFUSED)
 
 
 def test_a_list_that_is_on_and_empty_lets_nobody_in() -> None:
     for client in ("127.0.0.1", "::1", "local"):
-        refusal(ip_filter(allowed=[]), exchange(client=client), IP_REFUSED)
+        refusal(lists(allowed=[]), exchange(client=client), IP_REFUSED)
 
 
 def test_a_block_is_stronger_than_a_permission() -> None:
-    both = ip_filter(allowed=["10.0.0.0/8"], blocked=["10.0.0.13"])
+    both = lists(allowed=["10.0.0.0/8"], blocked=["10.0.0.13"])
     assert ask(both, exchange(client="10.0.0.12")) is None
     refusal(both, exchange(client="10.0.0.13"), IP_REFUSED)
 
 
 def test_headers_of_the_request_do_not_count() -> None:
     headers = [("X-Forwarded-For", "10.0.0.1"), ("X-Real-IP", "10.0.0.1"), ("Forwarded", "for=10.0.0.1")]
-    refusal(ip_filter(allowed=["10.0.0.1"]), exchange(client="203.0.113.9", headers=headers), IP_REFUSED)
+    refusal(lists(allowed=["10.0.0.1"]), exchange(client="203.0.113.9", headers=headers), IP_REFUSED)
 
 
 def test_more_addresses_than_are_remembered() -> None:
-    allowed = ip_filter(allowed=["10.0.0.0/16"])
+    allowed = lists(allowed=["10.0.0.0/16"])
     for _ in range(2):
         for third in range(20):
             for fourth in range(256):
                 assert ask(allowed, exchange(client=f"10.0.{third}.{fourth}")) is None
         refusal(allowed, exchange(client="10.1.0.0"), IP_REFUSED)
+
+
+def test_address_lists() -> None:
+    both_lists = {"allowed_ips": ["10.0.0.1", "2001:db8::/32"], "blacklisted_ips": ["10.0.0.2"]}
+    assert spec(ip_filter, **both_lists) is None
+    on = spec(ip_filter, **both_lists, enable_ip_whitelisting=True, enable_ip_blacklisting=True)
+    assert on.allowed == (parse_network("10.0.0.1"), parse_network("2001:db8::/32"))
+    assert on.blocked == (parse_network("10.0.0.2"),)
+    assert spec(ip_filter, enable_ip_whitelisting=True).allowed == ()
+    both: dict[str, Any] = {"enable_ip_whitelisting": True, "enable_ip_blacklisting": True, "ip_access_control_disabled": True}
+    assert spec(ip_filter, **both_lists, **both) is None
+    assert mistakes(ip_filter, allowed_ips=["x"]) == ["/allowed_ips/0"], "also when it is switched off"

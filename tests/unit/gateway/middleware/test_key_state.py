@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from services.gateway.middleware.key_state import KeyState
+from services.gateway.middleware import key_state
 from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN
-from tests.unit.gateway.exchanges import Time, ask, definition, exchange, make_key, ports, refusal
+from tests.unit.gateway.exchanges import Time, ask, built, exchange, make_key, ports, refusal
 
 NOW = 1_800_000_000.0
 
 
 def rule(time: Time | None = None) -> Any:
-    return KeyState.from_definition(definition(), ports(time=time or Time(NOW)))
+    return built(key_state, ports(time=time or Time(NOW)))
 
 
 def test_keyless_apis_have_no_keys_to_judge() -> None:
-    assert KeyState.from_definition(definition(use_keyless=True), ports()) is None
+    assert built(key_state, ports(), use_keyless=True) is None
 
 
 @pytest.mark.parametrize("session", [{}, {"expires": 0}, {"expires": -1}, {"expires": NOW + 1}, {"expires": None, "is_inactive": None}])
@@ -41,7 +41,7 @@ def test_a_key_ends_at_its_second() -> None:
 def test_an_api_forgets_keys_after_its_session_lifetime() -> None:
     """From the last change; use does not lengthen it, and other APIs go on with the key (Tyk 3.1)."""
     time = Time(NOW + 59.9)
-    limited = KeyState.from_definition(definition(session_lifetime=60), ports(time=time))
+    limited = built(key_state, ports(time=time), session_lifetime=60)
     request = exchange(key=replace(make_key(), saved_at=NOW))
     assert ask(limited, request) is None
     time.now = NOW + 60

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from services.gateway.exchange import Reply
-from services.gateway.middleware.path_lists import PathLists
+from services.gateway.middleware import path_lists
+from services.gateway.middleware.path_lists import Lists, MethodAction, PathEntry
 from services.gateway.refusals import ENDPOINT_FORBIDDEN
-from tests.unit.gateway.exchanges import ask, definition, exchange, lists, ports, refusal
+from tests.unit.gateway.exchanges import ask, built, exchange, lists, mistakes, ports, refusal, spec
 
 
 def entry(path: str, *methods: str, **more: Any) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def reply(path: str, method: str = "GET", **action: Any) -> dict[str, Any]:
 
 
 def rule(**version: Any) -> Any:
-    return PathLists.from_definition(definition(version=version), ports())
+    return built(path_lists, ports(), version=version)
 
 
 def verdict(path_lists: Any, path: str, method: str = "GET") -> str:
@@ -160,7 +161,7 @@ def test_letters_beyond_ascii() -> None:
 def test_every_version_has_its_own_lists() -> None:
     versions = {"v1": {"name": "v1", **lists(black=["/a"])}, "v2": {"name": "v2"}}
     placing = {"location": "header", "key": "v"}
-    found = PathLists.from_definition(definition(version_data={"versions": versions}, definition=placing), ports())
+    found = built(path_lists, ports(), version_data={"versions": versions}, definition=placing)
     refusal(found, exchange("GET", "/api/a", version="v1"), ENDPOINT_FORBIDDEN)
     assert ask(found, exchange("GET", "/api/a", version="v2")) is None
 
@@ -175,7 +176,115 @@ def test_a_refusal_says_which_list_of_which_version() -> None:
     assert why(only, "/w%2Fx/../../b") == why(only, "/b")
     versions = {"v1": {"name": "v1", **lists(black=["/b"])}, "v2": {"name": "v2", **lists(white=["/w"])}}
     placing = {"location": "header", "key": "v"}
-    two = PathLists.from_definition(definition(version_data={"versions": versions}, definition=placing), ports())
+    two = built(path_lists, ports(), version_data={"versions": versions}, definition=placing)
     assert why(two, "/b", "v1") == "The black list of the version `v1` closes this path for this method."
     assert why(two, "/b", "v2") == "The white list of the version `v2` has no entry for this path with this method."
     assert why(two, "/w%2F..%2Fb", "v1") == why(two, "/b", "v1"), "the strictest of its readings decides"
+
+
+VERSION = "/version_data/versions/Default"
+
+
+def extended(*, name: str = "white_list", **entry: Any) -> dict[str, Any]:
+    return {"use_extended_paths": True, "extended_paths": {name: [{"path": "/a", **entry}]}}
+
+
+def action(**fields: Any) -> dict[str, Any]:
+    return extended(method_actions={"GET": {"action": "reply", "code": 200, **fields}})
+
+
+ACTION = "/extended_paths/white_list/0/method_actions/GET"
+
+
+def read(**version: Any) -> Lists:
+    """The lists of a version."""
+    found = spec(path_lists, version=version)
+    return Lists() if found is None else found.versions[0][1]
+
+
+def wrong(**version: Any) -> list[str]:
+    """Where a version has mistakes, below the version."""
+    return [pointer.removeprefix(VERSION) for pointer in mistakes(path_lists, version=version)]
+
+
+def test_legacy_lists() -> None:
+    found = read(paths={"ignored": ["/i"], "white_list": ["/w", "/w2"], "black_list": ["/b"]}, extended_paths={"white_list": "not read"})
+    assert found == Lists((PathEntry("/i"),), (PathEntry("/b"),), (PathEntry("/w"), PathEntry("/w2")))
+
+
+def test_extended_lists() -> None:
+    reply = {"action": "reply", "code": 418, "data": "x", "headers": {"X-A": " b "}}
+    ignored = {"path": "/i", "method_actions": {"GET": {"action": "no_action", "code": 999, "data": 5, "headers": None}, "POST": reply}}
+    found = read(
+        use_extended_paths=True,
+        paths={"white_list": 5},
+        extended_paths={"ignored": [ignored], "black_list": [{"path": "/b", "ignore_case": True}], "white_list": None},
+    )
+    actions = {"GET": MethodAction("no_action", 200, "", ()), "POST": MethodAction("reply", 418, "x", (("X-A", "b"),))}
+    assert found == Lists((PathEntry("/i", actions),), (PathEntry("/b", None, True),), ())
+
+
+def test_an_entry_that_is_switched_off_is_left_out() -> None:
+    assert read(**extended(disabled=True, method_actions={"GET": {"action": "no_action"}})) == Lists()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, None), ({}, {})])
+def test_no_methods(given: Any, expected: Any) -> None:
+    """null is every method, as in the legacy lists; empty is none."""
+    assert read(**extended(method_actions=given)).white == (PathEntry("/a", expected),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointers"),
+    [
+        (action(action="redirect"), [f"{ACTION}/action"]),
+        (extended(method_actions={"GET": {}}), [f"{ACTION}/action"]),
+        (extended(method_actions={"get": {"action": "no_action"}}), ["/extended_paths/white_list/0/method_actions/get"]),
+        (extended(method_actions={"G T": {"action": "no_action"}}), ["/extended_paths/white_list/0/method_actions/G T"]),
+        (extended(method_actions=["GET"]), ["/extended_paths/white_list/0/method_actions"]),
+        (extended(method_actions={"GET": "no_action"}), [ACTION, f"{ACTION}/action"]),
+        (action(code=0), [f"{ACTION}/code"]),
+        (action(code=199), [f"{ACTION}/code"]),
+        (action(code=600), [f"{ACTION}/code"]),
+        (action(code="200"), [f"{ACTION}/code"]),
+        (action(data={"a": 1}), [f"{ACTION}/data"]),
+        (
+            action(headers={"a b": "c", "a": "b\n", "Content-Length": "5", "c": 5}),
+            [f"{ACTION}/headers/{name}" for name in ("a b", "a", "Content-Length", "c")],
+        ),
+        (extended(path="("), ["/extended_paths/white_list/0/path"]),
+        (extended(path=""), ["/extended_paths/white_list/0/path"]),
+        (extended(path=None), ["/extended_paths/white_list/0/path"]),
+        ({"paths": {"ignored": ["/a", "[", 5, ""]}}, ["/paths/ignored/2", "/paths/ignored/1", "/paths/ignored/3"]),
+        ({"paths": {"black_list": "/a"}}, ["/paths/black_list"]),
+        ({"path_matching": "regex"}, ["/path_matching"]),
+        ({"use_extended_paths": 1}, ["/use_extended_paths"]),
+        ({"use_extended_paths": True, "extended_paths": []}, ["/extended_paths"]),
+    ],
+)
+def test_mistakes(fields: dict[str, Any], pointers: list[str]) -> None:
+    assert wrong(**fields) == pointers
+
+
+@pytest.mark.parametrize("code", [200, 299, 418, 599])
+def test_statuses_of_replies(code: int) -> None:
+    (entry,) = read(**action(code=code)).white
+    assert entry.method_actions is not None
+    assert entry.method_actions["GET"].code == code
+
+
+def test_todays_form_of_one_method() -> None:
+    """Read as one for every method it would open, or close, more than was asked for."""
+    (entry,) = read(**extended(method="GET")).white
+    assert entry == PathEntry("/a", {"GET": MethodAction("no_action", 200, "", ())})
+    (entry,) = read(**extended(method="GET", method_actions={"POST": {"action": "no_action"}})).white
+    assert list(entry.method_actions or ()) == ["POST"]
+    assert read(**extended(method="")).white == (PathEntry("/a"),)
+    assert wrong(**extended(method="get")) == ["/extended_paths/white_list/0/method"]
+
+
+def test_a_version_without_regard_to_case() -> None:
+    paths = {"black_list": [{"path": "/b"}, {"path": "/c", "ignore_case": False}]}
+    found = read(ignore_endpoint_case=True, use_extended_paths=True, extended_paths=paths)
+    assert found.black == (PathEntry("/b", None, True), PathEntry("/c", None, True))
+    assert read(ignore_endpoint_case=True, paths={"black_list": ["/b"]}).black == (PathEntry("/b", None, True),)

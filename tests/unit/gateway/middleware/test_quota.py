@@ -11,9 +11,9 @@ from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
-from services.gateway.middleware.quota import Quota
+from services.gateway.middleware import quota
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
-from tests.unit.gateway.exchanges import LateCounters, Time, ask, definition, exchange, make_key, ports, refusal
+from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, make_key, ports, refusal
 
 
 def headers(limit: int, remaining: int, reset: float) -> tuple[tuple[bytes, bytes], ...]:
@@ -28,7 +28,7 @@ class World:
         self.time = Time()
         self.counters = MemoryCounters(clocks=Clocks(self.time, self.time))
         asked: Any = LateCounters(self.counters) if later else self.counters
-        self.rule: Any = Quota.from_definition(definition(**fields), ports(counters=asked, time=self.time))
+        self.rule: Any = built(quota, ports(counters=asked, time=self.time), **fields)
 
     def admitted(self, times: int, key: Key) -> int:
         found = 0

@@ -10,9 +10,10 @@ import pytest
 from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.exchange import Exchange
-from services.gateway.middleware.rate_limit import RateLimit
+from services.gateway.middleware import rate_limit
+from services.gateway.middleware.rate_limit import GlobalRateLimit
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal
-from tests.unit.gateway.exchanges import LateCounters, Time, ask, definition, exchange, make_key, ports, refusal
+from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, make_key, mistakes, ports, refusal, spec
 
 PER_API = {"rate": 4, "per": 60}
 PER_ADDRESS = {"rate": 2, "per": 60, "by": "address"}
@@ -25,7 +26,7 @@ class World:
         self.time = Time()
         self.counters = MemoryCounters(clocks=Clocks(self.time, self.time))
         asked: Any = LateCounters(self.counters) if later else self.counters
-        self.rule: Any = RateLimit.from_definition(definition(**fields), ports(counters=asked, time=self.time))
+        self.rule: Any = built(rate_limit, ports(counters=asked, time=self.time), **fields)
 
     def admitted(self, times: int, **request: Any) -> int:
         found = 0
@@ -163,9 +164,7 @@ def test_the_key_comes_before_the_api(later: bool) -> None:
 
 def test_apis_have_their_own_windows() -> None:
     world = World(use_keyless=True, global_rate_limit=PER_API)
-    other = RateLimit.from_definition(
-        definition(api_id="other", use_keyless=True, global_rate_limit=PER_API), ports(counters=world.counters, time=world.time)
-    )
+    other = built(rate_limit, ports(counters=world.counters, time=world.time), api_id="other", use_keyless=True, global_rate_limit=PER_API)
     assert world.admitted(9) == 4
     assert ask(other, exchange()) is None
 
@@ -202,3 +201,12 @@ def test_more_limits_and_addresses_than_are_remembered() -> None:
         ask(world.rule, exchange(client=f"2001:db8:{number:x}::1", key=make_key(str(number), rate=1, per=number + 1)))
     assert len(world.rule._known) <= 4096
     assert len(world.rule._prefixes) <= 4096
+
+
+def test_limits_for_the_whole_api() -> None:
+    assert spec(rate_limit, global_rate_limit={"rate": 5, "per": 0.5, "by": "address"}).overall == GlobalRateLimit(5, 0.5, "address")
+    assert sorted(mistakes(rate_limit, global_rate_limit={"rate": -2, "per": -1, "by": "key"})) == [
+        "/global_rate_limit/by",
+        "/global_rate_limit/per",
+        "/global_rate_limit/rate",
+    ]

@@ -9,8 +9,8 @@ import pytest
 
 from services.gateway.counters.memory import MemoryCounters
 from services.gateway.counters.windows import Clocks
-from services.gateway.middleware.rate_limit_status import RateLimitStatus
-from tests.unit.gateway.exchanges import LateCounters, Time, ask, definition, exchange, make_key, ports
+from services.gateway.middleware import rate_limit_status
+from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, make_key, ports
 
 PATH = "/api/tyk/rate-limits/"
 SESSION = {"rate": 5, "per": 60, "quota_max": 10, "quota_renewal_rate": 3600}
@@ -24,14 +24,14 @@ def told(rule: Any, **session: Any) -> Any:
 
 
 def test_keyless_apis_have_nothing_to_tell() -> None:
-    assert RateLimitStatus.from_definition(definition(use_keyless=True), ports()) is None
+    assert built(rate_limit_status, ports(), use_keyless=True) is None
 
 
 @pytest.mark.parametrize("later", [False, True])
 def test_what_is_left(later: bool) -> None:
     time = Time()
     counters = MemoryCounters(clocks=Clocks(time, time))
-    rule = RateLimitStatus.from_definition(definition(), ports(counters=LateCounters(counters) if later else counters))
+    rule = built(rate_limit_status, ports(counters=LateCounters(counters) if later else counters))
     unused = {
         "quota": {"quota_max": 10, "quota_remaining": 10, "quota_renews": time.now + 3600},
         "rate_limit": {"requests": 5, "per_unit": 60},
@@ -48,7 +48,7 @@ def test_what_is_left(later: bool) -> None:
 
 
 def test_without_limits() -> None:
-    rule = RateLimitStatus.from_definition(definition(), ports())
+    rule = built(rate_limit_status, ports())
     assert told(rule) == {
         "quota": {"quota_max": -1, "quota_remaining": -1, "quota_renews": 0},
         "rate_limit": {"requests": 0, "per_unit": 0},
@@ -68,10 +68,10 @@ def test_without_limits() -> None:
     ],
 )
 def test_everything_else_goes_on(method: str, target: str) -> None:
-    rule = RateLimitStatus.from_definition(definition(), ports())
+    rule = built(rate_limit_status, ports())
     assert ask(rule, exchange(method, target, key=make_key(**SESSION))) is None
 
 
 def test_head_is_answered_like_get() -> None:
-    rule = RateLimitStatus.from_definition(definition(), ports())
+    rule = built(rate_limit_status, ports())
     assert ask(rule, exchange("HEAD", PATH, key=make_key())) is not None

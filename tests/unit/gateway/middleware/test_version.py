@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.gateway.middleware.version import VersionCheck
+from services.gateway.compiler import lint
+from services.gateway.middleware import version
 from services.gateway.refusals import NOT_FOUND, VERSION_EXPIRED, VERSION_MISSING, VERSION_UNKNOWN
-from tests.unit.gateway.exchanges import Time, ask, definition, exchange, ports, refusal
+from tests.unit.gateway.exchanges import Time, ask, built, definition, exchange, mistakes, ports, refusal, spec
 
 END = 1_798_761_540.0  # 2026-12-31 23:59 UTC
 VERSIONS = {"v1": {"name": "v1", "expires": "2026-12-31 23:59"}, "v2": {"name": "v2", "expires": "-1"}, "grün": {"name": "grün"}}
@@ -18,7 +19,7 @@ PARAMETER = {"location": "url-param", "key": "ver"}
 
 def rule(placing: dict[str, Any], time: Time | None = None, **version_data: Any) -> Any:
     fields = {"definition": placing, "version_data": {"versions": VERSIONS, **version_data}}
-    return VersionCheck.from_definition(definition(**fields), ports(time=time or Time(END - 1)))
+    return built(version, ports(time=time or Time(END - 1)), **fields)
 
 
 def asked(check: Any, target: str = "/api/a", headers: tuple[tuple[str, str], ...] = ()) -> str:
@@ -69,9 +70,9 @@ def test_in_the_path(target: str, version: str, relative: str) -> None:
 @pytest.mark.parametrize(("strip_listen_path", "expected"), [(True, "/a"), (False, "/api/a")])
 def test_cut_out_of_the_path(strip_listen_path: bool, expected: str) -> None:
     proxy = {"listen_path": "/api/", "target_url": "http://10.0.0.1/", "strip_listen_path": strip_listen_path}
-    made = definition(definition={"location": "url", "strip_path": True}, version_data={"versions": VERSIONS}, proxy=proxy)
+    made: dict[str, Any] = {"definition": {"location": "url", "strip_path": True}, "version_data": {"versions": VERSIONS}, "proxy": proxy}
     request = exchange(target="/api/v2/a", version="")
-    ask(VersionCheck.from_definition(made, ports(time=Time(0))), request)
+    ask(built(version, ports(time=Time(0)), **made), request)
     assert (request.relative, request.upstream_path) == ("/a", expected)
 
 
@@ -142,3 +143,31 @@ def test_a_version_that_another_reading_names_is_not_replaced_by_the_default() -
 
 def test_elsewhere_than_in_the_url_a_path_names_no_version() -> None:
     assert asked(rule(HEADER), "/api/v1%2F..%2Fv2/x", headers=(("x-version", "v2"),)) == "v2"
+
+
+def test_versions_in_the_url_are_stripped_by_either_name() -> None:
+    for name in ("strip_path", "strip_versioning_data"):
+        stripped: dict[str, Any] = {"definition": {"location": "url", name: True}}
+        assert spec(version, **stripped, version_data={"versions": VERSIONS}).strip
+        assert lint(definition(**stripped)) == []
+    in_header = definition(definition={"location": "header", "key": "v", "strip_versioning_data": True})
+    assert [one.pointer for one in lint(in_header)] == ["/definition/strip_versioning_data"]
+
+
+@pytest.mark.parametrize(
+    ("placing", "more", "place"),
+    [
+        ({"location": "header"}, {}, "/definition/key"),
+        ({"location": "url-param", "key": ""}, {}, "/definition/key"),
+        ({"location": "header", "key": "x v"}, {}, "/definition/key"),
+        ({"location": "url-param", "key": "x v"}, {}, None),
+        ({"location": "url"}, {}, None),
+        ({"location": "header"}, {"default_version": "v1"}, None),
+        ({"location": "url-path"}, {"not_versioned": True}, "/definition/location"),
+        ({"location": ""}, {"not_versioned": True}, None),
+        ({}, {"not_versioned": True}, None),
+    ],
+)
+def test_where_versions_are_named(placing: dict[str, Any], more: dict[str, Any], place: str | None) -> None:
+    found = mistakes(version, definition=placing, version_data={"versions": {"v1": {"name": "v1"}}, **more})
+    assert found == ([] if place is None else [place])

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from services.common.core_database import CoreDatabase
+from services.gateway.compiler import interpret
 from services.gateway.definitions.claims import Claim
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.sources import interpret, read_folder
+from services.gateway.definitions.sources import read_folder
 from services.gateway.stores.definition_model import ReadOnly
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.files import FileDefinitions, seed
