@@ -72,6 +72,14 @@ def test_unit_tests_know_their_own_service_and_the_common_base() -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("room", ["middleware", "routing"])
+def test_one_file_has_one_test_file(room: str) -> None:
+    """What is tested where is found by the name."""
+    files = {path.stem for path in (ROOT / "services" / "gateway" / room).glob("*.py")}
+    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "unit" / "gateway" / room).glob("test_*.py")}
+    assert tests == files - {"__init__"}
+
+
 def _long_sleeps(tree: ast.AST) -> list[int]:
     """Lines of `time.sleep` for a tenth of a second or more, outside coroutines: there it plays a loop that stands still."""
     found: list[int] = []

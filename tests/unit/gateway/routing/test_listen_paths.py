@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.compiler import broken_api, compile_api, inactive_api
 from services.gateway.exchange import CompiledApi
 from services.gateway.refusals import NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import ListenPaths, relative_path
-from tests.unit.gateway.exchanges import definition, document, ports
-
-
-def api(name: str, listen_path: str, domain: str = "", *, active: bool = True) -> CompiledApi:
-    proxy: dict[str, Any] = {**document()["proxy"], "listen_path": listen_path}
-    made = definition(api_id=name, name=name, domain=domain, proxy=proxy)
-    return compile_api(made, ports(), 1) if active else inactive_api(made, 1)
-
-
-def broken(name: str, listen_path: str, domain: str = "") -> CompiledApi:
-    made = broken_api({"api_id": name, "name": name, "domain": domain, "proxy": {"listen_path": listen_path}}, 1)
-    assert made is not None
-    return made
-
-
-def owner(paths: ListenPaths, path: str, host: str = "h.example") -> str | None:
-    found = paths.find(host, path)
-    return None if found is None else found.api_id
+from tests.unit.gateway.routing.listen_path_apis import api, broken, owner
 
 
 @pytest.mark.parametrize("listen_path", ["/app", "/app/"])
@@ -192,49 +173,3 @@ def test_a_path_has_one_owner_in_all_its_readings(path: str, host: str, served: 
         with pytest.raises(Refusal) as refused:
             found.other_readings(owner, host, path)
         assert refused.value.kind is NOT_FOUND
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/acme/files", "tenant"), ("/acme/files/a/b", "tenant"), ("/acme/file", "root"), ("/files", "root"), ("/", "root"),
-        ("/acme/files/x/y", "tenant"), ("/acme/files/raw/y", "longer"), ("/app/files", "literal"), ("/app/other", "app"),
-        ("/a/b", "root"), ("/a%2Fb/files", "root"), ("/a%5Cb/files", "root"), ("/app/files/raw", "longer"),
-    ],
-)  # fmt: skip
-def test_named_segments(path: str, expected: str) -> None:
-    """The longest wins, of two that are as long the one that names its segments."""
-    apis = [
-        api("root", "/"), api("tenant", "/{tenant}/files/"), api("longer", "/{t}/files/raw/"), api("literal", "/app/files"),
-        api("app", "/app"),
-    ]  # fmt: skip
-    for order in (apis, apis[::-1]):
-        assert owner(ListenPaths(order), path) == expected
-
-
-def test_the_first_segment_that_is_not_named_decides() -> None:
-    apis = [api("late", "/{a}/b/"), api("early", "/a/{b}/")]
-    for order in (apis, apis[::-1]):
-        assert owner(ListenPaths(order), "/a/b/x") == "early"
-    assert owner(ListenPaths(apis), "/x/b/") == "late"
-
-
-def test_names_make_no_place_of_their_own() -> None:
-    (conflict,) = ListenPaths([api("a", "/{x}/b/"), api("b", "/{y}/b/")]).conflicts()
-    assert "both listen on /{}/b/" in str(conflict)
-    assert ListenPaths([api("a", "/{x}/b/"), api("b", "/x/b/")]).conflicts() == ()
-
-
-@pytest.mark.parametrize(("path", "expected"), [("/acme/files", "/"), ("/acme/files/", "/"), ("/x/files/a/b", "/a/b")])
-def test_what_follows_named_segments(path: str, expected: str) -> None:
-    tenant = api("tenant", "/{tenant}/files/")
-    assert relative_path(tenant, path) == expected
-
-
-def test_a_named_segment_is_one_in_all_readings() -> None:
-    tenant = api("tenant", "/{tenant}/")
-    paths = ListenPaths([tenant])
-    assert owner(paths, "/a%2Fb/c") is None
-    assert paths.other_readings(tenant, "", "/a/b%2Fc") == ["/a/b/c"]
-    with pytest.raises(Refusal):
-        paths.other_readings(tenant, "", "/a/..%2Fc")
