@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect, until the first byte of the answer, between two bytes of a body. `inf` = for ever.
+    """Seconds: to connect, until the first byte of the answer, between two bytes of a body.
 
     connect_set_by, first_byte_set_by, idle_set_by: the field of the definition that says so, or whose default it is, for those who ask why
     a call was refused.

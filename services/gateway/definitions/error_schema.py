@@ -1,4 +1,13 @@
-"""The JSON of what a definition changes of the gateway's refusals: their shape, status and message."""
+"""The JSON of what a definition changes of the gateway's refusals: their shape, status and message.
+
+Fields:
+* `error_template` (own): the shape of refusals, an object whose strings may use `{{.Message}}`, `{{.Code}}`, `{{.StatusCode}}`,
+  `{{.RequestID}}` and `{{.Detail}}`.
+* `error_overrides` (5.13): by error code, what is different. Differs: Tyk's form, by status, is a mistake.
+* `error_overrides_disabled` (5.13): switches `error_overrides` off.
+* `error_overrides.*.status` (own): the status in place of the refusal's own; absent = that.
+* `error_overrides.*.message` (own): the message in place of the refusal's own; absent = that.
+"""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ Where it is switched off or empty, as in most exports of Tyk, it is nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from services.gateway.definitions.field_names import CACHE_OPTIONS, CORS, MIDDLEWARE
 from services.gateway.definitions.reader import Reader
@@ -65,6 +65,19 @@ _OF_VERSIONS: Final = {
     "global_response_headers_remove": ("global_response_headers_disabled", "header transforms"),
     "override_target": ("", "a target of a version"),
 }
+# Of other objects, or asked for by more than one field.
+_OTHERS: Final = {
+    "auth.validate_signature": "signatures of requests",
+    "external_oauth": "tokens of another authorisation server",
+    "custom_middleware_bundle": "bundles of plug-ins",
+    "internal": "APIs that only other APIs may call",
+    "application_protocol": "what Tyk checks of other protocols than HTTP (MCP)",
+    "definition": "versions that are APIs of their own",
+    "cache_options": "caching",
+    "proxy.service_discovery": "service discovery",
+    "response_processors": "header transforms",
+}
+_SCRIPTS: Final = ("pre", "post", "post_key_auth", "response")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
     "transform": "body transforms",
@@ -96,13 +109,42 @@ _SAYING: Final = {
 }
 
 
+class NotServed(NamedTuple):
+    """A field, by its path in a definition, what it asks for, and the field beside it that switches it off ("" = none)."""
+
+    path: str
+    what: str
+    switched_off_by: str = ""
+
+
+def catalogue() -> Iterator[NotServed]:
+    """Everything that is a mistake where it is asked for."""
+    version = "version_data.versions.*"
+    for name, what in {**_MODES, "use_mutual_tls_auth": _CERTIFICATE, "auth.use_certificate": _CERTIFICATE}.items():
+        yield NotServed(name, what)
+    for name, (switch, what, _) in _SWITCHES.items():
+        yield NotServed(f"{name}.{switch}", what)
+    for name, (switch, what) in _OF_DEFINITIONS.items():
+        yield NotServed(name, what, switch)
+    yield NotServed("protocol", "another protocol than HTTP")
+    yield NotServed("custom_middleware", "custom middleware, in JavaScript, Python, Lua, Go or by gRPC")
+    for name, what in _OTHERS.items():
+        yield NotServed(name, what, "custom_middleware_bundle_disabled" if name == "custom_middleware_bundle" else "")
+    for name, what in _HANDLERS.items():
+        yield NotServed(f"event_handlers.events.*[].handler_name = {name}", what)
+    for name, (switch, what) in _OF_VERSIONS.items():
+        yield NotServed(f"{version}.{name}", what, switch)
+    for name, what in _OF_PATHS.items():
+        yield NotServed(f"{version}.extended_paths.{name}", what, "disabled")
+
+
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
     """Mistakes for ways of authentication other than keys; `use_keyless` outranks all but certificates, as in Tyk."""
     asked = [(root, name, mode) for name, mode in _MODES.items() if root.flag(name)]
     if auth.flag("validate_signature"):
-        asked.append((auth, "validate_signature", "signatures of requests"))
+        asked.append((auth, "validate_signature", _OTHERS["auth.validate_signature"]))
     if root.opaque("external_oauth").flag("enabled"):
-        asked.append((root, "external_oauth", "tokens of another authorisation server"))
+        asked.append((root, "external_oauth", _OTHERS["external_oauth"]))
     if use_keyless:
         asked = []
     asked += [
@@ -115,8 +157,7 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
 def refuse_middleware(root: Reader) -> None:
     """Mistakes for custom middleware."""
     middleware = root.object("custom_middleware", MIDDLEWARE)
-    lists = ("pre", "post", "post_key_auth", "response")
-    scripts = [name for name in lists if any(_is_on(script) for script, _ in middleware.items(name))]
+    scripts = [name for name in _SCRIPTS if any(_is_on(script) for script, _ in middleware.items(name))]
     check = middleware.value("auth_check")  # one object, where the others are lists
     if check and _is_on(check, ("name",)):
         scripts.append("auth_check")
@@ -126,7 +167,7 @@ def refuse_middleware(root: Reader) -> None:
     middleware.value("id_extractor")
     bundle = root.text("custom_middleware_bundle")
     if not root.flag("custom_middleware_bundle_disabled") and bundle:
-        _refuse(root, "custom_middleware_bundle", "bundles of plug-ins")
+        _refuse(root, "custom_middleware_bundle", _OTHERS["custom_middleware_bundle"])
 
 
 def refuse_handler(handler: Reader) -> bool:
@@ -140,7 +181,7 @@ def refuse_handler(handler: Reader) -> bool:
 def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     """Mistakes for what else a definition asks for outside its versions."""
     if root.flag("internal"):
-        _refuse(root, "internal", "APIs that only other APIs may call")
+        _refuse(root, "internal", _OTHERS["internal"])
     for name, (switch, what, names) in _SWITCHES.items():
         if root.opaque(name, names).flag(switch):
             _refuse(root, name, what)
@@ -151,16 +192,16 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     _refuse_protocols(root)
     placing = root.opaque("definition")
     if placing.flag("enabled") and placing.value("versions"):
-        _refuse(root, "definition", "versions that are APIs of their own")
+        _refuse(root, "definition", _OTHERS["definition"])
     cache = root.opaque("cache_options", CACHE_OPTIONS)
     # without one of the other two nothing is cached, whatever enable_cache says
     if cache.flag("enable_cache") and (cache.flag("cache_all_safe_requests") or cache.flag("enable_upstream_cache_control")):
-        _refuse(root, "cache_options", "caching")
+        _refuse(root, "cache_options", _OTHERS["cache_options"])
     if proxy.opaque("service_discovery").flag("use_discovery_service"):
-        _refuse(proxy, "service_discovery", "service discovery")
+        _refuse(proxy, "service_discovery", _OTHERS["proxy.service_discovery"])
     for processor, pointer in root.items("response_processors"):
         if _injects_headers(processor):
-            root.report.add(pointer, _words("header transforms"))
+            root.report.add(pointer, _words(_OTHERS["response_processors"]))
 
 
 def _injects_headers(processor: Any) -> bool:
@@ -176,7 +217,7 @@ def _refuse_protocols(root: Reader) -> None:
     if protocol not in ("", "http"):
         root.mistake("protocol", f"not available yet: {_PROTOCOLS.get(protocol, f'the protocol {protocol[:20]}')}")
     if root.text("application_protocol").lower() not in ("", "http"):
-        _refuse(root, "application_protocol", "what Tyk checks of other protocols than HTTP (MCP)")
+        _refuse(root, "application_protocol", _OTHERS["application_protocol"])
 
 
 def refuse_in_version(version: Reader, paths: Reader) -> None:

@@ -1,4 +1,14 @@
-"""The JSON of one version of an API: its name, its end and how its paths match; middlewares read their lists of paths from it."""
+"""The JSON of one version of an API: its name, its end and how its paths match; middlewares read their lists of paths from it.
+
+Fields:
+* `versions.*.name` (1.3): has no effect. Differs: the key in the map is the name; in 1.4 and 2.3 both must be the same.
+* `versions.*.expires` (1.3): the end of the version, `YYYY-MM-DD HH:MM` in UTC; empty or `-1` = never. Differs: what cannot be read is a
+  mistake; for Tyk the version has ended.
+* `versions.*.use_extended_paths` (1.3): `extended_paths` counts, otherwise `paths`.
+* `versions.*.path_matching` (own): how patterns match the path: found in it, a beginning of whole segments, or all of it.
+* `versions.*.ignore_endpoint_case` (3.0): all patterns match upper and lower case.
+* `versions.*.overrides` (unknown): kept without a meaning.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +42,11 @@ class VersionReader:
         self.extended = reader.flag("use_extended_paths")
         for ignored_here in ("paths", "extended_paths", "overrides", "global_size_limit"):
             reader.value(ignored_here)
-        self.paths = reader.object("extended_paths", field_names.EXTENDED_PATHS) if self.extended else reader.member(None, reader.pointer)
+        self.paths = (
+            reader.object("extended_paths", field_names.EXTENDED_PATHS)
+            if self.extended
+            else reader.member(None, reader.at("extended_paths"))
+        )
         refuse_in_version(reader, self.paths)
 
     def entries(self, name: str) -> list[Reader]:

@@ -1,9 +1,8 @@
 """Refuses keys that have no right to this API, to the version asked for, or to the path.
 
-Reads nothing of the definition but `use_keyless`, `api_id` and `not_versioned` (then, as in Tyk, the key's versions do not
-count); of the key `access_rights` (none = every
-API), and in its session the `allowed_urls` of the API: `[{"url": pattern, "methods": [...]}]`, patterns as in path
-lists (none = every path).
+Of the key: `access_rights` (none = every API), and in its session the `allowed_urls` of the API: `[{"url": pattern, "methods": [...]}]`,
+patterns as in path lists (none = every path). Where the API is `not_versioned` the key's versions do not count, as in Tyk.
+
 Refusals: access-denied, resource-denied.
 """
 

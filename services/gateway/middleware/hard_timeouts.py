@@ -1,13 +1,20 @@
 """Gives single endpoints less (or more) time for their answer than the rest of the API.
 
-Fields: `versions.*.extended_paths.hard_timeouts` (path, method, timeout in seconds). The time runs until the first byte of the upstream's
-answer; no connection may take longer either. Refusals: none here; the proxy answers upstream-timeout.
+The time runs until the first byte of the upstream's answer; no connection may take longer either. When it is over the proxy answers
+upstream-timeout.
+
+Fields:
+* `versions.*.extended_paths.hard_timeouts` (1.8): entries for single paths.
+* `versions.*.extended_paths.hard_timeouts[].path` (1.8, required): a pattern, as in path lists.
+* `versions.*.extended_paths.hard_timeouts[].method` (1.8): the method that the entry is for; empty = every method.
+* `versions.*.extended_paths.hard_timeouts[].timeout` (1.8, required): seconds. Differs: fractions count; 0 is a mistake.
+* `versions.*.extended_paths.hard_timeouts[].disabled` (4.1): leaves the entry out.
+Refusals: none here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Final
 
 from services.gateway.definitions.model import ProxyTimeouts, Version
@@ -67,11 +74,11 @@ def build(spec: Spec, ports: Ports) -> HardTimeouts:
 
 
 def usual_timeouts(usual: ProxyTimeouts) -> Timeouts:
-    """How long the upstream may take where no endpoint says otherwise; a definition writes 0 for `for ever`."""
+    """How long the upstream may take where no endpoint says otherwise."""
     connect, first_byte, idle = (
         default if getattr(usual, field) == getattr(_DEFAULTS, field) else chosen for field, (default, chosen) in _SET_BY.items()
     )
-    return Timeouts(usual.connect or inf, usual.first_byte or inf, usual.idle or inf, connect, first_byte, idle)
+    return Timeouts(usual.connect, usual.first_byte, usual.idle, connect, first_byte, idle)
 
 
 class HardTimeouts:
@@ -95,7 +102,7 @@ def _table(version: Version, entries: tuple[HardTimeout, ...], usual: Timeouts) 
         Endpoint(
             translate(entry.path, version.path_matching, version.ignore_endpoint_case),
             (entry.method,) if entry.method else None,
-            _timeouts(entry.timeout or inf, version, usual),
+            _timeouts(entry.timeout, version, usual),
         )
         for entry in entries
     ]

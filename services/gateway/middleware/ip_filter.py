@@ -1,7 +1,14 @@
 """Lets in only the addresses that a definition allows, and none that it blocks. Asked before everything else, replies included.
 
-Fields: `enable_ip_whitelisting` + `allowed_ips`, `enable_ip_blacklisting` + `blacklisted_ips`. A list that is switched on and empty
-allows nobody. The address is the exchange's client: no header that an untrusted peer sends can change it.
+The address is the exchange's client: no header that an untrusted peer sends can change it.
+
+Fields:
+* `enable_ip_whitelisting` (1.3): lets in only the addresses of `allowed_ips`.
+* `allowed_ips` (1.3): addresses and networks, IPv4 and IPv6 (`10.0.0.0/8`, `2001:db8::/32`). Differs: an empty list lets in nobody, as in
+  1.4; from 2.3 on Tyk lets in everybody. Tyk believes `X-Forwarded-For` of any client; here it counts from trusted proxies only.
+* `enable_ip_blacklisting` (2.6): refuses the addresses of `blacklisted_ips`.
+* `blacklisted_ips` (2.6): addresses and networks, as `allowed_ips`.
+* `ip_access_control_disabled` (5.8): switches both lists off; they are checked all the same.
 Refusals: ip-refused.
 """
 

@@ -1,7 +1,10 @@
 """Refuses keys that were switched off or have ended.
 
-Fields: `use_keyless`, `session_lifetime` (seconds from the key's last change after which this API does not know it any more; 0 = for
-ever); of the key `is_inactive` and `expires` (epoch seconds, 0 or less = never).
+Of the key: `is_inactive` and `expires` (epoch seconds, 0 or less = never).
+
+Fields:
+* `session_lifetime` (1.3): seconds from the key's last change after which this API does not know it any more; 0 = for ever. Differs: it
+  counts for this API alone; in 1.4 it ends a key that is for all APIs everywhere.
 Refusals: key-inactive, key-expired, key-unknown.
 """
 

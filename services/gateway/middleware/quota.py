@@ -1,11 +1,12 @@
-"""Holds a key to its quota: exactly `quota_max` requests in `quota_renewal_rate` seconds from the first use, kept over
-restarts.
+"""Holds a key to its quota: exactly `quota_max` requests in `quota_renewal_rate` seconds from the first use, kept over restarts.
 
-Fields: `use_keyless`, `disable_quota`; of the key `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 =
-never renewed). Asked last, so that a request refused for anything else is not charged; a request refused here is not
-charged either.
-Answers and refusals carry Tyk's `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds): -1, -1, 0 without a
-quota, three zeros for keyless APIs. Refusals: quota-exceeded, with `Retry-After` when the quota renews.
+Of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed). Asked last, so that a request refused for
+anything else is not charged; a request refused here is not charged either. Answers and refusals carry Tyk's `X-RateLimit-Limit`,
+`-Remaining` and `-Reset` (epoch seconds): -1, -1, 0 without a quota, three zeros for keyless APIs.
+
+Fields:
+* `disable_quota` (2.3): keys have no quota here.
+Refusals: quota-exceeded, with `Retry-After` when the quota renews.
 """
 
 from __future__ import annotations

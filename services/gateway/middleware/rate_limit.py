@@ -1,10 +1,16 @@
 """Holds a key, an API or a client address to so many requests in so many seconds: exactly so many, over all workers and nodes.
 
-Fields: `use_keyless`, `disable_rate_limit`, `global_rate_limit` (`rate`, `per`, `by`: `api` or `address`); of the key `rate` and `per`.
-`rate` 0 or less, or `per` 0 = no limit. The key's limit comes first; what it refuses is not charged to the API's.
-IPv6 clients share a limit by /64, which is what one client owns.
-Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`, `api` or
-`address`; refusals `Retry-After`. Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
+Of the key: `rate` and `per`; `rate` 0 or less, or `per` 0 = no limit. The key's limit comes first; what it refuses is not charged to the
+API's. IPv6 clients share a limit by /64, which is what one client owns. Answers and refusals carry `RateLimit-Policy` and `RateLimit`
+(draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`, `api` or `address`; refusals `Retry-After`.
+
+Fields:
+* `disable_rate_limit` (2.3): keys have no rate limit here.
+* `global_rate_limit.rate` (2.4): requests of the whole API; 0 or -1 = no limit.
+* `global_rate_limit.per` (2.4): in so many seconds; 0 = no limit.
+* `global_rate_limit.by` (own): `address` gives every client address a limit of its own, for APIs without keys, too.
+* `global_rate_limit.disabled` (5.3): switches it off.
+Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
 """
 
 from __future__ import annotations

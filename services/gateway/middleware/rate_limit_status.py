@@ -1,8 +1,9 @@
 """Tells a client how much of its limits is left, without charging anything: `GET {listen_path}tyk/rate-limits/`.
 
-Reads nothing of the definition but `use_keyless`. The answer is Tyk's:
-`{"quota": {"quota_max", "quota_remaining", "quota_renews"}, "rate_limit": {"requests", "per_unit"}}`; no quota is -1, never renewed is 0.
-Refusals: none of its own. With a white list the path must be on it.
+The answer is Tyk's: `{"quota": {"quota_max", "quota_remaining", "quota_renews"}, "rate_limit": {"requests", "per_unit"}}`; no quota is -1,
+never renewed is 0. With a white list the path must be on it.
+
+Refusals: none of its own.
 """
 
 from __future__ import annotations

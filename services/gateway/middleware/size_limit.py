@@ -1,8 +1,17 @@
 """Refuses bodies above the size that a version allows, before any of it is read.
 
-Fields: `versions.*.global_size_limit`, `versions.*.extended_paths.size_limits` (path, method, size_limit), in bytes. Both hold. A chunked
-body has no length to compare: where the limit is the one that is counted while the body streams (`CompiledApi.body_limit`) it may
-start, otherwise the client is asked for a length, as Tyk does. A path with `%2F` or `%5C` has the smallest limit of its readings.
+Both limits hold. A chunked body has no length to compare: where the limit is the one that is counted while the body streams
+(`CompiledApi.body_limit`) it may start, otherwise the client is asked for a length, as Tyk does. A path with `%2F` or `%5C` has the
+smallest limit of its readings.
+
+Fields:
+* `versions.*.global_size_limit` (1.9): bytes that a body may have; 0 = no limit.
+* `versions.*.global_size_limit_disabled` (5.8): switches `global_size_limit` off.
+* `versions.*.extended_paths.size_limits` (1.9): entries for single paths.
+* `versions.*.extended_paths.size_limits[].path` (1.9, required): a pattern, as in path lists.
+* `versions.*.extended_paths.size_limits[].method` (1.9): the method that the entry is for; empty = every method.
+* `versions.*.extended_paths.size_limits[].size_limit` (1.9, required): bytes that a body may have here. Differs: 0 is a mistake.
+* `versions.*.extended_paths.size_limits[].disabled` (5.3): leaves the entry out.
 Refusals: body-too-large, length-required.
 """
 

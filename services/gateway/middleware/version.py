@@ -1,9 +1,18 @@
 """Finds out which version of an API a request asks for, and refuses versions that do not exist or have ended.
 
-Fields: `definition.location` (`header`, `url-param`, `url`), `.key`, `.strip_path`, `.fallback_to_default`; `version_data.not_versioned`,
-`.default_version`, `versions.*.expires`. A `not_versioned` API has one version, whose end counts too.
-With `url` the version is the first segment after the listen path; path lists see what follows it, and the upstream sees it
-unless `strip_path` says otherwise (Tyk). There, a path is refused whose `%2F` or `%5C`, read as a slash, would make it another version's.
+An API with `not_versioned` has one version, whose end counts too. With `url` the version is the first segment after the listen path; path
+lists see what follows it. There, a path is refused whose `%2F` or `%5C`, read as a slash, would make it another version's.
+
+Fields:
+* `definition.location` (1.3): where a request names its version; required unless `not_versioned`. `url` came with 2.x. Differs: another
+  value is a mistake; in Tyk no version can then be found.
+* `definition.key` (1.3): the name of the header or the query parameter; required with these unless there is a default version. Differs: the
+  parameter is looked for in the query only, as in 3.1; 1.4 reads the form, too.
+* `definition.strip_path` (2.7): with `url`, the upstream sees the path without the version.
+* `definition.strip_versioning_data` (4.1): with `url`, as `strip_path`. Differs: elsewhere it has no effect and is a warning; Tyk removes
+  the header or the parameter.
+* `definition.fallback_to_default` (5.3): an unknown version is served by the default version.
+* `version_data.default_version` (2.5): the version of requests that name none; it must be one of the versions.
 Refusals: version-missing, version-unknown, version-expired, not-found.
 """
 
