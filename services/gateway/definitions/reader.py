@@ -218,9 +218,9 @@ class Reader:
         Names are compared only where `names` are given.
         """
         inner = self.object(name, names)
-        self.report.objects.remove(inner._own)
+        self.report.objects.pop()
         if names is None:
-            self.report.compared.remove(inner._own)
+            self.report.compared.pop()
         return inner
 
     def disregard(self) -> None:

@@ -100,7 +100,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
     """None when no version in use has lists; the others are checked all the same."""
     definition = reader.definition
     lists = {one.version.name: _read(one) for one in reader.versions}
-    found = tuple([(version, own) for version in definition.in_use() if (own := lists.get(version.name, _NONE)) != _NONE])
+    found = tuple([(version, own) for version in definition.in_use() if (own := lists.get(version.name, _NONE)) is not _NONE])
     return Spec(found, not definition.not_versioned) if found else None
 
 
