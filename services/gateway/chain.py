@@ -1,4 +1,4 @@
-"""THE ORDER in which the rules are asked, top to bottom. Nothing else decides it.
+"""THE ORDER in which middlewares read their fields and are asked, top to bottom. Nothing else decides it.
 
 Three groups: `open` stages see every request; `keyed` stages are left out for an ignored path; `late` stages see everything that goes
 to the upstream. A refusal or a reply ends the way. A stage that a definition does not use is not in its chain.
@@ -33,10 +33,10 @@ class Middleware(Protocol):
     __name__: str
 
     def fields(self, reader: DefinitionReader) -> Any:
-        """Reads and checks its own fields: a frozen spec, None when the definition does not use it."""
+        """Read and check its own fields into a frozen spec; None when the definition does not use it."""
 
     def build(self, spec: Any, ports: Ports) -> Any:
-        """The ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`."""
+        """Build the ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`."""
 
 
 class Step(NamedTuple):

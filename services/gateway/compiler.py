@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import values
 from services.gateway.definitions.lint import warnings, without_effect
@@ -30,7 +29,7 @@ _NO_TIMEOUTS = Timeouts(0, 0, 0)
 
 
 def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Definition:
-    """The one way from stored JSON to a Definition: `env://` is filled in. Raises Mistakes with all of them, unset variables included."""
+    """Turn stored JSON into a Definition, with `env://` filled in. Raises Mistakes with all of them, unset variables included."""
     resolved, mistakes = resolve(raw, os.environ if environ is None else environ)
     try:
         definition = parse(resolved)
@@ -42,7 +41,7 @@ def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
 
 
 def parse(raw: Mapping[str, Any]) -> Definition:
-    """A Definition from a decoded JSON object. Raises Mistakes with all of them."""
+    """Turn a decoded JSON object into a Definition. Raises Mistakes with all of them."""
     definition, report = read(raw)
     if definition is None:
         raise Mistakes(report.mistakes, report.unknown())
@@ -50,7 +49,7 @@ def parse(raw: Mapping[str, Any]) -> Definition:
 
 
 def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
-    """What `parse` gives, None when there are mistakes, and the report with mistakes and unread fields."""
+    """Read a whole definition: None when there are mistakes, and the report of mistakes and unread fields."""
     reader = DefinitionReader(raw)
     specs = tuple([step.middleware.fields(reader) for step in ORDER])
     report = reader.report
@@ -59,14 +58,14 @@ def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
 
 
 def lint(definition: Definition) -> list[Mistake]:
-    """All warnings: what has no effect, then what is probably not meant."""
+    """Return all warnings: what has no effect, then what is probably not meant."""
     reader = DefinitionReader(definition.raw)
     of_middlewares = [step.middleware.warnings(reader) for step in ORDER if hasattr(step.middleware, "warnings")]
     return [*without_effect(definition), *warnings(definition), *chain.from_iterable(of_middlewares)]
 
 
 def compile_api(definition: Definition, ports: Ports, revision: int) -> CompiledApi:
-    """The ready API. Raises Mistakes when a part of the definition cannot be built."""
+    """Build the ready API. Raises Mistakes when a part of the definition cannot be built."""
     stages: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
@@ -120,8 +119,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
 
 
 def target(url: TargetUrl) -> Target:
-    """An upstream address as the wire needs it."""
-    name = bracketed(url.host)
+    """Return an upstream address as the wire needs it."""
+    name = f"[{url.host}]" if ":" in url.host else url.host
     usual = 443 if url.scheme == "https" else 80
     host = name if url.port == usual else f"{name}:{url.port}"
     origin = (url.scheme, url.host, url.port)
@@ -129,7 +128,7 @@ def target(url: TargetUrl) -> Target:
 
 
 def inactive_api(definition: Definition, revision: int) -> CompiledApi:
-    """Keeps the place of a switched-off API: 404, as if it were not there, and no broader neighbour gets its traffic."""
+    """Build what keeps the place of a switched-off API: 404, as if it were absent; no broader neighbour gets its traffic."""
     return _placeholder(
         _answer_not_found,
         api_id=definition.api_id,
@@ -144,9 +143,9 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
 
 
 def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
-    """Keeps the place of a stored definition that does not compile any more: 503 for its traffic, 404 when it is switched off.
+    """Build what keeps the place of a stored definition that does not compile any more: 503, or 404 when it is switched off.
 
-    None when not even its place can be read: then it cannot be kept.
+    None when not even its place can be read.
     """
     report = Report()
     root = Reader(raw, "", report)

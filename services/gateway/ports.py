@@ -1,4 +1,4 @@
-"""What the rules ask the outside world for: keys, counters and the time. Given to every middleware when it is built."""
+"""What middlewares ask of the outside world: keys, counters and the time. Given to every middleware when it is built."""
 
 from __future__ import annotations
 

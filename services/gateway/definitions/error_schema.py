@@ -22,6 +22,7 @@ _STATUS: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)")
 
 
 def read_error_template(root: Reader) -> dict[str, Any] | None:
+    """Read the shape of refusals; None = the gateway's own."""
     template = {key: value for key, value, _ in root.mapping("error_template")}
     unknown = sorted(template_variables(template) - TEMPLATE_VARIABLES)
     if unknown:
@@ -31,6 +32,7 @@ def read_error_template(root: Reader) -> dict[str, Any] | None:
 
 
 def read_error_overrides(root: Reader) -> dict[str, ErrorOverride]:
+    """Read what replaces the status and message of refusals, by error code."""
     overrides: dict[str, ErrorOverride] = {}
     given = root.mapping("error_overrides")
     if root.flag("error_overrides_disabled"):

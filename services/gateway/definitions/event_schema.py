@@ -36,11 +36,12 @@ EVENTS: Final = frozenset({
     "TokenCreated", "TokenUpdated", "TokenDeleted",
 })  # fmt: skip
 # Definitions are shown, compared, kept as revisions and copied about.
-NO_SECRETS: Final = "a secret does not belong into a definition: give it to a webhook (/api/hooks), and name that webhook by its id (_id)"
+NO_SECRETS: Final = "a secret does not belong in a definition: give it to a webhook (/api/hooks), and name that webhook by its id (_id)"
 HOOK_METHODS: Final = ("GET", "PUT", "POST", "DELETE", "PATCH")
 
 
 def read_event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
+    """Read the handlers of each event, without those that are switched off. reader: of `event_handlers`."""
     found: dict[str, tuple[EventHandler, ...]] = {}
     events = reader.member({"events": reader.value("events")}, reader.pointer)
     for event, handlers, pointer in events.mapping("events"):
@@ -55,12 +56,12 @@ def read_event_handlers(reader: Reader) -> dict[str, tuple[EventHandler, ...]]:
 
 
 def no_event(name: str) -> str:
-    """What is said of the name of an event that there is not."""
+    """Describe the mistake of an unknown event name."""
     return f"`{name}` is not an event; known are {', '.join(sorted(EVENTS))}"
 
 
 def _event_handler(reader: Reader) -> EventHandler | None:
-    """None for one that is switched off; of such a one nothing is asked but to keep no secret."""
+    """Read one handler; None when it is switched off. Even then it must not hold a secret; nothing else of it is checked."""
     if "handler_name" not in reader:
         reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK} or {LOG} is expected")
     name = reader.choice("handler_name", (WEBHOOK, LOG), LOG) if not refuse_handler(reader) else LOG
@@ -104,7 +105,7 @@ def _check_hook_url(meta: Reader, url: str) -> None:
 
 
 def headers(reader: Reader, name: str, check: Callable[[str, str], tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """A map of header names and values."""
+    """Read a map of header names and values, each checked by `check`."""
     found = []
     for key, value, pointer in reader.mapping(name):
         if not isinstance(value, str):

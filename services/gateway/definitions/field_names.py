@@ -1,7 +1,7 @@
 """The names of the fields that a definition written for Tyk (1.4 to 5) may have, by object, and how near another name is to them.
 
-A field of these that nothing reads is kept with a warning. One that is nearly spelled like a field of its object is a mistake: its author
-relies on it. Source: Tyk's documentation of the classic API definition.
+A field of these that nothing reads is kept with a warning. One that is spelled nearly like a field of its object is a mistake: its
+author relies on it. Source: Tyk's documentation of the classic API definition.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ _LONGEST: Final = 64  # characters; no field's name is as long
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` is a misspelling of, else "".
+    """Return the known name that `name` is a misspelling of, else "".
 
     A misspelling differs in case, `_` or `-`, or by one letter (of five or more) or two (of nine or more).
     """

@@ -22,19 +22,19 @@ _QUIET_ENDS = ("disabled", "_disabled")
 
 
 def warnings(definition: Definition) -> Iterator[Mistake]:
-    """What is probably not meant of a definition's identity, proxy and versions; middlewares warn of their own fields."""
+    """Warn of what is probably not meant in the identity, proxy and versions; middlewares warn of their own fields."""
     yield from _modes(definition)
     yield from _upstream(definition)
     yield from _versions(definition)
 
 
 def without_effect(definition: Definition) -> list[Mistake]:
-    """The warnings that every save tells: what is kept and does nothing."""
+    """Return the warnings that every save tells: fields that are kept and have no effect."""
     return unread_fields(definition.unread)
 
 
 def unread_fields(unread: Iterable[tuple[str, Any]]) -> list[Mistake]:
-    """Warnings about fields that nothing read, by pointer and value, but for those that ask for nothing."""
+    """Return warnings about fields that nothing read, except those that ask for nothing. unread: pointers and values."""
     return [_unread(pointer) for pointer, value in unread if not _asks_for_nothing(pointer.rpartition("/")[2].lower(), value)]
 
 

@@ -118,7 +118,7 @@ class NotServed(NamedTuple):
 
 
 def catalogue() -> Iterator[NotServed]:
-    """Everything that is a mistake where it is asked for."""
+    """Return every field that is a mistake where it asks for something."""
     version = "version_data.versions.*"
     for name, what in {**_MODES, "use_mutual_tls_auth": _CERTIFICATE, "auth.use_certificate": _CERTIFICATE}.items():
         yield NotServed(name, what)
@@ -139,7 +139,7 @@ def catalogue() -> Iterator[NotServed]:
 
 
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
-    """Mistakes for ways of authentication other than keys; `use_keyless` outranks all but certificates, as in Tyk."""
+    """Add mistakes for ways of authentication other than keys; `use_keyless` outranks all but certificates, as in Tyk."""
     asked = [(root, name, mode) for name, mode in _MODES.items() if root.flag(name)]
     if auth.flag("validate_signature"):
         asked.append((auth, "validate_signature", _OTHERS["auth.validate_signature"]))
@@ -155,7 +155,7 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
 
 
 def refuse_middleware(root: Reader) -> None:
-    """Mistakes for custom middleware."""
+    """Add mistakes for custom middleware."""
     middleware = root.object("custom_middleware", MIDDLEWARE)
     scripts = [name for name in _SCRIPTS if any(_is_on(script) for script, _ in middleware.items(name))]
     check = middleware.value("auth_check")  # one object, where the others are lists
@@ -171,7 +171,7 @@ def refuse_middleware(root: Reader) -> None:
 
 
 def refuse_handler(handler: Reader) -> bool:
-    """Whether an event handler is of a kind that is not served; then it is a mistake."""
+    """Tell whether an event handler is of a kind that is not served; add the mistake if it is."""
     what = _HANDLERS.get(handler.text("handler_name"), "")
     if what:
         handler.mistake("handler_name", f"not available yet: {what}")
@@ -179,7 +179,7 @@ def refuse_handler(handler: Reader) -> bool:
 
 
 def refuse_in_definition(root: Reader, proxy: Reader) -> None:
-    """Mistakes for what else a definition asks for outside its versions."""
+    """Add mistakes for what else a definition asks for outside its versions."""
     if root.flag("internal"):
         _refuse(root, "internal", _OTHERS["internal"])
     for name, (switch, what, names) in _SWITCHES.items():
@@ -221,7 +221,7 @@ def _refuse_protocols(root: Reader) -> None:
 
 
 def refuse_in_version(version: Reader, paths: Reader) -> None:
-    """Mistakes for what a version asks for. paths: its extended_paths, empty when they do not count."""
+    """Add mistakes for what a version asks for. paths: its extended_paths, empty when they do not count."""
     for name, (switch, what) in _OF_VERSIONS.items():
         switched_off = bool(switch) and version.flag(switch)
         if version.value(name) and not switched_off:

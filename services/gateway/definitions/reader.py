@@ -17,9 +17,9 @@ from services.gateway.definitions.field_names import ANYWHERE, CLOSING_LISTS, HO
 Choice = TypeVar("Choice", bound=str)
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
-_DEEPEST: Final = 100  # levels; whoever walks through a document calls itself for each of them
+_DEEPEST: Final = 100  # levels; functions that walk through a document recurse once per level
 _LONGEST_NAME: Final = 256  # characters; a name stands in the pointers of all that is below it
-_MOST_COMPARED: Final = 200  # unknown fields of one object that are compared with known names; nobody writes as many by hand
+_MOST_COMPARED: Final = 200  # unknown fields of one object that are compared with known names; more are not written by hand
 _NOTHING: Final[tuple[Any, ...]] = (None, False, 0, "", "0s", [])
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
@@ -73,48 +73,48 @@ class _Fields:
 
 
 class Report:
-    """What was found while reading: mistakes, one for each place, and the places of fields that nobody asked for."""
+    """What was found while reading: mistakes, one for each place, and the places of fields that nothing read."""
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
         self._places: set[str] = set()
-        # Not the readers, which know their report: such circles stay until the garbage collector comes, and loading makes thousands.
+        # Not the readers: they refer to their report, and loading would leave thousands of reference cycles to the garbage collector.
         self.objects: list[_Fields] = []
         self.compared: list[_Fields] = []  # whose unread fields may be misspelled ones
 
     def add(self, pointer: str, message: str) -> None:
-        """The first word about a place is the one that helps: what follows from a wrong type is not said as well."""
+        """Add a mistake, unless its place has one: the first is the one that helps, the others follow from it."""
         if pointer not in self._places:
             self._places.add(pointer)
             self.mistakes.append(Mistake(pointer, message))
 
     def unknown(self) -> list[tuple[str, Any]]:
-        """Pointers and values of the fields that nothing read, but for those that are mistakes."""
+        """Return pointers and values of the fields that nothing read, except those that are mistakes."""
         return [field for fields in self.objects for field in fields.unread() if field[0] not in self._places]
 
     def compare_names(self) -> None:
-        """Adds the mistakes of fields that nothing read because of their spelling or their place. Call it when everything is read."""
+        """Add the mistakes of fields that nothing read because of their spelling or their place. Call it when everything is read."""
         for fields in self.compared:
             for mistake in fields.misspelled():
                 self.add(*mistake)
 
 
 def says_nothing(value: Any) -> bool:
-    """Whether a field with this value is as good as absent: exports of Tyk hold every field that there is, most of them zero."""
+    """Tell whether a field with this value is as good as absent: exports of Tyk hold every field, most of them zero."""
     if isinstance(value, Mapping):
         return all(says_nothing(member) for member in value.values())
     return value in _NOTHING
 
 
 def _closes(name: str, value: Any) -> bool:
-    """Whether a field of `HOMES` keeps somebody out. Extended paths may do nothing but to open some."""
+    """Tell whether a field of `HOMES` keeps somebody out. Extended paths may only open some."""
     if name == "extended_paths" and isinstance(value, Mapping):
         return any(not says_nothing(member) for key, member in value.items() if key.lower() in CLOSING_LISTS)
     return not says_nothing(value)
 
 
 def join(pointer: str, name: str | int) -> str:
-    """The pointer of a member (RFC 6901, 3)."""
+    """Return the pointer of a member (RFC 6901, section 3)."""
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
@@ -145,7 +145,7 @@ class Reader:
         return self._fields.get(name, ("", None))[1] is not None
 
     def at(self, name: str) -> str:
-        """The pointer of a field, spelled as it was given."""
+        """Return the pointer of a field, spelled as it was given."""
         return join(self.pointer, self._fields.get(name, (name, None))[0])
 
     def mistake(self, name: str, message: str) -> None:
@@ -181,7 +181,7 @@ class Reader:
         return int(value)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
-        """A number above `low`, at most `high`."""
+        """Read a number above `low`, at most `high`."""
         value = self._typed(name, (int, float), default)
         if value != default and not low < value <= high:
             self.mistake(name, f"must be a number above {low:g} and at most {high:g}")
@@ -189,7 +189,7 @@ class Reader:
         return float(value)
 
     def limit(self, name: str, high: int = 2**53) -> float:
-        """A number from 0 to `high`, or -1, as which an absent one counts: no limit."""
+        """Read a number from 0 to `high`, or -1 for no limit, which is also the default."""
         value = self._typed(name, (int, float), -1)
         if value != -1 and not 0 <= value <= high:
             self.mistake(name, f"must be a number from 0 to {high}, or -1 (no limit)")
@@ -205,15 +205,15 @@ class Reader:
         return default
 
     def member(self, raw: Any, pointer: str, names: Set[str] | None = None) -> Reader:
-        """A reader of what `items` or `mapping` found."""
+        """Return a reader of what `items` or `mapping` found."""
         return Reader(raw, pointer, self.report, names)
 
     def object(self, name: str, names: Set[str] | None = None) -> Reader:
-        """A nested object; an empty one when it is not there."""
+        """Read a nested object, empty when it is absent."""
         return self.member(self.value(name), self.at(name), names)
 
     def opaque(self, name: str, names: Set[str] | None = None) -> Reader:
-        """As `object`, but what nobody reads of it is not unknown: it is Tyk's and has no meaning here.
+        """Read a nested object whose unread fields are not reported: they are Tyk's and have no meaning here.
 
         Names are compared only where `names` are given.
         """
@@ -224,22 +224,22 @@ class Reader:
         return inner
 
     def disregard(self) -> None:
-        """From now on what nobody read of this object is neither unknown nor misspelled; mistakes in it count all the same."""
+        """Stop reporting unread fields of this object as unknown or misspelled; mistakes in it still count."""
         self.report.objects.remove(self._own)
         self.report.compared.remove(self._own)
 
     def mapping(self, name: str) -> list[tuple[str, Any, str]]:
-        """The members of an object whose keys are names of the user: (key, value, pointer). Case counts."""
+        """Read the members of an object whose keys are the user's names: (key, value, pointer). Case counts."""
         value = self._typed(name, dict, {})
         return [(key, member, join(self.at(name), key)) for key, member in value.items()]
 
     def items(self, name: str) -> list[tuple[Any, str]]:
-        """The elements of a list: (value, pointer)."""
+        """Read the elements of a list: (value, pointer)."""
         value = self._typed(name, list, [])
         return [(element, join(self.at(name), index)) for index, element in enumerate(value)]
 
     def texts(self, name: str) -> list[tuple[str, str]]:
-        """The elements of a list of strings: (value, pointer)."""
+        """Read the elements of a list of strings: (value, pointer)."""
         found = []
         for element, pointer in self.items(name):
             if isinstance(element, str):
@@ -260,7 +260,7 @@ class _Members(dict[str, Any]):
 
 
 def read_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object from its text.
+    """Parse a JSON object.
 
     Raises Mistakes: not JSON, not an object, nested too deeply, a key given twice, text that no database keeps.
     """

@@ -31,7 +31,7 @@ _NOWHERE: Final = "http://upstream.invalid/"
 
 
 def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
-    """A definition's JSON with the addresses of its upstreams filled in, and the mistakes in them.
+    """Fill in the addresses of a definition's upstreams; return its JSON and the mistakes in them.
 
     Field names are found without regard to case, as everywhere.
     """
@@ -85,7 +85,7 @@ class FileMistakes:
 
 
 def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]:
-    """Every `*.json` of a folder, by name. Only what cannot be addressed is a mistake here: not JSON, no `api_id`, an id given twice.
+    """Read every `*.json` of a folder, by name. Only what cannot be addressed is a mistake here: not JSON, no `api_id`, an id given twice.
 
     A definition without `id` gets one that depends on its api_id alone, so that it is the same on every machine.
     """

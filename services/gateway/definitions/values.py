@@ -50,7 +50,7 @@ _NEVER_PASSED: Final = _FRAMING | {
 
 
 def is_method(text: str) -> bool:
-    """Whether it is an HTTP method as all are written here: a token without lower-case letters."""
+    """Tell whether it is an HTTP method: a token without lower-case letters."""
     return TOKEN.fullmatch(text) is not None and text == text.upper()
 
 
@@ -61,7 +61,7 @@ def identifier(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """A host in lower case and ASCII (IDNA), without a port."""
+    """Return a host in lower case and ASCII (IDNA), without a port. Raises ValueError."""
     host = text.lower().rstrip(".")
     # What is too long is not encoded: IDNA takes the square of its length.
     if not host.isascii() and len(host) <= _LONGEST_HOST:
@@ -75,12 +75,12 @@ def host_name(text: str) -> str:
 
 
 def domain(text: str) -> str:
-    """The host of a definition's `domain`, which may carry a port: requests are told apart by the host alone."""
+    """Return the host of a definition's `domain`, without its port: requests are told apart by host. Raises ValueError."""
     return host_name(_PORT.sub("", text))
 
 
 def listen_path(text: str) -> str:
-    """A listen path in its one form: with leading and trailing slash. `{name}` stands for any one segment."""
+    """Return a listen path in its one form, with leading and trailing slash. `{name}` is any one segment. Raises ValueError."""
     if not text:
         raise ValueError("listen_path must not be empty; write / to own every path of the host")
     if not text.startswith("/"):
@@ -115,7 +115,7 @@ def _canonical(name: str, path: str) -> str:
 
 
 def target_url(text: str) -> TargetUrl:
-    """An http or https URL. Raises ValueError without repeating the URL, which may hold a password."""
+    """Parse an http or https URL. Raises ValueError without repeating the URL, which may hold a password."""
     if not text:
         raise ValueError("target_url must not be empty")
     if re.search(r"[\x00-\x20\x7f]", text):
@@ -128,7 +128,7 @@ def target_url(text: str) -> TargetUrl:
     if parts.scheme not in ("http", "https"):
         raise ValueError(_SCHEMES.get(parts.scheme if "://" in text else "", "target_url must begin with http:// or https://"))
     if "@" in parts.netloc:
-        raise ValueError("target_url holds a user name or password; credentials do not belong into a definition")
+        raise ValueError("target_url holds a user name or password; credentials do not belong in a definition")
     if parts.fragment or text.endswith("#"):
         raise ValueError("target_url holds a fragment (#), which is never sent")
     if not parts.hostname:
@@ -155,7 +155,7 @@ def _ipv6(text: str) -> str:
 
 
 def header(name: str, value: str) -> tuple[str, str]:
-    """A header field to send."""
+    """Check a header field to send. Raises ValueError."""
     if not TOKEN.fullmatch(name):
         raise ValueError(f"`{name}` is not a header name")
     if _CONTROL.search(value):
@@ -170,7 +170,7 @@ def reply_header(name: str, value: str) -> tuple[str, str]:
 
 
 def passed_header(name: str) -> bytes:
-    """The name, in lower case, of a header that goes on although its like does not."""
+    """Return, in lower case, the name of a header that goes on although headers like it do not. Raises ValueError."""
     if not TOKEN.fullmatch(name):
         raise ValueError(f"`{name}` is not a header name")
     if "_" not in name and name.lower() != "proxy":
@@ -179,7 +179,7 @@ def passed_header(name: str) -> bytes:
 
 
 def passed_trailer(name: str) -> bytes:
-    """The name, in lower case, of a trailer field that may go on."""
+    """Return, in lower case, the name of a trailer field that may go on. Raises ValueError."""
     if not TOKEN.fullmatch(name):
         raise ValueError(f"`{name}` is not a header name")
     return _passed(name)
@@ -193,7 +193,7 @@ def _passed(name: str) -> bytes:
 
 
 def expires(text: str) -> float | None:
-    """Epoch seconds of a version's end, read as UTC; None for "" and "-1" (never)."""
+    """Return the end of a version in epoch seconds, read as UTC; None for "" and "-1" (never). Raises ValueError."""
     if text in ("", "-1"):
         return None
     try:

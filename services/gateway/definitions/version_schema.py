@@ -50,7 +50,7 @@ class VersionReader:
         refuse_in_version(reader, self.paths)
 
     def entries(self, name: str) -> list[Reader]:
-        """The entries of a list of extended_paths that are not switched off; of the others nothing is asked."""
+        """Return the entries of a list of extended_paths, without those that are switched off, which are not checked."""
         readers = [self.reader.member(value, pointer) for value, pointer in self.paths.items(name)]
         for reader in readers:
             if reader.flag("disabled"):
@@ -58,20 +58,20 @@ class VersionReader:
         return [reader for reader in readers if not reader.flag("disabled")]
 
     def method(self, entry: Reader) -> str:
-        """The method of an entry, "" for every one."""
+        """Read the method of an entry; "" = every method."""
         method = entry.text("method")
         if method and not values.is_method(method):
             entry.mistake("method", values.NO_METHOD)
         return method
 
     def path(self, entry: Reader, ignore_case: bool = False) -> str:
-        """The pattern of an entry."""
+        """Read and check the pattern of an entry."""
         path = entry.text("path")
         self.check_pattern(path, entry.at("path"), ignore_case)
         return path
 
     def check_pattern(self, text: str, pointer: str, ignore_case: bool = False) -> None:
-        """Adds a mistake for a path that is empty or does not compile."""
+        """Add a mistake for a path that is empty or does not compile."""
         if not text:
             self.reader.report.add(pointer, "path is empty; write / to mean every path")
             return

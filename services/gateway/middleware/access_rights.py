@@ -32,13 +32,13 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None for a keyless API; it has no fields of its own."""
+    """Return what it needs of the definition; None for a keyless API."""
     definition = reader.definition
     return None if definition.use_keyless else Spec(definition.api_id, not definition.not_versioned)
 
 
 def build(spec: Spec, ports: Ports) -> AccessRights:
-    """The check for one API."""
+    """Build the check of one API."""
     return AccessRights(spec.api_id, spec.versioned)
 
 

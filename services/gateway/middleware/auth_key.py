@@ -51,7 +51,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None for a keyless API; its fields are checked all the same."""
+    """Read where keys are; None for a keyless API, whose fields are checked, too."""
     spec = _read(reader)
     return None if reader.definition.use_keyless else spec
 
@@ -60,7 +60,7 @@ def _read(reader: DefinitionReader) -> Spec:
     use_keyless = reader.definition.use_keyless
     section = _section(reader)
     refuse_authentication(reader, section, use_keyless)
-    # Tyk has it beside `auth`; whoever writes it into `auth` means the same
+    # Tyk has it beside `auth`; written in `auth` it means the same
     strip = [one.flag("strip_auth_data") for one in (reader, section, reader.opaque("auth"))]
     header = section.text("auth_header_name") or _USUAL_HEADER
     if not values.TOKEN.fullmatch(header):
@@ -92,7 +92,7 @@ def _section(root: Reader) -> Reader:
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
-    """What has no effect without a switch, or without keys."""
+    """Warn of fields that have no effect without a switch, or without keys."""
     spec = _read(reader)
     if spec.strip and reader.definition.use_keyless:
         yield Mistake("/auth/strip_auth_data", "strip_auth_data has no effect, since no key is asked for")
@@ -102,7 +102,7 @@ def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
 
 
 def build(spec: Spec, ports: Ports) -> AuthKey:
-    """The look-up, with the keys."""
+    """Build the check from the keys."""
     return AuthKey(spec, ports.keys)
 
 

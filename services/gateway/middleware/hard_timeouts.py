@@ -51,7 +51,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None when no version has entries."""
+    """Read the entries; None when no version has any."""
     versions = tuple(
         (one.version, tuple([_entry(one, entry) for entry in entries]))
         for one in reader.versions
@@ -68,13 +68,13 @@ def _entry(version: VersionReader, reader: Reader) -> HardTimeout:
 
 
 def build(spec: Spec, ports: Ports) -> HardTimeouts:
-    """By version, a table of the endpoints."""
+    """Build a table of endpoints for each version."""
     usual = usual_timeouts(spec.usual)
     return HardTimeouts({version.name: _table(version, entries, usual) for version, entries in spec.versions})
 
 
 def usual_timeouts(usual: ProxyTimeouts) -> Timeouts:
-    """How long the upstream may take where no endpoint says otherwise."""
+    """Return how long the upstream may take where no endpoint says otherwise."""
     connect, first_byte, idle = (
         default if getattr(usual, field) == getattr(_DEFAULTS, field) else chosen for field, (default, chosen) in _SET_BY.items()
     )

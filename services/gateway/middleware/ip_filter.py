@@ -4,8 +4,8 @@ The address is the exchange's client: no header that an untrusted peer sends can
 
 Fields:
 * `enable_ip_whitelisting` (1.3): lets in only the addresses of `allowed_ips`.
-* `allowed_ips` (1.3): addresses and networks, IPv4 and IPv6 (`10.0.0.0/8`, `2001:db8::/32`). Differs: an empty list lets in nobody, as in
-  1.4; from 2.3 on Tyk lets in everybody. Tyk believes `X-Forwarded-For` of any client; here it counts from trusted proxies only.
+* `allowed_ips` (1.3): addresses and networks, IPv4 and IPv6 (`10.0.0.0/8`, `2001:db8::/32`). Differs: an empty list refuses everybody, as
+  in 1.4; from 2.3 on Tyk lets in everybody. Tyk believes `X-Forwarded-For` of any client; here it counts from trusted proxies only.
 * `enable_ip_blacklisting` (2.6): refuses the addresses of `blacklisted_ips`.
 * `blacklisted_ips` (2.6): addresses and networks, as `allowed_ips`.
 * `ip_access_control_disabled` (5.8): switches both lists off; they are checked all the same.
@@ -35,7 +35,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """The lists that are switched on; the others are checked all the same."""
+    """Read the lists that are switched on; the others are checked, too."""
     allowed, blocked = _networks(reader, "allowed_ips"), _networks(reader, "blacklisted_ips")
     off = reader.flag("ip_access_control_disabled")
     allow_on, block_on = (reader.flag(name) and not off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))
@@ -53,14 +53,14 @@ def _networks(reader: DefinitionReader, name: str) -> tuple[Network, ...]:
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
-    """An empty list is probably not meant."""
+    """Warn of an empty list that refuses everybody."""
     spec = fields(reader)
     if spec is not None and spec.allowed == ():
         yield Mistake("/allowed_ips", "the list is switched on and empty: every address is refused")
 
 
 def build(spec: Spec, ports: Ports) -> IpFilter:
-    """The two lists, compiled."""
+    """Compile the two lists."""
     return IpFilter(None if spec.allowed is None else AddressSet(spec.allowed), AddressSet(spec.blocked) if spec.blocked else None)
 
 

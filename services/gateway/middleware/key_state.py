@@ -33,7 +33,7 @@ _FOR_EVER: Final = Spec(0)
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None for a keyless API."""
+    """Read the lifetime; None for a keyless API."""
     lifetime = reader.integer("session_lifetime")
     if reader.definition.use_keyless:
         return None
@@ -41,7 +41,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
 
 
 def build(spec: Spec, ports: Ports) -> KeyState:
-    """The check, with its clock."""
+    """Build the check with its clock."""
     return KeyState(spec.lifetime, ports.now)
 
 

@@ -97,7 +97,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None when no version in use has lists; the others are checked all the same."""
+    """Read the lists; None when no version in use has any. Those of other versions are checked, too."""
     definition = reader.definition
     lists = {one.version.name: _read(one) for one in reader.versions}
     found = tuple([(version, own) for version in definition.in_use() if (own := lists.get(version.name, _NONE)) is not _NONE])
@@ -164,7 +164,7 @@ def _reply_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
-    """Entries that match more or less than they seem to."""
+    """Warn of entries that match more or less than they seem to."""
     for version in reader.versions:
         lists = _read(version)
         extended = any(entry.method_actions is not None for entry in (*lists.ignored, *lists.black, *lists.white))
@@ -186,7 +186,7 @@ def _warnings(entry: PathEntry, version: Version, place: str) -> Iterator[Mistak
 
 
 def build(spec: Spec, ports: Ports) -> PathLists:
-    """By version, its lists as one table."""
+    """Build one table of its lists for each version."""
     return PathLists({version.name: _table(version, lists, spec.versioned) for version, lists in spec.versions})
 
 

@@ -40,13 +40,13 @@ _FREE: Final = Spec(charged=False)
 
 
 def fields(reader: DefinitionReader) -> Spec:
-    """Every API uses it: the headers are on all answers, as in Tyk."""
+    """Read whether quotas count. Every API uses it: the headers are on all answers, as in Tyk."""
     disabled = reader.flag("disable_quota")
     return _FREE if reader.definition.use_keyless or disabled else _CHARGED
 
 
 def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
-    """What charges, or what says that nothing is charged."""
+    """Build what charges, or what announces that nothing is charged."""
     return Quota(ports.counters) if spec.charged else KeylessQuota()
 
 

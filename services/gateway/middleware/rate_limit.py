@@ -54,7 +54,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None when neither the keys nor the API have limits."""
+    """Read the limits; None when neither keys nor the API have any."""
     disabled = reader.flag("disable_rate_limit")
     of_key = not (reader.definition.use_keyless or disabled)
     overall = _overall(reader)
@@ -72,7 +72,7 @@ def _overall(root: DefinitionReader) -> GlobalRateLimit | None:
 
 
 def build(spec: Spec, ports: Ports) -> RateLimit:
-    """The limits, with their counters."""
+    """Build the limits on their counters."""
     return RateLimit(spec.api_id, spec.of_key, spec.overall, ports.counters)
 
 

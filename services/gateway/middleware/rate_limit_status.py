@@ -31,12 +31,12 @@ _SPEC: Final = Spec()
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None for a keyless API."""
+    """None for a keyless API; it has no fields."""
     return None if reader.definition.use_keyless else _SPEC
 
 
 def build(spec: Spec, ports: Ports) -> RateLimitStatus:
-    """The answer for one path, from the counters."""
+    """Build the answer from the counters."""
     return RateLimitStatus(ports.counters)
 
 

@@ -52,7 +52,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None when no version limits anything."""
+    """Read the limits; None when no version has any."""
     versions = [
         (one.version, _overall(one), tuple([_entry(one, entry) for entry in one.entries("size_limits")])) for one in reader.versions
     ]
@@ -77,7 +77,7 @@ def _entry(version: VersionReader, reader: Reader) -> SizeLimit:
 
 
 def build(spec: Spec, ports: Ports) -> SizeLimits:
-    """By version, its limit and a table of its endpoints."""
+    """Build, for each version, its limit and a table of its endpoints."""
     return SizeLimits({version.name: (limit, _table(version, entries)) for version, limit, entries in spec.versions}, spec.streamed)
 
 

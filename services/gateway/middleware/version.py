@@ -54,7 +54,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | Version:
-    """Every API uses it. Of an API that is not versioned, its only version: the end of that counts, too."""
+    """Read where versions are named. Every API uses it: of one that is not versioned, the end of its only version counts."""
     definition = reader.definition
     placing = reader.object("definition", field_names.VERSIONING)
     default = reader.version_data.text("default_version")
@@ -88,7 +88,7 @@ def _location(placing: Reader, not_versioned: bool, has_default: bool) -> Locati
 
 
 def build(spec: Spec | Version, ports: Ports) -> VersionCheck | OnlyVersion:
-    """The check, with its clock."""
+    """Build the check with its clock."""
     return VersionCheck(spec, ports.now) if isinstance(spec, Spec) else OnlyVersion(spec, ports.now)
 
 
