@@ -22,10 +22,11 @@ Fields:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from services.gateway.definitions import values
+from services.gateway.definitions.checking import checked, read_headers
 from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
 from services.gateway.definitions.not_served import refuse_handler
 from services.gateway.definitions.reader import Reader, join
@@ -77,7 +78,7 @@ def _event_handler(reader: Reader) -> EventHandler | None:
         return EventHandler(LOG, prefix=meta.text("prefix"), meta=given)
     url = meta.text("target_path")
     if url:
-        _check_hook_url(meta, url)
+        checked(meta, "target_path", url, _hook_url, None)
     else:
         meta.mistake("target_path", "target_path is empty: the URL to call is expected")
     method = meta.text("method", "POST").upper()
@@ -91,28 +92,14 @@ def _event_handler(reader: Reader) -> EventHandler | None:
         method=method,
         target_path=url,
         template_path=meta.text("template_path"),
-        header_map=headers(meta, "header_map", values.header),
+        header_map=read_headers(meta, "header_map", values.header),
         event_timeout=meta.integer("event_timeout"),
         meta=given,
     )
 
 
-def _check_hook_url(meta: Reader, url: str) -> None:
+def _hook_url(text: str) -> None:
     try:
-        values.target_url(url)
+        values.target_url(text)
     except ValueError as error:
-        meta.mistake("target_path", str(error).replace("target_url", "target_path"))
-
-
-def headers(reader: Reader, name: str, check: Callable[[str, str], tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Read a map of header names and values, each checked by `check`."""
-    found = []
-    for key, value, pointer in reader.mapping(name):
-        if not isinstance(value, str):
-            reader.report.add(pointer, "must be a string")
-            continue
-        try:
-            found.append(check(key, value))
-        except ValueError as error:
-            reader.report.add(pointer, str(error))
-    return tuple(found)
+        raise ValueError(str(error).replace("target_url", "target_path")) from None

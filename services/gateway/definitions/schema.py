@@ -40,18 +40,17 @@ Fields:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 from services.gateway.definitions import field_names, values
+from services.gateway.definitions.checking import check_each, checked, checked_texts
 from services.gateway.definitions.error_schema import read_error_overrides, read_error_template
 from services.gateway.definitions.event_schema import read_event_handlers
-from services.gateway.definitions.model import Definition, Proxy, ProxyTimeouts, TargetUrl, Version
+from services.gateway.definitions.model import Definition, Proxy, ProxyTimeouts, Version
 from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Reader, Report
 from services.gateway.definitions.version_schema import VersionReader
-
-Value = TypeVar("Value")
 
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
@@ -84,10 +83,10 @@ class DefinitionReader(Reader):
         self.definition = Definition(
             id=self._id(),
             name=self.text("name"),
-            api_id=_checked(self, "api_id", self.text("api_id"), values.identifier, ""),
+            api_id=checked(self, "api_id", self.text("api_id"), values.identifier, ""),
             org_id=self._org_id(),
             active=self.flag("active", True),
-            domain="" if self.flag("domain_disabled") or not domain else _checked(self, "domain", domain, values.domain, ""),
+            domain="" if self.flag("domain_disabled") or not domain else checked(self, "domain", domain, values.domain, ""),
             use_keyless=self.flag("use_keyless"),
             not_versioned=self.version_data.flag("not_versioned"),
             versions={one.version.name: one.version for one in self.versions} or {"": Version("")},
@@ -104,7 +103,7 @@ class DefinitionReader(Reader):
         self.version_data = self.object("version_data", field_names.VERSION_DATA)
         self.version_data.value("use_extended_paths")  # Tyk's own samples have it here, too, where it never meant anything
         # The end of all versions; Tyk 5 has it beside the end of each.
-        expiration = _checked(self, "expiration", self.text("expiration"), values.expires, None)
+        expiration = checked(self, "expiration", self.text("expiration"), values.expires, None)
         self.versions = tuple(
             VersionReader(name, self.member(member, pointer, field_names.VERSION), expiration)
             for name, member, pointer in self.version_data.mapping("versions")
@@ -116,19 +115,11 @@ class DefinitionReader(Reader):
         id = self.text("id")
         if len(id) > 64:
             self.mistake("id", "id must not be longer than 64 characters")
-        return _checked(self, "id", id, values.identifier, "") if id else ""
+        return checked(self, "id", id, values.identifier, "") if id else ""
 
     def _org_id(self) -> str:
         org_id = self.text("org_id")
-        return _checked(self, "org_id", org_id, values.identifier, "") if org_id else ""
-
-
-def _checked(reader: Reader, name: str, text: str, check: Callable[[str], Value], fallback: Value) -> Value:
-    try:
-        return check(text)
-    except ValueError as error:
-        reader.mistake(name, str(error))
-        return fallback
+        return checked(self, "org_id", org_id, values.identifier, "") if org_id else ""
 
 
 def _proxy(proxy: Reader) -> Proxy:
@@ -138,33 +129,17 @@ def _proxy(proxy: Reader) -> Proxy:
         if not listed:
             proxy.mistake("target_list", "target_list is empty, and enable_load_balancing asks for it")
         urls = listed
-    targets: list[TargetUrl] = []
-    for url, pointer in urls:
-        try:
-            targets.append(values.target_url(url))
-        except ValueError as error:
-            proxy.report.add(pointer, str(error))
     own = ProxyTimeouts()
     timeouts = proxy.object("timeouts")
     return Proxy(
-        listen_path=_checked(proxy, "listen_path", proxy.text("listen_path"), values.listen_path, "/"),
-        targets=tuple(targets),
+        listen_path=checked(proxy, "listen_path", proxy.text("listen_path"), values.listen_path, "/"),
+        targets=tuple(check_each(proxy, urls, values.target_url)),
         strip_listen_path=proxy.flag("strip_listen_path"),
         timeouts=ProxyTimeouts(
             connect=timeouts.number("connect", own.connect, 0, 3600),
             first_byte=timeouts.number("first_byte", own.first_byte, 0, 86400),
             idle=timeouts.number("idle", own.idle, 0, 86400),
         ),
-        pass_headers=_names(proxy, "pass_headers", values.passed_header),
-        pass_trailers=_names(proxy, "pass_trailers", values.passed_trailer),
+        pass_headers=frozenset(checked_texts(proxy, "pass_headers", values.passed_header)),
+        pass_trailers=frozenset(checked_texts(proxy, "pass_trailers", values.passed_trailer)),
     )
-
-
-def _names(reader: Reader, field: str, check: Callable[[str], bytes]) -> frozenset[bytes]:
-    found = set()
-    for text, pointer in reader.texts(field):
-        try:
-            found.add(check(text))
-        except ValueError as error:
-            reader.report.add(pointer, str(error))
-    return frozenset(found)

@@ -13,6 +13,7 @@ Fields:
 from __future__ import annotations
 
 from services.gateway.definitions import field_names, values
+from services.gateway.definitions.checking import checked
 from services.gateway.definitions.model import MATCHINGS, Version
 from services.gateway.definitions.not_served import refuse_in_version
 from services.gateway.definitions.reader import Reader
@@ -28,11 +29,7 @@ class VersionReader:
         """key: in the map of versions; the version's name whatever `name` says. expiration: epoch seconds when the whole API ends."""
         self.reader = reader
         reader.text("name")
-        try:
-            end = values.expires(reader.text("expires"))
-        except ValueError as error:
-            reader.mistake("expires", str(error))
-            end = None
+        end = checked(reader, "expires", reader.text("expires"), values.expires, None)
         self.version = Version(
             name=key,
             expires=min((one for one in (end, expiration) if one is not None), default=None),

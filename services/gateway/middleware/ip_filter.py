@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from services.common.addresses import AddressSet, Network, parse_network
 from services.common.remembered import Remembered
+from services.gateway.definitions.checking import checked_texts
 from services.gateway.definitions.reader import Mistake
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
@@ -36,20 +37,17 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the lists that are switched on; the others are checked, too."""
-    allowed, blocked = _networks(reader, "allowed_ips"), _networks(reader, "blacklisted_ips")
+    allowed, blocked = (tuple(checked_texts(reader, name, _network)) for name in ("allowed_ips", "blacklisted_ips"))
     off = reader.flag("ip_access_control_disabled")
     allow_on, block_on = (reader.flag(name) and not off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))
     return Spec(allowed if allow_on else None, blocked if block_on else ()) if allow_on or (block_on and blocked) else None
 
 
-def _networks(reader: DefinitionReader, name: str) -> tuple[Network, ...]:
-    networks = []
-    for text, pointer in reader.texts(name):
-        try:
-            networks.append(parse_network(text))
-        except ValueError:
-            reader.report.add(pointer, f"`{text}` is neither an IP address nor a network (10.0.0.0/8, 2001:db8::/32)")
-    return tuple(networks)
+def _network(text: str) -> Network:
+    try:
+        return parse_network(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is neither an IP address nor a network (10.0.0.0/8, 2001:db8::/32)") from None
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:

@@ -37,6 +37,7 @@ from typing import Final, Literal
 
 from services.common.remembered import Remembered
 from services.gateway.definitions import field_names, values
+from services.gateway.definitions.checking import read_headers
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Mistake, Reader, join
 from services.gateway.definitions.schema import DefinitionReader
@@ -148,19 +149,7 @@ def _action(method: str, reader: Reader) -> MethodAction:
     code = reader.integer("code", 0, -(2**53))
     if not 200 <= code <= 599:
         reader.mistake("code", f"code {code} cannot be the status of a reply; 200 to 599 is expected")
-    return MethodAction(action, code, reader.text("data"), _reply_headers(reader))
-
-
-def _reply_headers(reader: Reader) -> tuple[tuple[str, str], ...]:
-    found = []
-    for key, value, pointer in reader.mapping("headers"):
-        try:
-            if not isinstance(value, str):
-                raise ValueError("must be a string")
-            found.append(values.reply_header(key, value))
-        except ValueError as error:
-            reader.report.add(pointer, str(error))
-    return tuple(found)
+    return MethodAction(action, code, reader.text("data"), read_headers(reader, "headers", values.reply_header))
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:

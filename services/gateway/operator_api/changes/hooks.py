@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.gateway.definitions import values
-from services.gateway.definitions.event_schema import HOOK_METHODS, headers
+from services.gateway.definitions.checking import read_headers
+from services.gateway.definitions.event_schema import HOOK_METHODS
 from services.gateway.definitions.reader import Mistakes, Reader, Report
 from services.gateway.events.delivery import signature
 from services.gateway.operator_api import refusals
@@ -71,7 +72,7 @@ def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
         "method": reader.text("method").upper(),
         "target_path": reader.text("target_path"),
         "template_path": reader.text("template_path"),
-        "header_map": dict(headers(reader, "header_map", values.header)),
+        "header_map": dict(read_headers(reader, "header_map", values.header)),
         "event_timeout": reader.integer("event_timeout"),
     }
     if known["method"] not in HOOK_METHODS:
