@@ -124,6 +124,7 @@ def test_the_end_of_the_api_is_the_end_of_its_versions() -> None:
     found = parse(document(expiration="1970-01-02 00:00", version_data={"not_versioned": True, "versions": versions}))
     assert {name: version.expires for name, version in found.versions.items()} == {"a": 86_400, "b": 60, "c": 86_400}
     assert list(mistakes(document(expiration="soon"))) == ["/expiration"]
+    assert "/expiration" in mistakes(document(expiration="soon", version_data={"versions": {}})), "also without versions"
 
 
 def test_a_domain_may_carry_a_port() -> None:
