@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import values
 from services.gateway.definitions.lint import warnings, without_effect
@@ -120,7 +121,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
 
 def target(url: TargetUrl) -> Target:
     """Return an upstream address as the wire needs it."""
-    name = f"[{url.host}]" if ":" in url.host else url.host
+    name = bracketed(url.host)
     usual = 443 if url.scheme == "https" else 80
     host = name if url.port == usual else f"{name}:{url.port}"
     origin = (url.scheme, url.host, url.port)
