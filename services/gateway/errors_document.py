@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.gateway import refusals
 from services.gateway.operator_api.refusals import APPLICATION, KINDS
+from services.gateway.refusals import REGISTRY
 
+_HEAD: Final = """\
+# Errors of the gateway
+
+Written from the tables in `services/gateway/refusals.py` and `services/gateway/operator_api/refusals.py`
+(`python -m services.gateway.errors_document > docs/errors.md`); a test keeps them in step.
+
+A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` finds the
+request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the
+gateway carries `X-Generator: gatehouse`, so that it can be told from an upstream's own answer.
+
+```json
+{
+    "error": "Rate limit exceeded",
+    "code": "rate-limit-exceeded",
+    "detail": "The key's limit is 5 requests in 60 seconds; try again in 12 seconds.",
+    "request_id": "0f8b6c1e5a7d4e0f"
+}
+```
+
+With `Accept: application/problem+json` the body is a problem document (RFC 9457) with the members `type`, `title`, `status`,
+`detail`, `code` and `request_id`.
+
+A definition may give its refusals another shape with `error_template`, a JSON object whose strings may use `{{.Message}}`,
+`{{.Code}}`, `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`, and other words or statuses with `error_overrides`:
+`{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`.
+
+"event" is what webhooks and log handlers of a definition hear. "closes": the connection ends after the answer.
+"""
 _OPERATOR_HEAD: Final = """
 ## The operator's port
 
@@ -21,12 +49,22 @@ as strictly as the public one, and refuses it in the same form, for instance wit
 
 
 def document() -> str:
-    """Give the text of docs/errors.md: the data plane's refusals, then those of the operator's port."""
-    return refusals.document() + _OPERATOR_HEAD + "".join(_row(kind.code, kind.statuses, kind.remedy) for kind in (*KINDS, *APPLICATION))
+    """Return the text of docs/errors.md: the data plane's refusals, then those of the operator's port."""
+    lines = [_HEAD]
+    group = None
+    for kind in REGISTRY.values():
+        if kind.group != group:
+            group = kind.group
+            lines += [f"\n## {group}\n", "| code | status | message | event | what to do |", "| --- | --- | --- | --- | --- |"]
+        detail = (kind.detail or "") + (" (closes)" if kind.closes else "")
+        lines.append(_row(f"`{kind.code}`", str(kind.status), f"`{kind.message}`", kind.event or "", detail.strip()))
+    lines.append(_OPERATOR_HEAD.rstrip())
+    lines += [_row(f"`{kind.code}`", ", ".join(map(str, kind.statuses)), kind.remedy) for kind in (*KINDS, *APPLICATION)]
+    return "\n".join(lines) + "\n"
 
 
-def _row(code: str, statuses: tuple[int, ...], remedy: str) -> str:
-    return f"| `{code}` | {', '.join(map(str, statuses))} | {remedy} |\n"
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":

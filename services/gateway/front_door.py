@@ -34,9 +34,8 @@ from services.gateway.refusals import (
     UPSTREAM_TIMEOUT,
     Refusal,
     RefusalKind,
-    render,
-    render_early,
 )
+from services.gateway.rendering import render, render_early
 from services.gateway.routing.client_address import client_address
 from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical

@@ -19,8 +19,8 @@ from services.gateway.refusals import (
     INTERNAL_ERROR,
     OVERLOADED,
     Refusal,
-    render_early,
 )
+from services.gateway.rendering import render_early
 from services.gateway.threads import Threads
 from services.gateway.wire import wsgi
 from services.gateway.wire.bodies import BadBody, BodyTooLarge

@@ -1,39 +1,18 @@
-"""Every way the gateway says no: code, status, wording, event; and how a refusal is written on the wire.
+"""Every way the data plane says no, in one table: code, status, wording, event.
 
-A refusal is raised anywhere on the way of a request (`raise Refusal(KEY_EXPIRED)`) and rendered once, by the front door.
-The messages are Tyk 3.1's, word for word, because clients compare them; what Tyk's words do not say (which limit, what to
-do) stands in `detail`. The body is real JSON: nothing is HTML-escaped, so a quote in a path stays a quote.
-
-Answers carry `X-Generator: gatehouse`, as Tyk's carry its name: that header, which upstream answers never get from us,
-tells an operator who said no.
-
-`docs/errors.md` is written from the registry of this file: `python -m services.gateway.refusals > docs/errors.md`.
+A refusal is raised anywhere on the way of a request (`raise Refusal(KEY_EXPIRED)`); `rendering.py` writes the answer, and
+`errors_document.py` writes the table down as docs/errors.md. The messages are Tyk 3.1's, word for word, because clients
+compare them; what Tyk's words do not say (which limit, what to do) stands in `detail`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
-
-from services.gateway.exchange import Reply
-
-if TYPE_CHECKING:
-    from services.gateway.exchange import Exchange
+from typing import Final, Literal
 
 Header = tuple[bytes, bytes]
 EventKey = Literal["key", "address", "none"]
-
-
-class Override(Protocol):
-    """One entry of a definition's `error_overrides`: what replaces the status and the message of a code (None = as it is)."""
-
-    @property
-    def status(self) -> int | None: ...
-    @property
-    def message(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +22,7 @@ class RefusalKind:
     code: stable, kebab-case. status: HTTP status. message: the `error` of the body (Tyk 3.1's words where Tyk has it).
     event, event_message: what webhooks hear (None = nothing). event_key: whose name the event carries: the key, the client's
     address, or none. detail: what to do, when the message does not say it. closes: the connection ends after the answer.
+    group: the heading of docs/errors.md that it stands below.
     """
 
     code: str
@@ -54,7 +34,6 @@ class RefusalKind:
     detail: str | None = None
     closes: bool = False
     group: str = ""
-    body_start: bytes = b""
 
 
 class Refusal(Exception):
@@ -89,16 +68,11 @@ def _kind(
     detail: str | None = None,
     closes: bool = False,
 ) -> RefusalKind:
-    start = f'{{\n    "error": {_json(message)},\n    "code": {_json(code)},\n'.encode()
-    kind = RefusalKind(code, status, message, event, event_message, event_key, detail, closes, _group, start)
+    kind = RefusalKind(code, status, message, event, event_message, event_key, detail, closes, _group)
     if code in REGISTRY:
         raise ValueError(f"two refusals have the code {code}")
     REGISTRY[code] = kind
     return kind
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 _group = "The request itself"
@@ -330,169 +304,7 @@ UPSTREAM_TIMEOUT = _kind(
 )
 UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP.")
 
-_CONTENT_TYPE: Final = b"Content-Type"
-_JSON_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/json")
-_PROBLEM_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/problem+json")
-_GENERATOR: Final[Header] = (b"X-Generator", b"gatehouse")
-_PROBLEM_NAME: Final = b"application/problem+json"
-
-
-def render(refusal: Refusal, exchange: Exchange) -> Reply:
-    """The answer to a refused request: status, headers (the exchange's own answer headers and X-Request-Id included), body.
-
-    `Content-Length`, `Date` and `Connection` are the writer's. A HEAD request gets the same head; the writer leaves the
-    body out. Never raises on any request.
-    """
-    api = exchange.api
-    if api is None:
-        return _answer(refusal, exchange.request_id, exchange.fields.get(b"accept"), exchange.answer_headers, None, None)
-    override = api.error_overrides.get(refusal.kind.code) if api.error_overrides else None
-    accept = exchange.fields.get(b"accept")
-    return _answer(refusal, exchange.request_id, accept, exchange.answer_headers, override, api.error_template)
-
-
-def render_early(refusal: Refusal, request_id: str, accept: bytes | None = None) -> Reply:
-    """The answer when there is no exchange yet: a head that could not be read, a connection over the limit."""
-    return _answer(refusal, request_id, accept, (), None, None)
-
-
-def _answer(
-    refusal: Refusal,
-    request_id: str,
-    accept: bytes | None,
-    answer_headers: Iterable[Header],
-    override: Override | None,
-    template: Mapping[str, Any] | None,
-) -> Reply:
-    kind = refusal.kind
-    status, message = kind.status, kind.message
-    if override is not None:
-        status = override.status or status
-        message = message if override.message is None else override.message
-    kind_of_body = _JSON_TYPE
-    if accept is not None and _PROBLEM_NAME in accept and wants_problem(accept):
-        kind_of_body = _PROBLEM_TYPE
-        body = _dump(_problem(kind.code, status, message, refusal.detail, request_id))
-    elif template is not None:
-        values = {"Message": message, "Code": kind.code, "StatusCode": status, "RequestID": request_id}
-        body = _dump(fill(template, {**values, "Detail": refusal.detail or ""}))
-    else:
-        body = _plain_body(kind, message, refusal.detail, request_id)
-    headers = [kind_of_body, (b"X-Request-Id", request_id.encode("latin-1", "replace")), _GENERATOR]
-    headers += answer_headers
-    headers += refusal.headers
-    return Reply(status, headers, body)
-
-
-def _plain_body(kind: RefusalKind, message: str, detail: str | None, request_id: str) -> bytes:
-    """Tyk's body and formatting (four spaces, final newline) with `code`, `request_id` and, where there is one, `detail`."""
-    start = kind.body_start
-    if message is not kind.message:
-        start = f'{{\n    "error": {_json(message)},\n    "code": {_json(kind.code)},\n'.encode()
-    if detail:
-        start += f'    "detail": {_json(detail)},\n'.encode("utf-8", "replace")
-    return start + f'    "request_id": {_json(request_id)}\n}}\n'.encode("utf-8", "replace")
-
-
-def _problem(code: str, status: int, message: str, detail: str | None, request_id: str) -> dict[str, Any]:
-    """The members of RFC 9457, and ours."""
-    problem: dict[str, Any] = {"type": f"urn:gatehouse:error:{code}", "title": message, "status": status}
-    if detail:
-        problem["detail"] = detail
-    return problem | {"code": code, "request_id": request_id}
-
-
-def _dump(value: Any) -> bytes:
-    return (json.dumps(value, indent=4, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-
-
-def wants_problem(accept: bytes) -> bool:
-    """Whether an Accept header names `application/problem+json` with a quality above zero (RFC 9110, 12.5.1)."""
-    for choice in accept.lower().split(b","):
-        name, *parameters = (part.strip() for part in choice.split(b";"))
-        if name == _PROBLEM_NAME:
-            quality = next((p[2:] for p in parameters if p.startswith(b"q=")), b"1")
-            return quality.strip(b"0.") != b""
-    return False
-
 
 def counted(number: float, unit: str) -> str:
     """`1 second`, `2 seconds`, `0.5 seconds`; `1 mistake`, `2 mistakes`."""
     return f"{number:.12g} {unit}" if number == 1 else f"{number:.12g} {unit}s"
-
-
-_VARIABLE = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
-TEMPLATE_VARIABLES: Final = frozenset({"Message", "Code", "StatusCode", "RequestID", "Detail"})
-
-
-def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of a JSON value with `{{.Name}}` replaced in its strings; unknown names become empty.
-
-    A string that is one variable and nothing else takes the variable's own type, so `"{{.StatusCode}}"` is a number.
-    """
-    if isinstance(template, str):
-        whole = _VARIABLE.fullmatch(template)
-        if whole:
-            return values.get(whole.group(1), "")
-        return _VARIABLE.sub(lambda found: str(values.get(found.group(1), "")), template)
-    if isinstance(template, Mapping):
-        return {name: fill(value, values) for name, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [fill(value, values) for value in template]
-    return template
-
-
-def template_variables(template: Any) -> set[str]:
-    """The names of all `{{.Name}}` in the strings of a JSON value."""
-    if isinstance(template, str):
-        return set(_VARIABLE.findall(template))
-    parts: Iterable[Any] = ()
-    if isinstance(template, Mapping):
-        parts = template.values()
-    elif isinstance(template, list | tuple):
-        parts = template
-    return set().union(*(template_variables(part) for part in parts))
-
-
-_DOCUMENT_HEAD = """\
-# Errors of the gateway
-
-Written from the tables in `services/gateway/refusals.py` and `services/gateway/operator_api/refusals.py`
-(`python -m services.gateway.errors_document > docs/errors.md`); a test keeps them in step.
-
-A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` finds the
-request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the
-gateway carries `X-Generator: gatehouse`, so that it can be told from an upstream's own answer.
-
-```json
-{
-    "error": "Rate limit exceeded",
-    "code": "rate-limit-exceeded",
-    "detail": "The key's limit is 5 requests in 60 seconds; try again in 12 seconds.",
-    "request_id": "0f8b6c1e5a7d4e0f"
-}
-```
-
-With `Accept: application/problem+json` the body is a problem document (RFC 9457) with the members `type`, `title`, `status`,
-`detail`, `code` and `request_id`.
-
-A definition may give its refusals another shape with `error_template`, a JSON object whose strings may use `{{.Message}}`,
-`{{.Code}}`, `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`, and other words or statuses with `error_overrides`:
-`{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`.
-
-"event" is what webhooks and log handlers of a definition hear. "closes": the connection ends after the answer.
-"""
-
-
-def document() -> str:
-    """The text of docs/errors.md about the data plane."""
-    lines = [_DOCUMENT_HEAD]
-    group = None
-    for kind in REGISTRY.values():
-        if kind.group != group:
-            group = kind.group
-            lines += [f"\n## {group}\n", "| code | status | message | event | what to do |", "| --- | --- | --- | --- | --- |"]
-        detail = (kind.detail or "") + (" (closes)" if kind.closes else "")
-        cells = (f"`{kind.code}`", str(kind.status), f"`{kind.message}`", kind.event or "", detail.strip())
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from services.gateway.definitions.model import ErrorOverride
 from services.gateway.definitions.reader import Reader
-from services.gateway.refusals import REGISTRY, TEMPLATE_VARIABLES, template_variables
+from services.gateway.refusals import REGISTRY
+from services.gateway.rendering import TEMPLATE_VARIABLES, template_variables
 
 _STATUS: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)")
 
