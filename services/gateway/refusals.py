@@ -134,9 +134,6 @@ PLAIN_HTTP = _kind(
     closes=True,
 )
 OVERLOADED = _kind("overloaded", 503, "The gateway has too many connections", detail="Try again shortly.", closes=True)
-SHUTTING_DOWN = _kind(
-    "shutting-down", 503, "The gateway is shutting down", detail="Open a new connection: another worker will answer.", closes=True
-)
 INTERNAL_ERROR = _kind(
     "internal-error",
     500,
@@ -160,7 +157,7 @@ DEFINITIONS_UNAVAILABLE = _kind(
     detail="It started while its database was away, and there is no copy to serve; it goes on by itself when the database is back.",
 )
 
-_group = "Address, organisation, version and path"
+_group = "Address, version and path"
 IP_REFUSED = _kind(
     "ip-refused",
     403,
@@ -168,16 +165,6 @@ IP_REFUSED = _kind(
     event="AuthFailure",
     event_message="Auth Failure",
     event_key="address",
-)
-ORGANISATION_INACTIVE = _kind(
-    "organisation-inactive", 403, "This organisation access has been disabled, please contact your API administrator."
-)
-ORGANISATION_QUOTA = _kind(
-    "organisation-quota-exceeded",
-    403,
-    "This organisation quota has been exceeded, please contact your API administrator",
-    event="OrgQuotaExceeded",
-    event_message="Organisation quota has been exceeded",
 )
 
 
@@ -215,23 +202,6 @@ KEY_UNKNOWN = _kind(
     detail="The key is not known.",
 )
 KEYS_UNAVAILABLE = _kind("keys-unavailable", 503, "The key cannot be checked now", detail="Try again in a moment.")
-BASIC_MISSING = _kind("basic-missing", 401, "Authorization field missing")
-BASIC_MALFORMED = _kind("basic-malformed", 400, "Attempted access with malformed header, header not in basic auth format")
-BASIC_NOT_ENCODED = _kind("basic-not-encoded", 400, "Attempted access with malformed header, auth data not encoded correctly")
-BASIC_NO_COLON = _kind("basic-no-colon", 400, "Attempted access with malformed header, values not in basic auth format")
-BASIC_REFUSED = _kind("basic-refused", 401, "User not authorised", event="AuthFailure", event_message="Auth Failure")
-HMAC_MALFORMED = _kind("hmac-malformed", 400, "Authorization field missing, malformed or invalid")
-HMAC_REFUSED = _kind(
-    "hmac-refused",
-    400,
-    "Authorization field missing, malformed or invalid",
-    event="AuthFailure",
-    event_message="Auth Failure",
-)
-HMAC_DATE = _kind("hmac-date-out-of-range", 400, "Date is out of allowed range.")
-BEARER_MISSING = _kind("bearer-missing", 400, "Authorization field missing")
-BEARER_MALFORMED = _kind("bearer-malformed", 400, "Bearer token malformed")
-TOKEN_UNKNOWN = _kind("token-unknown", 403, "Key not authorised", event="AuthFailure", event_message="Auth Failure")
 
 _group = "Key state and rights"
 KEY_INACTIVE = _kind(
