@@ -16,9 +16,10 @@ from services.common.migrations import NotMigrated, check_migrated, head_revisio
 from services.common.settings import SettingsError, load_or_exit
 from services.common.startup import in_a_line
 from services.gateway import announcements
+from services.gateway.certificates import check_tls
 from services.gateway.settings import Settings, load, load_with_key, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
-from services.gateway.worker import ENDING, GatewayWorker, check_tls
+from services.gateway.worker import ENDING, GatewayWorker
 
 # What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
 clear_overloads()

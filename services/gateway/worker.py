@@ -6,11 +6,9 @@ Requests of the public port never enter WSGI. The operator port's are handed to 
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import signal
-import ssl
 import sys
 import threading
 import time
@@ -24,13 +22,12 @@ from gunicorn.workers.base import Worker
 
 from services.common import logging as logs
 from services.common.migrations import NotMigrated
-from services.common.settings import SettingsError
+from services.gateway.certificates import server_tls, upstream_tls
 from services.gateway.counters.turn import Turn
 from services.gateway.forwarding import Forwarder
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares
-from services.gateway.settings import Settings
 from services.gateway.stores.sealing import WrongMasterKey
 from services.gateway.succession import Succession
 from services.gateway.threads import Threads, in_thread
@@ -274,46 +271,3 @@ def _leave() -> None:
     telling.start()  # what it writes to may be what hangs
     telling.join(_SPARE)
     os._exit(1)
-
-
-def server_tls(settings: Settings) -> ssl.SSLContext | None:
-    """TLS of the public port. Raises OSError or SSLError when certificate and key cannot be used."""
-    if settings.tls_certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key, _no_pass_phrase)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _no_pass_phrase() -> str:
-    """Without it OpenSSL asks on the terminal, and neither the start nor a reload goes on before somebody answers."""
-    raise OSError(errno.EINVAL, "the key is encrypted, and nobody can be asked for its pass phrase")
-
-
-def upstream_tls(settings: Settings) -> ssl.SSLContext:
-    """How https targets are verified: by the system's authorities, and those of the setting."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.upstream_ca is not None:
-        context.load_verify_locations(settings.upstream_ca)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def check_tls(settings: Settings) -> None:
-    """Raises SettingsError when the public port's certificate or key, or the further authorities, cannot be used."""
-    mistakes = []
-    try:
-        server_tls(settings)
-    except OSError as error:
-        mistakes.append(f"GATEWAY_TLS_CERTIFICATE or GATEWAY_TLS_KEY cannot be used: {error.strerror}")
-    if settings.upstream_ca is not None:
-        try:
-            # These alone: the system's authorities would leave 2 MB behind in the master, and so in its workers.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(settings.upstream_ca)
-        except OSError as error:
-            mistakes.append(f"GATEWAY_UPSTREAM_CA cannot be used: {error.strerror}")
-    if mistakes:
-        raise SettingsError(mistakes)

@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from services.common.settings import SettingsError
+from services.gateway.certificates import check_tls
 from services.gateway.settings import Settings
-from services.gateway.worker import check_tls
 from tests.support import certificates
 
 
