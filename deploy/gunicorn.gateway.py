@@ -15,7 +15,7 @@ from services.common.core_database import CoreDatabase, holds_something_else
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, load_or_exit
 from services.common.startup import in_a_line
-from services.gateway import announcements
+from services.gateway.announcements import factory as announcements
 from services.gateway.certificates import check_tls
 from services.gateway.settings import Settings, load, load_with_key, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey

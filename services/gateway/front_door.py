@@ -15,9 +15,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from services.common import logging as logs
-from services.gateway import batch, client_faults, start_page
+from services.gateway import client_faults, start_page
+from services.gateway.batch import batches as batch
 from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
-from services.gateway.forwarding import Forwarder
+from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.middleware import rate_limit_status
 from services.gateway.refusals import (
     BAD_HOST,

@@ -17,11 +17,12 @@ from typing import Any, Final
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
-from services.gateway import announcements
+from services.gateway.announcements import factory as announcements
+from services.gateway.announcements.port import worker_name
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
-from services.gateway.events import Events
 from services.gateway.events.delivery import Courier
+from services.gateway.events.events import Events
 from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
 from services.gateway.keys.cache import CachedKeys
@@ -94,7 +95,7 @@ class Gateway:
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
 
     def _gauges(self) -> Gauges:
-        gauges = Gauges(announcements.worker_name())
+        gauges = Gauges(worker_name())
         gauges.set("apis", "APIs that are served.", lambda: len(self.live.current.apis))
         gauges.set("apis_broken", "Definitions that cannot be served.", lambda: len(self.live.current.broken))
         gauges.set("keys_in_memory", "Keys that need no look into the store.", lambda: len(self.keys))

@@ -24,7 +24,7 @@ from services.common import logging as logs
 from services.common.migrations import NotMigrated
 from services.gateway.certificates import server_tls, upstream_tls
 from services.gateway.counters.turn import Turn
-from services.gateway.forwarding import Forwarder
+from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares

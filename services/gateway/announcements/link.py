@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import hiredis
 
-from services.gateway.announcements import Unreachable
+from services.gateway.announcements.port import Unreachable
 from services.gateway.counters.resp import Address, pack
 
 CONNECT_S: Final = 2.0

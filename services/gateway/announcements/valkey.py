@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.gateway.announcements import Apply, Unreachable, not_taken_in, worker_name
 from services.gateway.announcements.link import ANSWER_S, Link
+from services.gateway.announcements.port import Apply, Unreachable, not_taken_in, worker_name
 from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.counters.resp import Address
 

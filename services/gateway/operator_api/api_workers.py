@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from services.gateway.announcements import Unreachable
+from services.gateway.announcements.port import Unreachable
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, places
 from services.gateway.operator_api.web import gateway

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from services.gateway.announcements import OneWorker, Unreachable, worker_name
 from services.gateway.announcements.link import Link
+from services.gateway.announcements.one_worker import OneWorker
+from services.gateway.announcements.port import Unreachable, worker_name
 from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address

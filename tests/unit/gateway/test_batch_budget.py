@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.batch import Batches
+from services.gateway.batch.batches import Batches
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.wire.bodies import Budget
 from services.gateway.wire.client_connection import ClientConnection

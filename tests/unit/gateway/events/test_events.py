@@ -18,8 +18,9 @@ from sqlalchemy.exc import OperationalError
 from services.common.core_database import CoreDatabase
 from services.gateway import refusals
 from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
-from services.gateway.events import Events, messages
+from services.gateway.events import messages
 from services.gateway.events.delivery import Courier, signature
+from services.gateway.events.events import Events
 from services.gateway.events.outbox import Call
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key

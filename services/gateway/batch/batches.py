@@ -31,7 +31,7 @@ from services.gateway.wire.heads.names import FORWARDED
 from services.gateway.wire.heads.requests import HeaderSection
 
 if TYPE_CHECKING:
-    from services.gateway.forwarding import Forwarder
+    from services.gateway.forwarding.forwarder import Forwarder
     from services.gateway.front_door import FrontDoor
 
 PATH: Final = "/tyk/batch/"

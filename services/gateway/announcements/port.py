@@ -1,7 +1,7 @@
-"""Tells every worker that something changed, and waits until each has taken it in.
+"""What announcements are: they tell every worker that something changed, and wait until each has taken it in.
 
-`publish` answers when all workers serve the new state, or names those that have not confirmed within two seconds. One worker tells itself;
-several hear each other through Valkey (`valkey.py`).
+`publish` answers when all workers serve the new state, or names those that have not confirmed within two seconds. `one_worker` tells
+itself, `valkey` carries them between several; `factory.create` chooses.
 """
 
 from __future__ import annotations
@@ -54,39 +54,3 @@ def not_taken_in(kind: str, error: Exception) -> None:
 
 def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-class OneWorker:
-    """This worker tells itself."""
-
-    def __init__(self) -> None:
-        self._apply: Apply | None = None
-        self._name = worker_name()
-
-    def start(self, apply: Apply) -> None:
-        self._apply = apply
-
-    def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
-        try:
-            assert self._apply is not None
-            self._apply(kind, list(items))
-        except Exception as error:
-            not_taken_in(kind, error)
-            return [self._name]
-        return []
-
-    def workers(self) -> list[str]:
-        return [self._name]
-
-    def stop(self) -> None:
-        """Nothing runs."""
-
-
-def create(valkey_url: str | None, prefix: str) -> Announcements:
-    """The implementation that the settings choose."""
-    if not valkey_url:
-        return OneWorker()
-    # Imported here: it builds upon this module.
-    from services.gateway.announcements.valkey import ThroughValkey
-
-    return ThroughValkey(valkey_url, prefix)
