@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Iterable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from services.common import logging as logs
-from services.gateway import client_faults, start_page
-from services.gateway.batch import batches as batch
-from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
+from services.gateway import client_faults
+from services.gateway.batch.batches import Batches
+from services.gateway.exchange import Exchange, Reply
 from services.gateway.forwarding.forwarder import Forwarder
-from services.gateway.middleware import rate_limit_status
+from services.gateway.judge import BATCH_PATH
 from services.gateway.refusals import (
     BAD_HOST,
-    DEFINITIONS_UNAVAILABLE,
-    EXPECTATION_FAILED,
     INTERNAL_ERROR,
-    KEY_MISSING,
-    NOT_FOUND,
     OVERLOADED,
     PLAIN_HTTP,
     REQUEST_TIMEOUT,
@@ -36,23 +31,20 @@ from services.gateway.refusals import (
     Refusal,
     RefusalKind,
 )
-from services.gateway.rendering import render, render_early
+from services.gateway.rendering import render_early
 from services.gateway.routing.client_address import client_address
-from services.gateway.routing.listen_paths import relative_path
 from services.gateway.routing.paths import canonical
 from services.gateway.routing.shares import Shares, group_of
-from services.gateway.wire.bodies import BadBody, BodyTooLarge, Budget, LengthBody
+from services.gateway.wire.bodies import LengthBody
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
-from services.gateway.wire.reading import body_of, read_head, read_whole
+from services.gateway.wire.reading import read_head, read_whole
 from services.gateway.wire.replies import reply_bytes
 from services.gateway.wire.sockets import NEVER
-
-if TYPE_CHECKING:
-    from services.gateway.wiring import Gateway
+from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 
@@ -67,8 +59,6 @@ _TOLD: Final = 64
 CLIENT_GONE: Final = 499
 # A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
-_RETRY: Final = ((b"Retry-After", b"1"),)
-_HELLO: Final = frozenset({"/hello", "/hello/"})
 # What services/common/request_id.py accepts.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 
@@ -78,7 +68,7 @@ class FrontDoor:
 
     def __init__(self, gateway: Gateway, forwarder: Forwarder, *, secure: bool) -> None:
         self._gateway = gateway
-        self._live = gateway.live
+        self._judge = gateway.judge
         self._forwarder = forwarder
         self._secure = secure
         self._client_address = client_address(gateway.settings.trusted_proxies)
@@ -92,9 +82,9 @@ class FrontDoor:
         self._connections = Shares(most, self._trusted)
         self._under_way = Shares(most, self._trusted)
         self._answer_one = self._answer_counted if self._trusts_any else self._answer
-        self.log = gateway.access_log.write
-        self.next_request_id = gateway.next_request_id
-        self._batches = batch.Batches(self, forwarder)
+        self._log = gateway.access_log.write
+        self._next_request_id = gateway.next_request_id
+        self._batches = Batches(gateway.judge, forwarder, gateway.access_log.write)
         self.open: set[ClientConnection] = set()
         self._turned_back: set[ClientConnection] = set()
         self.stopping = False
@@ -111,18 +101,18 @@ class FrontDoor:
             await self._requests(connection)
         except (Refusal, BadRequest) as error:  # the head could not be read: there is no exchange yet
             refusal = client_faults.of_head(error) if isinstance(error, BadRequest) else error
-            self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
+            self._write(connection, render_early(refusal, self._next_request_id()), "", True, 1)
             self._log_early(connection, refusal.kind)
             connection.linger()
         except (Closed, asyncio.CancelledError):
             pass
         except TimedOut:
             if connection.buffer:
-                self._write(connection, render_early(Refusal(REQUEST_TIMEOUT), self.next_request_id()), "", True, 1)
+                self._write(connection, render_early(Refusal(REQUEST_TIMEOUT), self._next_request_id()), "", True, 1)
                 self._log_early(connection, REQUEST_TIMEOUT)
         except Exception:
             log.exception("connection failed")
-            self._write(connection, render_early(Refusal(INTERNAL_ERROR), self.next_request_id()), "", True, 1)
+            self._write(connection, render_early(Refusal(INTERNAL_ERROR), self._next_request_id()), "", True, 1)
             self._log_early(connection, INTERNAL_ERROR)
             connection.linger()
         finally:
@@ -151,7 +141,7 @@ class FrontDoor:
             connection.transport.abort()
             return
         refusal = Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
-        self._write(connection, render_early(refusal, self.next_request_id()), "", True, 1)
+        self._write(connection, render_early(refusal, self._next_request_id()), "", True, 1)
         self._gateway.turned_away += 1
         connection.linger()
 
@@ -167,7 +157,7 @@ class FrontDoor:
                 connection.transport.abort()
                 return
         self._turned_back.add(connection)
-        self._write(connection, render_early(Refusal(PLAIN_HTTP), self.next_request_id()), "", True, 1)
+        self._write(connection, render_early(Refusal(PLAIN_HTTP), self._next_request_id()), "", True, 1)
         self._log_early(connection, PLAIN_HTTP)
         connection.linger()
 
@@ -220,7 +210,7 @@ class FrontDoor:
                 section,
                 connection.peer,
                 connection.client or self._client(connection, section),
-                self.next_request_id(),
+                self._next_request_id(),
                 perf_counter(),
             )
             if self._secure:
@@ -262,7 +252,7 @@ class FrontDoor:
         """As `_answer`, for connections that may carry requests of many clients."""
         client = exchange.client
         if not self._under_way.enter(client):
-            return await self._reply(connection, exchange, self.refused(exchange, Refusal(TOO_MANY_FROM_ADDRESS)), old, close)
+            return await self._reply(connection, exchange, self._judge.refused(exchange, Refusal(TOO_MANY_FROM_ADDRESS)), old, close)
         try:
             return await self._answer(connection, exchange, old, close)
         finally:
@@ -273,17 +263,17 @@ class FrontDoor:
         sent = connection.sent
         reply: Reply | None
         try:
-            decided = self._decide(exchange)
+            decided = self._judge.decide(exchange)
             if decided is not None and not isinstance(decided, Reply):
                 decided = await decided
             reply = decided
             if reply is None:
                 api = exchange.api
                 assert api is not None
-                if not api.batch or exchange.relative != batch.PATH:
+                if not api.batch or exchange.relative != BATCH_PATH:
                     forward = self._forwarder.forward_with_body if exchange.body_length else self._forwarder.forward
                     status, close = await forward(connection, exchange, api, old, close)
-                    self.log(exchange, status, connection.sent - sent)
+                    self._log(exchange, status, connection.sent - sent)
                     if connection.body is not None and not connection.body.done:
                         connection.linger()
                         return True
@@ -291,25 +281,25 @@ class FrontDoor:
                 reply = await self._batches.answer(exchange, connection)
             reply.headers.append((b"X-Request-Id", exchange.request_id.encode("ascii")))
         except Refusal as refusal:
-            reply = self.refused(exchange, refusal)
+            reply = self._judge.refused(exchange, refusal)
             close = close or refusal.kind.closes
         except (Closed, asyncio.CancelledError) as error:
             late = error.__cause__ if isinstance(error.__cause__, TimedOut) else None
             if connection.lost or (late is not None and late.connection is connection):
-                self.log(exchange, CLIENT_GONE, connection.sent - sent)
+                self._log(exchange, CLIENT_GONE, connection.sent - sent)
             else:  # the upstream broke off in the middle of its answer: the client must see that, too
                 kind = UPSTREAM_BROKEN if late is None else UPSTREAM_TIMEOUT
                 exchange.refused = kind.code
                 if late is not None:
                     exchange.upstream, exchange.limit = late.connection.peer, "idle"
-                self.log(exchange, kind.status, connection.sent - sent)
+                self._log(exchange, kind.status, connection.sent - sent)
             raise
         except Exception:
             log.exception("request failed", request_id=exchange.request_id)
-            reply = self.refused(exchange, Refusal(INTERNAL_ERROR))
+            reply = self._judge.refused(exchange, Refusal(INTERNAL_ERROR))
             close = True
         if connection.answered:  # part of an answer has gone out; another one would be taken for its body
-            self.log(exchange, reply.status, connection.sent - sent)
+            self._log(exchange, reply.status, connection.sent - sent)
             return True
         return await self._reply(connection, exchange, reply, old, close)
 
@@ -322,113 +312,12 @@ class FrontDoor:
         skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.expects
         close = close or self.stopping or (unread and not skipped)
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
-        self.log(exchange, reply.status, connection.sent - sent)
+        self._log(exchange, reply.status, connection.sent - sent)
         if unread and not close:
             await read_whole(connection, LengthBody(length), self._forwarder.body_limits)
         elif unread:
             connection.linger()
         return close
-
-    async def decide(self, exchange: Exchange) -> Reply | None:
-        """Finds the owner and runs its chain: a reply, or None when the request goes to the upstream. Raises Refusal."""
-        decided = self._decide(exchange)
-        return decided if decided is None or isinstance(decided, Reply) else await decided
-
-    def _decide(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
-        """As `decide`; an awaitable only where a stage must ask somebody."""
-        path = exchange.path
-        paths = self._live.current.paths
-        api = paths.find(exchange.host, path)
-        if path in _HELLO:
-            return self._gateway.hello()
-        if api is None:
-            return self._nobody(exchange)
-        if "%" in path:
-            _check_readings(paths.other_readings(api, exchange.host, path), api)
-        exchange.api = api
-        exchange.relative = relative = relative_path(api, path)
-        if exchange.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
-            raise Refusal(EXPECTATION_FAILED)
-        if api.batch and relative == batch.PATH:
-            return self._decide_envelope(exchange, api)
-        stages = iter(api.open_stages)
-        for stage in stages:
-            answer = stage(exchange)
-            if answer is not None:
-                return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, api)
-        stages = iter(api.late_stages if exchange.ignored else api.closing_stages)
-        for stage in stages:
-            answer = stage(exchange)
-            if answer is not None:
-                return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
-        return None
-
-    def _nobody(self, exchange: Exchange) -> Reply:
-        """No API owns the path. Raises Refusal; a browser at `/` gets a page."""
-        kind, headers = (NOT_FOUND, ()) if self._live.current.number else (DEFINITIONS_UNAVAILABLE, _RETRY)
-        if exchange.path != "/":
-            raise Refusal(kind, headers=headers)
-        if not start_page.wanted(exchange.method, exchange.fields.get(b"accept")):
-            raise Refusal(kind, headers=(*headers, start_page.VARY))
-        exchange.refused = kind.code
-        reply = start_page.reply(kind.status)
-        reply.headers += headers
-        return reply
-
-    def _decide_envelope(self, exchange: Exchange, api: CompiledApi) -> Reply | Awaitable[Reply | None] | None:
-        """Judges the envelope of a batch, whose entries are judged one by one. A large one is a request of its own, with a key."""
-        small = 0 <= exchange.body_length <= batch.SMALL
-        stages = iter(api.envelope_stages if small else api.envelope_stages + api.envelope_keyed_stages)
-        try:
-            for stage in stages:
-                answer = stage(exchange)
-                if answer is not None:
-                    return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
-        except Refusal as refusal:
-            if refusal.kind is KEY_MISSING:
-                size = batch.SMALL // 1024
-                raise Refusal(KEY_MISSING, detail=f"A batch above {size} KB, or sent in chunks, needs a key itself.") from None
-            raise
-        return None
-
-    async def _decide_later(
-        self, exchange: Exchange, asked: Awaitable[Reply | None], stages: Iterator[Stage], api: CompiledApi | None
-    ) -> Reply | None:
-        """Goes on behind a stage that had to ask somebody. api: when its closing stages are still to come."""
-        reply = await asked
-        while reply is None:
-            for stage in stages:
-                answer = stage(exchange)
-                if answer is not None:
-                    reply = answer if isinstance(answer, Reply) else await answer
-                    if reply is not None:
-                        return reply
-            if api is None:
-                return None
-            stages, api = iter(api.late_stages if exchange.ignored else api.closing_stages), None
-        return reply
-
-    def refused(self, exchange: Exchange, refusal: Refusal) -> Reply:
-        """The answer to a refused request; those who asked to hear of it are told."""
-        exchange.refused = refusal.kind.code
-        if refusal.kind.event is not None and exchange.api is not None:
-            self._gateway.events.refused(exchange, refusal)
-        return render(refusal, exchange)
-
-    async def read_body(self, connection: ClientConnection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
-        """The whole body in pieces, for those who need it so.
-
-        limit: bytes. Raises Refusal; BodyTooLarge when there would have been room, had others not taken it.
-        """
-        try:
-            body = body_of(exchange.body_length, limit)
-            return await read_whole(connection, body, self._forwarder.body_limits, budget, expects=exchange.expects)
-        except BodyTooLarge as error:
-            if budget.crowded:
-                raise
-            raise client_faults.of_body(error, limit) from None
-        except (BadBody, TimedOut) as error:
-            raise client_faults.of_body(error) from None
 
     def _write(self, connection: ClientConnection, reply: Reply, method: str, close: bool, minor_version: int) -> None:
         connection.write(reply_bytes(reply, method, close, minor_version))
@@ -449,12 +338,3 @@ class FrontDoor:
         if authority.lower() != (section.value(b"host") or b"").lower():
             raise Refusal(BAD_HOST)
         return path if path[:1] == b"/" else b"/" + path
-
-
-def _check_readings(readings: Iterable[str], api: CompiledApi) -> None:
-    """Raises Refusal(not-found) where a reading is a place that the gateway itself answers: the upstream must not be asked for it."""
-    for reading in readings:
-        # The limits are below the version where the URL names one.
-        limits = not api.keyless and reading.endswith(rate_limit_status.PATH)
-        if reading in _HELLO or limits or (api.batch and relative_path(api, reading) == batch.PATH):
-            raise Refusal(NOT_FOUND)

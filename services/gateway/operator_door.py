@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from services.common import logging as logs
 from services.gateway import client_faults
@@ -32,9 +32,7 @@ from services.gateway.wire.pace import Limits
 from services.gateway.wire.reading import body_of, read_head, read_whole
 from services.gateway.wire.replies import reply_bytes
 from services.gateway.wire.sockets import NEVER
-
-if TYPE_CHECKING:
-    from services.gateway.wiring import Gateway
+from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 

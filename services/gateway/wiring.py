@@ -25,6 +25,7 @@ from services.gateway.events.delivery import Courier
 from services.gateway.events.events import Events
 from services.gateway.events.messages import Templates
 from services.gateway.exchange import Reply
+from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
 from services.gateway.live import Live
@@ -79,6 +80,7 @@ class Gateway:
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
+        self.judge = Judge(self.live, self.events, self.hello)
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)

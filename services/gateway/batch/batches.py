@@ -13,68 +13,64 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from services.gateway import client_faults
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
 from services.gateway.exchange import Exchange, Reply
+from services.gateway.forwarding.forwarder import Forwarder
+from services.gateway.judge import BATCH_PATH, Judge
 from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
-from services.gateway.wire.bodies import BodyTooLarge, Budget
+from services.gateway.threads import Threads
+from services.gateway.wire.bodies import BadBody, BodyTooLarge, Budget
 from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import TimedOut
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.names import FORWARDED
 from services.gateway.wire.heads.requests import HeaderSection
+from services.gateway.wire.reading import body_of, read_whole
 
-if TYPE_CHECKING:
-    from services.gateway.forwarding.forwarder import Forwarder
-    from services.gateway.front_door import FrontDoor
-
-PATH: Final = "/tyk/batch/"
-LARGEST: Final = 10 * 1024 * 1024
-# Tyk asks nothing of an envelope: up to this size, nothing is asked here, either.
-SMALL: Final = 64 * 1024
-_ALL_TOGETHER: Final = 3 * LARGEST
+_LARGEST: Final = 10 * 1024 * 1024
+_ALL_TOGETHER: Final = 3 * _LARGEST
 _WRITTEN_AT_ONCE: Final = 64 * 1024
 _AT_ONCE: Final = 10
-_ANSWERS: Final = f"The answers of a batch are at most {LARGEST // 1024 // 1024} MB together."
+_ANSWERS: Final = f"The answers of a batch are at most {_LARGEST // 1024 // 1024} MB together."
 _CROWDED: Final = "The answers of other batches take all the room."
 _ROUTE_FIELDS: Final = FORWARDED | {b"host"}
 
 
 class Batches:
-    """The batches of one worker."""
+    """The batches of one worker. log: writes an entry to the access log, with its status and the size of its body."""
 
-    __slots__ = ("_door", "_forwarder", "_room", "_thread")
+    __slots__ = ("_forwarder", "_judge", "_log", "_room", "_thread")
 
-    def __init__(self, door: FrontDoor, forwarder: Forwarder) -> None:
-        self._door = door
+    def __init__(self, judge: Judge, forwarder: Forwarder, log: Callable[[Exchange, int, int], None]) -> None:
+        self._judge = judge
         self._forwarder = forwarder
+        self._log = log
         self._room = Budget(_ALL_TOGETHER)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._thread = Threads(1, "batches")
 
     async def answer(self, envelope: Exchange, connection: ClientConnection) -> Reply:
         """Reads a batch and runs it. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
         if envelope.method != "POST":
             return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
         loop = connection.sockets.loop
-        asked, answered = Budget(LARGEST, self._room), Budget(LARGEST, self._room)
+        asked, answered = Budget(_LARGEST, self._room), Budget(_LARGEST, self._room)
         try:
-            try:
-                pieces = await self._door.read_body(connection, envelope, LARGEST, asked)
-            except BodyTooLarge:
-                raise Refusal(BATCHES_BUSY, headers=((b"Retry-After", b"1"),)) from None
+            pieces = await self._read(envelope, connection, asked)
             entries, one_by_one = await envelopes.read(pieces, self._thread)
             del pieces
             gate = asyncio.Semaphore(1 if one_by_one else _AT_ONCE)
 
             async def run(entry: Entry) -> dict[str, Any]:
                 async with gate:
-                    return await _run(self._door, self._forwarder, envelope, entry, connection, answered)
+                    return await self._run(envelope, entry, connection, answered)
 
             # None goes on when their room is given back.
             answers: list[Any] = await asyncio.gather(*(run(entry) for entry in entries), return_exceptions=True)
@@ -87,64 +83,74 @@ class Batches:
             asked.give_all_back()
             answered.give_all_back()
 
+    async def _read(self, envelope: Exchange, connection: ClientConnection, budget: Budget) -> list[bytes]:
+        """Read the envelope, in pieces. Raises Refusal, also when the batches of others take all the room."""
+        try:
+            body = body_of(envelope.body_length, _LARGEST)
+            return await read_whole(connection, body, self._forwarder.body_limits, budget, expects=envelope.expects)
+        except BodyTooLarge as error:
+            if budget.crowded:
+                raise Refusal(BATCHES_BUSY, headers=((b"Retry-After", b"1"),)) from None
+            raise client_faults.of_body(error, _LARGEST) from None
+        except (BadBody, TimedOut) as error:
+            raise client_faults.of_body(error) from None
+
+    async def _run(self, envelope: Exchange, entry: Entry, connection: ClientConnection, budget: Budget) -> dict[str, Any]:
+        api = envelope.api
+        assert api is not None
+        base = envelope.path[: owned_length(api, envelope.path)] + "/"
+        headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
+        if entry.body:
+            headers.append((b"Content-Length", b"%d" % len(entry.body)))
+        malformed: Refusal | None = None
+        try:
+            section = HeaderSection.of(headers)
+        except BadRequest as error:
+            section, malformed = HeaderSection.of(()), client_faults.of_head(error)
+        exchange = Exchange(
+            entry.method,
+            base,
+            "",
+            section,
+            envelope.peer,
+            envelope.client,
+            envelope.request_id,
+            perf_counter(),
+        )
+        exchange.secure = envelope.secure
+        exchange.host = envelope.host
+        try:
+            if malformed is not None:
+                raise malformed
+            if budget.exceeded or budget.crowded:
+                raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
+            target = base + entry.relative_url.lstrip("/")
+            exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
+            inside = exchange.path.startswith(base) or exchange.path + "/" == base
+            if not inside or exchange.path == base[:-1] + BATCH_PATH:
+                raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch, and is not a batch itself.")
+            decided = self._judge.decide(exchange)
+            reply = decided if decided is None or isinstance(decided, Reply) else await decided
+            if exchange.api is not api:
+                raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")
+            if reply is None:
+                status, answered, fetched = await self._forwarder.fetch(connection, exchange, api, entry.body, budget)
+            else:
+                status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
+            if fetched is None:
+                raise Refusal(
+                    BATCH_TOO_LARGE, detail=f"{_CROWDED if budget.crowded else _ANSWERS} This entry was sent, and answered with {status}."
+                )
+            body = fetched
+        except Refusal as refusal:
+            reply = self._judge.refused(exchange, refusal)
+            status, answered, body = reply.status, reply.headers, reply.body
+        self._log(exchange, status, len(body))
+        shown: dict[str, list[str]] = {}
+        for name, value in answered:
+            shown.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        return {"relative_url": entry.relative_url, "code": status, "headers": shown, "body": body.decode("utf-8", "replace")}
+
 
 def _json(answers: list[dict[str, Any]]) -> bytes:
     return json.dumps(answers, ensure_ascii=False).encode("utf-8", "replace")
-
-
-async def _run(
-    door: FrontDoor, forwarder: Forwarder, envelope: Exchange, entry: Entry, connection: ClientConnection, budget: Budget
-) -> dict[str, Any]:
-    api = envelope.api
-    assert api is not None
-    base = envelope.path[: owned_length(api, envelope.path)] + "/"
-    headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
-    if entry.body:
-        headers.append((b"Content-Length", b"%d" % len(entry.body)))
-    malformed: Refusal | None = None
-    try:
-        section = HeaderSection.of(headers)
-    except BadRequest as error:
-        section, malformed = HeaderSection.of(()), client_faults.of_head(error)
-    exchange = Exchange(
-        entry.method,
-        base,
-        "",
-        section,
-        envelope.peer,
-        envelope.client,
-        envelope.request_id,
-        perf_counter(),
-    )
-    exchange.secure = envelope.secure
-    exchange.host = envelope.host
-    try:
-        if malformed is not None:
-            raise malformed
-        if budget.exceeded or budget.crowded:
-            raise Refusal(BATCH_TOO_LARGE, detail=f"{_ANSWERS} This entry was not sent.")
-        target = base + entry.relative_url.lstrip("/")
-        exchange.path, exchange.query = canonical(target.encode("utf-8", "replace"))
-        inside = exchange.path.startswith(base) or exchange.path + "/" == base
-        if not inside or exchange.path == base[:-1] + PATH:
-            raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch, and is not a batch itself.")
-        reply = await door.decide(exchange)
-        if exchange.api is not api:
-            raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")
-        if reply is None:
-            status, answered, fetched = await forwarder.fetch(connection, exchange, api, entry.body, budget)
-        else:
-            status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
-        if fetched is None:
-            raise Refusal(
-                BATCH_TOO_LARGE, detail=f"{_CROWDED if budget.crowded else _ANSWERS} This entry was sent, and answered with {status}."
-            )
-        body = fetched
-    except Refusal as refusal:
-        reply = door.refused(exchange, refusal)
-        status, answered, body = reply.status, reply.headers, reply.body
-    door.log(exchange, status, len(body))
-    shown: dict[str, list[str]] = {}
-    for name, value in answered:
-        shown.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-    return {"relative_url": entry.relative_url, "code": status, "headers": shown, "body": body.decode("utf-8", "replace")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from services.common.addresses import AddressSet
 from services.gateway import client_faults
@@ -16,6 +16,7 @@ from services.gateway.refusals import (
     Refusal,
 )
 from services.gateway.routing.shares import Shares
+from services.gateway.settings import Settings
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
@@ -27,9 +28,6 @@ from services.gateway.wire.reading import CONTINUE, read_head, read_whole
 from services.gateway.wire.sockets import NEVER
 from services.gateway.wire.upstream_connection import UpstreamConnection
 from services.gateway.wire.upstreams import Unreachable, Upstreams
-
-if TYPE_CHECKING:
-    from services.gateway.settings import Settings
 
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0

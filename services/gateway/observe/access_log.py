@@ -15,13 +15,11 @@ import threading
 import time
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from services.common import logging as logs
 from services.common.private_files import open_log
-
-if TYPE_CHECKING:
-    from services.gateway.exchange import Exchange
+from services.gateway.exchange import Exchange
 
 log = logs.get(__name__)
 

@@ -12,7 +12,6 @@ import pytest
 
 from services.gateway.batch.batches import Batches
 from services.gateway.exchange import Exchange, Reply
-from services.gateway.wire.bodies import Budget
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.requests import HeaderSection
 from services.gateway.wire.sockets import Sockets
@@ -20,17 +19,12 @@ from services.gateway.wire.sockets import Sockets
 API: Any = SimpleNamespace(listen_path="/a/", named_segments=0, api_id="a", batch=True)
 
 
-class Door:
-    """As much of the front door as a batch uses. decide: what becomes of an entry, by its path."""
+class Court:
+    """As much of a judge as a batch uses. decide: what becomes of an entry, by its path."""
 
     def __init__(self, decide: dict[str, Callable[[], Any]]) -> None:
         self._decide = decide
-        self.log = self.next_request_id = lambda *_: "id"
-
-    async def read_body(self, connection: ClientConnection, exchange: Exchange, limit: int, budget: Budget) -> list[bytes]:
-        body = json.dumps({"requests": [{"relative_url": path.removeprefix("/a/")} for path in self._decide]}).encode()
-        assert budget.spend(len(body))
-        return [body]
+        self.batch = json.dumps({"requests": [{"relative_url": path.removeprefix("/a/")} for path in decide]}).encode()
 
     async def decide(self, exchange: Exchange) -> Reply:
         exchange.api = API
@@ -38,15 +32,18 @@ class Door:
         return reply
 
 
-async def answer(door: Any, reached: asyncio.Event, later: asyncio.Event | None) -> tuple[Reply | BaseException, int]:
+async def answer(judge: Any, reached: asyncio.Event, later: asyncio.Event | None) -> tuple[Reply | BaseException, int]:
     """The answer of a batch, or what it raised, and what is not free of its room in the end.
 
     reached: when the slowest entry is under way; later: lets it go on, None = the client goes instead.
     """
-    batches = Batches(door, SimpleNamespace())  # type: ignore[arg-type]
-    envelope = Exchange("POST", "/a/tyk/batch/", "", HeaderSection.of(()), "127.0.0.1", "127.0.0.1", "id", 0.0)
+    forwarder: Any = SimpleNamespace(body_limits=None)
+    batches = Batches(judge, forwarder, lambda *_: None)
+    section = HeaderSection.of([(b"Content-Length", b"%d" % len(judge.batch))])
+    envelope = Exchange("POST", "/a/tyk/batch/", "", section, "127.0.0.1", "127.0.0.1", "id", 0.0)
     envelope.api = API
     connection = ClientConnection(Sockets(asyncio.get_running_loop()), SimpleNamespace())  # type: ignore[arg-type]
+    connection.buffer = judge.batch
     asking = asyncio.ensure_future(batches.answer(envelope, connection))
     await reached.wait()
     if later is None:
@@ -80,9 +77,9 @@ def test_all_room_is_free_again(end: str) -> None:
                 raise RuntimeError("a stage has a fault")
             return await said()
 
-        door = Door({"/a/fast": said, "/a/fails": fails, "/a/slow": slow})
+        judge = Court({"/a/fast": said, "/a/fails": fails, "/a/slow": slow})
         async with asyncio.timeout(20):
-            result, held = await answer(door, reached, None if end == "cancelled" else later)
+            result, held = await answer(judge, reached, None if end == "cancelled" else later)
         expected = {"answered": Reply, "failed": RuntimeError, "cancelled": asyncio.CancelledError}
         assert isinstance(result, expected[end])
         assert held == 0
