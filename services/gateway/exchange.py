@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from services.gateway.keys.model import Key
-    from services.gateway.wire.heads.requests import HeaderSection
+from services.gateway.keys.model import Key
+from services.gateway.wire.heads.requests import HeaderSection
 
 Header = tuple[bytes, bytes]
 

@@ -10,11 +10,10 @@ from typing import Any, Final
 from flask import Response
 
 from services.common.clock import isoformat
-from services.gateway.keys import service
 from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, done, pages
-from services.gateway.operator_api.changes import definitions, keys
+from services.gateway.operator_api.changes import definitions, keys, session_objects
 from services.gateway.operator_api.web import gateway
 from services.gateway.stores.keys import StoredKey
 
@@ -122,7 +121,7 @@ def _listed(api_id: str | None) -> Response:
 
 
 def _one(stored: StoredKey) -> Response:
-    return answer({"api_model": {}, "key_id": stored.id, "data": service.shown(stored.session), "details": _summary(stored)})
+    return answer({"api_model": {}, "key_id": stored.id, "data": session_objects.shown(stored.session), "details": _summary(stored)})
 
 
 def _created(change: keys.Change) -> Response:
@@ -132,7 +131,7 @@ def _created(change: keys.Change) -> Response:
         "api_model": {},
         "key_id": change.secret or stored.user_name or stored.id,
         "id": stored.id,
-        "data": service.shown(stored.session),
+        "data": session_objects.shown(stored.session),
     }
     if change.unconfirmed:
         body["Unconfirmed"] = change.unconfirmed

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from services.gateway.keys import service
 from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import hide_keys_in_logs, protected
 from services.gateway.operator_api.answers import answer, changed
-from services.gateway.operator_api.changes import keys
+from services.gateway.operator_api.changes import keys, session_objects
 from services.gateway.operator_api.web import gateway
 
 blueprint = protected("tyk_keys", __name__)
@@ -49,7 +48,7 @@ def update_key(name: str) -> Response:
 @blueprint.get("/tyk/keys/<name>")
 def get_key(name: str) -> Response:
     org_id = _organisation()
-    return answer(service.shown(keys.existing(gateway(), name, org_id).session))
+    return answer(session_objects.shown(keys.existing(gateway(), name, org_id).session))
 
 
 @blueprint.delete("/tyk/keys/<name>")

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from services.gateway.definitions.reader import Mistake, Mistakes, join
-from services.gateway.keys import service
 from services.gateway.keys.model import quota_counter, secret_hash
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.changes import definitions
+from services.gateway.operator_api.changes import definitions, session_objects
 from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
@@ -45,7 +44,7 @@ def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | 
         return found
     org = DEFAULT_ORG if org_id is None else org_id
     for candidate in (org + name, name):  # the organisation's own before another's of the same name
-        for hash in (secret_hash(candidate), service.user_hash(candidate)):
+        for hash in (secret_hash(candidate), session_objects.user_hash(candidate)):
             opened = store.by_hash(hash)
             stored = None if opened is None else store.get(opened.key.id)
             if stored is not None and not _of_another(stored, name, org_id):
@@ -80,8 +79,8 @@ def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
     """Create a key with a random secret. Raises OperatorRefusal."""
     session = _read(gateway, raw)
-    session = service.complete(session, None, _org_of(gateway, session))
-    secret = service.new_secret(session["org_id"])
+    session = session_objects.complete(session, None, _org_of(gateway, session))
+    secret = session_objects.new_secret(session["org_id"])
     return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits are nobody else's
 
 
@@ -102,14 +101,14 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
     short = name if of_user else name.removeprefix(org_id)
     try:
-        service.check_name(short, of_user=of_user)
+        session_objects.check_name(short, of_user=of_user)
     except Mistakes as error:
         raise refusals.invalid("key", error) from None
     if of_user and not password:
         raise refusals.password_missing()
     secret = name if name.startswith(org_id) else org_id + name
-    session = service.complete(session, None, org_id)
-    hashes = [service.user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
+    session = session_objects.complete(session, None, org_id)
+    hashes = [session_objects.user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
     try:
         change = _create(gateway, session, secret, hashes, secret if of_user else None)
     except SecretTaken:
@@ -170,7 +169,7 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
     """Give a key a new secret; the present one opens it for `overlap` seconds more. Raises OperatorRefusal."""
     if stored.user_name is not None:
         raise refusals.user_has_no_secret()
-    secret = service.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
+    secret = session_objects.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
     try:
         rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
     except KeyMissing:
@@ -182,7 +181,7 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return service.read_session(raw, gateway.definitions.known)
+        return session_objects.read_session(raw, gateway.definitions.known)
     except Mistakes as error:
         raise refusals.invalid("key", error) from None
 
@@ -206,7 +205,7 @@ def _create(gateway: Gateway, session: dict[str, Any], secret: str, hashes: list
 
 
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
-    session = service.complete(session, before.session, DEFAULT_ORG)
+    session = session_objects.complete(session, before.session, DEFAULT_ORG)
     try:
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:

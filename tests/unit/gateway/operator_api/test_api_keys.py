@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.gateway.keys.model import secret_hash
-from services.gateway.keys.service import user_hash, verify_password
+from services.gateway.operator_api.changes.session_objects import user_hash, verify_password
 
 
 def test_a_secret_is_shown_once(operator: Any, make_session: Any) -> None:
