@@ -1,4 +1,4 @@
-"""From a decided request to the upstream and back: heads written anew, bodies piped, one retry where it is safe."""
+"""From a decided request to the upstream and back: answers passed on, bodies piped, tunnels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Final
 
 from services.common.addresses import AddressSet
 from services.gateway import client_faults
-from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead, Target, Timeouts
+from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
+from services.gateway.forwarding.upstream_requests import UpstreamRequests
 from services.gateway.refusals import (
     TOO_MANY_FROM_ADDRESS,
     UPSTREAM_BROKEN,
@@ -20,39 +21,32 @@ from services.gateway.settings import Settings
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
-from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
-from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.pace import Limits
-from services.gateway.wire.reading import CONTINUE, read_head, read_whole
-from services.gateway.wire.sockets import NEVER
+from services.gateway.wire.reading import read_whole
 from services.gateway.wire.upstream_connection import UpstreamConnection
-from services.gateway.wire.upstreams import Unreachable, Upstreams
+from services.gateway.wire.upstreams import Upstreams
 
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
-_CONTINUE_AFTER: Final = 0.25
 # A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
 _SMALL_BODY: Final = 64 * 1024
 # The same sent byte by byte, each in a chunk of its own.
 _SMALL_FRAMED: Final = 8 * _SMALL_BODY
-_MOST_INTERIM_HEADS: Final = 20
 _NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
-# RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
 
 
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_heads", "_uploads", "_upstreams", "body_limits", "stopping", "trusted")
+    __slots__ = ("_requests", "_uploads", "_upstreams", "body_limits", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
-        self._heads = RequestHeads(self.trusted)
         self._uploads = Shares(settings.max_uploads_per_address, self.trusted)
         self.body_limits = Limits(BODY_TIMEOUT, settings.body_timeout, settings.body_least_rate)
+        self._requests = UpstreamRequests(upstreams, RequestHeads(self.trusted), self.body_limits)
         self.stopping = False
 
     async def forward_with_body(
@@ -93,7 +87,7 @@ class Forwarder:
         out, Closed afterwards.
         """
         timeouts = exchange.timeouts or api.timeouts
-        upstream, answer = await self._ask(client, exchange, api, timeouts, payload)
+        upstream, answer = await self._requests.send(client, exchange, api, timeouts, payload)
         reusable = False
         interim = 0
         try:
@@ -106,7 +100,7 @@ class Forwarder:
                     client.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (answer.status, answer.reason, answer.fields))
                     if client.full:
                         await self._taken(client, upstream)
-                answer = await self._next_head(client, upstream, exchange, timeouts, interim)
+                answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
             if api.answer_stages:
                 answer = _changed(answer, exchange, api)
             status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
@@ -159,14 +153,14 @@ class Forwarder:
         it). Raises Refusal.
         """
         timeouts = exchange.timeouts or api.timeouts
-        upstream, answer = await self._ask(client, exchange, api, timeouts, payload)
+        upstream, answer = await self._requests.send(client, exchange, api, timeouts, payload)
         reusable = False
         try:
             interim = 0
             while answer.status < 200 and answer.status != 101:
                 interim += 1
                 upstream.take(answer.consumed)
-                answer = await self._next_head(client, upstream, exchange, timeouts, interim)
+                answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
             upstream.take(answer.consumed)
@@ -197,96 +191,6 @@ class Forwarder:
             else:
                 upstream.close()
 
-    async def _ask(
-        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
-    ) -> tuple[UpstreamConnection, UpstreamHead]:
-        """Sends the request; the connection and the first head that came back. payload: its body, when it is at hand. Raises Refusal."""
-        targets = api.targets
-        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
-        upstream = self._upstreams.take(target.origin)
-        reused = upstream is not None
-        while True:
-            if upstream is None:
-                upstream, target = await self._connect(exchange, api, target, timeouts)
-            request = self._heads.write(client, exchange, api, target)
-            upstream.idle_timeout = timeouts.idle
-            timer = None
-            try:
-                if exchange.body_length and payload is None:
-                    timer = self._start_body(client, upstream, exchange, api, request, timeouts.first_byte)
-                    answer = await read_head(upstream, parse_response)
-                    upstream.first_byte = 0.0
-                else:
-                    upstream.write(request + payload if payload else request)
-                    upstream.deadline = client.sockets.now + timeouts.first_byte
-                    # As `read_head`, written out: this is where nearly every answer is waited for. A new connection may have said
-                    # something, or be gone, before anybody listened.
-                    if not upstream.buffer and not upstream.broken:
-                        if upstream.paused:
-                            upstream.resume()
-                        await upstream.arrived
-                    if upstream.broken:
-                        upstream.raise_fault()
-                    try:
-                        answer = parse_response(upstream.buffer, upstream.answer)
-                    except Incomplete:
-                        answer = await read_head(upstream, parse_response)
-                upstream.deadline = NEVER
-                upstream.answer = answer if answer.consumed <= LARGEST_KEPT else None
-                return upstream, answer
-            except Closed:
-                broken = bool(upstream.buffer)
-                upstream.close()
-                if reused and not exchange.body_length and not broken and exchange.method in _IDEMPOTENT:
-                    upstream, reused = None, False
-                    continue
-                raise faults.broken(upstream, exchange) from None
-            except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
-                upstream.close()
-                raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
-            except BaseException:
-                upstream.close()
-                raise
-            finally:
-                if timer is not None:
-                    timer.cancel()
-
-    def _start_body(
-        self,
-        client: ClientConnection,
-        upstream: UpstreamConnection,
-        exchange: Exchange,
-        api: CompiledApi,
-        request: bytes,
-        first_byte: float,
-    ) -> asyncio.TimerHandle | None:
-        """Begins to move the client's body, after the head. The timer that lets a client go on that waits for leave to send."""
-        upstream.first_byte = first_byte
-        length = exchange.body_length
-        body: Body = ChunkedBody(True, api.body_limit, api.pass_trailers) if length < 0 else LengthBody(length)
-        client.limit_body(self.body_limits)
-        client.start_pipe(upstream, body, request)
-        if not exchange.expects or body.done:
-            return None
-        return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
-
-    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[UpstreamConnection, Target]:
-        """A new connection; to another target when the first cannot be reached. Raises Refusal."""
-        for left in range(len(api.targets), 0, -1):
-            try:
-                return await self._upstreams.connect(target.origin, timeouts.connect), target
-            except TimeoutError:
-                refusal = faults.no_connection(exchange, target, timeouts)
-            except Unreachable as error:
-                refusal = faults.unreachable(exchange, target, str(error))
-            if left > 1:
-                self._upstreams.eject(target)
-                other = self._upstreams.choose(api.api_id, api.targets)
-                if other.origin == target.origin:
-                    break
-                target = other
-        raise refusal
-
     @staticmethod
     async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:
         """Waits until the client has taken what was written to it. Raises Closed."""
@@ -294,26 +198,6 @@ class Forwarder:
         await client.drained()
         if client.lost:
             raise Closed
-
-    async def _next_head(
-        self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, timeouts: Timeouts, interim: int
-    ) -> UpstreamHead:
-        """The head after an interim one, which gives the upstream its time anew. interim: how many there were. Raises Refusal."""
-        if client.sink is None:
-            upstream.deadline = client.sockets.now + timeouts.first_byte
-        else:
-            upstream.first_byte = timeouts.first_byte
-        try:
-            answer = await read_head(upstream, parse_response)
-        except Closed:
-            raise Refusal(UPSTREAM_BROKEN) from None
-        except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
-            raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
-        upstream.first_byte = 0.0
-        upstream.deadline = NEVER
-        if answer.status < 200 and interim >= _MOST_INTERIM_HEADS:
-            raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
-        return answer
 
     async def _tunnel(
         self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, answer: UpstreamHead
@@ -338,12 +222,6 @@ class Forwarder:
             # That the client goes is an ordinary end of a tunnel.
         client.break_pipe()
         return 101, True
-
-
-def _continue(client: ClientConnection, body: Body) -> None:
-    """An upstream that does not know `Expect` would leave the client waiting for ever."""
-    if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
-        client.write(CONTINUE)
 
 
 async def _pipe(upstream: UpstreamConnection, client: ClientConnection, body: Body, head: bytes) -> None:

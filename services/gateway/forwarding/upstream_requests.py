@@ -1,0 +1,163 @@
+"""Sends requests to upstreams and waits for the heads of their answers: one retry where it is safe, another target where one is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from services.gateway.exchange import CompiledApi, Exchange, Target, Timeouts
+from services.gateway.forwarding import faults
+from services.gateway.forwarding.request_heads import RequestHeads
+from services.gateway.refusals import (
+    UPSTREAM_BROKEN,
+    Refusal,
+)
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
+from services.gateway.wire.client_connection import ClientConnection
+from services.gateway.wire.connection import Closed, TimedOut
+from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
+from services.gateway.wire.heads.responses import BadAnswer, parse_response
+from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
+from services.gateway.wire.pace import Limits
+from services.gateway.wire.reading import CONTINUE, read_head
+from services.gateway.wire.sockets import NEVER
+from services.gateway.wire.upstream_connection import UpstreamConnection
+from services.gateway.wire.upstreams import Unreachable, Upstreams
+
+_CONTINUE_AFTER: Final = 0.25
+_MOST_INTERIM_HEADS: Final = 20
+# RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
+
+
+class UpstreamRequests:
+    """The requests of one worker. body_limits: how long the body of a request may take to come in."""
+
+    __slots__ = ("_body_limits", "_heads", "_upstreams")
+
+    def __init__(self, upstreams: Upstreams, heads: RequestHeads, body_limits: Limits) -> None:
+        self._upstreams = upstreams
+        self._heads = heads
+        self._body_limits = body_limits
+
+    async def send(
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
+    ) -> tuple[UpstreamConnection, UpstreamHead]:
+        """Send a request; return the connection and the first head that came back. payload: its body, when it is at hand.
+
+        Raises Refusal.
+        """
+        targets = api.targets
+        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
+        upstream = self._upstreams.take(target.origin)
+        reused = upstream is not None
+        while True:
+            if upstream is None:
+                upstream, target = await self._connect(exchange, api, target, timeouts)
+            request = self._heads.write(client, exchange, api, target)
+            upstream.idle_timeout = timeouts.idle
+            timer = None
+            try:
+                if exchange.body_length and payload is None:
+                    timer = self._start_body(client, upstream, exchange, api, request, timeouts.first_byte)
+                    answer = await read_head(upstream, parse_response)
+                    upstream.first_byte = 0.0
+                else:
+                    upstream.write(request + payload if payload else request)
+                    upstream.deadline = client.sockets.now + timeouts.first_byte
+                    # As `read_head`, written out: this is where nearly every answer is waited for. A new connection may have said
+                    # something, or be gone, before anybody listened.
+                    if not upstream.buffer and not upstream.broken:
+                        if upstream.paused:
+                            upstream.resume()
+                        await upstream.arrived
+                    if upstream.broken:
+                        upstream.raise_fault()
+                    try:
+                        answer = parse_response(upstream.buffer, upstream.answer)
+                    except Incomplete:
+                        answer = await read_head(upstream, parse_response)
+                upstream.deadline = NEVER
+                upstream.answer = answer if answer.consumed <= LARGEST_KEPT else None
+                return upstream, answer
+            except Closed:
+                broken = bool(upstream.buffer)
+                upstream.close()
+                if reused and not exchange.body_length and not broken and exchange.method in _IDEMPOTENT:
+                    upstream, reused = None, False
+                    continue
+                raise faults.broken(upstream, exchange) from None
+            except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
+                upstream.close()
+                raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
+            except BaseException:
+                upstream.close()
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _start_body(
+        self,
+        client: ClientConnection,
+        upstream: UpstreamConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        request: bytes,
+        first_byte: float,
+    ) -> asyncio.TimerHandle | None:
+        """Begin to move the client's body, after the head; return the timer that gives a waiting client leave to send."""
+        upstream.first_byte = first_byte
+        length = exchange.body_length
+        body: Body = ChunkedBody(True, api.body_limit, api.pass_trailers) if length < 0 else LengthBody(length)
+        client.limit_body(self._body_limits)
+        client.start_pipe(upstream, body, request)
+        if not exchange.expects or body.done:
+            return None
+        return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
+
+    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[UpstreamConnection, Target]:
+        """Connect to the target, or to another one when it cannot be reached. Raises Refusal."""
+        for left in range(len(api.targets), 0, -1):
+            try:
+                return await self._upstreams.connect(target.origin, timeouts.connect), target
+            except TimeoutError:
+                refusal = faults.no_connection(exchange, target, timeouts)
+            except Unreachable as error:
+                refusal = faults.unreachable(exchange, target, str(error))
+            if left > 1:
+                self._upstreams.eject(target)
+                other = self._upstreams.choose(api.api_id, api.targets)
+                if other.origin == target.origin:
+                    break
+                target = other
+        raise refusal
+
+    async def next_head(
+        self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, timeouts: Timeouts, interim: int
+    ) -> UpstreamHead:
+        """Wait for the head after an interim one, for which the upstream has all its time again. interim: how many there were.
+
+        Raises Refusal.
+        """
+        if client.sink is None:
+            upstream.deadline = client.sockets.now + timeouts.first_byte
+        else:
+            upstream.first_byte = timeouts.first_byte
+        try:
+            answer = await read_head(upstream, parse_response)
+        except Closed:
+            raise Refusal(UPSTREAM_BROKEN) from None
+        except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
+            raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
+        upstream.first_byte = 0.0
+        upstream.deadline = NEVER
+        if answer.status < 200 and interim >= _MOST_INTERIM_HEADS:
+            raise Refusal(UPSTREAM_BROKEN, detail=f"The upstream sent more than {_MOST_INTERIM_HEADS} interim answers.")
+        return answer
+
+
+def _continue(client: ClientConnection, body: Body) -> None:
+    """An upstream that does not know `Expect` would leave the client waiting for ever."""
+    if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
+        client.write(CONTINUE)
