@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import itertools
-import json
 import resource
 import secrets
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
@@ -24,7 +21,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.events.delivery import Courier
 from services.gateway.events.events import Events
 from services.gateway.events.messages import Templates
-from services.gateway.exchange import Reply
+from services.gateway.freshness import Freshness
 from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
@@ -32,6 +29,7 @@ from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
+from services.gateway.observe.health import Health
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
@@ -47,8 +45,6 @@ from services.gateway.threads import in_thread
 log = logs.get(__name__)
 
 VERSION: Final = "0.1.0"
-_LOOK_AGAIN: Final = 3.0
-_AT_ONCE: Final = 0.5
 # At once in the store, half of them writers. The threads of the operator port are more than either.
 _STORE_CALLS: Final = 16
 _STOP_WITHIN: Final = 15.0
@@ -80,19 +76,18 @@ class Gateway:
         self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
-        self.judge = Judge(self.live, self.events, self.hello)
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
+        self.freshness = Freshness(self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes)
+        self.health = Health(VERSION, lambda: self.freshness.well, self.counters if settings.valkey_url else None)
+        self.judge = Judge(self.live, self.events, self.health.hello)
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
         self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = threading.Event()
-        self._looking: threading.Thread | None = None
-        self._database_well = True
         # One call of C code: the name of this worker and a number that rises.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
 
@@ -122,17 +117,15 @@ class Gateway:
         """
         self._loop = asyncio.get_running_loop()
         await in_thread(self.loading.begin)
-        self._database_well = not self.loading.missing
         if my_turn is not None and not await my_turn():
             log.warning("the worker before this one has not handed its rate windows over; they start at zero")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()
-        await in_thread(self.announcements.start, self._apply)
+        await in_thread(self.announcements.start, self.freshness.apply)
         if self._copy_keeper is not None:
             self._copy_keeper.start()
-        self._looking = threading.Thread(target=self._follow_database, name="look-again", daemon=True)
-        self._looking.start()
+        self.freshness.start()
 
     def _load(self) -> None:
         check_migrated("gateway", self.database)
@@ -146,22 +139,17 @@ class Gateway:
             seed(self.definitions, self.settings.definitions)
         self.live.reload()
 
-    def _follow_database(self) -> None:
-        self.loading.go_on(self._stopping)
-        self._database_well = True
-        self._look_again()
-
     async def stop(self, within: float = _STOP_WITHIN) -> None:
         """Write everything that is still in memory. What cannot be written keeps nothing else from being written: each has all the time.
 
         within: seconds. What hangs longer is left to its daemon thread.
         """
-        self._stopping.set()
+        self.freshness.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),
             "events": self.events.stop,
             "counters": self.counters.stop,
-            "which keys were used": partial(in_thread, self._mark_used),
+            "which keys were used": partial(in_thread, self.freshness.mark_used),
             "access log": partial(in_thread, self.access_log.stop),
         }
         if self._copy_keeper is not None:
@@ -200,85 +188,12 @@ class Gateway:
         for name in names:
             asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
 
-    def _apply(self, kind: str, items: list[str]) -> None:
-        if kind == "definitions":
-            self.live.catch_up()
-        elif kind == "reload":
-            self.live.reload()
-        elif kind == "keys" and items:
-            generation, *hashes = items
-            self.key_changes.heard(int(generation), hashes)
-        elif kind == "keys":
-            self._look_for_keys()
-
-    def _look_for_keys(self) -> None:
-        """Forgets the keys that changed while nothing was heard; all of them when the store does not say at once which."""
-        too_late = threading.Timer(_AT_ONCE, self.keys.clear)
-        too_late.daemon = True
-        too_late.start()
-        try:
-            self.key_changes.look()
-        except Exception as error:
-            log.warning("what was announced is unknown, and so is what changed: all keys are forgotten", error=type(error).__name__)
-            self.keys.clear()
-        finally:
-            too_late.cancel()
-
-    def _look_again(self) -> None:
-        """Finds what no announcement said: another process wrote, or a message was lost. Notes which keys were used.
-
-        At once for the first time: since everything was loaded the worker may have waited for its turn, while another one took changes.
-        """
-        pause = 0.0
-        while not self._stopping.wait(pause):
-            pause = _LOOK_AGAIN
-            try:
-                self._catch_up()
-                self._mark_used()
-                self._database_well = True
-            except Exception as error:  # the database is away: what is loaded goes on serving
-                if self._database_well:
-                    log.error("the database cannot be asked", error=f"{type(error).__name__}")
-                self._database_well = False
-
-    def _catch_up(self) -> None:
-        self.key_changes.look()  # first: a key that was revoked must not wait until many definitions are loaded
-        if self.definitions.generation() != self.live.current.generation:
-            self.live.catch_up()
-
-    def _mark_used(self) -> None:
-        used = self.keys.take_used()
-        if used:
-            try:
-                self.keys_store.mark_used(used, dt.datetime.now(dt.UTC))
-            except Exception:
-                self.keys.give_back_used(used)
-                raise
-
-    # Health.
-
-    def hello(self) -> Reply:
-        """`/hello`, as Tyk 3.1 shapes it; 503 only when requests cannot be judged rightly."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        details: dict[str, Any] = {"database": {"status": _word(self._database_well), "componentType": "datastore", "time": now}}
-        well = self._database_well
-        if self.settings.valkey_url:
-            available = self.counters.available
-            well = well and available
-            details["redis"] = {"status": _word(available), "componentType": "datastore", "time": now}
-        body = {"status": "pass" if well else "warn", "version": VERSION, "description": "Gatehouse", "details": details}
-        return Reply(200, [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")], json.dumps(body).encode() + b"\n")
-
 
 async def _end(what: str, stop: Callable[[], Awaitable[None]]) -> None:
     try:
         await stop()
     except Exception as error:
         log.error("not all could be written at the end", what=what, error=type(error).__name__)
-
-
-def _word(well: bool) -> str:
-    return "pass" if well else "fail"
 
 
 def _connections_possible(*, tls: bool) -> int:

@@ -11,5 +11,5 @@ blueprint = Blueprint("tyk_hello", __name__)
 
 @blueprint.get("/hello")
 def hello() -> Response:
-    reply = gateway().hello()
+    reply = gateway().health.hello()
     return Response(reply.body, reply.status, [(name.decode(), value.decode()) for name, value in reply.headers])

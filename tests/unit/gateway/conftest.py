@@ -1,14 +1,18 @@
-"""A database with the gateway's tables, on each store."""
+"""A database with the gateway's tables, on each store; and the parts of a worker, on SQLite."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from services.common.core_database import CoreDatabase
+from services.common.migrations import migrate
+from services.gateway.settings import Settings
 from services.gateway.stores import definitions, events, hooks, keys, quota
 from services.gateway.stores.base import metadata
+from services.gateway.wiring import Gateway
 
 TABLES = (definitions, events, hooks, keys, quota)  # they describe themselves when they are imported
 
@@ -19,3 +23,16 @@ def database(database_url: str) -> Iterator[CoreDatabase]:
     metadata.create_all(database.engine)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def gateway(sqlite_url: str, tmp_path: Path) -> Gateway:
+    migrate("gateway", sqlite_url)
+    settings = Settings(
+        database_url=sqlite_url,
+        operator_key="operator-key-of-the-test",
+        master_key_path=tmp_path / "master.key",
+        definitions=tmp_path / "none",
+        access_log=str(tmp_path / "access.log"),
+    )
+    return Gateway(settings)

@@ -47,6 +47,12 @@ class Announcements(Protocol):
         ...
 
 
+class Health(Protocol):
+    def hello(self) -> Reply:
+        """Say whether the gateway is well, as Tyk shapes it."""
+        ...
+
+
 class Gateway(Protocol):
     """What a worker process offers. All methods may be called from any thread."""
 
@@ -67,6 +73,8 @@ class Gateway(Protocol):
     def events(self) -> Events: ...
     @property
     def announcements(self) -> Announcements: ...
+    @property
+    def health(self) -> Health: ...
 
     def check(self, definition: Definition, replaces: str | None = None) -> None:
         """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
@@ -87,7 +95,3 @@ class Gateway(Protocol):
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...
-
-    def hello(self) -> Reply:
-        """Whether the gateway is well, as Tyk shapes it."""
-        ...
