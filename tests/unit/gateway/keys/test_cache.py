@@ -141,6 +141,27 @@ def test_a_deleted_key_is_gone_once_it_is_forgotten() -> None:
     asyncio.run(scenario())
 
 
+def test_all_are_forgotten_before_any_is_freed_and_nobody_waits_for_it() -> None:
+    """Freeing many takes a while, and lookups need the lock."""
+    seen: list[tuple[int, bool]] = []
+
+    class Watched(Key):
+        def __del__(self) -> None:
+            seen.append((len(keys), keys._lock.locked()))
+
+    store = FakeStore(a=Watched("k1"), b=Watched("k2"))
+    keys = CachedKeys(store)
+
+    async def scenario() -> None:
+        for secret in ("a", "b"):
+            assert await found(keys, secret) is not None
+        store.keys.clear()
+        keys.clear()
+
+    asyncio.run(scenario())
+    assert seen == [(0, False), (0, False)]
+
+
 def test_a_secret_that_was_rotated_out_ends_in_memory_too() -> None:
     store = FakeStore()
     store.keys[secret_hash("old")] = Opened(Key("k1"), 1000.0)
