@@ -10,7 +10,7 @@ from services.gateway.settings import Settings
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:
-    """TLS of the public port. Raises OSError or SSLError when certificate and key cannot be used."""
+    """Return the TLS context of the public port, None = it speaks plain HTTP. Raises OSError when certificate and key cannot be used."""
     if settings.tls_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -21,12 +21,12 @@ def server_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _no_pass_phrase() -> str:
-    """Without it OpenSSL asks on the terminal, and neither the start nor a reload goes on before somebody answers."""
+    """Refuse to ask: OpenSSL would ask on the terminal, and neither the start nor a reload would go on before somebody answers."""
     raise OSError(errno.EINVAL, "the key is encrypted, and nobody can be asked for its pass phrase")
 
 
 def upstream_tls(settings: Settings) -> ssl.SSLContext:
-    """How https targets are verified: by the system's authorities, and those of the setting."""
+    """Return the TLS context for https targets: the system's authorities, and those of the setting."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.upstream_ca is not None:
@@ -36,7 +36,7 @@ def upstream_tls(settings: Settings) -> ssl.SSLContext:
 
 
 def check_tls(settings: Settings) -> None:
-    """Raises SettingsError when the public port's certificate or key, or the further authorities, cannot be used."""
+    """Load the certificates that the settings name. Raises SettingsError when one of them cannot be used."""
     mistakes = []
     try:
         server_tls(settings)

@@ -174,5 +174,5 @@ class Exchange:
 
     @property
     def answer_headers(self) -> tuple[Header, ...]:
-        """`limits` as names and values."""
+        """Return `limits` as names and values."""
         return tuple((name, value) for name, _, value in (line.partition(b": ") for line in self.limits.split(b"\r\n")[:-1]))

@@ -49,15 +49,14 @@ from services.gateway.wiring import Gateway
 log = logs.get(__name__)
 
 HEAD_TIMEOUT: Final = 15.0
-# New connections make room from here on: idle ones of whoever has most are closed, so many at a time.
+# Above this share of the limit, new connections make room: idle ones of the address that has most are closed, this share at a time.
 _NEARLY_FULL: Final = 0.9
 _ROOM: Final = 0.05
-# Beyond the connections that may be, clients' and upstreams', so many others are told that there are too many; and so many that the port
-# speaks TLS.
+# This many connections beyond the limit are told that there are too many, and this many clients that the port speaks TLS.
 _TOLD: Final = 64
 # In the access log only, as nginx writes it: the client went away before its answer was complete.
 CLIENT_GONE: Final = 499
-# A body that nobody wants is read to its end up to this size; the connection of a larger one is closed.
+# An unwanted body up to this size is read to its end; the connection of a larger one is closed.
 _WORTH_READING: Final = 256 * 1024
 # What services/common/request_id.py accepts.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
@@ -90,7 +89,7 @@ class FrontDoor:
         self.stopping = False
 
     async def serve(self, connection: ClientConnection) -> None:
-        """The life of one connection."""
+        """Answer one connection, from its first request to its end."""
         if len(self.open) >= self._near:
             self._make_room(connection.sockets.now)
         if len(self.open) >= self._limit or not self._connections.enter(connection.peer):
@@ -123,7 +122,7 @@ class FrontDoor:
                 connection.close()
 
     def _make_room(self, now: float) -> None:
-        """Closes idle connections of whoever has most, those that have waited longest first; then those of others."""
+        """Close idle connections of the address that has most, those that have waited longest first; then those of others."""
         if now == self._made_room:  # once between two sweeps: it looks at all of them
             return
         self._made_room = now
@@ -134,7 +133,7 @@ class FrontDoor:
             one.close()
 
     def _turn_away(self, connection: ClientConnection) -> None:
-        """503 at once, rather than silence, when there are too many connections; nothing, when there are far too many."""
+        """Answer 503 at once when there are too many connections; drop the connection when there are far too many."""
         connection.driver = None
         if len(connection.sockets.connections) > 2 * self._limit + _TOLD:
             self._gateway.turned_away += 1
@@ -146,9 +145,9 @@ class FrontDoor:
         connection.linger()
 
     async def turn_back(self, connection: ClientConnection) -> None:
-        """Answers a client that speaks plain HTTP to the port of TLS; nothing of its request is read.
+        """Answer a client that speaks plain HTTP to the TLS port; its request is not read.
 
-        It counts for no share of its address, so those who take their time to go are few: the others are dropped.
+        It does not count for its address, so only a few may take their time to leave: the others are dropped.
         """
         connection.driver = None
         if len(self._turned_back) >= _TOLD:
@@ -162,17 +161,17 @@ class FrontDoor:
         connection.linger()
 
     def begin_stop(self) -> None:
-        """From now on every answer says that it is the last one on its connection."""
+        """Make every answer from now on the last one on its connection."""
         self.stopping = self._forwarder.stopping = True
 
     def close_idle(self) -> None:
-        """Closes the connections that wait for a request."""
+        """Close the connections that wait for a request."""
         for connection in list(self.open):
             if connection.idle and not connection.buffer:
                 connection.close()
 
     async def _requests(self, connection: ClientConnection) -> None:
-        """One request after the other and their answers, as long as the connection can be used."""
+        """Answer one request after the other, as long as the connection can be used."""
         while True:
             if not connection.buffer:
                 connection.idle = True
@@ -236,14 +235,14 @@ class FrontDoor:
                     return
 
     def _client(self, connection: ClientConnection, section: HeaderSection) -> str:
-        """Whom the rules speak of: the peer, or whom a trusted proxy names."""
+        """Return the address that the rules apply to: the peer, or the client that a trusted proxy names."""
         client = self._client_address(connection.peer, section.headers)
         if not self._trusts_any:
             connection.client = client
         return client
 
     def _take_over_request_id(self, exchange: Exchange) -> None:
-        """A trusted proxy may have given the request its id."""
+        """Take the request id that a trusted proxy has given."""
         given = exchange.fields[b"x-request-id"]
         if exchange.peer in self._trusted and _REQUEST_ID(given):
             exchange.request_id = given.decode("ascii")
@@ -259,7 +258,7 @@ class FrontDoor:
             self._under_way.leave(client)
 
     async def _answer(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
-        """Answers one request. True when the connection must not be used again."""
+        """Answer one request. True when the connection must not be used again."""
         sent = connection.sent
         reply: Reply | None
         try:
@@ -304,10 +303,10 @@ class FrontDoor:
         return await self._reply(connection, exchange, reply, old, close)
 
     async def _reply(self, connection: ClientConnection, exchange: Exchange, reply: Reply, old: bool, close: bool) -> bool:
-        """Sends an answer of our own. True when the connection must not be used again."""
+        """Send an answer of the gateway itself. True when the connection must not be used again."""
         sent = connection.sent
         length = exchange.body_length
-        # A short body that nobody has touched is read to its end, so that the connection can stay; any other ends it.
+        # A short unread body is read to its end, so that the connection can stay; any other unread body ends it.
         unread = length != 0 and not (connection.body is not None and connection.body.done)
         skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.expects
         close = close or self.stopping or (unread and not skipped)
@@ -327,11 +326,11 @@ class FrontDoor:
 
     @staticmethod
     def _origin_form(target: bytes, section: HeaderSection) -> bytes:
-        """The origin form of an absolute target, which must name the same authority as Host (RFC 9112, 3.2.2)."""
+        """Return the origin form of an absolute target, which must name the same authority as Host (RFC 9112, 3.2.2)."""
         lower = target[:8].lower()
         start = 7 if lower.startswith(b"http://") else 8 if lower == b"https://" else 0
         if not start:
-            return target  # `*` and what is no target at all: refused as a path
+            return target  # `*`, or not a target at all: refused as a path
         rest = target[start:]
         cut = min((place for place in (rest.find(b"/"), rest.find(b"?")) if place >= 0), default=len(rest))
         authority, path = rest[:cut], rest[cut:]

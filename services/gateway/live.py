@@ -28,7 +28,7 @@ log = logs.get(__name__)
 
 _T = TypeVar("_T")
 State = Literal["served", "inactive", "broken"]
-# So many compiled definitions, some 300 objects each, are put out of the garbage collector's sight.
+# From this many compiled definitions on, some 300 objects each, they are frozen out of garbage collection.
 _MANY: Final = 100
 
 
@@ -61,7 +61,7 @@ class Source(Protocol):
     def all(self) -> Sequence[Stored]: ...
 
     def changed_since(self, generation: int) -> Changed | None:
-        """None when nobody knows any more: then all must be read."""
+        """Return None when the source does not know any more: then all must be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Snapshot:
     broken: dict[str, Sequence[Mistake]] = field(default_factory=dict)
 
     def stored(self) -> list[Stored]:
-        """The definitions that it was made of, broken and switched-off ones included."""
+        """Return the definitions that it was made of, broken and switched-off ones included."""
         return [one.stored for one in self.loaded.values()]
 
 
@@ -105,12 +105,12 @@ class Live:
         self.current = Snapshot()
 
     def reload(self) -> Snapshot:
-        """Reads all definitions and swaps the set. Raises the store's error, and then nothing has changed."""
+        """Read all definitions and swap the set. Raises the store's error, and then nothing has changed."""
         with self._lock:
             return self._read_all()
 
     def catch_up(self) -> Snapshot:
-        """Loads what changed since the set was loaded. Raises the store's error, and then nothing has changed."""
+        """Load what changed since the set was loaded. Raises the store's error, and then nothing has changed."""
         with self._lock:
             before = self.current
             changed = self._source.changed_since(before.generation) if before.number else None
@@ -122,7 +122,7 @@ class Live:
             return self.current
 
     def serve(self, stored: Iterable[Stored], generation: int) -> Snapshot:
-        """Swaps the set for these definitions, without asking the source. generation: which they stand for."""
+        """Swap the set for these definitions, without asking the source. generation: which they stand for."""
         with self._lock, self._uncollected():
             return self._serve(stored, generation)
 
@@ -169,7 +169,7 @@ class Live:
         self.current = Snapshot(before.number + 1, changed.generation, paths, loaded, apis, inactive, broken)
 
     def _load(self, stored: Stored, *, only_served: bool = False) -> Loaded:
-        """The same object where nothing has changed: what its stages remember stays warm.
+        """Return the same object where nothing has changed: what its stages remember stays warm.
 
         only_served: one that is not served is tried again, because the environment may have changed.
         """
@@ -190,9 +190,9 @@ class Live:
 
     @contextlib.contextmanager
     def _uncollected(self) -> Iterator[None]:
-        """What is loaded stays; the garbage collector, looking through thousands of new objects, would stall the loop.
+        """Pause garbage collection: what is loaded stays, and scanning thousands of new objects would stall the loop.
 
-        What was there before the first load is looked through once, as long as nobody is served.
+        What was there before the first load is collected once, before anybody is served.
         """
         enabled = gc.isenabled()
         if not self.current.number:
@@ -208,7 +208,7 @@ class Live:
                 gc.enable()
 
     def check(self, definition: Definition, replaces: str | None = None) -> None:
-        """Compiles a definition beside the live set. replaces: the api_id whose place it takes. Raises Mistakes."""
+        """Compile a definition beside the live set. replaces: the api_id whose place it takes. Raises Mistakes."""
         compile_api(definition, self._ports, 0)
         if not definition.active:
             return
@@ -218,7 +218,7 @@ class Live:
 
 
 def _given_up(items: Iterable[_T]) -> Iterator[_T]:
-    """One by one, each let go of before the next: freeing thousands of definitions in one step would stall the loop."""
+    """Yield items one by one, each freed before the next: freeing thousands of definitions in one step would stall the loop."""
     left = list(items)
     del items
     left.reverse()

@@ -1,7 +1,7 @@
-"""How the database becomes what is served, also when it is away at the start.
+"""Loads the database into what is served, also when it is away at the start.
 
-Then the definitions are those of its copy (`stores/copies.py`), and it is loaded as soon as it is back. Keys are in no copy: who brings one
-is told that it cannot be checked now.
+Then the definitions of its copy (`stores/copies.py`) are served, and it is loaded as soon as it is back. The copy holds no keys: requests
+with a key are told that it cannot be checked now.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from services.gateway.stores.sealing import WrongMasterKey
 log = logs.get(__name__)
 
 _AGAIN_S: Final = 1.0
-# What a store raises that cannot be asked; OSError: its folder, or that of the definitions.
+# What a store raises when it cannot be asked; OSError: its folder, or that of the definitions.
 _AWAY: Final = (SQLAlchemyError, OSError)
 
 
@@ -39,7 +39,7 @@ class Loading:
         self.missing = ""
 
     def begin(self) -> None:
-        """Load the database, or what stands in for it. Raises NotMigrated, WrongMasterKey."""
+        """Load the database, or the copy that stands in for it. Raises NotMigrated, WrongMasterKey."""
         try:
             self._load()
         except _AWAY as error:
@@ -48,7 +48,7 @@ class Loading:
             log.warning("served without the database", state=self.missing, apis=len(self._live.current.apis))
 
     def go_on(self, stopping: threading.Event) -> None:
-        """Until the database is loaded, or the worker stops. Blocks."""
+        """Try again until the database is loaded, or the worker stops. Blocks."""
         while self.missing and not stopping.wait(_AGAIN_S):
             try:
                 self._load()
@@ -65,7 +65,7 @@ class Loading:
                 log.info("the database is back; all of it is loaded", apis=len(self._live.current.apis))
 
     def _stand_in(self) -> str:
-        """Serve what there is instead; what that is."""
+        """Serve what there is instead; say what that is."""
         try:
             self._live.reload()  # a database that only cannot be written, or definitions that are files
         except _AWAY:

@@ -1,6 +1,6 @@
 """One connection to the operator port: the same strict heads, every request answered by the Flask application, in a thread.
 
-What asks whether the worker is well needs no store, and no thread that may be waiting for one: `/health` and `/hello` are answered on the
+Health checks need no store, and no thread that may be waiting for one: `/health` and `/hello` are answered on the
 event loop (0.1 ms), `/metrics` in a thread of its own (5 ms when every call has been made once).
 """
 
@@ -58,7 +58,7 @@ class OperatorDoor:
         self.stopping = False
 
     async def serve(self, connection: ClientConnection) -> None:
-        """The life of one connection."""
+        """Answer one connection, from its first request to its end."""
         if len(self.open) >= _MOST_CONNECTIONS:
             self._make_room()
         self.open.add(connection)
@@ -113,7 +113,7 @@ class OperatorDoor:
         connection.take(size)
         if section.host is None and minor:
             raise Refusal(BAD_HOST)
-        # A stranger's body is not read: what the application says without it is all there is to say.
+        # The body of a stranger is not read: the answer of the application does not depend on it.
         unread = section.length != 0 and not self._is_operator(section)
         body = b"" if unread else await self._body(connection, section, bool(minor))
         request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
@@ -131,14 +131,14 @@ class OperatorDoor:
         return Reply(*await wsgi.answer(connection, self._application, threads, request))
 
     def _is_operator(self, section: HeaderSection) -> bool:
-        """Whether a request brings the operator key; where it belongs is the application's matter."""
+        """Whether a request brings the operator key; the application judges where it belongs."""
         key = self._gateway.operator_key
         given = (given_in(section.value(name) or b"") for name in (b"x-tyk-authorization", b"authorization"))
         return any(is_operator_key(one, key) for one in given)
 
     @staticmethod
     async def _body(connection: ClientConnection, section: HeaderSection, may_wait: bool) -> bytes:
-        """may_wait: whether the client may wait for leave to send it; HTTP/1.0 knows none (RFC 9110, 10.1.1)."""
+        """Read the body. may_wait: whether the client may wait for leave to send it; in HTTP/1.0 it may not (RFC 9110, 10.1.1)."""
         try:
             body = body_of(section.length, _LARGEST)
             return b"".join(await read_whole(connection, body, _BODY_LIMITS, expects=may_wait and section.expects))

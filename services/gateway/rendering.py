@@ -34,7 +34,7 @@ class Override(Protocol):
 
 
 def render(refusal: Refusal, exchange: Exchange) -> Reply:
-    """The answer to a refused request: status, headers (the exchange's own answer headers and X-Request-Id included), body.
+    """Return the answer to a refused request: status, headers (the exchange's own answer headers and X-Request-Id included), body.
 
     `Content-Length`, `Date` and `Connection` are the writer's. A HEAD request gets the same head; the writer leaves the
     body out. Never raises on any request.
@@ -48,7 +48,7 @@ def render(refusal: Refusal, exchange: Exchange) -> Reply:
 
 
 def render_early(refusal: Refusal, request_id: str, accept: bytes | None = None) -> Reply:
-    """The answer when there is no exchange yet: a head that could not be read, a connection over the limit."""
+    """Return the answer where there is no exchange yet: a head that could not be read, a connection over the limit."""
     return _answer(refusal, request_id, accept, (), None, None)
 
 
@@ -90,7 +90,7 @@ def _plain_body(code: str, message: str, detail: str | None, request_id: str) ->
 
 @functools.lru_cache(1024)
 def _start(code: str, message: str) -> bytes:
-    """The first members: the same for all refusals of a kind, unless a definition has its own words for it."""
+    """Return the first members: the same for all refusals of a kind, unless a definition has its own words for it."""
     return f'{{\n    "error": {_json(message)},\n    "code": {_json(code)},\n'.encode("utf-8", "replace")
 
 
@@ -99,7 +99,7 @@ def _json(value: str) -> str:
 
 
 def _problem(code: str, status: int, message: str, detail: str | None, request_id: str) -> dict[str, Any]:
-    """The members of RFC 9457, and ours."""
+    """Return the members of RFC 9457, and ours."""
     problem: dict[str, Any] = {"type": f"urn:gatehouse:error:{code}", "title": message, "status": status}
     if detail:
         problem["detail"] = detail
@@ -121,7 +121,7 @@ def wants_problem(accept: bytes) -> bool:
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of a JSON value with `{{.Name}}` replaced in its strings; unknown names become empty.
+    """Return a copy of a JSON value with `{{.Name}}` replaced in its strings; unknown names become empty.
 
     A string that is one variable and nothing else takes the variable's own type, so `"{{.StatusCode}}"` is a number.
     """
@@ -138,7 +138,7 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def template_variables(template: Any) -> set[str]:
-    """The names of all `{{.Name}}` in the strings of a JSON value."""
+    """Return the names of all `{{.Name}}` in the strings of a JSON value."""
     if isinstance(template, str):
         return set(_VARIABLE.findall(template))
     parts: Iterable[Any] = ()

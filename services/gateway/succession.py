@@ -1,6 +1,6 @@
-"""What workers know of each other by way of their master: whether a younger one is ready, and whether all of them end.
+"""Tells workers of each other, through their master: whether a younger one is ready, and whether all of them end.
 
-A worker that was told to stop goes on taking connections until its successor is ready; when the master ends there is none to wait for.
+A worker that was told to stop goes on taking connections until its successor is ready; when the master ends, none comes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class Succession:
         self._shared = mmap.mmap(-1, _AGE.size + 1)
 
     def ready(self, age: int) -> None:
-        """The worker of this age (the younger the higher) is about to take connections."""
+        """Note that the worker of this age (the younger the higher) is about to take connections."""
         # Two at once may leave the lower of both: it is higher than the age of those that they succeed.
         _AGE.pack_into(self._shared, 0, max(age, self._youngest()))
 
     def succeeded(self, age: int) -> bool:
-        """Whether a worker of this age needs to wait for nobody."""
+        """Whether a worker of this age need not wait for a successor."""
         return self._youngest() > age or self._shared[_ENDING] != 0
 
     def end(self) -> None:
-        """All workers end."""
+        """Note that all workers end."""
         self._shared[_ENDING] = 1
 
     def _youngest(self) -> int:

@@ -1,4 +1,4 @@
-"""Everything that a worker is made of, put together once: stores, keys, counters, events, the live set, and how changes get to it."""
+"""The parts of a worker, put together once: stores, keys, counters, events, the live set, and what keeps it fresh."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from services.gateway.threads import in_thread
 log = logs.get(__name__)
 
 VERSION: Final = "0.1.0"
-# At once in the store, half of them writers. The threads of the operator port are more than either.
+# Calls in the store at once, half of them writers. The operator port has more threads than either.
 _STORE_CALLS: Final = 16
 _STOP_WITHIN: Final = 15.0
 _DISPOSE_WITHIN: Final = 0.5
@@ -53,14 +53,14 @@ _RESERVED_FILES: Final = 256
 
 
 def create_events(settings: Settings, database: CoreDatabase, hooks: HookStore) -> Events:
-    """The events of one worker, with the outbox and the secrets of this database."""
+    """Return the events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
     courier = Courier(outbox, SigningSecrets(hooks).of, settings.webhook_allow)
     return Events(outbox, courier, Templates(settings.webhook_templates))
 
 
 class Gateway:
-    """One worker's parts. What is public here is what the operator API, the front door and the tests use."""
+    """The parts of one worker. Public: what the doors, the operator API, the command line and the tests use."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -88,7 +88,7 @@ class Gateway:
         self.turned_away = 0
         self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # One call of C code: the name of this worker and a number that rises.
+        # One call of C code: a random name of this worker and a rising number.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
 
     def _gauges(self) -> Gauges:
@@ -107,10 +107,8 @@ class Gateway:
         gauges.set("access_log_lines_dropped", "Lines that could not be written, since the start.", lambda: self.access_log.dropped)
         return gauges
 
-    # Life.
-
     async def start(self, my_turn: Callable[[], Awaitable[bool]] | None = None) -> None:
-        """Load everything, or what stands in for a database that is away; afterwards requests can be served.
+        """Load everything, or the copy that stands in for an absent database; afterwards requests can be served.
 
         my_turn: waits until the worker before this one has handed its counters over; None = there are no such workers.
         Raises NotMigrated, WrongMasterKey.
@@ -140,7 +138,7 @@ class Gateway:
         self.live.reload()
 
     async def stop(self, within: float = _STOP_WITHIN) -> None:
-        """Write everything that is still in memory. What cannot be written keeps nothing else from being written: each has all the time.
+        """Write everything that is still in memory, all parts at once: one that cannot be written does not hold up the others.
 
         within: seconds. What hangs longer is left to its daemon thread.
         """
@@ -164,26 +162,26 @@ class Gateway:
         await asyncio.wait({disposing, *late}, timeout=_DISPOSE_WITHIN)
         disposing.cancel()
 
-    # Changes. All of these block, and belong into threads.
+    # Changes. All of these block, and belong in threads.
 
     def check(self, definition: Definition, replaces: str | None = None) -> None:
-        """Compiles a definition beside the live set. Raises Mistakes."""
+        """Compile a definition beside the live set. replaces: the api_id whose place it takes. Raises Mistakes."""
         self.live.check(definition, replaces)
 
     def publish_definitions(self) -> list[str]:
-        """Every worker loads the definitions that changed; the names of those that have not confirmed."""
+        """Make every worker load the definitions that changed; return the names of those that have not confirmed."""
         return self.announcements.publish("definitions")
 
     def publish_reload(self) -> list[str]:
-        """Every worker reads all definitions again; the names of those that have not confirmed."""
+        """Make every worker read all definitions again; return the names of those that have not confirmed."""
         return self.announcements.publish("reload")
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
-        """Every worker forgets the keys of this change; the names of those that have not confirmed."""
+        """Make every worker forget the keys of this change; return the names of those that have not confirmed."""
         return self.announcements.publish("keys", [str(generation), *hashes])
 
     def reset_counters(self, names: Iterable[str]) -> None:
-        """Sets counters back to nothing, durable ones included."""
+        """Reset counters, durable ones included."""
         assert self._loop is not None
         for name in names:
             asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
@@ -197,8 +195,9 @@ async def _end(what: str, stop: Callable[[], Awaitable[None]]) -> None:
 
 
 def _connections_possible(*, tls: bool) -> int:
-    """How many clients the limit of open files leaves room for. Each may need a connection to an upstream, too, and with TLS as many
-    others may be shaking hands.
+    """Return how many clients the limit of open files leaves room for.
+
+    Each may need a connection to an upstream, too, and with TLS as many others may be shaking hands.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

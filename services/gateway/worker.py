@@ -39,38 +39,38 @@ from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 
-# More than readers or writers get into the store at once (`wiring`): the rest are left for what needs no store.
+# More than the store takes at once (`wiring`), so that some are left for what needs no store.
 _OPERATOR_THREADS: Final = 12
-# A thread that computes lets the loop have its turn after so many seconds; Python's own 5 ms would show in every request meanwhile.
+# Seconds until a computing thread gives the loop its turn; Python's default of 5 ms would show in every request meanwhile.
 _SWITCH_INTERVAL: Final = 0.0005
 # How long a kept-alive client has to send one more request, whose answer then says that the connection ends.
 _GRACE_OF_IDLE: Final = 2.0
-# gunicorn's own: the master stops instead of starting the worker again and again.
+# gunicorn's exit status: the master stops instead of starting the worker again and again.
 _CANNOT_BOOT: Final = 3
 _BEFORE_ANOTHER: Final = 1.0
-# Of the graceful time-out, for noticing the signal before and leaving after all has been written; and what writing gets at least.
+# Seconds of the graceful time-out for noticing the signal and for exiting; and the least that writing gets.
 _SPARE: Final = 0.5
 _LEAST_TO_WRITE: Final = 0.5
-# After the graceful time-out, whatever hangs.
+# Seconds after the graceful time-out when the process exits, whatever hangs.
 _LEAVES_AFTER: Final = 1.5
-# How long a successor may load before the worker that it succeeds leaves all the same.
+# Seconds that a successor may load before its predecessor exits all the same.
 _SUCCESSOR_WITHIN: Final = 60.0
-# What tells a worker to stop.
+# The signals that tell a worker to stop.
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
     """`worker_class` of deploy/gunicorn.gateway.py. The first bind is the public port, the second the operator's.
 
-    leaving: it was told to stop, and takes connections until its successor is ready; as its master sees it, too. age: as gunicorn counts
-    it, the younger the higher; who is leaving is in nobody's way, and counts as younger than all.
+    leaving: it was told to stop, and takes connections until its successor is ready; the master sees the same. age: gunicorn's count, the
+    younger the higher; a leaving worker counts as younger than all, so that gunicorn does not stop another one for it.
     """
 
     succession: ClassVar[Succession | None] = None
     _turn: ClassVar[Turn | None] = None
 
     def __init__(self, age: int, *args: Any, **more: Any) -> None:
-        """In the master, before the fork."""
+        """Prepare the worker in the master, before the fork."""
         if GatewayWorker.succession is None:
             GatewayWorker.succession, GatewayWorker._turn = Succession(), Turn()
         self._age = age
@@ -78,7 +78,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
 
     @property
     def leaving(self) -> bool:
-        # The file by whose times the master knows that a worker lives is the one thing that both have.
+        # The heartbeat file is the one thing that master and worker share.
         return os.fstat(self.tmp.fileno()).st_size > 0
 
     @property
@@ -183,23 +183,23 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         await self._notifying(loop, gateway.stop(max(left, _LEAST_TO_WRITE)))
 
     def _ready(self) -> None:
-        """Who was told to stop need not wait any more."""
+        """Tell the predecessor that it need not wait any more."""
         if self.succession is not None:
             self.succession.ready(self._age)
 
     async def _wait_for(self, turn: Turn) -> bool:
-        """Everything is loaded, and what is left is to take over what the predecessor has counted, which therefore must leave."""
+        """Wait for the counts of the predecessor, which must leave first. All else is loaded."""
         self._ready()
         return await turn.wait()
 
     def _succeeded(self) -> bool:
-        """Whether nobody has to take connections in this worker's place any more, or nobody will."""
+        """Whether a successor takes connections, or none will come."""
         return self.succession is None or not self.cfg.graceful_timeout or self.succession.succeeded(self._age)
 
     async def _notifying(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None], *, while_alive: bool = False) -> bool:
-        """Do something that may wait for a database, and must not look like a hanging worker. while_alive: given up when told to stop.
+        """Do work that may wait for a database, without looking like a hanging worker. while_alive: given up when told to stop.
 
-        Whether it was done. Raises what the work raises.
+        Return whether it was done. Raises what the work raises.
         """
         task = loop.create_task(work)
         while not task.done():
@@ -213,7 +213,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         return True
 
     def _leave_in_time(self) -> None:
-        """From now on nothing holds this process longer than the graceful time-out and a moment."""
+        """Exit a moment after the graceful time-out, whatever hangs."""
         timer = threading.Timer(float(self.cfg.graceful_timeout) + _LEAVES_AFTER, _leave)
         timer.daemon = True
         timer.start()
@@ -233,7 +233,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         handshakes: Handshakes | None,
         turn: Turn | None,
     ) -> None:
-        """Takes no more connections and lets the successor count; ends those under way, at the latest after the graceful time-out.
+        """Take no more connections and let the successor count; end those under way, at the latest after the graceful time-out.
 
         turn: this worker's, None = it has none.
         """
@@ -250,7 +250,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             if not waiting and handing_over.done():
                 break
             if loop.time() > started + _GRACE_OF_IDLE:
-                handshakes = None  # who connects and says nothing is not waited for
+                handshakes = None  # silent clients are not waited for
                 front.close_idle()
                 operator.close_idle()
             self._tend(sockets, gateway)

@@ -8,7 +8,7 @@ from services.gateway.announcements.valkey import ThroughValkey
 
 
 def create(valkey_url: str | None, prefix: str) -> Announcements:
-    """Announcements through a Valkey when one is named, else this worker's own. prefix: begins every name in Valkey.
+    """Return announcements through a Valkey when one is named, else this worker's own. prefix: begins every name in Valkey.
 
     Raises ValueError for a URL that cannot be understood.
     """

@@ -48,7 +48,7 @@ class Link:
         self._socket.close()
 
     def call(self, *command: str | bytes | int, wait: float = ANSWER_S) -> Any:
-        """The answer to a command. wait: seconds that it may take."""
+        """Send a command and return its answer. wait: seconds that it may take."""
         self.send(*command)
         answer = self.next(wait)
         if answer is None:
@@ -63,7 +63,7 @@ class Link:
             raise Unreachable(type(error).__name__) from None
 
     def next(self, wait: float) -> tuple[Any] | None:
-        """The next message, in a tuple because it may be nothing (nil); None when none comes in `wait` seconds."""
+        """Return the next message, in a tuple because it may be nil; None when none comes in `wait` seconds."""
         try:
             while (message := self._reader.gets()) is False:
                 self._socket.settimeout(self._at_most(wait))

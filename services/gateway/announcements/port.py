@@ -36,16 +36,16 @@ class Announcements(Protocol):
     def start(self, apply: Apply) -> None: ...
 
     def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
-        """The names of the workers that have not confirmed; none when all have."""
+        """Announce a change; return the names of the workers that have not confirmed."""
 
     def workers(self) -> list[str]:
-        """The names of the workers that are known to run. Raises Unreachable."""
+        """Return the names of the workers that are known to run. Raises Unreachable."""
 
     def stop(self) -> None: ...
 
 
 def not_taken_in(kind: str, error: Exception) -> None:
-    """Log that a change could not be applied, where the error is handled: an absent store in one line, a mistake of ours with its trace."""
+    """Log that a change could not be applied: an absent store in one line, a defect of ours with its trace."""
     if isinstance(error, SQLAlchemyError | OSError):
         log.error("a change could not be applied; it is tried again", kind=kind, error=type(error).__name__)
     else:

@@ -1,4 +1,4 @@
-"""Which process a worker's name stands for, so that those who run beside it on the same machine know at once when it is dead."""
+"""Tells which process a worker's name stands for, so that workers on the same machine know at once when it is dead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STATE, _STARTED = 0, 19  # of the fields behind the name in /proc/PID/stat
 
 
 def identity(pid: int) -> str:
-    """`PLACE.PID.STARTED`: the machine's boot and process namespace, and when the process began; "" where that cannot be found out."""
+    """Return `PLACE.PID.STARTED`: the machine's boot and process namespace, and the process's start time; "" where they are not known."""
     place = _place()
     fields = _stat(pid)
     return f"{place}.{pid}.{fields[_STARTED]}" if place and fields else ""
@@ -31,13 +31,13 @@ def is_dead(identity: str) -> bool:
     except PermissionError:
         pass  # another user's
     fields = _stat(int(pid))
-    # A killed process stays as a zombie until its parent has looked; an id may be given to another process. It may also be that `/proc`
-    # does not show it, or that no further file can be opened: then it passes for alive.
+    # A killed process stays as a zombie until its parent has looked; an id may be given to another process. Where `/proc`
+    # does not show it, or no further file can be opened, it counts as alive.
     return bool(fields) and (fields[_STATE] in ("Z", "X") or fields[_STARTED] != started)
 
 
 def _place() -> str:
-    """A process id means something within one boot of one machine, and one namespace."""
+    """Return where process ids are valid: one boot of one machine, and one namespace."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text()
         namespace = os.readlink(_PROC / "self/ns/pid")
@@ -47,7 +47,7 @@ def _place() -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name, which may hold anything; empty when there is no such process."""
+    """Return the fields of /proc/PID/stat behind the name, which may hold anything; empty when there is no such process."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:

@@ -1,8 +1,8 @@
 """Announcements through Valkey: a message on a channel, a confirmation of each worker on a list of the message's own.
 
-Who is there stands in a registry. Gone is who has said nothing for seven seconds, and at once, where the machine is the same, whose process
-is dead. A worker that was cut off looks into the store for what it missed when it is back, and a slow look at the database's generations
-finds what no message said.
+A registry lists the workers. One that is silent for seven seconds is gone; on the same machine, one whose process is dead is gone at once.
+A worker that was cut off looks into the store for what it missed when it is back, and a slow look at the database's generations finds what
+no message said.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from services.gateway.counters.resp import Address
 log = logs.get(__name__)
 
 CONFIRM_WITHIN: Final = 2.0
-# What a thread that somebody waits for gives a Valkey that does not answer: a little more than its workers get.
+# Seconds that a publishing thread gives a Valkey that does not answer: a little more than its workers get.
 _WITHIN: Final = CONFIRM_WITHIN + 0.5
 _HEARTBEAT: Final = 2.0
 _GONE_AFTER: Final = 7
 _FORGOTTEN_AFTER: Final = 60
-# So often it is looked again whether those that have not confirmed are alive.
+# Seconds between two looks at whether the workers that have not confirmed are alive.
 _LOOK: Final = 0.25
 
 
@@ -38,7 +38,7 @@ class ThroughValkey:
 
     def __init__(self, url: str, prefix: str) -> None:
         """Raises ValueError for a URL that cannot be understood."""
-        # The name, and behind it which process it is.
+        # The worker's name, then its process.
         self._member = f"{worker_name()}#{identity(os.getpid())}"
         self._channel = f"{prefix}:changes"
         self._registry = f"{prefix}:workers"
@@ -65,7 +65,7 @@ class ThroughValkey:
                 listening = int(link.call("PUBLISH", self._channel, message))
                 confirmed: set[str] = set()
                 died: set[str] = set()
-                # Who subscribed a moment ago is not in the registry yet, and who has just gone still is: both are waited for.
+                # A new subscriber is not in the registry yet, and one that has just gone still is: both are waited for.
                 while (len(confirmed | died) < listening or expected - confirmed) and (left := deadline - time.monotonic()) > 0:
                     wait = min(left, _LOOK)
                     got = link.call("BLPOP", replies, f"{max(wait, 0.05):.3f}", wait=wait + ANSWER_S)
@@ -87,7 +87,7 @@ class ThroughValkey:
             return sorted(_name(member) for member in self._registered(link))
 
     def _registered(self, link: Link) -> list[str]:
-        """Those that live, as far as can be known here; the dead are struck off."""
+        """Return the workers that are alive, as far as is known here; remove the dead ones."""
         found: Any = link.call("ZRANGEBYSCORE", self._registry, _now(link) - _GONE_AFTER, "+inf")
         members = [member.decode() for member in found]
         dead = [member for member in members if _is_dead(member)]
@@ -170,5 +170,5 @@ def _is_dead(member: str) -> bool:
 
 
 def _now(link: Link) -> int:
-    """Epoch seconds by the server's clock: those of the workers may differ, or jump."""
+    """Return epoch seconds by the server's clock: those of the workers may differ, or jump."""
     return int(link.call("TIME")[0])

@@ -3,7 +3,7 @@
 Every entry runs through the API's whole chain in this process, judged by the address of the client that sent the envelope (real Tyk sends
 entries from 127.0.0.1, which defeats its own address lists). Each needs its own key and each is charged. All carry the envelope's request
 id. The answers stand in the order of the entries. They are collected, so together they are at most as large as an envelope may be: an
-answer that does not fit is replaced by a refusal that says so, and entries that have not been sent by then are not sent any more.
+answer that does not fit is replaced by a refusal that says so, and the entries that were not sent by then are not sent at all.
 
 The envelope is read after the address list has let its client in; a large one costs more than its entries may, so it needs a key and is
 charged like a request. All batches of a worker share one thread that reads them and one budget of memory.
@@ -57,7 +57,7 @@ class Batches:
         self._thread = Threads(1, "batches")
 
     async def answer(self, envelope: Exchange, connection: ClientConnection) -> Reply:
-        """Reads a batch and runs it. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
+        """Read a batch and run it. Raises Refusal when the envelope or an entry is malformed; then nothing was run."""
         if envelope.method != "POST":
             return Reply(200, [(b"Content-Type", b"application/json")])  # Tyk's answer to any other method
         loop = connection.sockets.loop
@@ -72,7 +72,7 @@ class Batches:
                 async with gate:
                     return await self._run(envelope, entry, connection, answered)
 
-            # None goes on when their room is given back.
+            # All have ended when their room is given back.
             answers: list[Any] = await asyncio.gather(*(run(entry) for entry in entries), return_exceptions=True)
             for failed in answers:
                 if isinstance(failed, BaseException):

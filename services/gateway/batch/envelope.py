@@ -1,6 +1,6 @@
-"""The envelope of a batch: JSON of a stranger, up to 10 MB of it, read without holding up the requests of others.
+"""Reads the envelope of a batch, up to 10 MB of JSON from a stranger, without holding up the requests of others.
 
-What holds a worker up are many values, not long ones: 10 MB of `[],[],…` would stop everything for half a second and grow into hundreds
+Many values hold up a worker, not long ones: 10 MB of `[],[],…` would stop everything for half a second and grow into hundreds
 of megabytes, one text of 10 MB takes a few milliseconds. So values are counted while they are read, in Python and, when there is much to
 read, in a thread, which lets the event loop have its turns.
 """
@@ -20,7 +20,7 @@ from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BA
 from services.gateway.wire.heads.names import FORWARDED, FRAMING, as_text, is_token_text
 
 MOST_ENTRIES: Final = 100
-# A hundred entries with as many header fields each as a request may have are fewer.
+# More than a hundred entries have with as many header fields each as a request may have.
 MOST_VALUES: Final = 50_000
 _READ_AT_ONCE: Final = 4 * 1024
 _METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,20}").fullmatch
@@ -42,7 +42,7 @@ class Entry:
 
 
 async def read(pieces: list[bytes], thread: Executor) -> tuple[list[Entry], bool]:
-    """The entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""
+    """Return the entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""
     if sum(map(len, pieces)) <= _READ_AT_ONCE:
         return parse(pieces)
     return await asyncio.get_running_loop().run_in_executor(thread, parse, pieces)
@@ -78,7 +78,7 @@ class _Counting(json.JSONDecoder):
         self.parse_object = self._counted(self.parse_object)  # type: ignore[has-type]
         self.parse_array = self._counted(self.parse_array)  # type: ignore[has-type]
         self.parse_string = self._counted(self.parse_string)  # type: ignore[has-type]
-        # The scanner in C would not ask these.
+        # The scanner in C would not call these.
         self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
 
     def _counted(self, parse: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from services.gateway.counters.valkey import ValkeyCounters
 
 
 def create(valkey_url: str | None, ledger: Ledger | None) -> Counters:
-    """Shared counters when a Valkey is named, else this process's own, with quotas written behind to `ledger` (None = not kept).
+    """Return shared counters when a Valkey is named, else this process's own, with quotas written behind to `ledger` (None = not kept).
 
     Raises ValueError for a URL that cannot be understood.
     """

@@ -39,10 +39,10 @@ class Ledger(Protocol):
     """
 
     def load(self, now: float) -> Sequence[Entry]:
-        """Every counter whose window has not ended at `now` (epoch seconds)."""
+        """Return every counter whose window has not ended at `now` (epoch seconds)."""
 
     def write(self, forgotten: Collection[str], charges: Sequence[Entry], now: float) -> Sequence[Entry]:
-        """In one transaction drop the forgotten counters, then add the charges; the new sums of those charged.
+        """Drop the forgotten counters, then add the charges, in one transaction; return the new sums of those charged.
 
         A charge joins the window in the ledger while that runs (of two ends the earlier one holds), else it begins a new one.
         """
@@ -54,7 +54,7 @@ class Ledger(Protocol):
         """Keep these uses for a successor, apart from the durable counters; added to what is kept already."""
 
     def take_over(self, now: float) -> Sequence[Entry]:
-        """What was handed over and still runs; it is kept no longer."""
+        """Return what was handed over and still runs, and keep it no longer."""
 
 
 class WriteBehind:

@@ -114,7 +114,7 @@ class Link(asyncio.Protocol):
         self._transport = transport
 
     def call(self, packed: bytes) -> asyncio.Future[Any]:
-        """Send one command in the wire's form; its answer. The future raises Away or ServerError."""
+        """Send one command in the form of the wire; the future of its answer raises Away or ServerError."""
         answer: asyncio.Future[Any] = self._loop.create_future()
         if not self.up:
             answer.set_exception(Away(self.why))
@@ -278,6 +278,6 @@ class Client:
 
 
 def pack(*command: str | bytes | int) -> bytes:
-    """A command in the wire's form."""
+    """Write a command in the form of the wire."""
     packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
     return packed

@@ -82,7 +82,7 @@ class ValkeyCounters:
         await self._client.start()
 
     async def hand_over(self) -> None:
-        """Nothing is this worker's own."""
+        """Do nothing: no counter belongs to this worker alone."""
 
     async def stop(self) -> None:
         await self._client.stop()

@@ -36,7 +36,7 @@ class Clocks:
         return min(readings)[1]
 
     def jumped(self) -> bool:
-        """Whether the wall clock was set by more than a second since it was asked last; the offset is then the new one."""
+        """Whether the wall clock was set by more than a second since the last call; the offset is then the new one."""
         offset = self._measured()
         if abs(offset - self.offset) <= JUMP_S:
             return False
@@ -73,7 +73,7 @@ class Windows:
         return len(self.held)
 
     def open(self, counter: str, now: float, window: float) -> Window:
-        """A new window from now on, in place of one that has ended. window: seconds, 0 or less = never ends."""
+        """Open a window from now on, in place of one that has ended. window: seconds, 0 or less = never ends."""
         self.retire(now, 2)
         return self.put(counter, Window(now + window if window > 0 else inf))
 
@@ -92,7 +92,7 @@ class Windows:
         self.held.pop(counter, None)
 
     def retire(self, now: float, most: int) -> bool:
-        """Let go of at most so many ended windows. Whether there may be more."""
+        """Let go of at most so many ended windows; return whether there may be more."""
         by_end, held = self._by_end, self.held
         for _ in range(most):
             if not by_end or by_end[0][0] > now:

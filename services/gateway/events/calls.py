@@ -31,7 +31,7 @@ _NEVER_SENT: Final = as_text(FRAMING) | {"host", "expect"}
 
 
 class _Deadline:
-    """Ends a connection when its time is over, whatever it is doing: time-outs of single reads begin anew with every byte."""
+    """Ends a connection when its time is over, whatever it is doing: time-outs of single reads start again with every byte."""
 
     def __init__(self, seconds: float) -> None:
         self._timer = threading.Timer(seconds, self._end)
@@ -51,7 +51,7 @@ class _Deadline:
                 self._socket.close()
 
     def watch(self, connected: socket.socket) -> None:
-        """A second handle of the same connection: TLS takes the first one over."""
+        """Keep a second handle of the same connection: TLS takes the first one over."""
         with self._lock:
             self._socket = connected.dup()
         if self.over:
@@ -104,7 +104,7 @@ def call(
     timeouts: tuple[float, float] = TIMEOUTS,
     altogether: float = ALTOGETHER,
 ) -> int:
-    """Makes one call; its status. Redirects are not followed. Headers that frame the message are ours, whatever `headers` says.
+    """Make one call and return its status. Redirects are not followed. Headers that frame the message are ours, whatever `headers` says.
 
     timeouts: seconds of the connect and of each read. altogether: seconds after which a connection is cut.
     Raises TargetRefused, OSError, ValueError for what cannot be sent, requests' exceptions.

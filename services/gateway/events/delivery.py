@@ -42,14 +42,15 @@ Networks = Sequence[Network]
 
 
 def pause_after(attempts: int) -> float:
-    """Seconds until the next attempt; spread, so that many do not come at once. attempts: those that failed before this one."""
+    """Return the seconds until the next attempt; spread, so that many do not come at once. attempts: those that failed before this one."""
     return min(_FIRST_PAUSE * 3.0 ** min(attempts, 20), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311  no secret
 
 
 def signature(secret: str, id: str, timestamp: str, body: bytes) -> str:
-    """`v1,…` of Standard Webhooks: HMAC-SHA-256 over id, timestamp and body. A secret `whsec_…` is base64, any other is taken as it is.
+    """Return the `v1,…` of Standard Webhooks: HMAC-SHA-256 over id, timestamp and body.
 
-    Raises ValueError when the base64 is none.
+    A secret `whsec_…` is base64, any other is taken as it is.
+    Raises ValueError when it is not base64.
     """
     encoded = secret.removeprefix("whsec_")
     key = secret.encode() if encoded == secret else base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
@@ -99,11 +100,11 @@ class Courier:
         self._thread.start()
 
     def wake(self) -> None:
-        """There may be calls to make."""
+        """Look at once for calls to make."""
         self._due.set()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Takes no more leases and waits for the calls under way; what does not end in time is made again by another worker."""
+        """Take no more leases and wait for the calls under way; what does not end in time is made again by another worker."""
         deadline = time.monotonic() + timeout
         self._stopping.set()
         self._due.set()
@@ -132,7 +133,7 @@ class Courier:
                 self._stopping.wait(self._look)
 
     def _take(self) -> bool:
-        """Leases what there is room for, and begins to call. True when there may be more."""
+        """Lease what there is room for, and begin to call. True when there may be more."""
         with self._changed:
             under_way = dict(self._under_way)
         room = AT_ONCE - sum(under_way.values())

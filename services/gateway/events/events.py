@@ -1,4 +1,4 @@
-"""Events of the rules: who hears of them, and that requests never wait for it.
+"""Events of the rules, and who hears of them; requests never wait for it.
 
 `refused` runs on the event loop and only notes what happened; a thread writes it to the outbox within a moment, and a courier makes the
 calls.
@@ -50,7 +50,7 @@ class Events:
         self._courier.start()
 
     async def stop(self) -> None:
-        """Writes what was noted, and waits a moment for the calls under way."""
+        """Write what was noted, and wait a moment for the calls under way."""
         await in_thread(self._stop)
 
     def _stop(self) -> None:
@@ -67,24 +67,24 @@ class Events:
         self._courier.stop()
 
     def refused(self, exchange: Exchange, refusal: Refusal) -> None:
-        """A request was refused. On the event loop; never blocks."""
+        """Note that a request was refused. On the event loop; never blocks."""
         api = exchange.api
         handlers = api.event_handlers.get(refusal.kind.event or "") if api is not None and api.event_handlers else None
         if handlers:
             self._note(messages.of_refusal(exchange, refusal, self._stamp()), handlers)
 
     def fire(self, event: str, api: CompiledApi | None, metadata: Mapping[str, Any]) -> None:
-        """Something else happened (`TokenCreated`, …). From any thread; never blocks."""
+        """Note that something else happened (`TokenCreated`, …). From any thread; never blocks."""
         handlers = api.event_handlers.get(event) if api is not None else None
         if api is not None and handlers:
             self._note(messages.Event(event, api.api_id, self._stamp(), {name: str(value) for name, value in metadata.items()}), handlers)
 
     def pending(self) -> int:
-        """Events that are not in the outbox yet."""
+        """Return how many events are not in the outbox yet."""
         return self._waiting.qsize()
 
     def wake(self) -> None:
-        """Calls were put into the outbox by somebody else."""
+        """Tell the courier that somebody else put calls into the outbox."""
         self._courier.wake()
 
     def _stamp(self) -> str:
@@ -156,7 +156,7 @@ class Events:
         return calls
 
     def _write(self, calls: list[Call]) -> None:
-        """Until it is done, or the worker stops: the outbox may be away for a while."""
+        """Write calls, again until it is done or the worker stops: the outbox may be away for a while."""
         pause, told = 0.1, False
         while True:
             try:
@@ -176,7 +176,7 @@ class Events:
                 pause = min(pause * 2, 5.0)
 
     def _write_singly(self, calls: list[Call], error: Exception) -> None:
-        """One of them is what the database refuses: it alone is lost."""
+        """Write calls one by one, so that only those that the database refuses are lost."""
         if len(calls) == 1:
             self._lost(1, "the outbox does not take it", error)
         else:

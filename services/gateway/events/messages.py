@@ -4,8 +4,8 @@ The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key` and, for version fail
 `message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
 
 Templates know fields (`{{.EventType}}`, `{{.TimeStamp}}`, `{{.EventMetaData.NAME}}`; in later Tyk `{{.Type}}` and `{{.Meta.NAME}}`),
-comments and trim marks. What they put in is escaped for JSON, and a field that the event has not is empty. A template with anything else
-is not used.
+comments and trim marks. What they put in is escaped for JSON, and a field that the event does not have is empty. A template
+with anything else is not used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logs.get(__name__)
 
 _SHOWN_OF_UNKNOWN: Final = 4
 _LARGEST_TEMPLATE: Final = 64 * 1024
-# Possessive, and asked for at one place after the other: each character of a template is read once.
+# Possessive, and matched at one place after the other: each character of a template is read once.
 _ACTION: Final = re.compile(r"\{\{(-(?=\s))?\s*+(?:\.(\w++(?:\.\w++)*+)|/\*(?:(?!\*/).)*+\*/)\s*+((?<=\s)-)?\}\}", re.DOTALL).match
 
 
@@ -41,7 +41,7 @@ class Event:
 
 
 def of_refusal(exchange: Exchange, refusal: Refusal, at: str) -> Event:
-    """The event of a refused request. Keys: the public id of a known one, the first characters of an unknown one, never a secret."""
+    """Return the event of a refused request. Keys: the public id of a known one, the first characters of an unknown one, never a secret."""
     kind = refusal.kind
     api = exchange.api
     path, key = logs.mask_secrets(exchange.path), key_shown(exchange, kind.event_key)
@@ -52,7 +52,7 @@ def of_refusal(exchange: Exchange, refusal: Refusal, at: str) -> Event:
 
 
 def key_shown(exchange: Exchange, whose: str) -> str:
-    """How an event names the key."""
+    """Return how an event names the key."""
     if whose == "address":
         return exchange.client
     if whose == "none":
@@ -65,7 +65,7 @@ def key_shown(exchange: Exchange, whose: str) -> str:
 
 
 def body(event: Event, template: str | None) -> str:
-    """The body of a webhook call. template: its text, None = the default."""
+    """Write the body of a webhook call. template: its text, None = the default."""
     if template is not None:
         return "".join(text + _escaped(event, field) for text, field in _pieces(template))
     metadata = event.metadata
@@ -84,7 +84,7 @@ def body(event: Event, template: str | None) -> str:
 
 
 def _escaped(event: Event, field: str | None) -> str:
-    """The value of a field (None = a comment), as it stands between the quotes of a JSON string."""
+    """Return the value of a field (None = a comment), escaped for a JSON string."""
     first, _, second = (field or "").partition(".")
     if first in ("EventMetaData", "Meta"):
         value = event.metadata.get(second, "")
@@ -94,13 +94,13 @@ def _escaped(event: Event, field: str | None) -> str:
 
 
 def checked(template: str) -> str:
-    """The template itself. Raises ValueError for what is not understood."""
+    """Return the template itself. Raises ValueError for what is not understood."""
     _pieces(template)
     return template
 
 
 def _pieces(template: str) -> list[tuple[str, str | None]]:
-    """Texts, each with the field that comes after it (None = a comment, or the end). Raises ValueError."""
+    """Split a template into texts, each with the field that follows it (None = a comment, or the end). Raises ValueError."""
     pieces: list[tuple[str, str | None]] = []
     place, trimmed = 0, False
     while True:
@@ -132,7 +132,7 @@ class Templates:
         self._read: dict[str, tuple[float, str | None]] = {}
 
     def get(self, path: str) -> str | None:
-        """The text, or None for the default body: no path, outside the folder, not readable or not understood (as in Tyk, logged once)."""
+        """Return the text, None = the default body: no path, outside the folder, unreadable or not understood (as in Tyk, logged once)."""
         if not path:
             return None
         changed = -1.0

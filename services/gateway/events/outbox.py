@@ -58,40 +58,40 @@ class Outbox(Protocol):
     """Thread-safe. All times are epoch seconds, given by the caller."""
 
     def put(self, calls: Sequence[Call], now: float) -> int:
-        """Writes the calls whose event was not told a moment ago; how many. In one transaction."""
+        """Write the calls whose event was not told a moment ago, in one transaction; return how many."""
         ...
 
     def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
-        """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
+        """Take calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
 
         Fewer than there could be when many of one lane wait: ask again until none is left.
         """
         ...
 
     def delivered(self, delivery: Delivery, status: int, now: float) -> None:
-        """It succeeded: that counts even when the lease was lost meanwhile."""
+        """Note a success, which counts even when the lease was lost meanwhile."""
         ...
 
     def failed(self, delivery: Delivery, status: int | None, error: str, next_at: float) -> None:
-        """Try again at `next_at`."""
+        """Note a failure; the call is made again at `next_at`."""
         ...
 
     def given_up(self, delivery: Delivery, status: int | None, error: str, now: float) -> None: ...
 
     def replay(self, id: str, now: float) -> bool:
-        """Makes a call again from the beginning, with the same `webhook-id`; one that is being made goes on. False when there is none."""
+        """Make a call again from the beginning, with the same `webhook-id`; one that is being made goes on. False when there is none."""
         ...
 
     def replay_dead(self, hook_id: str | None, now: float) -> int:
-        """Makes all dead calls of a hook again, None = of every hook; how many."""
+        """Make all dead calls of a hook again, None = of every hook; return how many."""
         ...
 
     def get(self, id: str) -> Delivery | None: ...
 
     def page(self, state: State | None, number: int, size: int, hook_id: str = "") -> tuple[list[Delivery], int]:
-        """The newest first. number: from zero."""
+        """Return a page of deliveries, the newest first, and how many there are. number: from zero."""
         ...
 
     def sweep(self, now: float) -> None:
-        """Forgets marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
+        """Forget marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
         ...

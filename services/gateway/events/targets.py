@@ -17,7 +17,7 @@ class TargetRefused(Exception):
 
 
 def checked_address(host: str, port: int, allowed: Sequence[Network]) -> str:
-    """An address of the host that may be called. Raises TargetRefused, OSError when the name is not known."""
+    """Return an address of the host that may be called. Raises TargetRefused, OSError when the name is not known."""
     found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for text in found:
         address = parse_address(str(text))

@@ -1,7 +1,7 @@
-"""What can go wrong between a request and its upstream's answer, as the client is told and as the log has it.
+"""What can go wrong between a request and its upstream's answer, as refusals.
 
-A client hears which limit it was, how long it is and which field of the definition sets it. Which upstream it was is in the access log
-alone.
+A client is told which limit it was, how long it is and which field of the definition sets it. Only the access log says which upstream it
+was.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from services.gateway.wire.upstreams import name_of
 
 
 def refusal(error: BadAnswer | BadBody | BodyTooLarge | TimedOut) -> Refusal:
-    """The refusal for what a client's body or an upstream's head raised."""
+    """Return the refusal for what a client's body or an upstream's head raised."""
     if isinstance(error, BadAnswer):
         return Refusal(UPSTREAM_BROKEN, detail=f"The answer of the upstream is not valid HTTP: {error}.")
     return client_faults.of_body(error)
 
 
 def unreachable(exchange: Exchange, target: Target, why: str) -> Refusal:
-    """The refusal when no connection to an upstream can be made. why: without its address."""
+    """Return the refusal when no connection to an upstream can be made. why: without its address."""
     _note(exchange, name_of(target.origin))
     return Refusal(UPSTREAM_UNREACHABLE, detail=why)
 
 
 def no_connection(exchange: Exchange, target: Target, timeouts: Timeouts) -> Refusal:
-    """The refusal when an upstream accepts no connection in time."""
+    """Return the refusal when an upstream accepts no connection in time."""
     _note(exchange, name_of(target.origin), "connect")
     return _timeout("The upstream accepted no connection", timeouts.connect, timeouts.connect_set_by)
 
 
 def broken(upstream: Connection, exchange: Exchange) -> Refusal:
-    """The refusal when an upstream ends the connection without an answer."""
+    """Return the refusal when an upstream ends the connection without an answer."""
     _note(exchange, upstream.peer)
     return Refusal(UPSTREAM_BROKEN)
 
@@ -49,7 +49,7 @@ def broken(upstream: Connection, exchange: Exchange) -> Refusal:
 def no_answer(
     error: BadAnswer | BadBody | BodyTooLarge | TimedOut, client: Connection, upstream: Connection, exchange: Exchange, timeouts: Timeouts
 ) -> Refusal:
-    """The refusal when no head of an answer came: because of the client when it is its body that was waited for."""
+    """Return the refusal when no head of an answer came: because of the client when it is its body that was waited for."""
     if not isinstance(error, TimedOut):
         if isinstance(error, BadAnswer):
             _note(exchange, upstream.peer)
@@ -64,18 +64,18 @@ def no_answer(
 
 
 def paused(upstream: Connection, exchange: Exchange, timeouts: Timeouts) -> Refusal:
-    """The refusal when an answer breaks off because the upstream sends nothing more."""
+    """Return the refusal when an answer breaks off because the upstream sends nothing more."""
     _note(exchange, upstream.peer, "idle")
     return _timeout("The upstream sent nothing more of its answer", timeouts.idle, timeouts.idle_set_by)
 
 
 def _timeout(what: str, seconds: float, set_by: str) -> Refusal:
-    """set_by: the field of the definition, "" = none does."""
+    """Return the refusal of a time limit. set_by: the field of the definition, "" = none does."""
     source = f"{set_by} in the API's definition" if set_by else "which is fixed"
     return Refusal(UPSTREAM_TIMEOUT, detail=f"{what} within {counted(seconds, 'second')}, {source}.")
 
 
 def _note(exchange: Exchange, upstream: str, limit: str = "") -> None:
-    """For the access log. limit: which one ended the request, "" = none."""
+    """Note for the access log which upstream failed. limit: the time limit that ended the request, "" = none."""
     exchange.upstream = upstream
     exchange.limit = limit

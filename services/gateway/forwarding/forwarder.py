@@ -1,4 +1,4 @@
-"""From a decided request to the upstream and back: answers passed on, bodies piped, tunnels."""
+"""Forwards a decided request to its upstream, and the answer back: bodies are piped, small ones read first; tunnels."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from services.gateway.wire.upstreams import Upstreams
 
 BODY_TIMEOUT: Final = 60.0
 TUNNEL_TIMEOUT: Final = 3600.0
-# A body up to this size is here before an upstream hears of its request: a slow client holds nothing but its own connection.
+# A body up to this size is read before its request is forwarded: a slow client holds only its own connection.
 _SMALL_BODY: Final = 64 * 1024
-# The same sent byte by byte, each in a chunk of its own.
+# Bytes on the wire of the same body when each byte is sent in a chunk of its own.
 _SMALL_FRAMED: Final = 8 * _SMALL_BODY
 _NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
 
@@ -81,7 +81,7 @@ class Forwarder:
     async def forward(
         self, client: ClientConnection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
     ) -> tuple[int, bool]:
-        """Sends a request on and its answer back: (status, whether the client's connection ends).
+        """Forward a request and its answer; return (status, whether the client's connection ends).
 
         old: the client speaks HTTP/1.0. payload: the body, when it is at hand. Raises Refusal as long as no byte of an answer has gone
         out, Closed afterwards.
@@ -149,8 +149,9 @@ class Forwarder:
     async def fetch(
         self, client: ClientConnection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
     ) -> tuple[int, list[Header], bytes | None]:
-        """Sends a request whose body is at hand and collects the answer: (status, headers, body, or None when the budget was too small for
-        it). Raises Refusal.
+        """Send a request whose body is at hand; return (status, headers, body, or None when the budget was too small for it).
+
+        Raises Refusal.
         """
         timeouts = exchange.timeouts or api.timeouts
         upstream, answer = await self._requests.send(client, exchange, api, timeouts, payload)
@@ -193,7 +194,7 @@ class Forwarder:
 
     @staticmethod
     async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:
-        """Waits until the client has taken what was written to it. Raises Closed."""
+        """Wait until the client has taken what was written to it. Raises Closed."""
         upstream.pause()
         await client.drained()
         if client.lost:
@@ -202,7 +203,7 @@ class Forwarder:
     async def _tunnel(
         self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, answer: UpstreamHead
     ) -> tuple[int, bool]:
-        """After a switch of protocols: bytes both ways until one side ends."""
+        """Move bytes both ways after a switch of protocols, until one side ends."""
         if not exchange.upgrade:
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
         switch = b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n%bX-Request-Id: %b\r\n\r\n" % (
@@ -219,13 +220,13 @@ class Forwarder:
         except asyncio.CancelledError:
             if not client.lost:
                 raise
-            # That the client goes is an ordinary end of a tunnel.
+            # A client that leaves is an ordinary end of a tunnel.
         client.break_pipe()
         return 101, True
 
 
 async def _pipe(upstream: UpstreamConnection, client: ClientConnection, body: Body, head: bytes) -> None:
-    """Moves an answer whose body is not all here. Raises Closed when it breaks off."""
+    """Move an answer whose body is not all here. Raises Closed when it breaks off."""
     try:
         if not upstream.start_pipe(client, body, head):
             await upstream.finish_pipe()
@@ -243,7 +244,7 @@ def _part(client: ClientConnection, upstream: UpstreamConnection) -> None:
 
 
 def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> UpstreamHead:
-    """The answer as the definition's stages leave it."""
+    """Return the answer as the definition's stages change it."""
     head = ResponseHead(answer.status, answer.reason, _fields(answer.lines))
     for stage in api.answer_stages:
         stage(exchange, head)
@@ -251,5 +252,5 @@ def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> Upst
 
 
 def _fields(lines: list[bytes]) -> list[Header]:
-    """Lines of a head as names and values."""
+    """Return lines of a head as names and values."""
     return [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]

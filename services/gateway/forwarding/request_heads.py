@@ -1,7 +1,7 @@
-"""What an upstream is told: the client's fields, and who asked, how and for which host.
+"""Writes the heads of requests to upstreams: the client's fields, and who asked, how and for which host.
 
 Hop-by-hop fields, those that `Connection` names and those whose names can be misread are dropped; `X-Forwarded-*` and `Forwarded`
-(RFC 7239) are written anew, `Via` is added (RFC 9110, 7.6.3).
+(RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RequestHeads:
         self._trusts_any = bool(trusted)
 
     def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
-        """The head of a request to `target`. client: the connection that it came from."""
+        """Write the head of a request to `target`. client: the connection that it came from."""
         path = exchange.upstream_path
         if path is None:
             stripped = owned_length(api, exchange.path) if api.named_segments and api.stripped else api.stripped
@@ -40,7 +40,7 @@ class RequestHeads:
         if query or target.query:
             path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
         if exchange.drop_headers is None and exchange.set_headers is None and not api.named_segments:
-            # They follow from the client's fields alone, which come again and again. (Not those of a `{name}`: its listen path differs.)
+            # They follow from the client's fields alone, which repeat. (Not with a `{name}`: its listen path differs.)
             known = exchange.section.memo.get(api)
             if known is None or known[0] is not target or known[1] is not exchange.upgrade:
                 known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
@@ -53,7 +53,7 @@ class RequestHeads:
         )  # fmt: skip
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
-        """The fields that the upstream gets, each with its CR LF, but for the request id."""
+        """Write the fields that the upstream gets, each with its CR LF, without the request id."""
         section = exchange.section
         layout = section.layout
         passed_on = layout.passed_on
@@ -84,7 +84,7 @@ class RequestHeads:
         return b"".join(out)
 
     def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
-        """The fields that tell the upstream who asked, how and for what."""
+        """Write the fields that tell the upstream who asked, how and for what."""
         section, fields, peer = exchange.section, exchange.fields, exchange.peer.encode("latin-1")
         given: dict[bytes, bytes] = fields if self._trusts_any and exchange.peer in self._trusted else {}
         host = fields.get(b"host", b"")

@@ -158,6 +158,6 @@ class UpstreamRequests:
 
 
 def _continue(client: ClientConnection, body: Body) -> None:
-    """An upstream that does not know `Expect` would leave the client waiting for ever."""
+    """Give the client leave to send: with an upstream that does not know `Expect` it would wait for ever."""
     if not client.answered and isinstance(body, LengthBody | ChunkedBody) and not body.done:
         client.write(CONTINUE)

@@ -56,11 +56,11 @@ class CachedKeys:
         self._away = False
 
     def find(self, secret: str) -> Key | Awaitable[Key | None] | None:
-        """The key that a secret opens. Awaiting raises Refusal(KEYS_UNAVAILABLE) when the store cannot be asked."""
+        """Return the key that a secret opens. Awaiting raises Refusal(KEYS_UNAVAILABLE) when the store cannot be asked."""
         return self.find_hash(secret_hash(secret))
 
     def find_hash(self, hash: str) -> Key | Awaitable[Key | None] | None:
-        """As `find`, for who has the hash already."""
+        """As `find`, by the secret's hash."""
         key = self._known.get(hash)
         if key is not None:
             self._used.add(key.id)
@@ -122,13 +122,13 @@ class CachedKeys:
 
     @staticmethod
     def _make_room(memory: dict[str, Any], capacity: int) -> None:
-        """The oldest tenth goes: cheaper than noting each use, and what is in use comes back with one look."""
+        """Drop the oldest tenth: cheaper than noting each use, and what is in use comes back with one look."""
         if len(memory) >= capacity:
             for hash in list(memory)[: max(1, capacity // 10)]:
                 memory.pop(hash, None)
 
     def forget(self, hashes: Iterable[str]) -> None:
-        """These secrets' keys changed: the next request asks the store."""
+        """Forget these secrets, whose keys changed: the next request asks the store."""
         with self._lock:
             for hash in hashes:
                 self._known.pop(hash, None)
@@ -147,12 +147,12 @@ class CachedKeys:
                 memory.popitem()
 
     def take_used(self) -> set[str]:
-        """The ids of the keys that were used since the last call."""
+        """Return the ids of the keys that were used since the last call."""
         used, self._used = self._used, set()
         return used
 
     def give_back_used(self, used: set[str]) -> None:
-        """They could not be noted: the next `take_used` gives them again."""
+        """Take ids back that could not be noted: the next `take_used` returns them again."""
         self._used |= used
 
     def __len__(self) -> int:

@@ -40,11 +40,11 @@ class KeyChanges:
         self._heard: set[int] = set()  # generations above `_seen`
 
     def begin(self) -> None:
-        """Takes the present generation for seen: before the first key is in memory."""
+        """Count the present generation as seen: before the first key is in memory."""
         self._seen = self._log.generation()
 
     def heard(self, generation: int, hashes: Iterable[str]) -> None:
-        """A change was announced."""
+        """Forget the keys of an announced change."""
         self._keys.forget(hashes)
         with self._lock:
             if generation > self._seen:
@@ -52,7 +52,7 @@ class KeyChanges:
             self._move_on()
 
     def look(self) -> None:
-        """Finds what was not heard."""
+        """Find the changes that were not heard of, and forget their keys. Raises the store's error."""
         seen = self._seen
         changes = self._log.changes(seen)
         with self._lock:

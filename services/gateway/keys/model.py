@@ -37,7 +37,7 @@ class Key:
 
     @classmethod
     def from_session(cls, id: str, hashes: Iterable[str], session: Mapping[str, Any], saved_at: float = 0.0) -> Key:
-        """The key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk."""
+        """Return the key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk."""
         granted = session.get("access_rights")
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
         return cls(
@@ -61,7 +61,7 @@ class Key:
 
 
 def rate_counter(id: str) -> str:
-    """The name of the counter that a key's rate limit takes from."""
+    """Return the name of the counter that a key's rate limit takes from."""
     return f"r:{id}"
 
 
@@ -78,7 +78,7 @@ class Opened:
 
 
 def secret_hash(secret: str) -> str:
-    """What is stored of a secret. Text that is not Unicode (escaped bytes of a request) has a hash too, which nothing stored equals."""
+    """Return what is stored of a secret. Text that is not Unicode (escaped bytes of a request) has a hash that nothing stored equals."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

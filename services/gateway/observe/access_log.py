@@ -23,7 +23,7 @@ from services.gateway.exchange import Exchange
 
 log = logs.get(__name__)
 
-# Batches that wait for the writer, and lines in one: what a writer that hangs can cost is some 40 MB.
+# Batches that wait for the writer, and lines in one: a writer that hangs costs at most some 40 MB.
 _MOST_WAITING: Final = 100
 _LARGEST_BATCH: Final = 1000
 _LONGEST_PATH: Final = 2048
@@ -37,7 +37,7 @@ class AccessLog:
         self._path = path
         self._lines: list[str] = []
         self._batches: queue.Queue[list[str] | None] = queue.Queue(_MOST_WAITING)
-        # Told anew by `flush`: at most a quarter of a second old, and each line has its own duration.
+        # Renewed by `flush`: at most a quarter of a second old, and each line has its own duration.
         self._time = _now()
         self._thread: threading.Thread | None = None
         self.dropped = 0
@@ -45,7 +45,7 @@ class AccessLog:
             self.write = self._nothing  # type: ignore[method-assign]
 
     def start(self) -> None:
-        """Opens the file and starts the thread. Raises OSError."""
+        """Open the file and start the thread. Raises OSError."""
         if self._path is None:
             return
         if self._path == "-":
@@ -56,7 +56,7 @@ class AccessLog:
         self._thread.start()
 
     def write(self, exchange: Exchange, status: int, size: int) -> None:
-        """One request is over. size: bytes sent to the client, heads included. A canonical path holds nothing that JSON escapes."""
+        """Note one answered request. size: bytes sent to the client, heads included. A canonical path holds nothing that JSON escapes."""
         api, key = exchange.api, exchange.key
         path = exchange.path[:_LONGEST_PATH]
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
@@ -76,12 +76,12 @@ class AccessLog:
         """No log was asked for."""
 
     def write_early(self, peer: str, status: int, refused: str) -> None:
-        """A request that could not be read."""
+        """Note a request that could not be read."""
         if self._path is not None:
             self._lines.append(f'{{"time":"{self._time}","status":{status},"client":"{peer}","refused":"{refused}"}}\n')
 
     def flush(self) -> None:
-        """Hands what was collected to the writer. To be called several times a second."""
+        """Hand what was collected to the writer. To be called several times a second."""
         self._time = _now()
         if not self._lines:
             return
@@ -94,7 +94,7 @@ class AccessLog:
             self.dropped += len(lines)
 
     def stop(self) -> None:
-        """Writes what is left; gives up on a disk or pipe that takes nothing for 5 s to make room and 5 s to write."""
+        """Write what is left; give up on a disk or pipe that takes nothing for 5 s to make room and 5 s to write."""
         self.flush()
         if self._thread is not None:
             try:
@@ -120,7 +120,7 @@ class AccessLog:
         os.close(descriptor)
 
     def _current(self, descriptor: int) -> int:
-        """The file that has the name now. Raises OSError; then `descriptor` is still open."""
+        """Return the file that has the name now. Raises OSError; then `descriptor` is still open."""
         if self._path is None or self._path == "-":
             return descriptor
         with contextlib.suppress(FileNotFoundError):
@@ -138,6 +138,6 @@ def _refused(exchange: Exchange) -> str:
 
 
 def _now() -> str:
-    """UTC, to the millisecond."""
+    """Return the time in UTC, to the millisecond."""
     now = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}Z"

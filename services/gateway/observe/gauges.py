@@ -16,11 +16,11 @@ class Gauges:
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
     def set(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """name: without the prefix `gateway_`."""
+        """Register a gauge. name: without the prefix `gateway_`."""
         self._gauges[name] = (meaning, value)
 
     def collect(self) -> Iterator[Any]:
-        """Called by the registry, in a thread."""
+        """Yield the gauges. Called by the registry, in a thread."""
         for name, (meaning, value) in self._gauges.items():
             family = GaugeMetricFamily(f"gateway_{name}", meaning, labels=["worker"])
             family.add_metric([self._worker], value())

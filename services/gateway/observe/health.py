@@ -20,7 +20,7 @@ class Health:
         self._shared = shared
 
     def hello(self) -> Reply:
-        """Always 200, because what is loaded is served; `warn` when the database or Valkey is away. Asks nobody."""
+        """Answer 200, because what is loaded is served; `warn` when the database or Valkey is away. Asks nobody."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         parts = {"database": self._database_well()}
         if self._shared is not None:
