@@ -95,7 +95,7 @@ class Freshness:
                 self.well = True
             except Exception as error:  # the database is away: what is loaded goes on serving
                 if self.well:
-                    log.error("the database cannot be asked", error=type(error).__name__)
+                    log.error("database unreachable", error=type(error).__name__)
                 self.well = False
 
     def _look_for_keys(self) -> None:
@@ -106,7 +106,7 @@ class Freshness:
         try:
             self._key_changes.look()
         except Exception as error:
-            log.warning("what was announced is unknown, and so is what changed: all keys are forgotten", error=type(error).__name__)
+            log.warning("all keys forgotten: nobody says which changed", error=type(error).__name__)
             self._keys.clear()
         finally:
             too_late.cancel()

@@ -185,7 +185,7 @@ class Live:
             return Loaded(stored, "served", compile_api(definition, self._ports, stored.revision))
         except Mistakes as error:
             mistakes = [f"{one.pointer}: {one.message}" for one in error.mistakes]
-            log.error("a stored definition cannot be served", api_id=stored.api_id, mistakes=mistakes)
+            log.error("definition refused", api_id=stored.api_id, mistakes=mistakes)
             return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
 
     @contextlib.contextmanager
@@ -240,4 +240,4 @@ def _places(loaded: Iterable[Loaded]) -> list[CompiledApi]:
 def _log_conflicts(paths: ListenPaths, known: Iterable[str] = ()) -> None:
     for conflict in paths.conflicts():
         if str(conflict) not in known:
-            log.error("two active definitions own the same place; the first serves it", conflict=str(conflict))
+            log.error("listen path conflict; the first definition serves it", conflict=str(conflict))

@@ -43,7 +43,7 @@ class Loading:
         try:
             self._load()
         except _AWAY as error:
-            log.error("the database cannot be loaded; it is tried again until it can", error=in_a_line("gateway", error))
+            log.error("database not loaded; trying again", error=in_a_line("gateway", error))
             self.missing = f"the database could not be loaded at the start; {self._stand_in()}"
             log.warning("served without the database", state=self.missing, apis=len(self._live.current.apis))
 
@@ -58,11 +58,11 @@ class Loading:
                 known = isinstance(error, NotMigrated | WrongMasterKey)
                 missing = f"the database is back and cannot be used: {error if known else type(error).__name__}"
                 if missing != self.missing:
-                    log.error("the database is back and cannot be used", reason=str(error))
+                    log.error("database unusable", reason=str(error))
                 self.missing = missing
             else:
                 self.missing = ""
-                log.info("the database is back; all of it is loaded", apis=len(self._live.current.apis))
+                log.info("database loaded", apis=len(self._live.current.apis))
 
     def _stand_in(self) -> str:
         """Serve what there is instead; say what that is."""
@@ -75,7 +75,7 @@ class Loading:
         try:
             copied = None if self._copy is None else self._copy.read()
         except CopyUnusable as error:
-            log.error("the copy of the definitions is not served", reason=str(error))
+            log.error("copy of the definitions refused", reason=str(error))
             return f"no definitions are served, because their copy cannot be used: {error}"
         if copied is None:
             return "no definitions are served, because there is no copy of them"

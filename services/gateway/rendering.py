@@ -6,14 +6,13 @@ its name: the gateway never adds that header to an answer of an upstream, so it 
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from services.gateway.exchange import Exchange, Header, Reply
-from services.gateway.refusals import Refusal
+from services.gateway.refusals import REGISTRY, Refusal, RefusalKind
 
 _CONTENT_TYPE: Final = b"Content-Type"
 _JSON_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/json")
@@ -73,29 +72,31 @@ def _answer(
         values = {"Message": message, "Code": kind.code, "StatusCode": status, "RequestID": request_id}
         body = _dump(fill(template, {**values, "Detail": refusal.detail or ""}))
     else:
-        body = _plain_body(kind.code, message, refusal.detail, request_id)
+        body = _plain_body(kind, message, refusal.detail, request_id)
     headers = [kind_of_body, (b"X-Request-Id", request_id.encode("latin-1", "replace")), _GENERATOR]
     headers += answer_headers
     headers += refusal.headers
     return Reply(status, headers, body)
 
 
-def _plain_body(code: str, message: str, detail: str | None, request_id: str) -> bytes:
-    """Tyk's body and formatting (four spaces, final newline) with `code`, `request_id` and, where there is one, `detail`."""
-    start = _start(code, message)
+def _plain_body(kind: RefusalKind, message: str, detail: str | None, request_id: str) -> bytes:
+    """Write Tyk's body and formatting (four spaces, final newline) with `code`, `request_id` and, where there is one, `detail`."""
+    start = _STARTS[kind.code] if message is kind.message else _start(kind.code, message)
     if detail:
         start += f'    "detail": {_json(detail)},\n'.encode("utf-8", "replace")
     return start + f'    "request_id": {_json(request_id)}\n}}\n'.encode("utf-8", "replace")
 
 
-@functools.lru_cache(1024)
 def _start(code: str, message: str) -> bytes:
-    """Return the first members: the same for all refusals of a kind, unless a definition has its own words for it."""
     return f'{{\n    "error": {_json(message)},\n    "code": {_json(code)},\n'.encode("utf-8", "replace")
 
 
 def _json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+# How the body begins where a definition does not say it in other words.
+_STARTS: Final = {kind.code: _start(kind.code, kind.message) for kind in REGISTRY.values()}
 
 
 def _problem(code: str, status: int, message: str, detail: str | None, request_id: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         await in_thread(self.loading.begin)
         if my_turn is not None and not await my_turn():
-            log.warning("the worker before this one has not handed its rate windows over; they start at zero")
+            log.warning("predecessor handed nothing over; rate windows start at zero")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()
@@ -155,7 +155,7 @@ class Gateway:
         ending = {asyncio.ensure_future(_end(what, stop)): what for what, stop in ends.items()}
         _, late = await asyncio.wait(ending, timeout=within)
         for task in late:
-            log.error("not all could be written at the end", what=ending[task], error="no time is left")
+            log.error("last write failed", what=ending[task], error="no time is left")
             task.cancel()
         # A connection that hangs may hang once more when it is closed.
         disposing = asyncio.ensure_future(in_thread(self.database.dispose))
@@ -191,7 +191,7 @@ async def _end(what: str, stop: Callable[[], Awaitable[None]]) -> None:
     try:
         await stop()
     except Exception as error:
-        log.error("not all could be written at the end", what=what, error=type(error).__name__)
+        log.error("last write failed", what=what, error=type(error).__name__)
 
 
 def _connections_possible(*, tls: bool) -> int:
@@ -205,5 +205,5 @@ def _connections_possible(*, tls: bool) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
         except (ValueError, OSError):
-            log.info("the limit of open files could not be raised", limit=soft)
+            log.info("limit of open files not raised", limit=soft)
     return max(16, (soft - _RESERVED_FILES) // (3 if tls else 2))

@@ -118,7 +118,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             sys.stderr.write(f"gateway: cannot start: {error}\n")
             sys.exit(_CANNOT_BOOT)
         except Exception:
-            log.exception("this worker cannot serve")
+            log.exception("worker failed")
             time.sleep(_BEFORE_ANOTHER)  # the master starts the next one at once
             sys.exit(1)
         finally:
@@ -156,7 +156,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()
         gc.freeze()
-        log.info("serving", pid=os.getpid(), apis=len(gateway.live.current.apis))
+        log.info("worker started", pid=os.getpid(), apis=len(gateway.live.current.apis))
         beat, stays_until = 0.0, inf
         while loop.time() < stays_until:
             await asyncio.sleep(SWEEP)
@@ -166,14 +166,14 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 beat = 0.0
                 self.notify()
                 if self.ppid != os.getppid():
-                    log.warning("the master is gone; this worker stops")
+                    log.warning("master lost; worker stops")
                     break
             if not self.alive:
                 if self._succeeded():
                     break
                 if stays_until == inf:
                     stays_until = loop.time() + _SUCCESSOR_WITHIN
-                    log.info("waiting for the successor", pid=os.getpid())
+                    log.info("successor awaited", pid=os.getpid())
         told = loop.time()
         self._leave_in_time()
         await self._drain(sockets, gateway, front, operator, servers, handshakes, turn)
@@ -267,7 +267,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
 
 
 def _leave() -> None:
-    telling = threading.Thread(target=log.error, args=("this worker did not end in time and is ended now",), daemon=True)
+    telling = threading.Thread(target=log.error, args=("graceful time-out exceeded",), daemon=True)
     telling.start()  # what it writes to may be what hangs
     telling.join(_SPARE)
     os._exit(1)

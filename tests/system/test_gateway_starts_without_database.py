@@ -152,7 +152,7 @@ def test_several_workers_do_the_same(apis: list[dict[str, Any]], own_postgresql:
             wait_until(lambda: running.process.text().count("served without the database") == 2, 30, "both workers")
             workers = running.workers()
             assert {status(running, "/free/") for _ in range(20)} == {(200, None)}
-        wait_until(lambda: running.process.text().count("the database is back") == 2, 30, "both workers")
+        wait_until(lambda: running.process.text().count("database loaded") == 2, 30, "both workers")
         assert running.workers() == workers
 
 
@@ -188,6 +188,6 @@ def test_a_database_that_comes_back_as_another_is_not_used(apis: list[dict[str, 
             running.start()
         wait_until(lambda: "9999" in told(running, "/ready")[1]["checks"]["definitions"], 30, "the reason")
         assert status(running, "/free/") == (200, None)
-        assert running.process.text().count('"event": "the database is back and cannot be used"') == 1
+        assert running.process.text().count('"event": "database unusable"') == 1
         set_to(revision)
         wait_until(lambda: told(running, "/ready")[0] == 200, 30, "the database")

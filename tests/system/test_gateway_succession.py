@@ -56,7 +56,7 @@ def _successor(running: Gateway, *before: int) -> int:
     """The worker that has come, once it answers. An answer alone tells nothing: those that are leaving may have given it."""
 
     def come() -> int:
-        serving = {int(pid) for pid in re.findall(r'"event": "serving".*?"pid": (\d+)', running.process.text())}
+        serving = {int(pid) for pid in re.findall(r'"event": "worker started".*?"pid": (\d+)', running.process.text())}
         return next((pid for pid in running.workers() if pid not in before and pid in serving), 0)
 
     return wait_until(come, 20, "the successor, ready to answer")
@@ -95,7 +95,7 @@ def _loading_successor(running: Gateway, postgresql_url: str, tell: Callable[[in
         (second,) = wait_until(lambda: set(running.workers()) - {first}, 20, "the successor")
         os.kill(second, signal.SIGSTOP)
     try:
-        wait_until(lambda: "waiting for the successor" in running.process.text(), 20, "the worker, which waits for its successor")
+        wait_until(lambda: "successor awaited" in running.process.text(), 20, "the worker, which waits for its successor")
         yield first, second
     finally:
         os.kill(second, signal.SIGCONT)

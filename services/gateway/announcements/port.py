@@ -47,9 +47,9 @@ class Announcements(Protocol):
 def not_taken_in(kind: str, error: Exception) -> None:
     """Log that a change could not be applied: an absent store in one line, a defect of ours with its trace."""
     if isinstance(error, SQLAlchemyError | OSError):
-        log.error("a change could not be applied; it is tried again", kind=kind, error=type(error).__name__)
+        log.error("change not applied; trying again", kind=kind, error=type(error).__name__)
     else:
-        log.exception("a change could not be applied", kind=kind)
+        log.exception("change not applied", kind=kind)
 
 
 def worker_name() -> str:

@@ -78,7 +78,7 @@ class ThroughValkey:
             missing = sorted(_name(member) for member in expected - confirmed)
             return missing if missing or len(confirmed | died) >= listening else ["(a worker that has no name yet)"]
         except Unreachable as error:
-            log.error("a change could not be announced", kind=kind, error=str(error))
+            log.error("change not announced", kind=kind, error=str(error))
             self._take_in(kind, list(items))
             return ["(all others: Valkey cannot be reached)"]
 
@@ -101,7 +101,7 @@ class ThroughValkey:
             with Link(self._address, _WITHIN) as link:
                 link.call("ZREM", self._registry, self._member)
         except Unreachable:
-            log.info("Valkey cannot be reached; this worker's name goes by itself")
+            log.info("Valkey unreachable; the worker's name expires")
         if self._thread is not None:
             self._thread.join(2)
 
@@ -136,7 +136,7 @@ class ThroughValkey:
                             case [b"message", _, data]:
                                 self._hear(link, data)
             except Exception as error:  # whatever happens to the connection must not end the listening
-                log.warning("announcements are not heard, trying again", error=str(error) or type(error).__name__, pause_s=pause)
+                log.warning("announcements interrupted; trying again", error=str(error) or type(error).__name__, pause_s=pause)
                 self._stop.wait(pause)
                 pause = min(pause * 2, 5.0)
 

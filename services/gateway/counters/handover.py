@@ -48,7 +48,7 @@ class Handover:
     def _taken(self, taking: asyncio.Future[Sequence[Entry]]) -> None:
         error = taking.exception()
         if error is not None:
-            log.warning("rate windows could not be taken over", error=type(error).__name__)
+            log.warning("rate windows not taken over", error=type(error).__name__)
             return
         for counter, used, window_ends_at in taking.result():
             if window_ends_at is not None:

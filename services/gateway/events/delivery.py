@@ -128,7 +128,7 @@ class Courier:
                 well = True
             except Exception as error:
                 if well:
-                    log.error("the outbox cannot be read", error=type(error).__name__)
+                    log.error("outbox unreadable", error=type(error).__name__)
                 well = False
                 self._stopping.wait(self._look)
 
@@ -150,7 +150,7 @@ class Courier:
         try:
             self._attempt(delivery)
         except Exception as error:  # the outbox is away: the lease ends, and the call is made again
-            log.error("a webhook call could not be noted", delivery=delivery.id, error=type(error).__name__)
+            log.error("webhook result not stored", delivery=delivery.id, error=type(error).__name__)
         finally:
             with self._changed:
                 self._under_way[delivery.lane] -= 1
@@ -166,7 +166,7 @@ class Courier:
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)
             error = f"the target answered {status}"
         except targets.TargetRefused as refused:
-            log.warning("a webhook call was refused", delivery=delivery.id, hook=delivery.hook_id, error=str(refused))
+            log.warning("webhook call refused", delivery=delivery.id, hook=delivery.hook_id, error=str(refused))
             self._outbox.given_up(delivery, None, str(refused), self._now())
             return
         except CannotSign as failure:
@@ -177,7 +177,7 @@ class Courier:
         if status is not None and 200 <= status < 300:
             self._outbox.delivered(delivery, status, now)
         elif status == _GONE or now >= delivery.give_up_at:
-            log.warning("a webhook call was given up", delivery=delivery.id, hook=delivery.hook_id, error=error)
+            log.warning("webhook call given up", delivery=delivery.id, hook=delivery.hook_id, error=error)
             self._outbox.given_up(delivery, status, error, now)
         else:
             self._outbox.failed(delivery, status, error, min(now + pause_after(delivery.attempts), delivery.give_up_at))

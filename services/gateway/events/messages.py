@@ -148,7 +148,7 @@ class Templates:
         except (OSError, ValueError) as error:
             known = self._read.get(path)
             if known is None or known != (changed, None):
-                log.warning("a webhook's template cannot be used; the default body is sent", template=path, error=str(error))
+                log.warning("webhook template refused; default body sent", template=path, error=str(error))
                 self._read[path] = (changed, None)
             return None
 

@@ -96,7 +96,7 @@ class CachedKeys:
             opened = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.by_hash, hash)
         except (SQLAlchemyError, OSError) as error:
             if not self._away:  # once: there may be thousands of them a second
-                log.error("keys cannot be looked up", error=type(error).__name__)
+                log.error("key lookup failed", error=type(error).__name__)
             self._away = True
             raise Refusal(KEYS_UNAVAILABLE, headers=_RETRY) from None
         self._away = False

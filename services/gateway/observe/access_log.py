@@ -90,7 +90,7 @@ class AccessLog:
             self._batches.put_nowait(lines)
         except queue.Full:
             if not self.dropped:
-                log.warning("the access log cannot be written fast enough; lines are dropped")
+                log.warning("access log lines dropped: the writer is too slow")
             self.dropped += len(lines)
 
     def stop(self) -> None:
@@ -100,7 +100,7 @@ class AccessLog:
             try:
                 self._batches.put(None, timeout=_LAST_WRITE)
             except queue.Full:
-                log.error("the access log cannot be written; its last lines are lost")
+                log.error("last access log lines lost")
             else:
                 self._thread.join(_LAST_WRITE)
 
@@ -115,7 +115,7 @@ class AccessLog:
             except OSError as error:  # a full disk must not end the thread
                 self.dropped += len(lines)
                 if not told:
-                    log.error("the access log cannot be written", error=error.strerror)
+                    log.error("access log not written", error=error.strerror)
                 told = True
         os.close(descriptor)
 

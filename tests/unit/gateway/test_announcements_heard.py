@@ -55,7 +55,7 @@ def test_a_store_that_is_away_is_told_in_a_line(through_valkey: bool, error: Exc
         raise error
 
     def told(lines: list[dict[str, Any]]) -> list[bool]:
-        return [line.get("traced", False) for line in lines if line["event"].startswith("a change could not be applied")]
+        return [line.get("traced", False) for line in lines if line["event"].startswith("change not applied")]
 
     worker = ThroughValkey(valkey.url, "test") if through_valkey else OneWorker()
     with captured() as lines:

@@ -291,4 +291,4 @@ def test_a_store_that_is_away_is_told_once() -> None:
 
     with captured() as lines:
         asyncio.run(scenario())
-    assert [line["event"] for line in lines if line["level"] == "error"] == ["keys cannot be looked up"] * 2
+    assert [line["event"] for line in lines if line["level"] == "error"] == ["key lookup failed"] * 2
