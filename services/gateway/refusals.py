@@ -88,7 +88,7 @@ AMBIGUOUS_LENGTH = _kind(
     "ambiguous-length",
     400,
     "The length of the request body is ambiguous",
-    detail="Send one Content-Length, or Transfer-Encoding: chunked, never both and neither twice.",
+    detail="Send either Content-Length or Transfer-Encoding: chunked, and only once.",
     closes=True,
 )
 BAD_HOST = _kind(
@@ -138,7 +138,7 @@ INTERNAL_ERROR = _kind(
     "internal-error",
     500,
     "There was a problem with the gateway",
-    detail="The operator finds the cause in the log under the request id.",
+    detail="The operator finds the cause in the log by the request id.",
 )
 
 _group = "Finding the API"
@@ -147,14 +147,14 @@ DEFINITION_BROKEN = _kind(
     "definition-broken",
     503,
     "This API cannot be served",
-    detail="Its stored definition is not valid any more; the operator sees why in the API list.",
+    detail="Its stored definition is no longer valid; the API list tells the operator why.",
 )
 
 DEFINITIONS_UNAVAILABLE = _kind(
     "definitions-unavailable",
     503,
     "The gateway has no API definitions yet",
-    detail="It started while its database was away, and there is no copy to serve; it goes on by itself when the database is back.",
+    detail="It started without its database and has no copy to serve; it recovers as soon as the database is back.",
 )
 
 _group = "Address, version and path"
@@ -218,7 +218,7 @@ KEY_EXPIRED = _kind(
     "Key has expired, please renew",
     event="KeyExpired",
     event_message="Attempted access from expired key.",
-    detail="The key's end has come; the operator can set another one.",
+    detail="The key has passed its expiry; the operator can set a later one.",
 )
 ACCESS_DENIED = _kind(
     "access-denied",
