@@ -87,7 +87,7 @@ async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]
 
 
 def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
-    """Writes the headers; raises the refusal when nothing was left."""
+    """Write the headers; raise the refusal when nothing was left."""
     admitted, limit, remaining, reset_at, _ = taken
     exchange.limits += _HEADERS % (limit, remaining, reset_at)
     if not admitted:

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from ipaddress import IPv6Network
 from math import ceil
 from typing import Final, Literal
 
+from services.common.addresses import group_of
 from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
@@ -62,7 +62,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
 
 
 def _overall(root: DefinitionReader) -> GlobalRateLimit | None:
-    """rate 0 or -1, or per 0 = no limit."""
+    """Read the limit of the whole API; None when there is none."""
     reader = root.object("global_rate_limit")
     rate = reader.integer("rate", 0, -1)
     per = reader.number("per", 0, 0, 10**9)
@@ -89,7 +89,7 @@ class Policy:
         self.headers = _HEADERS % (name, limit, ceil(window), name)
 
     def announce(self, exchange: Exchange, taken: Taken) -> None:
-        """Writes the headers; raises the refusal when nothing was left."""
+        """Write the headers; raise the refusal when nothing was left."""
         exchange.limits += self.headers % (taken[2], ceil(taken[4]))
         if not taken[0]:
             raise self.refusal(taken)
@@ -130,19 +130,14 @@ class RateLimit:
                 taken = self._take(key.rate_counter, policy.limit, policy.window)
                 if not isinstance(taken, Taken):
                     return self._wait(exchange, policy, taken)
-                # As `announce`, written out: nearly every request comes by here.
-                exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
-                if not taken[0]:
-                    raise policy.refusal(taken)
+                policy.announce(exchange, taken)
         policy = self._global
         if policy is None:
             return None
         taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, policy.limit, policy.window)
         if not isinstance(taken, Taken):
             return _announce_later(exchange, policy, taken)
-        exchange.limits += policy.headers % (taken[2], ceil(taken[4]))
-        if not taken[0]:
-            raise policy.refusal(taken)
+        policy.announce(exchange, taken)
         return None
 
     async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
@@ -153,8 +148,7 @@ class RateLimit:
             overall.announce(exchange, taken if isinstance(taken, Taken) else await taken)
 
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:
-        """What a key is held to, found out once for each of its states. Below one request a window is stretched; a fraction above one is
-        not a request."""
+        """Find the limit of a key, once for each of its states. A rate below one stretches the window; above one, its fraction is cut off."""
         policy = None
         if key.rate > 0 and key.per > 0:
             limit, window = (int(key.rate), key.per) if key.rate >= 1 else (1, key.per / key.rate)
@@ -162,12 +156,12 @@ class RateLimit:
         return self._known.keep(key.id, (key, policy))
 
     def _of_address(self, client: str) -> str:
-        """The name of an address's counter."""
+        """Name the counter of a client address. An IPv4 address needs no parsing: it is in its one form already."""
         if ":" not in client:
             return f"{self._counter}@{client}"
         counter = self._prefixes.get(client)
         if counter is None:
-            counter = self._prefixes.keep(client, f"{self._counter}@{IPv6Network(f'{client}/64', strict=False)}")
+            counter = self._prefixes.keep(client, f"{self._counter}@{group_of(client)}")
         return counter
 
 

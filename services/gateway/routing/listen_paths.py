@@ -223,9 +223,7 @@ class ListenPaths:
 
 def relative_path(api: CompiledApi, path: str) -> str:
     """Return what follows the listen path, with its leading slash; the bare listen path is `/`."""
-    if api.named_segments:
-        return path[owned_length(api, path) :] or "/"
-    return path[len(api.listen_path) - 1 :] or "/"  # as there, without a call more for every request
+    return path[owned_length(api, path) :] or "/"
 
 
 def owned_length(api: CompiledApi, path: str) -> int:
