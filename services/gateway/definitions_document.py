@@ -1,8 +1,9 @@
-"""Writes docs/definitions.md: every field of a definition, from the docstrings of those who read it and from their reading itself.
+"""Writes docs/definitions.md: every field of a definition, from the docstrings of the modules that read it and from their reading itself.
 
-`python -m services.gateway.definitions_document > docs/definitions.md`. The `Fields:` of a docstring say of each field since when Tyk has
-it (`own` = never), what it does, and after `Differs:` what is different here. Type and default are those of the reading, which is done with
-a reader that takes notes. Tests keep the file, the docstrings and the reading in step.
+`python -m services.gateway.definitions_document > docs/definitions.md`. The `Fields:` of a docstring say of each field since which release
+Tyk has it (`own` = Tyk does not have it), what it does, and after `Differs:` what is different here. A reader that takes notes finds the
+type and the default; behind the release `required`, or the default in words, takes the place of the latter. Tests keep the file, the
+docstrings and the reading in step.
 """
 
 from __future__ import annotations
@@ -23,43 +24,45 @@ from services.gateway.refusals import REGISTRY
 _HEAD: Final = """\
 # API definitions
 
-Written from the docstrings and the readers of the middlewares (`python -m services.gateway.definitions_document > docs/definitions.md`);
-tests keep them in step.
+Every field of an API definition: what it does, and where the gateway differs from Tyk.
 
-A definition is Tyk's classic API definition, a JSON object. Names of fields are read in any case; `null` is a field that is absent. A
-definition is checked whole when it is saved: every mistake is named at once with its JSON pointer, and nothing is saved. A field whose name
-is nearly that of a known one is a mistake, too. All other unknown fields are kept, and named as warnings.
+A definition is a JSON object, Tyk's classic API definition. Upper and lower case are the same in the names of fields, and `null` means that
+a field is absent. The gateway checks the whole definition when it is saved. If there are mistakes, it names all of them at once, each with
+its JSON pointer, and saves nothing. An unknown field whose name is close to a known one is a mistake, too; other unknown fields are kept,
+with a warning.
 
+* **field**: `*` stands for any key of an object, `[]` for every entry of a list.
 * **default**: what an absent field means. *required*: an absent field is a mistake.
-* **since**: the first release of Tyk whose definition has the field; up to 2.2 the definition's own library on the day of the release. 1.3
-  is the oldest that is known, so it stands for earlier ones, too. "—": Tyk has no such field. "unknown": Tyk writes it, and no definition
-  of a release names it.
-* **different from Tyk**: what the gateway does otherwise than Tyk, or than the named releases of Tyk.
-* In names, `*` is any key of an object, and `[]` any entry of a list.
+* **since**: the first release of Tyk that has the field. The history begins with 1.3, so 1.3 may also mean an earlier release. "—": Tyk
+  does not have the field. "unknown": Tyk writes the field, and its source does not say since when.
+* **different from Tyk**: what the gateway does in another way than Tyk, or than the releases of Tyk that are named.
+
+This page is generated from the code: `python -m services.gateway.definitions_document > docs/definitions.md`.
 """
 _NOT_SERVED: Final = """
 ## Not served
 
-Where a definition asks for one of these it is a mistake, and is not saved: requests must not pass without a check, a rewriting or a
-protection that its author relies on. Empty or switched off, as in most exports of Tyk, it is nothing. `use_keyless` outranks the ways of
-authentication other than client certificates, as in Tyk. Entries of extended_paths do nothing while their version does not use them.
+The gateway does not save a definition that asks for one of these: requests must not pass without a check, a rewriting or a protection that
+its author relies on. A field that is empty or switched off, as in most exports of Tyk, asks for nothing. With `use_keyless`, only client
+certificates are asked for among the ways of authentication, as in Tyk. Entries of `extended_paths` ask for nothing in a version without
+`use_extended_paths`.
 """
 _ECHOED: Final = """
-## Kept without a meaning
+## Kept without effect
 
-Accepted without a warning, given back as they came:
+The gateway accepts these fields without a warning, and gives them back as they came:
 """
 _WARNED: Final = """
 ## Kept with a warning
 
-Tyk's; kept, given back, and named in a warning when they ask for something:
+These fields of Tyk's have no effect either. The gateway keeps them, gives them back, and warns of those that ask for something:
 """
 _TABLE: Final = ("| field | type | default | effect | since | different from Tyk |", "| --- | --- | --- | --- | --- | --- |")
-_ITEM: Final = re.compile(r"^\* `(?P<path>[^`]+)` \((?P<since>[\w.]+)(?P<required>, required)?\): (?P<text>.*)$", re.M)
+_ITEM: Final = re.compile(r"^\* `(?P<path>[^`]+)` \((?P<since>[\w.]+)(?:, (?P<default>[^)]+))?\): (?P<text>.*)$", re.M)
 _TELLING: Final = ("one of", "list of text")
 _VERSION: Final = "version_data.versions.*"
 
-# Reading them comes by every field that is read at all.
+# Together they make the readers ask for every field that they know.
 _ENTRIES: Final = [{"path": "/a", "method_actions": {"GET": {"action": "reply", "code": 200}}, "timeout": 1, "size_limit": 1}]
 _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
     {
@@ -83,11 +86,11 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
 
 
 class Described(NamedTuple):
-    """A field as a docstring has it. since: of Tyk, `own` or `unknown`."""
+    """A field as a docstring has it. since: of Tyk, `own` or `unknown`. default: in words, `required`, or "" for that of the reading."""
 
     path: str
     since: str
-    required: bool
+    default: str
     effect: str
     differs: str
 
@@ -100,7 +103,7 @@ class Read(NamedTuple):
 
 
 class Notes(Report):
-    """What is read, by the path of the field, in the order of reading. paths: of the objects, by their pointers."""
+    """read: how each field is read, by its path, in the order of reading. paths: of the objects, by their pointers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +111,7 @@ class Notes(Report):
         self.paths = {"": ""}
 
     def path(self, pointer: str) -> str:
-        """The path of an object or a list's entry."""
+        """Return the path of an object or of a list's entry."""
         if pointer not in self.paths:
             parent, _, name = pointer.rpartition("/")
             self.paths[pointer] = f"{self.path(parent)}[]" if name.isdigit() else below(self.path(parent), name)
@@ -116,12 +119,12 @@ class Notes(Report):
 
 
 def below(path: str, name: str) -> str:
-    """The path of a member."""
+    """Return the path of a member."""
     return f"{path}.{name}".removeprefix(".")
 
 
 class _NoteTaker(Reader):
-    """Reads, and notes what it is asked for."""
+    """A reader that notes what it is asked for."""
 
     report: Notes
 
@@ -132,7 +135,7 @@ class _NoteTaker(Reader):
         path = below(self.report.path(self.pointer), name)
         self.report.paths.setdefault(self.at(name), path)
         known = self.report.read.get(path)
-        # What a choice or a list of text asks for besides says less.
+        # A choice and a list of text also ask for the text or the list, which says less.
         if known is None or not known.kind or kind.startswith(_TELLING):
             self.report.read[path] = Read(kind, default)
 
@@ -154,7 +157,8 @@ class _NoteTaker(Reader):
         return super().integer(name, default, low, high)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
-        self._note(name, f"number above {low:g}, at most {high:g}", f"{default:g}")
+        least = "0 or more" if default == low == 0 else f"above {low:.0f}"
+        self._note(name, f"number {least}, at most {high:.0f}", f"{default:g}")
         return super().number(name, default, low, high)
 
     def choice(self, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
@@ -184,7 +188,7 @@ class _WholeNoteTaker(_NoteTaker, DefinitionReader):
 
 
 def read_fields() -> dict[str, Read]:
-    """Every field that is read of a definition, by its path; objects that only hold others are left out."""
+    """Return how each field of a definition is read, by its path, without the objects that only hold others."""
     found: dict[str, Read] = {}
     for sample in _SAMPLES:
         notes = Notes()
@@ -196,25 +200,25 @@ def read_fields() -> dict[str, Read]:
 
 
 def described_fields(module: ModuleType) -> list[Described]:
-    """The fields in a module's docstring."""
+    """Return the fields in a module's docstring."""
     found = []
     for item in _ITEM.finditer(_joined(module)):
         path = re.sub(r"^versions\.\*", _VERSION, item["path"])
         effect, _, differs = item["text"].partition(" Differs: ")
-        found.append(Described(path, item["since"], bool(item["required"]), effect, differs))
+        found.append(Described(path, item["since"], item["default"] or "", effect, differs))
     return found
 
 
 def _joined(module: ModuleType) -> str:
-    """A docstring with each item in one line."""
+    """Return a docstring with each item on one line."""
     return re.sub(r"\n {2,}", " ", module.__doc__ or "")
 
 
 def document() -> str:
-    """The text of docs/definitions.md."""
+    """Return the text of docs/definitions.md."""
     read = read_fields()
     lines = [_HEAD, "## The API\n", *_table(schema, read), "\n## Versions\n", *_table(version_schema, read), "\n## Middlewares\n"]
-    lines.append("In the order in which they are asked. A middleware that a definition does not use is not in its chain.")
+    lines.append("In the order in which a request meets them. A middleware that a definition does not use costs its requests nothing.")
     for step in ORDER:
         module = step.middleware
         assert isinstance(module, ModuleType)
@@ -222,7 +226,7 @@ def document() -> str:
         text, _, refusals = _joined(module).partition("Refusals:")
         about = text.partition("\nFields:\n")[0].strip()
         lines += [f"\n### {name}\n", about, ""]
-        lines += _table(module, read) if described_fields(module) else ["It has no fields of its own."]
+        lines += _table(module, read) if described_fields(module) else ["It has no fields in a definition."]
         codes = [f"[`{code}`](errors.md)" for code in named_refusals(refusals)]
         lines += ["", f"Refusals: {', '.join(codes) or 'none of its own'}."]
     lines += ["\n## Events\n", *_table(event_schema, read), "\n## Errors\n", *_table(error_schema, read)]
@@ -233,7 +237,7 @@ def document() -> str:
 
 
 def named_refusals(text: str) -> list[str]:
-    """The codes of refusals in a text."""
+    """Return the codes of refusals in a text."""
     return [code for code in re.findall(r"[a-z]+(?:-[a-z]+)+", text) if code in REGISTRY]
 
 
@@ -242,7 +246,7 @@ def _table(module: ModuleType, read: Mapping[str, Read]) -> Iterator[str]:
     for one in described_fields(module):
         kind, default = read.get(one.path, Read("", ""))
         since, differs = ("—", one.differs) if one.since == "own" else (one.since, one.differs)
-        yield _row(f"`{one.path}`", kind, "*required*" if one.required else default, one.effect, since, differs)
+        yield _row(f"`{one.path}`", kind, "*required*" if one.default == "required" else one.default or default, one.effect, since, differs)
 
 
 def _row(*cells: str) -> str:
@@ -250,7 +254,7 @@ def _row(*cells: str) -> str:
 
 
 def _warned(read: Mapping[str, Read]) -> Iterator[str]:
-    """Tyk's fields that nothing reads."""
+    """Return the items of the last list: Tyk's fields that nothing reads."""
     known = {*read, *(one.path.lower() for one in catalogue()), *ECHOED}
     objects = {path[: match.start()] for path in known for match in re.finditer(r"\.|\[\]", path)}
     rooms = {

@@ -1,12 +1,12 @@
-"""The JSON of what a definition changes of the gateway's refusals: their shape, status and message.
+"""The JSON of what a definition changes in the gateway's refusals: their shape, status and message.
 
 Fields:
-* `error_template` (own): the shape of refusals, an object whose strings may use `{{.Message}}`, `{{.Code}}`, `{{.StatusCode}}`,
-  `{{.RequestID}}` and `{{.Detail}}`.
-* `error_overrides` (5.13): by error code, what is different. Differs: Tyk's form, by status, is a mistake.
-* `error_overrides_disabled` (5.13): switches `error_overrides` off.
-* `error_overrides.*.status` (own): the status in place of the refusal's own; absent = that.
-* `error_overrides.*.message` (own): the message in place of the refusal's own; absent = that.
+* `error_template` (own): The JSON object that a refusal is answered with. Its strings may use `{{.Message}}`, `{{.Code}}`,
+  `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`.
+* `error_overrides` (5.13): Replaces the status or the message of refusals, by error code. Differs: Tyk's form, by status, is a mistake.
+* `error_overrides_disabled` (5.13): Switches `error_overrides` off.
+* `error_overrides.*.status` (own, the refusal's own): The status of the answer.
+* `error_overrides.*.message` (own, the refusal's own): The message of the answer.
 """
 
 from __future__ import annotations

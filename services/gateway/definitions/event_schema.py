@@ -1,23 +1,24 @@
-"""The JSON of a definition's event handlers: who hears of refusals and of changes of keys.
+"""The JSON of a definition's event handlers: what happens on a refusal or a change of a key.
 
 Fields:
-* `event_handlers.events` (1.3): lists of handlers, by event. Differs: an unknown event is a mistake.
-* `event_handlers.events.*[].handler_name` (1.3, required): a webhook, or a line in the log.
-* `event_handlers.events.*[].handler_meta.disabled` (5.4): leaves the handler out.
-* `event_handlers.events.*[].handler_meta._id` (unknown): the id of the webhook that this is a copy of.
-* `event_handlers.events.*[].handler_meta.id` (5.4): as `_id`.
-* `event_handlers.events.*[].handler_meta.name` (5.4): the webhook's name.
-* `event_handlers.events.*[].handler_meta.org_id` (unknown): the webhook's owner.
-* `event_handlers.events.*[].handler_meta.method` (1.3): the method of the call, one of GET, PUT, POST, DELETE, PATCH. Differs: PATCH goes
-  out as PATCH; in 1.4 it goes out as DELETE.
-* `event_handlers.events.*[].handler_meta.target_path` (1.3): the URL to call; a webhook needs it.
-* `event_handlers.events.*[].handler_meta.template_path` (1.3): the template of the body.
-* `event_handlers.events.*[].handler_meta.header_map` (1.3): header fields of the call.
-* `event_handlers.events.*[].handler_meta.event_timeout` (1.3): seconds for which the same event is not sent again; 0 = it is always sent.
-  Differs: in 1.4 0 silences the event for ever.
-* `event_handlers.events.*[].handler_meta.secret` (own): a mistake: a secret is given to a webhook (`/api/hooks`), which is named by its
-  `_id`.
-* `event_handlers.events.*[].handler_meta.prefix` (1.3): what the line in the log begins with.
+* `event_handlers.events` (1.3): The handlers of each event: a list by the event's name. Differs: An unknown event is a mistake.
+* `event_handlers.events.*[].handler_name` (1.3, required): `eh_web_hook_handler` calls a webhook, `eh_log_handler` writes a line in the
+  log.
+* `event_handlers.events.*[].handler_meta.disabled` (5.4): Leaves the handler out.
+* `event_handlers.events.*[].handler_meta._id` (unknown): The id of the webhook in `/api/hooks` that the handler is a copy of.
+* `event_handlers.events.*[].handler_meta.id` (5.4): The same as `_id`, which outranks it.
+* `event_handlers.events.*[].handler_meta.name` (5.4): The webhook's name.
+* `event_handlers.events.*[].handler_meta.org_id` (unknown): The id of the webhook's owner.
+* `event_handlers.events.*[].handler_meta.method` (1.3): The method of the call: GET, PUT, POST, DELETE or PATCH. Differs: PATCH is sent as
+  PATCH; 1.4 sends DELETE.
+* `event_handlers.events.*[].handler_meta.target_path` (1.3): The URL to call. A webhook needs it.
+* `event_handlers.events.*[].handler_meta.template_path` (1.3): The template of the call's body.
+* `event_handlers.events.*[].handler_meta.header_map` (1.3): Header fields of the call.
+* `event_handlers.events.*[].handler_meta.event_timeout` (1.3): Seconds for which the same event is not sent again; 0 = it is always sent.
+  Differs: In 1.4, 0 silences the event for ever.
+* `event_handlers.events.*[].handler_meta.secret` (own): A mistake: a definition must not hold a secret. Give it to a webhook in
+  `/api/hooks`, and name that webhook by its `_id`.
+* `event_handlers.events.*[].handler_meta.prefix` (1.3): The beginning of the line in the log.
 """
 
 from __future__ import annotations

@@ -5,37 +5,39 @@ its author asked for (an authentication mode or a check that is not served yet) 
 reported by `lint`. `compiler.read` is the whole reading.
 
 Fields:
-* `id` (1.3): the id by which `/api/apis` knows the definition; given by the gateway when it is empty.
-* `api_id` (1.3, required): the name by which keys, `/tyk/apis` and logs know the API. Differs: letters, digits and `. _ ~ : -`, at most
-  128.
-* `name` (1.3): what logs and lists show; the realm of challenges.
-* `org_id` (1.3): the owner; in front of the keys that are made for it.
-* `active` (1.3): only `false` switches the API off: 404, and no broader neighbour gets its traffic. Differs: Tyk serves a definition from a
-  file in any case.
-* `domain` (1.9): the host that the API answers on; empty = every host. It may carry a port, which does not count.
-* `domain_disabled` (4.1): switches `domain` off.
-* `use_keyless` (1.3): no key is asked for, so there are no key's rights, rate or quota.
-* `expiration` (4.1): the end of the whole API, `YYYY-MM-DD HH:MM` in UTC, as that of each version.
-* `dont_set_quota_on_create` (1.4): saving a key does not start its quota again. Differs: all APIs of the key must say so; in 1.4 it also
-  keeps changes of keys from being saved.
-* `expire_analytics_after` (1.4): seconds. Differs: it is checked and has no effect.
-* `enable_batch_request_support` (1.3): `POST {listen_path}tyk/batch/` takes several requests in one. Differs: each is judged by the address
-  of the client that sent the batch; at Tyk all come from 127.0.0.1.
-* `proxy.listen_path` (1.3, required): the path that the API owns, with all that is below it; `{name}` is any one segment. Differs: it owns
-  whole segments (`/app` never owns `/apple`), must be in its canonical form, and two active definitions cannot own the same place.
-* `proxy.target_url` (1.3, required): the upstream, http or https; `env://UPSTREAM_NAME/path` reads its address from the environment.
-* `proxy.enable_load_balancing` (1.8): sends requests to the targets of `target_list` in turn.
-* `proxy.target_list` (1.8): the upstreams, with `enable_load_balancing`.
-* `proxy.strip_listen_path` (1.3): the upstream sees the path without the listen path. Differs: it is cut off at the start only; Tyk cuts
-  out where it first stands.
-* `proxy.timeouts.connect` (own): seconds to connect.
-* `proxy.timeouts.first_byte` (own): seconds until the first byte of the answer.
-* `proxy.timeouts.idle` (own): seconds between two bytes of a body.
-* `proxy.pass_headers` (own): headers that go on although those like them do not: names with `_`, and `Proxy`.
-* `proxy.pass_trailers` (own): trailer fields that go on.
-* `version_data.not_versioned` (1.3): the API has one version, and requests name none: the one named `Default`, else the first.
-* `version_data.use_extended_paths` (own): has no effect here; Tyk's own samples have it.
-* `version_data.versions` (1.3, required): the versions by name; at least one.
+* `id` (1.3): The id of the definition in `/api/apis`. The gateway creates one when it is empty.
+* `api_id` (1.3, required): The id of the API in the access rights of keys, in `/tyk/apis` and in logs. Differs: Only letters, digits and `.
+  _ ~ : -` are allowed, at most 128 of them.
+* `name` (1.3): The name of the API in logs and lists. It is also the realm of the challenge that a client without a key gets.
+* `org_id` (1.3): The id of the organisation that owns the API.
+* `active` (1.3): `false` switches the API off: its paths answer 404, and no API with a shorter listen path gets its requests. Differs: Tyk
+  serves a definition from a file whatever `active` says.
+* `domain` (1.9): The host that the API answers on; empty = every host. A port in it has no effect.
+* `domain_disabled` (4.1): Switches `domain` off: the API answers on every host.
+* `use_keyless` (1.3): Opens the API to clients without a key. Access rights, rates and quotas of keys do not apply.
+* `expiration` (4.1): The end of the whole API, `YYYY-MM-DD HH:MM` in UTC. A version ends at the earlier of this and its own `expires`.
+* `dont_set_quota_on_create` (1.4): Saving a key does not start its quota again. Differs: It applies when all APIs in the key's access
+  rights have it. In 1.4 it also keeps changes of such keys from being saved.
+* `expire_analytics_after` (1.4): Seconds. Differs: It is checked and has no effect: the gateway keeps no analytics.
+* `enable_batch_request_support` (1.3): Opens `POST {listen_path}tyk/batch/`, which takes several requests in one. Differs: Each of them is
+  judged by the address of the client that sent the batch; in Tyk all of them come from 127.0.0.1.
+* `proxy.listen_path` (1.3, required): The path that the API owns, with everything below it. A segment `{name}` stands for any one segment.
+  Differs: It owns whole segments (`/app` does not own `/apple`) and must be written in its canonical form. Two active definitions cannot
+  own the same host and path.
+* `proxy.target_url` (1.3, required): The URL of the upstream, http or https. `env://UPSTREAM_NAME/path` takes its beginning from the
+  environment variable `UPSTREAM_NAME`.
+* `proxy.enable_load_balancing` (1.8): Sends requests to the URLs of `target_list` in turn, in place of `target_url`.
+* `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`.
+* `proxy.strip_listen_path` (1.3): Takes the listen path off the path that the upstream sees. Differs: It is taken off at the start of the
+  path only; Tyk removes its first occurrence, wherever that is.
+* `proxy.timeouts.connect` (own): Seconds that connecting to the upstream may take.
+* `proxy.timeouts.first_byte` (own): Seconds until the first byte of the upstream's answer.
+* `proxy.timeouts.idle` (own): Seconds that may pass between two bytes of a body.
+* `proxy.pass_headers` (own): Names of request headers that the gateway would otherwise remove: names with `_`, and `Proxy`.
+* `proxy.pass_trailers` (own): Names of trailer fields that the gateway would otherwise remove.
+* `version_data.not_versioned` (1.3): The API has one version, and requests do not name it: the version `Default`, or else the first one.
+* `version_data.use_extended_paths` (own): Has no effect; it is accepted because Tyk's own examples have it.
+* `version_data.versions` (1.3, required): The versions by name, at least one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """The JSON of one version of an API: its name, its end and how its paths match; middlewares read their lists of paths from it.
 
 Fields:
-* `versions.*.name` (1.3): has no effect. Differs: the key in the map is the name; in 1.4 and 2.3 both must be the same.
-* `versions.*.expires` (1.3): the end of the version, `YYYY-MM-DD HH:MM` in UTC; empty or `-1` = never. Differs: what cannot be read is a
-  mistake; for Tyk the version has ended.
-* `versions.*.use_extended_paths` (1.3): `extended_paths` counts, otherwise `paths`.
-* `versions.*.path_matching` (own): how patterns match the path: found in it, a beginning of whole segments, or all of it.
-* `versions.*.ignore_endpoint_case` (3.0): all patterns match upper and lower case.
-* `versions.*.overrides` (unknown): kept without a meaning.
+* `versions.*.name` (1.3): Has no effect. Differs: The key in `versions` is the name; in 1.4 and 2.3 both must be the same.
+* `versions.*.expires` (1.3): The end of the version, `YYYY-MM-DD HH:MM` in UTC; empty or `-1` = never. Differs: A date that cannot be read
+  is a mistake; in Tyk the version has then ended. It also ends the version of an API that is `not_versioned`, as in 1.4 and 2.3; in 3.1 it
+  does not.
+* `versions.*.use_extended_paths` (1.3): `true` applies `extended_paths` and ignores `paths`; `false` the other way round.
+* `versions.*.path_matching` (own): How patterns match the path below the listen path: `search` finds them anywhere in it, `prefix` compares
+  whole segments from the start, `exact` compares all of it.
+* `versions.*.ignore_endpoint_case` (3.0): Upper and lower case are the same in all patterns of the version.
+* `versions.*.overrides` (unknown): Has no effect; it is kept.
 """
 
 from __future__ import annotations

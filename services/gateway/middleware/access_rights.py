@@ -1,7 +1,8 @@
 """Refuses keys that have no right to this API, to the version asked for, or to the path.
 
-Of the key: `access_rights` (none = every API), and in its session the `allowed_urls` of the API: `[{"url": pattern, "methods": [...]}]`,
-patterns as in path lists (none = every path). Where the API is `not_versioned` the key's versions do not count, as in Tyk.
+It looks at the key's `access_rights` (none = every API) and, in them, at the `allowed_urls` of the API: `[{"url": pattern, "methods":
+[...]}]`, with patterns as in path_lists (none = every path). When the API is `not_versioned`, the versions in the key's rights do not
+count, as in Tyk.
 
 Refusals: access-denied, resource-denied.
 """

@@ -1,18 +1,18 @@
 """Asks for a key and finds out whose it is.
 
-As in Tyk 3.1 a key in the query outranks one in the header, a cookie outranks both, and a leading `Bearer ` is taken off.
+As in Tyk 3.1 a key in the query outranks one in the header, and a cookie outranks both. A `Bearer ` before the key is taken off.
 
 Fields:
-* `auth.auth_header_name` (1.3): the header that holds the key; empty = `Authorization`. Differs: in 1.4 an empty name refuses every
+* `auth.auth_header_name` (1.3): The header that holds the key; empty = `Authorization`. Differs: In 1.4 an empty name refuses every
   request.
-* `auth.disable_header` (4.1): no header holds the key. Differs: it is a mistake when no other place is left.
-* `auth.use_param` (1.6): a query parameter may hold the key.
-* `auth.param_name` (2.2): the parameter's name; empty = the header's.
-* `auth.use_cookie` (1.8): a cookie may hold the key.
-* `auth.cookie_name` (2.2): the cookie's name; empty = the header's.
-* `auth_configs.authtoken.*` (3.0): the same fields; when it says anything it outranks `auth`.
-* `strip_auth_data` (2.4): the upstream does not see the key.
-* `auth.strip_auth_data` (own): the same, for those who look for it here.
+* `auth.disable_header` (4.1): No header holds the key. Differs: It is a mistake when no other place is left.
+* `auth.use_param` (1.6): A query parameter may hold the key.
+* `auth.param_name` (2.2): The name of the parameter; empty = the name of the header.
+* `auth.use_cookie` (1.8): A cookie may hold the key.
+* `auth.cookie_name` (2.2): The name of the cookie; empty = the name of the header.
+* `auth_configs.authtoken.*` (3.0): The fields of `auth`. It replaces `auth` when it names a header or switches something on.
+* `strip_auth_data` (2.4): Keeps the key from the upstream.
+* `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
 Refusals: key-missing, key-unknown (the only one that fires AuthFailure).
 """
 

@@ -1,15 +1,15 @@
-"""Gives single endpoints less (or more) time for their answer than the rest of the API.
+"""Gives single endpoints less or more time for their answer than the rest of the API.
 
-The time runs until the first byte of the upstream's answer; no connection may take longer either. When it is over the proxy answers
+The time is that until the first byte of the upstream's answer; connecting may not take longer either. When it is over, the gateway answers
 upstream-timeout.
 
 Fields:
-* `versions.*.extended_paths.hard_timeouts` (1.8): entries for single paths.
-* `versions.*.extended_paths.hard_timeouts[].path` (1.8, required): a pattern, as in path lists.
-* `versions.*.extended_paths.hard_timeouts[].method` (1.8): the method that the entry is for; empty = every method.
-* `versions.*.extended_paths.hard_timeouts[].timeout` (1.8, required): seconds. Differs: fractions count; 0 is a mistake.
-* `versions.*.extended_paths.hard_timeouts[].disabled` (4.1): leaves the entry out.
-Refusals: none here.
+* `versions.*.extended_paths.hard_timeouts` (1.8): Entries for single paths, with `use_extended_paths`.
+* `versions.*.extended_paths.hard_timeouts[].path` (1.8, required): A pattern, as in path_lists.
+* `versions.*.extended_paths.hard_timeouts[].method` (1.8): The method that the entry applies to; empty = every method.
+* `versions.*.extended_paths.hard_timeouts[].timeout` (1.8, required): Seconds. Differs: Fractions count; 0 is a mistake.
+* `versions.*.extended_paths.hard_timeouts[].disabled` (4.1): Leaves the entry out.
+Refusals: none of its own.
 """
 
 from __future__ import annotations

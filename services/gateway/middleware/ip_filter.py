@@ -1,14 +1,15 @@
 """Lets in only the addresses that a definition allows, and none that it blocks. Asked before everything else, replies included.
 
-The address is the exchange's client: no header that an untrusted peer sends can change it.
+The address is that of the connection, or the one that a trusted proxy names; no header of another client can change it.
 
 Fields:
-* `enable_ip_whitelisting` (1.3): lets in only the addresses of `allowed_ips`.
-* `allowed_ips` (1.3): addresses and networks, IPv4 and IPv6 (`10.0.0.0/8`, `2001:db8::/32`). Differs: an empty list refuses everybody, as
-  in 1.4; from 2.3 on Tyk lets in everybody. Tyk believes `X-Forwarded-For` of any client; here it counts from trusted proxies only.
-* `enable_ip_blacklisting` (2.6): refuses the addresses of `blacklisted_ips`.
-* `blacklisted_ips` (2.6): addresses and networks, as `allowed_ips`.
-* `ip_access_control_disabled` (5.8): switches both lists off; they are checked all the same.
+* `enable_ip_whitelisting` (1.3): Lets in only the addresses in `allowed_ips`. Differs: With an empty list it refuses everybody, as in 1.4;
+  from 2.3 on Tyk lets everybody in.
+* `allowed_ips` (1.3): Addresses and networks, IPv4 and IPv6 (`10.0.0.0/8`, `2001:db8::/32`). Differs: `X-Forwarded-For` counts from trusted
+  proxies only; from 2.3 on Tyk believes it of any client.
+* `enable_ip_blacklisting` (2.6): Refuses the addresses in `blacklisted_ips`.
+* `blacklisted_ips` (2.6): Addresses and networks, as in `allowed_ips`.
+* `ip_access_control_disabled` (5.8): Switches both lists off. They are still checked when the definition is saved.
 Refusals: ip-refused.
 """
 

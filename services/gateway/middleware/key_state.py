@@ -1,10 +1,10 @@
 """Refuses keys that were switched off or have ended.
 
-Of the key: `is_inactive` and `expires` (epoch seconds, 0 or less = never).
+It looks at two fields of the key: `is_inactive`, and `expires` (epoch seconds; 0 or less = never).
 
 Fields:
-* `session_lifetime` (1.3): seconds from the key's last change after which this API does not know it any more; 0 = for ever. Differs: it
-  counts for this API alone; in 1.4 it ends a key that is for all APIs everywhere.
+* `session_lifetime` (1.3): Seconds from the last change of a key after which this API no longer knows it; 0 = for ever. Differs: It counts
+  for this API alone; in 1.4 it ends a key without access rights for all APIs.
 Refusals: key-inactive, key-expired, key-unknown.
 """
 

@@ -1,30 +1,32 @@
-"""The lists of paths of a version: what needs no key (ignored), what is closed (black), what alone is open (white); and replies.
+"""The lists of paths of a version: paths that need no key (ignored), closed paths (black) and the only open ones (white); and replies.
 
-The lists are tried in this order; the first entry whose path and method match decides. A `reply` answers at once, whatever list it is in.
-What matches nothing is refused when there is a white list. Lists are asked before the key, so a reply and an ignored path need none. A path
-with `%2F` or `%5C` is asked for in all of its readings, and the strictest answer counts: an upstream that takes them for slashes must not
-serve what a list closes.
+The lists are tried in this order, and the first entry whose path and method match decides. A `reply` is sent at once, whatever list it is
+in. When there is a white list, a request that matches no entry is refused. Lists are asked before the key, so a reply and an ignored path
+need none. Some servers read `%2F` or `%5C` as a slash: a path with one of these is looked up in all of its readings, and the strictest
+answer counts.
 
 Fields:
-* `versions.*.paths.ignored` (1.3): patterns of paths that need no key, for every method; without `use_extended_paths`. Differs: a pattern
-  is searched in the path below the listen path; Tyk searches in the whole path. So for all lists.
-* `versions.*.paths.black_list` (1.3): patterns of paths that are closed.
-* `versions.*.paths.white_list` (1.3): patterns of the only paths that are open.
-* `versions.*.extended_paths.ignored` (1.3): entries for paths that need no key, with `use_extended_paths`.
-* `versions.*.extended_paths.black_list` (1.3): entries for paths that are closed, with the fields of `ignored`.
-* `versions.*.extended_paths.white_list` (1.3): entries for the only paths that are open, with the fields of `ignored`.
-* `versions.*.extended_paths.ignored[].path` (1.3, required): a regular expression in RE2's syntax; `{name}` is one segment.
-* `versions.*.extended_paths.ignored[].ignore_case` (3.0): the pattern matches upper and lower case.
-* `versions.*.extended_paths.ignored[].method` (4.1): the one method that the entry is for; empty = every method.
-* `versions.*.extended_paths.ignored[].disabled` (4.1): leaves the entry out.
-* `versions.*.extended_paths.ignored[].method_actions` (1.3): by method, what to do; it outranks `method`. null = every method, empty = no
-  method. Differs: an entry that matches the path but not the method does not end the search, as in 3.1; in 1.4 and 2.3 it does.
-* `versions.*.extended_paths.ignored[].method_actions.*.action` (1.3, required): what the list says, or a reply. Differs: another value is a
-  mistake; Tyk refuses the request.
-* `versions.*.extended_paths.ignored[].method_actions.*.code` (1.3): the status of a reply, 200 to 599; a reply needs it.
-* `versions.*.extended_paths.ignored[].method_actions.*.data` (1.3): the body of a reply. Differs: it is sent as it is; 1.4 and 2.3 take a
-  `%` in it for a format.
-* `versions.*.extended_paths.ignored[].method_actions.*.headers` (1.3): header fields of a reply. Differs: without Content-Type it is
+* `versions.*.paths.ignored` (1.3): Patterns of paths that need no key, whatever the method. `paths` applies without `use_extended_paths`.
+  Differs: In all lists a pattern is searched for in the path below the listen path; Tyk searches in the whole path.
+* `versions.*.paths.black_list` (1.3): Patterns of closed paths.
+* `versions.*.paths.white_list` (1.3): Patterns of the only open paths.
+* `versions.*.extended_paths.ignored` (1.3): Entries for paths that need no key. `extended_paths` applies with `use_extended_paths`.
+* `versions.*.extended_paths.black_list` (1.3): Entries for closed paths, with the same fields as in `ignored`.
+* `versions.*.extended_paths.white_list` (1.3): Entries for the only open paths, with the same fields as in `ignored`.
+* `versions.*.extended_paths.ignored[].path` (1.3, required): A regular expression in RE2's syntax, in which `{name}` stands for one
+  segment.
+* `versions.*.extended_paths.ignored[].ignore_case` (3.0): Upper and lower case are the same in this pattern.
+* `versions.*.extended_paths.ignored[].method` (4.1): The method that the entry applies to; empty = every method.
+* `versions.*.extended_paths.ignored[].disabled` (4.1): Leaves the entry out.
+* `versions.*.extended_paths.ignored[].method_actions` (1.3): What to do, by method; it outranks `method`. Absent = as `method` says, an
+  empty object = for no method. Differs: When the path matches and the method does not, the search goes on, as in 3.1; in 1.4 and 2.3 it
+  ends.
+* `versions.*.extended_paths.ignored[].method_actions.*.action` (1.3, required): `no_action` does what the list is for, `reply` sends the
+  answer below. Differs: Another value is a mistake; Tyk refuses the request.
+* `versions.*.extended_paths.ignored[].method_actions.*.code` (1.3): The status of a reply, 200 to 599. A reply needs it.
+* `versions.*.extended_paths.ignored[].method_actions.*.data` (1.3): The body of a reply. Differs: It is sent as it is; 1.4 and 2.3
+  interpret `%` in it.
+* `versions.*.extended_paths.ignored[].method_actions.*.headers` (1.3): Header fields of a reply. Differs: Without Content-Type it is
   `text/plain; charset=utf-8`; Tyk guesses one.
 Refusals: endpoint-forbidden.
 """

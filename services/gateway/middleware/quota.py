@@ -1,11 +1,11 @@
 """Holds a key to its quota: exactly `quota_max` requests in `quota_renewal_rate` seconds from the first use, kept over restarts.
 
-Of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed). Asked last, so that a request refused for
-anything else is not charged; a request refused here is not charged either. Answers and refusals carry Tyk's `X-RateLimit-Limit`,
-`-Remaining` and `-Reset` (epoch seconds): -1, -1, 0 without a quota, three zeros for keyless APIs.
+It looks at two fields of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed). It is asked last, so a
+request that is refused for another reason is not charged; nor is one that is refused here. Answers and refusals carry Tyk's
+`X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds): -1, -1 and 0 without a quota, three zeros where keys have no quota at all.
 
 Fields:
-* `disable_quota` (2.3): keys have no quota here.
+* `disable_quota` (2.3): The quotas of keys do not apply to this API.
 Refusals: quota-exceeded, with `Retry-After` when the quota renews.
 """
 

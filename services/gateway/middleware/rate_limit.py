@@ -1,15 +1,17 @@
-"""Holds a key, an API or a client address to so many requests in so many seconds: exactly so many, over all workers and nodes.
+"""Limits the requests of a key, an API or a client address in a span of seconds, exactly, over all workers and nodes.
 
-Of the key: `rate` and `per`; `rate` 0 or less, or `per` 0 = no limit. The key's limit comes first; what it refuses is not charged to the
-API's. IPv6 clients share a limit by /64, which is what one client owns. Answers and refusals carry `RateLimit-Policy` and `RateLimit`
-(draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`, `api` or `address`; refusals `Retry-After`.
+It looks at the key's `rate` and `per`: `rate` requests in `per` seconds; a `rate` of 0 or less, or a `per` of 0 = no limit. The limit of
+the key is asked first; a request that it refuses is not charged to the API's. IPv6 clients share a limit by /64, because one client owns
+all of it. Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`,
+`api` or `address`; refusals also carry `Retry-After`.
 
 Fields:
-* `disable_rate_limit` (2.3): keys have no rate limit here.
-* `global_rate_limit.rate` (2.4): requests of the whole API; 0 or -1 = no limit.
-* `global_rate_limit.per` (2.4): in so many seconds; 0 = no limit.
-* `global_rate_limit.by` (own): `address` gives every client address a limit of its own, for APIs without keys, too.
-* `global_rate_limit.disabled` (5.3): switches it off.
+* `disable_rate_limit` (2.3): The rates of keys do not apply to this API.
+* `global_rate_limit.rate` (2.4): How many requests the whole API takes in `per` seconds; 0 or -1 = no limit.
+* `global_rate_limit.per` (2.4): The span in seconds; 0 = no limit.
+* `global_rate_limit.by` (own): `api` counts all requests together; `address` gives each client address a limit of its own, also without
+  keys.
+* `global_rate_limit.disabled` (5.3): Switches the limit of the API off.
 Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
 """
 
@@ -148,7 +150,7 @@ class RateLimit:
             overall.announce(exchange, taken if isinstance(taken, Taken) else await taken)
 
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:
-        """Find the limit of a key, once for each of its states. A rate below one stretches the window; above one, its fraction is cut off."""
+        """Find the limit of a key, once for each of its states. A rate below 1 stretches the window; above 1, its fraction is cut off."""
         policy = None
         if key.rate > 0 and key.per > 0:
             limit, window = (int(key.rate), key.per) if key.rate >= 1 else (1, key.per / key.rate)

@@ -1,7 +1,7 @@
 """Tells a client how much of its limits is left, without charging anything: `GET {listen_path}tyk/rate-limits/`.
 
-The answer is Tyk's: `{"quota": {"quota_max", "quota_remaining", "quota_renews"}, "rate_limit": {"requests", "per_unit"}}`; no quota is -1,
-never renewed is 0. With a white list the path must be on it.
+The answer is Tyk's: `{"quota": {"quota_max", "quota_remaining", "quota_renews"}, "rate_limit": {"requests", "per_unit"}}`. Without a quota
+the first two are -1; a quota that is never renewed has 0. When the version has a white list, this path must be on it.
 
 Refusals: none of its own.
 """

@@ -1,17 +1,19 @@
 """Refuses bodies above the size that a version allows, before any of it is read.
 
-Both limits hold. A chunked body has no length to compare: where the limit is the one that is counted while the body streams
-(`CompiledApi.body_limit`) it may start, otherwise the client is asked for a length, as Tyk does. A path with `%2F` or `%5C` has the
-smallest limit of its readings.
+A body must fit the limit of the version and that of its path. A chunked body does not tell its length in advance: it may start when its
+limit is the one that the gateway counts while a body streams: the largest `global_size_limit` of the versions, if all have one. Otherwise
+the client is asked for a Content-Length, as in Tyk. A path with `%2F` or `%5C`, which some servers read as a slash, has the smallest limit
+of its readings.
 
 Fields:
-* `versions.*.global_size_limit` (1.9): bytes that a body may have; 0 = no limit.
-* `versions.*.global_size_limit_disabled` (5.8): switches `global_size_limit` off.
-* `versions.*.extended_paths.size_limits` (1.9): entries for single paths.
-* `versions.*.extended_paths.size_limits[].path` (1.9, required): a pattern, as in path lists.
-* `versions.*.extended_paths.size_limits[].method` (1.9): the method that the entry is for; empty = every method.
-* `versions.*.extended_paths.size_limits[].size_limit` (1.9, required): bytes that a body may have here. Differs: 0 is a mistake.
-* `versions.*.extended_paths.size_limits[].disabled` (5.3): leaves the entry out.
+* `versions.*.global_size_limit` (1.9): The most bytes that a body may have; 0 = no limit. Differs: It holds by itself; up to Tyk 5.0 only
+  where a version also has `size_limits`.
+* `versions.*.global_size_limit_disabled` (5.8): Switches `global_size_limit` off.
+* `versions.*.extended_paths.size_limits` (1.9): Entries for single paths, with `use_extended_paths`.
+* `versions.*.extended_paths.size_limits[].path` (1.9, required): A pattern, as in path_lists.
+* `versions.*.extended_paths.size_limits[].method` (1.9): The method that the entry applies to; empty = every method.
+* `versions.*.extended_paths.size_limits[].size_limit` (1.9, required): The most bytes that a body may have here. Differs: 0 is a mistake.
+* `versions.*.extended_paths.size_limits[].disabled` (5.3): Leaves the entry out.
 Refusals: body-too-large, length-required.
 """
 

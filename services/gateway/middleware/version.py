@@ -1,18 +1,18 @@
 """Finds out which version of an API a request asks for, and refuses versions that do not exist or have ended.
 
-An API with `not_versioned` has one version, whose end counts too. With `url` the version is the first segment after the listen path; path
-lists see what follows it. There, a path is refused whose `%2F` or `%5C`, read as a slash, would make it another version's.
+An API that is `not_versioned` has one version, which can end, too. With the location `url` the version is the first segment after the
+listen path, and path lists see what follows it; a path is refused when another version would own it once `%2F` or `%5C` is read as a slash.
 
 Fields:
-* `definition.location` (1.3): where a request names its version; required unless `not_versioned`. `url` came with 2.x. Differs: another
-  value is a mistake; in Tyk no version can then be found.
-* `definition.key` (1.3): the name of the header or the query parameter; required with these unless there is a default version. Differs: the
-  parameter is looked for in the query only, as in 3.1; 1.4 reads the form, too.
-* `definition.strip_path` (2.7): with `url`, the upstream sees the path without the version.
-* `definition.strip_versioning_data` (4.1): with `url`, as `strip_path`. Differs: elsewhere it has no effect and is a warning; Tyk removes
-  the header or the parameter.
-* `definition.fallback_to_default` (5.3): an unknown version is served by the default version.
-* `version_data.default_version` (2.5): the version of requests that name none; it must be one of the versions.
+* `definition.location` (1.3): Where a request names its version: a header, a query parameter, or the first segment after the listen path.
+  `url` came with 2.x. Differs: Another value is a mistake, and an absent one is `header`; Tyk then finds no version.
+* `definition.key` (1.3): The name of the header or the query parameter. It is required for these two, unless there is a default version.
+  Differs: A parameter is looked for in the query only, as in 3.1; 1.4 also looks in a form.
+* `definition.strip_path` (2.7): With `url`, takes the version off the path that the upstream sees.
+* `definition.strip_versioning_data` (4.1): With `url`, the same as `strip_path`. Differs: For a header or a parameter it has no effect and
+  gives a warning; Tyk removes the header or the parameter.
+* `definition.fallback_to_default` (5.3): The default version serves requests for an unknown version.
+* `version_data.default_version` (2.5): The version that serves requests that name none; it must be in `versions`.
 Refusals: version-missing, version-unknown, version-expired, not-found.
 """
 
