@@ -1,16 +1,15 @@
 """An API definition after it was read: frozen, whole, every value checked. Nothing here knows JSON, sockets or stores.
 
-What a middleware needs of it stands in the middleware's own spec (`Definition.specs`).
+A middleware keeps what it needs in a spec of its own (`Definition.specs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
-Matching = Literal["search", "prefix", "exact"]
-MATCHINGS: Final[tuple[Matching, ...]] = ("search", "prefix", "exact")
+from services.gateway.routing.patterns import Matching
 
 Spec = TypeVar("Spec")
 
@@ -65,9 +64,9 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class EventHandler:
-    """Who hears of an event. The fields after handler_name are a webhook's, but for `prefix`, which is a log handler's.
+    """Who is told of an event. The fields after handler_name belong to a webhook, except `prefix`, which belongs to a log handler.
 
-    event_timeout: seconds for which the same event is not sent again, 0 = always sent. meta: everything that was given.
+    event_timeout: seconds for which the same event is not sent again, 0 = always sent. meta: the whole `handler_meta` as it was given.
     """
 
     handler_name: str
@@ -85,7 +84,7 @@ class EventHandler:
 
 @dataclass(frozen=True, slots=True)
 class ErrorOverride:
-    """What replaces the status and the message of a refusal; None = as it is."""
+    """What replaces the status and the message of a refusal; None = the refusal's own."""
 
     status: int | None = None
     message: str | None = None
@@ -93,8 +92,8 @@ class ErrorOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One API. specs: of each middleware in the order of the chain, None = it is not used. raw: the JSON object it came from, unknown
-    fields included; it is what goes out again. unread: pointers and values of its fields that mean nothing here.
+    """One API. specs: one for each middleware in the order of the chain, None = it is not used. raw: the JSON object that it came from,
+    unknown fields included, and that is given back. unread: pointers and values of the fields that have no meaning here.
     """
 
     id: str = ""
@@ -117,13 +116,13 @@ class Definition:
     unread: tuple[tuple[str, Any], ...] = ()
 
     def spec(self, kind: type[Spec]) -> Spec | None:
-        """What a middleware read, by the class of its spec; None when the definition does not use it."""
+        """Return the spec of a middleware by its class; None when the definition does not use the middleware."""
         return next((spec for spec in self.specs if isinstance(spec, kind)), None)
 
     def unversioned(self) -> Version:
-        """The version that serves a `not_versioned` definition: the one named `Default`, else the first (Tyk 3.1)."""
+        """Return the version that serves a `not_versioned` definition: the one named `Default`, else the first (Tyk 3.1)."""
         return self.versions.get("Default") or next(iter(self.versions.values()))
 
     def in_use(self) -> tuple[Version, ...]:
-        """The versions that serve requests."""
+        """Return the versions that serve requests."""
         return (self.unversioned(),) if self.not_versioned else tuple(self.versions.values())

@@ -1,4 +1,4 @@
-"""Checks of single values of a definition: addresses, paths, headers, dates. Each raises ValueError with what is expected."""
+"""Checks of single values of a definition: addresses, paths, headers, dates. Each raises ValueError, which says what is expected."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 _PORT: Final = re.compile(r":[0-9]{1,5}$")
 # A segment of a listen path that stands for any one segment.
-NAMED: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
+_NAMED: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
 _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
-# What stands before `://` in definitions of Tyk, and is not http.
+# Schemes of URLs in Tyk's definitions other than http and https.
 _SCHEMES: Final = {
     "tyk": "not available yet: loops to another API of the gateway (tyk://); write the address of that API's upstream",
     "tcp": "not available yet: TCP services (tcp://)",
@@ -42,7 +42,7 @@ _SCHEMES: Final = {
 }
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = names.as_text(names.FRAMING) | {"keep-alive"}
-# What frames, routes or authenticates a message, or is the gateway's own word about it.
+# What frames, routes or authenticates a message, or what the gateway itself says about it.
 _NEVER_PASSED: Final = _FRAMING | {
     "authorization", "content-encoding", "content-range", "content-type", "cookie", "expect", "forwarded", "host", "proxy-authorization",
     "set-cookie", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto", "x-request-id",
@@ -55,6 +55,7 @@ def is_method(text: str) -> bool:
 
 
 def identifier(text: str) -> str:
+    """Check an id. Raises ValueError."""
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError("must begin with a letter or digit and hold only letters, digits and . _ ~ : - (at most 128)")
     return text
@@ -63,7 +64,7 @@ def identifier(text: str) -> str:
 def host_name(text: str) -> str:
     """Return a host in lower case and ASCII (IDNA), without a port. Raises ValueError."""
     host = text.lower().rstrip(".")
-    # What is too long is not encoded: IDNA takes the square of its length.
+    # IDNA's time grows with the square of the length, so a long text is not encoded.
     if not host.isascii() and len(host) <= _LONGEST_HOST:
         try:
             host = host.encode("idna").decode("ascii")
@@ -89,9 +90,9 @@ def listen_path(text: str) -> str:
         raise ValueError("listen_path holds an empty segment (//)")
     segments = text.split("/")
     for segment in segments:
-        if ("{" in segment or "}" in segment) and not NAMED.fullmatch(segment):
+        if ("{" in segment or "}" in segment) and not _NAMED.fullmatch(segment):
             raise ValueError(f"`{segment[:100]}` cannot stand in a listen_path: `{{name}}` is a whole segment and holds a name only")
-    plain = "/".join("-" if NAMED.fullmatch(segment) else segment for segment in segments)
+    plain = "/".join("-" if _NAMED.fullmatch(segment) else segment for segment in segments)
     form = _canonical("listen_path", plain)
     if form != plain:
         raise ValueError(f"listen_path must be written in its canonical form, `{form}`")
@@ -105,7 +106,7 @@ def listen_path(text: str) -> str:
 
 
 def _canonical(name: str, path: str) -> str:
-    """The canonical form of a path; raises ValueError, which names the field."""
+    """Return the canonical form of a path. Raises ValueError, which names the field."""
     try:
         return canonical_path(path.encode())
     except Refusal as refusal:
@@ -145,7 +146,9 @@ def target_url(text: str) -> TargetUrl:
 
 
 def _ipv6(text: str) -> str:
-    """What stood in brackets. A zone means something on one machine only, and other things than IPv6 are not served."""
+    """Return an IPv6 address that was in brackets, in its shortest form. Raises ValueError, also for a zone, which has a meaning on one
+    machine only.
+    """
     try:
         if "%" not in text:
             return str(IPv6Address(text))
@@ -164,6 +167,7 @@ def header(name: str, value: str) -> tuple[str, str]:
 
 
 def reply_header(name: str, value: str) -> tuple[str, str]:
+    """Check a header field of a reply, which must not frame it. Raises ValueError."""
     if name.lower() in _FRAMING:
         raise ValueError(f"{name} belongs to the connection; the gateway sets it itself")
     return header(name, value)

@@ -16,19 +16,21 @@ from __future__ import annotations
 
 from services.gateway.definitions import field_names, values
 from services.gateway.definitions.checking import checked
-from services.gateway.definitions.model import MATCHINGS, Version
+from services.gateway.definitions.model import Version
 from services.gateway.definitions.not_served import refuse_in_version
 from services.gateway.definitions.reader import Reader
-from services.gateway.routing.patterns import PatternError, translate
+from services.gateway.routing.patterns import MATCHINGS, PatternError, translate
 
 
 class VersionReader:
-    """One version. extended: whether its extended_paths count. paths: those, else empty. reader: the version's object."""
+    """One version. extended: whether its extended_paths apply. paths: these, empty when they do not apply. reader: the version's object."""
 
     __slots__ = ("extended", "paths", "reader", "version")
 
     def __init__(self, key: str, reader: Reader, expiration: float | None = None) -> None:
-        """key: in the map of versions; the version's name whatever `name` says. expiration: epoch seconds when the whole API ends."""
+        """Read a version. key: in the map of versions; it is the version's name, whatever `name` says. expiration: epoch seconds when the
+        whole API ends, None = never.
+        """
         self.reader = reader
         reader.text("name")
         end = checked(reader, "expires", reader.text("expires"), values.expires, None)

@@ -1,13 +1,13 @@
 """Path patterns: what an operator writes in a list, compiled so that a list of many costs little more than one.
 
-A pattern is a regular expression in RE2's syntax (Tyk's own) in which `{name}` stands for one segment (`[^/]*`). Directly behind a slash so
-does whatever stands in braces (`/{1}`, `/{id:[0-9]{4}}`); behind anything else `{2}` and `{2,3}` are repetitions, as in any regular
+A pattern is a regular expression in RE2's syntax (Tyk's own) in which `{name}` stands for one segment (`[^/]*`). Directly behind a slash,
+braces stand for a segment whatever they hold (`/{1}`, `/{id:[0-9]{4}}`); elsewhere `{2}` and `{2,3}` are repetitions, as in any regular
 expression.
 
-All of them run on RE2, and none on `re`: RE2 follows all ways to match at once, so its time is bounded by the length of the path times
-the size of the patterns, whatever either holds (https://github.com/google/re2/wiki/WhyRE2). `re` tries one way after the other:
-`a?a?a?aaa` doubles its time with each `a?`, and `/{a}..../{b}..../` multiplies it with each `.` that may stand for a slash. A list is
-one search for all of its patterns; it takes under a microsecond for a short path, so harmless patterns gain little from `re`.
+All patterns run on RE2, none on `re`. RE2 follows all ways to match at once, so the length of the path times the size of the patterns
+bounds its time (https://github.com/google/re2/wiki/WhyRE2). `re` tries one way after the other: each `a?` in `a?a?a?aaa` doubles its time,
+and each `.` in `/{a}..../{b}..../` that may match a slash multiplies it. A list is one search for all of its patterns; it takes less than a
+microsecond for a short path, so harmless patterns would gain little from `re`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any, Final, Literal, NewType
 import re2
 
 Matching = Literal["search", "prefix", "exact"]
-# In RE2's syntax, checked.
+MATCHINGS: Final[tuple[Matching, ...]] = ("search", "prefix", "exact")
+# In RE2's syntax, checked by `translate`.
 Pattern = NewType("Pattern", str)
 
 LONGEST: Final = 8192
-# RE2 builds a state for each combination of what the patterns of a search have seen so far. Lists of this many need few of them; a
-# thousand in one search can need a new one for every byte of a path that was made for it, which costs ten times as much.
+# RE2 builds a state for each combination of what the patterns of a search have seen so far. A search of this many needs few states. With a
+# thousand, a hostile path can need a new state for each of its bytes, which costs ten times as much.
 _TOGETHER: Final = 64
 _REPETITION: Final = re.compile(r"\{\d+(?:,\d*)?\}")
 _NAME: Final = re.compile(r"\{[^{}]*\}")
@@ -33,7 +34,7 @@ _SEGMENT: Final = "(?:[^/]*)"
 
 
 class PatternError(ValueError):
-    """A pattern that RE2 does not take; the text says why."""
+    """RE2 does not accept a pattern; the text says why."""
 
 
 def translate(text: str, matching: Matching = "search", ignore_case: bool = False) -> Pattern:
@@ -135,7 +136,7 @@ def _anchored(source: str, matching: Matching) -> str:
 
 
 class PatternList:
-    """Patterns in order; `first(path)` is the index of the first that matches, or -1."""
+    """Patterns in order."""
 
     __slots__ = ("_searches",)
 
@@ -143,6 +144,7 @@ class PatternList:
         self._searches = [(start, _search(patterns[start : start + _TOGETHER])) for start in range(0, len(patterns), _TOGETHER)]
 
     def first(self, path: str) -> int:
+        """Return the index of the first pattern that matches, or -1."""
         for start, search in self._searches:
             found = search(path)
             if found >= 0:
@@ -151,7 +153,7 @@ class PatternList:
 
 
 def _search(patterns: Sequence[Pattern]) -> Callable[[str], int]:
-    """One search for some patterns; its answer is the place of the first that matches, or -1."""
+    """Return one search for some patterns, which gives the index of the first that matches, or -1."""
     together = re2.Set.SearchSet(_options())
     # RE2 answers "nothing" when a set runs out of memory; a last pattern, which matches everything, tells that apart.
     for pattern in (*patterns, ""):
