@@ -1,7 +1,7 @@
 """THE ORDER in which middlewares read their fields and are asked, top to bottom. Nothing else decides it.
 
-Three groups: `open` stages see every request; `keyed` stages are left out for an ignored path; `late` stages see everything that goes
-to the upstream. A refusal or a reply ends the way. A stage that a definition does not use is not in its chain.
+There are three groups: `open` stages see every request; `keyed` stages are left out for an ignored path; `late` stages see everything that
+goes to the upstream. A refusal or a reply ends the chain. A middleware that a definition does not use is not in its chain.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Group = Literal["open", "keyed", "late"]
 
 
 class Middleware(Protocol):
-    """A file of `middleware/`. It may also have `warnings(reader)`: what is probably not meant of its fields."""
+    """A file of `middleware/`. It may also have `warnings(reader)`, which gives what is probably not meant in its fields."""
 
     __name__: str
 
@@ -48,25 +48,25 @@ class Step(NamedTuple):
 
 
 ORDER: Final[tuple[Step, ...]] = (
-    # Who may talk to the API at all; nothing below, no canned reply and no ignored path, escapes it.
+    # Who may talk to the API at all. Nothing below escapes it, neither a reply nor an ignored path.
     Step("open", ip_filter, envelope=True),
-    # Which version: path lists, sizes and rights depend on it, and a bad one is told before a key is looked at.
+    # Path lists, sizes and rights depend on the version; a wrong one is refused before a key is looked at.
     Step("open", version),
-    # Closed and open paths; ignored ones leave out the keyed stages, replies answer here.
+    # An ignored path leaves out the keyed stages; a reply ends here.
     Step("open", path_lists),
-    # Before any work is done for a body that is too large.
+    # Before any work for a body that is too large.
     Step("open", size_limit),
-    # Whose request it is; the only stage that may look into the key store.
+    # Whose request it is. No other stage may look into the key store.
     Step("keyed", auth_key, envelope=True),
-    # A key that is switched off or has ended has no rights.
+    # A key that is switched off or has ended has no rights to look at.
     Step("keyed", key_state, envelope=True),
-    # Rights before limits: what is not allowed is not charged.
+    # Rights before limits: a request that is not allowed is not charged.
     Step("keyed", access_rights),
-    # Answers before anything is charged.
+    # Answers before a limit is charged.
     Step("keyed", rate_limit_status),
-    # The rate before the quota: a request refused for its rate costs no quota.
+    # The rate before the quota: a request that is refused for its rate costs no quota.
     Step("keyed", rate_limit, envelope=True),
-    # The last word: what passes is charged and goes to the upstream.
+    # The last one that can refuse: what passes is charged and goes to the upstream.
     Step("keyed", quota, envelope=True),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),

@@ -1,5 +1,6 @@
-"""JSON becomes a definition, and a definition its chain: everything parsed, nothing left to look up when a request comes; or every reason
-why not. `chain.ORDER` drives both.
+"""Reads JSON into a definition and compiles a definition into its chain, with everything parsed, or gives every reason why it cannot.
+
+`chain.ORDER` drives both. Nothing is left to parse when a request comes.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def read(raw: Mapping[str, Any]) -> tuple[Definition | None, Report]:
 
 
 def lint(definition: Definition) -> list[Mistake]:
-    """Return all warnings: what has no effect, then what is probably not meant."""
+    """Return all warnings: fields without effect, then what is probably not meant."""
     reader = DefinitionReader(definition.raw)
     of_middlewares = [step.middleware.warnings(reader) for step in ORDER if hasattr(step.middleware, "warnings")]
     return [*without_effect(definition), *warnings(definition), *chain.from_iterable(of_middlewares)]
@@ -77,7 +78,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         try:
             built = step.middleware.build(spec, ports)
         except Exception as error:
-            # A definition that parses and does not compile is a defect of ours; it must not take the others down.
+            # A definition that parses and does not compile is a defect of the gateway; it must not take the others down.
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
             continue
         stages[step.group].append(built.on_request)
@@ -129,7 +130,7 @@ def target(url: TargetUrl) -> Target:
 
 
 def inactive_api(definition: Definition, revision: int) -> CompiledApi:
-    """Build what keeps the place of a switched-off API: 404, as if it were absent; no broader neighbour gets its traffic."""
+    """Build what keeps the place of a switched-off API: it answers 404, and no API with a shorter listen path gets its requests."""
     return _placeholder(
         _answer_not_found,
         api_id=definition.api_id,
@@ -144,7 +145,7 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
 
 
 def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
-    """Build what keeps the place of a stored definition that does not compile any more: 503, or 404 when it is switched off.
+    """Build what keeps the place of a stored definition that no longer compiles: it answers 503, or 404 when it is switched off.
 
     None when not even its place can be read.
     """

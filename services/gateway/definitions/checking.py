@@ -1,4 +1,4 @@
-"""Reading with checks that raise ValueError (`values`): each error becomes a mistake at its place."""
+"""Reads fields with checks that raise ValueError (`values`); each error becomes a mistake at its place."""
 
 from __future__ import annotations
 

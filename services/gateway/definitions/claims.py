@@ -1,4 +1,4 @@
-"""What a definition claims: a place, which only one active definition may own. Written once, for the live set, the database and files."""
+"""What a definition claims: a place, which only one active definition may own. The live set, the database and files share it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Claim(NamedTuple):
 
     @property
     def place(self) -> str | None:
-        """What the definition owns; None when it is switched off."""
+        """Return what the definition owns; None when it is switched off."""
         return self.address if self.active else None
 
 
 def claim(definition: Definition) -> Claim:
-    """Give the claim of a definition."""
+    """Return the claim of a definition."""
     return Claim(str(place_of(definition.domain, definition.proxy.listen_path)), definition.active)
 
 
 def place_taken(owner: str, where: str = "this listen_path") -> Mistake:
-    """Name the owner of a place that another definition wants."""
+    """Return the mistake of a definition that wants the place of another."""
     return Mistake("/proxy/listen_path", f"{owner} already listens on {where}")

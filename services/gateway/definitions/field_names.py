@@ -1,7 +1,7 @@
 """The names of the fields that a definition written for Tyk (1.4 to 5) may have, by object, and how near another name is to them.
 
-A field of these that nothing reads is kept with a warning. One that is spelled nearly like a field of its object is a mistake: its
-author relies on it. Source: Tyk's documentation of the classic API definition.
+When nothing reads one of these fields, it is kept with a warning. A name that is spelled nearly like a field of its object is a mistake:
+its author relies on it. Source: Tyk's documentation of the classic API definition.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ RIGHT: Final = _names("""
     allowance_scope allowed_types allowed_urls api_id api_name disable_introspection endpoints field_access_rights json_rpc_methods
     json_rpc_methods_access_rights limit mcp_access_rights mcp_primitives restricted_types versions
 """)
-# Of the entries of lists and of what is nested deeper.
+# Fields of entries of lists, and of what is nested deeper.
 _ENTRIES: Final = _names("""
     act_on action add_headers body cache_key_regex code data delete_headers disable_half_open_state disabled duration error_response_code
     event_timeout filter func_name function_source_type function_source_uri handler_meta handler_name header_map headers ignore_case
@@ -87,7 +87,7 @@ ANYWHERE: Final = frozenset().union(
 )
 
 _DEFINITION_ITSELF: Final = "the definition itself"
-# What keeps somebody out, and where it belongs: anywhere else it would not.
+# Fields that keep somebody out, and where they belong; in another place they would have no effect.
 HOMES: Final = {
     "white_list": "the paths or the extended_paths of a version",
     "black_list": "the paths or the extended_paths of a version",
@@ -137,7 +137,7 @@ def _squash(name: str) -> str:
 
 
 def _distance(one: str, other: str) -> int:
-    """Letters to insert, drop, change or swap with their neighbour (Damerau and Levenshtein's, each part edited once)."""
+    """Count the letters to insert, drop, change or swap with their neighbour (Damerau-Levenshtein, optimal string alignment)."""
     before_last: list[int] = []
     last = list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):

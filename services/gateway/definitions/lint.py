@@ -1,4 +1,4 @@
-"""Warnings about a definition that is valid: what is kept without being used, and what probably is not meant.
+"""Warnings about a valid definition: fields that have no effect, and what is probably not meant.
 
 A warning never stops a save. Each has a pointer, like a mistake. `compiler.lint` gathers all of them.
 """
@@ -13,7 +13,7 @@ from services.gateway.definitions import field_names
 from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, join, says_nothing
 
-# What asks for nothing by itself: the settings of modes that are mistakes when they are on (`not_served`), and what is so anyway.
+# Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
     "basic_auth", "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
     "hmac_allowed_algorithms", "hmac_allowed_clock_skew", "openid_options", "scopes",
@@ -39,7 +39,7 @@ def unread_fields(unread: Iterable[tuple[str, Any]]) -> list[Mistake]:
 
 
 def _asks_for_nothing(name: str, value: Any) -> bool:
-    """What a Dashboard writes by itself into every definition."""
+    """Tell whether a field asks for nothing, as those do that a Dashboard writes into every definition."""
     if name in _QUIET or name.startswith("jwt_") or name.endswith(_QUIET_ENDS):
         return True
     if name == "uptime_tests" and isinstance(value, Mapping):
@@ -73,7 +73,9 @@ def _upstream(definition: Definition) -> Iterator[Mistake]:
 
 
 def _stays_here(target: TargetUrl) -> bool:
-    """Loopback, private addresses and names without a dot (containers, services of a cluster) stay in the operator's own network."""
+    """Tell whether requests stay in the operator's own network: loopback, private addresses, and names without a dot (containers,
+    services of a cluster).
+    """
     try:
         address = ip_address(target.host)
     except ValueError:
@@ -90,7 +92,7 @@ def _versions(definition: Definition) -> Iterator[Mistake]:
 
 
 def _other_lists(definition: Definition, name: str) -> Iterator[Mistake]:
-    """The form of the lists that does not count, where it says something."""
+    """Warn of the form of the lists that does not apply, when it is not empty."""
     version = _member(_member(_member(definition.raw, "version_data"), "versions"), name)
     form, other = ("extended_paths", "paths") if _member(version, "use_extended_paths") is True else ("paths", "extended_paths")
     if not says_nothing(_member(version, other)):
@@ -99,7 +101,7 @@ def _other_lists(definition: Definition, name: str) -> Iterator[Mistake]:
 
 
 def _member(value: Any, name: str) -> Any:
-    """A field of raw JSON, spelled in any case unless it is a version's name."""
+    """Return a member of raw JSON: first by its exact name, then without regard to case."""
     if not isinstance(value, Mapping):
         return None
     return value[name] if name in value else next((member for key, member in value.items() if key.lower() == name), None)

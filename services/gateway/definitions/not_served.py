@@ -1,7 +1,7 @@
-"""What Tyk's definitions can ask for and the gateway does not do yet.
+"""What Tyk's definitions can ask for and the gateway does not serve yet.
 
-Where it is asked for it is a mistake: requests must not pass without a check, a rewriting or a protection that the author relies on.
-Where it is switched off or empty, as in most exports of Tyk, it is nothing.
+A definition that asks for it has a mistake: requests must not pass without a check, a rewriting or a protection that the author relies on.
+A field that is switched off or empty, as in most exports of Tyk, asks for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from services.gateway.definitions.field_names import CACHE_OPTIONS, CORS, MIDDLEWARE
 from services.gateway.definitions.reader import Reader
 
-# Served open, these would let in whom the author wanted to keep out. `use_keyless` outranks them, as in Tyk.
+# Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
 _MODES: Final = {
     "use_basic_auth": "basic authentication",
     "use_oauth2": "OAuth 2",
@@ -23,9 +23,9 @@ _MODES: Final = {
     "use_go_plugin_auth": "authentication by a plug-in in Go",
     "custom_plugin_auth_enabled": "authentication by a plug-in",
 }
-# Asked of the connection, whatever the API asks for besides.
+# Asked of the connection, also by an API that asks for nothing else.
 _CERTIFICATE: Final = "client certificates"
-# Objects with a switch in them: name → (switch, what it is, the fields whose misspelling is told).
+# Objects with a switch in them: name → (switch, what it is, the fields that names are compared with).
 _SWITCHES: Final = {
     "cors": ("enable", "CORS", CORS),
     "graphql": ("enabled", "GraphQL", None),
@@ -100,7 +100,7 @@ _OF_PATHS: Final = {
     "mock_response": "mocks of this form (a `reply` in a path list is one)",
     "persist_graphql": "GraphQL",
 }
-# Of their entries: what says something, so that one without it does nothing.
+# The fields without which an entry of these lists does nothing.
 _SAYING: Final = {
     "transform_headers": ("add_headers", "delete_headers"),
     "transform_response_headers": ("add_headers", "delete_headers"),
@@ -205,7 +205,7 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
 
 
 def _injects_headers(processor: Any) -> bool:
-    """Whether a response processor does more than to switch on what paths and versions ask for."""
+    """Tell whether a response processor does more than switch on what paths and versions ask for."""
     if not isinstance(processor, Mapping) or processor.get("name") != "header_injector":
         return False
     options = processor.get("options")
@@ -232,7 +232,7 @@ def refuse_in_version(version: Reader, paths: Reader) -> None:
 
 
 def _is_on(entry: Any, saying: tuple[str, ...] = ()) -> bool:
-    """saying: the fields of which at least one must say something; none = it is on unless it is switched off."""
+    """Tell whether an entry is on. saying: fields of which at least one must be set; none = it is on unless it is switched off."""
     if not isinstance(entry, Mapping):
         return True
     fields = {key.lower(): value for key, value in entry.items()}

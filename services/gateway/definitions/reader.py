@@ -1,7 +1,7 @@
 """Reads JSON objects field by field and gathers every mistake with its place, instead of stopping at the first.
 
-Field names are compared without regard to case and `null` is a field that is not there, as Go's JSON does it, so that definitions
-written for Tyk load unchanged.
+Field names are compared without regard to case, and a field that is `null` is absent. Go reads JSON in this way, so definitions written for
+Tyk load unchanged.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Choice = TypeVar("Choice", bound=str)
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST: Final = 100  # levels; functions that walk through a document recurse once per level
-_LONGEST_NAME: Final = 256  # characters; a name stands in the pointers of all that is below it
-_MOST_COMPARED: Final = 200  # unknown fields of one object that are compared with known names; more are not written by hand
+_LONGEST_NAME: Final = 256  # characters; a name is repeated in the pointers of all that is below it
+_MOST_COMPARED: Final = 200  # unknown fields of one object that are compared with known names; nobody writes more by hand
 _NOTHING: Final[tuple[Any, ...]] = (None, False, 0, "", "0s", [])
 _KINDS: Final = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
@@ -58,7 +58,7 @@ class _Fields:
         return ((join(self.pointer, key), value) for folded, (key, value) in self.given.items() if folded not in self.read)
 
     def misspelled(self) -> Iterator[Mistake]:
-        """A mistake for each unread field that is nearly spelled like a known one, or that keeps somebody out elsewhere only."""
+        """Find the unread fields that are spelled nearly like a known one, or that would keep somebody out in another place only."""
         harmless = ANYWHERE if self.names is None else self.names
         unread = [name for name, (_, value) in self.given.items() if name not in self.read and name not in harmless and value is not None]
         known = self.read | (self.names or frozenset()) if unread else frozenset()
@@ -296,7 +296,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _unkeepable(value: Any, pointer: str, levels: int) -> Iterator[Mistake]:
-    """What JSON allows and cannot be stored and given back as it is."""
+    """Find what JSON allows, but what cannot be stored and given back as it is."""
     if levels < 0:
         yield Mistake(pointer, f"is nested too deeply: {_DEEPEST} levels are allowed")
     elif isinstance(value, str):

@@ -1,8 +1,8 @@
 """Where definitions come from besides the operator API: a folder of JSON files, and the environment for the addresses of upstreams.
 
 A target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment variable followed by `/v1`, so that one file serves a
-laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read: a definition must not be able to send other settings
-anywhere. What is stored and given back keeps the `env://` form.
+laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
+upstream. The `env://` form is what is stored and given back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join, read_js
 
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
-# Where the services of this house listen unless the environment says otherwise.
+# Where Gatehouse's own services listen unless the environment says otherwise.
 _DEFAULTS: Final = {
     "UPSTREAM_AUTH": "http://127.0.0.1:8101",
     "UPSTREAM_SESSIONS": "http://127.0.0.1:8102",
@@ -116,7 +116,7 @@ def read_folder(folder: Path) -> tuple[list[FileDefinition], list[FileMistakes]]
 
 
 def _unwrap(document: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """A file holds a definition, or what the operator API shows of one."""
+    """Return the definition and the hook references of a file, which holds a definition or what the operator API shows of one."""
     inner = document.get("api_definition")
     if isinstance(inner, dict):
         references = document.get("hook_references")

@@ -33,7 +33,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """Return what it needs of the definition; None for a keyless API."""
+    """Read the API's id and whether it has versions; None for a keyless API."""
     definition = reader.definition
     return None if definition.use_keyless else Spec(definition.api_id, not definition.not_versioned)
 
@@ -44,7 +44,7 @@ def build(spec: Spec, ports: Ports) -> AccessRights:
 
 
 class AccessRights:
-    """The tables of `allowed_urls` are built once for each state of a key."""
+    """The check of one API. It builds the table of a key's `allowed_urls` once for each state of the key."""
 
     __slots__ = ("_api_id", "_tables", "_versioned")
 
@@ -75,7 +75,7 @@ class AccessRights:
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:
-    """A path with `%2F` or `%5C` must be allowed in all of its readings, as in path lists."""
+    """Tell whether a path is allowed. One with `%2F` or `%5C` must be allowed in all of its readings, as in path lists."""
     if "%" not in exchange.relative:
         return table.find_matching(exchange.method, exchange.relative)
     return all(table.find_matching(exchange.method, form) for form in matching_forms(exchange.relative))
@@ -91,7 +91,7 @@ def _table(key: Key, api_id: str) -> EndpointTable[bool] | None:
 
 
 def _endpoint(entry: Any) -> list[Endpoint[bool]]:
-    """An entry that cannot be read allows nothing."""
+    """Read an entry of `allowed_urls`; one that cannot be read allows nothing."""
     try:
         return [Endpoint(translate(entry["url"]), tuple(entry["methods"]), True)]
     except (PatternError, KeyError, TypeError):

@@ -32,7 +32,7 @@ from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_MISSING, KEY_UNKNOWN, Refusal
 from services.gateway.routing.query import parameter, without_parameter
 
-# No key is longer; hashing what an attacker sends must not cost more than a key.
+# Characters; no key is longer. Hashing what an attacker sends must not cost more than hashing a key.
 _LONGEST: Final = 1024
 _USUAL_HEADER: Final = "Authorization"
 
@@ -51,7 +51,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """Read where keys are; None for a keyless API, whose fields are checked, too."""
+    """Read where a key is looked for; None for a keyless API, whose fields are also checked."""
     spec = _read(reader)
     return None if reader.definition.use_keyless else spec
 
@@ -60,7 +60,7 @@ def _read(reader: DefinitionReader) -> Spec:
     use_keyless = reader.definition.use_keyless
     section = _section(reader)
     refuse_authentication(reader, section, use_keyless)
-    # Tyk has it beside `auth`; written in `auth` it means the same
+    # Tyk has it beside `auth`; some write it in `auth`.
     strip = [one.flag("strip_auth_data") for one in (reader, section, reader.opaque("auth"))]
     header = section.text("auth_header_name") or _USUAL_HEADER
     if not values.TOKEN.fullmatch(header):
@@ -81,7 +81,7 @@ def _read(reader: DefinitionReader) -> Spec:
 
 
 def _section(root: Reader) -> Reader:
-    """`auth_configs.authToken`, which later versions of Tyk prefer, else `auth`."""
+    """Return `auth_configs.authToken`, which later releases of Tyk prefer, or else `auth`."""
     own = root.object("auth", field_names.AUTH)
     later = root.opaque("auth_configs").object("authtoken", field_names.AUTH)
     if not any(later.value(name) for name in ("auth_header_name", "disable_header", "use_param", "use_cookie")):
@@ -126,7 +126,7 @@ class AuthKey:
         realm = spec.realm.encode("ascii", "ignore").replace(b"\\", b"").replace(b'"', b"'")
         realm = bytes(byte for byte in realm if byte >= 0x20)
         is_standard = self._header == b"authorization"
-        # RFC 9110 wants every 401 to name a way in; only for the standard header is there a scheme to name.
+        # RFC 9110, 11.6.1: a 401 names a scheme. Only the standard header has one to name.
         self._challenge = [(b"WWW-Authenticate", b'Bearer realm="%s"' % realm)] if is_standard else []
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
@@ -145,7 +145,7 @@ class AuthKey:
         return self._wait(exchange, key)
 
     def _presented(self, exchange: Exchange) -> tuple[str, str]:
-        """The secret that a client shows, and its hash; "" for one that is too long to be a key. Raises Refusal when there is none."""
+        """Return the secret that a client sends, and its hash, "" when it is too long for a key. Raises Refusal when it sends none."""
         given = exchange.section.value(self._header)
         secret = "" if given is None else given.decode("latin-1")
         if self._param and exchange.query:

@@ -27,7 +27,7 @@ from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.patterns import translate
 
 _DEFAULTS: Final = ProxyTimeouts()
-# For a limit that is the default, and for any other. Written once: thousands of definitions may be loaded.
+# The texts for a default and for another value, shared by all definitions: there may be thousands.
 _SET_BY: Final = {
     field: (f"the default of `proxy.timeouts.{field}`", f"set by `proxy.timeouts.{field}`") for field in ("connect", "first_byte", "idle")
 }

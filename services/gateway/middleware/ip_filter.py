@@ -37,7 +37,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """Read the lists that are switched on; the others are checked, too."""
+    """Read the lists that are switched on; the others are also checked."""
     allowed, blocked = (tuple(checked_texts(reader, name, _network)) for name in ("allowed_ips", "blacklisted_ips"))
     off = reader.flag("ip_access_control_disabled")
     allow_on, block_on = (reader.flag(name) and not off for name in ("enable_ip_whitelisting", "enable_ip_blacklisting"))

@@ -46,7 +46,7 @@ def build(spec: Spec, ports: Ports) -> KeyState:
 
 
 class KeyState:
-    """Inactive is said before expired, as in Tyk."""
+    """The check of one API. A key that is both inactive and expired is refused as inactive, as in Tyk."""
 
     __slots__ = ("_lifetime", "_now")
 

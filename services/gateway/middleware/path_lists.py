@@ -100,7 +100,7 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """Read the lists; None when no version in use has any. Those of other versions are checked, too."""
+    """Read the lists; None when no version in use has any. The lists of other versions are also checked."""
     definition = reader.definition
     lists = {one.version.name: _read(one) for one in reader.versions}
     found = tuple([(version, own) for version in definition.in_use() if (own := lists.get(version.name, _NONE)) is not _NONE])
@@ -127,7 +127,7 @@ def _legacy(version: VersionReader, paths: Reader, name: str) -> tuple[PathEntry
 
 
 def _entry(version: VersionReader, reader: Reader) -> PathEntry:
-    """`method` is today's form of one method without an action; `method_actions` outranks it."""
+    """Read an entry. `method` is how later releases of Tyk name one method without an action; `method_actions` outranks it."""
     ignore_case = reader.flag("ignore_case") or version.version.ignore_endpoint_case
     path = version.path(reader, ignore_case)
     method = version.method(reader)
@@ -182,7 +182,7 @@ def build(spec: Spec, ports: Ports) -> PathLists:
 
 
 class Verdict:
-    """What an entry says. reply: the canned answer, for replies only. forbidden: which list refuses, "" = none does."""
+    """What an entry decides. reply: the answer that it sends, None = it sends none. forbidden: which list refuses, "" = none does."""
 
     __slots__ = ("forbidden", "reply")
 
@@ -196,7 +196,7 @@ IGNORED: Final = Verdict()
 
 
 class PathLists:
-    """The lists of all versions, each as one table; what they say of a path is remembered here, escapes and version included."""
+    """The lists of all versions, each as one table. It remembers its verdicts by path (with its escapes), method and version."""
 
     __slots__ = ("_found", "_tables")
 

@@ -74,7 +74,7 @@ class Quota:
 
 
 class KeylessQuota:
-    """What Tyk says where no quota can be."""
+    """Announces that there is no quota, as Tyk does for a keyless API."""
 
     __slots__ = ()
 

@@ -48,7 +48,7 @@ class GlobalRateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """of_key: whether keys are held to their own rates. overall: None = no limit beside."""
+    """of_key: whether the rates of keys apply. overall: the limit of the API, None = it has none."""
 
     api_id: str
     of_key: bool
@@ -79,7 +79,7 @@ def build(spec: Spec, ports: Ports) -> RateLimit:
 
 
 class Policy:
-    """One limit and how it is announced. whose: how the refusal's detail begins."""
+    """One limit and how it is announced. name: in the headers. window: seconds. whose: how the refusal's detail begins."""
 
     __slots__ = ("headers", "kind", "limit", "whose", "window")
 
@@ -97,6 +97,7 @@ class Policy:
             raise self.refusal(taken)
 
     def refusal(self, taken: Taken) -> Refusal:
+        """Return the refusal of a request that had nothing left."""
         wait = max(ceil(taken.reset_in), 1)
         limit = f"{counted(self.limit, 'request')} in {counted(self.window, 'second')}"
         detail = f"{self.whose} limit is {limit}; try again in {counted(wait, 'second')}."

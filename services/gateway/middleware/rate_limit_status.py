@@ -24,14 +24,14 @@ PATH: Final = "/tyk/rate-limits/"
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """It has no fields."""
+    """Empty: the middleware has no fields."""
 
 
 _SPEC: Final = Spec()
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """None for a keyless API; it has no fields."""
+    """Return the empty spec; None for a keyless API."""
     return None if reader.definition.use_keyless else _SPEC
 
 
@@ -41,7 +41,7 @@ def build(spec: Spec, ports: Ports) -> RateLimitStatus:
 
 
 class RateLimitStatus:
-    """Answers one path; all others go on."""
+    """Answers one path; other requests go on."""
 
     __slots__ = ("_counters",)
 

@@ -63,7 +63,7 @@ def fields(reader: DefinitionReader) -> Spec | Version:
     spec = Spec(
         _location(placing, definition.not_versioned, bool(default)),
         placing.text("key"),
-        # `strip_versioning_data` also takes versions out of headers and parameters, which is not served: a warning.
+        # Elsewhere `strip_versioning_data` is not served; left unread, it gives a warning.
         placing.flag("strip_path") or (placing.text("location") == "url" and placing.flag("strip_versioning_data")),
         default,
         placing.flag("fallback_to_default"),
@@ -112,7 +112,7 @@ class VersionCheck:
         }
         place = places[spec.location]
         self._missing = f"Name the version in {place}."
-        self._unknown = f"The API has no version of the name that stands in {place}."
+        self._unknown = f"The API has no version with the name in {place}."
         self._ends = spec.ends
         self._now = now
         self._fallback = spec.default if spec.fallback else ""
@@ -151,7 +151,7 @@ class VersionCheck:
                 exchange.upstream_path = prefix + exchange.relative
 
     def _check_readings(self, relative: str, found: str) -> None:
-        """Raises Refusal(not-found) when another reading of the path has another version, or leaves it. found: "" = none was named."""
+        """Raise Refusal(not-found) when another reading of the path has another version, or leaves it. found: "" = none was named."""
         _, _, rest = relative[1:].partition("/")
         try:
             slash_readings(f"/{rest}" if found else relative)

@@ -1,4 +1,4 @@
-"""Who the client is: the address of the TCP peer, or, behind proxies that we trust, the one they name.
+"""Finds the client's address: that of the TCP peer, or the one that a trusted proxy names.
 
 Without `GATEWAY_TRUSTED_PROXIES` no header counts. When the peer is in it, all lines of `X-Forwarded-For` are read as `client_behind` says.
 """
@@ -14,9 +14,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def client_address(trusted: Iterable[Network]) -> Callable[[str, Headers], str]:
-    """The function (peer, header lines as received) → client address, for one setting of trusted proxies.
+    """Return the function (peer, header lines as received) → client address, for one setting of trusted proxies.
 
-    The peer's text comes from the socket; what is returned is in the one form of `addresses`.
+    The peer's text comes from the socket; the client's address has the one form of `common.addresses`.
     """
     proxies = AddressSet(trusted)
     forms: Remembered[str, str] = Remembered()
@@ -42,7 +42,7 @@ def client_address(trusted: Iterable[Network]) -> Callable[[str, Headers], str]:
 
 
 def forwarded_for(headers: Headers) -> list[str]:
-    """The entries of all `X-Forwarded-For` lines, left to right."""
+    """Return the entries of all `X-Forwarded-For` lines, left to right."""
     entries: list[str] = []
     for name, value in headers:
         if len(name) == 15 and name.lower() == b"x-forwarded-for":

@@ -1,8 +1,8 @@
-"""Tables of endpoints: which entry of a list speaks for a method and a path.
+"""Tables of endpoints: which entry of a list applies to a method and a path.
 
-One table serves every list of a definition that names paths: the ignored, black and white lists together, hard time-outs, size limits.
-The first entry whose path and method match decides; an entry that names other methods does not end the search. The table is cut
-by method when it is built, so that at run time only entries that can apply are looked at.
+All lists of a definition that name paths use such a table: the ignored, black and white lists together, hard time-outs, size limits. The
+first entry whose path and method match decides; an entry that names other methods does not end the search. The table is split by method
+when it is built, so that a request meets only entries that can apply to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.gateway.routing.patterns import Pattern, PatternList
 
 Value = TypeVar("Value")
 
-# Answers for paths that are asked for again: how many, and the longest method and path together.
+# How many answers are remembered, and how long a method and a path together may be (characters).
 REMEMBERED: Final = (2048, 128)
 
 
@@ -53,7 +53,7 @@ class EndpointTable(Generic[Value]):
             return self._found.keep((method, path), self.look(method, path), len(path) + len(method))
 
     def look(self, method: str, path: str) -> Value:
-        """As `find_matching`, for who remembers the answers itself."""
+        """As `find_matching`, for a caller that remembers the answers itself."""
         part = self._by_method.get(method, self._others)
         value = self._default
         if part is not None:

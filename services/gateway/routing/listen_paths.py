@@ -1,12 +1,12 @@
 """Which API owns a host and a path.
 
-A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest wins; of two that are as
-long, the one without `{name}` segments (`named_segments`). An API with a domain owns its paths on that host only, and is asked before those
-without one. A path must have one owner in all of its readings (`paths.slash_readings`): otherwise an upstream that takes `%2F` for a slash
-would serve what another API guards.
+A listen path owns whole segments: `/app/` and `/app` both own `/app` and `/app/...`, never `/apple`. The longest one wins; of two with the
+same length, the one without `{name}` segments (`named_segments`). An API with a domain owns its paths on that host only, and comes before
+APIs without a domain. A path must have one owner in all of its readings (`paths.slash_readings`): otherwise an upstream that takes `%2F`
+for a slash would serve what another API guards.
 
-What requests read is never changed, so they need no lock: a change gives another one, which shares what stays the same. Looking up
-costs one or two dict accesses, however many APIs there are, and one for each shape of those with `{name}` segments.
+Requests need no lock, because what they read never changes: a change creates another `ListenPaths`, which shares the rest. A look-up costs
+one or two dict accesses, however many APIs there are, and one for each shape of listen paths with `{name}` segments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INACTIVE: Final = 2
 
 
 class _Claim(NamedTuple):
-    """An API that wants a place; the order of the members decides who gets it."""
+    """An API that wants a place; the first three members, in their order, decide which one gets it."""
 
     kind: int
     name: str
@@ -50,7 +50,7 @@ class Conflict(NamedTuple):
 
 
 class _Tree:
-    """The listen paths of one host. A path's first segment leads to its owner and, when there are longer ones, to them."""
+    """The listen paths of one host, by their first segment: the owner of that segment, and the owners of longer listen paths."""
 
     __slots__ = ("_heads", "_named", "_root")
 
@@ -63,7 +63,7 @@ class _Tree:
         return self._root is not None or bool(self._heads) or self._named is not None
 
     def changed(self, owners: Mapping[str, CompiledApi | None]) -> _Tree:
-        """Return another tree with these owners of listen paths; None = nobody owns it any more."""
+        """Return another tree with these owners of listen paths; None = a listen path has lost its owner."""
         root, heads = self._root, self._heads.copy()
         named = {place: api for place, api in owners.items() if "{" in place}
         copied: set[str] = set()
@@ -95,6 +95,7 @@ class _Tree:
         return _Tree(root, heads, (self._named or NamedSegments()).changed(named) or None)
 
     def find(self, path: str) -> CompiledApi | None:
+        """Find the owner of a canonical path, None when nobody owns it."""
         end = path.find("/", 1)
         found = self._heads.get(path if end < 0 else path[:end])
         if found is None:
@@ -120,9 +121,9 @@ def _cut(path: str, start: int) -> int:
 
 
 class ListenPaths:
-    """The owners of all places. An inactive API keeps a place only where no active one owns exactly it.
+    """The owners of all places. An inactive API keeps its place only when no active one owns the same.
 
-    Of several on one place the one that can be served comes before one that is broken, then they go by name and id.
+    When several active APIs want one place, an API that can be served comes before a broken one; then name and id decide.
     """
 
     __slots__ = ("_any_host", "_claims", "_conflicts", "_hosts")
@@ -153,7 +154,7 @@ class ListenPaths:
     def _change(
         self, gone: Iterable[CompiledApi], active: Iterable[CompiledApi], inactive: Iterable[CompiledApi], broken: Iterable[CompiledApi]
     ) -> None:
-        """Only before anybody else sees it."""
+        """Apply a change. Only before anybody else sees this object."""
         touched: dict[Place, tuple[_Claim, ...]] = {}
         for api in gone:
             place = place_of(api.domain, api.listen_path)

@@ -1,10 +1,10 @@
-"""Listen paths with `{name}` segments, each of which stands for any one segment (`/{tenant}/files/`).
+"""Listen paths with `{name}` segments: each stands for any one segment (`/{tenant}/files/`).
 
-A segment with `%2F` or `%5C` is none of them: a server that takes these for slashes would see several.
+It does not stand for a segment with `%2F` or `%5C`, because a server that takes these for slashes would see several segments.
 
-They are kept by their shape, that is which of their segments are named, and within a shape by the other segments. Looking up costs one dict
-access for each shape, however many APIs there are, in the order of who wins: the longest, then those whose first differing segment is not
-a `{name}`.
+The listen paths are kept by their shape (which of their segments are named), and within a shape by the other segments. A look-up costs one
+dict access for each shape, however many APIs there are. The winner comes first: the longest, then the one whose first differing segment is
+not a `{name}`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NamedSegments:
         self._shapes = shapes or {}
 
     def changed(self, owners: Mapping[str, CompiledApi | None]) -> NamedSegments:
-        """Return others with these owners of places; None = nobody owns it any more."""
+        """Return another object with these owners of places; None = a place has lost its owner."""
         shapes = self._shapes.copy()
         copied: set[_Shape] = set()
         for place, api in owners.items():
@@ -75,5 +75,5 @@ class NamedSegments:
 
 
 def _matches(fixed: bool, segment: str) -> bool:
-    """Whether a segment may stand where one is fixed (it was compared), or named."""
+    """Tell whether a segment fits a fixed one (they were compared already) or a named one."""
     return fixed or (bool(segment) and "%2F" not in segment and "%5C" not in segment)

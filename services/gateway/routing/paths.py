@@ -1,18 +1,18 @@
-"""The canonical form of a request path: one spelling for one place, so that no list can be bypassed by spelling it otherwise.
+"""The canonical form of a request path: one spelling for one place, so that another spelling cannot bypass a list.
 
 `canonical` is applied once, to the raw request target, before anything looks at the path:
 
-* `//` and dot segments are resolved, also when the dots are percent-encoded; a path that climbs above the root is refused.
+* `//` and dot segments are resolved, also with percent-encoded dots; a path that climbs above the root is refused.
 * Escapes of unreserved characters are decoded (`%41` is `A`, RFC 3986, 6.2.2.2); all others stay escaped, with upper-case hex
   digits: `%2F` never becomes a slash, `%3B` never a semicolon.
-* What may not stand in a path unescaped (non-ASCII bytes, `"<>[\\]^`{|}`) is escaped, so that both spellings are one.
+* Characters that a path must not contain unescaped (non-ASCII bytes, `"<>[\\]^`{|}`) are escaped, so that both spellings are one.
 * Refused: NUL, control characters, a `%` without two hex digits, `#`, and the overlong forms of UTF-8 with which `/` and `.` were
-  smuggled past filters. Other byte sequences that are not UTF-8 are somebody's older encoding and stay as they are.
-* Refused as well: what climbs above the root when a server reads it that takes `%2F` or `%5C` for a slash.
+  smuggled past filters. Other byte sequences that are not UTF-8 may be an older encoding and stay as they are.
+* Also refused: a path that climbs above the root for a server that takes `%2F` or `%5C` for a slash.
 * Bytes beyond ASCII in a query are escaped, too. Everything else in it stays as it was sent: signatures are made over it.
 
-`slash_readings` are the other paths that such a server sees. Whatever decides by the path must come to the same answer for all of
-them. `matching_forms` are what path patterns are compared with.
+`slash_readings` are the other paths that such a server sees. Whatever decides by the path must give the same answer for all of them. Path
+patterns are compared with `matching_forms`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from services.gateway.refusals import BAD_PATH, Refusal
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CLEAN: Final = bytes(sorted(_UNRESERVED)) + b"/!$&'()*+,;=:@"
-# Settles nearly every request in one scan: nothing to decode, no empty segment, none that begins with a dot.
+# Nearly every request needs no more than this one scan: nothing to decode, no empty segment, none that begins with a dot.
 _NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f-\xff]*))?").fullmatch
 _CONTROL: Final = bytes(range(0x20)) + b"\x7f"
 _CONTROL_OR_HASH: Final = _CONTROL + b" #"
-# Runs rather than single characters: a target of nothing but escapes must not cost much more than another.
+# Runs rather than single characters: a target made of escapes must not cost much more than another.
 _SPECIAL: Final = re.compile(rb"(?P<escapes>(?:%[0-9A-Fa-f]{2})++)|(?P<broken>%)|[^%" + re.escape(_CLEAN) + rb"]++")
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]++")
 _ESCAPED: Final = [b"%%%02X" % byte for byte in range(256)]
@@ -131,7 +131,7 @@ def matching_forms(path: str) -> list[str]:
 
 
 def slash_readings(path: str) -> list[str]:
-    """Return how servers read a canonical path that take `%2F` for a slash, `%5C` (as Windows does) or both; empty when it holds neither.
+    """Return what servers see in a canonical path if they take `%2F`, `%5C` (Windows) or both for a slash; empty when it holds neither.
 
     Raises Refusal(bad-path) when a reading climbs above the root. An escaped `%` (`%252F`) is not one of them: it takes decoding twice.
     """

@@ -20,5 +20,5 @@ class Place(NamedTuple):
 
 
 def place_of(domain: str, listen_path: str) -> Place:
-    """Give the place of an API. listen_path: in its one form."""
+    """Return the place of an API. listen_path: in its one form."""
     return Place(domain, _NAMED.sub(f"/{ANY_SEGMENT}", listen_path) if "{" in listen_path else listen_path)

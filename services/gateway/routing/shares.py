@@ -1,4 +1,4 @@
-"""What each client address has of something that all share: connections, uploads, requests under way.
+"""Counts how much each client address holds of something that all share: connections, uploads, requests under way.
 
 An IPv6 address counts with its /64 (`addresses.group_of`).
 """
@@ -13,7 +13,7 @@ from services.common.remembered import Remembered
 
 
 class _Groups(Remembered[str, str]):
-    """Who counts as one, by address."""
+    """The group of each address (`addresses.group_of`), remembered."""
 
     def __missing__(self, address: str) -> str:
         return self.keep(address, addresses.group_of(address), len(address))
@@ -23,7 +23,7 @@ group_of: Final = _Groups().__getitem__
 
 
 class Shares:
-    """Counts by address. most: how many one may have. trusted: addresses that speak for many others and are not counted."""
+    """Counts by address. most: the share of one. trusted: addresses that act for many others (proxies) and are not counted."""
 
     __slots__ = ("_most", "_of", "_trusted")
 
@@ -33,7 +33,7 @@ class Shares:
         self._of: dict[str, int] = {}
 
     def enter(self, address: str) -> bool:
-        """One more for this address. False when it has all that it may; then nothing is counted, and `leave` must not be called."""
+        """Count one more for an address. False when it has its share; then nothing is counted, and `leave` must not be called."""
         if address in self._trusted:
             return True
         group = group_of(address)
@@ -44,7 +44,7 @@ class Shares:
         return True
 
     def leave(self, address: str) -> None:
-        """One less, after an `enter` that was True."""
+        """Count one less, after an `enter` that was True."""
         if address in self._trusted:
             return
         group = group_of(address)
@@ -55,5 +55,5 @@ class Shares:
             del self._of[group]
 
     def greediest(self) -> str | None:
-        """The group that has most; None when nobody is counted."""
+        """Return the group that has most; None when nobody is counted."""
         return max(self._of, key=self._of.__getitem__, default=None)

@@ -1,4 +1,4 @@
-"""What the tests of single rules are made of: definitions, exchanges, and the outside world that a rule asks."""
+"""What the tests of single middlewares share: definitions, exchanges, and the outside world that a middleware asks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def mistakes(middleware: Middleware, **more: Any) -> list[str]:
 
 
 def built(middleware: Middleware, outside: Ports, **more: Any) -> Any:
-    """The rule of a definition, None when it does not use it."""
+    """The built middleware of a definition, None when the definition does not use it."""
     found = spec(middleware, **more)
     return None if found is None else middleware.build(found, outside)
 
@@ -147,7 +147,7 @@ def ports(keys: KeyFinder | None = None, counters: Any = None, time: Time | None
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:
-    """What a rule answers, whether at once or later. Raises its Refusal."""
+    """What a built middleware answers, whether at once or later. Raises its Refusal."""
 
     async def waiting(answer: Awaitable[Reply | None]) -> Reply | None:
         return await answer
@@ -157,7 +157,7 @@ def ask(rule: Any, request: Exchange) -> Reply | None:
 
 
 def refusal(rule: Any, request: Exchange, kind: RefusalKind) -> Refusal:
-    """The refusal of a rule, which must be of this kind."""
+    """The refusal of a built middleware, which must be of this kind."""
     with pytest.raises(Refusal) as refused:
         ask(rule, request)
     assert refused.value.kind is kind, refused.value.kind.code

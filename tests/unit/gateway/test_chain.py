@@ -1,4 +1,4 @@
-"""The order in which the rules are asked, by what a request is told that breaks several of them at once."""
+"""The order in which the middlewares are asked, by the first refusal of a request that several of them refuse."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def request(path: str = "/a", secret: str = "", version: str = "v1", client: str
     return exchange("GET", f"/api{path}", headers, client=client, body_length=body_length, version="")
 
 
-# Each line mends what the line before was told of, and is told of the next rule.
+# Each line mends what the line before was refused for, and is refused by the next middleware.
 WRONG: list[tuple[Callable[[], Exchange], str]] = [
     (lambda: request("/closed", client="203.0.113.1", version="", body_length=99), "ip-refused"),
     (lambda: request("/closed", version="", body_length=99), "version-missing"),

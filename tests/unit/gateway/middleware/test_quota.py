@@ -22,7 +22,7 @@ def headers(limit: int, remaining: int, reset: float) -> tuple[tuple[bytes, byte
 
 
 class World:
-    """A rule, its counters and their clock. later: whether the counters answer later."""
+    """The built middleware, its counters and their clock. later: whether the counters answer later."""
 
     def __init__(self, later: bool = False, **fields: Any) -> None:
         self.time = Time()

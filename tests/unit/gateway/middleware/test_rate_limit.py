@@ -20,7 +20,7 @@ PER_ADDRESS = {"rate": 2, "per": 60, "by": "address"}
 
 
 class World:
-    """A rule, its counters and their clock. later: whether the counters answer later."""
+    """The built middleware, its counters and their clock. later: whether the counters answer later."""
 
     def __init__(self, later: bool = False, **fields: Any) -> None:
         self.time = Time()
