@@ -7,9 +7,11 @@ Fields:
   request.
 * `auth.disable_header` (4.1): No header holds the key. Differs: It is a mistake when no other place is left.
 * `auth.use_param` (1.6): A query parameter may hold the key.
-* `auth.param_name` (2.2): The name of the parameter; empty = the name of the header.
+* `auth.param_name` (2.2): The name of the parameter; empty = the name of the header. Differs: It has no effect without `use_param`, as in
+  Tyk from 4.3 on; before, a name alone switches `use_param` on.
 * `auth.use_cookie` (1.8): A cookie may hold the key.
-* `auth.cookie_name` (2.2): The name of the cookie; empty = the name of the header.
+* `auth.cookie_name` (2.2): The name of the cookie; empty = the name of the header. Differs: It has no effect without `use_cookie`, as in
+  Tyk from 4.3 on; before, a name alone switches `use_cookie` on.
 * `auth_configs.authtoken.*` (3.0): The fields of `auth`. It replaces `auth` when it names a header or switches something on.
 * `strip_auth_data` (2.4): Keeps the key from the upstream.
 * `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
