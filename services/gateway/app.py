@@ -12,7 +12,8 @@ from services.gateway.console import start
 from services.gateway.operator_api import answers, tyk_hello
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
-from services.gateway.wiring import VERSION, Gateway
+from services.gateway.version import VERSION
+from services.gateway.wiring import Gateway
 
 BODY_LIMIT: Final = 10 * 1024 * 1024
 

@@ -41,10 +41,10 @@ from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
 from services.gateway.threads import in_thread
+from services.gateway.version import VERSION
 
 log = logs.get(__name__)
 
-VERSION: Final = "0.1.0"
 # Calls in the store at once, half of them writers. The operator port has more threads than either.
 _STORE_CALLS: Final = 16
 _STOP_WITHIN: Final = 15.0

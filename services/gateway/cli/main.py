@@ -16,12 +16,7 @@ from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.keys import keys
 from services.gateway.cli.webhooks import deliveries, hooks
-
-
-def _version() -> str:
-    from services.gateway.wiring import VERSION
-
-    return VERSION
+from services.gateway.version import VERSION
 
 
 @click.group(cls=Program)
@@ -35,7 +30,7 @@ def _version() -> str:
     help="File with the operator key; the variable GATEHOUSE_KEY outranks it.",
 )
 @click.option("--author", envvar="GATEHOUSE_AUTHOR", default="", help="Who you are; it stands in the history.")
-@version_option("gateway", _version)
+@version_option("gateway", lambda: VERSION)
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
     """Definitions, keys and webhooks of a running gateway."""
