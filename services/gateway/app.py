@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from flask import Flask
 
 from services.common.app import create_app as create_base
@@ -12,10 +10,9 @@ from services.gateway.console import start
 from services.gateway.operator_api import answers, tyk_hello
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
+from services.gateway.operator_door import BODY_LIMIT
 from services.gateway.version import VERSION
 from services.gateway.wiring import Gateway
-
-BODY_LIMIT: Final = 10 * 1024 * 1024
 
 
 def create_app(gateway: Gateway) -> Flask:

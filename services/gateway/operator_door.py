@@ -36,7 +36,7 @@ from services.gateway.wiring import Gateway
 
 log = logs.get(__name__)
 
-_LARGEST: Final = 10 * 1024 * 1024
+BODY_LIMIT: Final = 10 * 1024 * 1024  # bytes; the application has the same
 _KEEPALIVE: Final = 30.0
 _TIMEOUT: Final = 15.0
 _BODY_LIMITS: Final = Limits(_TIMEOUT, 120.0, 1024)
@@ -140,7 +140,7 @@ class OperatorDoor:
     async def _body(connection: ClientConnection, section: HeaderSection, may_wait: bool) -> bytes:
         """Read the body. may_wait: whether the client may wait for leave to send it; in HTTP/1.0 it may not (RFC 9110, 10.1.1)."""
         try:
-            body = body_of(section.length, _LARGEST)
+            body = body_of(section.length, BODY_LIMIT)
             return b"".join(await read_whole(connection, body, _BODY_LIMITS, expects=may_wait and section.expects))
         except (BadBody, BodyTooLarge, TimedOut) as error:
             raise client_faults.of_body(error) from None
