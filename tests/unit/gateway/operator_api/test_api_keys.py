@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from services.gateway.keys.model import secret_hash
-from services.gateway.operator_api.changes.session_objects import user_hash, verify_password
+from services.gateway.operator_api.changes.session_objects import user_hash
 
 
 def test_a_secret_is_shown_once(operator: Any, make_session: Any) -> None:
@@ -201,16 +203,18 @@ def test_a_basic_user(operator: Any, make_session: Any) -> None:
     made = operator.call("POST", "/api/apis/keys/basic/zoe", body)
     assert made.get_json()["key_id"] == "defaultzoe"
     assert "hush-hush" not in made.text
-    assert "scrypt" not in made.text
+    assert "argon2" not in made.text
     store = operator.gateway.keys_store
     assert store.by_hash(secret_hash("defaultzoe")) is None, "the name alone must not open what asks for a key"
     kept = store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"]
-    assert verify_password(kept, "hush-hush")
-    assert not verify_password(kept, "other")
+    assert kept.startswith("$argon2id$")
+    assert PasswordHasher().verify(kept, "hush-hush")
+    with pytest.raises(VerifyMismatchError):
+        PasswordHasher().verify(kept, "other")
     operator.json("PUT", "/api/apis/one/keys/defaultzoe", make_session("one", basic_auth_data={"password": ""}))
     assert store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"] == kept
     operator.json("POST", "/api/apis/keys/basic/zoe", make_session("one", basic_auth_data={"password": "new"}))
-    assert verify_password(store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"], "new")
+    assert PasswordHasher().verify(store.by_hash(user_hash("defaultzoe")).key.session["basic_auth_data"]["password"], "new")
     operator.json("POST", "/api/apis/keys/basic/amy", make_session("one"), status=400)
     operator.json("POST", "/api/apis/keys/basic/a:b", body, status=400)
     operator.json("POST", "/api/keys/defaultzoe/rotate", status=400)
