@@ -59,7 +59,7 @@ def document() -> str:
         detail = (kind.detail or "") + (" (closes)" if kind.closes else "")
         lines.append(_row(f"`{kind.code}`", str(kind.status), f"`{kind.message}`", kind.event or "", detail.strip()))
     lines.append(_OPERATOR_HEAD.rstrip())
-    lines += [_row(f"`{kind.code}`", ", ".join(map(str, kind.statuses)), kind.remedy) for kind in (*KINDS, *APPLICATION)]
+    lines += [_row(f"`{kind.code}`", ", ".join(map(str, kind.statuses)), kind.remedy) for kind in (*KINDS.values(), *APPLICATION)]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ The texts are Tyk's, word for word, where Tyk has the call. A name that begins w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
@@ -15,68 +15,80 @@ from services.gateway.refusals import counted
 Document = Literal["definition", "key", "hook", "rotation", "revocation"]
 
 
-class OperatorRefusal(Refusal):
-    """A call of the operator API is refused; `answers.render` gives it the shape of the API that was called.
-
-    mistakes: what is wrong, and where. warnings: what would be kept without effect.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        code: str,
-        *,
-        mistakes: Iterable[Mistake] = (),
-        warnings: Iterable[Mistake] = (),
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(status, message, code, headers=headers)
-        self.mistakes = tuple(mistakes)
-        self.warnings = tuple(warnings)
-
-
 class Kind(NamedTuple):
-    """A row of the table. statuses: as the document shows them. remedy: what the operator does about it, Markdown."""
+    """A row of the table.
+
+    code: stable, kebab-case. statuses: the HTTP statuses that calls answer it with, the usual one first. remedy: what the operator does
+    about it, Markdown.
+    """
 
     code: str
     statuses: tuple[int, ...]
     remedy: str
 
 
+class OperatorRefusal(Refusal):
+    """A call of the operator API is refused; `answers.render` gives it the shape of the API that was called.
+
+    kind: the row of the table, which has the code and the status. message: what the caller reads. status: one of the kind's other statuses.
+    mistakes: what is wrong, and where. warnings: what would be kept without effect. headers: sent besides.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        status: int | None = None,
+        mistakes: Iterable[Mistake] = (),
+        warnings: Iterable[Mistake] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status or kind.statuses[0], message, kind.code, headers=headers)
+        self.mistakes = tuple(mistakes)
+        self.warnings = tuple(warnings)
+
+
+KINDS: Final[dict[str, Kind]] = {}
+
+
+def _kind(code: str, *statuses: int, remedy: str) -> Kind:
+    if code in KINDS:
+        raise ValueError(f"two refusals have the code {code}")
+    KINDS[code] = kind = Kind(code, statuses, remedy)
+    return kind
+
+
 _FIND: Final = "Look for it in the list."
 _MEND: Final = "Correct every place that `Errors` names."
-KINDS: Final = (
-    Kind("operator-key-wrong", (401, 403), "Send the operator key: `authorization` below `/api/`, `x-tyk-authorization` below `/tyk/`."),
-    Kind("malformed-body", (403, 400), "Send a JSON object; `Errors` has the line and the column."),
-    Kind("invalid-definition", (400,), _MEND),
-    Kind("invalid-key", (400,), _MEND),
-    Kind("invalid-hook", (400,), _MEND),
-    Kind("invalid-rotation", (400,), _MEND),
-    Kind("invalid-revocation", (400,), _MEND),
-    Kind("invalid-argument", (400,), "Correct the part of the URL or of the body that the message names."),
-    Kind("api-unknown", (404, 400), f"{_FIND} 400: the query's `api_id` names it."),
-    Kind("key-not-found", (404,), _FIND),
-    Kind("hook-unknown", (404,), _FIND),
-    Kind("revision-unknown", (404,), _FIND),
-    Kind("delivery-unknown", (404,), _FIND),
-    Kind("api-id-taken", (409,), "Choose another `api_id` or `id`, or replace the API that has it."),
-    Kind("api-id-missing", (400,), "Name the API in the path."),
-    Kind("id-mismatch", (400,), "The body names another id than the path: leave it out or make them equal."),
-    Kind("revision-conflict", (412,), "Somebody else was quicker: read again, repeat the change."),
-    Kind("revision-empty", (400,), "This revision is a deletion: restore an earlier one."),
-    Kind("nothing-to-undo", (409,), "There is no step in this direction; the history shows what there is."),
-    Kind("nothing-to-redo", (409,), "There is no step in this direction; the history shows what there is."),
-    Kind("definitions-from-files", (409,), "Change the file, then call `/tyk/reload/`."),
-    Kind("key-taken", (409,), "Choose another name."),
-    Kind("key-of-user", (400,), "A basic user has no secret to rotate: give it another password."),
-    Kind(
-        "master-key-unusable",
-        (503,),
-        "Give this gateway the [master key](operating.md#master-key) that the others have; the message says what is wrong with its own.",
-    ),
-)  # fmt: skip
+_STEP: Final = "There is no step in this direction; the history shows what there is."
 
+_OPERATOR_KEY_WRONG: Final = _kind(
+    "operator-key-wrong", 401, 403, remedy="Send the operator key: `authorization` below `/api/`, `x-tyk-authorization` below `/tyk/`."
+)
+_MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON object; `Errors` has the line and the column.")
+_INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
+_INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
+_API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: the query's `api_id` names it.")
+_KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
+_HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
+_REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
+_DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
+_API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
+_API_ID_MISSING: Final = _kind("api-id-missing", 400, remedy="Name the API in the path.")
+_ID_MISMATCH: Final = _kind("id-mismatch", 400, remedy="The body names another id than the path: leave it out or make them equal.")
+_REVISION_CONFLICT: Final = _kind("revision-conflict", 412, remedy="Somebody else was quicker: read again, repeat the change.")
+_REVISION_EMPTY: Final = _kind("revision-empty", 400, remedy="This revision is a deletion: restore an earlier one.")
+_NOTHING_TO_UNDO: Final = _kind("nothing-to-undo", 409, remedy=_STEP)
+_NOTHING_TO_REDO: Final = _kind("nothing-to-redo", 409, remedy=_STEP)
+_DEFINITIONS_FROM_FILES: Final = _kind("definitions-from-files", 409, remedy="Change the file, then call `/tyk/reload/`.")
+_KEY_TAKEN: Final = _kind("key-taken", 409, remedy="Choose another name.")
+_KEY_OF_USER: Final = _kind("key-of-user", 400, remedy="A basic user has no secret to rotate: give it another password.")
+_MASTER_KEY_UNUSABLE: Final = _kind(
+    "master-key-unusable",
+    503,
+    remedy="Give this gateway the [master key](operating.md#master-key) that the others have; the message says what is wrong with its own.",
+)
 
 # What the application itself answers (`services/common/app.py`), in the shape of the API that was called.
 _AWAY: Final = (
@@ -98,97 +110,93 @@ APPLICATION: Final = (
 
 def operator_key_wrong() -> OperatorRefusal:
     headers = {"WWW-Authenticate": 'Bearer realm="operator"'}
-    return OperatorRefusal(401, "Not authorised", "operator-key-wrong", headers=headers)
+    return OperatorRefusal(_OPERATOR_KEY_WRONG, "Not authorised", headers=headers)
 
 
 def tyk_operator_key_wrong() -> OperatorRefusal:
-    return OperatorRefusal(403, "Attempted administrative access with invalid or missing key!", "operator-key-wrong")
+    return OperatorRefusal(_OPERATOR_KEY_WRONG, "Attempted administrative access with invalid or missing key!", status=403)
 
 
 def nul_in_url() -> OperatorRefusal:
-    return _invalid_argument("The path or the query holds a NUL (%00)")
+    return OperatorRefusal(_INVALID_ARGUMENT, "The path or the query holds a NUL (%00)")
 
 
 def malformed_body(mistakes: Mistakes) -> OperatorRefusal:
-    return OperatorRefusal(403, "Request body malformed.", "malformed-body", mistakes=mistakes.mistakes)
+    return OperatorRefusal(_MALFORMED_BODY, "Request body malformed.", mistakes=mistakes.mistakes)
 
 
 def tyk_malformed_body(mistakes: Mistakes) -> OperatorRefusal:
-    return OperatorRefusal(400, "Request malformed", "malformed-body", mistakes=mistakes.mistakes)
+    return OperatorRefusal(_MALFORMED_BODY, "Request malformed", status=400, mistakes=mistakes.mistakes)
 
 
 def invalid(what: Document, mistakes: Mistakes, message: str = "", warnings: Iterable[Mistake] = ()) -> OperatorRefusal:
     """Name every mistake of a document. message: replaces the summary."""
     summary = message or f"The {what} has {counted(len(mistakes.mistakes), 'mistake')}: {mistakes}"
-    return OperatorRefusal(400, summary, f"invalid-{what}", mistakes=mistakes.mistakes, warnings=warnings)
+    return OperatorRefusal(_INVALID[what], summary, mistakes=mistakes.mistakes, warnings=warnings)
 
 
 def number_out_of_range(name: str, low: int, high: int) -> OperatorRefusal:
-    return _invalid_argument(f"{name} must be a whole number from {low} to {high}")
+    return OperatorRefusal(_INVALID_ARGUMENT, f"{name} must be a whole number from {low} to {high}")
 
 
 def if_match_names_no_revision() -> OperatorRefusal:
-    return OperatorRefusal(412, "If-Match does not name a revision of this API", "revision-conflict")
-
-
-def _invalid_argument(message: str) -> OperatorRefusal:
-    return OperatorRefusal(400, message, "invalid-argument")
+    return OperatorRefusal(_REVISION_CONFLICT, "If-Match does not name a revision of this API")
 
 
 # Definitions.
 
 
 def definition_missing() -> OperatorRefusal:
-    return OperatorRefusal(400, "The body must be an object with api_definition (and hook_references)", "invalid-definition")
+    return OperatorRefusal(_INVALID["definition"], "The body must be an object with api_definition (and hook_references)")
 
 
 def definition_not_an_object() -> OperatorRefusal:
-    return OperatorRefusal(400, "api_definition must be an object", "invalid-definition")
+    return OperatorRefusal(_INVALID["definition"], "api_definition must be an object")
 
 
 def definitions_not_loaded(mistakes: Iterable[Mistake]) -> OperatorRefusal:
     message = "Definitions that cannot be used were not loaded; what was served in their place goes on. All others are live."
-    return OperatorRefusal(400, message, "invalid-definition", mistakes=mistakes)
+    return OperatorRefusal(_INVALID["definition"], message, mistakes=mistakes)
 
 
 def definitions_from_files() -> OperatorRefusal:
     message = "The definitions are read from files (GATEWAY_SOURCE=files): change the file and call /tyk/reload/"
-    return OperatorRefusal(409, message, "definitions-from-files")
+    return OperatorRefusal(_DEFINITIONS_FROM_FILES, message)
 
 
 def definition_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "API definition does not exist", "api-unknown")
+    return OperatorRefusal(_API_UNKNOWN, "API definition does not exist")
 
 
 def api_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "Could not retrieve API detail", "api-unknown")
+    return OperatorRefusal(_API_UNKNOWN, "Could not retrieve API detail")
 
 
 def tyk_api_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "API not found", "api-unknown")
+    return OperatorRefusal(_API_UNKNOWN, "API not found")
 
 
 def tyk_api_of_query_unknown() -> OperatorRefusal:
-    return OperatorRefusal(400, "API not found", "api-unknown")
+    return OperatorRefusal(_API_UNKNOWN, "API not found", status=400)
 
 
 def api_id_taken() -> OperatorRefusal:
-    return OperatorRefusal(409, "Found API with the same ID", "api-id-taken")
+    return OperatorRefusal(_API_ID_TAKEN, "Found API with the same ID")
 
 
 def tyk_api_id_missing() -> OperatorRefusal:
-    return OperatorRefusal(400, "Must specify an APIID to delete", "api-id-missing")
+    return OperatorRefusal(_API_ID_MISSING, "Must specify an APIID to delete")
 
 
 def id_mismatch(shown: str, mistake: Mistake) -> OperatorRefusal:
     """shown: the field's name in Tyk's sentence."""
     message = f"Request {shown} does not match that in Definition! For Update operations these must match."
-    return OperatorRefusal(400, message, "id-mismatch", mistakes=[mistake])
+    return OperatorRefusal(_ID_MISMATCH, message, mistakes=[mistake])
 
 
 def tyk_id_mismatch() -> OperatorRefusal:
     message = "Request APIID does not match that in Definition! For Updtae operations these must match."  # Tyk's spelling
-    return OperatorRefusal(400, message, "id-mismatch")
+    return OperatorRefusal(_ID_MISMATCH, message)
 
 
 # Revisions.
@@ -196,94 +204,94 @@ def tyk_id_mismatch() -> OperatorRefusal:
 
 def revision_conflict(current: int) -> OperatorRefusal:
     message = f"The API was changed meanwhile: it is at revision {current}. Read it again and repeat the change."
-    return OperatorRefusal(412, message, "revision-conflict", headers={"ETag": f'"{current}"'})
+    return OperatorRefusal(_REVISION_CONFLICT, message, headers={"ETag": f'"{current}"'})
 
 
 def revision_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "There is no such revision of this API", "revision-unknown")
+    return OperatorRefusal(_REVISION_UNKNOWN, "There is no such revision of this API")
 
 
 def revision_empty(number: int) -> OperatorRefusal:
-    return OperatorRefusal(400, f"Revision {number} is the deletion of the API; restore an earlier one", "revision-empty")
+    return OperatorRefusal(_REVISION_EMPTY, f"Revision {number} is the deletion of the API; restore an earlier one")
 
 
 def against_not_a_revision() -> OperatorRefusal:
-    return _invalid_argument("against must be the number of a revision")
+    return OperatorRefusal(_INVALID_ARGUMENT, "against must be the number of a revision")
 
 
 def nothing_to_undo(position: int) -> OperatorRefusal:
     message = f"There is nothing before revision {position}: the API was created there. To remove it, delete it; an undo brings it back"
-    return OperatorRefusal(409, message, "nothing-to-undo")
+    return OperatorRefusal(_NOTHING_TO_UNDO, message)
 
 
 def nothing_to_redo() -> OperatorRefusal:
-    return OperatorRefusal(409, "Nothing was undone since the last save of this API", "nothing-to-redo")
+    return OperatorRefusal(_NOTHING_TO_REDO, "Nothing was undone since the last save of this API")
 
 
 # Keys.
 
 
 def key_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "Key not found", "key-not-found")
+    return OperatorRefusal(_KEY_NOT_FOUND, "Key not found")
 
 
 def keys_unknown(names: Sequence[str], mistakes: Sequence[Mistake]) -> OperatorRefusal:
     """names: of all keys that were to be revoked. mistakes: one for each that does not exist."""
     count = f"{len(mistakes)} of {len(names)} keys" if len(names) > 1 else "The key"
     verb = "does" if len(mistakes) == 1 else "do"
-    return OperatorRefusal(404, f"{count} {verb} not exist; none was revoked", "key-not-found", mistakes=mistakes)
+    return OperatorRefusal(_KEY_NOT_FOUND, f"{count} {verb} not exist; none was revoked", mistakes=mistakes)
 
 
 def name_taken_by_a_key() -> OperatorRefusal:
-    return OperatorRefusal(409, "A key with this name exists already, and it is not a user", "key-taken")
+    return OperatorRefusal(_KEY_TAKEN, "A key with this name exists already, and it is not a user")
 
 
 def name_taken_elsewhere(name: str) -> OperatorRefusal:
-    return OperatorRefusal(409, f"`{name}` is the name of a key of another organisation already; choose another name", "key-taken")
+    return OperatorRefusal(_KEY_TAKEN, f"`{name}` is the name of a key of another organisation already; choose another name")
 
 
 def name_was_a_secret() -> OperatorRefusal:
-    return OperatorRefusal(409, "This was the secret of a key that has been given another one; choose another name", "key-taken")
+    return OperatorRefusal(_KEY_TAKEN, "This was the secret of a key that has been given another one; choose another name")
 
 
 def password_missing() -> OperatorRefusal:
-    return OperatorRefusal(400, "basic_auth_data.password is missing: a user needs one", "invalid-key")
+    return OperatorRefusal(_INVALID["key"], "basic_auth_data.password is missing: a user needs one")
 
 
 def user_has_no_secret() -> OperatorRefusal:
-    return OperatorRefusal(400, "A basic user has a password, not a secret: change basic_auth_data.password", "key-of-user")
+    return OperatorRefusal(_KEY_OF_USER, "A basic user has a password, not a secret: change basic_auth_data.password")
 
 
 def overlap_out_of_range(longest: int) -> OperatorRefusal:
-    return _invalid_argument(f"overlap must be a number of seconds from 0 to {longest}")
+    return OperatorRefusal(_INVALID_ARGUMENT, f"overlap must be a number of seconds from 0 to {longest}")
 
 
 def ids_not_a_list(most: int) -> OperatorRefusal:
-    return _invalid_argument(f"ids must be a list of 1 to {most} keys")
+    return OperatorRefusal(_INVALID_ARGUMENT, f"ids must be a list of 1 to {most} keys")
 
 
 # Webhooks and their deliveries.
 
 
 def hook_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "Webhook not found", "hook-unknown")
+    return OperatorRefusal(_HOOK_UNKNOWN, "Webhook not found")
 
 
 def hook_id_mismatch() -> OperatorRefusal:
-    return OperatorRefusal(400, "The id of the webhook does not match that of the path", "id-mismatch")
+    return OperatorRefusal(_ID_MISMATCH, "The id of the webhook does not match that of the path")
 
 
 def secret_not_sealed(error: Exception) -> OperatorRefusal:
-    return OperatorRefusal(503, f"The secret cannot be sealed, and nothing was stored: {error}", "master-key-unusable")
+    return OperatorRefusal(_MASTER_KEY_UNUSABLE, f"The secret cannot be sealed, and nothing was stored: {error}")
 
 
 def delivery_unknown() -> OperatorRefusal:
-    return OperatorRefusal(404, "Delivery not found", "delivery-unknown")
+    return OperatorRefusal(_DELIVERY_UNKNOWN, "Delivery not found")
 
 
 def state_unknown(states: Iterable[str]) -> OperatorRefusal:
-    return _invalid_argument(f"state must be one of {', '.join(states)}")
+    return OperatorRefusal(_INVALID_ARGUMENT, f"state must be one of {', '.join(states)}")
 
 
 def hook_not_named() -> OperatorRefusal:
-    return _invalid_argument("Name a hook by hook_id, or give all=1")
+    return OperatorRefusal(_INVALID_ARGUMENT, "Name a hook by hook_id, or give all=1")
