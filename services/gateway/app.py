@@ -7,7 +7,7 @@ from flask import Flask
 from services.common.app import create_app as create_base
 from services.common.readiness import NotReady
 from services.gateway.console import start
-from services.gateway.operator_api import answers, tyk_hello
+from services.gateway.operator_api import answers
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.operator_door import BODY_LIMIT
@@ -30,7 +30,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
-    for blueprint in (*blueprints(), tyk_hello.blueprint, start.blueprint):
+    for blueprint in (*blueprints(), start.blueprint):
         app.register_blueprint(blueprint)
     return app
 

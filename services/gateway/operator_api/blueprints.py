@@ -13,11 +13,12 @@ from services.gateway.operator_api import (
     api_revisions,
     api_workers,
     tyk_apis,
+    tyk_hello,
     tyk_keys,
 )
 
 
 def blueprints() -> list[Blueprint]:
-    """Give the blueprints of `/api` (`api_*.py`) and of `/tyk` (`tyk_*.py`)."""
-    parts = (api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, tyk_apis, tyk_keys)
+    """Give the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
+    parts = (api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, tyk_apis, tyk_keys, tyk_hello)
     return [part.blueprint for part in parts]

@@ -16,6 +16,7 @@ from services.common.core_database import CoreDatabase
 from services.gateway.compiler import interpret
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
+from services.gateway.exchange import Reply
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
@@ -40,6 +41,7 @@ class NotedGateway:
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
         self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])
+        self.health = SimpleNamespace(hello=lambda: Reply(200, [], b"{}"))
         self.fired: list[tuple[Any, ...]] = []
         self.unconfirmed: list[str] = []
         self.mistakes: Mistakes | None = None
