@@ -1,4 +1,4 @@
-"""Writes docs/errors.md from the tables of refusals: `python -m services.gateway.errors_document > docs/errors.md`."""
+"""Generates docs/errors.md from the tables of refusals: `python -m services.gateway.errors_document > docs/errors.md`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from services.gateway.refusals import REGISTRY
 _HEAD: Final = """\
 # Errors of the gateway
 
-Written from the tables in `services/gateway/refusals.py` and `services/gateway/operator_api/refusals.py`
-(`python -m services.gateway.errors_document > docs/errors.md`); a test keeps them in step.
+Generated from the tables in `services/gateway/refusals.py` and `services/gateway/operator_api/refusals.py`
+(`python -m services.gateway.errors_document > docs/errors.md`); a test fails when this page is stale.
 
-A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` finds the
-request in the log and is also in the header `X-Request-Id`; `detail`, where there is one, says what to do. Every refusal of the
-gateway carries `X-Generator: gatehouse`, so that it can be told from an upstream's own answer.
+A refused request gets a JSON object: `error` is the message, `code` is stable and meant for programs, `request_id` leads to the
+request in the log and is also in the header `X-Request-Id`; `detail`, if there is one, says what to do. Every refusal of the
+gateway carries `X-Generator: gatehouse`, which tells it apart from an upstream's own answer.
 
 ```json
 {
@@ -33,15 +33,15 @@ A definition may give its refusals another shape with `error_template`, a JSON o
 `{{.Code}}`, `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`, and other words or statuses with `error_overrides`:
 `{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`.
 
-"event" is what webhooks and log handlers of a definition hear. "closes": the connection ends after the answer.
+"event": the event that webhooks and log handlers of a definition receive. "closes": the connection ends after the answer.
 """
 _OPERATOR_HEAD: Final = """
 ## The operator's port
 
-Below `/api/` an error has Tyk's envelope with `Code`, `RequestId` and, where something has a place, `Errors`: `[{"pointer", "message"}]`;
-below `/tyk/` it has `message`, `code`, `request_id` and `errors`. Nothing has changed then. Fields of a definition that are not known are
-in `Warnings` (`warnings`). A code may have several messages; they are Tyk's where it has the call. Before that the port reads a request
-as strictly as the public one, and refuses it in the same form, for instance with `body-too-large` above 10 MB.
+Below `/api/` an error has Tyk's envelope with `Code`, `RequestId` and, when mistakes have places, `Errors`: `[{"pointer", "message"}]`;
+below `/tyk/` it has `message`, `code`, `request_id` and `errors`. A refused write changes nothing. `Warnings` (`warnings`) lists unknown
+fields of a definition. A code may have several messages; they are Tyk's where Tyk has the call. The port first checks the HTTP request as
+strictly as the public port does, and refuses it with the codes and in the form above: for instance `body-too-large` above 10 MB.
 
 | code | status | what to do |
 | --- | --- | --- |

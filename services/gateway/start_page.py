@@ -1,6 +1,6 @@
-"""What a browser reads at `/` of the public port when no API listens there: that this is a gateway, and nothing of what it serves.
+"""What a browser shows at `/` of the public port when no API listens there: that this is a gateway, and nothing about what it serves.
 
-Written once, at the start; programs get the refusal as everywhere. Not part of any request that has an owner.
+Rendered once, at the start. Programs get the same refusal as everywhere. No request that belongs to an API comes here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAGES: Final = {
     503: (
         "Not ready yet",
         """\
-<p>This is an API gateway. It does not know its APIs yet, and goes on by itself as soon as it does.</p>
+<p>This is an API gateway. It has not loaded its APIs yet, and continues by itself as soon as it has.</p>
 <p class="quiet">Try again in a moment. If it stays like this, tell whoever runs it.</p>""",
     ),
 }

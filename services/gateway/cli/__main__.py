@@ -1,4 +1,4 @@
-"""`./dev gateway`"""
+"""The entry point of `./dev gateway`."""
 
 from __future__ import annotations
 

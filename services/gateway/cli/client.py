@@ -37,7 +37,7 @@ class Client:
     author: str = ""
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, refusal: bool = True) -> Any:
-        """The decoded answer. refusal: whether an error ends the program (with its mistakes); else None stands for 404. Raises Failure."""
+        """Call the API and return the decoded answer. refusal: whether a 404 is a Failure, as all other errors are; False = it is None."""
         # as bytes: notes are in any language, and text would have to be Latin-1
         sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key(), **(headers or {})}.items()}
         try:
@@ -49,9 +49,9 @@ class Client:
         except requests.exceptions.InvalidJSONError:
             fail("infinite numbers cannot be sent", WRONG_USAGE)
         except requests.exceptions.InvalidHeader:
-            fail("the operator key or the note holds what a header cannot carry, such as an end of line", WRONG_USAGE)
+            fail("the operator key or the note holds a character that a header cannot carry, such as an end of line", WRONG_USAGE)
         except requests.exceptions.ReadTimeout:
-            fail(f"{self.url} did not answer within {_TIMEOUT:.0f} s; what was asked for may still be done there", UNREACHABLE)
+            fail(f"{self.url} did not answer within {_TIMEOUT:.0f} s; the call may still take effect there", UNREACHABLE)
         except requests.RequestException as error:
             why = type(error).__name__
             fail(f"the gateway cannot be reached at {self.url} ({why}); is it running? --url names another operator port", UNREACHABLE)
@@ -68,7 +68,7 @@ class Client:
         return document
 
     def noted(self, note: str) -> dict[str, str]:
-        """The headers of a write that say who and why."""
+        """Return the headers of a write that say who and why."""
         said = {"X-Gatehouse-Author": self.author, "X-Gatehouse-Note": note}
         return {name: " ".join(text.split()) for name, text in said.items() if text.strip()}  # a header has one line
 
@@ -87,7 +87,7 @@ class Client:
             message += f": {_HINTS[body['Code']]}"
         if not errors:
             fail(f"{message} ({status})", REFUSED, details)
-        # the message names them all again
+        # the message would repeat them all
         fail(f"refused, {counted(len(errors), 'mistake')} ({status})", REFUSED, details, [f"  {line}" for line in place_lines(errors)])
 
 
@@ -100,7 +100,7 @@ def path_of(*parts: str) -> str:
 
 
 def warn(answer: Mapping[str, Any]) -> None:
-    """What an operator should know of a write that was done; with `--json` it stands in what is shown."""
+    """Print what an operator should know about a finished write; with `--json` it is part of what is shown."""
     if wants_json():
         return
     for place in answer.get("Warnings", ()):

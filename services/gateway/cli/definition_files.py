@@ -1,4 +1,4 @@
-"""`definitions lint` and `definitions apply`: definitions that stand in files."""
+"""`definitions lint` and `definitions apply`: definitions in files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STDIN: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A definition file: the definition itself, or what `definitions show` gave. mistakes: why it cannot be read."""
+    """A definition file: the definition itself, or what `definitions show` printed. mistakes: why it cannot be read."""
 
     name: str
     raw: dict[str, Any]
@@ -37,9 +37,9 @@ class File:
 @click.argument("files", nargs=-1, required=True)
 @click.pass_obj
 def lint_definitions(client: Client, files: tuple[str, ...]) -> None:
-    """Mistakes and warnings of definition files; nothing is stored. Status 1 when there is a mistake.
+    """Show mistakes and warnings of definition files; nothing is stored. Status 1 when there is a mistake.
 
-    Needs no running gateway. One that can be reached is asked, because it alone knows whether a listen path is taken.
+    Needs no running gateway, but asks one that it can reach: only a gateway knows whether a listen path is taken.
 
     FILES: files, folders (all *.json in them), or - for the standard input.
     """
@@ -62,7 +62,7 @@ def lint_definitions(client: Client, files: tuple[str, ...]) -> None:
             for place in one["warnings"]:
                 click.echo(f"  {place['pointer'] or '/'}: warning: {place['message']}")
         if any(one["checked_by"] == "here" for one in checked.values()):
-            click.echo(f"Checked without the gateway, so not whether a listen path is taken: {reason}")
+            click.echo(f"Checked without the gateway; listen paths may be taken: {reason}")
         elif any(one["checked_by"] for one in checked.values()):
             click.echo(f"Checked by the gateway at {client.url}, with the APIs that it has.")
 
@@ -72,7 +72,7 @@ def lint_definitions(client: Client, files: tuple[str, ...]) -> None:
 
 
 def _asked(client: Client, raw: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """What the gateway says of a definition; (None, why) when it cannot be asked."""
+    """Return what the gateway says about a definition; (None, why) when it cannot be asked."""
     try:
         return client.call("POST", "/api/gatehouse/lint", {"api_definition": raw}), ""
     except Failure as error:
@@ -82,7 +82,7 @@ def _asked(client: Client, raw: dict[str, Any]) -> tuple[dict[str, Any] | None, 
 
 
 def _checked_here(raw: dict[str, Any]) -> dict[str, Any]:
-    """As the gateway, but for what only a running one knows."""
+    """Check as the gateway does, except for what only a running one knows."""
     try:
         return _result((), lint(interpret(filled(raw), _Environment(os.environ))))
     except Mistakes as error:
@@ -103,13 +103,13 @@ def _result(mistakes: Iterable[Mistake], warnings: Iterable[Mistake] = ()) -> di
 
 @click.command("apply", cls=Command, example="./dev gateway definitions apply mine.json --note 'first try'")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--note", default="", help="Why; it stands in the history.")
+@click.option("--note", default="", help="Why; it appears in the history.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.pass_obj
 def apply_definitions(client: Client, files: tuple[str, ...], note: str, dry_run: bool) -> None:
     """Create the APIs of definition files, or replace those with the same api_id. Nothing is sent unless all of them are valid.
 
-    What is there already stays as it is, without a new revision.
+    What is already there stays as it is, without a new revision.
 
     FILES: files, folders (all *.json in them), or - for the standard input.
     """
@@ -120,7 +120,7 @@ def apply_definitions(client: Client, files: tuple[str, ...], note: str, dry_run
         for file in read:
             applied.append(_apply(client, file, note, dry_run))
     except Failure as error:
-        # what was done before is done
+        # the files before this one are applied
         told = [f"  before that: {one['file']} was {one['action']}" for one in applied]
         fail(f"{read[len(applied)].name}: {error.summary}", error.exit_code, {**error.details, "applied": applied}, [*error.lines, *told])
 
@@ -172,7 +172,7 @@ def _apply(client: Client, file: File, note: str, dry_run: bool) -> dict[str, An
 
 
 def _read_all(names: Iterable[str]) -> Iterator[File]:
-    """One after the other: what cannot be read does not keep the next from being read."""
+    """Read one file after the other; one that cannot be read does not stop the next."""
     for name in names:
         if name != _STDIN and Path(name).is_dir():
             inside = sorted(Path(name).glob("*.json"))

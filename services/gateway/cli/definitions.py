@@ -1,4 +1,4 @@
-"""`definitions …`"""
+"""`definitions …`: list, show, delete, undo and redo; `lint` and `apply` are in `definition_files.py`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ definitions.add_command(apply_definitions)
 @click.option("--search", default="", help="A part of the name, an id or the address.")
 @click.pass_obj
 def list_definitions(client: Client, search: str) -> None:
-    """One line an API, by name."""
+    """List APIs, one line each, by name."""
     answer = client.call("GET", f"/api/apis/search?p=-1&q={quote(search, safe='')}")
     apis = sorted(answer["apis"], key=lambda one: (_name(one).casefold(), one["api_definition"]["api_id"]))
 
@@ -51,7 +51,7 @@ def _name(api: dict[str, Any]) -> str:
 @click.option("--revision", type=click.IntRange(min=1), help="A former revision, with what it changed.")
 @click.pass_obj
 def show_definition(client: Client, api: str, revision: int | None) -> None:
-    """One API (its id or api_id) as JSON."""
+    """Show one API (its id or api_id) as JSON."""
     if revision is None:
         click.echo(json.dumps(client.call("GET", path_of("api", "apis", api)), ensure_ascii=False, indent=2))
         return
@@ -72,14 +72,14 @@ def _action(revision: dict[str, Any]) -> str:
 @click.argument("api")
 @click.pass_obj
 def list_revisions(client: Client, api: str) -> None:
-    """The revisions of an API, newest first; also of a deleted one."""
+    """List the revisions of an API, newest first; also those of a deleted one."""
     found = client.call("GET", path_of("api", "gatehouse", "apis", api, "revisions"))["revisions"]
     rows = [(str(one["number"]), _action(one), time_of(one["at"]), one["who"], one["note"]) for one in found]
     columns = ("REVISION", "ACTION", "AT", "WHO", "NOTE")
     show(found, lambda: print_table(columns, rows, whole=("REVISION", "ACTION", "AT")))
 
 
-_note_option = click.option("--note", default="", help="Why; it stands in the history.")
+_note_option = click.option("--note", default="", help="Why; it appears in the history.")
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would change.")
 
 
@@ -103,7 +103,7 @@ def delete_definition(client: Client, api: str, note: str) -> None:
 def undo(client: Client, api: str, number: int | None, dry_run: bool, note: str) -> None:
     """Go one step back in the history of an API; again: one more. `redo` is the way back.
 
-    Brings back a deleted API. Where an API was created there is no step back: `delete` removes it.
+    Brings back a deleted API. The creation of an API cannot be undone: `delete` removes it.
     """
     if number is None:
         _step(client, api, ("undo",), "undone", dry_run, note)

@@ -1,4 +1,4 @@
-"""`keys …`"""
+"""`keys …`: list, create, revoke and rotate keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keys() -> None:
 @click.option("--api", help="Only the keys of this API.")
 @click.pass_obj
 def list_keys(client: Client, api: str | None) -> None:
-    """One line a key, by alias, those without one last; secrets are not known any more."""
+    """List keys, one line each, by alias, those without one last; secrets cannot be shown again."""
     answer = client.call("GET", (path_of("api", "apis", api, "keys") if api else "/api/keys") + "?p=-1")
     found = sorted(answer["data"]["details"], key=lambda one: (not one["alias"], one["alias"].casefold(), one["created_at"], one["id"]))
     rows = [
@@ -72,9 +72,9 @@ def create_key(
     client: Client, apis: tuple[str, ...], all_apis: bool, versions: tuple[str, ...], alias: str, owner: str, tags: tuple[str, ...],
     rate: float, per: float, quota: int, quota_renewal: int, expires: dt.datetime | None,
 ) -> None:  # fmt: skip
-    """Create a key. Its secret is shown this once.
+    """Create a key. Its secret is shown only now.
 
-    A date without a time is its beginning, a time without a zone is UTC.
+    A date without a time means its first moment; a time without a zone is UTC.
     """
     if bool(apis) == all_apis:
         raise click.UsageError("name the APIs with --api, or say --all-apis")
@@ -98,7 +98,7 @@ def _show_secret(answer: dict[str, Any], more: str = "") -> None:
 @click.argument("ids", nargs=-1, required=True)
 @click.pass_obj
 def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
-    """Delete keys by their ids; they open nothing any more when this ends. When one does not exist, none is deleted."""
+    """Delete keys by their ids; when the command ends, they open nothing. When one does not exist, none is deleted."""
     chosen = list(dict.fromkeys(ids))
     try:
         answer = client.call("POST", "/api/gatehouse/keys/revoke", {"ids": chosen})
@@ -113,10 +113,10 @@ def revoke_keys(client: Client, ids: tuple[str, ...]) -> None:
 
 @keys.command("rotate", example="./dev gateway keys rotate 495837d4977d74133c08626e --overlap 7d")
 @click.argument("id")
-@click.option("--overlap", type=Duration(), default="1d", show_default=True, help="For how long the present secret still works.")
+@click.option("--overlap", type=Duration(), default="1d", show_default=True, help="How long the present secret still works.")
 @click.pass_obj
 def rotate_key(client: Client, id: str, overlap: int) -> None:
-    """Create another secret for a key. It is shown this once."""
+    """Create another secret for a key. It is shown only now."""
     answer = client.call("POST", path_of("api", "keys", id, "rotate"), {"overlap": overlap})
     warn(answer)
     _show_secret(answer)

@@ -1,6 +1,6 @@
 """The command line of an operator: the operator API over HTTP. `./dev gateway --help`
 
-The key comes from a file or the environment, never from an argument: arguments are seen by everybody on the machine.
+The key comes from a file or the environment, never from an argument: everybody on the machine can see arguments.
 Exit status: 0 done, 1 refused (the mistakes are on the standard error), 2 wrong usage, 3 the gateway cannot be reached.
 """
 
@@ -27,9 +27,9 @@ from services.gateway.version import VERSION
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("var/gateway/operator.key"),
     show_default=True,
-    help="File with the operator key; the variable GATEHOUSE_KEY outranks it.",
+    help="File with the operator key; the variable GATEHOUSE_KEY takes precedence.",
 )
-@click.option("--author", envvar="GATEHOUSE_AUTHOR", default="", help="Who you are; it stands in the history.")
+@click.option("--author", envvar="GATEHOUSE_AUTHOR", default="", help="Who you are; it appears in the history.")
 @version_option("gateway", lambda: VERSION)
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
@@ -38,7 +38,7 @@ def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
 
 
 def _operator_key(file: Path) -> str:
-    """Read when a call is made, so that help needs none."""
+    """Read the key, only when a call is made: help needs none."""
     key = os.environ.get("GATEHOUSE_KEY", "")
     if key:
         return key

@@ -18,14 +18,14 @@ _STATES = ("pending", "delivered", "dead")
 def hooks() -> None:
     """Webhooks.
 
-    They are created through the API: a secret is not for the command line.
+    They are created through the API, because a secret does not belong on the command line.
     """
 
 
 @hooks.command("list", example="./dev gateway hooks list")
 @click.pass_obj
 def list_hooks(client: Client) -> None:
-    """One line a webhook, by name."""
+    """List webhooks, one line each, by name."""
     found = sorted(client.call("GET", "/api/hooks?p=-1")["hooks"], key=lambda one: (one["name"].casefold(), one["id"]))
     rows = [(one["id"], one["name"], one["method"], one["target_path"], "yes" if one.get("signed") else "no") for one in found]
     show(found, lambda: print_table(("ID", "NAME", "METHOD", "TARGET", "SIGNED"), rows, whole=("ID", "METHOD")))
@@ -42,7 +42,7 @@ def deliveries() -> None:
 @click.option("--last", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many.")
 @click.pass_obj
 def list_deliveries(client: Client, state: str | None, hook: str, last: int) -> None:
-    """One line a call, the newest first, with why it failed."""
+    """List calls, one line each, newest first, with the reason of a failure."""
     query = f"?page_size={last}&state={state or ''}&hook_id={quote(hook, safe='')}"
     answer = client.call("GET", f"/api/gatehouse/deliveries{query}")
     columns = ("ID", "EVENT", "API", "URL", "STATE", "TRIES", "AT", "ERROR")
@@ -74,7 +74,7 @@ def list_deliveries(client: Client, state: str | None, hook: str, last: int) -> 
 @click.option("--all", "all_dead", is_flag=True, help="All dead calls of every webhook.")
 @click.pass_obj
 def replay(client: Client, ids: tuple[str, ...], hook: str, all_dead: bool) -> None:
-    """Make calls again, by their ids, or all that are dead."""
+    """Repeat calls, by their ids, or all that are dead."""
     if sum((bool(ids), bool(hook), all_dead)) != 1:
         raise click.UsageError("name calls by their ids, or a webhook with --hook, or say --all")
     if ids:
@@ -86,7 +86,7 @@ def replay(client: Client, ids: tuple[str, ...], hook: str, all_dead: bool) -> N
 
 
 def _replay_each(client: Client, ids: Sequence[str]) -> int:
-    """How many were scheduled: all. Raises Failure, which says which were scheduled before one that cannot be."""
+    """Schedule each call and return their number. Raises Failure, which names those that were scheduled before the one that failed."""
     for number, id in enumerate(ids):
         try:
             client.call("POST", path_of("api", "gatehouse", "deliveries", id, "replay"))

@@ -1,4 +1,4 @@
-"""What a browser reads at `/` of the operator's port: what there is to call and how. No secret, and nothing of what is served."""
+"""What a browser shows at `/` of the operator's port: which calls there are, and how to send them. No secret, nothing about the APIs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ blueprint = Blueprint("start", __name__)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _CONTENT = """\
 <p>This port is the operator's. Clients of your APIs use the public one.</p>
-<h2>How is it?</h2>
+<h2>Health</h2>
 <ul>
-  <li><a href="/health">/health</a>: whether the process lives</li>
+  <li><a href="/health">/health</a>: whether the process runs</li>
   <li><a href="/ready">/ready</a>: whether it can serve, and what is missing</li>
-  <li><a href="/hello">/hello</a>: the same in Tyk's words</li>
+  <li><a href="/hello">/hello</a>: the same in Tyk's format</li>
   <li><a href="/metrics">/metrics</a>: for Prometheus</li>
 </ul>
 <h2>What to call</h2>
-<p>Every call needs the operator key, which <code>./dev up</code> puts into <code>var/gateway/operator.key</code>.</p>
+<p>Every call needs the operator key, which <code>./dev up</code> writes to <code>var/gateway/operator.key</code>.</p>
 <dl>
   <dt><code>/api/apis</code></dt><dd>definitions: list, create, read, replace, delete</dd>
-  <dt><code>/api/keys</code></dt><dd>keys and what they may</dd>
+  <dt><code>/api/keys</code></dt><dd>keys and what they open</dd>
   <dt><code>/api/hooks</code></dt><dd>webhooks</dd>
   <dt><code>/tyk/…</code></dt><dd>Tyk's gateway API</dd>
 </dl>
@@ -36,15 +36,15 @@ give the key itself in <code>GATEHOUSE_KEY</code>.</p>
 <pre tabindex="0" role="region" aria-label="Example with the command line"><code>./dev gateway --help
 ./dev gateway definitions list</code></pre>
 <p class="quiet">All calls are described in <code>docs/operating.md</code>, refusals in <code>docs/errors.md</code>.</p>"""
-_PAGE, _POLICY = page("The operator's port", _CONTENT, brand=BRAND)  # read at the start, not by the first who asks
+_PAGE, _POLICY = page("The operator's port", _CONTENT, brand=BRAND)  # rendered at the start, not for the first request
 
 
 @blueprint.route("/", methods=_METHODS, provide_automatic_options=False)
 def start() -> Response:
-    """Show the page to browsers; programs get 404 as everywhere."""
+    """Show the page to browsers; programs get 404, as for any unknown path."""
     if request.method not in ("GET", "HEAD") or not prefers_html(request.headers.get("Accept", "")):
         abort(404)
-    here = escape(request.host_url.rstrip("/")).encode()  # not part of what is kept: there would be one for every Host
+    here = escape(request.host_url.rstrip("/")).encode()  # not kept in the page: there would be one for every Host
     answer = Response(_PAGE.replace(b"HERE", here), content_type="text/html; charset=utf-8")
     answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["Cache-Control"] = "no-store"

@@ -51,7 +51,7 @@ def require_operator() -> None:
 
 
 def _refuse_nul() -> None:
-    """Nothing has a NUL in its name, and a database may refuse to look for it."""
+    """Refuse a NUL in the URL: no name holds one, and some databases refuse to search for it."""
     if "\0" in request.path or b"%00" in request.query_string:
         raise refusals.nul_in_url()
 
@@ -61,12 +61,12 @@ def _sent(header: str) -> bytes:
 
 
 def author() -> Author:
-    """Give who makes a change and why, as the caller says: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
+    """Return who makes a change and why, as the caller states it: `X-Gatehouse-Author`, `X-Gatehouse-Note`."""
     return Author(_said("x-gatehouse-author")[:200] or "operator", _said("x-gatehouse-note")[:1000])
 
 
 def _said(header: str) -> str:
-    """The text of a header, to be stored: UTF-8, as terminals send it, else Latin-1; secrets are masked."""
+    """Return the text of a header, ready to be stored: UTF-8, as terminals send it, or else Latin-1; secrets are masked."""
     text = request.headers.get(header, "").strip()
     with contextlib.suppress(UnicodeError):
         text = text.encode("latin-1").decode()

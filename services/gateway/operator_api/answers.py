@@ -69,7 +69,7 @@ def is_tyk_api(path: str) -> bool:
     return path == "/tyk" or path.startswith("/tyk/")
 
 
-# What the application itself says, in words that help: Tyk's where it has them.
+# Clearer messages for errors of the application itself: Tyk's, where it has one.
 _WORDS: Final = {
     "not-found": "There is no such call; docs/operating.md lists the calls",
     "method-not-allowed": "Method not supported",
@@ -104,7 +104,7 @@ def error(
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
-    """Render an error of the application itself: in the shape of the API that was called, elsewhere in the house's own."""
+    """Render an error of the application itself: in the shape of the API that was called, elsewhere in that of all services."""
     if request.path.startswith(("/api/", "/tyk/")):
         return error(status, message, code)
     body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}

@@ -64,7 +64,7 @@ def _listed(query: str = "") -> Response:
 
 
 def _shown(stored: StoredDefinition) -> dict[str, Any]:
-    """An API as Tyk shows it; one that cannot be served has `mistakes`, too: the reasons for its 503."""
+    """Return an API as Tyk shows it. One that cannot be served also has `mistakes`, the reasons for its 503."""
     element: dict[str, Any] = {"api_model": {}, "api_definition": stored.raw, "hook_references": stored.hook_references}
     broken = gateway().live.current.broken.get(stored.api_id)
     if broken:
@@ -73,7 +73,7 @@ def _shown(stored: StoredDefinition) -> dict[str, Any]:
 
 
 def _definition() -> tuple[dict[str, Any], Any]:
-    """The definition and its hook references; none given means none."""
+    """Read the definition and its hook references; without `hook_references` the list is empty."""
     body = arguments.body("definition")
     raw = body.get("api_definition")
     if not isinstance(raw, dict):
@@ -83,7 +83,7 @@ def _definition() -> tuple[dict[str, Any], Any]:
 
 
 def _saved(message: str, meta: str, saved: definitions.Saved) -> Response:
-    """Unchanged: it was so already, and no revision was made. diff: of a dry run."""
+    """Answer a save. `Unchanged`: the stored definition was the same, so no revision was created. `diff`: of a dry run."""
     more: dict[str, Any] = {"Unchanged": True} if saved.unchanged else {}
     if saved.diff is not None:
         return done("Dry run: nothing was written", meta, warnings=saved.warnings, **more, diff=saved.diff, DryRun=True)

@@ -1,4 +1,4 @@
-"""`/api/gatehouse/deliveries`: the calls of webhooks, those that failed above all, and how to make them again."""
+"""`/api/gatehouse/deliveries`: the calls of webhooks, above all those that failed, and how to repeat them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def show(id: str) -> Response:
 
 @blueprint.post("/api/gatehouse/deliveries/<id>/replay")
 def replay(id: str) -> Response:
-    """Make one call again."""
+    """Repeat one call."""
     deliveries.replay(gateway(), id)
     return answer({"Status": "OK", "Message": "Delivery scheduled", "Meta": id})
 
 
 @blueprint.post("/api/gatehouse/deliveries/replay")
 def replay_dead() -> Response:
-    """`?hook_id=`: make all dead calls of a webhook again; `?all=1`: of every webhook."""
+    """`?hook_id=`: repeat all dead calls of a webhook; `?all=1`: of every webhook."""
     hook_id = request.args.get("hook_id", "")
     if not hook_id and not arguments.flag("all"):
         raise refusals.hook_not_named()
@@ -53,7 +53,7 @@ def replay_dead() -> Response:
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:
-    """Without the hook's own headers, which may hold a credential of the receiver."""
+    """Return a call as answers show it: without the hook's own headers, which may hold a credential of the receiver."""
     return {
         "id": delivery.id,
         "hook_id": delivery.hook_id,

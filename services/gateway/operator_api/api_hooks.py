@@ -1,6 +1,6 @@
 """`/api/hooks`: the operator's webhooks, as Tyk's Advanced Management API shows them.
 
-`secret`, with which calls are signed, is only ever written: a webhook that has one shows `signed: true` instead.
+`secret` signs the calls. It can be written, never read: a webhook that has one shows `signed: true` instead.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def delete_key(name: str) -> Response:
 
 @blueprint.post("/api/keys/<name>/rotate")
 def rotate_key(name: str) -> Response:
-    """Body (optional): `{"overlap": seconds}` for which the present secret still opens the key, a day unless given."""
+    """Body (optional): `{"overlap": seconds}` for which the present secret still opens the key; a day by default."""
     stored = keys.existing(gateway(), name)
     overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
@@ -94,7 +94,7 @@ def delete_key_of_api(key: str, name: str) -> Response:
 
 
 def _summary(stored: StoredKey) -> dict[str, Any]:
-    """A row of a list: what tells keys apart, nothing that opens one."""
+    """Return a row of a list: what tells keys apart, nothing that opens one."""
     session = stored.session
     return {
         "id": stored.id,
@@ -125,7 +125,7 @@ def _one(stored: StoredKey) -> Response:
 
 
 def _created(change: keys.Change) -> Response:
-    """The one answer that shows a secret: no cache keeps it."""
+    """Answer with the secret: the only answer that shows it, so no cache may keep it."""
     stored = change.stored
     body = {
         "api_model": {},

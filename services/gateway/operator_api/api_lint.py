@@ -15,7 +15,7 @@ blueprint = protected("lint", __name__)
 
 @blueprint.post("/api/gatehouse/lint")
 def lint_definition() -> Response:
-    """Mistakes (they would stop a save) and warnings (they would not) of a definition, which is not stored."""
+    """Report mistakes (they would stop a save) and warnings (they would not) of a definition; nothing is stored."""
     body = arguments.body("definition")
     raw = body.get("api_definition", body)
     if not isinstance(raw, dict):

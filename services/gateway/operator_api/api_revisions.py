@@ -19,13 +19,13 @@ blueprint = protected("revisions", __name__)
 
 @blueprint.get("/api/gatehouse/apis/<key>/revisions")
 def list_revisions(key: str) -> Response:
-    """Newest first; also of an API that was deleted."""
+    """List revisions, newest first; also those of a deleted API."""
     return answer({"revisions": [_summary(revision) for revision in revisions.history(gateway(), key)]})
 
 
 @blueprint.get("/api/gatehouse/apis/<key>/revisions/<int:number>")
 def get_revision(key: str, number: int) -> Response:
-    """One revision and how it differs from the one before, or from `?against=N`."""
+    """Show one revision and how it differs from the one before, or from `?against=N`."""
     revision = revisions.existing(gateway(), key, number)
     compared = revisions.compared(gateway(), key, revision, arguments.against())
     return answer({
@@ -39,24 +39,27 @@ def get_revision(key: str, number: int) -> Response:
 
 @blueprint.post("/api/gatehouse/apis/<key>/revisions/<int:number>/restore")
 def restore_revision(key: str, number: int) -> Response:
-    """`?dry_run=1` here and below: only says what would change."""
+    """`?dry_run=1`, here and below: show what would change, write nothing."""
     return _stepped("API restored", undoing.restore(gateway(), key, number, author(), arguments.if_match(), arguments.flag("dry_run")))
 
 
 @blueprint.post("/api/gatehouse/apis/<key>/undo")
 def undo(key: str) -> Response:
-    """One step back; also of a deletion."""
+    """Go one step back; this also brings back a deleted API."""
     return _stepped("API undone to revision {}", undoing.undo(gateway(), key, author(), arguments.if_match(), arguments.flag("dry_run")))
 
 
 @blueprint.post("/api/gatehouse/apis/<key>/redo")
 def redo(key: str) -> Response:
-    """One step forward: what was undone last, until something else is saved."""
+    """Go one step forward: redo what was undone last. Possible until something else is saved."""
     return _stepped("API redone to revision {}", undoing.redo(gateway(), key, author(), arguments.if_match(), arguments.flag("dry_run")))
 
 
 def _stepped(message: str, step: undoing.Step) -> Response:
-    """from, to: the revisions whose content was there and is there. revision: the new one, null when nothing was written."""
+    """Answer a step.
+
+    from, to: the revisions whose content was live before and is live now. revision: the new one, null when nothing was written.
+    """
     more: dict[str, Any] = {"from": step.origin, "to": step.target, "revision": step.revision, "diff": step.diff}
     if step.unchanged:
         more["Unchanged"] = True

@@ -1,4 +1,4 @@
-"""`/api/gatehouse/workers`: which workers run, and what the answering one serves."""
+"""`/api/gatehouse/workers`: which workers run, and what the one that answers serves."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ blueprint = protected("workers", __name__)
 
 @blueprint.get("/api/gatehouse/workers")
 def list_workers() -> Response:
-    """Who runs, and what the answering worker serves: every API with its revision, and those it could not compile, with the reasons."""
+    """List the workers, and what the one that answers serves: each API with its revision, and the reasons for each that is broken."""
     current = gateway().live.current
     try:
         workers: list[str] | None = gateway().announcements.workers()
     except Unreachable:
-        workers = None  # Valkey is away: nobody knows
+        workers = None  # Valkey is away, and only it knows
     return answer({
         "workers": workers,
         "number": current.number,

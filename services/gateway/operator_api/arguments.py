@@ -35,7 +35,7 @@ def body(what: Document) -> dict[str, Any]:
 
 
 def _endless(value: Any, pointer: str) -> Iterator[str]:
-    """Numbers such as 1e999, which JSON allows and no field can hold."""
+    """Yield the pointers of numbers such as 1e999, which JSON allows and no field can hold."""
     if isinstance(value, float) and not math.isfinite(value):
         yield pointer
     elif isinstance(value, Mapping):
@@ -47,7 +47,7 @@ def _endless(value: Any, pointer: str) -> Iterator[str]:
 
 
 def page() -> tuple[int, int]:
-    """Read `p`, from zero, negative = everything; `page_size`, 10 unless given."""
+    """Read `p`, from zero, negative = everything; `page_size`, 10 by default."""
     return _whole("p", 0, -1, 10**6), _whole("page_size", 10, 1, _LARGEST_PAGE)
 
 
@@ -72,7 +72,7 @@ def flag(name: str) -> bool:
 
 
 def if_match() -> int | None:
-    """Read the revision that the caller saw; None = whatever is there. 412 when it cannot be one: it matches nothing."""
+    """Read the revision that the caller saw; None = any. A value that cannot be a revision matches none: 412."""
     text = request.headers.get("if-match", "").strip()
     if text in ("", "*"):
         return None
@@ -91,5 +91,5 @@ def against() -> int | None:
 
 
 def optional_body(what: Document) -> dict[str, Any]:
-    """Read the body as `body` does; none is an empty object."""
+    """Read the body as `body` does; no body counts as an empty object."""
     return body(what) if request.get_data(cache=True).strip() else {}

@@ -19,6 +19,6 @@ from services.gateway.operator_api import (
 
 
 def blueprints() -> list[Blueprint]:
-    """Give the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
+    """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, tyk_apis, tyk_keys, tyk_hello)
     return [part.blueprint for part in parts]

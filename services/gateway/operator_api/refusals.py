@@ -1,4 +1,4 @@
-"""Every way the operator API says no: the table of codes, from which docs/errors.md is written, and a function for each text.
+"""Every way the operator API says no: the table of codes, from which docs/errors.md is generated, and a function for each text.
 
 The texts are Tyk's, word for word, where Tyk has the call. A name that begins with `tyk_` is what a call below `/tyk/` answers.
 """
@@ -69,15 +69,17 @@ _OPERATOR_KEY_WRONG: Final = _kind(
 _MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON object; `Errors` has the line and the column.")
 _INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
 _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
-_API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: the query's `api_id` names it.")
+_API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
 _REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
 _DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
 _API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
 _API_ID_MISSING: Final = _kind("api-id-missing", 400, remedy="Name the API in the path.")
-_ID_MISMATCH: Final = _kind("id-mismatch", 400, remedy="The body names another id than the path: leave it out or make them equal.")
-_REVISION_CONFLICT: Final = _kind("revision-conflict", 412, remedy="Somebody else was quicker: read again, repeat the change.")
+_ID_MISMATCH: Final = _kind(
+    "id-mismatch", 400, remedy="Body and path name different ids: leave the id out of the body, or make them equal."
+)
+_REVISION_CONFLICT: Final = _kind("revision-conflict", 412, remedy="Another change came first: read the API again, then repeat yours.")
 _REVISION_EMPTY: Final = _kind("revision-empty", 400, remedy="This revision is a deletion: restore an earlier one.")
 _NOTHING_TO_UNDO: Final = _kind("nothing-to-undo", 409, remedy=_STEP)
 _NOTHING_TO_REDO: Final = _kind("nothing-to-redo", 409, remedy=_STEP)
@@ -92,16 +94,16 @@ _MASTER_KEY_UNUSABLE: Final = _kind(
 
 # What the application itself answers (`services/common/app.py`), in the shape of the API that was called.
 _AWAY: Final = (
-    "The [database is away](operating.md#when-the-database-is-away): try again; look first whether a call was done that was under way when "
-    "it went away."
+    "The [database is away](operating.md#when-the-database-is-away): try again, but check first whether a call that was under way "
+    "took effect."
 )
 APPLICATION: Final = (
-    Kind("not-found", (404,), "There is no such call; [operating.md](operating.md) lists the calls."),
+    Kind("not-found", (404,), "This call does not exist; [operating.md](operating.md) lists the calls."),
     Kind("method-not-allowed", (405,), "The call exists with another method, which `Allow` names."),
     Kind("database-unavailable", (503,), _AWAY),
     Kind("database-full", (503,), "Make room on the disk of the database, and try again."),
     Kind("database-read-only", (503,), "Make the database writable, and try again."),
-    Kind("internal-error", (500,), "The operator finds the cause in the log under the request id."),
+    Kind("internal-error", (500,), "The log has the cause, under the request id."),
 )
 
 
@@ -155,7 +157,7 @@ def definition_not_an_object() -> OperatorRefusal:
 
 
 def definitions_not_loaded(mistakes: Iterable[Mistake]) -> OperatorRefusal:
-    message = "Definitions that cannot be used were not loaded; what was served in their place goes on. All others are live."
+    message = "Definitions with mistakes were not loaded; their last valid versions are still served. All others are live."
     return OperatorRefusal(_INVALID["definition"], message, mistakes=mistakes)
 
 
@@ -225,7 +227,7 @@ def nothing_to_undo(position: int) -> OperatorRefusal:
 
 
 def nothing_to_redo() -> OperatorRefusal:
-    return OperatorRefusal(_NOTHING_TO_REDO, "Nothing was undone since the last save of this API")
+    return OperatorRefusal(_NOTHING_TO_REDO, "Nothing has been undone since the last save of this API")
 
 
 # Keys.
@@ -243,15 +245,15 @@ def keys_unknown(names: Sequence[str], mistakes: Sequence[Mistake]) -> OperatorR
 
 
 def name_taken_by_a_key() -> OperatorRefusal:
-    return OperatorRefusal(_KEY_TAKEN, "A key with this name exists already, and it is not a user")
+    return OperatorRefusal(_KEY_TAKEN, "A key with this name already exists, and it is not a user")
 
 
 def name_taken_elsewhere(name: str) -> OperatorRefusal:
-    return OperatorRefusal(_KEY_TAKEN, f"`{name}` is the name of a key of another organisation already; choose another name")
+    return OperatorRefusal(_KEY_TAKEN, f"A key of another organisation already has the name `{name}`; choose another name")
 
 
 def name_was_a_secret() -> OperatorRefusal:
-    return OperatorRefusal(_KEY_TAKEN, "This was the secret of a key that has been given another one; choose another name")
+    return OperatorRefusal(_KEY_TAKEN, "This was the secret of a key that now has another one; choose another name")
 
 
 def password_missing() -> OperatorRefusal:

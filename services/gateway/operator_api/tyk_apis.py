@@ -29,7 +29,7 @@ def get_api(api_id: str) -> Response:
 @blueprint.post("/tyk/apis", defaults={"api_id": ""})
 @blueprint.post("/tyk/apis/<api_id>")
 def create_api(api_id: str) -> Response:
-    """Replaces an API that exists, as Tyk does."""
+    """Create an API, or replace the one that exists, as Tyk does."""
     return _saved("added", definitions.put(gateway(), api_id, arguments.body("definition"), author(), arguments.if_match()))
 
 
@@ -62,7 +62,7 @@ def delete_nothing() -> Response:
 @blueprint.get("/tyk/reload")
 @blueprint.get("/tyk/reload/group")
 def reload() -> Response:
-    """Every worker reads the definitions again; always waits, as Tyk does with `?block=true`."""
+    """Make every worker read the definitions again; always wait for them, as Tyk does with `?block=true`."""
     unconfirmed = definitions.reload(gateway())
     body: dict[str, object] = {"status": "ok", "message": ""}
     if unconfirmed:

@@ -1,4 +1,4 @@
-"""`/hello`: whether the gateway is well, in Tyk's words. Needs no operator key."""
+"""`/hello`: whether the gateway is well, in Tyk's format. Needs no operator key."""
 
 from __future__ import annotations
 

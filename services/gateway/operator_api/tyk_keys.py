@@ -17,7 +17,7 @@ _ALL_APIS = "-1"
 
 @blueprint.get("/tyk/keys")
 def list_keys() -> Response:
-    """Public ids: secrets are not known here. `api_id`: those of one API; `filter`: how the id begins."""
+    """List public ids, because secrets are not kept. `api_id`: of one API only; `filter`: the beginning of the id."""
     _organisation()
     api_id = request.args.get("api_id") or None
     return answer({"keys": gateway().keys_store.ids(api_id, request.args.get("filter", ""))})
@@ -40,7 +40,7 @@ def add_key(name: str) -> Response:
 
 @blueprint.put("/tyk/keys/<name>")
 def update_key(name: str) -> Response:
-    """Also creates the key when there is none, as Tyk does."""
+    """Change a key, or create it when there is none, as Tyk does."""
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _with_key(change, change.name, "added" if change.created else "modified")
 
@@ -53,7 +53,7 @@ def get_key(name: str) -> Response:
 
 @blueprint.delete("/tyk/keys/<name>")
 def delete_key(name: str) -> Response:
-    """`deleted` also when there was none, as in Tyk: what the caller wants is so."""
+    """Delete a key. Answers `deleted` even when there was none, as Tyk does: the result is what the caller wants."""
     stored = keys.find(gateway(), name, _organisation())
     unconfirmed = keys.delete(gateway(), stored).unconfirmed if stored is not None else []
     return changed(name, "deleted", unconfirmed)
@@ -66,7 +66,7 @@ def _with_key(change: keys.Change, key: str, action: str) -> Response:
 
 
 def _organisation() -> str | None:
-    """Of the API that `api_id` names; None without one. Raises OperatorRefusal when there is no such API."""
+    """Return the organisation of the API that `api_id` names; None when it names none. Raises OperatorRefusal for an unknown API."""
     api_id = request.args.get("api_id", "")
     if not api_id or api_id == _ALL_APIS:
         return None

@@ -1,4 +1,4 @@
-"""The way from a route to the gateway that it belongs to."""
+"""How a route reaches its gateway."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ EXTENSION: Final = "gatehouse"
 
 
 def gateway() -> Gateway:
-    """Give the gateway of the running application."""
+    """Return the gateway of the running application."""
     return cast(Gateway, current_app.extensions[EXTENSION])

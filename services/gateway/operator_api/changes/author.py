@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Author(NamedTuple):
-    """note: why; "" = not said."""
+    """Who makes a change. note: why; "" when the caller did not say."""
 
     who: str
     note: str = ""

@@ -1,4 +1,4 @@
-"""What every save of a definition goes through first: interpreted, and compiled beside what is served."""
+"""The check before every save of a definition: it is interpreted, and compiled beside what is served."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refuse_files(gateway: Gateway) -> None:
 def checked(
     gateway: Gateway, document: Mapping[str, Any], prefix: str, replaces: str | None, sources: Mapping[str, str] = _NOWHERE_ELSE
 ) -> Definition:
-    """Give the Definition of a document that can be saved.
+    """Return the Definition of a document that can be saved.
 
     prefix: the pointer of the definition in the caller's document, for mistakes. replaces: the api_id of the definition that goes.
     sources: of handlers that came from hook references. Raises OperatorRefusal with every mistake.
@@ -55,12 +55,12 @@ def checked(
 
 
 def warnings_of(definition: Definition, prefix: str) -> list[Mistake]:
-    """Name what is kept and has no effect. prefix: as for `checked`."""
+    """List what is kept and has no effect. prefix: as for `checked`."""
     return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
 
 
 def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
-    """Give all mistakes and warnings that saving `raw` would have; nothing is stored."""
+    """Return all mistakes and warnings that saving `raw` would have; nothing is stored."""
     document = filled(raw)
     before = gateway.definitions.get(str(document["api_id"]))
     try:

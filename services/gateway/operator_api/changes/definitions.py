@@ -30,8 +30,10 @@ from services.gateway.stores.definition_model import (
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """unconfirmed: workers that do not serve it yet. warnings: what is kept and has no effect. unchanged: it was so already, nothing was
-    written. diff: of a dry run, what would change.
+    """A definition after a save.
+
+    unconfirmed: workers that do not serve it yet. warnings: what is kept and has no effect. unchanged: the stored one was the same, and
+    nothing was written. diff: of a dry run, what would change.
     """
 
     stored: StoredDefinition
@@ -106,7 +108,7 @@ def update(
 
 
 def put(gateway: Gateway, api_id: str, raw: Mapping[str, Any], author: Author, if_match: int | None = None) -> Saved:
-    """Store a definition, or replace the one of the same api_id: Tyk writes whatever it is given over the file of the same api_id.
+    """Store a definition, or replace the one of the same api_id: Tyk overwrites the file of the same api_id.
 
     api_id: used when `raw` has none; "" = a new one. Raises OperatorRefusal.
     """
@@ -116,7 +118,7 @@ def put(gateway: Gateway, api_id: str, raw: Mapping[str, Any], author: Author, i
         try:
             return create(gateway, {**raw, "api_id": given} if given else raw, [], author)
         except OperatorRefusal as refusal:
-            # somebody who came between the look and the write
+            # somebody created it between the look-up and the write
             before = gateway.definitions.get(given) if refusal.code == "api-id-taken" else None
             if before is None:
                 raise
@@ -136,7 +138,7 @@ def replace(
     action: Action = "updated",
     target: int | None = None,
 ) -> Saved:
-    """Store and announce what was checked, unless it is so already. Raises OperatorRefusal, NotFound."""
+    """Store and announce a checked definition, unless the stored one is the same. Raises OperatorRefusal, NotFound."""
     try:
         stored = gateway.definitions.update(
             id,
@@ -171,11 +173,11 @@ def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = No
 
 
 def reload(gateway: Gateway) -> list[str]:
-    """Make every worker read the definitions again; give the names of those that did not confirm in time.
+    """Make every worker read the definitions again, and return the names of those that did not confirm in time.
 
-    Raises OperatorRefusal for files that cannot be used: what they said before goes on being served, the others are live.
+    Raises OperatorRefusal for files with mistakes: their last valid contents are still served, the other files are live.
     """
-    gateway.definitions.generation()  # a database that is away is not a worker's fault
+    gateway.definitions.generation()  # fails here when the database is away, so that no worker is blamed
     unconfirmed = gateway.publish_reload()
     files = gateway.definitions.mistakes
     if files:
@@ -184,7 +186,7 @@ def reload(gateway: Gateway) -> list[str]:
 
 
 def existing(gateway: Gateway, key: str) -> StoredDefinition:
-    """Give a definition by its id or api_id. Raises OperatorRefusal."""
+    """Return a definition by its id or api_id. Raises OperatorRefusal."""
     found = gateway.definitions.get(key)
     if found is None:
         raise refusals.definition_unknown()

@@ -1,4 +1,4 @@
-"""Calls of webhooks: looked up, and made again."""
+"""Calls of webhooks: find them, and repeat them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.gateway.operator_api.changes.ports import Gateway
 
 
 def existing(gateway: Gateway, id: str) -> Delivery:
-    """Give a call by its id. Raises OperatorRefusal."""
+    """Return a call by its id. Raises OperatorRefusal."""
     found = gateway.events.outbox.get(id)
     if found is None:
         raise refusals.delivery_unknown()
@@ -18,14 +18,14 @@ def existing(gateway: Gateway, id: str) -> Delivery:
 
 
 def replay(gateway: Gateway, id: str) -> None:
-    """Make one call again. Raises OperatorRefusal."""
+    """Repeat one call. Raises OperatorRefusal."""
     if not gateway.events.outbox.replay(id, time.time()):
         raise refusals.delivery_unknown()
     gateway.events.wake()
 
 
 def replay_dead(gateway: Gateway, hook_id: str | None) -> int:
-    """Make all dead calls of a webhook again, and give their number. hook_id: None = of every webhook."""
+    """Repeat all dead calls of a webhook, and return their number. hook_id: None = of every webhook."""
     count = gateway.events.outbox.replay_dead(hook_id, time.time())
     gateway.events.wake()
     return count

@@ -11,7 +11,7 @@ from services.gateway.definitions.reader import join
 
 
 class Difference(NamedTuple):
-    """pointer: RFC 6901. before, after: None where there is nothing."""
+    """One place that differs. pointer: RFC 6901. before, after: None where there is nothing."""
 
     pointer: str
     kind: Literal["added", "removed", "changed"]
@@ -20,7 +20,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Difference]:
-    """Give the smallest places that differ, in the order of the documents. Lists are compared element by element."""
+    """Yield the smallest places that differ, in the order of the documents. Lists are compared element by element."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in [*before, *(name for name in after if name not in before)]:
             yield from _member(before, after, name, join(pointer, name))
@@ -42,12 +42,12 @@ def _member(before: Mapping[Any, Any], after: Mapping[Any, Any], name: Any, poin
 
 
 def whole(raw: Mapping[str, Any] | None, hook_references: list[Any]) -> dict[str, Any] | None:
-    """Give what is compared of an API: the definition and its references. None: there was no API."""
+    """Return what is compared of an API: the definition and its references. raw: None = there was no API."""
     return None if raw is None else {"api_definition": raw, "hook_references": hook_references}
 
 
 def text(before: Any, after: Any, names: tuple[str, str]) -> str:
-    """Give a unified diff of the documents as indented JSON; "" when they are equal.
+    """Return a unified diff of the documents as indented JSON; "" when they are equal.
 
     The order of members does not count. names: of the two sides.
     """

@@ -1,4 +1,4 @@
-"""What the server adds to a definition: ids, the organisation, the listen path. Needs no store: the command line does it, too."""
+"""What the server adds to a definition: ids, the organisation, the listen path. Needs no store, so the command line uses it too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event
 
 
 def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a new definition with what the server adds: ids, the organisation, the listen path."""
+    """Return a new definition with what the server adds: ids, the organisation, the listen path."""
     document = canonical(raw)
     document["id"] = document.get("id") or new_id()
     document["api_id"] = document.get("api_id") or new_api_id()
@@ -21,7 +21,7 @@ def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def completed(document: dict[str, Any], org_id: str) -> dict[str, Any]:
-    """Give the document itself, with an organisation and a listen path. org_id: used when it names none."""
+    """Add an organisation and a listen path to a document, and return it. org_id: used when it names none."""
     document["org_id"] = document.get("org_id") or org_id
     proxy = document.get("proxy")
     if isinstance(proxy, Mapping):
@@ -32,7 +32,7 @@ def completed(document: dict[str, Any], org_id: str) -> dict[str, Any]:
 
 
 def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a copy whose fields that we touch are spelled in one way; case does not count in Tyk's JSON."""
+    """Return a copy in which the fields that the server reads have one spelling: Tyk's JSON ignores case."""
     present = set(raw)
     renamed = {}
     for name, value in raw.items():

@@ -1,4 +1,4 @@
-"""References to webhooks, and the event handlers that they become in a definition, as Tyk's dashboard does it."""
+"""References to webhooks, and the event handlers that they become in a definition, as in Tyk's dashboard."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     """Write a handler for every hook reference into the definition.
 
     Handlers that came from references (the former ones or these) are replaced, so that saving what was read changes nothing;
-    handlers that the author wrote directly stay. Give the references as they are stored, and where each handler came from: its pointer in
-    the definition → that of its reference, for mistakes.
+    handlers that the author wrote directly stay. Returns the references as they are stored, and where each handler came from: its pointer
+    in the definition → that of its reference, for mistakes. Raises OperatorRefusal.
     """
     if references is None:
         references = []
@@ -33,7 +33,7 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     handlers = document.get("event_handlers") or {}
     events = handlers.get("events") or {} if isinstance(handlers, Mapping) else None
     if not isinstance(events, Mapping) or not all(isinstance(given, list | None) for given in events.values()):
-        return listed, {}  # the check of the definition names what is wrong
+        return listed, {}  # the check of the definition reports it
     kept = {
         event: [one for one in given or () if (event, _embedded_id(one)) not in replaced and (event, one) not in nameless]
         for event, given in events.items()
@@ -49,7 +49,7 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
 
 
 def place(pointer: str, sources: Mapping[str, str], prefix: str) -> str:
-    """Give the pointer of a mistake in the caller's document. prefix: of the definition there. sources: from `embed`."""
+    """Return the pointer of a mistake in the caller's document. prefix: of the definition there. sources: from `embed`."""
     for handler, reference in sources.items():
         if pointer == handler or pointer.startswith(handler + "/"):
             rest = pointer.removeprefix(handler).removeprefix("/handler_meta")

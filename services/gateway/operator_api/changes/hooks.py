@@ -22,7 +22,7 @@ _OWN: Final = ("api_model", "id", "_id", "secret", "signed")
 
 
 def existing(gateway: Gateway, id: str) -> dict[str, Any]:
-    """Give a webhook by its id. Raises OperatorRefusal."""
+    """Return a webhook by its id. Raises OperatorRefusal."""
     found = gateway.hooks.get(id)
     if found is None:
         raise refusals.hook_unknown()
@@ -30,7 +30,7 @@ def existing(gateway: Gateway, id: str) -> dict[str, Any]:
 
 
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> str:
-    """Store a new webhook and give its id. Raises OperatorRefusal."""
+    """Store a new webhook and return its id. Raises OperatorRefusal."""
     hook, secret = _read(raw, new_id())
     try:
         gateway.hooks.create(hook, secret or "")
@@ -40,9 +40,9 @@ def create(gateway: Gateway, raw: Mapping[str, Any]) -> str:
 
 
 def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> None:
-    """Replace a webhook. A secret that is left out stays; an empty one is taken away. Raises OperatorRefusal.
+    """Replace a webhook. A secret that is left out stays; an empty one removes it. Raises OperatorRefusal.
 
-    Definitions keep the copy that they were saved with until they are saved again, as in Tyk; a new secret signs within five seconds.
+    Definitions keep their copy of the webhook until they are saved again, as in Tyk; a new secret signs within five seconds.
     """
     if raw.get("id") not in (None, "", id):
         raise refusals.hook_id_mismatch()
@@ -63,7 +63,7 @@ def delete(gateway: Gateway, id: str) -> None:
 
 
 def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
-    """A webhook in Tyk's shape, and its secret (None = not given). Raises OperatorRefusal with every mistake."""
+    """Return a webhook in Tyk's shape, and its secret (None = not given). Raises OperatorRefusal with every mistake."""
     report = Report()
     reader = Reader(raw, "", report)
     known: dict[str, Any] = {
@@ -85,7 +85,7 @@ def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
     try:
         signature(secret or "", "", "", b"")
     except ValueError:
-        reader.mistake("secret", "a secret that begins with whsec_ must go on in base64")
+        reader.mistake("secret", "a secret that begins with whsec_ must continue in base64")
     if report.mistakes:
         raise refusals.invalid("hook", Mistakes(report.mistakes), _WRONG)
     others = {name: value for name, value in raw.items() if name.lower() not in known and name.lower() not in _OWN}

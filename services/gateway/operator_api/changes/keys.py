@@ -1,7 +1,7 @@
 """Creating, changing and deleting keys: checked, stored, and forgotten by every worker before the call answers.
 
-A key is named by its public id, or, as Tyk's clients do it, by its secret or (a basic user) by its name; the organisation in front
-of both may be left out. A key whose name an operator chose has two secrets for good, the name with its organisation and without.
+A key is named by its public id or, as Tyk's clients do, by its secret or (a basic user) its name; the organisation in front of both
+may be left out. A key whose name an operator chose always has two secrets: the name with its organisation, and without.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """secret: what opens the key, shown this once; "" when there is none. unconfirmed: workers that may not know yet.
+    """A key after a change.
 
+    secret: what opens the key, shown only here; "" when there is none. unconfirmed: workers that may not know yet.
     name: of a key that the caller named, with its organisation.
     """
 
@@ -67,7 +68,7 @@ def existing(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKe
 
 
 def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
-    """Give a key through an API that it may reach. key: of the API. Raises OperatorRefusal."""
+    """Return a key through an API that it may reach. key: of the API. Raises OperatorRefusal."""
     definition = definitions.existing(gateway, key)
     stored = existing(gateway, name, str(definition.raw.get("org_id") or ""))
     rights = stored.session.get("access_rights")
@@ -81,13 +82,13 @@ def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
     session = _read(gateway, raw)
     session = session_objects.complete(session, None, _org_of(gateway, session))
     secret = session_objects.new_secret(session["org_id"])
-    return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits are nobody else's
+    return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits: nobody else has them
 
 
 def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_counters: bool, is_user: bool | None = None) -> Change:
-    """Store a key whose secret (or user name, when there is a password) the operator chose; replaces the one that has it already.
+    """Store a key whose secret (or user name, when there is a password) the operator chose; replaces the key that already has it.
 
-    The organisation stands before the name, as in Tyk. The name alone opens the key, too, but a user has one name.
+    The secret is the organisation followed by the name, as in Tyk. The name alone opens a key too; a user has only the full name.
     is_user: None = when there is a password. Raises OperatorRefusal.
     """
     session = _read(gateway, raw)
@@ -112,7 +113,7 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     try:
         change = _create(gateway, session, secret, hashes, secret if of_user else None)
     except SecretTaken:
-        quicker = find(gateway, name, org_id)  # somebody who came between the look and the write
+        quicker = find(gateway, name, org_id)  # somebody created it between the look-up and the write
         if quicker is None:
             if find(gateway, name) is not None:
                 raise refusals.name_taken_elsewhere(name) from None
@@ -122,7 +123,7 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
 
 
 def _full_name(stored: StoredKey, name: str, org_id: str) -> str:
-    """What a key that was found by `name` is called; its public id when that was the name."""
+    """Return the full name of a key that was found by `name`; its public id when that was the name."""
     return stored.user_name or (org_id + name if secret_hash(org_id + name) in stored.hashes else name)
 
 
@@ -144,7 +145,7 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
 
 
 def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], list[str]]:
-    """Delete all these keys, or none of them when one does not exist; give them and the workers that may not know yet.
+    """Delete all these keys, or none of them when one does not exist; return them and the workers that may not know yet.
 
     Raises OperatorRefusal, with a mistake for each that does not exist.
     """
@@ -187,7 +188,7 @@ def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
-    """The organisation of the first API that the key may reach."""
+    """Return the organisation of the first API that the key may reach."""
     for api_id in session.get("access_rights") or ():
         definition = gateway.definitions.get(api_id)
         if definition is not None:
@@ -224,7 +225,7 @@ def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:
 
 
 def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:
-    """The handlers of the APIs that the key names (a master key: of all); the secret is never part of it."""
+    """Tell the handlers of the APIs that the key names (a master key: of all). The event never holds the secret."""
     named = stored.session.get("access_rights") or None
     metadata = {"Message": _MESSAGES[event], "Org": str(stored.session.get("org_id") or ""), "Key": stored.id}
     apis = gateway.live.current.apis

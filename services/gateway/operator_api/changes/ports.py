@@ -1,4 +1,4 @@
-"""What the operator API asks of the gateway that it belongs to."""
+"""What the operator API needs from its gateway."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Events(Protocol):
     def outbox(self) -> Outbox: ...
 
     def wake(self) -> None:
-        """Say that the outbox has calls to make. Thread-safe."""
+        """Wake the courier: the outbox has calls to make. Thread-safe."""
 
     def fire(self, event_name: str, api: CompiledApi | None, metadata: dict[str, Any]) -> None:
         """Tell the handlers of an event. Thread-safe."""
@@ -43,13 +43,13 @@ class Events(Protocol):
 
 class Announcements(Protocol):
     def workers(self) -> list[str]:
-        """Give the names of the workers that are known to run. Raises Unreachable."""
+        """Return the names of the workers that are known to run. Raises Unreachable."""
         ...
 
 
 class Health(Protocol):
     def hello(self) -> Reply:
-        """Say whether the gateway is well, as Tyk shapes it."""
+        """Report whether the gateway is well, in Tyk's format."""
         ...
 
 
@@ -80,15 +80,15 @@ class Gateway(Protocol):
         """Compile beside the live set. replaces: the api_id of the definition that goes. Raises Mistakes."""
 
     def publish_definitions(self) -> list[str]:
-        """Make every worker load the definitions that changed. Give the names of workers that did not confirm in time."""
+        """Make every worker load the definitions that changed. Returns the names of workers that did not confirm in time."""
         ...
 
     def publish_reload(self) -> list[str]:
-        """Make every worker read all definitions again. Give the names of workers that did not confirm in time."""
+        """Make every worker read all definitions again. Returns the names of workers that did not confirm in time."""
         ...
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
-        """Make every worker forget the keys of a change. Give the names of workers that did not confirm in time.
+        """Make every worker forget the keys of a change. Returns the names of workers that did not confirm in time.
 
         generation: the number of the change.
         """

@@ -15,7 +15,9 @@ from services.gateway.stores.revisions import Entry, Revision
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """against: the number of the other revision; None = there was none. document: what the revision holds; None = nothing."""
+    """How a revision differs from another.
+
+    against: the number of the other; None = there was none. document: what the revision holds; None = nothing."""
 
     against: int | None
     document: dict[str, Any] | None
@@ -24,7 +26,7 @@ class Comparison:
 
 
 def history(gateway: Gateway, key: str) -> list[Entry]:
-    """Give all revisions, newest first; also of an API that was deleted. Raises OperatorRefusal."""
+    """Return all revisions, newest first; also those of a deleted API. Raises OperatorRefusal."""
     found = gateway.definitions.revisions(key)
     if not found and gateway.definitions.get(key) is None:
         raise refusals.definition_unknown()
@@ -32,7 +34,7 @@ def history(gateway: Gateway, key: str) -> list[Entry]:
 
 
 def existing(gateway: Gateway, key: str, number: int) -> Revision:
-    """Give one revision. Raises OperatorRefusal."""
+    """Return one revision. Raises OperatorRefusal."""
     try:
         return gateway.definitions.revision(key, number)
     except NotFound:

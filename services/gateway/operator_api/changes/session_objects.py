@@ -1,7 +1,7 @@
-"""Session objects as operators send them: read field by field, every mistake named; and the making of secrets.
+"""Session objects as operators send them: how they are read, completed and shown, and how secrets are created.
 
-The fields are Tyk's (`rate`, `per`, `quota_max`, `access_rights`, ...) with `alias`, `tags` and `owner`; unknown ones are kept. Names
-are spelled in any case, null is a field that is not there.
+The fields are Tyk's (`rate`, `per`, `quota_max`, `access_rights`, ...) with `alias`, `tags` and `owner`; unknown ones are kept. Case
+does not matter in their names, and a null field counts as absent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELDS: Final = (
     "alias", "tags", "owner",
 )  # fmt: skip
 _RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls")
-# Tyk's, not there yet: a key must not open more than its author meant.
+# Tyk's fields that are not available yet. They are refused, because a key must not open more than its author meant.
 _NOT_SERVED: Final = {
     "apply_policy_id": "policies; give the key its own rights and limits",
     "apply_policies": "policies; give the key its own rights and limits",
@@ -36,12 +36,12 @@ _NOT_SERVED: Final = {
 _FAR: Final = 2**53
 _LONGEST_NAME: Final = 256
 
-# api_id → name of those among the given that exist
+# Returns the names of those given API ids that exist: api_id → name.
 KnownApis = Callable[[set[str]], Mapping[str, str]]
 
 
 def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
-    """A session object in its one form. Raises Mistakes with all of them, unknown APIs included."""
+    """Read a session object into its canonical form. Raises Mistakes with all of them, unknown APIs included."""
     report = Report()
     reader = Reader(raw, "", report, field_names.SESSION)
     session = _canonical(raw, FIELDS)
@@ -61,10 +61,10 @@ def read_session(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
     reader.texts("tags")
     basic = reader.object("basic_auth_data")
     if basic.text("password") and basic.text("hash_type"):
-        basic.mistake("password", "the hash of a password cannot be taken over from a Tyk: give the password, without hash_type")
+        basic.mistake("password", "the hash of a password cannot be taken over from Tyk: send the password itself, without hash_type")
     enveloped = reader.value("data")
     if isinstance(enveloped, Mapping) and "access_rights" in enveloped and "access_rights" not in reader:
-        reader.mistake("data", "this is what a Dashboard shows of a key: send what stands in `data` alone")
+        reader.mistake("data", "this is a key as Tyk's Dashboard shows it: send what stands in `data` alone")
     rights = _rights(reader, known)
     report.compare_names()
     if report.mistakes:
@@ -121,12 +121,12 @@ def _allowed_url(reader: Reader) -> None:
 
 
 def _canonical(raw: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    """A copy with known fields in their spelling and without nulls."""
+    """Return a copy with the known fields in their usual spelling and without nulls."""
     return {name.lower() if name.lower() in fields else name: copy.deepcopy(value) for name, value in raw.items() if value is not None}
 
 
 def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str) -> dict[str, Any]:
-    """What the server adds when a session is saved: the organisation, an HMAC secret, the hash of a password.
+    """Add what the server knows when a session is saved: the organisation, an HMAC secret, the hash of a password.
 
     before: the session that is replaced; a secret that the caller left out stays as it was.
     """
@@ -143,19 +143,22 @@ def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: 
 
 
 def shown(session: Mapping[str, Any]) -> dict[str, Any]:
-    """A session as it is given out: without the hash of a password."""
+    """Return a session as answers show it: without the hash of a password."""
     if not (session.get("basic_auth_data") or {}).get("password"):
         return dict(session)
     return {**session, "basic_auth_data": {"password": ""}}
 
 
 def new_secret(org_id: str) -> str:
-    """A secret as Tyk's: the organisation and 32 hexadecimal digits (128 random bits)."""
+    """Create a secret like Tyk's: the organisation and 32 hexadecimal digits (128 random bits)."""
     return org_id + secrets.token_hex(16)
 
 
 def check_name(name: str, *, of_user: bool) -> None:
-    """A secret that an operator chose travels in a header: printable ASCII. A user's name is any text without a colon. Raises Mistakes."""
+    """Check a name that an operator chose. A secret travels in a header: printable ASCII. A user's name is any text without a colon.
+
+    Raises Mistakes.
+    """
     if of_user:
         wrong = ":" in name or not name.isprintable()
         allowed = "no colon and no control characters"
@@ -167,12 +170,12 @@ def check_name(name: str, *, of_user: bool) -> None:
 
 
 def user_hash(name: str) -> str:
-    """Where a basic user is found. Another hash than a secret's, so that a user name alone never opens what asks for a key."""
+    """Return the hash by which a basic user is found. It is not a secret's hash, so a user name alone never opens what needs a key."""
     return hmac.new(b"basic user", name.encode(), hashlib.sha256).hexdigest()
 
 
 def hash_password(password: str) -> str:
-    """Give the argon2id hash of a password, with its salt and parameters: passwords can be guessed, secrets cannot. About 20 ms."""
+    """Return the argon2id hash of a password, with its salt and parameters: passwords can be guessed, secrets cannot. About 20 ms."""
     import argon2  # here, because its library costs each worker memory
 
     # OWASP's least, and what auth uses

@@ -21,9 +21,10 @@ from services.gateway.stores.revisions import Entry, Revision, redo_target, undo
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """origin, target: the revisions whose content was there before and is there now. revision: the new one; None = nothing was written.
+    """A step in the history. origin, target: the revisions whose content was live before and is live now.
 
-    diff: what changed, "" = nothing. saved: None for a dry run. unchanged: nothing was, or would be, written, because it is so already.
+    revision: the new one; None = nothing was written. diff: what changed, "" = nothing. saved: None for a dry run. unchanged: nothing was,
+    or would be, written, because the content is the same.
     """
 
     id: str
@@ -41,7 +42,7 @@ def undo(gateway: Gateway, key: str, author: Author, if_match: int | None, dry_r
     number = undo_target(history)
     wanted = None if number is None else _revision(gateway, history, number)
     if wanted is None or wanted.raw is None:
-        # to walk back once too often must not take an API away that clients call
+        # one undo too many must not delete an API that clients call
         raise refusals.nothing_to_undo(history[0].position)
     return _go(gateway, history, wanted, "undone", author, dry_run)
 
@@ -67,7 +68,7 @@ def restore(gateway: Gateway, key: str, number: int, author: Author, if_match: i
 
 
 def _history(gateway: Gateway, key: str, if_match: int | None) -> list[Entry]:
-    """Newest first, never empty. Raises OperatorRefusal."""
+    """Return the history, newest first and never empty. Raises OperatorRefusal."""
     refuse_files(gateway)
     history = gateway.definitions.revisions(key)
     if not history:

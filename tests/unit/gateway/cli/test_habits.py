@@ -104,7 +104,7 @@ def test_lint_needs_no_gateway(offline: Run, tmp_path: Path, make_definition: An
         "c.json",
     ]
     assert f"{tmp_path}/b.json: 0 mistakes, 0 warnings" in lines
-    assert lines[-1].startswith("Checked without the gateway, so not whether a listen path is taken: the gateway cannot be reached at")
+    assert lines[-1].startswith("Checked without the gateway; listen paths may be taken: the gateway cannot be reached at")
     alone = offline("definitions", "lint", "-", "--json", input=json.dumps(good))
     assert (alone.exit_code, json.loads(alone.output)["standard input"]["checked_by"]) == (0, "here")
     assert offline("definitions", "lint", str(tmp_path / "not.txt" / "x")).exit_code == 1

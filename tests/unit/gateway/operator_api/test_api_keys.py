@@ -182,7 +182,7 @@ def test_the_quota_stays_when_every_api_of_the_key_says_so(operator: Any, make_s
     assert operator.gateway.reset == [f"q:{made['id']}"] * 2
 
 
-def test_a_key_is_no_user(operator: Any, make_session: Any) -> None:
+def test_a_key_is_not_a_user(operator: Any, make_session: Any) -> None:
     operator.new_api()
     operator.json("POST", "/tyk/keys/zoe", make_session("one"))
     user = make_session("one", basic_auth_data={"password": "hush-hush"})
