@@ -79,7 +79,7 @@ def _references(gateway: Gateway, references: Any, mistakes: list[Mistake]) -> I
         if not hook.get("target_path"):
             known = gateway.hooks.get(str(hook.get("id") or ""))
             if known is None:
-                mistakes.append(Mistake(join(join(pointer, "hook"), "id"), "there is no such webhook; its target_path is missing, too"))
+                mistakes.append(Mistake(join(join(pointer, "hook"), "id"), "there is no such webhook, and target_path is missing"))
                 continue
             hook = {"api_model": {}, **known}
         # `signed` is what /api/hooks says of a webhook now; it is not part of it
