@@ -39,10 +39,10 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. subject: its role. expired: its token was issued before the earliest time that the settings allow to this role."""
+    """Who asks. subject: its role. fault: what is wrong with the time at which its token was issued; the role is judged first."""
 
     subject: str
-    expired: bool = False
+    fault: Refusal | None = None
 
 
 def may(caller: Caller, subject: str) -> bool:
@@ -51,11 +51,11 @@ def may(caller: Caller, subject: str) -> bool:
 
 
 def require(caller: Caller, subject: str) -> None:
-    """Let only callers of this role pass. Raises Refusal 403."""
+    """Let only callers of this role pass. Raises Refusal 403, and 401 for a time of issue that cannot be read."""
     if not may(caller, subject):
         raise refusals.wrong_subject()
-    if caller.expired:
-        raise refusals.subject_expired()
+    if caller.fault is not None:
+        raise caller.fault
 
 
 class RoleTokens:
@@ -75,13 +75,23 @@ class RoleTokens:
         self._valid: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def caller(self, headers: Headers) -> Caller:
-        """Who sent a request with these headers. Raises Refusal 401, 403 or 503."""
+        """Say who sent a request with these headers. Raises Refusal 401, 403, 503."""
         claims = self._verified(_bearer(headers))
         subject = claims.get("sub")
         if not isinstance(subject, str) or subject not in SUBJECTS:
             raise refusals.wrong_subject()
-        cut_off, issued = self._earliest.get(subject), _time(claims, "iat")
-        return Caller(subject, expired=cut_off is not None and (issued is None or issued < cut_off))
+        return Caller(subject, self._fault_of_issue(subject, claims))
+
+    def _fault_of_issue(self, subject: str, claims: Mapping[str, Any]) -> Refusal | None:
+        """Say what is wrong with a token's time of issue: it cannot be read, or the settings allow only later ones to this role."""
+        try:
+            issued = _time(claims, "iat")
+        except Refusal as unreadable:
+            return unreadable
+        cut_off = self._earliest.get(subject)
+        if cut_off is not None and (issued is None or issued < cut_off):
+            return refusals.subject_expired()
+        return None
 
     def _verified(self, token: str) -> dict[str, Any]:
         """The claims of a token that is valid now. Raises Refusal 401, 403, 503."""
