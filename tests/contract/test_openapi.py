@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from services.common import openapi
-from tests.contract.services import SERVICES
+from tests.contract import service as contract
 from tests.support.processes import ROOT, running
 
 DOCUMENTS: Mapping[str, Any] = {path.parent.name: json.loads(path.read_text()) for path in sorted(ROOT.glob("services/*/openapi.json"))}
@@ -51,7 +51,7 @@ class Running:
     def find(self, service: str) -> tuple[str, Mapping[str, str]]:
         """(base URL, headers of one who may do everything)."""
         if service not in self._started:
-            known = SERVICES[service]
+            known = contract.find(service)
             folder = self._folder / service
             folder.mkdir()
             environment = {f"{service.upper()}_DATABASE_URL": f"sqlite:///{folder}/db.sqlite", **known.environment(folder)}
@@ -67,7 +67,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_every_documented_service_is_asked() -> None:
-    assert SERVICES.keys() == DOCUMENTS.keys()
+    assert contract.names() == DOCUMENTS.keys()
 
 
 @pytest.mark.parametrize("service", DOCUMENTS)
@@ -87,7 +87,7 @@ def test_every_answer_has_a_schema(service: str, path: str, method: str) -> None
     answers = DOCUMENTS[service]["paths"][path][method]["responses"]
     good = {status: answer for status, answer in answers.items() if status.startswith("2")}
     assert good
-    bare = {"200"} if f"{method.upper()} {path}" in SERVICES[service].bare else {"204"} & good.keys()
+    bare = {"200"} if f"{method.upper()} {path}" in contract.find(service).bare else {"204"} & good.keys()
     assert {status for status, answer in good.items() if "content" not in answer} == bare
     assert "default" in answers
 
@@ -97,7 +97,7 @@ def test_every_call_answers_as_documented(service: str, path: str, method: str, 
     """As one who may do everything, as nobody, and with what the document does not allow."""
     url, caller = services.find(service)
     operation = schemathesis.openapi.from_dict(DOCUMENTS[service])[path][method]
-    at_once = {name: value for name, value in SERVICES[service].at_once.items() if any(name == one.name for one in operation.query)}
+    at_once = {name: value for name, value in contract.find(service).at_once.items() if any(name == one.name for one in operation.query)}
 
     asked = [(GenerationMode.POSITIVE, caller), (GenerationMode.POSITIVE, {})]
     if any(True for _ in operation.query) or operation.body:
