@@ -3,7 +3,8 @@
     ./dev bench commits                                 1,000 commits a round, five rounds of each, taken in turns
     ./dev bench commits --folder /mnt/disk              on another disk than that of the working folder
 
-A commit is one `Database.run` that adds one token of 2 KB, one after another in one process. Prints the table of docs/performance.md.
+A commit is one `Database.run` that adds one token of 2 KB, one after another in one process. Commits/s is the
+median of the rounds, p50 and p99 are those of all commits. Prints a run of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -72,10 +73,11 @@ def main() -> None:
                 measure(url, synchronous, first, options.commits, figures)
                 first += options.commits + 1
     print(machine())
-    print("\n| synchronous | commits/s | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: |")
+    print("\n| synchronous | commits/s | slowest and fastest round | p50 ms | p99 ms |\n| --- | ---: | ---: | ---: | ---: |")
     for synchronous, figures in found.items():
         p50, p99 = statistics.median(figures.seconds) * 1000, statistics.quantiles(figures.seconds, n=100)[98] * 1000
-        print(f"| {synchronous} | {statistics.median(figures.rates):,.0f} | {p50:.2f} | {p99:.1f} |")
+        spread = f"{min(figures.rates):,.0f} to {max(figures.rates):,.0f}"
+        print(f"| {synchronous} | {statistics.median(figures.rates):,.0f} | {spread} | {p50:.2f} | {p99:.1f} |")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _HOST_BITS: Final = 64
 
 
 def parse_address(text: str) -> Address:
-    """An address in its one form. Raises ValueError."""
+    """Read an address in its one form. Raises ValueError."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -29,7 +29,7 @@ def parse_address(text: str) -> Address:
 
 
 def parse_network(text: str) -> Network:
-    """A network from an address or CIDR; host bits may be set, mapped IPv4 networks become IPv4. Raises ValueError."""
+    """Read a network from an address or CIDR; host bits may be set, mapped IPv4 networks become IPv4. Raises ValueError."""
     network = ip_network(text.strip(), strict=False)
     if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.subnet_of(_MAPPED):
         mapped = network.network_address.ipv4_mapped
@@ -38,7 +38,7 @@ def parse_network(text: str) -> Network:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks separated by commas or spaces. Raises ValueError that names every bad one."""
+    """Read addresses and networks separated by commas or spaces. Raises ValueError that names every bad one."""
     found: list[Network] = []
     bad: list[str] = []
     for part in re.split(r"[\s,]+", text.strip()):
@@ -53,7 +53,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def group_of(address: str) -> str:
-    """Who counts as one client: an IPv4 address, or the /64 of an IPv6 address, because whoever has one of these has all of them.
+    """Say who counts as one client: an IPv4 address, or the /64 of an IPv6 address, because whoever has one address in it has all.
 
     A text that is not an address (the peer of a Unix socket) counts for itself.
     """
@@ -67,12 +67,12 @@ def group_of(address: str) -> str:
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands in a URL: IPv6 in brackets."""
+    """Write a host as it stands in a URL: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def host_port(host: str, port: int) -> str:
-    """`host:port`, `[v6]:port`."""
+    """Write `host:port`, or `[v6]:port`."""
     return f"{bracketed(host)}:{port}"
 
 
@@ -96,7 +96,7 @@ class AddressSet:
         return bool(self._by_length)
 
     def __contains__(self, address: str) -> bool:
-        """False for a text that is not an address."""
+        """Say whether a network holds this address; false for a text that is not one."""
         answer = self._answers.get(address)
         if answer is None:
             answer = self._answers.keep(address, self._look(address), len(address))
@@ -112,7 +112,7 @@ class AddressSet:
 
 
 def client_behind(peer: str, forwarded: Sequence[str], proxies: AddressSet) -> str:
-    """The client of a request that a trusted peer sent: the nearest address that is not one of the proxies.
+    """Find the client of a request that a trusted peer sent: the nearest address that is not one of the proxies.
 
     forwarded: entries of `X-Forwarded-For`, left to right. They are read from right to left, up to the first address that is not in
     `proxies`: the last one that somebody trusted wrote. An entry that is not an address ends the walk, because nothing to the left of it

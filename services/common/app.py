@@ -41,7 +41,7 @@ class _JSON(DefaultJSONProvider):
     compact = True
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Raises ValueError for all that cannot be read, endlessly deep JSON among it."""
+        """Read JSON. Raises ValueError for all that cannot be read, endlessly deep JSON among it."""
         try:
             return super().loads(s, **kwargs)
         except RecursionError:
@@ -49,9 +49,9 @@ class _JSON(DefaultJSONProvider):
 
 
 class Checks:
-    """What `/ready` asks. A check raises when its thing is not usable; the message must hold no secret.
+    """What `/ready` asks. A check raises when what it checks cannot be used; the message must hold no secret.
 
-    The log hears of each change, not of each poll.
+    The log has each change, not each poll.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Checks:
         self._checks[name] = check
 
     def run(self) -> dict[str, str]:
-        """Each check's name with `ok` or what is wrong."""
+        """Return each check's name with `ok` or what is wrong."""
         found = {}
         for name, check in self._checks.items():
             try:
@@ -79,7 +79,7 @@ class Checks:
 
 
 def plain_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
-    """The house's own error body: `{"error", "code", "request_id", "fields"?}`."""
+    """Render the house's own error body: `{"error", "code", "request_id", "fields"?}`."""
     body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
     if fields:
         body["fields"] = fields
@@ -97,7 +97,7 @@ def create_app(
     description: str = "",
     documented: bool = True,
 ) -> Flask:
-    """The base application.
+    """Create the base application.
 
     service: its name (`tokens`). version: of the API, for OpenAPI. database: checked by `/ready`. render_error: gives errors the service's
     shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.

@@ -14,11 +14,11 @@ class Clock(Protocol):
     """What a service may ask about the time."""
 
     def now(self) -> dt.datetime:
-        """The wall clock, aware, UTC."""
+        """Read the wall clock: aware, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back; only differences mean something."""
+        """Read seconds that never go back; only differences mean something."""
         ...
 
 
@@ -59,5 +59,5 @@ class SettableClock:
 
 
 def isoformat(moment: dt.datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and `Z`: `2026-01-01T00:00:00.000Z`."""
+    """Write a moment as ISO 8601 in UTC with milliseconds and `Z`: `2026-01-01T00:00:00.000Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -47,7 +47,7 @@ def fail(message: str, status: int, details: Mapping[str, Any] | None = None, li
 
 
 def wants_json() -> bool:
-    """Whether `--json` was given, wherever in the line."""
+    """Say whether `--json` was given, wherever in the line."""
     return bool(click.get_current_context().meta.get(_JSON))
 
 
@@ -70,7 +70,7 @@ def _json_option() -> click.Option:
 
 
 def version_option(name: str, version: Callable[[], str]) -> Callable[[F], F]:
-    """`--version` for a program. version: asked only then, because what knows it may be slow to import."""
+    """Give a program `--version`. version: asked only then, because what knows it may be slow to import."""
 
     def tell(context: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
@@ -140,7 +140,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Co
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, whole: Collection[str] = ()) -> list[str]:
-    """The lines of a table. width: in cells; None = as wide as it gets. The widest cells are shortened first, with `…` at their end."""
+    """Lay out the lines of a table. width: in cells; None: no limit. The widest cells are shortened first, with `…` at their end."""
     from rich.cells import cell_len, set_cell_size  # here: it would make every start of the program slower
 
     shown = [[_printable(cell) for cell in row] for row in (columns, *rows)]
@@ -179,7 +179,7 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Raises click.BadParameter."""
+        """Read seconds. Raises click.BadParameter."""
         if isinstance(value, int):
             return value
         seconds = _seconds(str(value))
@@ -202,7 +202,7 @@ class Moment(click.ParamType[dt.datetime | None]):
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime | None:
-        """Raises click.BadParameter, also for a moment that has passed."""
+        """Read a moment. Raises click.BadParameter, also for one that has passed."""
         text = str(value).strip()
         if text in (_NEVER, "0"):
             return None
@@ -228,15 +228,15 @@ def _moment(text: str, now: dt.datetime) -> dt.datetime:
 
 
 def moment_text(moment: dt.datetime | None) -> str:
-    """For people: `2030-01-31 12:00:00 UTC`, or `never`."""
+    """Write a moment for people: `2030-01-31 12:00:00 UTC`, or `never`."""
     return _NEVER if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def time_of(text: str | None) -> str:
-    """A moment of an answer (ISO 8601), for a table: `2030-01-31 12:00Z`; `never` for none."""
+    """Write a moment of an answer (ISO 8601) for a table: `2030-01-31 12:00Z`; `never` for none."""
     return _NEVER if text is None else table_time(dt.datetime.fromisoformat(text))
 
 
 def table_time(moment: dt.datetime | None) -> str:
-    """`2030-01-31 12:00Z`, or `never`."""
+    """Write a moment for a table: `2030-01-31 12:00Z`, or `never`."""
     return _NEVER if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -80,7 +80,7 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
 
 
 def normalise(url: str) -> sa.URL:
-    """A SQLAlchemy URL; `postgresql://` means psycopg 3. Raises ArgumentError, which names no part of the URL."""
+    """Read a SQLAlchemy URL; `postgresql://` means psycopg 3. Raises ArgumentError, which names no part of the URL."""
     try:
         parsed = sa.make_url(url)
     except ValueError:  # it names what stands in the place of the port: of `USER:P@SS:WORD@HOST` a part of the password
@@ -95,7 +95,7 @@ def normalise(url: str) -> sa.URL:
 def create_engine(
     url: str, *, pool_size: int = 10, lone: bool = False, bounded: bool = True, sqlite_synchronous: str = "FULL"
 ) -> sa.Engine:
-    """An engine with the house's settings. An SQLite file and its folder are its owner's alone. Raises OSError for the folder.
+    """Create an engine with the house's settings. Only their owner reads an SQLite file and its folder. Raises OSError for the folder.
 
     lone: for statements that stand alone. No transaction around them, no ping before, no rollback after: each is one round trip.
     bounded: with the limits of `store_guard`; without them it waits as long as it takes.
@@ -144,7 +144,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
                 _prepare_sqlite(connection, synchronous)
         except dialect.loaded_dbapi.Error as error:
             connection.close()
-            if isinstance(error, dialect.loaded_dbapi.OperationalError):  # somebody lets nobody in
+            if isinstance(error, dialect.loaded_dbapi.OperationalError):  # another process holds it exclusively
                 call.silent()
             raise
         if file is not None:
@@ -158,9 +158,9 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, lone: bool, bounded:
 
 
 def holds_something_else(file: Path) -> bool:
-    """Whether a file that is there is not an SQLite database. Raises OSError.
+    """Say whether a file that exists is something other than an SQLite database. Raises OSError.
 
-    Only for a process that is not connected to it: the descriptor that is closed here takes SQLite's locks away.
+    Only for a process that is not connected to it: closing the descriptor here releases SQLite's locks.
     """
     with file.open("rb") as opened:
         head = opened.read(len(_SQLITE_HEADER))
@@ -177,7 +177,7 @@ def _prepare_sqlite(connection: Any, synchronous: str) -> None:
 
 
 def _hear_sqlite(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    if not statement.startswith(("BEGIN", "PRAGMA")):  # these may ask nobody
+    if not statement.startswith(("BEGIN", "PRAGMA")):  # these need not reach the file
         call.answered()
 
 
@@ -207,7 +207,7 @@ def _wait_for_locks(connection: sa.Connection, seconds: float) -> None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same transaction may succeed when it is run again: lock time-outs, deadlocks, serialization failures."""
+    """Say whether the same transaction may succeed when it is run again: lock time-outs, deadlocks, serialization failures."""
     if not isinstance(error, DBAPIError):
         return False
     if getattr(error.orig, "sqlstate", None) in _RETRIED_STATES:
@@ -217,8 +217,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the store itself is away (refused connection, lost connection, no answer in time, full disk, no connection free in time), as
-    opposed to a wrong statement.
+    """Say whether the store itself is away, as opposed to a wrong statement.
+
+    Away: a refused or lost connection, no answer in time, a full disk, no connection free in time.
     """
     if isinstance(error, (sa.exc.TimeoutError, StoreUnavailable)):
         return True
@@ -226,7 +227,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def refuses_writes(error: BaseException) -> Literal["full", "read-only"] | None:
-    """Why the store takes no writes; None for any other error."""
+    """Say why the store takes no writes; None for any other error."""
     if not isinstance(error, DBAPIError):
         return None
     told = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
@@ -236,7 +237,7 @@ def refuses_writes(error: BaseException) -> Literal["full", "read-only"] | None:
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    """The migration the database is at; None when it was never migrated."""
+    """Read the migration that the database is at; None when it was never migrated."""
     if not sa.inspect(connection).has_table(_VERSIONS.name):
         return None
     return connection.scalar(sa.select(_VERSIONS.c.version_num))
@@ -263,13 +264,15 @@ class Transactions(ABC, Generic[T]):
     def _transaction(self) -> contextlib.AbstractContextManager[T]: ...
 
     def read(self, *, patient: bool = False) -> contextlib.AbstractContextManager[T]:
-        """Only reads; on SQLite it never waits for writers. patient: for the next piece of an answer that has begun, which must not be cut
-        because the store is busy. Raises StoreUnavailable, or the store's error.
+        """Open a transaction that only reads; on SQLite it never waits for writers.
+
+        patient: for the next piece of an answer that has begun, which must not be cut because the store is busy.
+        Raises StoreUnavailable, or the store's error.
         """
         return Guarded(self.guard.reads, self._read, patient=patient)
 
     def transaction(self) -> contextlib.AbstractContextManager[T]:
-        """One transaction: commits at the end of the block, rolls back on any exception. Raises as `read`."""
+        """Open one transaction: it commits at the end of the block, rolls back on any exception. Raises as `read`."""
         return Guarded(self.guard.writes, self._transaction)
 
     def run(self, work: Callable[[T], R], *, patience_s: float = ANSWER_S) -> R:
@@ -293,7 +296,7 @@ class Transactions(ABC, Generic[T]):
             self.guard.writes.leave()
 
     def revision(self) -> str | None:
-        """The migration this database is at; None when it was never migrated. Raises as `read`."""
+        """Read the migration that this database is at; None when it was never migrated. Raises as `read`."""
         with self.guard.reads, self.reading.connect() as connection:
             return read_revision(connection)
 

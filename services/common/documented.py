@@ -79,7 +79,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         app.add_url_rule(PATH, "openapi_json", lambda: Response(json.dumps(self.document(), indent=2), mimetype="application/json"))
 
     def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
-        """The routes now, their documentation later. options: flask's."""
+        """Add the routes now, their documentation later. options: flask's."""
         name = options.get("name", blueprint.name)
         self._app.extensions["flask-smorest"]["blp_name_to_api"][name] = self
         self._app.register_blueprint(blueprint, **options)
@@ -91,7 +91,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         self._later.append(describe)
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document of all that is registered; not to be changed. Thread-safe."""
+        """Return the OpenAPI document of all that is registered; the caller must not change it. Thread-safe."""
         with self._lock:
             if self._document is None:
                 for describe in self._later:

@@ -16,7 +16,7 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class Client(requests.Session):
-    """A session that never waits without end and takes nothing from the environment (no proxies, no .netrc)."""
+    """A session that never waits for ever, and takes nothing from the environment (no proxies, no .netrc)."""
 
     def __init__(self, *, connect: float = CONNECT_TIMEOUT_S, read: float = READ_TIMEOUT_S, retries: int = 2, pool: int = 20) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Client(requests.Session):
         self.mount("https://", adapter)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
-        """As requests'; without `timeout` the session's own applies. Raises requests.RequestException."""
+        """Send a request, as `requests` does; without `timeout` the session's own applies. Raises requests.RequestException."""
         options.setdefault("timeout", self._timeout)
         options.setdefault("allow_redirects", False)
         current = request_id.current()

@@ -37,12 +37,12 @@ _HOUSE_SECRET = re.compile(
 
 
 def mask_secrets(text: str) -> str:
-    """The text with `***` behind the prefix and kind of every secret that auth hands out. Adds no character that JSON or a URL escapes."""
+    """Put `***` behind the prefix and kind of every secret that auth hands out. Adds no character that JSON or a URL escapes."""
     return _HOUSE_SECRET.sub(r"\1***", text) if "gh" in text or "%" in text else text
 
 
 def redact(event: dict[str, Any]) -> dict[str, Any]:
-    """Masks values whose names say that they are secret, and credentials inside texts."""
+    """Mask values whose names say that they are secret, and credentials inside texts."""
     return {
         name: MASK if _SECRET_NAME.search(name) and name not in _SAFE_NAMES and value else _masked(value) for name, value in event.items()
     }
@@ -86,7 +86,7 @@ class Logger:
         self._write(logging.ERROR, event, values)
 
     def exception(self, event: str, **values: Any) -> None:
-        """An error, with the trace of the exception that is being handled."""
+        """Write an error, with the trace of the exception that is being handled."""
         self._write(logging.ERROR, event, values, trace=True)
 
     def _write(self, level: int, event: str, values: dict[str, Any], *, trace: bool = False) -> None:
@@ -131,7 +131,7 @@ _COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b
 
 
 def values_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The named values of an event that a Logger wrote; none of any other record."""
+    """Return the named values of an event that a Logger wrote; none for any other record."""
     values: dict[str, Any] = getattr(record, _VALUES, {})
     return values
 
@@ -167,5 +167,5 @@ def configure(service: str, level: str = "INFO", *, colour: bool | None = None) 
 
 
 def get(name: str) -> Logger:
-    """A structured logger: `log.info("token stored", id=…)`."""
+    """Return a structured logger: `log.info("token stored", id=…)`."""
     return Logger(name)

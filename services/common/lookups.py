@@ -25,7 +25,7 @@ class Lookups:
         self._engine = create_engine(url, pool_size=LOOKUPS_AT_ONCE, lone=True)
 
     def one(self, statement: sa.Select[*tuple[Any, ...]], parameters: Mapping[str, Any]) -> sa.Row[Any] | None:
-        """The row of a SELECT, None when there is none. Once more when a kept connection turns out to be lost.
+        """Read the row of a SELECT, None when there is none. It asks again when a kept connection turns out to be lost.
 
         Raises StoreUnavailable, the store's error, MultipleResultsFound.
         """

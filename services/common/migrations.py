@@ -17,7 +17,7 @@ SLOW_S = 1.0  # a lock that takes longer is worth a line
 
 
 def advisory_key(name: str) -> int:
-    """A stable number for PostgreSQL's advisory locks."""
+    """Derive a stable number for PostgreSQL's advisory locks."""
     return zlib.crc32(name.encode())
 
 
@@ -35,7 +35,7 @@ def _alembic_configuration(service: str) -> Any:
 
 
 def known_revisions(service: str) -> list[str]:
-    """The migrations that the code knows, in order: the numbers that the files' names begin with.
+    """List the migrations that the code knows, in order: the numbers that the files' names begin with.
 
     Read without alembic (as in `Transactions.revision`), which would stay in every serving process with 7 MB.
     """
@@ -43,7 +43,7 @@ def known_revisions(service: str) -> list[str]:
 
 
 def head_revision(service: str) -> str | None:
-    """The newest migration that the code knows."""
+    """Name the newest migration that the code knows."""
     known = known_revisions(service)
     return known[-1] if known else None
 
@@ -57,7 +57,7 @@ class NewerDatabase(NotMigrated):
 
 
 def check_migrated(service: str, database: Transactions[Any]) -> None:
-    """Raises NotMigrated, or the store's error when it does not answer."""
+    """Check that a database is at the newest migration. Raises NotMigrated, or the store's error when it does not answer."""
     have, want = database.revision(), head_revision(service)
     _check_not_newer(service, have)
     if have != want:
@@ -129,7 +129,7 @@ def _told_when_slow(say: Callable[[str], None], what: str) -> Iterator[None]:
 
 
 def run_migrations(metadata: sa.MetaData) -> None:
-    """The whole of a service's `migrations/env.py`: run alembic on the connection that `migrate` made."""
+    """Run alembic on the connection that `migrate` made: all that a service's `migrations/env.py` does."""
     from alembic import context
 
     connection = context.config.attributes["connection"]

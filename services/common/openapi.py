@@ -15,7 +15,7 @@ from flask import Flask
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """The OpenAPI document of an application made by `create_app`."""
+    """Return the OpenAPI document of an application made by `create_app`."""
     found: dict[str, Any] = app.extensions["api"].document()
     return found
 

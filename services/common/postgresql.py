@@ -34,7 +34,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     _asks = True  # whether what is waited for is an exchange with the server
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """As psycopg's, through which every exchange goes. Raises NoAnswer."""
+        """Wait as psycopg does; every exchange passes here. Raises NoAnswer."""
         limit = call.silence_s() if timeout is None else timeout
         until = time.monotonic() + limit
         try:
@@ -53,7 +53,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         return found
 
     def set_autocommit(self, value: bool) -> None:
-        """As psycopg's, which asks the server nothing; therefore the call learns nothing about it."""
+        """Set it as psycopg does, without asking the server: the call learns nothing about it."""
         self._asks = False
         try:
             super().set_autocommit(value)

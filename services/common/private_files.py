@@ -1,8 +1,8 @@
 """Folders and files that only their owner reads: data folders 0700, databases 0600, logs 0640; for secrets see `secret_file.py`.
 
 What is created here has its mode from the first moment, whatever the umask is. What an earlier start left open is closed, with a line in
-the log: a file when it belongs to this user; a folder when, besides, everything in it was plainly made by Gatehouse. So nobody's `/tmp`,
-home or project is changed because a setting names it.
+the log: a file when it belongs to this user; a folder when, besides, everything in it was plainly made by Gatehouse. So a `/tmp`, a
+home or a project never changes because a setting names it.
 
 Nothing but the standard library: the task runner uses it, too.
 """
@@ -30,7 +30,7 @@ _FILE: Final = 0o600
 _LOG: Final = 0o640
 
 _WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
-# Names that Gatehouse chooses itself: somebody's pictures, certificates or logs are no reason to take a folder for ours.
+# Names that Gatehouse chooses itself: pictures, certificates or logs of others do not make a folder ours.
 # Rotated files, copies and drafts have more behind the suffix.
 _MADE_HERE: Final = re.compile(
     r"\.?(?:(?:operator|master)\.key|auth\.secret|admin\.password|service-clients|(?:valkey|access)\.log|dev\.lock)(?:[.-]\w+)*"
@@ -77,7 +77,7 @@ def close_database(path: Path) -> None:
 
 
 def open_log(path: Path) -> int:
-    """A descriptor that appends to a log, 0640. An existing file keeps what its group may read. Raises OSError.
+    """Open a descriptor that appends to a log, 0640. An existing file keeps what its group may read. Raises OSError.
 
     A folder that is there is left as it is: who rotates and ships logs says who gets to them.
     """

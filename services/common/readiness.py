@@ -36,7 +36,7 @@ class DatabaseCheck:
         self._next_write = 0.0  # time.monotonic()
 
     def __call__(self) -> None:
-        """Raises NotReady, NotMigrated, or an error that is a mistake of ours."""
+        """Check it. Raises NotReady, NotMigrated, or an error that is a mistake of ours."""
         try:
             if self._database.dialect == "sqlite":
                 check_room(Path(self._database.engine.url.database or "").absolute().parent)
@@ -58,7 +58,7 @@ class DatabaseCheck:
     def _write(self, transaction: Any) -> None:
         """Write, and change nothing that anybody reads."""
         if self._database.dialect == "sqlite":
-            # a row that stays the same is not written; this number in the file's header is nobody's
+            # a row that stays the same is not written; nothing else uses this number in the file's header
             number = transaction.execute(sa.text("PRAGMA user_version")).scalar_one()
             transaction.execute(sa.text(f"PRAGMA user_version = {1 - number % 2}"))
         else:
@@ -66,7 +66,7 @@ class DatabaseCheck:
 
 
 def check_room(folder: Path) -> None:
-    """Raises NotReady when there is no room for the database's next pages, OSError for the folder."""
+    """Check the disk. Raises NotReady when there is no room for the database's next pages, OSError for the folder."""
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     if free < LEAST_FREE_BYTES:

@@ -25,7 +25,7 @@ class Remembered(dict[Asked, Answer]):
         self.largest = largest
 
     def keep(self, asked: Asked, answer: Answer, size: int = 0) -> Answer:
-        """The answer, remembered. size: of what is kept, in bytes or characters, where strangers say how long it is."""
+        """Remember an answer, and return it. size: of what is kept, in bytes or characters, where strangers say how long it is."""
         if size <= self.largest:
             if len(self) >= self.most:
                 self.clear()

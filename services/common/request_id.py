@@ -12,12 +12,12 @@ _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 def accept(offered: str | None) -> str:
-    """The caller's id when it is short and harmless, else a new one of 16 hex digits."""
+    """Take the caller's id when it is short and harmless, else a new one of 16 hex digits."""
     return offered if offered and _SANE(offered) else os.urandom(8).hex()
 
 
 def current() -> str | None:
-    """The id of the request being served in this thread, if any."""
+    """Return the id of the request that this thread serves, if any."""
     return _current.get()
 
 

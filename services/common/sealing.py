@@ -18,7 +18,7 @@ _FINGERPRINT: Final = 32
 
 
 def parse_master_key(text: str) -> str:
-    """The parser of a setting. Raises ValueError for a key that could be guessed; the message never repeats it."""
+    """Parse the setting. Raises ValueError for a key that could be guessed; the message never repeats it."""
     if len(text) < SHORTEST_KEY:
         raise ValueError(f"must have {SHORTEST_KEY} characters or more")
     return text
@@ -38,12 +38,12 @@ class Seal:
         self._cipher: Any = AESGCM(hashlib.sha256(f"{purpose}\0{master_key}".encode()).digest())
 
     def seal(self, plain: bytes, place: str) -> str:
-        """Base64 of nonce and ciphertext. place: what it belongs to, such as the row's id; needed to open it."""
+        """Return base64 of nonce and ciphertext. place: what it belongs to, such as the row's id; needed to open it."""
         nonce = os.urandom(_NONCE)
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, plain, place.encode())).decode("ascii")
 
     def open(self, sealed: str, place: str) -> bytes:
-        """Raises NotOpened."""
+        """Open what `seal` returned for this place. Raises NotOpened."""
         from cryptography.exceptions import InvalidTag
 
         try:

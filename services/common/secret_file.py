@@ -1,4 +1,4 @@
-"""Files that only their owner reads (0600), written whole or not at all: secrets, and what else is nobody's business.
+"""Files that only their owner reads (0600), written whole or not at all: secrets, and other private files.
 
 A file is written under another name beside its own (a draft) and takes its place by one rename or link. Nothing but the standard library:
 the task runner uses it, too.
@@ -22,7 +22,7 @@ _RANDOM: Final = 8  # bytes in the name of a draft
 
 
 def secret_file(path: Path, make: Callable[[], str]) -> str:
-    """The text of a file that only its owner reads, without spaces around it; what `make` gives when there is no such file.
+    """Read a file that only its owner reads, without spaces around its text; create it with what `make` gives when it is not there.
 
     Several processes that start at once read the same text: it is written whole under another name and then linked, so exactly one wins.
     Raises OSError, UnicodeDecodeError.
@@ -50,7 +50,7 @@ def write_secret(path: Path, text: str | Iterable[str]) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that can be had again, in the place of one that is there. Raises OSError.
+    """Write a private file that can be created again, in the place of one that is there. Raises OSError.
 
     It may be lost or empty after a power cut, because the disk is not waited for. A draft whose writer was killed stays.
     """

@@ -37,7 +37,7 @@ class Bind(NamedTuple):
 
 
 class SettingsError(Exception):
-    """The environment cannot be used. `mistakes` holds one sentence for each thing that is wrong."""
+    """The environment cannot be used. `mistakes` has one sentence for each mistake."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
@@ -186,7 +186,7 @@ def _value(text: str, kind: Any, metadata: Mapping[str, Any]) -> Any:
 
 
 def parse_bind(text: str) -> Bind:
-    """`host:port`, `[v6]:port` or `:port` (all addresses). Raises ValueError."""
+    """Read `host:port`, `[v6]:port` or `:port` (all addresses). Raises ValueError."""
     match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})", text.strip())
     if not match or int(match[3]) > 65535:
         raise ValueError(f"must be host:port, not {text!r}")
@@ -194,7 +194,7 @@ def parse_bind(text: str) -> Bind:
 
 
 def parse_url(*schemes: str) -> Callable[[str], str]:
-    """A reader for a URL with one of the schemes. The message never repeats the URL: it may hold a password."""
+    """Return a reader for a URL with one of the schemes. The message never repeats the URL: it may hold a password."""
 
     def parse(text: str) -> str:
         try:
@@ -209,7 +209,7 @@ def parse_url(*schemes: str) -> Callable[[str], str]:
 
 
 def database_url(service: str) -> Any:
-    """The setting every service with a database has: `sqlite:///…` or `postgresql://…`."""
+    """Declare the setting that every service with a database has: `sqlite:///…` or `postgresql://…`."""
     return setting(
         f"sqlite:///var/{service}/{service}.db",
         help="Database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME.",
@@ -219,7 +219,7 @@ def database_url(service: str) -> Any:
 
 
 def sqlite_synchronous() -> Any:
-    """The setting beside `database_url`: when SQLite waits for the disk. In WAL mode neither value can corrupt a database."""
+    """Declare the setting beside `database_url`: when SQLite waits for the disk. In WAL mode neither value can corrupt a database."""
     return setting(
         "FULL",
         help="SQLite: FULL waits for the disk at every commit. NORMAL does not and writes faster; a power cut may take the last commits.",
@@ -228,7 +228,7 @@ def sqlite_synchronous() -> Any:
 
 
 def valkey_url() -> Any:
-    """The setting that chooses Valkey for what several processes share."""
+    """Declare the setting that chooses Valkey for what several processes share."""
     return setting(
         None,
         help="Valkey or Redis for what several processes share: redis://HOST:PORT/DB, rediss://… or unix:///PATH. Unset: in process.",
@@ -246,7 +246,7 @@ def _closest(name: str, known: set[str]) -> str | None:
 
 
 def markdown(kind: type, prefix: str) -> str:
-    """The settings of a service as a table for its documentation; defaults of secrets are shown only when they hold none."""
+    """Write the settings of a service as a table for its documentation; defaults of secrets are shown only when they hold none."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for field in dataclasses.fields(kind):
         name = field.metadata["env"] or f"{prefix}_{field.name.upper()}"

@@ -27,14 +27,14 @@ log = logs.get(__name__)
 
 
 def answers(service: str, database: Transactions[Any]) -> bool:
-    """Whether the database answers. A service that starts without it is not ready until it is back.
+    """Say whether the database answers. A service that starts without it is not ready until it is back.
 
     Raises NotMigrated, or the store's error when waiting does not help.
     """
     try:
         check_migrated(service, database)
     except SQLAlchemyError as error:
-        if database.dialect == "sqlite" or not is_unavailable(error) or _SHUT_OUT.search(str(error)):  # does not mend itself
+        if database.dialect == "sqlite" or not is_unavailable(error) or _SHUT_OUT.search(str(error)):  # waiting does not help
             raise
         log.error("database unavailable; started without it", error=in_a_line(service, error))
         return False
@@ -49,7 +49,7 @@ def stop(service: str, reason: str) -> NoReturn:
 
 
 def in_a_line(service: str, error: Exception) -> str:
-    """What went wrong and what to do, for a terminal; of a refusal also the names of the fields that are wrong."""
+    """Say what went wrong and what to do, for a terminal; of a refusal also the names of the fields that are wrong."""
     if isinstance(error, Refusal):
         named = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in (error.fields or {}).items())
         return f"{error.message}{': ' + named if named else ''}"
@@ -66,7 +66,7 @@ def in_a_line(service: str, error: Exception) -> str:
 
 
 def missing_package(error: ImportError) -> str:
-    """The sentence about an import that failed."""
+    """Write the sentence about an import that failed."""
     return (
         f"the Python package {error.name} is missing"
         if isinstance(error, ModuleNotFoundError)

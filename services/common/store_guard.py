@@ -39,7 +39,7 @@ PAUSE_S = 0.5  # how long a breaker refuses before a call tries again
 
 
 class StoreUnavailable(SQLAlchemyError):
-    """The call was refused without asking the store, because others wait for it in vain."""
+    """The call was refused without asking the store, because others already wait for it without an answer."""
 
 
 class _Call(threading.local):
@@ -67,11 +67,11 @@ class _Call(threading.local):
         self.gate = self.breaker = None
 
     def left_s(self) -> float:
-        """Seconds until the end of the call; ANSWER_S outside one."""
+        """Return the seconds until the end of the call; ANSWER_S outside one."""
         return max(0.0, self.until - time.monotonic()) if self.depth else ANSWER_S
 
     def silence_s(self) -> float:
-        """Seconds that the store may stay silent now."""
+        """Return the seconds that the store may stay silent now."""
         if self.heard or not self.depth:
             return self.patience_s
         return min(FIRST_ANSWER_S, self.left_s())
@@ -110,7 +110,7 @@ class _Breaker:
         self._next_try = 0.0
 
     def check(self) -> None:
-        """Raises StoreUnavailable. Without an error, `leave` must follow."""
+        """Let a call pass. Raises StoreUnavailable; otherwise `leave` must follow."""
         if self._open_since is None or call.tries:
             return
         with self._lock:
@@ -123,7 +123,7 @@ class _Breaker:
             call.tries = True
 
     def close(self) -> None:
-        """The store answers."""
+        """Note that the store answers."""
         if self._open_since is None:
             return
         with self._lock:
@@ -132,7 +132,7 @@ class _Breaker:
                 self._open_since = None
 
     def leave(self, *, away: bool) -> None:
-        """The call ends, or never began; what it learned counts for the next ones."""
+        """End a call, or one that never began; what it learned counts for the next ones."""
         tried, call.tries = call.tries, False
         if not away and not tried:
             return
@@ -145,7 +145,7 @@ class _Breaker:
 
 
 class _Line:
-    """At most `at_once` inside; who waits comes in in the order of arrival, so that nobody is left out for long."""
+    """At most `at_once` inside; those who wait come in in the order of arrival, so that none waits for long."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -195,12 +195,12 @@ class _Gate:
         self._moved = 0.0  # when somebody came in, went out, asked or had an answer
 
     def enter(self, *, patient: bool) -> None:
-        """Waits while there is hope, or when it is patient in any case, at most ANSWER_S. Raises StoreUnavailable."""
+        """Wait for a place while others make progress, or in any case when it is patient; at most ANSWER_S. Raises StoreUnavailable."""
         end = time.monotonic() + ANSWER_S
 
         def patience() -> float:
-            hopeful = patient or self.asking < self.line.inside  # some inside work
-            return min(STALL_S, (end if hopeful else min(end, self._moved + STALL_S)) - time.monotonic())
+            progress = patient or self.asking < self.line.inside  # some inside work
+            return min(STALL_S, (end if progress else min(end, self._moved + STALL_S)) - time.monotonic())
 
         if not self.line.come_in(patience):
             raise StoreUnavailable(f"{self.line.inside} calls are in the database, and none of them has ended lately")
@@ -225,7 +225,7 @@ class Entrance:
         self._turns = turns  # one call at a time: SQLite's own way of waiting for a lock may leave one out for seconds
 
     def enter(self, patience_s: float = ANSWER_S, *, patient: bool = False) -> None:
-        """patient: wait for a place however still the store is.
+        """Enter. patient: wait for a place even while the store is silent.
 
         Raises StoreUnavailable; otherwise `leave` must follow in the same thread.
         """

@@ -1,4 +1,4 @@
-"""Calls that may hang, each in a daemon thread of its own, so that it holds up neither the end of the process nor anybody else."""
+"""Calls that may hang, each in a daemon thread of its own, so that it delays neither the end of the process nor other calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def call_in_thread(
 ) -> Future[R]:
     """Call `work` in a new thread; the Future gets its result, or what it raises.
 
-    Who waits no longer cancels the Future: the call is left to itself, and a result that still comes goes to `unwanted`.
+    A caller that no longer waits cancels the Future: the call goes on alone, and a result that still comes goes to `unwanted`.
     """
     future: Future[R] = Future()
 

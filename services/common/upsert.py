@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT, which SQLAlchemy has for each store apart."""
+"""INSERT … ON CONFLICT, which SQLAlchemy has once for each store."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 def insert(dialect: str, table: Any) -> Any:
     """Return an INSERT that has `on_conflict_do_update` and `on_conflict_do_nothing`.
 
-    dialect: the name of the store's. table: a Table, or a class that is mapped to one.
+    dialect: its name, as `Database.dialect`. table: a Table, or a class that is mapped to one.
     """
-    # Imported here: the other store's dialect would stay in every worker with 1 to 3 MB.
+    # Imported here: the dialect of the other store would cost every worker 1 to 3 MB.
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 

@@ -1,8 +1,8 @@
 """Wake threads that wait for a topic: long polls, streams, delivery threads.
 
 `InProcess` serves one process; `ThroughValkey` carries every wake-up to all processes that share a Valkey. A wake-up is only a hint: it may
-come twice or without cause, and after a broken connection everybody is woken once, because one may have been lost. So a waiter always
-looks at its store: take a ticket, look, wait, look again.
+come twice or without cause, and after a broken connection every waiter is woken once, because one may have been lost. So a waiter
+always looks at its store: take a ticket, look, wait, look again.
 
     ticket = wakeups.ticket("interaction:42")
     try:
@@ -192,7 +192,7 @@ class ThroughValkey:
         self._client.close()
 
     def _end_the_wait(self) -> None:
-        """The subscriber thread waits for a message, so it gets one: of no topic, for nobody in any process."""
+        """Send the subscriber thread the message that it waits for: one without a topic, which wakes no waiter in any process."""
         with (
             contextlib.suppress(redis.RedisError),
             redis.Redis.from_url(self._url, socket_timeout=_LONGEST_WAIT_S, socket_connect_timeout=_LONGEST_WAIT_S) as client,
@@ -200,7 +200,7 @@ class ThroughValkey:
             client.publish(self._channel, "")
 
     def wait_until_subscribed(self, timeout: float) -> bool:
-        """Whether the subscription stands; messages published earlier are not seen."""
+        """Wait for the subscription and say whether it stands; messages published earlier are not seen."""
         return self._subscribed.wait(timeout)
 
     def _send(self) -> None:
@@ -250,5 +250,5 @@ class ThroughValkey:
 
 
 def create(valkey_url: str | None, channel: str) -> InProcess | ThroughValkey:
-    """The implementation that the settings choose."""
+    """Create the implementation that the settings choose."""
     return ThroughValkey(valkey_url, channel) if valkey_url else InProcess()

@@ -46,7 +46,7 @@ class Caller:
 
 
 def may(caller: Caller, subject: str) -> bool:
-    """Whether the caller has this role; `admin` has every role."""
+    """Say whether the caller has this role; `admin` has every role."""
     return caller.subject in (subject, ADMIN)
 
 

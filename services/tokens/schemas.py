@@ -8,19 +8,19 @@ from marshmallow import EXCLUDE, Schema, fields, pre_load
 
 
 def text(description: str) -> fields.String:
-    """A parameter."""
+    """Declare a parameter."""
     return fields.String(metadata={"description": description})
 
 
 class Query(Schema):
-    """Unknown parameters are passed over; of a repeated one the first counts."""
+    """A query: unknown parameters are ignored, and of a repeated one the first counts."""
 
     class Meta:
         unknown = EXCLUDE
 
     @pre_load
     def first(self, data: Any, **_: Any) -> dict[str, Any]:
-        """Texts only: a JSON body may hold numbers and lists of texts."""
+        """Turn all values into texts: a JSON body may hold numbers and lists of texts."""
         if hasattr(data, "to_dict"):
             data = data.to_dict(flat=True)
         return {name: as_text(value) for name, value in data.items() if value is not None}

@@ -53,7 +53,7 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
 
 
 def open_to_all_origins(answer: Response) -> Response:
-    """Let any page ask, as the original (CORS): a credential travels only in a header that the page itself sets."""
+    """Let any page ask, as the original does (CORS): a credential travels only in a header that the page itself sets."""
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag"
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
@@ -70,7 +70,7 @@ def open_to_all_origins(answer: Response) -> Response:
 def unchanged(tag: str) -> bool:
     """Say whether the client has the content of this ETag already, so that nothing needs to be read.
 
-    Raises PreconditionFailed when it wants another one alone.
+    Raises PreconditionFailed when `If-Match` names only others.
     """
     if request.if_match and not request.if_match.contains(tag):
         raise PreconditionFailed
@@ -80,7 +80,7 @@ def unchanged(tag: str) -> bool:
 def immutable(answer: Response, tag: str) -> Response:
     """Let anybody keep the answer for ever. Answers 304 when the client has it.
 
-    Decided here alone and not by werkzeug: it would count the bytes of an answer in pieces, and so have all of them in memory.
+    Werkzeug does not decide this: it would count the bytes of an answer in pieces, and so have all of them in memory.
     """
     answer.headers["Cache-Control"] = IMMUTABLE
     answer.headers["X-Content-Type-Options"] = "nosniff"

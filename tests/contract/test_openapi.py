@@ -94,7 +94,7 @@ def test_every_answer_has_a_schema(service: str, path: str, method: str) -> None
 
 @pytest.mark.parametrize(("service", "path", "method"), CALLS)
 def test_every_call_answers_as_documented(service: str, path: str, method: str, services: Running) -> None:
-    """As one who may do everything, as nobody, and with what the document does not allow."""
+    """Ask as a caller who may do everything, without a credential, and with what the document does not allow."""
     url, caller = services.find(service)
     operation = schemathesis.openapi.from_dict(DOCUMENTS[service])[path][method]
     at_once = {name: value for name, value in contract.find(service).at_once.items() if any(name == one.name for one in operation.query)}

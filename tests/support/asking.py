@@ -21,7 +21,7 @@ def add(connection: sa.Connection) -> None:
 
 
 def succeeds(work: Callable[[], Any]) -> bool:
-    """Whether the store did it."""
+    """Run it, and say whether the store did it."""
     try:
         work()
     except (StoreUnavailable, sa.exc.DBAPIError):

@@ -23,7 +23,7 @@ class Certificates:
 
 
 def make(folder: Path, *, address: str = "127.0.0.1", name: str = "localhost") -> Certificates:
-    """A new authority and a certificate of its own for a server at `address` and `name`."""
+    """Create an authority, and its certificate for a server at `address` and `name`."""
     folder.mkdir(parents=True, exist_ok=True)
     now = dt.datetime.now(dt.UTC)
 

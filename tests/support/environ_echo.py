@@ -8,7 +8,7 @@ from typing import Any
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The variables that are text, as JSON, and the body under `body`. `/raise`: fails."""
+    """Answer with the variables that are text, as JSON, and the body under `body`. `/raise`: fails."""
     body = environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/raise":
         raise RuntimeError("as it was asked to")

@@ -91,7 +91,7 @@ class Pipe:
 
 @contextlib.contextmanager
 def hanging(server: PostgreSQL) -> Iterator[None]:
-    """All processes of the server are stopped."""
+    """Stop all processes of the server for the length of the block."""
     server.hang()
     try:
         yield
@@ -101,7 +101,7 @@ def hanging(server: PostgreSQL) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(database: Path, *, exclusive: bool = False) -> Iterator[None]:
-    """Another process holds the write lock of the SQLite file. exclusive: nobody else gets to the file, not even to read it."""
+    """Let another process hold the write lock of the SQLite file. exclusive: no other process can even read it."""
     statements = ["PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"] if exclusive else ["BEGIN IMMEDIATE"]
     command = [sys.executable, "-S", "-c", _LOCK, str(database), *statements]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -18,7 +18,10 @@ OPERATOR_KEY = "operator-key-of-the-tests"
 
 
 def definition(name: str, target: str, *, version: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """An API without keys on `/{name}/` (stripped) in front of `target`. version: members of its one version. more: members of the API."""
+    """Write an API without keys on `/{name}/` (stripped) in front of `target`.
+
+    version: members of its one version. more: members of the API.
+    """
     proxy = {"listen_path": f"/{name}/", "target_url": target, "strip_listen_path": True, **more.pop("proxy", {})}
     return {
         "name": name,
@@ -92,7 +95,7 @@ class Gateway:
         return f"http://127.0.0.1:{self.operator_port}"
 
     def operator(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """A call of the operator's API: status and body (JSON where it is JSON)."""
+        """Call the operator's API; return status and body (JSON where it is JSON)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.operator_port, timeout=30)
         try:
             sent = {"Authorization": OPERATOR_KEY, "X-Tyk-Authorization": OPERATOR_KEY, **(headers or {})}
@@ -110,18 +113,18 @@ class Gateway:
             return answer.status, raw
 
     def workers(self) -> list[int]:
-        """The process ids of the workers, from the kernel."""
+        """Return the process ids of the workers, from the kernel."""
         pid = self.process.pid
         with contextlib.suppress(FileNotFoundError):
             return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return []
 
     def memory(self, field: str = "VmRSS") -> int:
-        """Bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
+        """Return the bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
         return max(_status_field(pid, field) for pid in self.workers())
 
     def logged(self, **members: Any) -> dict[str, Any]:
-        """The first line of the access log that has these members. Waits for it."""
+        """Wait for the first line of the access log that has these members, and return it."""
 
         def found() -> dict[str, Any] | None:
             lines = [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
@@ -149,7 +152,7 @@ def _status_field(pid: int, field: str) -> int:
 def gateway(
     folder: Path, definitions: Sequence[Mapping[str, Any]], env: Mapping[str, str] | None = None, *, arguments: Sequence[str] = ()
 ) -> Iterator[Gateway]:
-    """A gateway for the length of a block. Its log is shown when the block fails."""
+    """Run a gateway for the length of a block. Its log is shown when the block fails."""
     running = Gateway(folder, definitions, env or {}, arguments=arguments)
     try:
         yield running

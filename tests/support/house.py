@@ -22,7 +22,7 @@ PORTS = (0, 1, 21, 23)  # public, operator, auth, tokens, counted from the base
 
 
 def port_base() -> int:
-    """A base whose ports are all free."""
+    """Find a base whose ports are all free."""
 
     def found() -> int | None:
         base = free_port()
@@ -59,7 +59,7 @@ class House:
         self._family: set[psutil.Process] = set()
 
     def healthy(self) -> House:
-        """Waits until it has printed where everything is."""
+        """Wait until it has printed where everything is."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.told()
@@ -68,13 +68,13 @@ class House:
         return self
 
     def family(self) -> set[psutil.Process]:
-        """Everything that it started, also what is not its child any longer."""
+        """Return everything that it started, also what is not its child any longer."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._family |= set(psutil.Process(self.process.pid).children(recursive=True))
         return self._family
 
     def left(self) -> list[psutil.Process]:
-        """What still runs of its family."""
+        """Return what still runs of its family."""
         found = []
         for one in self._family:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -83,18 +83,18 @@ class House:
         return found
 
     def told(self) -> str:
-        """What it said besides the one line, so far."""
+        """Return what it said besides the one line, so far."""
         self._errors.seek(0)
         return self._errors.read()
 
     def interrupt(self) -> tuple[int, str]:
-        """Ctrl-C: its exit status and all that it said."""
+        """Press Ctrl-C; return the exit status and all that it said."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         return self.ended()
 
     def ended(self) -> tuple[int, str]:
-        """Waits for its end: exit status, all that it said."""
+        """Wait for its end; return the exit status and all that it said."""
         self.process.wait(60)
         return self.process.returncode, self.told()
 
@@ -112,7 +112,7 @@ class House:
 
 
 def free(ports: Sequence[int]) -> bool:
-    """Whether somebody could listen on all of them."""
+    """Say whether all of them can be listened on."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
         for port in ports:
             opened.enter_context(socket.create_server(("127.0.0.1", port)))
@@ -122,7 +122,7 @@ def free(ports: Sequence[int]) -> bool:
 
 @contextlib.contextmanager
 def house(data: Path, base: int, *arguments: str, env: Mapping[str, str] | None = None, starter: Sequence[str] = ()) -> Iterator[House]:
-    """A start that ends with the block, whatever happens. starter: a program that becomes it."""
+    """Start a house that ends with the block, whatever happens. starter: a program that becomes it."""
     started = House(data, base, *arguments, env=env, starter=starter)
     try:
         yield started

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 class Load:
     """`clients` threads that send requests one after another until the block ends.
 
-    A client connects anew when an answer said that its connection ends, or when an idle connection was closed before a byte of a request's
+    A client connects again when an answer said that its connection ends, or when an idle connection was closed before a byte of a request's
     answer: that is what HTTP's clients do, with a safe request. Such a request is sent again once; everything else counts as a failure.
     done: answers by status. failures: what a user would have seen.
     """
@@ -44,7 +44,7 @@ class Load:
         return sum(self.done.values())
 
     def answered(self, number: int) -> None:
-        """Waits for `number` more answers."""
+        """Wait for `number` more answers."""
         goal = self.total + number
         wait_until(lambda: self.total >= goal, 30, f"{number} more answers under load")
 

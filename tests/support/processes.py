@@ -105,7 +105,7 @@ def running(
     configuration: str = "deploy/gunicorn.service.py",
     arguments: Sequence[str] = (),
 ) -> Iterator[tuple[str, Process]]:
-    """A migrated service under gunicorn on a free port: (base URL, process). Fails with the log when it does not start in 60 s."""
+    """Run a migrated service under gunicorn on a free port: (base URL, process). Fails with the log when it does not start in 60 s."""
     port = port or free_port()
     full = {f"{service.upper()}_BIND": f"127.0.0.1:{port}", **env}
     migrate(service, full)

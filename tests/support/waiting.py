@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], timeout: float = 30.0, what: str = "the condition", pause: float = 0.01) -> T:
-    """Call `condition` until it answers something true and return that. Raises AssertionError after `timeout` seconds."""
+    """Call `condition` until it returns something true, and return that. Raises AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         found = condition()
@@ -32,7 +32,7 @@ _claims = Path(tempfile.gettempdir()) / f"gatehouse-ports-{os.getuid()}"
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on and no other call gets: neither in this process nor, while it runs, in another."""
+    """Find a free loopback port that no other call gets, neither in this process nor, while it runs, in another."""
     _claims.mkdir(exist_ok=True)
     for port in random.sample(_PORTS, len(_PORTS)):
         claim = os.open(_claims / str(port), os.O_CREAT | os.O_RDWR)  # open until the process ends

@@ -20,7 +20,7 @@ HELP = """\
                  --json          where everything is as one JSON line instead of a table
 ./dev test     everything that passes without Docker: what check does, and all tests on SQLite, PostgreSQL and Valkey
                  ./dev test tests/unit/gateway -k ip     these only (arguments go to pytest)
-                 ./dev test --retry-alone                a test that fails and passes alone is told as FLAKY and fails nothing
+                 ./dev test --retry-alone                run a failed test again, alone; one that passes then is only reported, as FLAKY
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
 ./dev check    the fast part: lint, format, imports, types, architecture, unit tests on SQLite and Valkey
 ./dev bench    the load suite: ./dev bench [attacks | auth | commits | gateway | tokens | all]

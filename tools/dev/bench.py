@@ -11,7 +11,7 @@ from tools.dev.steps import ROOT
 
 
 def parts() -> list[str]:
-    """What can be measured: each module of bench/."""
+    """List what can be measured: each module of bench/."""
     return sorted(path.stem for path in (ROOT / "bench").glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(command: list[str]) -> int:
-    """Its exit status. A part has servers to end: it hears of Ctrl-C from here, once, and is waited for."""
+    """Run a part; return its exit status. It has servers to end: Ctrl-C reaches it from here, once, and its end is waited for."""
     child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     try:
         return child.wait()

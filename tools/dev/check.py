@@ -10,7 +10,7 @@ UNIT_PROCESSES = 3  # on two cores: what one test waits for, another computes in
 
 
 def static() -> list[Step]:
-    """What needs no test to run."""
+    """Return the steps that run no test."""
     return [
         Step("lint", [tool("ruff"), "check", "."]),
         Step("format", [tool("ruff"), "format", "--check", "."]),

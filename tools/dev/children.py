@@ -25,13 +25,13 @@ _quiet_output = False
 
 
 def say(text: str) -> None:
-    """One whole line at a time, whoever writes. A terminal that is gone is not a mistake."""
+    """Write one whole line at a time, whichever thread writes. A terminal that is gone is not an error."""
     with _output, contextlib.suppress(OSError):
         print(text, file=sys.stderr if _quiet_output else sys.stdout, flush=True)
 
 
 def leave_standard_output(left: bool) -> None:
-    """Whether what is said goes to the standard error, because the standard output is for a program to read."""
+    """Choose the standard error for what is said, because a program reads the standard output."""
     global _quiet_output
     _quiet_output = left
 
@@ -103,7 +103,7 @@ class Child:
         return self._process.poll()
 
     def signal(self, number: int) -> None:
-        """To the group, so that workers whose parent is gone hear it too."""
+        """Send a signal to the group, so that workers whose parent is gone get it too."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -112,7 +112,7 @@ class Child:
         return group_alive(self.group)
 
     def tail(self, lines: int = 20) -> str:
-        """The end of what it logged in this run, after everything that it wrote has arrived."""
+        """Return the end of what it logged in this run, after everything that it wrote has arrived."""
         self._reader.join(2)
         with contextlib.suppress(OSError):
             written = self.log.read_bytes()[self._began_at :].decode(errors="replace")
@@ -121,7 +121,7 @@ class Child:
 
 
 def stop(children: Sequence[Child], deadline: float = STOP_DEADLINE_S, hurried: Callable[[], bool] = lambda: False) -> list[str]:
-    """TERM to all, wait for all, KILL what is left after `deadline` seconds; the names of those that had to be killed.
+    """Send TERM to all, wait for all, KILL what is left after `deadline` seconds; return the names of those that had to be killed.
 
     The services go first, then the foreign programs that they use, so that none complains about the loss of another. hurried: whether to
     wait no longer.
@@ -152,7 +152,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 
 def is_loud(line: str) -> bool:
-    """Whether a log line is a warning or worse. What is not in the house's format is loud, except gunicorn's own lower levels."""
+    """Say whether a log line is a warning or worse. What is not in the house's format is loud, except gunicorn's own lower levels."""
     event = _parsed(line)
     if event is not None:
         return str(event.get("level", "")).lower() in _LOUD
@@ -160,7 +160,7 @@ def is_loud(line: str) -> bool:
 
 
 def readable(line: str) -> str:
-    """A JSON line as a person reads it: level, event, name=value."""
+    """Write a JSON line for people: level, event, name=value."""
     event = _parsed(line)
     if event is None:
         return line

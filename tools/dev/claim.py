@@ -1,6 +1,6 @@
 """One `./dev up` for one data folder. Two locks tell what runs, and both are gone with their processes, however these end.
 
-One is on a file, of which `./dev up` alone holds the lock; it says who that is. The other is on the folder of the logs, and all that was
+One is on a file: `./dev up` alone holds it, and the file says who that is. The other is on the folder of the logs, and all that was
 started inherits it: it is free when everything has ended, and never earlier.
 """
 
@@ -39,7 +39,7 @@ class Claim:
         self._facts: dict[str, Any] = {}
 
     def take(self, addresses: Mapping[str, str], say: Callable[[str], None], stopped: Callable[[], None]) -> None:
-        """Raises Taken at once when another `./dev up` runs, and when what an earlier one left does not end within seconds.
+        """Take it. Raises Taken at once when another `./dev up` runs, and when what an earlier one left does not end within seconds.
 
         stopped: is called while waiting, to raise when the user does not want to wait.
         """

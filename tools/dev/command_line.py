@@ -12,7 +12,7 @@ from tools.dev import plan
 
 
 def main(service: str, given: Sequence[str]) -> int:
-    """Becomes the service's program."""
+    """Become the service's program."""
     parser = argparse.ArgumentParser(f"./dev {service}", add_help=False, allow_abbrev=False)
     plan.add_place(parser)
     options, rest = parser.parse_known_args(given)
@@ -23,7 +23,7 @@ def main(service: str, given: Sequence[str]) -> int:
 
 
 def of_house(service: str, data: Path, ports: plan.Ports) -> dict[str, str]:
-    """The environment in which the service's program speaks of that house."""
+    """Return the environment in which the service's program works on that house."""
     [program] = [one for one in plan.programs(ports, data, 1) if one.name == service]
     if service == "gateway":
         program.env.setdefault("GATEHOUSE_URL", f"http://127.0.0.1:{ports.operator}")

@@ -76,7 +76,7 @@ def stop(*lines: str) -> NoReturn:
 
 
 def wanted_stamp(packages: Packages) -> str:
-    """What the stamp says when the environment is as the requirements want it."""
+    """Return what the stamp says when the environment is as the requirements want it."""
     return f"{hashlib.sha256(packages.content()).hexdigest()} {PYTHON.resolve()}\n"
 
 
@@ -87,7 +87,7 @@ def _fits(packages: Packages) -> bool:
 
 
 def ready(packages: Packages) -> bool:
-    """Whether the set is installed, by itself or as a part of the larger one."""
+    """Say whether the set is installed, by itself or as a part of the larger one."""
     return PYTHON.exists() and any(_fits(one) for one in (packages, DEVELOP))
 
 
@@ -124,7 +124,7 @@ class Installer:
         )
 
     def result(self, told: Callable[[str], None] = lambda line: None) -> int:
-        """Its exit status. `lines` has the end of what it wrote, and `told` hears each line."""
+        """Wait for it; return its exit status. `lines` has the end of what it wrote, and `told` gets each line."""
         assert self._process.stdout is not None
         try:
             with self._process.stdout as output:

@@ -39,7 +39,7 @@ class Guard:
         self._tell(f"+{group}\n")
 
     def forget(self, group: int) -> None:
-        """The group is over: its number may soon be another's."""
+        """Watch a group no longer: it has ended, and its number may soon be another's."""
         self._tell(f"-{group}\n")
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class Migration:
             return self._output.read().decode(errors="replace").strip()
 
     def kill(self) -> None:
-        """Its transaction is taken back by the store."""
+        """Kill it; the store rolls its transaction back."""
         if self.process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -60,7 +60,7 @@ def run(
     started: Callable[[str, int], None],
     ended: Callable[[int], None],
 ) -> list[tuple[Program, int, str]]:
-    """Run all, and answer program, exit status and what it wrote for each.
+    """Run all; return program, exit status and what it wrote for each.
 
     keep: descriptors that they inherit. stopped: raises when the user wants to stop; they are killed then. started, ended: hear of the
     process groups.

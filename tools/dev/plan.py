@@ -54,7 +54,7 @@ class Ports:
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """The options that tell one house from another."""
+    """Add the options that tell one house from another."""
     parser.add_argument("--data", type=Path, metavar="DIR", help="databases, keys and logs (default var)")
     parser.add_argument(
         "--port-base",
@@ -71,7 +71,7 @@ def _port_base(text: str) -> int:
 
 
 def data_of(options: argparse.Namespace) -> Path:
-    """Where the house keeps everything."""
+    """Return the folder where the house keeps everything."""
     return Path(options.data or "var").resolve()
 
 
@@ -84,7 +84,7 @@ def operator_key(data: Path) -> Path:
 
 
 def public_url(ports: Ports, environ: Mapping[str, str] = os.environ) -> str:
-    """Where clients arrive. The operator's port is plain whatever the public one speaks."""
+    """Return where clients arrive. The operator's port speaks plain HTTP whatever the public one speaks."""
     return f"http{'s' if environ.get('GATEWAY_TLS_CERTIFICATE') else ''}://127.0.0.1:{ports.proxy}"
 
 
@@ -93,7 +93,7 @@ def present(name: str) -> bool:
 
 
 def programs(ports: Ports, data: Path, workers: int, environ: Mapping[str, str] = os.environ) -> list[Program]:
-    """Every service of this tree, the gateway last. What `environ` already says about databases and folders wins."""
+    """List every service of this tree, the gateway last. What `environ` already says about databases and folders wins."""
     shared = {
         **environ,
         "PYTHONUNBUFFERED": "1",

@@ -62,7 +62,7 @@ def become(command: Sequence[str]) -> NoReturn:
 
 
 def tool(name: str) -> str:
-    """A program of the environment that runs this."""
+    """Return the path of a program of the environment that runs this."""
     return str(BIN / name)
 
 
@@ -87,7 +87,7 @@ class _Running:
         self._spent = time.monotonic() - self._began
 
     def result(self) -> tuple[str, bool, float]:
-        """Waits for its end and tells of it: name, whether it passed, seconds."""
+        """Wait for its end and report it: name, whether it passed, seconds."""
         self._clock.join()
         passed, spent = self._process.returncode == 0, self._spent
         if self._output is not None:

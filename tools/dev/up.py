@@ -101,13 +101,13 @@ class House:
         return [] if self._claim is None else [self._claim.descriptor]
 
     def began(self, name: str, group: int) -> None:
-        """A process group runs."""
+        """Note that a process group runs."""
         if self._guard is not None and self._claim is not None:
             self._guard.watch(group)
             self._claim.add(name, group)
 
     def ended(self, group: int) -> None:
-        """A process group is over."""
+        """Note that a process group has ended."""
         if self._guard is not None:
             self._guard.forget(group)
 
@@ -131,7 +131,7 @@ class House:
 
 
 def refuse_when_stopped() -> None:
-    """A signal is only noted when it comes, so that no child is lost between its start and our knowing of it."""
+    """Raise _Stopped after a signal. A signal is only noted when it comes, so that no child that is just being started is lost."""
     if _signals:
         raise _Stopped
 
@@ -222,7 +222,7 @@ def _loud(text: str) -> str:
 
 
 def reason(text: str) -> str:
-    """What a program that ended said, as one can act on it: of a stack trace the last line."""
+    """Return what a program that ended said, in a form to act on: the last line of a stack trace."""
     missing = _MISSING.search(text)
     if missing:
         return f"the package {missing[1]} is missing in .venv. Remove .venv, and the next start makes a new one: rm -r {ROOT / '.venv'}"

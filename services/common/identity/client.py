@@ -38,7 +38,7 @@ _LONGEST_BASIC = 1024
 class IdentityClient:
     """Asks auth. One a process; thread-safe. Refusals are ready to be raised out of a view."""
 
-    PAUSE_S = 0.5  # after a failure auth is left alone for so long, and whoever asks hears 503 at once
+    PAUSE_S = 0.5  # after a failure auth is not asked for so long, and every caller gets 503 at once
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class IdentityClient:
         self._http = http or Client(read=3.0, pool=64)
         self._keys = KeySet(url, self._clock, self._http)
         self._answers = Answers(self._clock)
-        self._blind = os.urandom(32)  # so that no password could be found again from the keys of the kept answers
+        self._blind = os.urandom(32)  # so that the keys of the kept answers give no password away
         self._failed_at = float("-inf")
 
     def basic(self, username: str, password: str, address: str | None = None) -> Identity:
-        """The user behind a name with password or login key. address: the client's, for which failures are counted.
+        """Find the user of a name with password or login key. address: the client's; failures are counted for it.
 
-        Without it the failures of all clients of this service count as those of one, so that strangers slow down everybody who gives a
+        Without it the failures of all clients of this service count as one client's, so that strangers slow down everybody who sends a
         password here. Raises Unauthenticated, Throttled, AuthUnavailable.
         """
         if len(username) + len(password) > _LONGEST_BASIC:
@@ -75,10 +75,10 @@ class IdentityClient:
         return self._out(self._answers.get(key, lambda: self._ask("/verify/basic", body, read_basic)))
 
     def token(self, token: str, *, scope: str | None = None) -> Identity:
-        """What any token of the house is worth.
+        """Find who a token of the house belongs to, whatever its kind.
 
-        scope: what a token that was made for an OAuth2 client must have been allowed; left out, the service's own name. People's own
-        sign-ins and tokens, and role tokens, are not asked for it. Raises Unauthenticated, InsufficientScope, AuthUnavailable.
+        scope: the scope that a token of an OAuth2 client must have; by default the service's own name. Sign-ins, people's own tokens and
+        role tokens need no scope. Raises Unauthenticated, InsufficientScope, AuthUnavailable.
         """
         if len(token) > house_jwt.LONGEST:
             raise Unauthenticated("invalid token", "invalid-token")
@@ -93,9 +93,9 @@ class IdentityClient:
         return found
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a JWT whose signature, issuer, audience and times are right. Raises as `token`.
+        """Read the claims of a JWT whose signature, issuer, audience and times are valid. Raises as `token`.
 
-        Says nothing about revocation, and nothing about what an application was allowed: for a person's token ask `token`.
+        It does not check revocation, nor the scope of an application: for a person's token ask `token`.
         """
         try:
             return house_jwt.read(token, self._keys.find, issuer=self._issuer, audience=self._audience, now=self._clock.now()).claims
@@ -113,7 +113,7 @@ class IdentityClient:
     @staticmethod
     def _out(found: Identity | Refusal) -> Identity:
         if isinstance(found, Refusal):
-            # a new one each time: an exception that is raised in several threads mixes their traces
+            # a copy each time: an exception that several threads raise mixes their traces
             again = Refusal.__new__(type(found))
             again.__dict__.update(found.__dict__)
             again.args = found.args
@@ -140,13 +140,13 @@ class IdentityClient:
             return Unauthenticated(message, code), REFUSED_KEPT_S
         if answer.status_code == 429:
             return Throttled(message, answer.headers.get("Retry-After", "1")), 0.0
-        if answer.status_code in (400, 413, 422):  # a credential that cannot be one, such as half a character
+        if answer.status_code in (400, 413, 422):  # a text that cannot be a credential, such as half a character
             return Unauthenticated("invalid credentials", "invalid-credentials"), REFUSED_KEPT_S
         log.error("auth service refused the question", status=answer.status_code, code=code)
         return AuthUnavailable(), 0.0
 
     def _post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
-        """Once more when a kept connection had been closed meanwhile; asking twice harms nothing."""
+        """Send the question, again when a kept connection was closed meanwhile; asking twice does no harm."""
         try:
             return self._http.post(self._url + path, json=body, auth=self._credentials)
         except requests.Timeout:

@@ -17,7 +17,7 @@ _REQUIRED = ("iss", "aud", "iat", "exp", "jti", "sub")
 
 
 class Invalid(Exception):
-    """The token is worth nothing. message, code: the reason, as auth words it."""
+    """The token is not valid. message, code: the reason, in auth's words."""
 
     message = "invalid token"
     code = "invalid-token"
@@ -42,9 +42,9 @@ class Read(NamedTuple):
 
 
 def read(token: str, find: Callable[[str], jwt.PyJWK | None], *, issuer: str, audience: str, now: dt.datetime) -> Read:
-    """Read a JWT whose signature, issuer, audience and times are right. Raises Invalid.
+    """Read a JWT whose signature, issuer, audience and times are valid. Raises Invalid.
 
-    find: the public key by `kid`, None for an unknown one; what it raises is raised. Says nothing about revocation.
+    find: returns the public key of a `kid`, None for an unknown one; what it raises is raised. Revocation is not checked here.
     """
     if len(token) > LONGEST:
         raise Invalid
@@ -52,7 +52,7 @@ def read(token: str, find: Callable[[str], jwt.PyJWK | None], *, issuer: str, au
         header = _header(token.partition(".")[0])
         kid = header.get("kid")
         key = find(kid) if isinstance(kid, str) and header.get("alg") in ALGORITHMS else None
-        # the key says which algorithm is right; what the header says must agree, so `none` and HMAC with a public key have no way in
+        # the key decides the algorithm and the header must agree: this excludes `none`, and HMAC with a public key as the secret
         if key is None or header["alg"] != key.algorithm_name:
             raise Invalid
         options: Any = {"require": list(_REQUIRED), "verify_exp": False, "verify_nbf": False, "verify_iat": False}
@@ -71,5 +71,5 @@ def read(token: str, find: Callable[[str], jwt.PyJWK | None], *, issuer: str, au
 
 @functools.lru_cache(maxsize=256)
 def _header(segment: str) -> dict[str, Any]:
-    """The header in a JWT's first part; all tokens of one key and kind share it. Raises PyJWTError."""
+    """Read the header, a JWT's first part; all tokens of one key and kind share it. Raises PyJWTError."""
     return jwt.get_unverified_header(segment + "..")

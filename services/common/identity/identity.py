@@ -25,8 +25,8 @@ class Identity:
     """Who is asking and with what. kind: `basic`, or that of the token: `account`, `analysis`, `middleware`, `user`, `role`, `client`.
 
     credential: `password` or `login_key`, of Basic. permission: `full`, `read` or `write`. policy: (resource, actions) pairs.
-    expires_at: end of the credential, None for never. client_id: the OAuth2 client that the token was made for; scope: what that was
-    allowed, its words separated by blanks.
+    expires_at: end of the credential, None for never. client_id: the OAuth2 client that the token was made for; scope: what that
+    client may do, words separated by spaces.
     """
 
     kind: str

@@ -20,13 +20,13 @@ log = logs.get(__name__)
 class KeySet:
     """Auth's public keys by `kid`: fresh for 5 minutes; fetched again once for an unknown `kid`, then not again for 10 s. Thread-safe.
 
-    When they could not be had, auth is asked again half a second later: an unknown `kid` says nothing then.
+    After a fetch that failed auth is asked again half a second later; until then an unknown `kid` means nothing.
     """
 
     FRESH_S = 300.0
     COOL_DOWN_S = 10.0
     PAUSE_S = 0.5
-    LONGEST_S = 900.0  # keys this old are no longer believed when auth does not answer
+    LONGEST_S = 900.0  # older keys are not trusted while auth does not answer
 
     def __init__(self, url: str, clock: Clock, http: Client) -> None:
         self._url = url.rstrip("/") + "/.well-known/jwks.json"
@@ -37,7 +37,7 @@ class KeySet:
         self._fetched = self._next = float("-inf")
 
     def find(self, kid: str) -> jwt.PyJWK | None:
-        """The key, None when there is none of that name. Raises AuthUnavailable when the keys could not be had for too long."""
+        """Find a key; None when there is none of that name. Raises AuthUnavailable when no keys could be fetched for too long."""
         now = self._clock.monotonic()
         if kid in self._keys and now - self._fetched <= self.FRESH_S:
             return self._keys[kid]

@@ -1,4 +1,4 @@
-"""Why a credential lets nobody in."""
+"""Why a credential is refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from services.common.refusal import Refusal
 
 
 class Unauthenticated(Refusal):
-    """The credential is worth nothing; the message says why, in auth's words."""
+    """The credential is not valid; the message says why, in auth's words."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(401, message, code)
@@ -20,7 +20,7 @@ class Throttled(Refusal):
 
 
 class InsufficientScope(Refusal):
-    """An application asks, and the person has not allowed it this (RFC 6750 3.1)."""
+    """An application asks for something that the person did not allow it (RFC 6750, 3.1)."""
 
     def __init__(self, needed: str) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class InsufficientScope(Refusal):
 
 
 class AuthUnavailable(Refusal):
-    """Auth cannot be asked, so nobody is let in."""
+    """Auth cannot be asked, so every credential is refused."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -30,11 +30,11 @@ class Assets:
         self._version = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._content.items()}
 
     def address(self, name: str, root: str = "") -> str:
-        """Where a browser finds a file. root: where the service is mounted, without a final slash."""
+        """Return where a browser finds a file. root: where the service is mounted, without a final slash."""
         return f"{root}{self.path}/{name}?v={self._version[name]}"
 
     def answer(self, name: str) -> Response:
-        """A file. Raises NotFound.
+        """Answer with a file. Raises NotFound.
 
         Kept for a year only when the request names this content: another process may still, or already, serve another one.
         """

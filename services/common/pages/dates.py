@@ -20,7 +20,7 @@ def shown(moment: dt.datetime) -> str:
 
 
 def element(moment: dt.datetime | None, otherwise: str = "never") -> Markup:
-    """The moment as a `time` element. otherwise: what stands there when there is none."""
+    """Write a moment as a `time` element. otherwise: what stands there when there is none."""
     if moment is None:
         return Markup("{}").format(otherwise)
     utc = moment.astimezone(dt.UTC)

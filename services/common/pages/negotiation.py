@@ -9,7 +9,7 @@ _LONGEST = 8192  # characters of a header that are looked at; no browser sends a
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether an Accept header puts HTML above JSON, as browsers do. No header and `*/*` mean no: programs get data."""
+    """Say whether an Accept header puts HTML above JSON, as browsers do. No header and `*/*` mean no: programs get data."""
     qualities: dict[str, float] = {}
     for choice in accept[:_LONGEST].lower().split(","):
         kind, *parameters = (part.strip() for part in choice.split(";"))

@@ -39,7 +39,7 @@ def visitor() -> Response:
 
 @blueprint.after_app_request
 def guard(answer: Response) -> Response:
-    """Protect the files of the pages as the pages themselves."""
+    """Protect the files of the pages as `page` protects the pages."""
     return guarded(answer) if request.endpoint == "shared.asset" else answer
 
 

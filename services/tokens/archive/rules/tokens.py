@@ -48,7 +48,7 @@ class Page(NamedTuple):
 
 
 def is_current(entry: Entry) -> bool:
-    """Whether today's rules, or newer ones, wrote the SVG."""
+    """Say whether today's rules, or newer ones, wrote the SVG."""
     return entry.rules >= svg.RULES
 
 
