@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.measure.report import machine  # noqa: E402
-from services.common.database import Database, migrate  # noqa: E402
+from services.common.database import Database  # noqa: E402
+from services.common.migrations import migrate  # noqa: E402
 from services.common.settings import SYNCHRONOUS  # noqa: E402
 from services.tokens.models import Token, db  # noqa: E402
 

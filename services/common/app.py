@@ -123,7 +123,7 @@ def create_app(
     if documented:  # first: flask-smorest has an answer of its own to errors
         _document(app, title or service, version, description, render_error)
     _errors(app, render_error)
-    _observe(app, service)
+    _observe(app)
     _health(app, service, checks)
     return app
 
@@ -206,7 +206,7 @@ def _document(app: Flask, title: str, version: str, description: str, render: Re
         return render(422, "some fields are not valid", "invalid-fields", fields)
 
 
-def _observe(app: Flask, service: str) -> None:
+def _observe(app: Flask) -> None:
     # one registry an application: a process serves one; gunicorn's services run one process by default (several: scrape each by its port)
     registry = CollectorRegistry()
     count = Counter("http_requests", "Requests answered.", ["method", "route", "status"], registry=registry)

@@ -24,10 +24,7 @@ import flask_sqlalchemy.session
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from services.common.core_database import NAMING, Transactions
-from services.common.core_database import UTCDateTime as UTCDateTime
-from services.common.migrations import migrate as migrate
-from services.common.migrations import run_migrations as run_migrations
+from services.common.core_database import NAMING, Transactions, UTCDateTime
 
 
 class Conventions:

@@ -73,9 +73,6 @@ class Logger:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
-    def debug(self, event: str, **values: Any) -> None:
-        self._write(logging.DEBUG, event, values)
-
     def info(self, event: str, **values: Any) -> None:
         self._write(logging.INFO, event, values)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
@@ -121,6 +121,3 @@ def running(
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.stop()
-
-
-__all__ = ["ROOT", "Process", "answers", "free_port", "get", "migrate", "running", "wait_until"]

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.processes import Process, running, wait_until
+from tests.support.processes import Process, running
+from tests.support.waiting import wait_until
 
 ADMIN = "admin@gatehouse.local"
 SERVICE = ("sessions", "the-secret-of-the-sessions-service")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, free_port, migrate
+from tests.support.processes import ROOT, migrate
+from tests.support.waiting import free_port
 from tests.system.test_auth_service import environment
 
 

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from tests.support.freezing import locked
-from tests.support.processes import ROOT, Process, answers, free_port, get, migrate
+from tests.support.processes import ROOT, Process, answers, get, migrate
 from tests.support.stores import PostgreSQL
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 from tests.system.test_auth_service import environment as auth_environment
 
 SERVICES = ["auth", "tokens"]

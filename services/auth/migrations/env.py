@@ -1,6 +1,6 @@
-"""Alembic's entry: runs on the connection that `services.common.database.migrate` made."""
+"""Alembic's entry: runs on the connection that `services.common.migrations.migrate` made."""
 
 from services.auth.models import db
-from services.common.database import run_migrations
+from services.common.migrations import run_migrations
 
 run_migrations(db.metadata)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.common.database import UTCDateTime
+from services.common.core_database import UTCDateTime
 from services.tokens.models import Interaction
 from services.tokens.queue.rules import Turn
 

@@ -23,7 +23,8 @@ from services.common import openapi
 from services.common import settings as common
 from services.common.addresses import parse_networks
 from services.common.clock import SettableClock
-from services.common.database import Database, migrate
+from services.common.database import Database
+from services.common.migrations import migrate
 from tests.support.stores import Prepare
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for

@@ -323,7 +323,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from services.common.database import run_migrations
+from services.common.migrations import run_migrations
 
 run_migrations(sa.MetaData())
 '''

@@ -16,7 +16,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from services.common.clock import SettableClock
-from services.common.database import Database, migrate
+from services.common.database import Database
+from services.common.migrations import migrate
 from services.tokens.app import build
 from services.tokens.settings import Settings
 from tests.support.stores import Prepare

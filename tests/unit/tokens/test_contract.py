@@ -8,7 +8,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from services.common import openapi
-from services.common.database import Database, migrate
+from services.common.database import Database
+from services.common.migrations import migrate
 from services.common.settings import markdown
 from services.tokens.models import db
 from services.tokens.settings import Settings

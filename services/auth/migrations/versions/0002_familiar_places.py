@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from services.common.database import UTCDateTime
+from services.common.core_database import UTCDateTime
 
 revision = "0002"
 down_revision = "0001"

@@ -7,7 +7,7 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-from services.common.database import UTCDateTime
+from services.common.core_database import UTCDateTime
 
 revision = "0001"
 down_revision = None
