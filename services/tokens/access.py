@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import jwt
 
 from services.common.clock import Clock
+from services.common.identity import house_jwt
 from services.common.identity.client import IdentityClient
 from services.common.identity.refusals import AuthUnavailable, Unauthenticated
 from services.common.refusal import Refusal
@@ -27,7 +28,6 @@ SCOPE = "tokens"  # what an application must be allowed to come here in a person
 ROLE_TYP = "JWT"  # `typ` of its header; a sign-in's access token has another
 REMEMBERED_S = 5.0
 _REMEMBERED = 1000  # tokens
-_LONGEST = 8192  # characters of a JWT that is looked at
 _UNCHECKED = ("verify_exp", "verify_nbf", "verify_iat", "verify_aud", "verify_iss", "verify_sub", "verify_jti")
 
 
@@ -159,7 +159,7 @@ def _bearer(headers: Headers) -> str:
         raise refusals.invalid_auth()
     scheme, _, token = given.pop().partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > _LONGEST:
+    if scheme.lower() != "bearer" or not token or len(token) > house_jwt.LONGEST:
         raise refusals.invalid_auth()
     return token
 

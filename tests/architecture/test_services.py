@@ -1,7 +1,8 @@
 """What a new service consists of, and every shared file that must name it: `missing` is the whole list.
 
 A failure names what is missing. Whatever is not in this list finds a service by its folder: migrations, gunicorn's settings, mypy, the
-credential for asking auth, `tests/contract`, `test_alone.py`. `docs/development.md` has the recipe.
+credential for asking auth, `tests/contract`, `test_alone.py`, `tests/system/test_services_start_refused.py`. The recipe is in
+`docs/development.md`.
 """
 
 from __future__ import annotations

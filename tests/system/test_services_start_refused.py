@@ -11,18 +11,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.contract import service as contract
 from tests.support.freezing import locked
 from tests.support.processes import ROOT, Process, answers, get, migrate
 from tests.support.stores import PostgreSQL
 from tests.support.waiting import free_port, wait_until
-from tests.system.test_auth_service import environment as auth_environment
 
-SERVICES = ["auth", "tokens"]
+SERVICES = sorted(contract.names())
 
 
 def environment(service: str, url: str, folder: Path) -> dict[str, str]:
-    own = auth_environment(url, folder) if service == "auth" else {"TOKENS_DATABASE_URL": url, "TOKENS_PNG_CACHE": str(folder / "png")}
-    return {"PATH": "/usr/bin", **own, f"{service.upper()}_BIND": f"127.0.0.1:{free_port()}"}
+    name = service.upper()
+    own = {f"{name}_DATABASE_URL": url, f"{name}_BIND": f"127.0.0.1:{free_port()}"}
+    return {"PATH": "/usr/bin", **contract.find(service).environment(folder), **own}
 
 
 def gunicorn(service: str) -> list[str]:

@@ -55,7 +55,3 @@ class Answers:
             self._kept = {key: kept for key, kept in self._kept.items() if kept[0] > now}
         if len(self._kept) >= self.LARGEST:
             self._kept.clear()
-
-    def clear(self) -> None:
-        with self._lock:
-            self._kept.clear()

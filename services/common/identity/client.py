@@ -102,10 +102,6 @@ class IdentityClient:
         except house_jwt.Invalid as error:
             raise Unauthenticated(error.message, error.code) from None
 
-    def forget(self) -> None:
-        """Drop every kept answer."""
-        self._answers.clear()
-
     def _key(self, *parts: str) -> bytes:
         joined = "".join(f"{len(part)}:{part}" for part in parts)  # with their lengths: no two credentials give the same text
         return hmac.digest(self._blind, joined.encode("utf-8", "surrogatepass"), "sha256")
