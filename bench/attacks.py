@@ -1,4 +1,4 @@
-"""Attack the real thing and measure an ordinary client beside it: `./dev bench attacks`.
+"""Attack a whole house and measure an ordinary client beside it: `./dev bench attacks`.
 
 For each attack gateway, auth and tokens are started in a temporary folder. Ordinary clients from 127.0.0.1 ask at a fixed rate before,
 during and after it; attackers come from other loopback addresses, in processes of their own, and take only processor time that nobody else
@@ -48,7 +48,7 @@ class Watch:
         self.peak_mb = 0.0
 
     def look(self) -> float:
-        """The memory now."""
+        """Read the memory now."""
         now = self._running.memory_mb(self._attack.memory_of)
         self.peak_mb = max(self.peak_mb, now)
         for name, known in self._known.items():
@@ -79,7 +79,7 @@ class Attackers:
         return all(file.exists() for file in self._ready)
 
     async def stop(self) -> dict[str, Any]:
-        """What all of them report, added."""
+        """Stop all; return the sum of what they report."""
         for child in self._children:
             child.terminate()
         deadline = time.monotonic() + 5
@@ -89,7 +89,7 @@ class Attackers:
 
 
 def answered(samples: list[Sample], since: float) -> bool:
-    """Whether somebody who came later was answered within a second."""
+    """Say whether a client that came later was answered within a second."""
     return any(one.error is None and one.due >= since and one.ms < 1000 for one in samples)
 
 
@@ -174,7 +174,7 @@ def allowed_scale(wanted: float) -> float:
 
 
 def chosen(only: str) -> list[str]:
-    """Names that begin as one of the comma-separated words. Raises SystemExit when there is none."""
+    """Choose the names that begin as one of the comma-separated words. Raises SystemExit when there is none."""
     words = [one for one in only.split(",") if one]
     found = [name for name in ATTACKS if not words or any(name.startswith(one) for one in words)]
     if not found:

@@ -63,7 +63,7 @@ class Auth:
 
 @contextlib.contextmanager
 def own_service(database: str | None) -> Iterator[Auth]:
-    """One process with the default settings."""
+    """Run one process with the default settings."""
     with tempfile.TemporaryDirectory() as folder:
         port, password, secret = free_port(), secrets.token_hex(16), secrets.token_hex(24)
         env = {
@@ -100,7 +100,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self) -> float:
-        """Seconds until the whole answer was there. Raises when it was not a good one."""
+        """Ask; return the seconds until the whole answer was there. Raises when its status is not 200."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -169,7 +169,7 @@ Question = tuple[str, Any]
 
 
 async def measure(auth: Auth, questions: dict[str, Question], logins: int, seconds: float, widths: list[int]) -> list[str]:
-    """Rows of the table. widths: numbers of connections."""
+    """Measure; return the rows of the table. widths: numbers of connections."""
     worker = psutil.Process(auth.pid)
     waited: list[float] = []
     rows = []

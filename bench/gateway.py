@@ -33,7 +33,7 @@ def _action() -> dict[str, object]:
 
 
 def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
-    """A definition with every rule of its kind switched on; `keyed` adds the key, its rights, its rate limit and its quota."""
+    """Write a definition with every rule of its kind switched on; `keyed` adds the key, its rights, its rate limit and its quota."""
     paths: dict[str, object] = {"ignored": [], "white_list": [], "black_list": []}
     extra: dict[str, object] = {}
     if keyed:
@@ -99,7 +99,7 @@ def ask_operator(port: int, key: str, method: str, path: str, body: object) -> d
 
 
 def create_key(port: int, key: str) -> str:
-    """The secret of a new key for `bench-keyed`, whose limits are counted and never reached."""
+    """Create a key and return its secret: for `bench-keyed`, whose limits are counted and never reached."""
     session = {
         "rate": 1_000_000_000,
         "per": 60,
@@ -113,7 +113,7 @@ def create_key(port: int, key: str) -> str:
 
 
 def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candidate]:
-    """One worker on SQLite with counters in process; a keyed and a keyless candidate of the same process."""
+    """Start one worker on SQLite with counters in process; return a keyed and a keyless candidate of the same process."""
     port, operator = free_port(), free_port()
     key = secrets.token_hex(16)
     (folder / "definitions").mkdir()
@@ -156,7 +156,7 @@ def probe(candidate: Candidate) -> None:
 
 
 def measure(candidates: list[Candidate], *, rounds: int, seconds: int, every: int) -> dict[str, dict[str, report.Figure]]:
-    """All candidates under all loads, `rounds` times, nginx before every `every`-th candidate."""
+    """Measure all candidates under all loads, `rounds` times, nginx before every `every`-th candidate."""
     baseline = next((one for one in candidates if one.name == "nginx"), None)
     runs: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
 
@@ -224,7 +224,7 @@ def measure(candidates: list[Candidate], *, rounds: int, seconds: int, every: in
 
 
 def verdicts(rows: dict[str, dict[str, report.Figure]]) -> list[tuple[str, bool]]:
-    """The promises of docs/performance.md, each with whether this run kept it."""
+    """List the promises of docs/performance.md, each with whether this run kept it."""
     small = next(iter(LOADS))
     ours = rows["Gatehouse, keyed, all rules"][small]
     kept = [(f"p99 under 10 ms at 32 connections: {ours.p99_ms:.1f} ms", ours.p99_ms < 10)]

@@ -175,7 +175,7 @@ async def _processor_share(process: psutil.Process | None, seconds: float) -> fl
 
 
 async def pages(service: Service, total: int) -> dict[str, float]:
-    """The slowest of several pages of 24, each the median of 9, in milliseconds; the archive holds `total` tokens."""
+    """Read several pages of 24; return the median of 9 times for each, in milliseconds. The archive holds `total` tokens."""
     connection = Connection(service, "public")
     found = {}
     for name, query in {
@@ -227,7 +227,7 @@ def fill(database_url: str, total: int, paths: int = 50) -> None:
 
 @contextlib.contextmanager
 def own_service(database: str | None, polls_limit: int) -> Iterator[Service]:
-    """One process of the service with an empty store."""
+    """Run one process of the service with an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         port, secret, url = free_port(), secrets.token_hex(32), database or f"sqlite:///{folder}/tokens.db"
         env = {
@@ -250,7 +250,7 @@ def own_service(database: str | None, polls_limit: int) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def own_gateway(service: Service) -> Iterator[Service]:
-    """The service behind a gateway with the definition of `deploy/apis/`."""
+    """Put the service behind a gateway with the definition of `deploy/apis/`."""
     definition = json.loads((ROOT / "deploy/apis/tokens.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(Path(folder), [definition], {"UPSTREAM_TOKENS": service.url})

@@ -51,13 +51,13 @@ def get(path: str, fields: bytes = b"") -> bytes:
 
 
 def post(path: str, length: int | None, fields: bytes = b"") -> bytes:
-    """The head of a POST. length: None = chunked."""
+    """Write the head of a POST. length: None = chunked."""
     framing = b"Transfer-Encoding: chunked\r\n" if length is None else b"Content-Length: %d\r\n" % length
     return b"POST " + path.encode() + _FIELDS + b"Content-Type: application/json\r\n" + framing + fields + b"\r\n"
 
 
 def repeated(request: bytes) -> bytes:
-    """As many of a request as a system call takes well."""
+    """Repeat a request as often as one system call takes well."""
     return request * max(1, _PIECE // len(request))
 
 
@@ -72,7 +72,7 @@ def burst(connections: int, megabytes: int) -> Callable[[Places], list[Plan]]:
 
 
 def one_byte_chunks(path: str, *, trailers: bool = False) -> Callable[[Places], list[Plan]]:
-    """Chunks without an end; or requests of 10,000 chunks and 60 trailers, one after another."""
+    """Send chunks without an end, or requests of 10,000 chunks and 60 trailers, one after another."""
     head, chunks = post(path, None), b"1\r\n \r\n" * 10_000
     if not trailers:
         return lambda places: [Plan(places.gateway, 10, opening=head, repeat=chunks)]
@@ -81,7 +81,7 @@ def one_byte_chunks(path: str, *, trailers: bool = False) -> Callable[[Places], 
 
 
 def slow_login(length: int | None) -> Callable[[Places], list[Plan]]:
-    """A byte every half second. length: announced bytes; None = chunked."""
+    """Send a byte every half second. length: announced bytes; None: chunked."""
     start, more = (b"{", b" ") if length is not None else (b"1\r\n{\r\n", b"1\r\n \r\n")
     return lambda places: [Plan(places.gateway, places.number(100), opening=post("/auth/login", length) + start, repeat=more, pace=0.5)]
 

@@ -109,7 +109,7 @@ class Flood:
         return self.report.opened >= self.report.wanted
 
     def run(self, seconds: float, on_ready: Path | None = None) -> None:
-        """Attacks for `seconds`, or until `stopped`. on_ready: a file that is made as soon as `ready`, or when it takes too long."""
+        """Attack for `seconds`, or until `stopped`. on_ready: a file that is made as soon as `ready`, or when it takes too long."""
         started = time.monotonic()
         waiting = self._links[::-1]
         again: deque[_Link] = deque()
@@ -250,7 +250,7 @@ def stand_back() -> None:
 
 
 def main() -> None:
-    """Runs the plans of one attack; the report is written when it ends."""
+    """Run the plans of one attack; write the report when it ends."""
     from bench.attackers.attacks import ATTACKS, Places
 
     parser = argparse.ArgumentParser()

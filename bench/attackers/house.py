@@ -1,4 +1,4 @@
-"""The real thing in a temporary folder: gateway, auth and tokens as `./dev up` starts them, on free ports, with upstreams of their own."""
+"""A whole house in a temporary folder: gateway, auth and tokens as `./dev up` starts them, on free ports, with upstreams of their own."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class House:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Running]:
-        """Everything, started anew; it ends with the block."""
+        """Start everything again; it ends with the block."""
         with servers(self.log) as group:
             for port, hostile in ((self.upstream, False), (self.hostile, True)):
                 command = [sys.executable, "-m", "bench.attackers.upstream", str(port), *(["hostile"] if hostile else [])]
@@ -142,7 +142,7 @@ class House:
         (self.folder / "access.log").unlink(missing_ok=True)
 
     def client(self, name: str) -> Client:
-        """One of the ordinary clients, all of them through the gateway.
+        """Create one of the ordinary clients, all of which go through the gateway.
 
         ordinary: keyed requests on kept connections; newcomer: the same, each on a new connection; auth: what the service says of itself;
         tokens: a call that needs a role token, about which auth is asked; log-in: with a password.
@@ -173,7 +173,7 @@ class Running:
     pids: dict[str, int]
 
     def workers(self, name: str) -> list[int]:
-        """Process ids of a service's workers, from the kernel."""
+        """Return the process ids of a service's workers, from the kernel."""
         pid = self.pids[name]
         with contextlib.suppress(OSError):
             return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -43,7 +43,7 @@ class Share:
 
 
 def share(samples: Iterable[Sample], begin: float, end: float) -> Share:
-    """What was due between two moments. A request that was refused at once does not count as a fast answer."""
+    """Summarise what was due between two moments. A request that was refused at once does not count as a fast answer."""
     chosen = [one for one in samples if begin <= one.due < end]
     times = sorted(one.ms for one in chosen if one.error in (None, "timeout"))
     errors = dict(Counter(one.error for one in chosen if one.error is not None))
@@ -85,7 +85,7 @@ class Client:
 
     async def _ask(self, due: float, request: bytes) -> None:
         error = None
-        due = max(due, time.monotonic())  # that this process woke up late is nobody's fault
+        due = max(due, time.monotonic())  # the delay of this process does not count
         try:
             async with asyncio.timeout(TIMEOUT_S), self._places:
                 error = await self._exchange(request)

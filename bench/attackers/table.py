@@ -37,7 +37,7 @@ class Seen:
     cut_short: bool = False
 
     def faults(self) -> list[str]:
-        """Every goal that was missed, in words."""
+        """List every goal that was missed, in words."""
         found = []
         for name, parts in self.clients.items():
             goal, during = self.attack.goals[name], parts["during"]
@@ -58,7 +58,7 @@ class Seen:
         return found
 
     def doubts(self) -> list[str]:
-        """Clients that were slow without any attack: what they saw during it proves nothing.
+        """List clients that were slow without any attack: what they saw during it proves nothing.
 
         Beside busy processes a client may be slower than beside the attack; that speaks of the machine only where the goal was missed.
         """
@@ -96,7 +96,7 @@ class Seen:
 
 
 def added(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What several processes report, as of one."""
+    """Add what several processes report, as if it were one."""
     found: dict[str, Any] = {}
     for report in reports:
         for name, value in report.items():
@@ -119,7 +119,7 @@ def _part(share: Share | None) -> str:
 
 
 def markdown(rows: Sequence[Seen], *, control: bool) -> str:
-    """The table. control: whether the clients were also measured beside busy processes."""
+    """Write the table. control: whether the clients were also measured beside busy processes."""
     parts = ["before", *(["control"] if control else []), "during", "after"]
     heads = [
         "attack",

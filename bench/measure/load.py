@@ -28,7 +28,7 @@ class Load:
 
 
 def generator() -> str | None:
-    """The load generator that this machine has, or None."""
+    """Name the load generator that this machine has, or None."""
     if shutil.which("wrk"):
         return "wrk"
     return "autocannon" if AUTOCANNON.exists() else None

@@ -48,8 +48,10 @@ def nginx_configuration(folder: Path, body: str, workers: int) -> Path:
 
 
 def start_upstream(group: Servers, folder: Path) -> int:
-    """A static upstream: `/small` answers 100 bytes, `/big` 10 KB, `/varied` 100 bytes under a head that is never the same. nginx where
-    present, else Node."""
+    """Start a static upstream: nginx where present, else Node.
+
+    `/small` answers 100 bytes, `/big` 10 KB, `/varied` 100 bytes under a head that is never the same.
+    """
     port = free_port()
     small, part = "x" * 100, "y" * 4000
     if shutil.which("nginx"):
@@ -97,7 +99,7 @@ def _post(port: int, path: str, value: object) -> dict[str, str]:
 
 
 def start_express_gateway(group: Servers, folder: Path, upstream: int, *, keyed: bool) -> Candidate:
-    """Express Gateway, proxy only or with its key-auth policy (its emulated store, one consumer)."""
+    """Start Express Gateway, proxy only or with its key-auth policy (its emulated store, one consumer)."""
     port, admin = free_port(), free_port()
     home = folder / ("express-gateway-key" if keyed else "express-gateway")
     source = PEERS / "node_modules/express-gateway/lib/config"
@@ -148,7 +150,7 @@ Starter = Callable[[Servers, Path, int], Candidate]
 
 
 def present() -> dict[str, Starter]:
-    """The peers that this machine has, by name, with what starts each."""
+    """List the peers that this machine has, by name, with what starts each."""
     found: dict[str, Starter] = {}
     if shutil.which("nginx"):
         found["nginx"] = start_nginx

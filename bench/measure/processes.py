@@ -56,7 +56,7 @@ class Servers:
 
 @contextlib.contextmanager
 def servers(log: Path) -> Iterator[Servers]:
-    """Servers that end with the block, also after an error or Ctrl-C."""
+    """Run servers that end with the block, also after an error or Ctrl-C."""
     group = Servers(log)
     try:
         yield group
@@ -98,7 +98,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, seconds: float = 30.0) -> bool:
-    """Whether something listens on the loopback port before the deadline."""
+    """Wait; say whether something listens on the loopback port before the deadline."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):

@@ -30,7 +30,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def machine() -> str:
-    """One line about where the figures come from."""
+    """Write one line about where the figures come from."""
     try:
         model = next(
             line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def markdown(rows: Mapping[str, Mapping[str, Figure]], memory: Mapping[str, float]) -> str:
-    """A table per load, one row a candidate."""
+    """Write a table for each load, one row for each candidate."""
     loads = list(next(iter(rows.values()))) if rows else []
     lines: list[str] = []
     for load in loads:
@@ -77,7 +77,7 @@ def write_json(path: Path, rows: Mapping[str, Mapping[str, Figure]], memory: Map
 
 
 def plot(path: Path, rows: Mapping[str, Mapping[str, Figure]]) -> bool:
-    """Bars of requests per second and CPU per request, a panel each; False when matplotlib is not installed."""
+    """Plot bars of requests per second and CPU per request, a panel each; return False when matplotlib is not installed."""
     try:
         import matplotlib
 

@@ -263,7 +263,7 @@ def test_steps_go_on_after_a_failure_and_show_its_output(capfd: pytest.CaptureFi
 
 
 def test_an_interrupted_step_tidies_up_before_everything_ends(tmp_path: Path) -> None:
-    """TERM as Ctrl-C: the child is told once, has its time, and the status is that of an interrupted program."""
+    """TERM as Ctrl-C: the child gets the signal once and has its time, and the status is that of an interrupted program."""
     child = """
 import sys, time
 path = sys.argv[1]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Place:
-    """A project of its own, where making and installing are played: `done` has what was asked for."""
+    """A project of its own, where making and installing are simulated: `done` has what was asked for."""
 
     root: Path
     done: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""`./dev test --retry-alone`: what fails once is told as flaky, what fails twice fails the run, and a real break is not run again."""
+"""`./dev test --retry-alone`: what fails once is reported as flaky, what fails twice fails the run, and many failures are not run again."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_all_that_passes_is_run_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("failing", "told"), [(retrying.MOST, f"0 {retrying.MOST}"), (retrying.MOST + 1, "1 0")])
 def test_a_real_break_is_not_run_again(tmp_path: Path, failing: int, told: str) -> None:
-    """Each would pass alone; what is told is the exit status and how many were run again."""
+    """Each would pass alone; the script prints the exit status and how many were run again."""
     text = f"import pytest\n@pytest.mark.parametrize('n', range({failing}))\ndef test_that_fails(n):\n    assert n < 0\n"
     (tmp_path / "test_many.py").write_text(text)
     code = """

@@ -77,7 +77,7 @@ def test_every_service_is_whole(name: str) -> None:
 
 
 def test_what_a_new_service_lacks_is_named() -> None:
-    """Nothing is there of this one: each line of the list is told."""
+    """This one has no file and is named nowhere: every line of the list is reported."""
     told = list(missing("newcomer"))
     assert len(told) == len(OWN_FILES) + 10
     assert {line.partition(":")[0] for line in told if " is not there" not in line} == {

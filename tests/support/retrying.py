@@ -1,6 +1,6 @@
 """`./dev test --retry-alone`: run a test that failed once more, alone; one that passes then is flaky and does not fail the run.
 
-Each is told by a line that begins with FLAKY, so that somebody mends it.
+Each is reported by a line that begins with FLAKY, so that it gets fixed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _node(report: pytest.TestReport) -> str:
 
 
 def run(arguments: Sequence[str], *, alone: Callable[[str], bool] | None = None) -> int:
-    """Run pytest, then each test that failed; return the exit status. alone: runs one and tells whether it passed, for tests."""
+    """Run pytest, then each test that failed; return the exit status. alone: for tests; runs one and says whether it passed."""
     failures = Failures()
     status = int(pytest.main([*arguments], plugins=[failures]))
     failed = failures.last_lines
