@@ -84,7 +84,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:
     """Workers that share no Valkey would each admit the whole of a limit; TTIN and `-w` know nothing of that."""
     if new > 1 and _settings.valkey_url is None:
-        server.log.error("it stays one worker: more need VALKEY_URL, because limits could not be exact otherwise")
+        server.log.error("further workers refused: they need VALKEY_URL, because limits would not be exact otherwise")
         server.num_workers = 1
         server.cfg.set("workers", 1)  # a reload makes as many before it looks how many there may be
 
@@ -168,7 +168,7 @@ def _reload_if_sound(server: Any) -> None:
             _check(settings)
             _check_database(settings)
         except SettingsError as error:
-            server.log.error("not reloaded, the gateway goes on as it is: %s", "; ".join(error.mistakes))
+            server.log.error("reload refused: %s", "; ".join(error.mistakes))
         else:
             reload()
 

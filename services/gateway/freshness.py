@@ -106,7 +106,7 @@ class Freshness:
         try:
             self._key_changes.look()
         except Exception as error:
-            log.warning("all keys forgotten: nobody says which changed", error=type(error).__name__)
+            log.warning("all keys forgotten", error=type(error).__name__)
             self._keys.clear()
         finally:
             too_late.cancel()

@@ -240,4 +240,4 @@ def _places(loaded: Iterable[Loaded]) -> list[CompiledApi]:
 def _log_conflicts(paths: ListenPaths, known: Iterable[str] = ()) -> None:
     for conflict in paths.conflicts():
         if str(conflict) not in known:
-            log.error("listen path conflict; the first definition serves it", conflict=str(conflict))
+            log.error("listen path conflict", conflict=str(conflict), served="the first definition")

@@ -116,7 +116,7 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         await in_thread(self.loading.begin)
         if my_turn is not None and not await my_turn():
-            log.warning("predecessor handed nothing over; rate windows start at zero")
+            log.warning("rate windows not taken over", reason="the predecessor did not end in time")
         await self.counters.start()
         await self.events.start()
         self.access_log.start()

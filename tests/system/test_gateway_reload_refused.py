@@ -22,7 +22,7 @@ def _refused_and_then_done(running: Gateway, repair: Callable[[], object]) -> No
     """A HUP changes nothing now, and does once `repair` has been called."""
     workers = running.workers()
     running.signal(signal.SIGHUP)
-    wait_until(lambda: "not reloaded" in running.process.text(), 10, "the refusal of the reload")
+    wait_until(lambda: "reload refused" in running.process.text(), 10, "the refusal of the reload")
     assert running.process.alive()
     assert running.workers() == workers
     assert get(running.port, "/a/x")[0] == 502
@@ -95,10 +95,10 @@ def test_a_second_worker_that_could_not_count_with_the_first(definitions: list[d
     with gateway(tmp_path, definitions, arguments=["-w", "2"]) as running:
         workers = running.workers()
         assert len(workers) == 1
-        said = running.process.text().count("it stays one worker")
+        said = running.process.text().count("further workers refused")
         assert said
         running.signal(signal.SIGTTIN)
-        wait_until(lambda: running.process.text().count("it stays one worker") > said, 10, "the refusal of a second worker")
+        wait_until(lambda: running.process.text().count("further workers refused") > said, 10, "the refusal of a second worker")
         running.signal(signal.SIGHUP)
         wait_until(lambda: running.workers() and not set(running.workers()) & set(workers), 20, "new workers")
         assert len(running.workers()) == 1

@@ -123,7 +123,7 @@ def test_a_reload_is_refused_in_time(house: House) -> None:
     workers = house.gateway.workers()
     with house.frozen():
         house.gateway.signal(signal.SIGHUP)
-        wait_until(lambda: "not reloaded" in house.gateway.process.text(), REFUSED_S, "the refusal of the reload")
+        wait_until(lambda: "reload refused" in house.gateway.process.text(), REFUSED_S, "the refusal of the reload")
     assert house.gateway.workers() == workers
 
 

@@ -100,8 +100,8 @@ class ThroughValkey:
         try:
             with Link(self._address, _WITHIN) as link:
                 link.call("ZREM", self._registry, self._member)
-        except Unreachable:
-            log.info("Valkey unreachable; the worker's name expires")
+        except Unreachable as error:
+            log.info("worker's name left to expire", error=str(error))
         if self._thread is not None:
             self._thread.join(2)
 

@@ -79,10 +79,10 @@ class Handover:
                         known = before[1] if before is not None and before[0] is window else 0
                         self._given[counter] = (window, known + used)
             except Exception as error:
-                log.warning("rate windows not handed over; they start at zero", error=type(error).__name__, windows=len(part) + len(owed))
+                log.warning("rate windows not handed over", error=type(error).__name__, windows=len(part) + len(owed))
             else:
                 if owed:
-                    log.warning("not all rate windows were handed over in time; the others start at zero", windows=len(owed))
+                    log.warning("rate windows not handed over", reason="no time is left", windows=len(owed))
 
     def _owed(self, counter: str, window: Window) -> int:
         """What was charged to a window and not handed over yet."""

@@ -97,7 +97,7 @@ class WriteBehind:
             task.cancel()
             await asyncio.wait({task})
         if self.owed:
-            log.error("quota charges lost: the database did not take them", counters=len(self.owed))
+            log.error("quota charges lost", counters=len(self.owed))
 
     async def forget(self, counter: str) -> None:
         """Drop the counter from the ledger; waits up to 2 s for it, then it is done later."""
@@ -123,11 +123,11 @@ class WriteBehind:
             except Exception as error:
                 if not self._away:
                     self._away = True
-                    log.warning("quota ledger is away; charges are kept and written later", error=type(error).__name__, detail=str(error))
+                    log.warning("quota ledger unreachable; charges kept", error=type(error).__name__, detail=str(error))
                 return False
             if self._away:
                 self._away = False
-                log.info("quota ledger is back; all charges are written")
+                log.info("quota ledger reached; charges written")
             return True
 
     async def _run(self) -> None:
@@ -186,7 +186,7 @@ class WriteBehind:
                 self._forgotten.add(counter)
                 window.unwritten = window.used
                 self.owed[counter] = window
-        log.warning("the clock was set; windows go on by the monotonic clock", restated=len(self._forgotten))
+        log.warning("clock set; running windows kept", restated=len(self._forgotten))
 
     def _epoch(self) -> float:
         return self._clocks.monotonic() + self._clocks.offset

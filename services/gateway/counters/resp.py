@@ -222,7 +222,7 @@ class Client:
                 async with asyncio.timeout(CONNECT_S):
                     link = await self._connect()
                 self.link = link
-                log.info("valkey answers; limits are shared", address=str(self._address))
+                log.info("Valkey connected", address=str(self._address))
                 connected_at = asyncio.get_running_loop().time()
                 if not tried.done():
                     tried.set_result(None)
@@ -239,7 +239,7 @@ class Client:
                     link.close("stopped")
                     await link.gone.wait()
             if not reported:
-                log.warning("valkey is away; requests pass uncounted", address=str(self._address), reason=why)
+                log.warning("Valkey unreachable; requests passed uncounted", address=str(self._address), reason=why)
                 reported = True
             if not tried.done():
                 tried.set_result(None)

@@ -123,7 +123,7 @@ class ValkeyCounters:
         except (Away, ServerError) as error:
             if isinstance(error, ServerError) and self._refused_by is not link:
                 self._refused_by = link
-                log.warning("valkey refuses to count; requests pass uncounted", reason=str(error))
+                log.warning("count refused by Valkey; requests passed uncounted", reason=str(error))
             return self._pass(limit, window) if charge == "1" else _untouched(limit, window)
         return Taken(admitted == 1, limit, max(limit - used, 0), ends / 1000, left / 1000)
 

@@ -63,7 +63,7 @@ class Events:
                 pass
             self._thread.join(max(0.0, deadline - time.monotonic()))
             if self._thread.is_alive():
-                log.error("events lost: the outbox was not written in time", events=self._waiting.qsize())
+                log.error("events lost", reason="the outbox was not written in time", events=self._waiting.qsize())
         self._courier.stop()
 
     def refused(self, exchange: Exchange, refusal: Refusal) -> None:
@@ -95,7 +95,7 @@ class Events:
             self._waiting.put_nowait((event, handlers))
         except queue.Full:
             if not self.dropped:
-                log.error("events lost: the outbox cannot be written fast enough")
+                log.error("events lost", reason="the outbox cannot be written fast enough")
             self.dropped += 1
 
     def _run(self) -> None:
@@ -185,4 +185,4 @@ class Events:
 
     def _lost(self, count: int, why: str, error: Exception) -> None:
         self.dropped += count
-        log.error(f"events lost: {why}", events=count, error=type(error).__name__)
+        log.error("events lost", reason=why, events=count, error=type(error).__name__)

@@ -90,7 +90,7 @@ class AccessLog:
             self._batches.put_nowait(lines)
         except queue.Full:
             if not self.dropped:
-                log.warning("access log lines dropped: the writer is too slow")
+                log.warning("access log lines dropped", reason="the writer is too slow", lines=len(lines))
             self.dropped += len(lines)
 
     def stop(self) -> None:

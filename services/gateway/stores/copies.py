@@ -201,7 +201,7 @@ class CopyKeeper:
                 rest = _AFTER_A_FAILURE_S
                 if not self._told:
                     why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-                    log.warning("the copy of the definitions cannot be written", path=str(self._copy.path), error=why)
+                    log.warning("copy of the definitions not written", path=str(self._copy.path), error=why)
                 self._told = True
             else:
                 self._copied, self._told = served, False

@@ -55,14 +55,14 @@ def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None
 def log_mistakes(files: Iterable[FileMistakes]) -> None:
     for file in files:
         mistakes = [f"{one.pointer}: {one.message}" for one in file.mistakes]
-        log.error("a definition of the folder cannot be used", file=file.name, mistakes=mistakes)
+        log.error("definition refused", file=file.name, mistakes=mistakes)
 
 
 def log_warnings(file: str, definition: Definition) -> None:
     """What every save tells: what is kept and has no effect."""
     warnings = [f"{one.pointer}: {one.message}" for one in without_effect(definition)]
     if warnings:
-        log.warning("a definition of the folder says what has no effect", file=file, warnings=warnings)
+        log.warning("definition accepted with warnings", file=file, warnings=warnings)
 
 
 class _Read(NamedTuple):

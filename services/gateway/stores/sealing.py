@@ -60,7 +60,7 @@ class Sealing:
             key = master_key(self._settings, make=noted is None)
         except SettingsError as error:
             if noted is None:
-                log.info("no master key yet", reason=str(error))
+                log.info("master key not created", reason=str(error))
                 return
             raise WrongMasterKey(f"the secrets of webhooks are sealed, and the master key cannot be read: {error}") from None
         if noted is not None and (key is None or fingerprint(_PURPOSE, key) != noted):
@@ -103,10 +103,10 @@ class Sealing:
             else:
                 self._wipe_postgresql(table)
         except (sa.exc.SQLAlchemyError, self._database.engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
-            log.warning("secrets that were sealed may still stand in the database's file; tried again at the next start", error=str(error))
+            log.warning("plaintext secrets not wiped; trying again at the next start", error=str(error))
             return
         self._database.run(lambda connection: connection.execute(sa.update(SEALING).where(_MINE).values(wiped=True)))
-        log.info("secrets that stood in clear are gone from the database's file")
+        log.info("plaintext secrets wiped")
 
     def _wipe_postgresql(self, table: str) -> None:
         writes = self._database.guard.writes
