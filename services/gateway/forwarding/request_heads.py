@@ -77,9 +77,9 @@ class RequestHeads:
             out.append(self._forwarded(exchange, api))
         else:  # the same for all requests of a connection to one API and host
             host = section.value(b"host")
-            known = client.forwarded
+            known = client.memo
             if known is None or known[0] is not api or known[1] != host:
-                known = client.forwarded = (api, host, self._forwarded(exchange, api))
+                known = client.memo = (api, host, self._forwarded(exchange, api))
             out.append(known[2])
         return b"".join(out)
 

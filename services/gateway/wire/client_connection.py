@@ -24,11 +24,11 @@ class ClientConnection(Connection):
     """A connection to a client. serve: the coroutine that answers it.
 
     driver: drives that coroutine, None when it has ended. section: the fields of the last request. sent: bytes written in all. answered: a
-    part of an answer has gone out. discarding: the last answer is written, and what still comes is thrown away. client, forwarded: room for
-    what whoever answers derives from this connection, for as long as it stays.
+    part of an answer has gone out. discarding: the last answer is written, and what still comes is thrown away. client: the address
+    that all its requests come from, "" = unknown, or not one for all. memo: what others derived from this connection.
     """
 
-    __slots__ = ("_serve", "answered", "client", "discarding", "driver", "forwarded", "section", "sent")
+    __slots__ = ("_serve", "answered", "client", "discarding", "driver", "memo", "section", "sent")
 
     def __init__(self, sockets: Sockets, serve: Callable[[ClientConnection], Coroutine[Any, Any, None]]) -> None:
         super().__init__(sockets)
@@ -36,7 +36,7 @@ class ClientConnection(Connection):
         self.driver: Driver | None = None
         self.section: HeaderSection | None = None
         self.client = ""
-        self.forwarded: Any = None
+        self.memo: Any = None
         self.sent = 0
         self.answered = self.discarding = False
 

@@ -1,7 +1,7 @@
-"""One socket, whichever side of the gateway it is on: its bytes, its deadline, and the pipe that moves a body to the other side.
+"""One socket, to a client or to an upstream: its bytes, its deadline, and the pipe that moves a body to another connection.
 
-What arrives waits in `buffer` for who reads it (reading.py), or moves on (`start_pipe`). Bodies move inside the protocol's callbacks, with
-back-pressure both ways: who cannot write makes its source stop reading.
+What arrives waits in `buffer` to be read (reading.py), or moves on (`start_pipe`). Bodies move inside the protocol's callbacks, with
+back-pressure both ways: a connection that cannot write makes its source stop reading.
 
 No connection has more than its share of a turn of the loop: what arrives while nobody waits for it stops the reading, and a body of many
 small pieces goes on in the next turn.
@@ -39,8 +39,8 @@ class Connection(asyncio.Protocol):
     peer: the address of a client; name and port of an upstream, for logs. buffer: what has come and nobody has taken. sink: where the body
     that comes in goes; source: whose body comes here. deadline: when `expired` is called. idle: nothing is under way, and the connection
     waits for its next use. idle_timeout: seconds between two pieces of a body; pace: further limits of the body that comes in, None = none.
-    first_byte: seconds for the answer once a body that is moved here has gone out, 0 = no limit. broken: something went wrong that whoever
-    waits must hear of. full: what was written waits for the other end.
+    first_byte: seconds for the answer once a body that is moved here has gone out, 0 = no limit. broken: something went wrong that the
+    coroutine waiting here must be told. full: what was written waits for the other end.
     """
 
     __slots__ = (
@@ -326,6 +326,6 @@ class Connection(asyncio.Protocol):
         self.break_pipe()
         if not self.lost:
             self.transport.close()
-            # It stays until everything is sent: who takes nothing must not hold it for ever.
+            # It stays until everything is sent: an end that takes nothing must not hold it for ever.
             self._blocked_at = self.transport.get_write_buffer_size()
             self.deadline = self.sockets.now + self.idle_timeout

@@ -1,4 +1,4 @@
-"""Heads of the answers that the gateway gives itself."""
+"""Answers that the server gives itself: their heads and framing."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from services.gateway.wire.heads.grammar import LARGEST_HEAD
 from services.gateway.wire.sockets import Sockets
 from services.gateway.wire.upstream_connection import UpstreamConnection
 
-# As long as a head may take. Others wait for an upstream's by their own time limit.
+# Seconds, as for a head. Handshakes with upstreams are within the time limit of connecting.
 _OF_CLIENTS: Final = 15.0
 _SHUTDOWN: Final = 86_400.0
 # A record of TLS begins with a number below 32, a request of HTTP with the letters of its method.
@@ -143,10 +143,10 @@ class Handshakes:
         """Return the protocol of a socket that was just accepted."""
         return _Accepted(self._begin)
 
-    def _begin(self, below: asyncio.BaseTransport) -> None:
+    def _begin(self, below: Any) -> None:
         peer = peer_of(below)
         if self.under_way >= self._most or not self._enter(peer):
-            below.abort()  # type: ignore[attr-defined]
+            below.abort()
         else:
             # Driven, not a task: what the client sends first must find the handshake begun.
             first = _First(below, self._sockets.loop)
@@ -212,7 +212,7 @@ class _First(asyncio.BufferedProtocol):
     def begin(self) -> None:
         """Begin to look. To be called in the turn of the loop in which the socket was given to the handshake: nothing was read yet."""
         self._secure = self._below.get_protocol()
-        self.pause_writing = self._secure.pause_writing  # type: ignore[method-assign]
+        self.pause_writing = self._secure.pause_writing  # type: ignore[method-assign]  # straight to it, as above
         self.resume_writing = self._secure.resume_writing  # type: ignore[method-assign]
         self._below.set_protocol(self)
 
@@ -250,6 +250,6 @@ async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLConte
     if tls.is_closing():
         raise ConnectionResetError
     below.set_protocol(between(tls, below))
-    connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]
+    connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]  # as much of a transport as it uses
     if early.data:
         connection.data_received(early.data)

@@ -79,7 +79,7 @@ class Upstreams:
         return None
 
     async def connect(self, origin: Origin, timeout: float) -> UpstreamConnection:
-        """Make a new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
+        """Open a new connection. timeout: seconds, TLS included; `inf` = none. Raises Unreachable, TimeoutError."""
         # A task of its own: a driven coroutine has none, and a time-out must be able to cancel one.
         task = self._sockets.loop.create_task(self._connect(origin, timeout))
         try:
@@ -100,7 +100,7 @@ class Upstreams:
                     try:
                         await self._sockets.loop.create_connection(lambda: connection, host, port)
                     except BaseException:
-                        # uvloop closes the socket of who is cancelled in the turn in which it connected, and tells it of no end.
+                        # Cancelled in the turn in which it connected, uvloop closes the socket and does not call `connection_lost`.
                         self._sockets.connections.discard(connection)
                         raise
         except ssl.SSLCertVerificationError as error:

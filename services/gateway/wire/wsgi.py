@@ -1,6 +1,6 @@
 """One request into a WSGI application in a thread, its answer back out (PEP 3333).
 
-The application serves operators, not traffic: bodies are read whole (up to a limit) and answers are collected whole.
+For applications with little traffic: bodies are read whole (up to a limit) and answers are collected whole.
 """
 
 from __future__ import annotations

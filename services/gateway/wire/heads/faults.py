@@ -14,7 +14,7 @@ class Fault(Enum):
     BAD_HOST = "no single valid Host"
     HEAD_TOO_LARGE = "too many bytes or fields"
     TARGET_TOO_LONG = "the target is too long"
-    METHOD_NOT_SUPPORTED = "the method is not for servers of this kind"
+    METHOD_NOT_SUPPORTED = "the method is not served"
     UNSUPPORTED_VERSION = "another version of HTTP"
 
 

@@ -1,6 +1,6 @@
-"""Names of header fields: their grammar, and the sets of them that mean something to who passes messages on.
+"""Names of header fields: their grammar, and the sets of names that an intermediary treats in a way of their own.
 
-Sets hold names in lower case, as bytes; `as_text` gives them to those who check configuration, which is text.
+Sets hold names in lower case, as bytes; `as_text` converts them for checks of text, such as configuration.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )  # fmt: skip
-# Written by whoever frames a message: another's would tell the receiver a wrong length.
+# Written by the sender that frames a message: another sender's would tell the receiver a wrong length.
 FRAMING: Final = frozenset({b"connection", b"content-length", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
-# They tell who asked, how and by which way.
+# They say who sent a request, how, and by which way.
 FORWARDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via"})
 # What does not go on to an upstream as the client wrote it.
 NOT_PASSED_ON: Final = HOP_BY_HOP | FORWARDED | {b"host", b"x-request-id"}
-# `Connection` may name any field as its own, but these frame or route the message, or are no fields: they stay, whatever it says.
+# `Connection` may name any field as its own, but these frame or route the message, or are not fields: they stay, whatever it says.
 NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
 # CGI and what came after it (WSGI, Rack, PHP) read `Proxy` as the environment's HTTP_PROXY (httpoxy, CVE-2016-5385).
 MISREAD: Final = frozenset({b"proxy"})

@@ -125,7 +125,7 @@ class HeaderSection:
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> HeaderSection:
-        """Make the section of these lines. Raises BadRequest."""
+        """Create the section of these lines. Raises BadRequest."""
         return cls(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
 
     def _read_special(self) -> None:
@@ -151,14 +151,14 @@ class HeaderSection:
 
     @property
     def headers(self) -> list[Header]:
-        """All lines in their order, names as they were written."""
+        """Return all lines in their order, names as they were written."""
         if self._headers is None:
             self._headers = [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in self.lines[1:-1])]
         return self._headers
 
     @property
     def fields(self) -> dict[bytes, bytes]:
-        """The last value of each field by its lower-case name."""
+        """Return the last value of each field by its lower-case name."""
         if self._fields is None:
             self._fields = {name: value for name, (_, value) in zip(self.layout.names, self.headers, strict=True)}
         return self._fields
@@ -198,7 +198,7 @@ def _length(given: bytes | None, coding: bytes | None) -> int:
 
 
 def _may_switch(protocols: bytes) -> bool:
-    """Return whether to pass an upgrade on. HTTP/2 is not passed on: behind it, requests would reach the upstream past every rule."""
+    """Return whether to pass an upgrade on. HTTP/2 is not passed on: behind it, requests would go through unread."""
     protocols = protocols.lower()
     return b"h2c" not in protocols and b"http/" not in protocols
 
@@ -262,7 +262,7 @@ def _unusual(line: bytes) -> tuple[str, bytes, int]:
 def method_of(method: bytes) -> str:
     """Return the method, a token without lower-case letters. Raises BadRequest.
 
-    Case counts: an upstream that reads `get` as GET would be past the rules for GET (RFC 9110, 9.1).
+    Case counts (RFC 9110, 9.1): an upstream that takes `get` for GET would serve another request than the one that was checked here.
     """
     if not is_token(method):
         raise BadRequest(Fault.MALFORMED)

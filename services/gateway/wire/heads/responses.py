@@ -42,7 +42,7 @@ class ResponseHead(NamedTuple):
 
     @property
     def lines(self) -> list[bytes]:
-        """`fields`, without line ends."""
+        """Return the lines of `fields`, without line ends."""
         return self.fields.split(b"\r\n")[:-1]
 
 
