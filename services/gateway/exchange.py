@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from services.gateway.keys.model import Key
+from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.requests import HeaderSection
-
-Header = tuple[bytes, bytes]
 
 
 class Reply:

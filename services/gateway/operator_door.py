@@ -14,12 +14,7 @@ from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.exchange import Reply
 from services.gateway.operator_key import given_in, is_operator_key
-from services.gateway.refusals import (
-    BAD_HOST,
-    INTERNAL_ERROR,
-    OVERLOADED,
-    Refusal,
-)
+from services.gateway.refusals import BAD_HOST, INTERNAL_ERROR, OVERLOADED, Refusal
 from services.gateway.rendering import render_early
 from services.gateway.threads import Threads
 from services.gateway.wire import wsgi

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Header = tuple[bytes, bytes]
+from services.gateway.wire.heads.grammar import Header
+
 EventKey = Literal["key", "address", "none"]
 
 
@@ -149,7 +150,6 @@ DEFINITION_BROKEN = _kind(
     "This API cannot be served",
     detail="Its stored definition is no longer valid; the API list tells the operator why.",
 )
-
 DEFINITIONS_UNAVAILABLE = _kind(
     "definitions-unavailable",
     503,
@@ -276,5 +276,5 @@ UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upst
 
 
 def counted(number: float, unit: str) -> str:
-    """`1 second`, `2 seconds`, `0.5 seconds`; `1 mistake`, `2 mistakes`."""
+    """Return a number with its unit: `1 second`, `2 seconds`, `0.5 seconds`; `1 mistake`, `2 mistakes`."""
     return f"{number:.12g} {unit}" if number == 1 else f"{number:.12g} {unit}s"

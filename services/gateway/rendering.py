@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from services.gateway.exchange import Exchange, Header, Reply
+from services.gateway.exchange import Exchange, Reply
 from services.gateway.refusals import REGISTRY, Refusal, RefusalKind
+from services.gateway.wire.heads.grammar import Header
 
 _CONTENT_TYPE: Final = b"Content-Type"
 _JSON_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/json")

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from services.gateway import client_faults
 from services.gateway.exchange import Exchange, Target, Timeouts
-from services.gateway.refusals import (
-    UPSTREAM_BROKEN,
-    UPSTREAM_TIMEOUT,
-    UPSTREAM_UNREACHABLE,
-    Refusal,
-    counted,
-)
+from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal, counted
 from services.gateway.wire.bodies import BadBody, BodyTooLarge
 from services.gateway.wire.connection import Connection, TimedOut
 from services.gateway.wire.heads.responses import BadAnswer

@@ -7,20 +7,17 @@ from typing import Final
 
 from services.common.addresses import AddressSet
 from services.gateway import client_faults
-from services.gateway.exchange import CompiledApi, Exchange, Header, ResponseHead
+from services.gateway.exchange import CompiledApi, Exchange, ResponseHead
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
 from services.gateway.forwarding.upstream_requests import UpstreamRequests
-from services.gateway.refusals import (
-    TOO_MANY_FROM_ADDRESS,
-    UPSTREAM_BROKEN,
-    Refusal,
-)
+from services.gateway.refusals import TOO_MANY_FROM_ADDRESS, UPSTREAM_BROKEN, Refusal
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
+from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.pace import Limits
 from services.gateway.wire.reading import read_whole

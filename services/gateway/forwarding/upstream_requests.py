@@ -8,10 +8,7 @@ from typing import Final
 from services.gateway.exchange import CompiledApi, Exchange, Target, Timeouts
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
-from services.gateway.refusals import (
-    UPSTREAM_BROKEN,
-    Refusal,
-)
+from services.gateway.refusals import UPSTREAM_BROKEN, Refusal
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
