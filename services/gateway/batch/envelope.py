@@ -15,15 +15,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
-from services.gateway.exchange import Header
 from services.gateway.refusals import BATCH_ENTRY_MALFORMED, BATCH_MALFORMED, BATCH_TOO_LARGE, Refusal
+from services.gateway.wire.heads.faults import BadRequest
+from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.names import FORWARDED, FRAMING, as_text, is_token_text
+from services.gateway.wire.heads.requests import method_of
 
 MOST_ENTRIES: Final = 100
 # More than a hundred entries have with as many header fields each as a request may have.
 MOST_VALUES: Final = 50_000
 _READ_AT_ONCE: Final = 4 * 1024
-_METHOD: Final = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,20}").fullmatch
+_LONGEST_METHOD: Final = 20
 _HALF_OF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]").search
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
 # An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
@@ -98,9 +100,13 @@ def _entry(request: Any, place: int) -> Entry:
     if not isinstance(request, dict):
         raise Refusal(BATCH_MALFORMED, detail=f"Entry {place} is not an object.")
     method = request.get("method") or "GET"
-    if not isinstance(method, str) or not _METHOD(method) or method in ("CONNECT", "TRACE"):
-        lower = isinstance(method, str) and _METHOD(method.upper())
-        raise malformed("its method is not an HTTP method" + (" (they are written in upper case)" if lower else ""))
+    if not isinstance(method, str) or len(method) > _LONGEST_METHOD:
+        raise malformed("its method is not an HTTP method")
+    try:
+        method_of(method.encode("utf-8", "replace"))
+    except BadRequest:
+        lower = is_token_text(method) and method != method.upper()
+        raise malformed("its method is not an HTTP method" + (" (they are written in upper case)" if lower else "")) from None
     relative_url, body, given = request.get("relative_url") or "", request.get("body") or "", request.get("headers") or {}
     if not isinstance(relative_url, str):
         raise malformed("relative_url must be a string")

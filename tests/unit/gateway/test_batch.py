@@ -120,6 +120,12 @@ def test_methods_in_lower_case_are_refused(method: str) -> None:
     assert "upper case" in detail
 
 
+def test_methods_that_are_not_served_are_not_said_to_be_in_lower_case() -> None:
+    kind, detail = refused(json.dumps({"requests": [{"method": "CONNECT"}]}).encode())
+    assert kind is BATCH_ENTRY_MALFORMED
+    assert detail == "Entry 0: its method is not an HTTP method."
+
+
 @pytest.mark.parametrize("method", ["PROPFIND", "M-SEARCH", "VERSION2", "A_B"])
 def test_other_methods_pass(method: str) -> None:
     assert parse({"method": method})[0][0].method == method
