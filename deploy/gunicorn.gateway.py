@@ -21,12 +21,12 @@ from services.gateway.settings import Settings, load, load_with_key, operator_ke
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 from services.gateway.worker import ENDING, GatewayWorker
 
-# What libraries told type checkers; nobody asks for it here, and what is imported below takes its room.
+# The overloads that libraries registered for type checkers: nobody asks for them here, and what is imported below takes their room.
 clear_overloads()
 
 
 def _check(settings: Settings) -> None:
-    """Raises SettingsError when no gateway can be made of them. Nothing connects: a server that is away may come back."""
+    """Check the settings, without connecting: a server that is away may come back. Raises SettingsError."""
     check_tls(settings)
     try:
         announcements.create(settings.valkey_url, settings.valkey_prefix)
@@ -47,7 +47,6 @@ def _check(settings: Settings) -> None:
             raise SettingsError([f"GATEWAY_DATABASE_URL cannot be used: {file} is not an SQLite database"])
 
 
-# Making what uses them imports the driver of the database and the announcements' part for Valkey.
 logs.configure("gateway")
 
 
@@ -57,6 +56,7 @@ def _load() -> Settings:
     return settings
 
 
+# What `_check` creates imports the driver of the database and the client of Valkey, here in the master.
 _settings = load_or_exit("gateway", _load)
 head_revision("gateway")
 
@@ -70,27 +70,27 @@ graceful_timeout = _settings.graceful_timeout
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
-# It would lie at one fixed path, which two gateways on one machine would share.
+# It has one fixed path, which two gateways on one machine would share.
 control_socket_disable = True
 proc_name = "gatehouse"
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """What the collector does not touch stays shared."""
+    """Keep what is loaded out of garbage collection: memory that the collector does not touch stays shared."""
     gc.collect()
     gc.freeze()
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:
-    """Workers that share no Valkey would each admit the whole of a limit; TTIN and `-w` know nothing of that."""
+    """Keep to one worker without Valkey: more would each admit the whole of a limit, and TTIN and `-w` do not know that."""
     if new > 1 and _settings.valkey_url is None:
         server.log.error("further workers refused: they need VALKEY_URL, because limits would not be exact otherwise")
         server.num_workers = 1
-        server.cfg.set("workers", 1)  # a reload makes as many before it looks how many there may be
+        server.cfg.set("workers", 1)  # a reload starts as many before it looks how many there may be
 
 
 def _check_database(settings: Settings) -> None:
-    """Raises SettingsError when workers could not load from it now. Waits at most 5 s for its answer."""
+    """Check that workers could load from the database now; wait at most 5 s for its answer. Raises SettingsError."""
     database = CoreDatabase(settings.database_url)
     try:
         check_migrated("gateway", database)
@@ -111,7 +111,7 @@ def on_starting(server: Any) -> None:
 
 
 def _end_together(server: Any) -> None:
-    """When the master ends, no worker waits for a successor."""
+    """Let no worker wait for a successor when the master ends."""
     end = server.stop
 
     def end_all(*arguments: Any, **more: Any) -> None:
@@ -123,9 +123,9 @@ def _end_together(server: Any) -> None:
 
 
 def _lose_no_signal(server: Any) -> None:
-    """Until a worker has handlers of its own it has its master's, which would only note a signal in a queue that the worker never reads.
+    """Hold back the signals that end a worker until it has handlers of its own (`GatewayWorker.init_signals`).
 
-    So the signals that end it wait; `GatewayWorker.init_signals` lets them in.
+    Until then it has its master's, which would only note a signal in a queue that the worker never reads.
     """
     spawn_worker = server.spawn_worker
 
@@ -140,8 +140,9 @@ def _lose_no_signal(server: Any) -> None:
 
 
 def _replace_leaving(server: Any) -> None:
-    """A worker that was told to stop has its successor at once: gunicorn alone starts it when the old one has ended, and until then nobody
-    would take connections.
+    """Start the successor of a worker at once when it is told to stop.
+
+    gunicorn alone starts it when the old one has ended, and until then nobody would take connections.
     """
     manage_workers = server.manage_workers
 
@@ -158,7 +159,7 @@ def _replace_leaving(server: Any) -> None:
 
 
 def _reload_if_sound(server: Any) -> None:
-    """A HUP changes nothing when new workers could not serve: gunicorn alone would end the old ones, or the whole gateway."""
+    """Refuse a HUP when new workers could not serve: gunicorn alone would end the old ones, or the whole gateway."""
     reload = server.reload
 
     def reload_if_sound() -> None:

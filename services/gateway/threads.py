@@ -37,11 +37,11 @@ class Threads(Executor):
         self._ended = False
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
-        """Raises RuntimeError after `shutdown`."""
+        """Give a call to the threads. Raises RuntimeError after `shutdown`."""
         future: Future[R] = Future()
         with self._lock:
             if self._ended:
-                raise RuntimeError(f"no more calls are taken by the threads {self._name}")
+                raise RuntimeError(f"the threads of {self._name} take no more calls")
             self._calls.put((future, fn, args, kwargs))
             if self._started < self._most:
                 self._started += 1

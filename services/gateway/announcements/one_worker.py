@@ -30,4 +30,4 @@ class OneWorker:
         return [self._name]
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing runs."""

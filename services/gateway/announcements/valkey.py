@@ -37,7 +37,7 @@ class ThroughValkey:
     """Workers of one installation (`prefix`), on one or several machines."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        """Raises ValueError for a URL that cannot be understood."""
+        """Connect to nothing yet. Raises ValueError for a URL that cannot be understood."""
         # The worker's name, then its process.
         self._member = f"{worker_name()}#{identity(os.getpid())}"
         self._channel = f"{prefix}:changes"

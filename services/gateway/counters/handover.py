@@ -1,7 +1,7 @@
 """Carries the running windows of rate limits from a worker that ends to its successor, by way of the ledger.
 
-A worker writes nothing while it serves, but once when it takes no more connections, and at its end what it has charged since. The successor
-takes what it finds there. So a limit that was used up stays so over a reload and a restart.
+A worker writes nothing while it serves. It writes once when it takes no more connections, and at its end what it has charged since. The
+successor takes what it finds. So a limit that was used up stays used up over a reload and a restart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AT_ONCE: Final = 5_000
 
 
 class Handover:
-    """windows: those that do not go to the ledger otherwise."""
+    """One for each worker. windows: those that are not written to the ledger otherwise."""
 
     def __init__(self, ledger: Ledger, windows: Windows, clocks: Clocks) -> None:
         self._ledger = ledger
@@ -71,7 +71,7 @@ class Handover:
             try:
                 while owed and self._clocks.monotonic() < end:
                     part, owed = owed[:AT_ONCE], owed[AT_ONCE:]
-                    # Those that lock rows in one order cannot deadlock.
+                    # Writers that lock rows in the same order cannot deadlock.
                     entries = sorted(Entry(counter, used, window.ends + self._clocks.offset) for used, counter, window in part)
                     await in_thread(self._ledger.hand_over, entries, self._epoch())
                     for used, counter, window in part:
@@ -85,7 +85,7 @@ class Handover:
                     log.warning("rate windows not handed over", reason="no time is left", windows=len(owed))
 
     def _owed(self, counter: str, window: Window) -> int:
-        """What was charged to a window and not handed over yet."""
+        """Return what was charged to a window and is not handed over yet."""
         given = self._given.get(counter)
         return window.used - given[1] if given is not None and given[0] is window else window.used
 

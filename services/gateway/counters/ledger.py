@@ -107,7 +107,7 @@ class WriteBehind:
             await asyncio.wait({asyncio.create_task(self.write())}, timeout=RESET_S)
 
     async def write(self) -> bool:
-        """One exchange with the ledger; False when it is away. Never raises because of the ledger."""
+        """Write to the ledger what it does not know; return False when it is away. Never raises because of the ledger."""
         async with self._writing:
             try:
                 if not self._loaded:
@@ -147,7 +147,7 @@ class WriteBehind:
         for counter, window, unwritten in running:
             window.unwritten = 0
             charges.append(Entry(counter, unwritten, self._ends_at(window)))
-        charges.sort()  # writers that lock rows in one order cannot deadlock
+        charges.sort()  # writers that lock rows in the same order cannot deadlock
         try:
             sums = await in_thread(self._ledger.write, forgotten, charges, self._epoch())
         except BaseException:
@@ -173,13 +173,13 @@ class WriteBehind:
                 self._windows.put(entry.counter, Window(self._ends(entry), entry.used))
 
     def _adopt(self, window: Window, entry: Entry) -> None:
-        """Others may have charged the same window, or begun it earlier."""
+        """Take over the ledger's sum and end: others may have charged the same window, or begun it earlier."""
         window.used = entry.used + window.unwritten
         if entry.window_ends_at != self._ends_at(window):
             window.ends = min(window.ends, self._ends(entry))
 
     def _restate(self) -> None:
-        """The wall clock was set: what the ledger says about the ends of windows is no longer so."""
+        """Write the running windows again: the wall clock was set, so the ends in the ledger are wrong."""
         now = self._clocks.monotonic()
         for counter, window in self._windows.held.items():
             if now < window.ends < inf:

@@ -30,7 +30,7 @@ class MemoryCounters:
     available = True
 
     def __init__(self, ledger: Ledger | None = None, clocks: Clocks | None = None, most: int = MOST) -> None:
-        """ledger: where durable counters are kept; None = nowhere. most: bound of the durable and of the other counters, each."""
+        """Begin empty. ledger: keeps durable counters, None = nothing does. most: bound of the durable and of the other ones, each."""
         self.uncounted = 0
         self._clocks = clocks or Clocks()
         self._monotonic = self._clocks.monotonic
@@ -110,11 +110,11 @@ class MemoryCounters:
             await self._behind.forget(counter)
 
     def __len__(self) -> int:
-        """How many counters are held."""
+        """Return how many counters are held."""
         return len(self._passing) + len(self._durable)
 
     def _settle(self, windows: Windows, counter: str, held: Window | None, now: float, window: float) -> Window:
-        """The window to charge when there is none, it has ended, never ends, or ends later than the window now asked for."""
+        """Return the window to charge where the held one does not do: it is missing, has ended, never ends, or ends too late."""
         if held is None and self._owed is not None and windows is self._durable:
             held = self._owed.get(counter)  # made room for others, but the ledger does not know all of it yet
             if held is not None and held.ends > now:
@@ -131,5 +131,5 @@ class MemoryCounters:
             more = self._passing.retire(now, _SWEPT_AT_ONCE)
             more = self._durable.retire(now, _SWEPT_AT_ONCE) or more
             if self._behind is None:
-                self._clocks.jumped()  # the write-behind asks itself: it must restate the ledger
+                self._clocks.jumped()  # the write-behind looks itself, because it must write the ledger again
             await asyncio.sleep(0.01 if more else _SWEEP_S)

@@ -57,7 +57,7 @@ class Counters(Protocol):
         """
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
-        """What `take` would say now about what is left, without charging; `admitted` = whether a use would pass. Never raises."""
+        """Return what `take` would say now about what is left, without charging; `admitted` = whether a use would pass. Never raises."""
 
     async def reset(self, counter: str) -> None:
         """Forget the counter: its next use begins a new window. Never raises; kept and done later while the store is away."""

@@ -59,7 +59,7 @@ class Address:
 
     @classmethod
     def from_url(cls, url: str) -> Address:
-        """`redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`: `[user][:password@]host[:port][/database]`; `unix://path?db=0`.
+        """Read `redis://`, `rediss://` (TLS), `valkey://` or `valkeys://[user][:password@]host[:port][/database]`, or `unix://path?db=0`.
 
         Query: `ssl_ca_certs` (file), `ssl_cert_reqs=none` (the certificate is not checked). Raises ValueError, without the password.
         """
@@ -107,7 +107,7 @@ class Link(asyncio.Protocol):
         self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()  # when it is too late, who waits
         self._watch: asyncio.TimerHandle | None = None
         self.up = True
-        self.why = ""  # it is no longer up
+        self.why = ""  # why it is not up any more
         self.gone = asyncio.Event()  # the socket is closed too
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,7 +149,7 @@ class Link(asyncio.Protocol):
         self.gone.set()
 
     def close(self, why: str) -> None:
-        """Everyone who waits is told at once."""
+        """Close the connection; all who wait for an answer get Away at once."""
         if not self.up:
             return
         self.up = False
@@ -170,13 +170,13 @@ class Link(asyncio.Protocol):
             self._outgoing.clear()
 
     def _check(self) -> None:
-        """One timer for all: the first in the row has waited longest."""
+        """Look whether the oldest command is too late. One timer does for all: the first in the row has waited longest."""
         self._watch = None
         if not self._asked:
             return
         left = self._asked[0][0] - self._loop.time()
         if left <= 0:
-            # when it was this loop that stood still, the answers are there and only have to be read
+            # if it was this loop that stood still, the answers have come and only have to be read
             self._watch = self._loop.call_later(GRACE_S, self._give_up, self._asked[0][1])
         else:
             self._watch = self._loop.call_later(left, self._check)
@@ -192,8 +192,8 @@ class Client:
     """Keeps one connection up. Use it on one event loop."""
 
     def __init__(self, address: Address, prepare: Callable[[Link], Awaitable[None]]) -> None:
-        """prepare: what to do on a new connection before it is used, and then every second, so that one on which nothing happens does not
-        look well for ever; when it raises Away or ServerError the connection is given up.
+        """Connect to nothing yet. prepare: what to do on a new connection before it is used, and then every second, so that a dead one is
+        noticed; when it raises Away or ServerError the connection is given up.
         """
         self._address = address
         self._prepare = prepare
@@ -230,7 +230,7 @@ class Client:
                 await self._hold(link)
                 why = link.why
                 if asyncio.get_running_loop().time() - connected_at > LONGEST_PAUSE_S:
-                    pause = SHORTEST_PAUSE_S  # one that breaks at once is not a new beginning
+                    pause = SHORTEST_PAUSE_S  # not after one that broke at once
             except Exception as error:  # whatever it is, the next attempt may do better
                 why = str(error) or "no connection in time"
             finally:
@@ -247,7 +247,7 @@ class Client:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _hold(self, link: Link) -> None:
-        """Until the connection is gone."""
+        """Wait until the connection is gone, and look every second whether it still serves."""
         while not link.gone.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(link.gone.wait(), PULSE_S)

@@ -68,7 +68,7 @@ class ValkeyCounters:
     """The `Counters` in Valkey. `take` and `look` answer directly only while Valkey is away."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError for a URL that cannot be understood."""
+        """Connect to nothing yet. Raises ValueError for a URL that cannot be understood."""
         self.uncounted = 0
         self._client = Client(Address.from_url(url), self._prepare)
         self._resets: set[str] = set()  # asked for while Valkey was away
@@ -118,7 +118,7 @@ class ValkeyCounters:
             except ServerError as error:
                 if not str(error).startswith("NOSCRIPT"):
                     raise
-                # the server was told to forget its scripts
+                # the server has forgotten its scripts
                 admitted, used, ends, left = await link.call(pack("EVAL", _SCRIPT, 1, key, limit, milliseconds, charge))
         except (Away, ServerError) as error:
             if isinstance(error, ServerError) and self._refused_by is not link:
@@ -132,7 +132,7 @@ class ValkeyCounters:
         return _untouched(limit, window)
 
     async def _prepare(self, link: Link) -> None:
-        """The script is there, a count can be written (not by a replica, nor without memory), and no reset is owed."""
+        """Load the script, check that a count can be written (not by a replica, nor without memory), and make the resets that are owed."""
         calls: list[asyncio.Future[Any]] = [
             link.call(pack("SCRIPT", "LOAD", _SCRIPT)),
             link.call(_by_sha(_PROBE, 1, 1, "1")),

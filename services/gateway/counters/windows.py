@@ -27,7 +27,7 @@ class Clocks:
         self.offset = self._measured()
 
     def _measured(self) -> float:
-        """The offset, from the quickest of a few readings: a pause of the process between two clocks would pass for their difference."""
+        """Return the offset, from the quickest of a few readings: a pause of the process would add to the difference of the clocks."""
         readings = []
         for _ in range(3):
             before = self.monotonic()
@@ -92,7 +92,7 @@ class Windows:
         self.held.pop(counter, None)
 
     def retire(self, now: float, most: int) -> bool:
-        """Let go of at most so many ended windows; return whether there may be more."""
+        """Drop at most so many ended windows; return whether there may be more."""
         by_end, held = self._by_end, self.held
         for _ in range(most):
             if not by_end or by_end[0][0] > now:

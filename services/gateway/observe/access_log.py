@@ -42,7 +42,7 @@ class AccessLog:
         self._thread: threading.Thread | None = None
         self.dropped = 0
         if path is None:
-            self.write = self._nothing  # type: ignore[method-assign]
+            self.write = self._nothing  # type: ignore[method-assign]  # a request does not ask whether there is a log
 
     def start(self) -> None:
         """Open the file and start the thread. Raises OSError."""
@@ -73,7 +73,7 @@ class AccessLog:
             self.flush()
 
     def _nothing(self, exchange: Exchange, status: int, size: int) -> None:
-        """No log was asked for."""
+        """Do nothing, as `write` of a log that is switched off."""
 
     def write_early(self, peer: str, status: int, refused: str) -> None:
         """Note a request that could not be read."""

@@ -1,8 +1,8 @@
-"""The copy of the definitions beside the database: what a worker serves that starts while the database is away.
+"""The copy of the definitions beside the database: a worker that starts while the database is away serves it.
 
-One file: a line of JSON for each definition, one that tells what they are (the format, the database and its migration, the generation), and
-the SHA-256 of all these. It is written whole or not at all, and refused when anything of that is not as it should be. It holds what the
-table `definitions` holds, so it is as private as the database; what webhooks are signed with is in neither.
+One file: a line of JSON for each definition, a line that says what they are (the format, the database and its migration, the generation),
+and the SHA-256 of all these. It is written whole or not at all, and refused when any of this is wrong. It holds what the table
+`definitions` holds, so it is as private as the database; the secrets that sign webhooks are in neither.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ log = logs.get(__name__)
 _T = TypeVar("_T")
 
 FORMAT: Final = 1
-# Of the names that private_files knows as made here.
+# One of the names that services/common/private_files.py takes for files of ours.
 _NAME: Final = "gateway.db.definitions"
 _LOOK_S: Final = 1.0
 _AFTER_A_FAILURE_S: Final = 5.0
-# Of its time, a thread that writes one copy after the other rests so many parts for each that it works.
+# A thread that writes one copy after the other rests this many times as long as it works.
 _RESTS: Final = 20
-# So many definitions take 0.2 ms, less than Python lets a thread have its turn (`worker.py`).
+# This many definitions take 0.2 ms, less than the turn that Python gives a thread (`worker.py`).
 _BITE: Final = 16
 _PAUSE_S: Final = 0.0005
 
 
 class CopyUnusable(Exception):
-    """There is a copy that must not be served; the text says why."""
+    """The copy must not be served; the text says why."""
 
 
 class Copied(NamedTuple):
@@ -54,18 +54,18 @@ class Copied(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A copy that is as it should be. checksum: of the lines of its definitions. told: what it tells of them."""
+    """A sound copy. checksum: of the lines of its definitions. told: what it says of them."""
 
     checksum: str
     told: dict[str, Any]
 
 
 class _Unchanged(Exception):
-    """The copy that is there says the same."""
+    """The copy says the same already."""
 
 
 def copy_path(database: CoreDatabase, folder: Path) -> Path:
-    """Where the copy of a database lies: beside an SQLite file, else in `folder`."""
+    """Return where the copy of a database lies: beside an SQLite file, else in `folder`."""
     if database.dialect != "sqlite":
         return folder / _NAME
     file = Path(database.engine.url.database or "").absolute()
@@ -82,7 +82,7 @@ class DefinitionCopy:
         self._of = {"format": FORMAT, "database": hashlib.sha256(where.encode()).hexdigest()[:16], "migration": head_revision("gateway")}
 
     def write(self, definitions: Iterable[Stored], generation: int) -> bool:
-        """generation: of the database, which the definitions stand for. False when the copy says the same already. Raises OSError."""
+        """Write the copy; return False when it says the same already. generation: which the definitions stand for. Raises OSError."""
         try:
             write_secret(self.path, self._lines(definitions, generation))
         except _Unchanged:
@@ -112,7 +112,7 @@ class DefinitionCopy:
         return found is not None and (found.checksum, found.told["generation"]) == (checksum, generation)
 
     def read(self) -> Copied | None:
-        """What the copy holds; None when there is no copy. Raises CopyUnusable."""
+        """Return what the copy holds, None = there is no copy. Raises CopyUnusable."""
         lines: list[bytes] = []
         try:
             found = self._checked(lines.append)
@@ -125,9 +125,9 @@ class DefinitionCopy:
         return Copied(definitions, found.told["generation"], found.told["written_at"])
 
     def _checked(self, take: Callable[[bytes], None]) -> _Found | None:
-        """Give the line of each definition to `take`. Raises CopyUnusable, OSError; then what was taken is not to be used.
+        """Give the line of each definition to `take`. Raises CopyUnusable, OSError; then what was taken must not be used.
 
-        Nothing that grows with all of them is done in one step, which requests would wait for.
+        Nothing is done in one step for all of them: requests would wait for it.
         """
         try:
             file = self.path.open("rb")
@@ -155,8 +155,9 @@ class DefinitionCopy:
 
 
 def _in_bites(items: Iterable[_T]) -> Iterator[_T]:
-    """The items, with a pause after every few. Beside a thread that computes on and on, each of the several steps of a request would wait
-    until Python takes the turn from that thread.
+    """Yield the items, with a pause after every few.
+
+    Beside a thread that computes without a pause, every step of a request would wait until Python takes the turn from that thread.
     """
     for count, item in enumerate(items, 1):
         yield item
@@ -167,7 +168,7 @@ def _in_bites(items: Iterable[_T]) -> Iterator[_T]:
 class CopyKeeper:
     """One thread that writes the copy a moment after the definitions have changed. No request and no save waits for it.
 
-    served: gives what is served now, another object whenever that is other definitions.
+    served: returns what is served now; a new object whenever the definitions are others.
     """
 
     def __init__(self, copy: DefinitionCopy, served: Callable[[], Snapshot]) -> None:
@@ -197,7 +198,7 @@ class CopyKeeper:
             began = time.monotonic()
             try:
                 self._copy.write(served.stored(), served.generation)
-            except Exception as error:  # a full disk, say: tried again
+            except Exception as error:  # such as a full disk: tried again
                 rest = _AFTER_A_FAILURE_S
                 if not self._told:
                     why = (isinstance(error, OSError) and error.strerror) or type(error).__name__

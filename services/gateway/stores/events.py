@@ -1,8 +1,8 @@
 """The outbox of webhook calls, and the marks that keep one event from being told twice.
 
-A call is written before it is made and stays until it succeeded or was given up, so no crash loses it. Who makes it takes a lease on its
-row first: two workers never make the same call at once, and the calls of a worker that died are free again when its lease has ended. What
-a worker reports after it lost its lease does not count, unless it is that the call succeeded.
+A call is written before it is made and stays until it succeeded or was given up, so no crash loses it. A worker takes a lease on its row
+first: two workers never make the same call at once, and the calls of a worker that died are free again when its lease has ended. What a
+worker reports after it lost its lease does not count, except that the call succeeded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from services.gateway.stores.base import metadata
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0
 GIVEN_UP_AFTER: Final = 86_400.0
-_CLOCKS_DIFFER: Final = 60.0  # seconds that those of two machines may
-
+_CLOCKS_DIFFER: Final = 60.0  # seconds, at most, between the clocks of two machines
 
 # Times are epoch seconds. lane: calls of one lane share a fate, so only a few of them are made at once.
 DELIVERIES: Final = sa.Table(
@@ -61,16 +60,14 @@ _D: Final = DELIVERIES.c
 
 
 class Outbox:
-    """Thread-safe. All times are epoch seconds, given by the caller."""
+    """The `Outbox` in the gateway's database; `events/outbox.py` says what its calls do."""
 
     def __init__(self, database: CoreDatabase) -> None:
         self._database = database
 
     def put(self, calls: Sequence[Call], now: float) -> int:
-        """Writes the calls whose event was not told a moment ago; how many. In one transaction."""
-
         def work(connection: sa.Connection) -> int:
-            # One order for everybody: two writers that lock the same marks must not wait for each other.
+            # Writers that lock rows in the same order cannot deadlock.
             fresh = [call for call in sorted(calls, key=lambda call: call.mark) if not call.told_for or self._mark(connection, call, now)]
             if fresh:
                 connection.execute(sa.insert(DELIVERIES), [_row(call, now) for call in fresh])
@@ -91,11 +88,7 @@ class Outbox:
         return connection.execute(statement.returning(MARKS.c.mark)).first() is not None
 
     def lease(self, now: float, seconds: float, most: int, under_way: Mapping[str, int], most_of_lane: int) -> list[Delivery]:
-        """Takes calls that are due, the longest waiting first. under_way: calls that the caller makes already, by lane.
-
-        A time so far ahead that nobody can have meant it was written by a clock that was ahead, and means now.
-        Fewer than there could be when many of one lane wait: ask again until none is left.
-        """
+        # A time too far ahead to be meant was written by a clock that was ahead, and counts as now.
         full = [lane for lane, calls in under_way.items() if calls >= most_of_lane]
         due = sa.select(DELIVERIES).where(
             _D.state == "pending",
@@ -124,7 +117,6 @@ class Outbox:
         return self._database.run(work)
 
     def delivered(self, delivery: Delivery, status: int, now: float) -> None:
-        """It succeeded: that counts even when the lease was lost meanwhile."""
         self._change(
             _D.id == delivery.id,
             state="delivered",
@@ -135,19 +127,16 @@ class Outbox:
         )
 
     def failed(self, delivery: Delivery, status: int | None, error: str, next_at: float) -> None:
-        """Try again at `next_at`."""
         self._change(_still(delivery), last_status=status, last_error=error, next_at=next_at, leased_until=0.0, attempts=_D.attempts + 1)
 
     def given_up(self, delivery: Delivery, status: int | None, error: str, now: float) -> None:
         self._change(_still(delivery), state="dead", last_status=status, last_error=error, ended_at=now, attempts=_D.attempts + 1)
 
     def replay(self, id: str, now: float) -> bool:
-        """Makes a call again from the beginning, with the same `webhook-id`; one that is being made goes on. False when there is none."""
         free = sa.or_(_D.state != "pending", _D.leased_until <= now)
         return bool(self._change(sa.and_(_D.id == id, free), **_again(now))) or self.get(id) is not None
 
     def replay_dead(self, hook_id: str | None, now: float) -> int:
-        """Makes all dead calls of a hook again, None = of every hook; how many."""
         dead = _D.state == "dead"
         return self._change(dead if hook_id is None else sa.and_(dead, _D.hook_id == hook_id), **_again(now))
 
@@ -157,7 +146,6 @@ class Outbox:
             return None if row is None else _delivery(row)
 
     def page(self, state: State | None, number: int, size: int, hook_id: str = "") -> tuple[list[Delivery], int]:
-        """The newest first. number: from zero."""
         chosen = sa.select(DELIVERIES)
         if state:
             chosen = chosen.where(_D.state == state)
@@ -169,8 +157,6 @@ class Outbox:
             return [_delivery(row) for row in rows], total
 
     def sweep(self, now: float) -> None:
-        """Forgets marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
-
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.delete(MARKS).where(MARKS.c.until <= now))
             for state, kept_for in (("delivered", DELIVERED_KEPT_FOR), ("dead", DEAD_KEPT_FOR)):

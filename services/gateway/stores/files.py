@@ -1,4 +1,4 @@
-"""Definitions that come from a folder of files: as the first content of the database, or as the only truth."""
+"""Definitions from a folder of files: the first content of the database, or the only source."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ log = logs.get(__name__)
 
 
 def seed(store: DefinitionStore, folder: Path, environ: Mapping[str, str] | None = None) -> list[FileMistakes]:
-    """Store the folder's definitions that the database never knew; a definition that an operator deleted stays deleted.
+    """Store those definitions of the folder that the database never had; a definition that an operator deleted stays deleted.
 
-    Gives the files that could not be used; they stop nothing. Safe when several processes do it at once.
+    Return the files that were refused; they stop nothing. Safe when several processes do it at once.
     """
     definitions, wrong = read_folder(folder)
     for definition in definitions:
@@ -59,7 +59,7 @@ def log_mistakes(files: Iterable[FileMistakes]) -> None:
 
 
 def log_warnings(file: str, definition: Definition) -> None:
-    """What every save tells: what is kept and has no effect."""
+    """Log what every save reports: fields that are kept and have no effect."""
     warnings = [f"{one.pointer}: {one.message}" for one in without_effect(definition)]
     if warnings:
         log.warning("definition accepted with warnings", file=file, warnings=warnings)
@@ -73,11 +73,11 @@ class _Read(NamedTuple):
 
 
 class FileDefinitions(DefinitionStore):
-    """The definitions of a folder, when the folder is the only truth. `all` reads it again; writes raise ReadOnly.
+    """The definitions of a folder that is the only source. `all` reads it again; writes raise ReadOnly.
 
-    A file that became wrong changes nothing: what it said when it was last right goes on, and `mistakes` says what is wrong now. One that
-    is wrong from the start is given as it is, so that it keeps its place, when it can be read at all. Of two files for one place the one
-    that owned it goes on owning it, else the first by name. A folder that cannot be read (not mounted, say) is not an empty one.
+    A file that became wrong changes nothing: what it last said rightly stays in force, and `mistakes` says what is wrong now. One that is
+    wrong from the start is returned as it is, so that it keeps its place, if it can be read at all. Of two files for one place the one
+    that owned it keeps it, else the first by name. A folder that cannot be read (such as one that is not mounted) is not an empty one.
     """
 
     source: Literal["database", "files"] = "files"
@@ -101,7 +101,7 @@ class FileDefinitions(DefinitionStore):
             return list(self._read or ())
 
     def _read_again(self) -> list[StoredDefinition]:
-        """What is served now; `_right` and `mistakes` are up to date then."""
+        """Return what is served now; afterwards `_right` and `mistakes` are up to date."""
         found, wrong = read_folder(self._folder)
         read: dict[str, _Read] = {}
         for definition in found:
@@ -119,9 +119,9 @@ class FileDefinitions(DefinitionStore):
         return sorted((StoredDefinition(one.id, one.api_id, 1, one.raw, one.hook_references) for one in serving), key=_order)
 
     def _placed(self, read: Mapping[str, _Read], wrong: list[FileMistakes]) -> dict[str, _Read]:
-        """What of the files that are right each by itself goes together, with what was last right of the others; adds mistakes to `wrong`.
+        """Return what goes together of the files that are right by themselves, and of what the others last said. Adds mistakes to `wrong`.
 
-        A file that is refused here may leave its former content in a place that a third one wants: so it is looked again after each.
+        A file that is refused here may keep its former content at a place that a third one wants, so all are checked again after each.
         """
         while True:
             faulty = {file.name for file in wrong}
@@ -134,7 +134,7 @@ class FileDefinitions(DefinitionStore):
             wrong.append(conflict)
 
     def _conflict(self, right: Mapping[str, _Read]) -> FileMistakes | None:
-        """A file that wants a place of another one."""
+        """Return the mistake of a file that wants the place of another one, if there is one."""
         owners: dict[str, str] = {}
         for name in sorted(right, key=lambda name: (name not in self._right or self._right[name].place != right[name].place, name)):
             place = right[name].place
@@ -166,7 +166,7 @@ class FileDefinitions(DefinitionStore):
         return 0
 
     def changed_since(self, generation: int) -> None:
-        """Nobody tells which file changed."""
+        """Return None: a folder does not say which file changed."""
 
     def revisions(self, key: str) -> list[Entry]:
         return []

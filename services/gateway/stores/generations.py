@@ -2,7 +2,7 @@
 
 A worker that missed an announcement sees by the number that it must look again, and finds in the log what to look for. The number and
 its entries are written in the transaction of the change. That transaction holds the row of the number until it ends, so the next writer
-waits and gets the next number: who sees a number sees everything up to it.
+waits and gets the next number: a reader that sees a number sees everything up to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from services.common.core_database import CoreDatabase
 from services.common.upsert import insert
 from services.gateway.stores.base import metadata
 
-# So many writes of a kind can be told one by one; who is further behind takes everything for changed.
+# This many writes of a kind can be listed one by one; a reader that is further behind takes everything for changed.
 KEPT: Final = 10_000
 
 GENERATIONS: Final = sa.Table(
@@ -46,12 +46,12 @@ class Changes:
     entries: tuple[tuple[int, str], ...] | None
 
     def items(self) -> set[str]:
-        """What changed, whenever. Not when that is unknown."""
+        """Return what changed, whenever; empty when that is unknown."""
         return {item for _, item in self.entries or () if item}
 
 
 def raise_generation(connection: sa.Connection, name: str, items: Iterable[str]) -> int:
-    """The number of this write. items: what it changes.
+    """Raise the generation and log what changed; return the number of this write. items: what it changes.
 
     Inside the writer's transaction, so that the number never moves without the change it stands for; as its last statement, because all
     writers of this kind wait for each other from here on.
@@ -65,13 +65,13 @@ def raise_generation(connection: sa.Connection, name: str, items: Iterable[str])
 
 
 def current(database: CoreDatabase, name: str) -> int:
-    """0 = never written."""
+    """Return the generation, 0 = never written."""
     with database.read() as connection:
         return _number(connection, name)
 
 
 def since(connection: sa.Connection, name: str, seen: int) -> Changes:
-    """What changed after generation `seen`."""
+    """Return what changed after generation `seen`."""
     number = _number(connection, name)
     if number == seen:
         return Changes(number, ())

@@ -1,7 +1,7 @@
 """The operator's webhooks: templates that are copied into a definition's event handlers when it is saved with a reference to them.
 
-What a webhook is signed with is sealed, stands in a column of its own and is given to nobody but the courier: definitions, revisions and
-the outbox know the webhook's id alone.
+The secret that signs a webhook's calls is sealed, in a column of its own, and only the courier gets it: definitions, revisions and the
+outbox hold the webhook's id alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logs.get(__name__)
 _SECRET_FOR: Final = 5.0
 _MOST_SECRETS: Final = 10_000
 
-# sealed: the secret, "" = calls are not signed. secret: as an earlier version stored it, in clear; "" once `seal_all` has been here.
+# sealed: the secret, "" = calls are not signed. secret: as an earlier version stored it, in clear; "" after `seal_all`.
 HOOKS: Final = sa.Table(
     "hooks",
     metadata,
@@ -53,7 +53,7 @@ class HookStore:
         self._clock = clock or SystemClock()
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
-        """One page by name, and the number of all. number: from zero, negative = everything."""
+        """Return one page, by name, and the number of all. number: from zero, negative = everything."""
         ordered = _SHOWN.order_by(HOOKS.c.name, HOOKS.c.id)
         if number >= 0:
             ordered = ordered.limit(size).offset(number * size)
@@ -67,7 +67,7 @@ class HookStore:
             return None if row is None else _shown(row)
 
     def secret(self, id: str) -> str:
-        """What its calls are signed with; "" = nothing, also when there is no such webhook. Raises WrongMasterKey."""
+        """Return what its calls are signed with, "" = nothing, also when there is no such webhook. Raises WrongMasterKey."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(HOOKS.c.sealed, HOOKS.c.secret).where(HOOKS.c.id == id)).one_or_none()
         if row is None:
@@ -75,7 +75,7 @@ class HookStore:
         return self._sealing.open(row.sealed, id) if row.sealed else row.secret
 
     def create(self, hook: Mapping[str, Any], secret: str = "") -> None:
-        """hook: with its `id`. Raises WrongMasterKey."""
+        """Store a webhook. hook: with its `id`. Raises WrongMasterKey."""
         now = self._clock.now()
         row = {"id": hook["id"], "name": hook["name"], "document": dict(hook), "created_at": now, "updated_at": now}
 
@@ -85,7 +85,7 @@ class HookStore:
         self._database.run(work)
 
     def replace(self, id: str, hook: Mapping[str, Any], secret: str | None = None) -> None:
-        """secret: None = as it is. Raises HookMissing, WrongMasterKey."""
+        """Replace a webhook. secret: None = as it is. Raises HookMissing, WrongMasterKey."""
         values = {"name": hook["name"], "document": {**hook, "id": id}, "updated_at": self._clock.now()}
 
         def work(connection: sa.Connection) -> None:
@@ -99,7 +99,7 @@ class HookStore:
         return {"secret": "", "sealed": self._sealing.seal(connection, secret, id) if secret else ""}
 
     def delete(self, id: str) -> None:
-        """Raises HookMissing."""
+        """Delete a webhook. Raises HookMissing."""
         gone = sa.delete(HOOKS).where(HOOKS.c.id == id)
         if not self._database.run(lambda connection: connection.execute(gone).rowcount):
             raise HookMissing
@@ -134,7 +134,7 @@ class SigningSecrets:
         self._known: Remembered[str, tuple[float, str]] = Remembered(_MOST_SECRETS)
 
     def of(self, hook_id: str) -> str:
-        """ "" = none. Raises CannotSign, the store's error."""
+        """Return the secret of a webhook, "" = none. Raises CannotSign, the store's error."""
         if not hook_id:
             return ""
         found = self._known.get(hook_id)

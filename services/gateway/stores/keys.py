@@ -23,7 +23,6 @@ from services.gateway.stores.generations import Changes, current, raise_generati
 
 GENERATION: Final = "keys"
 
-
 KEYS: Final = sa.Table(
     "keys",
     metadata,
@@ -61,8 +60,8 @@ _S: Final = SECRETS.c
 class StoredKey:
     """session: Tyk's session object. hashes: of every secret that opens the key now. user_name: of a basic user, else None.
 
-    generation: the number of the write that gives this; 0 = it was only read. changed: hashes of all secrets for which it may have changed
-    who opens what, as the log of that write has them.
+    generation: the number of the write that returned this; 0 = it was only read. changed: hashes of all secrets that may open another key
+    or none since then, as the log of that write has them.
     """
 
     id: str
@@ -92,7 +91,7 @@ class KeyMissing(Exception):
 
 
 def new_id() -> str:
-    """A public id: 24 hexadecimal digits. It has nothing of the secret."""
+    """Create a public id: 24 hexadecimal digits, independent of the secret."""
     return secrets.token_hex(12)
 
 
@@ -104,7 +103,7 @@ class KeyStore:
         self._clock = clock or SystemClock()
 
     def by_hash(self, hash: str) -> Opened | None:
-        """The key that a live secret opens."""
+        """Return the key that a live secret opens."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(KEYS, _S.ends_at).join(SECRETS, _S.key_id == _K.id).where(_S.hash == hash)).one_or_none()
             now = self._clock.now()
@@ -113,13 +112,13 @@ class KeyStore:
             return Opened(_stored(connection, row, now).key(), None if row.ends_at is None else row.ends_at.timestamp())
 
     def get(self, id: str) -> StoredKey | None:
-        """By public id."""
+        """Return a key by its public id."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
             return None if row is None else _stored(connection, row, self._clock.now())
 
     def ids(self, api_id: str | None = None, begins: str = "") -> list[str]:
-        """The public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
+        """Return the public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
         chosen = sa.select(_K.id)
         if api_id is not None:
             chosen = chosen.where(_may_reach(api_id))
@@ -129,7 +128,7 @@ class KeyStore:
             return list(connection.scalars(chosen.order_by(_K.created_at.desc(), _K.id)))
 
     def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
-        """One page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything."""
+        """Return one page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything."""
         chosen = sa.select(KEYS)
         if api_id is not None:
             chosen = chosen.where(_may_reach(api_id))
@@ -151,7 +150,7 @@ class KeyStore:
         id: str | None = None,
         user_name: str | None = None,
     ) -> StoredKey:
-        """other_hashes: of secrets that open the key, too. Raises SecretTaken."""
+        """Store a key. other_hashes: of further secrets that open it. Raises SecretTaken."""
         secrets_of_key = [hash, *other_hashes]
 
         def work(connection: sa.Connection) -> StoredKey:
@@ -184,13 +183,13 @@ class KeyStore:
         return self._database.run(work)
 
     def delete(self, id: str) -> StoredKey:
-        """What was deleted, with the hashes that opened it. Raises KeyMissing."""
+        """Delete a key; return it, with the hashes that opened it. Raises KeyMissing."""
         [gone] = self.delete_all([id])
         return gone
 
     def delete_all(self, ids: Iterable[str]) -> list[StoredKey]:
-        """What was deleted: all of them, or none when there is one that does not exist. Raises KeyMissing with those."""
-        chosen = sorted(set(ids))  # one order for everybody: writers of the same keys must not wait for each other
+        """Delete keys and return them: all, or none if one of them does not exist. Raises KeyMissing with those that do not."""
+        chosen = sorted(set(ids))  # writers that lock rows in the same order cannot deadlock
 
         def work(connection: sa.Connection) -> list[StoredKey]:
             now, found, missing = self._clock.now(), [], []
@@ -212,7 +211,7 @@ class KeyStore:
         return self._database.run(work)
 
     def rotate(self, id: str, hash: str, overlap: float) -> StoredKey:
-        """Another secret for a key; the one before opens it for `overlap` seconds more, older ones no longer.
+        """Give a key another secret. The one before still opens it for `overlap` seconds, older ones do not.
 
         Raises KeyMissing, SecretTaken.
         """
@@ -235,7 +234,7 @@ class KeyStore:
 
     def mark_used(self, ids: Iterable[str], when: dt.datetime) -> None:
         """Note that keys were used lately. Not a change that workers must hear of."""
-        chosen = sorted(ids)  # one order for everybody: workers that note the same keys must not wait for each other
+        chosen = sorted(ids)  # writers that lock rows in the same order cannot deadlock
 
         def work(connection: sa.Connection) -> None:
             for start in range(0, len(chosen), 500):
@@ -246,24 +245,24 @@ class KeyStore:
             self._database.run(work)
 
     def generation(self) -> int:
-        """Rises with every write of a key."""
+        """Return the generation, which rises with every write of a key."""
         return current(self._database, GENERATION)
 
     def changes(self, seen: int) -> Changes:
-        """The hashes whose keys changed after a generation."""
+        """Return the hashes whose keys changed after a generation."""
         with self._database.read() as connection:
             return since(connection, GENERATION, seen)
 
 
 def _written(connection: sa.Connection, id: str, now: dt.datetime, before: Iterable[str] = ()) -> StoredKey:
-    """A key at the end of a write. before: hashes that may open it no longer."""
+    """Return a key at the end of a write, and raise the generation. before: hashes that may not open it any more."""
     stored = _stored(connection, _existing(connection, id), now)
     changed = _all_hashes(connection, id).union(before)
     return replace(stored, generation=raise_generation(connection, GENERATION, changed), changed=changed)
 
 
 def _all_hashes(connection: sa.Connection, id: str) -> frozenset[str]:
-    """Those of ended secrets included: a worker whose clock is behind may still take them."""
+    """Return all hashes, also of ended secrets: a worker whose clock is behind may still accept them."""
     return frozenset(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
 
 

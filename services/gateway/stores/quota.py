@@ -1,4 +1,4 @@
-"""The ledger of durable counters: what quotas have used, so that a restart does not give them back; and the rate windows that a worker has
+"""The ledger of durable counters: what quotas have used, so that a restart does not give it back, and the rate windows that a worker has
 left to its successor, under names of their own.
 """
 
@@ -77,7 +77,7 @@ class QuotaLedger:
 
 
 def _charge(dialect: str) -> Any:
-    """Add to a window that runs; begin anew when it has ended. Of two ends the earlier one holds."""
+    """Return the statement that adds to a running window, and begins a new one when it has ended. Of two ends the earlier one holds."""
     charge = insert(dialect, QUOTAS)
     new = charge.excluded
     running = sa.or_(QUOTAS.c.window_ends_at.is_(None), QUOTAS.c.window_ends_at > new.written_at)

@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def position(self) -> int:
-        """The revision whose content this is, and from which the next undo or redo goes on."""
+        """Return the revision whose content this is; the next undo or redo starts from it."""
         return self.number if self.target is None else self.target
 
 
@@ -66,7 +66,7 @@ _ENTRY: Final = tuple(_R[field.name] for field in fields(Entry))
 
 
 def record(connection: sa.Connection, revision: Revision) -> None:
-    """Inside the transaction of the change that it describes."""
+    """Store a revision. To be called in the transaction of the change that it describes."""
     row = {
         "definition_id": revision.definition_id,
         "number": revision.number,
@@ -83,7 +83,7 @@ def record(connection: sa.Connection, revision: Revision) -> None:
 
 
 def listed(connection: sa.Connection, id: str) -> list[Entry]:
-    """Newest first; without the documents, which could be large and many."""
+    """Return the history of a definition, the newest first; without the documents, which could be large and many."""
     rows = connection.execute(sa.select(*_ENTRY).where(_R.definition_id == id).order_by(_R.number.desc()))
     return [Entry(*row) for row in rows]
 
@@ -94,21 +94,21 @@ def one(connection: sa.Connection, id: str, number: int) -> Revision | None:
 
 
 def before(connection: sa.Connection, id: str, number: int) -> int | None:
-    """The number of the revision before this one."""
+    """Return the number of the revision before this one."""
     found: int | None = connection.scalar(sa.select(sa.func.max(_R.number)).where(_R.definition_id == id, _R.number < number))
     return found
 
 
 def undo_target(history: Sequence[Entry]) -> int | None:
-    """The revision that one undo goes to, None when there is nothing before. history: of one definition, newest first."""
+    """Return the revision that an undo goes to, None = there is nothing before. history: of one definition, newest first."""
     return _before({entry.number: entry for entry in history}, history[0].position) if history else None
 
 
 def redo_target(history: Sequence[Entry]) -> int | None:
-    """The revision that one redo goes to, None when nothing was undone since the last save. history: of one definition, newest first."""
+    """Return the revision that a redo goes to, None = nothing was undone since the last save. history: of one definition, newest first."""
     entries = {entry.number: entry for entry in history}
     at = history[0].position if history else None
-    # from the last save back to where we are: what was undone last on this way comes next
+    # from the last save back to the present position: what was undone last on the way comes next
     step = next((entry.number for entry in history if entry.target is None), None)
     while step is not None and step != at:
         earlier = _before(entries, step)
@@ -119,18 +119,18 @@ def redo_target(history: Sequence[Entry]) -> int | None:
 
 
 def _before(entries: Mapping[int, Entry], number: int) -> int | None:
-    """What was there when this revision was saved."""
+    """Return the revision that was in force when this one was saved."""
     earlier = entries.get(number - 1)
     return None if earlier is None else earlier.position
 
 
 def last_number(connection: sa.Connection, id: str) -> int:
-    """0 = there never was such a definition."""
+    """Return the number of the last revision, 0 = there never was such a definition."""
     return connection.scalar(sa.select(sa.func.max(_R.number)).where(_R.definition_id == id)) or 0
 
 
 def last_with(connection: sa.Connection, api_id: str) -> str | None:
-    """The internal id of the definition that had this api_id last."""
+    """Return the internal id of the definition that had this api_id last."""
     same = sa.select(_R.definition_id).where(_R.api_id == api_id)
     return connection.scalar(same.order_by(_R.at.desc(), _R.number.desc()).limit(1))
 

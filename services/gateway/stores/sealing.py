@@ -24,7 +24,7 @@ log = logs.get(__name__)
 
 _PURPOSE: Final = "gatehouse webhook secrets"
 
-# At most one row. wiped: what stood in clear before it was sealed is gone from the database's files.
+# At most one row. wiped: plaintext that stood here before it was sealed is gone from the database's files.
 SEALING: Final = sa.Table(
     "sealing",
     metadata,
@@ -40,7 +40,7 @@ class WrongMasterKey(Exception):
 
 
 class Sealing:
-    """The seal of one installation. Thread-safe. Nothing is read, and no library loaded, before there is something to seal or open."""
+    """The seal of one installation. Thread-safe. It reads the key and loads the library when something is first sealed or opened."""
 
     def __init__(self, database: CoreDatabase, settings: Settings) -> None:
         self._database = database
@@ -49,10 +49,10 @@ class Sealing:
         self._loaded: tuple[Seal, str] | None = None
 
     def check(self) -> None:
-        """Raises WrongMasterKey, or the store's error.
+        """Check that the master key is the one that sealed the secrets. Raises WrongMasterKey, or the store's error.
 
-        When nothing is sealed yet, the key file is made, so that it can be backed up; where it cannot be made, that is said when a secret
-        is to be sealed.
+        When nothing is sealed yet, the key file is created, so that it can be backed up; that it cannot be created matters only when a
+        secret is to be sealed.
         """
         with self._database.read() as connection:
             noted = connection.scalar(sa.select(SEALING.c.fingerprint).where(_MINE))
@@ -67,7 +67,7 @@ class Sealing:
             raise self._wrong(missing=key is None)
 
     def seal(self, connection: sa.Connection, plain: str, place: str, *, wiped: bool = True) -> str:
-        """The text that is stored instead. place: as given to `open`. wiped: whether `plain` never stood in the database.
+        """Return the text to store instead. place: as given to `open`. wiped: whether `plain` never stood in the database.
 
         Raises WrongMasterKey.
         """
@@ -82,14 +82,14 @@ class Sealing:
         return seal.seal(plain.encode(), place)
 
     def open(self, sealed: str, place: str) -> str:
-        """Raises WrongMasterKey."""
+        """Return the secret that was sealed. place: as given to `seal`. Raises WrongMasterKey."""
         try:
             return self._load(make=False)[0].open(sealed, place).decode()
         except NotOpened:
             raise self._wrong() from None
 
     def wipe(self, table: str) -> None:
-        """Remove from the database's files what stood in clear in `table`, once; best effort, tried again at the next start.
+        """Remove plaintext that stood in `table` from the database's files, once; best effort, tried again at the next start.
 
         SQLite: the file is written again and the log emptied. PostgreSQL: the table is written again; its log and backups keep what they
         have.
