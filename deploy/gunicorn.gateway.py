@@ -56,7 +56,7 @@ def _load() -> Settings:
     return settings
 
 
-# What `_check` creates imports the driver of the database and the client of Valkey, here in the master.
+# In the master: `_check` imports the driver of the database, and the workers share its pages.
 _settings = load_or_exit("gateway", _load)
 head_revision("gateway")
 

@@ -182,12 +182,12 @@ def test_a_definition_goes_through_all_its_states(live: Live, source: Source) ->
     assert [one.api_id for one in gone.stored()] == ["broad"]
 
 
-def test_an_api_that_is_deleted_and_made_anew(live: Live, source: Source) -> None:
+def test_an_api_that_is_deleted_and_created_again(live: Live, source: Source) -> None:
     """Under another internal id, between two looks."""
     source.definitions = [stored("a")]
     live.reload()
-    anew = replace(stored("a", name="New"), id="0")
-    source.changed = Changed(2, {"0": anew, "id-a": None})
+    again = replace(stored("a", name="New"), id="0")
+    source.changed = Changed(2, {"0": again, "id-a": None})
     assert live.catch_up().apis["a"].name == "New"
     assert owner(live.current, "/a") is live.current.apis["a"]
 

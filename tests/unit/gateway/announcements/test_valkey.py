@@ -42,7 +42,7 @@ def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Va
     try:
         for rubbish in ("rubbish", "[]", "{}"):
             valkey.client.publish("test:changes", rubbish)
-        wait_until(lambda: worker.publish("keys", ["after"]) == [], what="a confirmation")  # it may be listening anew just now
+        wait_until(lambda: worker.publish("keys", ["after"]) == [], what="a confirmation")  # it may just be subscribing again
         assert heard[-1] == ["after"]
     finally:
         worker.stop()
@@ -173,7 +173,7 @@ def test_it_listens_again_after_an_outage(valkey_server: Valkey) -> None:
     try:
         valkey_server.stop()
         valkey_server.start()
-        wait_until(lambda: heard.count(("definitions", [])) >= 2, 30, "it taking everything in anew")
+        wait_until(lambda: heard.count(("definitions", [])) >= 2, 30, "it taking everything in again")
         wait_until(lambda: worker.publish("keys", ["after"]) == [], 30, "a confirmation")
     finally:
         worker.stop()

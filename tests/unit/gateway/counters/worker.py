@@ -23,5 +23,5 @@ async def main(url: str, clients: int, each: int, counter: str, limit: int) -> N
 
 
 if __name__ == "__main__":
-    with patch.object(resp, "ANSWER_S", 20.0):  # a busy machine is no server that hangs
+    with patch.object(resp, "ANSWER_S", 20.0):  # a busy machine is not a server that hangs
         asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))

@@ -122,7 +122,7 @@ def test_every_write_of_a_key_names_all_that_opens_it_or_did(database: CoreDatab
     assert wrote(made) == {"h1", "other"}
     assert (store.get(made.id).generation, store.get(made.id).changed) == (0, frozenset())  # type: ignore[union-attr]
     store.mark_used([made.id], clock.now())
-    assert store.generation() == seen, "use is no change"
+    assert store.generation() == seen, "use is not a change"
     assert wrote(store.rotate(made.id, "h2", 60)) == {"h1", "other", "h2"}
     assert wrote(store.replace(made.id, {"rate": 3})) == {"h1", "other", "h2"}
     clock.move(61)

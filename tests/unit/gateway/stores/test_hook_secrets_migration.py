@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support.migrating import migrate_to
 
 JSON = sa.JSON(none_as_null=True)
 AT = "'2026-01-01 00:00:00.000000'"
-Rows = Callable[[str], list[Any]]
 
 
 def handler(**meta: Any) -> dict[str, Any]:

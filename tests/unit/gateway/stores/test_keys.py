@@ -47,7 +47,7 @@ def test_a_key_knows_when_it_was_saved(store: KeyStore, clock: SettableClock) ->
     made = clock.now().timestamp()
     clock.move(5)
     store.mark_used([id], clock.now())
-    assert saved_at() == made, "use is no change"
+    assert saved_at() == made, "use is not a change"
     store.replace(id, {**RIGHTS, "rate": 4})
     assert saved_at() == made + 5
 

@@ -1,4 +1,4 @@
-"""A connection whose other end takes nothing is given up; one that takes a little has its time anew."""
+"""A connection whose other end takes nothing is given up; one that takes a little has all its time again."""
 
 from __future__ import annotations
 
