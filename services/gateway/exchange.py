@@ -1,6 +1,6 @@
 """The one value that travels with a request through the gateway, and what answers look like.
 
-An `Exchange` is made by the front door from a parsed head and handed from stage to stage; a stage is a plain function of it. What a
+The front door creates an `Exchange` from a parsed head; it goes from stage to stage, and a stage is a plain function of it. What a
 stage finds out (version, key) or decides (headers to drop, time-outs) is written on the exchange. A compiled API is here as
 well, because every layer speaks of it and none below the compiler may know how it came to be.
 """
@@ -66,7 +66,7 @@ class Timeouts:
     idle_set_by: str = field(default="", compare=False)
 
 
-# None = go on; a Reply = the answer; an awaitable of either only where a stage must ask somebody.
+# None = go on; a Reply = the answer; an awaitable of either only where a stage must wait for an answer.
 Stage = Callable[["Exchange"], "Reply | Awaitable[Reply | None] | None"]
 AnswerStage = Callable[["Exchange", ResponseHead], None]
 

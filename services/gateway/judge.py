@@ -38,7 +38,7 @@ class Judge:
     def decide(self, exchange: Exchange) -> Reply | Awaitable[Reply | None] | None:
         """Find the owner and run its chain: a reply, or None when the request goes to the upstream; Refusal is raised.
 
-        An awaitable of either only where a stage must ask somebody.
+        An awaitable of either only where a stage must wait for an answer.
         """
         path = exchange.path
         paths = self._live.current.paths
@@ -98,7 +98,7 @@ class Judge:
     async def _decide_later(
         self, exchange: Exchange, asked: Awaitable[Reply | None], stages: Iterator[Stage], api: CompiledApi | None
     ) -> Reply | None:
-        """Go on behind a stage that had to ask somebody. api: when its closing stages are still to come."""
+        """Go on after a stage that had to wait for an answer. api: given when its closing stages are still to come."""
         reply = await asked
         while reply is None:
             for stage in stages:

@@ -1,6 +1,6 @@
-"""Threads for what may wait: daemons, so that a call that hangs holds up neither the end of the process nor anybody else's calls.
+"""Daemon threads for calls that may wait: one that hangs holds up neither the end of the process nor the calls of other parts.
 
-The standard library's pools are joined when the interpreter ends, and `asyncio.to_thread` gives everybody the same one.
+The standard library's pools are joined when the interpreter ends, and `asyncio.to_thread` has one pool for all.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class Threads(Executor):
-    """A pool for one purpose, so that those who wait there keep no other purpose waiting.
+    """A pool for one purpose, so that its calls hold up no others.
 
-    most: how many threads; each of the first calls starts one. name: begins their names. After `shutdown` nothing is taken any more; calls
+    most: how many threads; each of the first calls starts one. name: begins their names. After `shutdown` it takes no more calls; those
     under way are left to themselves.
     """
 

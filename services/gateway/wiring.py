@@ -110,7 +110,7 @@ class Gateway:
     async def start(self, my_turn: Callable[[], Awaitable[bool]] | None = None) -> None:
         """Load everything, or the copy that stands in for an absent database; afterwards requests can be served.
 
-        my_turn: waits until the worker before this one has handed its counters over; None = there are no such workers.
+        my_turn: waits until the predecessor has handed its counters over, and returns whether it has; None = there is no handing over.
         Raises NotMigrated, WrongMasterKey.
         """
         self._loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""Reads the envelope of a batch, up to 10 MB of JSON from a stranger, without holding up the requests of others.
+"""Reads the envelope of a batch, up to 10 MB of JSON from a stranger, without holding up other requests.
 
 Many values hold up a worker, not long ones: 10 MB of `[],[],…` would stop everything for half a second and grow into hundreds
-of megabytes, one text of 10 MB takes a few milliseconds. So values are counted while they are read, in Python and, when there is much to
+of megabytes; one text of 10 MB takes a few milliseconds. So values are counted while they are read, in Python and, when there is much to
 read, in a thread, which lets the event loop have its turns.
 """
 
@@ -28,12 +28,14 @@ _READ_AT_ONCE: Final = 4 * 1024
 _LONGEST_METHOD: Final = 20
 _HALF_OF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]").search
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*").fullmatch
-# An entry came the way its envelope came: a trusted proxy wrote that on the envelope, while an entry is the client's own word.
-# Framing is ours; an entry goes to the host of its envelope.
+# A trusted proxy may have written on the envelope by which way it came; an entry holds only the client's word, so the envelope's counts.
+# The gateway frames the request, and an entry goes to the host of its envelope.
 _OWN: Final = as_text(FORWARDED | FRAMING) | {"host", "expect", "keep-alive"}
 
 
 class Entry:
+    """One request of a batch. relative_url: below the listen path, as the client wrote it."""
+
     __slots__ = ("body", "headers", "method", "relative_url")
 
     def __init__(self, method: str, headers: list[Header], body: bytes, relative_url: str) -> None:
@@ -72,12 +74,12 @@ class _TooManyValues(Exception):
 
 
 class _Counting(json.JSONDecoder):
-    """Gives up after so many values (true, false and null do not count: they are few bytes and no objects)."""
+    """Gives up after MOST_VALUES values (true, false and null do not count: they are few bytes and not new objects)."""
 
     def __init__(self) -> None:
         super().__init__(parse_int=self._counted(int), parse_float=self._counted(float))
         self._left = MOST_VALUES
-        self.parse_object = self._counted(self.parse_object)  # type: ignore[has-type]
+        self.parse_object = self._counted(self.parse_object)  # type: ignore[has-type]  # json's decoder has no annotations
         self.parse_array = self._counted(self.parse_array)  # type: ignore[has-type]
         self.parse_string = self._counted(self.parse_string)  # type: ignore[has-type]
         # The scanner in C would not call these.

@@ -58,8 +58,8 @@ class Ledger(Protocol):
 
 
 class WriteBehind:
-    """Carries windows to the ledger every half second. While the ledger is away nothing is lost and nobody waits: tried again with growing
-    pauses, at most 15 s.
+    """Writes windows to the ledger every half second. While the ledger is away nothing is lost and no request waits; it tries again after
+    growing pauses, at most 15 s.
 
     owed: windows with charges that the ledger does not know; `take` puts them there.
     """

@@ -104,7 +104,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._transport: Any = None
         self._outgoing: list[bytes] = []
-        self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()  # when it is too late, who waits
+        self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()  # deadline, future of the answer
         self._watch: asyncio.TimerHandle | None = None
         self.up = True
         self.why = ""  # why it is not up any more

@@ -22,7 +22,7 @@ class Turn:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  held as long as the process lives
 
     def take(self) -> bool:
-        """Take the turn when nobody has it; whether this process has it now."""
+        """Take the turn if it is free; return whether this process has it now."""
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -1,7 +1,6 @@
-"""Events of the rules, and who hears of them; requests never wait for it.
+"""Collects events of the gateway (such as refusals) and passes them to their handlers; requests never wait for it.
 
-`refused` runs on the event loop and only notes what happened; a thread writes it to the outbox within a moment, and a courier makes the
-calls.
+`refused` runs on the event loop and only queues the event; a thread writes it to the outbox within a moment, and a courier makes the calls.
 """
 
 from __future__ import annotations

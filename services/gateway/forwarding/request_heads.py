@@ -1,4 +1,4 @@
-"""Writes the heads of requests to upstreams: the client's fields, and who asked, how and for which host.
+"""Writes the heads of requests to upstreams: the client's fields, and where the request came from.
 
 Hop-by-hop fields, those that `Connection` names and those whose names can be misread are dropped; `X-Forwarded-*` and `Forwarded`
 (RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3).
@@ -22,7 +22,7 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class RequestHeads:
-    """Writes the heads of the requests that go to upstreams. trusted: the proxies whose word about a client counts."""
+    """Writes the heads of requests to upstreams. trusted: proxies whose word about a client counts."""
 
     __slots__ = ("_trusted", "_trusts_any")
 
@@ -84,7 +84,7 @@ class RequestHeads:
         return b"".join(out)
 
     def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
-        """Write the fields that tell the upstream who asked, how and for what."""
+        """Write the fields that tell the upstream where the request came from: X-Forwarded-*, Forwarded and Via."""
         section, fields, peer = exchange.section, exchange.fields, exchange.peer.encode("latin-1")
         given: dict[bytes, bytes] = fields if self._trusts_any and exchange.peer in self._trusted else {}
         host = fields.get(b"host", b"")

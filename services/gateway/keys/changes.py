@@ -1,7 +1,7 @@
-"""What changed in the store is forgotten in a worker's memory: each change once, and nothing else.
+"""Makes a worker forget the keys that changed in the store: each change once, and nothing else.
 
-A worker hears of a change by an announcement, which carries its number and the hashes. What no announcement said (it was lost, or its
-author died before it) a look at the store's log finds.
+A worker hears of a change by an announcement, which carries its number and the hashes. A look at the store's log finds the changes that
+were not announced, because a message was lost or its sender died.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Log(Protocol):
 
 
 class KeyChanges:
-    """Of one worker. Thread-safe; `heard` asks nobody."""
+    """One for each worker. Thread-safe; `heard` does not ask the store."""
 
     def __init__(self, log: Log, keys: CachedKeys) -> None:
         self._log = log
@@ -59,7 +59,7 @@ class KeyChanges:
             if changes.entries is None:
                 self._keys.clear()
                 self._seen = changes.number
-                self._heard.clear()  # of a database, perhaps, that is not there any more
+                self._heard.clear()  # they may be of a database that was replaced
             else:
                 missed = {hash for number, hash in changes.entries if number > self._seen and number not in self._heard}
                 if missed:

@@ -1,4 +1,4 @@
-"""What `/hello` says of a worker, in the shape of Tyk 3.1: liveness probes and clients ask for it on both ports."""
+"""The answer to `/hello` on both ports, in the shape of Tyk 3.1: for liveness probes and clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.gateway.exchange import Reply
 
 
 class Health:
-    """Of one worker. database_well: whether the database answers; shared: the counters in Valkey, None = it is not used."""
+    """One for each worker. database_well: whether the database answers; shared: the counters in Valkey, None = it is not used."""
 
     def __init__(self, version: str, database_well: Callable[[], bool], shared: Counters | None) -> None:
         self._version = version
@@ -20,7 +20,7 @@ class Health:
         self._shared = shared
 
     def hello(self) -> Reply:
-        """Answer 200, because what is loaded is served; `warn` when the database or Valkey is away. Asks nobody."""
+        """Answer 200, because what is loaded is served; `warn` when the database or Valkey is away. Asks neither."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         parts = {"database": self._database_well()}
         if self._shared is not None:

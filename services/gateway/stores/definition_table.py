@@ -53,7 +53,7 @@ def locked(connection: sa.Connection, key: str, if_match: int | None) -> sa.Row[
 
 
 def check_free(connection: sa.Connection, id: str, api_id: str, place: str | None, own: str | None) -> None:
-    """Check that nobody else has these ids and this place. own: the id of what is replaced. Raises ApiIdTaken, PlaceTaken."""
+    """Check that no other definition has these ids and this place. own: the id of what is replaced. Raises ApiIdTaken, PlaceTaken."""
     others = sa.select(_D.id).where(_D.id != own) if own else sa.select(_D.id)
     same = _D.api_id == api_id if own else sa.or_(_D.api_id.in_((api_id, id)), _D.id.in_((api_id, id)))
     if connection.scalar(others.where(same).limit(1)) is not None:
@@ -66,7 +66,7 @@ def check_free(connection: sa.Connection, id: str, api_id: str, place: str | Non
 
 
 def to_columns(stored: StoredDefinition, claim: Claim) -> dict[str, Any]:
-    """Give the columns of a definition, without the time of its creation."""
+    """Return the columns of a definition, without the time of its creation."""
     return {
         "id": stored.id,
         "api_id": stored.api_id,
@@ -93,7 +93,7 @@ def record(
 
 
 def revised_id(connection: sa.Connection, key: str) -> str:
-    """Give the internal id of a definition that is or was: by itself, else the one that had this api_id last."""
+    """Return the internal id of a definition, also a deleted one. key: the internal id, else the api_id, of which the last owner counts."""
     row = find(connection, key)
     if row is not None:
         return str(row.id)
@@ -101,5 +101,5 @@ def revised_id(connection: sa.Connection, key: str) -> str:
 
 
 def from_row(row: sa.Row[Any]) -> StoredDefinition:
-    """Give the definition that a row holds."""
+    """Return the definition that a row holds."""
     return StoredDefinition(row.id, row.api_id, row.revision, row.document, row.hook_references, row.created_at, row.updated_at)

@@ -69,7 +69,7 @@ class DefinitionStore:
             return None if row is None else from_row(row)
 
     def known(self, api_ids: set[str]) -> dict[str, str]:
-        """Give api_id → name of those that exist."""
+        """Return api_id → name of those that exist."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(_D.api_id, _D.name).where(_D.api_id.in_(api_ids)))
             return {row.api_id: row.name for row in rows}
@@ -172,7 +172,7 @@ class DefinitionStore:
         return current(self._database, GENERATION)
 
     def changed_since(self, generation: int) -> Changed | None:
-        """Give what was written after a generation, as it is now; None when that is not known any more."""
+        """Return what was written after a generation, as it is now; None = that is not known any more."""
         with self._database.read() as connection:
             changes = since(connection, GENERATION, generation)
             if changes.entries is None:

@@ -14,7 +14,7 @@ from services.gateway.wire.heads.names import TRAILERS_PASSED
 
 _LONGEST_LINE: Final = 4096
 _MOST_TRAILERS: Final = 64
-# A turn of the loop decodes at most so many lines and chunks of one body: chunks of one byte must not hold up everybody else.
+# Lines and chunks of one body that a turn of the loop decodes at most: chunks of one byte must not hold up the other connections.
 _STEPS_A_TURN: Final = 256
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 # Possessive: spaces that could belong to three parts would be tried in each of them.
@@ -32,8 +32,8 @@ class BodyTooLarge(Exception):
 class Budget:
     """Bytes that may be held in memory.
 
-    left: how many more. whole: of what this one is a part, None = of nothing. exceeded: somebody asked for more than there were;
-    crowded: there would have been as many, but others have them.
+    left: how many more. whole: the budget that this one is a part of, None = none. exceeded: more were asked for than there were;
+    crowded: this one had enough, but other parts of the whole have taken them.
     """
 
     __slots__ = ("_size", "crowded", "exceeded", "left", "whole")
@@ -45,7 +45,7 @@ class Budget:
         self.exceeded = self.crowded = False
 
     def spend(self, size: int) -> bool:
-        """Take so many bytes; False when there are fewer, and then nothing is spent."""
+        """Take `size` bytes; return False when there are fewer, and then nothing is taken."""
         if size > self.left:
             self.exceeded = True
             return False
@@ -124,7 +124,7 @@ class CloseBody:
 
 
 class Tunnel:
-    """Bytes that are nobody's message: after a switch of protocols."""
+    """Bytes after a switch of protocols, which are not a message."""
 
     __slots__ = ("done",)
 

@@ -34,7 +34,7 @@ class TimedOut(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """What both sides have in common.
+    """What connections to clients and to upstreams have in common.
 
     peer: the address of a client; name and port of an upstream, for logs. buffer: what has come and nobody has taken. sink: where the body
     that comes in goes; source: whose body comes here. deadline: when `expired` is called. idle: nothing is under way, and the connection
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def notice_end(self) -> None:
-        """Read on unless something waits to be looked at: otherwise nobody would hear that the other end has gone."""
+        """Read on unless the buffer holds something: a paused connection does not notice that the other end has gone."""
         if self.paused and not self.buffer:
             self.resume()
 
@@ -316,7 +316,7 @@ class Connection(asyncio.Protocol):
         self.arrived.set()
 
     def break_pipe(self) -> None:
-        """Stop moving a body that nobody wants any more."""
+        """Stop moving a body that is not wanted any more."""
         if self.sink is not None:
             self.sink.source = None
             self.sink = None

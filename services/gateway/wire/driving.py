@@ -16,7 +16,7 @@ from typing import Any
 
 
 class Signal:
-    """Something that happens again and again, and that one coroutine at a time waits for. `set` is not kept for one who comes later."""
+    """Something that happens repeatedly, awaited by one coroutine at a time. A `set` that nobody awaits is lost."""
 
     __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop", "driver")
 
@@ -33,7 +33,7 @@ class Signal:
         return self.driver is not None or self._callback is not None
 
     def set(self) -> None:
-        """Wake whoever waits: a driven coroutine before this returns."""
+        """Wake the coroutine that waits; a driven one runs before this returns."""
         driver = self.driver
         if driver is not None:
             self.driver = None
@@ -71,7 +71,7 @@ class Signal:
 
 
 class Driver:
-    """One coroutine on its way. `step` begins it; it must not be called again by anyone but what the coroutine waits for."""
+    """Drives one coroutine. `step` begins it; afterwards only what the coroutine waits for may call it."""
 
     __slots__ = ("_awaited", "_cancelled", "_coroutine", "_loop", "_resting")
 
@@ -107,7 +107,7 @@ class Driver:
             awaited.driver = None
             self._throw()
         elif not awaited.cancel():
-            self._cancelled = True  # it is done, and about to go on
+            self._cancelled = True  # it is done, and its callback is about to run
 
     def _throw(self) -> None:
         self._awaited = None

@@ -37,5 +37,5 @@ class Pace:
         return min(end, self._begun + GRACE + self._size / least_rate) if least_rate else end
 
     def not_counted(self, seconds: float) -> None:
-        """Take a time out of the account in which the sender was not read."""
+        """Leave out a time in which the sender was not read."""
         self._begun += seconds

@@ -62,11 +62,11 @@ def body_of(length: int, most: int) -> Body:
 async def read_whole(
     connection: Connection, body: Body, limits: Limits | None = None, budget: Budget | None = None, *, expects: bool = False
 ) -> list[bytes]:
-    """Read a body as a whole, in pieces: joining megabytes is left to who can do it elsewhere than on the loop.
+    """Read a whole body, as pieces: the caller may join megabytes off the loop.
 
     limits: how long it may take, None = each piece the idle time of the connection; what is here already has no time. budget: what the
     pieces are taken from, None = the body itself is small. expects: the sender may wait for leave to send it.
-    Raises Closed, TimedOut, BadBody, BodyTooLarge; then what it had of the budget is free again.
+    Raises Closed, TimedOut, BadBody, BodyTooLarge; then it gives back what it took of the budget.
     """
     connection.body = body
     if expects and not connection.buffer and not body.done:

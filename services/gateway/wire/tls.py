@@ -114,7 +114,7 @@ async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContex
 
 
 class Handshakes:
-    """Those of clients that have just connected.
+    """The TLS handshakes of clients that have just connected.
 
     under_way: how many there are; at most `most`, further clients are dropped. enter, leave: told of each client's address; one that may
     not enter is dropped, too. plain: answers the connection of a client that speaks HTTP without TLS.
@@ -159,7 +159,7 @@ class Handshakes:
         try:
             await _shake_hands(connection, below, self._context, _Below, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
         except OSError:
-            # It spoke no TLS, none that we speak, or nothing.
+            # The client spoke no TLS, no version that is supported here, or nothing.
             if first.plain and not below.is_closing():
                 plain = ClientConnection(self._sockets, self._plain)
                 below.set_protocol(plain)
@@ -177,7 +177,7 @@ class Handshakes:
 
 
 class _Early(asyncio.Protocol):
-    """Keeps what is decrypted before the connection is there: the loop may read the handshake's end and what follows it in one turn."""
+    """Keeps what is decrypted before the connection exists: the loop may read the handshake's end and what follows in one turn."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -197,7 +197,7 @@ class _Accepted(asyncio.Protocol):
 
 
 class _First(asyncio.BufferedProtocol):
-    """Looks at what a client sends first, and is out of the way then.
+    """Looks at what a client sends first, then steps aside.
 
     plain: it was HTTP without TLS, which is thrown away; ended: the client says nothing more.
     """
@@ -226,7 +226,7 @@ class _First(asyncio.BufferedProtocol):
             return
         self.plain = _PLAIN_HTTP(start) is not None
         if self.plain:
-            # For the handshake it is as if the client had gone. Later: it may not have begun.
+            # To the handshake the client has gone. In the next turn, because it may not have begun.
             self._loop.call_soon(self._secure.connection_lost, ConnectionResetError())
         else:
             self._below.set_protocol(self._secure)
@@ -245,7 +245,7 @@ async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLConte
     """Shake hands. Raises OSError; then the socket is to be closed."""
     early = _Early()
     tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
-    # Only now: what came before the handshake is nobody's, and the connection hears of no end before its beginning.
+    # Only now: bytes before the handshake must not reach the connection, nor its end come before its beginning.
     tls.set_protocol(connection)
     if tls.is_closing():
         raise ConnectionResetError

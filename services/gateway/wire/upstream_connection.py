@@ -35,7 +35,7 @@ class UpstreamConnection(Connection):
         elif self.sink is not None:
             self._move(data)
         elif self.idle:
-            self.transport.close()  # nobody asked for anything
+            self.transport.close()  # nothing was asked for
         else:
             self.buffer += data
             if arrived.awaited:

@@ -1,7 +1,7 @@
 """Connections to upstreams: made within a time limit, kept for the next request, chosen among several targets.
 
-An idle connection on which anything happens is closed: what it says was not asked for. Targets that cannot be reached are left out for
-a while, as long as there are others.
+An idle connection on which anything arrives is closed: nothing was asked for. Targets that cannot be reached are left out for a while,
+as long as there are others.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Upstreams:
         return connection
 
     async def _verifier(self) -> ssl.SSLContext:
-        """Load it once for all who wait, again when that failed. A worker without https targets is spared the 2 MB of the authorities."""
+        """Load it once for all that wait, again when that failed. A worker without https targets saves the 2 MB of the authorities."""
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
             self._tls = asyncio.ensure_future(self._load_tls(), loop=self._sockets.loop)
         try:

@@ -282,7 +282,7 @@ def _check_target(method: str, target: bytes) -> None:
 
 
 def _unfinished(data: bytes) -> Exception:
-    """Return what to raise for a head whose end is not there: Incomplete as long as it can still become one."""
+    """Return what to raise for a head without an end: Incomplete as long as it can still become a valid one."""
     size = len(data)
     first = data.find(b"\n", 2)
     if size > LARGEST_HEAD or (size > LONGEST_TARGET + 32 and first < 0):
