@@ -67,7 +67,7 @@ class Parts:
         self.notes = Notes(database, clock)
         self.passwords = Passwords(database, clock, self.hasher, self.throttle)
         self.login_keys = LoginKeys(database, clock)
-        self.access_tokens = AccessTokens(database, clock)
+        self.access_tokens = AccessTokens(database, clock, self.notes)
         self.last_used = LastUsed(database)
         self.role_tokens = RoleTokens(database, clock, self.keys)
 

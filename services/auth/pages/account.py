@@ -8,12 +8,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
-from sqlalchemy.orm import Session
 
 from services.auth.access import Caller
 from services.auth.credentials.schemas import NewAccessToken
 from services.auth.credentials.service import notes
-from services.auth.models import AccessToken
 from services.auth.pages import visit
 from services.auth.people.schemas import OwnChange
 from services.auth.web import origin, parts
@@ -188,16 +186,10 @@ def tokens(caller: Caller) -> Response:
         fields = NewAccessToken().load(given)
         if wrong:
             return _tokens(caller, 422, values=request.form, errors=wrong)
-        return visit.done_together("/account/tokens", functools.partial(_add_token, caller, fields))
+        text = f"{_named(fields.get('label', ''))} was made. Copy it now: it is not shown again."
+        return visit.done_once("/account/tokens", text, lambda form: parts().access_tokens.add(caller, fields, origin(caller), form))
     except (Refusal, ValidationError) as error:
         return _tokens(caller, 422, values=request.form, errors={**_errors(error, "_"), **wrong})
-
-
-def _add_token(caller: Caller, fields: dict[str, Any], note: visit.Together) -> None:
-    def tell(session: Session, token: AccessToken, secret: str) -> None:
-        note(session, f"{_named(token)} was made. Copy it now: it is not shown again.", secret)
-
-    parts().access_tokens.add(caller, fields, origin(caller), tell)
 
 
 @blueprint.route("/account/tokens/<token_id>/rotate", methods=["GET", "POST"])
@@ -205,11 +197,11 @@ def _add_token(caller: Caller, fields: dict[str, Any], note: visit.Together) -> 
 def rotate_token(caller: Caller, token_id: str) -> Response:
     if request.method == "POST":
         token, secret = parts().access_tokens.rotate(caller, token_id, origin(caller))
-        return visit.done("/account/tokens", f"{_named(token)} was replaced. Copy the new one now: it is not shown again.", secret)
+        return visit.done("/account/tokens", f"{_named(token.label)} was replaced. Copy the new one now: it is not shown again.", secret)
     token = parts().access_tokens.get(caller, token_id)
     return visit.page(
         "confirm.html",
-        title=f"Replace {_named(token, begins=False)}?",
+        title=f"Replace {_named(token.label, begins=False)}?",
         consequence="Programs that use it are refused at once, until they have the new one. Label, rights and end stay as they are.",
         action=f"/account/tokens/{token.id}/rotate",
         back="/account/tokens",
@@ -224,14 +216,14 @@ def remove_token(caller: Caller, token_id: str) -> Response:
         token = parts().access_tokens.get(caller, token_id)
         if request.method == "POST":
             parts().access_tokens.remove(caller, token_id, origin(caller))
-            return visit.done("/account/tokens", f"{_named(token)} was removed.")
+            return visit.done("/account/tokens", f"{_named(token.label)} was removed.")
     except Refusal as error:
         if request.method != "POST" or error.status != 404:
             raise
         return visit.done("/account/tokens", "This token is not there any more.")  # the form was sent twice, or from two tabs
     return visit.page(
         "confirm.html",
-        title=f"Remove {_named(token, begins=False)}?",
+        title=f"Remove {_named(token.label, begins=False)}?",
         consequence="Programs that use it are refused at once. This cannot be undone.",
         action=f"/account/tokens/{token.id}/remove",
         back="/account/tokens",
@@ -240,9 +232,9 @@ def remove_token(caller: Caller, token_id: str) -> Response:
     )
 
 
-def _named(token: AccessToken, *, begins: bool = True) -> str:
-    """The token as a sentence calls it. begins: whether it begins the sentence."""
-    return ("The" if begins else "the") + (f" token “{token.label}”" if token.label else " token without a label")
+def _named(label: str, *, begins: bool = True) -> str:
+    """Name the token of this label in a sentence. begins: whether the name begins the sentence."""
+    return ("The" if begins else "the") + (f" token “{label}”" if label else " token without a label")
 
 
 def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:

@@ -11,8 +11,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Response, g, make_response, redirect, render_template, request
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from services.auth import refusals
 from services.auth.credentials.rules import opaque
@@ -150,10 +148,6 @@ def start() -> Response:
     return answer
 
 
-# Stores what a page tells once: (the transaction of what was done, a sentence, a secret).
-Together = Callable[[Session, str, str | None], None]
-
-
 def done(path: str, text: str, secret: str | None = None) -> Response:
     """Lead on to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
 
@@ -170,23 +164,20 @@ def done(path: str, text: str, secret: str | None = None) -> Response:
     return page("ended.html", 201, told=told)
 
 
-def done_together(path: str, work: Callable[[Together], None]) -> Response:
-    """Do as `done`, for what must not be done twice: `work` stores the note in its own transaction, under the id that the form has.
+def done_once(path: str, text: str, create: Callable[[notes.Form], object]) -> Response:
+    """Do as `done`, for what must not be done twice: `create` stores the note, under the id that the form has, with what it creates.
 
-    The same form again leads to that note or, when somebody has read it, says that nothing was done again.
+    The same form again leads to that note or, when the note has been read, to one that says that nothing was done again.
+    text: what the note says. create: raises SentBefore, SignInEnded.
     """
     given = request.form.get("once", "")
     note = given if 20 <= len(given) <= 22 and given.isascii() else notes.new_id()
-
-    def together(session: Session, text: str, secret: str | None) -> None:
-        parts().notes.write(session, _cookie(COOKIE), note, Told(text, secret))
-
     try:
-        work(together)
+        create(notes.Form(_cookie(COOKIE), note, text))
     except notes.SentBefore as before:
         if before.told:
             return done(path, "This form was sent before, and was not done again. If you missed the secret, replace it.")
-    except IntegrityError:  # the sign-in has ended meanwhile, so nothing was done
+    except notes.SignInEnded:
         return to_sign_in()
     return go(f"{path}?note={note}")
 

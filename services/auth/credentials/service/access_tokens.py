@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.auth import refusals
@@ -14,6 +15,7 @@ from services.auth.audit import store as audit
 from services.auth.audit.rules import Origin
 from services.auth.credentials.rules import opaque, policies
 from services.auth.credentials.service.bounds import earliest, end_of, expiry
+from services.auth.credentials.service.notes import Form, Notes, SignInEnded, Told
 from services.auth.credentials.store import access_tokens as store
 from services.auth.credentials.store import accounts
 from services.auth.models import AccessToken
@@ -24,9 +26,10 @@ from services.common.database import Database
 class AccessTokens:
     """A user's own tokens. Thread-safe."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, notes: Notes) -> None:
         self._database = database
         self._clock = clock
+        self._notes = notes
 
     def page(self, caller: Caller, page: int, per_page: int) -> tuple[list[AccessToken], int]:
         """Return one page of the caller's tokens, newest first, and how many there are in all."""
@@ -41,13 +44,11 @@ class AccessTokens:
             raise refusals.not_found("token")
         return found
 
-    def add(
-        self, caller: Caller, fields: Mapping[str, Any], origin: Origin, together: Callable[[Session, AccessToken, str], None] | None = None
-    ) -> tuple[AccessToken, str]:
-        """Create a token; returns its record and its secret. By a login key it ends with the key.
+    def add(self, caller: Caller, fields: Mapping[str, Any], origin: Origin, form: Form | None = None) -> tuple[AccessToken, str]:
+        """Create a token; returns its record and its secret. A token that is created with a login key ends with the key.
 
-        together: writes what belongs to it in the same transaction; when it raises, nothing is stored.
-        Raises Refusal 401 when the caller is gone or disabled meanwhile, 422.
+        form: the page's form that asks; its note, with the secret, is stored in the same transaction, so the form creates one token.
+        Raises Refusal 401 when the caller has been removed or disabled meanwhile, 422; with a form SentBefore, SignInEnded.
         """
         kind = fields["kind"]
         policy = policies.clean(fields.get("policy", []))
@@ -76,11 +77,16 @@ class AccessTokens:
             )
             session.add(token)
             audit.write(session, origin, now, "access-token.add", token.id, kind=kind, label=token.label)
-            if together is not None:
-                together(session, token, secret)
+            if form is not None:
+                self._notes.write(session, form.cookie, form.note_id, Told(form.text, secret))
             return token
 
-        return self._database.run(work), secret
+        try:
+            return self._database.run(work), secret
+        except IntegrityError:
+            if form is None:
+                raise
+            raise SignInEnded from None
 
     def rotate(self, caller: Caller, token_id: str, origin: Origin) -> tuple[AccessToken, str]:
         """Give a token a new secret; the old one ends at once. A login key may do so only with what it made itself.

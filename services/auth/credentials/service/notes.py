@@ -41,16 +41,28 @@ class Told(NamedTuple):
     secret: str | None
 
 
+class Form(NamedTuple):
+    """A form that creates something once. cookie: the secret of the browser's sign-in. note_id: of its note. text: what the note says."""
+
+    cookie: str
+    note_id: str
+    text: str
+
+
 class SentBefore(Exception):
-    """This form has done its work. told: whether somebody has read what its note says."""
+    """This form has done its work. told: whether its note has been read."""
 
     def __init__(self, told: bool) -> None:
         super().__init__()
         self.told = told
 
 
+class SignInEnded(Exception):
+    """The sign-in of the browser that sent the form has ended, so nothing was stored."""
+
+
 class Notes:
-    """Thread-safe. cookie: the secret of a browser's sign-in."""
+    """Notes of pages, each for one browser's sign-in. Thread-safe. cookie: the secret of that sign-in."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
