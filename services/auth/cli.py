@@ -11,7 +11,7 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.auth import levels
+from services.auth import levels, refusals
 from services.auth.audit.rules import COMMAND_LINE
 from services.auth.credentials.rules.opaque import generated_secret
 from services.auth.credentials.schemas import NewRoleToken
@@ -36,8 +36,7 @@ class _Commands(Program):
         try:
             return super().invoke(context)
         except ValidationError as error:
-            refused = Refusal(422, "some fields are not valid", "invalid-fields", fields=error.messages_dict)
-            raise click.ClickException(in_a_line("auth", refused)) from None
+            raise click.ClickException(in_a_line("auth", refusals.invalid_document(error.messages_dict))) from None
         except (Refusal, OSError) as error:
             raise click.ClickException(in_a_line("auth", error)) from None
         except SQLAlchemyError as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from services.common.refusal import Refusal
 
+INVALID_FIELDS = ("some fields are not valid", "invalid-fields")  # text and code, also of what flask-smorest refuses
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gatehouse"'}
 
 
@@ -85,6 +87,10 @@ def wrong_current_password() -> Refusal:
     return invalid_fields(current_password="Not the current password.")  # noqa: S106  a message
 
 
+def path_not_found() -> Refusal:
+    return Refusal(404, "not found", "not-found")
+
+
 def not_found(what: str) -> Refusal:
     return Refusal(404, f"{what} not found", "not-found")
 
@@ -114,8 +120,13 @@ def changed_meanwhile() -> Refusal:
 
 
 def invalid_fields(**fields: Any) -> Refusal:
-    """A sentence, or a list of them, by field."""
-    return Refusal(422, "some fields are not valid", "invalid-fields", fields={name: [why] for name, why in fields.items()})
+    """Say of each field in a sentence why it is refused."""
+    return invalid_document({name: [why] for name, why in fields.items()})
+
+
+def invalid_document(fields: Mapping[str, Any]) -> Refusal:
+    """Refuse what a schema refuses. fields: the schema's messages."""
+    return Refusal(422, *INVALID_FIELDS, fields=fields)
 
 
 def malformed_json() -> Refusal:

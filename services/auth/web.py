@@ -23,7 +23,6 @@ from services.auth.wiring import Parts
 from services.common import request_id
 from services.common.app import plain_error
 from services.common.documented import Blueprint
-from services.common.refusal import Refusal
 
 T = TypeVar("T")
 View = Callable[..., Any]
@@ -137,7 +136,7 @@ def readable() -> None:
             raise refusals.malformed_json() from None
 
 
-def texts(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[], object]) -> Callable[[View], View]:
+def quick_arguments(blueprint: Blueprint, schema: type[Schema], *, otherwise: Callable[[], object]) -> Callable[[View], View]:
     """Do what `blueprint.arguments(schema)` does, for a route that is asked hundreds of times a second.
 
     A JSON object of exactly the required fields, each a text, goes in as it is, and the view judges who asks; everything else is the
@@ -214,7 +213,7 @@ def cacheable(document: dict[str, Any], seconds: int) -> Response:
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Render an error in the house's shape; the names of wrong fields without the place where they were found."""
     if status == 422:
-        message, code = "some fields are not valid", "invalid-fields"
+        message, code = refusals.INVALID_FIELDS
         if fields and set(fields) <= {"json", "query"}:
             places = [found if isinstance(found, dict) else {"_": found} for found in fields.values()]
             fields = {name: why for place in places for name, why in place.items()}
@@ -235,7 +234,7 @@ def register(app: Flask, of_json: Collection[str]) -> None:
     def admit() -> None:
         """Who asks is judged before anything of the body is read; then what no route can read is refused."""
         if "\x00" in request.path:  # PostgreSQL's texts do not hold it
-            raise Refusal(404, "not found", "not-found")
+            raise refusals.path_not_found()
         view = app.view_functions.get(request.endpoint or "")
         ask = getattr(view, "asks", None)
         if ask is not None and request.method != "OPTIONS":

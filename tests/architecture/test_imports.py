@@ -93,6 +93,7 @@ VIOLATIONS = [
         "services.auth.credentials.service.planted -> services.auth.people.store",
     ),
     ("auth-nouns", "auth/signing/planted", "WHAT = 1", "not listed as layers: - services.auth.signing.planted"),
+    ("auth-routes", "auth/pages/visit", "import sqlalchemy", "services.auth.pages.visit -> sqlalchemy"),
     ("auth-use-cases", "auth/audit/service", "import marshmallow", "services.auth.audit.service -> marshmallow"),
     ("auth-rules", "auth/credentials/rules/planted", "import sqlalchemy", "services.auth.credentials.rules.planted -> sqlalchemy"),
 ]

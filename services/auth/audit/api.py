@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.auth.audit import schemas, store
+from services.auth.audit import schemas
+from services.auth.audit.rules import Filter
 from services.auth.web import answers, listed, needs, parts, super_user
 from services.common.documented import Blueprint
 
@@ -19,5 +20,5 @@ Answer = dict[str, Any]
 def audit(asked: Answer) -> Answer:
     """Newest first."""
     super_user()
-    wanted = store.Filter(asked.get("action"), asked.get("actor_id"), asked.get("target"), asked.get("since"), asked.get("until"))
+    wanted = Filter(asked.get("action"), asked.get("actor_id"), asked.get("target"), asked.get("since"), asked.get("until"))
     return listed(parts().audit.page(wanted, asked["page"], asked["per_page"]), schemas.audit_line, asked)

@@ -1,7 +1,8 @@
-"""Who does something and from where: what an audit line tells."""
+"""What an audit line tells (who does something, from where), and which lines a list holds."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 
@@ -20,6 +21,17 @@ class Origin:
     def acting(self, email: str, user_id: str) -> Origin:
         """Return the same place, with the person now known."""
         return Origin(email, user_id, self.address, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines a list holds: since included, until excluded."""
+
+    action: str | None = None
+    actor_id: str | None = None
+    target: str | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
 
 
 COMMAND_LINE = Origin("command line")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from services.auth.audit import store
+from services.auth.audit.rules import Filter
 from services.auth.models import AuditLine
 from services.common.database import Database
 from services.common.store_guard import LONG_WORK_S
@@ -16,7 +17,7 @@ class Audit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(self, wanted: store.Filter, page: int, per_page: int) -> tuple[list[AuditLine], int]:
+    def page(self, wanted: Filter, page: int, per_page: int) -> tuple[list[AuditLine], int]:
         """Return one page, newest first, and how many lines there are in all."""
         with self._database.read() as session:
             return store.page(session, wanted, page, per_page)

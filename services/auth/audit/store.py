@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.auth.audit.rules import Origin
+from services.auth.audit.rules import Filter, Origin
 from services.auth.models import AuditLine
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which lines a list holds: since included, until excluded."""
-
-    action: str | None = None
-    actor_id: str | None = None
-    target: str | None = None
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
 
 
 def write(session: Session, origin: Origin, now: dt.datetime, action: str, target: str | None = None, **details: Any) -> None:

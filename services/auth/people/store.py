@@ -1,24 +1,13 @@
-"""Users, domains and login keys in the database. Every function works in the caller's session."""
+"""Users and domains in the database."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.auth import levels
 from services.auth.models import Domain, User
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which users a list holds. text: part of the e-mail or the full name, case-blind."""
-
-    domain: str | None = None
-    level: str | None = None
-    active: bool | None = None
-    text: str | None = None
+from services.auth.people.rules import Filter
 
 
 def any_user(session: Session) -> bool:

@@ -12,7 +12,7 @@ from services.auth.people.schemas import user_shown
 from services.auth.schemas import REFUSED, moment
 from services.auth.verification import schemas
 from services.auth.verification.service import Service
-from services.auth.web import answers, basic, needs, origin, parts, texts
+from services.auth.web import answers, basic, needs, origin, parts, quick_arguments
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("verify", __name__)
@@ -39,7 +39,7 @@ def _pair() -> tuple[str, str]:
 
 @blueprint.post("/verify/basic")
 @needs(service)
-@texts(blueprint, schemas.Basic, otherwise=service)
+@quick_arguments(blueprint, schemas.Basic, otherwise=service)
 @answers(blueprint, 200, schemas.VerifiedUser)
 @blueprint.alt_response(401, schema=REFUSED, description="invalid credentials, or the login key has expired")
 def verify_basic(given: Answer) -> Answer:
@@ -53,7 +53,7 @@ def verify_basic(given: Answer) -> Answer:
 
 @blueprint.post("/verify/token")
 @needs(_pair)
-@texts(blueprint, schemas.TokenToVerify, otherwise=service)
+@quick_arguments(blueprint, schemas.TokenToVerify, otherwise=service)
 @answers(blueprint, 200, schemas.VerifiedToken)
 @blueprint.alt_response(401, schema=REFUSED, description="why the token is worth nothing")
 def verify_token(given: Answer) -> Answer:

@@ -6,12 +6,14 @@ import base64
 import dataclasses
 import datetime as dt
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from services.auth.app import build
@@ -19,6 +21,8 @@ from services.auth.models import db
 from services.auth.settings import Settings
 from services.auth.wiring import Parts
 from services.common.clock import SettableClock
+from services.common.http_client import Client
+from services.common.identity.client import IdentityClient
 from tests.support.stores import Prepare
 
 if TYPE_CHECKING:
@@ -126,3 +130,23 @@ def browser(auth: Auth) -> Browser:
     signed_in = Browser(auth)
     assert signed_in.sign_in().location == "/account"
     return signed_in
+
+
+@pytest.fixture
+def served(auth: Auth) -> Iterator[str]:
+    """The address of the service, served over HTTP."""
+    server = make_server("127.0.0.1", 0, auth.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def identities(auth: Auth, served: str) -> Iterator[IdentityClient]:
+    """A neighbour's client of the service."""
+    http = Client(retries=0)
+    yield IdentityClient(served, *SERVICE, issuer=auth.parts.settings.issuer, clock=auth.clock, http=http)
+    http.close()

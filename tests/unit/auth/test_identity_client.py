@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
 import pytest
-from werkzeug.serving import make_server
 
 from services.common.http_client import Client
 from services.common.identity.client import IdentityClient
 from services.common.identity.refusals import AuthUnavailable, Throttled, Unauthenticated
 from tests.unit.auth.conftest import ADMIN, PASSWORD, SERVICE, Auth
-
-
-@pytest.fixture
-def served(auth: Auth) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, auth.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def identities(auth: Auth, served: str) -> Iterator[IdentityClient]:
-    http = Client(retries=0)
-    yield IdentityClient(served, *SERVICE, issuer=auth.parts.settings.issuer, clock=auth.clock, http=http)
-    http.close()
 
 
 def test_every_kind_of_credential(auth: Auth, admin: str, identities: IdentityClient) -> None:

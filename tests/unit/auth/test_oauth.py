@@ -220,7 +220,7 @@ def test_a_response_type_that_cannot_be_quoted(auth: Auth, admin: str, browser: 
     assert (answer.status_code, answer.mimetype) == (400, "text/html")
 
 
-def test_an_unknown_client_gets_a_page(auth: Auth, browser: Browser) -> None:
+def test_an_unknown_client_gets_a_page(browser: Browser) -> None:
     answer = browser.authorize("nobody")
     assert answer.status_code in (400, 401)
     assert "Location" not in answer.headers

@@ -131,7 +131,7 @@ def test_forms_of_other_sites_are_refused(auth: Auth, browser: Browser) -> None:
     assert auth.ask("GET", "/me", basic=(ADMIN, PASSWORD)).json["email"] == ADMIN
 
 
-def test_pages_keep_others_out(auth: Auth, browser: Browser) -> None:
+def test_pages_keep_others_out(browser: Browser) -> None:
     answer = browser.client.get("/account")
     assert answer.headers["Content-Security-Policy"] == (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -206,7 +206,7 @@ def test_nobody_else_is_believed_about_prefix_and_address(auth: Auth) -> None:
     assert answer.location == "/account/sign-in?next=%2Faccount"
 
 
-def test_signing_out(auth: Auth, browser: Browser) -> None:
+def test_signing_out(browser: Browser) -> None:
     cookie = browser.client.get_cookie("gatehouse_session")
     assert cookie is not None
     assert send(browser, "/account", "/account/sign-out").status_code == 303

@@ -18,14 +18,14 @@ from tests.unit.auth.browsing import (
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth
 
 
-def test_too_many_wrong_current_passwords_say_when_to_come_back(auth: Auth, browser: Browser) -> None:
+def test_too_many_wrong_current_passwords_say_when_to_come_back(browser: Browser) -> None:
     form = {"current_password": "a wrong password", "new_password": "another horse battery"}
     answers = [send(browser, "/account/password", **form) for _ in range(6)]
     assert [one.status_code for one in answers] == [422] * 5 + [429]
     assert answers[-1].headers["Retry-After"] == "2"
 
 
-def test_the_profile(auth: Auth, browser: Browser) -> None:
+def test_the_profile(browser: Browser) -> None:
     page = told(browser, send(browser, "/account", full_name="<Ada>", email="ada@example.org"), "/account").text
     assert "Your profile was saved." in page
     assert 'value="&lt;Ada&gt;"' in page
@@ -150,7 +150,7 @@ def test_a_mistake_is_told_at_its_field(browser: Browser) -> None:
 @pytest.mark.parametrize(
     "form", [{"kind": "analysis", "permission": "read", "policy": ""}, {"kind": "x", "permission": "y", "policy": ":"}]
 )
-def test_a_wrong_token_form_says_so(auth: Auth, browser: Browser, form: dict[str, str]) -> None:
+def test_a_wrong_token_form_says_so(browser: Browser, form: dict[str, str]) -> None:
     answer = send(browser, "/account/tokens", **form)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text

@@ -15,7 +15,6 @@ from services.common.identity.client import IdentityClient
 from services.common.identity.refusals import InsufficientScope
 from tests.unit.auth.browsing import Browser, client_of, exchange, introspect, refresh, request_of, sent_back
 from tests.unit.auth.conftest import ADMIN, SERVICE, Auth
-from tests.unit.auth.test_identity_client import identities, served  # noqa: F401  fixtures
 
 
 def tokens_for(auth: Auth, client: dict[str, Any], browser: Browser, scope: str) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def test_a_token_carries_what_was_allowed_through_every_refresh(
         tokens = refresh(auth, tokens["refresh_token"], client).json
 
 
-def test_services_ask_for_their_own(auth: Auth, admin: str, browser: Browser, identities: IdentityClient) -> None:  # noqa: F811
+def test_services_ask_for_their_own(auth: Auth, admin: str, browser: Browser, identities: IdentityClient) -> None:
     client = client_of(auth, admin)
     little = tokens_for(auth, client, browser, "openid profile email")["access_token"]
     for service in SERVICES:
@@ -76,7 +75,7 @@ def test_a_service_that_does_not_say_asks_for_its_own_name(
     auth: Auth,
     admin: str,
     browser: Browser,
-    identities: IdentityClient,  # noqa: F811
+    identities: IdentityClient,
 ) -> None:
     client = client_of(auth, admin)
     assert SERVICE[0] == "sessions"
@@ -85,7 +84,7 @@ def test_a_service_that_does_not_say_asks_for_its_own_name(
         identities.token(tokens_for(auth, client, browser, "tokens")["access_token"])
 
 
-def test_peoples_own_tokens_have_everything(auth: Auth, admin: str, identities: IdentityClient) -> None:  # noqa: F811
+def test_peoples_own_tokens_have_everything(auth: Auth, admin: str, identities: IdentityClient) -> None:
     account = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json["secret"]
     role = auth.ask("POST", "/role-tokens", {"subject": "admin"}, token=admin).json["token"]
     assert [identities.token(one, scope="devices").kind for one in (admin, account, role)] == ["user", "account", "role"]
@@ -95,7 +94,7 @@ def test_a_sign_in_from_before_that_named_nothing_may_do_nothing(
     auth: Auth,
     admin: str,
     browser: Browser,
-    identities: IdentityClient,  # noqa: F811
+    identities: IdentityClient,
 ) -> None:
     client = client_of(auth, admin)
     tokens = tokens_for(auth, client, browser, "openid")

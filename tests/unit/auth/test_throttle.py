@@ -6,37 +6,20 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from werkzeug.test import TestResponse
 
 from services.auth.app import build
 from services.auth.audit.rules import COMMAND_LINE
 from services.auth.credentials.service import throttle
 from services.auth.credentials.service.throttle import delay_after
 from services.auth.models import Familiar
-from tests.unit.auth.browsing import (
-    Browser,
-)
+from tests.unit.auth.browsing import Browser
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
+from tests.unit.auth.guessing import attack, fail, try_it
 
 
 def test_the_delay_grows_from_the_fifth_failure_and_has_a_bound() -> None:
     assert [delay_after(n) for n in range(1, 8)] == [0, 0, 0, 0, 2, 4, 8]
     assert delay_after(10**6) == 300
-
-
-def fail(auth: Auth, email: str = ADMIN, address: str = "198.51.100.7") -> int:
-    return auth.ask("POST", "/login", {"email": email, "password": "a wrong password"}, address=address).status_code
-
-
-def try_it(auth: Auth, address: str = "198.51.100.7", email: str = ADMIN) -> TestResponse:
-    """With the right password."""
-    return auth.ask("POST", "/login", {"email": email, "password": PASSWORD}, address=address)
-
-
-def attack(auth: Auth, failures: int, email: str = ADMIN) -> None:
-    """Wrong passwords for an account, each from an address of its own."""
-    for n in range(failures):
-        assert fail(auth, email, f"203.0.{n // 250}.{n % 250}") == 401
 
 
 def test_an_account_is_slowed_down_from_the_address_that_failed(auth: Auth) -> None:

@@ -10,28 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from werkzeug.test import TestResponse
 
 from services.auth.app import build
 from services.auth.credentials.service.turns import FAMILIAR, ORDINARY, SUSPECT, Turns
 from services.common.refusal import Refusal
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
-
-
-def fail(auth: Auth, email: str = ADMIN, address: str = "198.51.100.7") -> int:
-    return auth.ask("POST", "/login", {"email": email, "password": "a wrong password"}, address=address).status_code
-
-
-def try_it(auth: Auth, address: str = "198.51.100.7", email: str = ADMIN) -> TestResponse:
-    """With the right password."""
-    return auth.ask("POST", "/login", {"email": email, "password": PASSWORD}, address=address)
-
-
-def attack(auth: Auth, failures: int, email: str = ADMIN) -> None:
-    """Wrong passwords for an account, each from an address of its own."""
-    for n in range(failures):
-        assert fail(auth, email, f"203.0.{n // 250}.{n % 250}") == 401
+from tests.unit.auth.guessing import fail, try_it
 
 
 def test_fifty_log_ins_at_once_all_succeed(auth: Auth) -> None:
@@ -146,7 +131,6 @@ def test_an_account_fills_the_queue_from_no_number_of_familiar_places(
 
 def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
     turns = Turns(slots=1, queue=100)
-    begun = threading.Event()
     order: list[int] = []
 
     def go(rank: int) -> None:
@@ -157,7 +141,6 @@ def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
         for n, rank in enumerate([SUSPECT] * 3 + [ORDINARY] * 3 + [FAMILIAR] * 3):
             pool.submit(go, rank)
             wait_until(lambda n=n: turns._number == n + 1, what="one more that waits")
-        begun.set()
     assert order == [FAMILIAR] * 3 + [SUSPECT] + [ORDINARY] * 3 + [SUSPECT] * 2
 
 

@@ -66,8 +66,8 @@ def _by_basic(query_client: Callable[[str], OAuthClient | None], request: _Reque
     return found
 
 
-def register(app: Flask) -> AuthorizationServer:
-    """The authorization server of the application, at `extensions["oauth"]`."""
+def register(app: Flask) -> None:
+    """Add the authorization server to the application, as `extensions["oauth"]`."""
     app.config["OAUTH2_SCOPES_SUPPORTED"] = list(SCOPES)
     server = _Server(app, query_client=_client, save_token=lambda token, request: None)
     server.register_client_auth_method("client_secret_basic", _by_basic)
@@ -78,4 +78,3 @@ def register(app: Flask) -> AuthorizationServer:
     server.register_endpoint(Revocation)
     server.register_extension(lambda _: _Issuer()(server))
     app.extensions["oauth"] = server
-    return server

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from services.auth.credentials.schemas import NewPassword
-from services.auth.people import schemas, store
+from services.auth.people import schemas
+from services.auth.people.rules import Filter
 from services.auth.schemas import REFUSED
 from services.auth.web import administrator, answers, caller, etag, if_match, listed, needs, origin, parts
 from services.common.documented import Blueprint
@@ -21,7 +22,7 @@ Tagged = tuple[Answer, int, dict[str, str]]
 @answers(blueprint, 200, schemas.UserList)
 def users(asked: Answer) -> Answer:
     """Domain admin: of the own domain; super user: all."""
-    wanted = store.Filter(asked.get("domain"), asked.get("level"), asked.get("active"), asked.get("q"))
+    wanted = Filter(asked.get("domain"), asked.get("level"), asked.get("active"), asked.get("q"))
     return listed(parts().people.page(caller(), wanted, asked["page"], asked["per_page"]), schemas.user_shown, asked)
 
 

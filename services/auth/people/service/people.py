@@ -20,6 +20,7 @@ from services.auth.credentials.service.passwords import Passwords
 from services.auth.credentials.store import accounts, grants
 from services.auth.models import User
 from services.auth.people import store
+from services.auth.people.rules import Filter
 from services.common.clock import Clock
 from services.common.database import Database
 
@@ -53,13 +54,13 @@ class People:
         with self._database.read() as session:
             return accounts.by_email_key(session, emails.key_of(email) or "")
 
-    def page(self, caller: Caller, wanted: store.Filter, page: int, per_page: int) -> tuple[list[User], int]:
+    def page(self, caller: Caller, wanted: Filter, page: int, per_page: int) -> tuple[list[User], int]:
         """Return one page of the users that the caller administers, and how many there are in all. Raises Refusal 403."""
         scope = administered_domain(caller)
         if scope is not None:
             if wanted.domain not in (None, scope):
                 return [], 0
-            wanted = store.Filter(scope, wanted.level, wanted.active, wanted.text)
+            wanted = Filter(scope, wanted.level, wanted.active, wanted.text)
         with self._database.read() as session:
             return store.page(session, wanted, page, per_page)
 
