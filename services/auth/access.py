@@ -1,4 +1,4 @@
-"""Who asks: what a credential that was checked says about its holder, and what that person may do. Pure decisions."""
+"""Who asks: what a checked credential says about its holder, and what that person may do. Pure decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGIN_KEY = "login_key"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may use the service's own API. method: what the sign-in began with. grant_id: the sign-in, None for Basic.
+    """A person who may use the service's own API. method: what the sign-in began with. grant_id: the sign-in, None for Basic.
 
     session: digest of the browser session, when it came from the pages. key_digest: of the login key, when it came by Basic.
     """
@@ -28,9 +28,9 @@ class Caller:
 
     @property
     def sign_in(self) -> str:
-        """Return what one's own wrong current passwords are counted for.
+        """Return the name under which the caller's wrong current passwords are counted.
 
-        A login key begins as many sign-ins as somebody likes: they count as one.
+        A login key begins any number of sign-ins: they count as one.
         """
         return f"{self.user.id} {self.method} {(self.grant_id or self.session) if self.method == PASSWORD else None}"
 
@@ -59,13 +59,13 @@ class Verified:
 
 
 def require_level(caller: Caller, level: str) -> None:
-    """Refuse somebody below this level. Raises Refusal 403."""
+    """Refuse a caller below this level. Raises Refusal 403."""
     if not levels.at_least(caller.user.level, level):
         raise refusals.not_allowed(level)
 
 
 def require_password(caller: Caller | None) -> None:
-    """Refuse somebody who came with a login key: for what has no end that could be that of the key. Raises Refusal 403."""
+    """Refuse a caller who came with a login key, for what would outlive the key. Raises Refusal 403."""
     if caller is not None and caller.method == LOGIN_KEY:
         raise refusals.password_needed()
 
@@ -79,7 +79,7 @@ def administered_domain(caller: Caller | None) -> str | None:
 
 
 def may_give(caller: Caller | None, level: str) -> None:
-    """Refuse somebody who gives a higher level than the own one. Raises Refusal 403."""
+    """Refuse a caller who gives a level above their own. Raises Refusal 403."""
     if caller is not None and not levels.at_least(caller.user.level, level):
         raise refusals.not_allowed(f"{level} to give {level}")
 

@@ -17,11 +17,11 @@ OAUTH = Blueprint("oauth", __name__, description="OAuth2 (RFC 6749, 7009, 7636, 
 GROUPS = (ACCOUNT, ADMINISTRATION, VERIFICATION, OAUTH)
 OF_JSON = (ACCOUNT, ADMINISTRATION, VERIFICATION)  # their bodies; those of OAuth2 are forms
 
-for group, rooms in (
+for group, modules in (
     (ACCOUNT, (sign_in, me, password, login_key, access_tokens)),
     (ADMINISTRATION, (users, domains, role_tokens, clients, signing_keys, audit)),
     (VERIFICATION, (verification, jwks, discovery)),
     (OAUTH, (endpoints,)),
 ):
-    for room in rooms:
-        group.register_blueprint(room.blueprint)
+    for module in modules:
+        group.register_blueprint(module.blueprint)

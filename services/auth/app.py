@@ -17,7 +17,7 @@ from services.common.clock import Clock, SystemClock
 
 
 def build(settings: Settings, clock: Clock | None = None, *, key: str | None = None) -> Flask:
-    """Create the application of these settings. clock: for tests. key: the master key, when it is not to be read or made."""
+    """Create the application of these settings. clock: for tests. key: the master key; left out: that of the settings or of its file."""
     parts = Parts(settings, clock or SystemClock(), key or master_key(settings))
     app = create_app(
         "auth",
@@ -41,5 +41,5 @@ def build(settings: Settings, clock: Clock | None = None, *, key: str | None = N
 
 
 def describe() -> Flask:
-    """Create the application for its OpenAPI document only: touches no file, no network."""
+    """Create the application for its OpenAPI document only, without touching a file or the network."""
     return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"), key="x" * 32)

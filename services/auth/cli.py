@@ -30,7 +30,7 @@ from services.common.startup import in_a_line
 
 
 class _Commands(Program):
-    """Says what is wrong in one line instead of a trace."""
+    """Commands that say in one line what is wrong, instead of a trace."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -53,7 +53,7 @@ def _parts() -> Parts:
 
 
 def _password(given: str | None) -> tuple[str, bool]:
-    """(the password, whether it was made here). `-` reads it from the standard input, so that it stands in no list of processes."""
+    """Return the password and whether it was generated here. `-` reads it from the standard input: a list of processes shows arguments."""
     if given == "-":
         return sys.stdin.readline().rstrip("\r\n"), False
     return (given, False) if given else (generated_secret(24), True)
@@ -71,13 +71,13 @@ def _add(parts: Parts, email: str, domain: str, level: str, name: str, password:
 
 
 def _show_user(user: User, text: str, password: str | None) -> None:
-    """password: what was made here, which is shown this once; None = the caller knows it."""
+    """Print a user. password: one that was generated here and is shown this once; None when the caller knows it."""
     document = {"id": str(user.id), "email": user.email, "level": user.level}
     show(document if password is None else {**document, "password": password}, text + (f"\npassword {password}" if password else ""))
 
 
 def _version() -> str:
-    from services.auth.web import VERSION
+    from services.auth.web import VERSION  # loads Flask, which no other command needs
 
     return VERSION
 
@@ -93,7 +93,7 @@ def main() -> None:
 @click.option("--name", default="Administrator", show_default=True)
 @_password_option
 def create_admin(email: str, name: str, password: str | None) -> None:
-    """Make a super user; its domain is made when it is not there."""
+    """Create a super user, and its domain when it does not exist."""
     parts = _parts()
     if not parts.domains.known(FIRST_DOMAIN):
         parts.domains.add(FIRST_DOMAIN, WEEK_S, COMMAND_LINE)
@@ -104,7 +104,7 @@ def create_admin(email: str, name: str, password: str | None) -> None:
 @click.argument("name")
 @click.option("--login-key-lifetime", type=Duration(), default=WEEK_S, show_default=True, help="Seconds, or 12h, 7d.")
 def add_domain(name: str, login_key_lifetime: int) -> None:
-    """Make a domain."""
+    """Create a domain."""
     given = NewDomain().load({"name": name, "login_key_lifetime_s": login_key_lifetime})
     _parts().domains.add(given["name"], given["login_key_lifetime_s"], COMMAND_LINE)
     show({"domain": name}, f"domain {name}")
@@ -117,7 +117,7 @@ def add_domain(name: str, login_key_lifetime: int) -> None:
 @click.option("--name", default="")
 @_password_option
 def add_user(email: str, domain: str, level: str, name: str, password: str | None) -> None:
-    """Make a user."""
+    """Create a user."""
     _add(_parts(), email, domain, level, name, password)
 
 

@@ -83,7 +83,7 @@ def person_in(columns: tuple[Any, ...]) -> Person | None:
 
 
 class LoginKey(Base):
-    """A text that replaces the password for a while; one for each user."""
+    """A secret that replaces the password for a while; one for each user."""
 
     __tablename__ = "login_keys"
 
@@ -96,7 +96,7 @@ class LoginKey(Base):
 class AccessToken(Base):
     """A user's token for programs. policy: list of {resource, actions}, for kinds `analysis` and `middleware`.
 
-    by_login_key: made by somebody who came with the login key, so that it goes when the key does.
+    by_login_key: created with the login key, so it ends when the key does.
     """
 
     __tablename__ = "access_tokens"
@@ -115,7 +115,7 @@ class AccessToken(Base):
 
 
 class RoleToken(Base):
-    """What was said in a role token; the token itself is not kept. kid: the key that signed it, which must stay published."""
+    """What a role token says; the token itself is not kept. kid: the key that signed it, which must stay published."""
 
     __tablename__ = "role_tokens"
 
@@ -168,7 +168,7 @@ class Grant(Base):
 
 
 class RefreshToken(Base):
-    """One link of a family; spent when the next one was given for it."""
+    """One link of a family; spent when it was exchanged for the next one."""
 
     __tablename__ = "refresh_tokens"
 
@@ -196,7 +196,7 @@ class AuthorizationCode(Base):
 
 
 class RevokedToken(Base):
-    """An access JWT that was taken back before its time; forgotten when it has expired."""
+    """An access JWT that was revoked before its end; deleted when it has expired."""
 
     __tablename__ = "revoked_tokens"
 
@@ -231,8 +231,10 @@ class BrowserSession(Base):
 
 
 class Note(Base):
-    """What a page tells once. session: the sign-in it belongs to. sealed: under a key from the cookie's secret, which is not kept;
-    empty when it was read."""
+    """What a page tells once. session: the digest of the sign-in that it belongs to.
+
+    sealed: under a key from the cookie's secret, which is not kept; empty when it was read.
+    """
 
     __tablename__ = "notes"
 
@@ -244,7 +246,7 @@ class Note(Base):
 
 class Failure(Base):
     """Failed log-ins. counter: `at:` with the digest of an account and a place, `account:` with that of an account, `own:` with that of a
-    sign-in (what was typed may be a password by mistake), or `address:` with the address. count: 0 for somebody who was told to wait.
+    sign-in (what was typed may be a password by mistake), or `address:` with the address. count: 0 for a place that was told to wait.
     """
 
     __tablename__ = "failures"
@@ -255,7 +257,7 @@ class Failure(Base):
 
 
 class Familiar(Base):
-    """Where an account was signed in to by its password lately. place: the counter `at:…` of its failures from there."""
+    """A place from which an account was signed in to by its password lately. place: the counter `at:…` of its failures from there."""
 
     __tablename__ = "familiar"
 

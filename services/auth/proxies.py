@@ -1,8 +1,8 @@
 """Who really asks: the headers of the proxies before the service, believed only when a trusted proxy sent them.
 
-Whoever hands requests to the service (the gateway) is one thing, the proxies before the gateway are another: the gateway writes down whom
-it got a request from, and what stands left of that address counts only when that was one of the gateway's own trusted proxies. Otherwise
-somebody on the gateway's machine, or in its network, could write any address there and have failed log-ins counted for it.
+The gateway, which hands requests to the service, is trusted differently from the proxies before it. The gateway appends the address that it
+got a request from; what is left of that address counts only when the address is that of one of the gateway's own trusted proxies. Otherwise
+anybody on the gateway's machine, or in its network, could name any address and have failed log-ins counted for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TrustedProxies:
     """WSGI middleware: REMOTE_ADDR, the scheme, the host and the prefix as the client sees them."""
 
     def __init__(self, application: Application, trusted: tuple[Network, ...], beyond: tuple[Network, ...] = ()) -> None:
-        """trusted: who hands requests to the service. beyond: the proxies before those."""
+        """Wrap an application. trusted: who hands requests to the service. beyond: the proxies before those."""
         self._application = application
         self._trusted = AddressSet(trusted)
         self._beyond = AddressSet(beyond)

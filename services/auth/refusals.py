@@ -13,12 +13,12 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gatehouse"'}
 
 
 def invalid_credentials() -> Refusal:
-    """The same for an unknown user, a wrong password and a user who is not active."""
+    """Refuse an unknown user, a wrong password and a disabled user in the same words."""
     return Refusal(401, "invalid credentials", "invalid-credentials", headers=_CHALLENGE)
 
 
 def login_key_expired() -> Refusal:
-    """Told only to somebody who holds the key."""
+    """Refuse a right login key after its end: only its holder hears this."""
     return Refusal(401, "login key expired, log in with the password", "login-key-expired", headers=_CHALLENGE)
 
 
@@ -69,7 +69,7 @@ def not_allowed(needed: str) -> Refusal:
 
 
 def insufficient_scope(needed: str) -> Refusal:
-    """RFC 6750 3.1."""
+    """Refuse an application that lacks a scope (RFC 6750 3.1)."""
     challenge = f'Bearer realm="gatehouse", error="insufficient_scope", scope="{needed}"'
     return Refusal(
         403,

@@ -17,7 +17,7 @@ ServiceClients = tuple[tuple[str, str], ...]
 
 
 def parse_service_clients(text: str) -> ServiceClients:
-    """`sessions=SECRET, devices=SECRET`: credentials of the neighbours. Raises ValueError; the message never repeats a secret."""
+    """Read the credentials of the neighbours: `sessions=SECRET, devices=SECRET`. Raises ValueError; the message never repeats a secret."""
     found: dict[str, str] = {}
     for number, part in enumerate((one for one in re.split(r"[\s,]+", text.strip()) if one), 1):
         name, _, secret = part.partition("=")
@@ -126,5 +126,5 @@ class Settings:
 
 
 def load() -> Settings:
-    """The settings of this process. Raises SettingsError with every mistake."""
+    """Return the settings of this process. Raises SettingsError with every mistake."""
     return load_settings(Settings, "AUTH")

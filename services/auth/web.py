@@ -74,7 +74,7 @@ def needs(ask: Callable[[], object]) -> Callable[[View], View]:
 
 
 def _asking() -> tuple[Caller, Application | None]:
-    """Who asks, found out once a request. Raises Refusal 401, 429, 503."""
+    """Find out who asks, once a request. Raises Refusal 401, 429, 503."""
     if "asking" not in g:
         g.asking = _find_out()
     found: tuple[Caller, Application | None] = g.asking
@@ -93,7 +93,7 @@ def _find_out() -> tuple[Caller, Application | None]:
 
 
 def caller() -> Caller:
-    """Return the person who asks, by the access JWT of the own sign-in or by Basic with password or login key.
+    """Return the person who asks, by the access JWT of their own sign-in or by Basic with password or login key.
 
     Raises Refusal 401, 403, 429, 503.
     """
@@ -166,7 +166,7 @@ def quick_arguments(blueprint: Blueprint, schema: type[Schema], *, otherwise: Ca
 
 
 def answers(blueprint: Blueprint, status: int, schema: type[Schema]) -> Callable[[View], View]:
-    """Document an answer as `blueprint.response(status, schema)` does as the OpenAPI document goes; the view's answer goes out as it is."""
+    """Document an answer as `blueprint.response(status, schema)` does, and send the view's answer as it is."""
 
     def decorate(view: View) -> View:
         plain: Any = blueprint.response(status)(view)
@@ -200,7 +200,7 @@ def listed(found: tuple[Iterable[T], int], show: Callable[[T], dict[str, Any]], 
 
 
 def cacheable(document: dict[str, Any], seconds: int) -> Response:
-    """Return an answer that everybody may keep and read, with its ETag. seconds: how long."""
+    """Return an answer that any cache may keep and any site may read, with its ETag. seconds: how long."""
     body = json.dumps(document, separators=(",", ":"))
     answer = Response(body, mimetype="application/json")
     answer.headers["Cache-Control"] = f"public, max-age={seconds}"
@@ -227,12 +227,12 @@ def register(app: Flask, of_json: Collection[str]) -> None:
     schemes = app.extensions["api"].spec.components
     schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     schemes.security_scheme("basic", {"type": "http", "scheme": "basic"})
-    # flask-smorest names its own so
+    # the name that flask-smorest gives its own
     schemes.schemas["Error"] = app.extensions["api"].ma_plugin.converter.schema2jsonschema(ErrorBody())
 
     @app.before_request
     def admit() -> None:
-        """Who asks is judged before anything of the body is read; then what no route can read is refused."""
+        """Judge who asks before anything of the body is read, then refuse what no route can read."""
         if "\x00" in request.path:  # PostgreSQL's texts do not hold it
             raise refusals.path_not_found()
         view = app.view_functions.get(request.endpoint or "")
@@ -244,7 +244,7 @@ def register(app: Flask, of_json: Collection[str]) -> None:
 
     @app.after_request
     def keep_private(answer: Response) -> Response:
-        """Answers about people are not for caches; those that may be kept say so themselves."""
+        """Keep answers about people out of caches; those that may be kept say so themselves."""
         answer.headers.setdefault("Cache-Control", "no-store")
         answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         return answer

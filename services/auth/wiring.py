@@ -1,4 +1,4 @@
-"""The parts of the auth service, made from its settings; and what must be there before the first request."""
+"""The parts of the auth service, created from its settings, and what must be there before the first request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = logs.get(__name__)
 
 
 class Parts:
-    """One of each object of the service. To make them asks no database; `start` does."""
+    """One of each object of the service. Creating them touches neither the database nor the network; `start` does."""
 
     def __init__(self, settings: Settings, clock: Clock, master_key: str) -> None:
         self.settings = settings
@@ -84,7 +84,7 @@ class Parts:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Make the first signing key, the neighbours' credentials and the first administrator. Raises the store's error, or Refusal."""
+        """Create the first signing key, the neighbours' credentials and the first administrator. Raises the store's error, or Refusal."""
         self.keys.ensure(STARTUP)
         self.keys.check_master_key()
         self.clients.put_fixed(STARTUP)
@@ -102,7 +102,7 @@ class Parts:
         return secret_file(self.settings.data / "admin.password", lambda: generated_secret(24))
 
     def start_housekeeping(self) -> threading.Thread:
-        """Begin a thread that starts the service when the database is back, writes behind, and forgets what has expired, until `close`."""
+        """Start a thread that starts the service when the database is back, writes behind, and deletes what has expired, until `close`."""
         thread = threading.Thread(target=self._keep, name="housekeeping", daemon=True)
         thread.start()
         return thread
@@ -132,7 +132,7 @@ class Parts:
         self.keys.forget_unneeded()
 
     def close(self) -> None:
-        """Write what is still noted, and close the connections."""
+        """Write what is noted and not written yet, and close the connections."""
         self._stop.set()
         try:
             self.last_used.flush()
@@ -142,5 +142,5 @@ class Parts:
 
 
 def master_key(settings: Settings) -> str:
-    """Return the key that seals the private keys: from the settings, or from a file that the first start makes."""
+    """Return the key that seals the private keys: from the settings, or from a file that the first start creates."""
     return settings.master_key or secret_file(settings.data / "master.key", lambda: generated_secret(43))

@@ -1,4 +1,4 @@
-"""The audit: read by super users, and forgotten when it is old."""
+"""The audit: super users read it; old lines are deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.common.store_guard import LONG_WORK_S
 
 
 class Audit:
-    """Thread-safe. The lines are written by the transactions that they tell of (`store.write`)."""
+    """The audit's lines, which the transactions that they tell of write (`store.write`). Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -82,6 +82,7 @@ class Discovery(Schema):
 
 
 def client(one: models.Client, secret: str | None = None) -> dict[str, Any]:
+    """Return a client as JSON. secret: only in the answer that makes it."""
     shown = {
         "client_id": one.id,
         "name": one.name,

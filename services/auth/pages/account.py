@@ -21,7 +21,7 @@ blueprint = Blueprint("pages", __name__, template_folder="templates")
 View = Callable[..., Response]
 KINDS = (("account", "Account"), ("analysis", "Analysis"), ("middleware", "Middleware"))
 ALLOWED = {"full": "Read and write", "read": "Read only", "write": "Write only"}
-# On the page a token ends unless somebody chooses that it does not; the API leaves that to its caller.
+# On the page a token ends unless the person chooses otherwise; the API leaves that to its caller.
 LIFETIMES = (
     ("86400", "In a day"),
     ("604800", "In 7 days"),
@@ -34,7 +34,7 @@ USUAL_LIFETIME = "2592000"
 
 
 def signed_in(view: Callable[..., Response]) -> View:
-    """For the person who has signed in; others sign in first. A form must be one of ours."""
+    """Call a view with the person who has signed in; send others to sign in first. A form must be one of ours."""
 
     @functools.wraps(view)
     def guarded(**values: Any) -> Response:
@@ -55,7 +55,7 @@ def refused(error: Refusal) -> Response:
 
 
 def _later(answer: Response, error: Refusal) -> Response:
-    """When to come back, if the refusal says so; its other headers are for programs."""
+    """Add when to come back, if the refusal says so; its other headers are for programs."""
     if "Retry-After" in error.headers:
         answer.headers["Retry-After"] = error.headers["Retry-After"]
     return answer
@@ -246,7 +246,7 @@ def _tokens(caller: Caller, status: int = 200, **shown: Any) -> Response:
 
 
 def _token_form() -> tuple[dict[str, Any], dict[str, str]]:
-    """(the form as the API takes it, what cannot be read by field). The policy is written one entry a line: `device: read, edit`."""
+    """Return the form as the API takes it, and what cannot be read, by field. A line of the policy is an entry: `device: read, edit`."""
     wrong = {}
     lifetime = request.form.get("expires_in", USUAL_LIFETIME)
     if lifetime not in dict(LIFETIMES):
@@ -270,7 +270,7 @@ def _token_form() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _errors(error: Refusal | ValidationError, field: str) -> dict[str, str]:
-    """One sentence a field. field: where a sentence stands that names none."""
+    """Return one sentence for each field. field: gets what does not belong to a field."""
     if isinstance(error, ValidationError):
         return {str(name): " ".join(map(str, why)) if isinstance(why, list) else "Not valid." for name, why in error.messages_dict.items()}
     found = visit.field_errors(error)

@@ -25,7 +25,7 @@ MEANING = {
 
 @blueprint.route("/oauth/authorize", methods=["GET", "POST"])
 def authorize() -> Response:
-    """GET: the question. POST: the answer. Both check the application's request from scratch."""
+    """Ask (GET) and take the answer (POST). Both check the application's request from the start."""
     server = current_app.extensions["oauth"]
     here = visit.visitor()
     if request.method == "POST":
@@ -51,7 +51,7 @@ def authorize() -> Response:
 
 
 def _refused(error: OAuth2Error) -> Response:
-    """To the application, when it is known and its address is right; else a page: nobody is sent to an address that is not registered."""
+    """Send the error to the application, when it is known and its address is right; else show a page: no redirect leads to others."""
     server = current_app.extensions["oauth"]
     if error.redirect_uri:
         answer: Response = server.handle_error_response(None, error)

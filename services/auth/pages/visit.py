@@ -22,18 +22,18 @@ from services.common.pages.assets import Assets
 from services.common.refusal import Refusal
 
 COOKIE = "gatehouse_session"
-VISIT = "gatehouse_visit"  # before somebody has signed in: only so that the sign-in form can be told from a forged one
-DEVICE = "gatehouse_device"  # after somebody has signed in: what strangers try at the account does not delay this browser
+VISIT = "gatehouse_visit"  # before a person has signed in: tells the sign-in form from a forged one
+DEVICE = "gatehouse_device"  # after a person has signed in: what strangers try at the account does not delay this browser
 ELSEWHERE = frozenset({"cross-site", "same-site"})
 BRAND = "Gatehouse"
 ASSETS = Assets("/account/assets")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
-# Pages that may be asked for before somebody has signed in, and that they are brought back to; behind `/`, the forms that stand on them.
+# Pages that may be asked for before signing in, and that the browser comes back to after it; behind `/`, the forms on them.
 _OWN_PAGES = re.compile(r"(/oauth/authorize\?[^#]*|/account/(?:password|login-key|tokens)|/account)(?:[/?].*)?")
 
 
 def _name(cookie: str) -> str:
-    """With TLS a name that no other host and no connection without TLS can set (RFC 6265bis 4.1.3.2)."""
+    """Return a cookie's name; with TLS one that no other host and no connection without TLS can set (RFC 6265bis 4.1.3.2)."""
     return f"__Host-{cookie}" if request.scheme == "https" else cookie
 
 
@@ -42,7 +42,7 @@ def _values(cookie: str) -> set[str]:
 
 
 def _cookie(cookie: str) -> str:
-    """What the browser sends; empty when it sends two: one of them was planted by another host, and nothing says which."""
+    """Return what the browser sends; empty when it sends two: another host has planted one of them, and nothing says which."""
     values = _values(cookie)
     return values.pop() if len(values) == 1 else ""
 
@@ -81,8 +81,8 @@ def _visit() -> str:
 def check_form(*, signing_in: bool = False) -> None:
     """Refuse a form that no page of ours made for this browser, or that another page sends. Raises Refusal 403.
 
-    The second is asked besides, because somebody may have planted his own visit cookie, whose token he knows: his form would sign the
-    person in to his account.
+    Both are checked, because an attacker may have planted a visit cookie whose token the attacker knows: such a form would sign the person
+    in to the attacker's account.
     signing_in: the form may be older than the sign-in that there is, which began in another tab.
     """
     if _sent_from_elsewhere():
@@ -96,10 +96,10 @@ def check_form(*, signing_in: bool = False) -> None:
 
 
 def _sent_from_elsewhere() -> bool:
-    """Whether the browser says that a page of another origin made it send this. Old browsers say nothing.
+    """Say whether the browser tells that a page of another origin sent this. Old browsers tell nothing.
 
-    Sec-Fetch-Site is sent with TLS and to this machine alone, Origin always. Of the latter the scheme may differ from what arrives here:
-    TLS may end before the gateway.
+    Browsers send Sec-Fetch-Site only with TLS or to their own machine, Origin always. The scheme of Origin may differ from what arrives
+    here: TLS may end before the gateway.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -114,6 +114,7 @@ def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:
 
 
 def drop_cookie(answer: Response, name: str) -> None:
+    """Make the browser forget a cookie."""
     answer.delete_cookie(_name(name), **_attributes())
 
 
@@ -125,7 +126,8 @@ def _attributes() -> dict[str, Any]:
 def page(template: str, status: int = 200, *, leads_to: str | None = None, **values: Any) -> Response:
     """Render a page of ours.
 
-    leads_to: another site's address that its form may end at. told: what it tells once, else what the address names.
+    leads_to: another site's address that its form may redirect to. values: of the template; `told`: what the page tells once, left out: the
+    note that the address names.
     """
     here = visitor()
     values.setdefault("told", _told())
@@ -137,22 +139,22 @@ def page(template: str, status: int = 200, *, leads_to: str | None = None, **val
 
 
 def failure(status: int, message: str) -> Response:
-    """Render a page that says what went wrong; it asks the database nothing, not even who is here."""
+    """Render a page that says what went wrong, without the database: not even who is here."""
     return _answer("message.html", status, title="That did not work", message={"_": sentence(message)})
 
 
 def start() -> Response:
-    """Render what this service is; asks the database nothing."""
+    """Render what this service is, without the database."""
     answer = _answer("start.html", 200)
     answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
     return answer
 
 
 def done(path: str, text: str, secret: str | None = None) -> Response:
-    """Lead on to a page of ours that tells once what was done, so that loading it again sends nothing again. secret: shown there, once.
+    """Redirect to a page of ours that tells once what was done, so that loading it again sends no form. secret: shown there, once.
 
-    When what was done has ended this very sign-in, no page can tell it any more: a secret is shown in the answer itself (sent again, that
-    form leads to the sign-in page), and without one the sign-in page says so.
+    When what was done has ended this very sign-in, no page of it can tell so: a secret is shown in the answer itself (sent again, that form
+    leads to the sign-in page), and without a secret the sign-in page tells it.
     """
     told = Told(text, secret)
     note = parts().notes.add(_cookie(COOKIE), told)
@@ -183,7 +185,7 @@ def done_once(path: str, text: str, create: Callable[[notes.Form], object]) -> R
 
 
 def _told() -> Told | None:
-    """The note that the address names, when somebody is here to read it: HEAD only looks."""
+    """Take the note that the address names, when a person who has signed in reads it: HEAD only looks."""
     note = request.args.get("note", "")
     if request.method != "GET" or not 0 < len(note) <= 22 or visitor() is None:
         return None
@@ -191,7 +193,7 @@ def _told() -> Told | None:
 
 
 def _answer(template: str, status: int, origin: str = "", *, told: Told | None = None, **values: Any) -> Response:
-    """A script runs only where a secret is shown, and only ours: behind the gateway `'self'` would be everybody on this host."""
+    """Render a template. Only where a secret is shown a script runs, and only ours: behind the gateway `'self'` is every API there."""
     root = request.root_path.rstrip("/")
     nonce = secrets.token_urlsafe(16) if told and told.secret else None
     asset = functools.partial(ASSETS.address, root=root)
@@ -205,7 +207,7 @@ def _answer(template: str, status: int, origin: str = "", *, told: Told | None =
 
 
 def _origin(address: str | None) -> str:
-    """The place of an address in a policy: a form that leads there by a redirect needs it (CSP 3, form-action).
+    """Return an address as a policy names it: a form that leads there by a redirect needs it (CSP 3, form-action).
 
     Where a policy cannot name the host (a private scheme has none, an IPv6 address is not a host there) it is the scheme.
     """
@@ -225,7 +227,7 @@ def protect(answer: Response) -> Response:
 
 
 def go(path: str) -> Response:
-    """Lead on to a page of ours."""
+    """Redirect to a page of ours."""
     answer = redirect(request.root_path.rstrip("/") + path, 303)
     assert isinstance(answer, Response)
     return protect(answer)
@@ -243,12 +245,12 @@ def _own_page(target: str) -> str | None:
 
 
 def way_back(target: str) -> str:
-    """Return `target` or its page when that is one of ours, else the account's first page: nobody is led elsewhere."""
+    """Return `target` or its page when that is one of ours, else the account's first page: no redirect leads elsewhere."""
     return _own_page(target) or "/account"
 
 
 def to_sign_in(why: str | None = None) -> Response:
-    """Lead to the sign-in page, and from there back here."""
+    """Redirect to the sign-in page, and from there back here."""
     query = {"next": request.full_path.rstrip("?"), **({"why": why} if why else {})}
     return go("/account/sign-in?" + urlencode(query))
 

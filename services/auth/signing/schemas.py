@@ -46,6 +46,7 @@ class PublicKeys(Schema):
 
 
 def signing_key(one: models.SigningKey, published: bool) -> dict[str, Any]:
+    """Return a signing key as JSON, without its private half."""
     return {
         "kid": one.kid,
         "algorithm": one.algorithm,

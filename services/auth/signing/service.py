@@ -1,4 +1,4 @@
-"""The house's signing keys: made, sealed, rotated with overlap, published; and the JWTs that they sign and check.
+"""The house's signing keys: created, sealed, rotated with overlap, published; and the JWTs that they sign and check.
 
 The private keys are kept encrypted (AES-256-GCM) under the master key, so that a copy of the database signs nothing.
 """
@@ -37,11 +37,11 @@ from services.common.sealing import NotOpened, Seal
 log = logs.get(__name__)
 
 ROTATIONS_AT_ONCE = 8
-_KID = re.compile(r"[A-Za-z0-9_-]{43}")  # a thumbprint; anybody may write anything into a JWT's header, a NUL too
+_KID = re.compile(r"[A-Za-z0-9_-]{43}")  # a thumbprint; a JWT's header may hold anything, even a NUL
 
 
 class KeyRing:
-    """All keys by kid. Thread-safe. What other processes rotate counts at the next signature: the current kid is read each time."""
+    """All keys by kid. Thread-safe. A rotation by another process counts at the next signature: the current key is read each time."""
 
     def __init__(self, database: Database, clock: Clock, master_key: str, *, issuer: str, audience: str, overlap_s: int) -> None:
         self._database = database
@@ -54,10 +54,10 @@ class KeyRing:
         self._public: dict[str, jwt.PyJWK] = {}
         self._private: dict[str, Any] = {}
 
-    # making and rotating
+    # creating and rotating
 
     def ensure(self, origin: Origin) -> None:
-        """Make the first key when there is none. Safe when several processes do it at once."""
+        """Create the first key when there is none. Safe when several processes do it at once."""
         with self._database.read() as session:
             if store.current(session) is not None:
                 return
@@ -66,7 +66,7 @@ class KeyRing:
     def rotate(self, algorithm: str, origin: Origin, *, only_first: bool = False) -> SigningKey:
         """Sign with a new key from now on. One transaction: after a crash either the old or the new one signs, never none and never two.
 
-        only_first: give the current key instead, when there is one. Raises Refusal 503 when the master key is not the one that sealed the
+        only_first: return the current key instead, when there is one. Raises Refusal 503 when the master key is not the one that sealed the
         current key: the processes that have the right one could not sign with the new key.
         """
         private: Any = (
@@ -82,7 +82,9 @@ class KeyRing:
                 return known
             if known is not None:
                 self._opened(known)
-            if not only_first:  # the first key retires nobody: if another process was quicker, the insert below fails and that one is taken
+            if (
+                not only_first
+            ):  # the first key retires none: if another process was faster, the insert below fails and that process's key is taken
                 store.retire_current(session, now)
             key = SigningKey(
                 kid=jwk["kid"], algorithm=algorithm, public_jwk=jwk, sealed=sealed, created_at=now, retired_at=None, current=True
@@ -163,7 +165,7 @@ class KeyRing:
     def read(self, token: str) -> house_jwt.Read:
         """Read a JWT of ours whose signature, issuer, audience and times are right. Raises Refusal 401.
 
-        The caller checks that its key is still in the database: one that was deleted there is worth nothing from that moment on.
+        The caller checks that its key is still in the database: one that was deleted there is invalid from that moment on.
         """
         try:
             return house_jwt.read(token, self._find, issuer=self.issuer, audience=self.audience, now=self._clock.now())
@@ -175,7 +177,7 @@ class KeyRing:
             raise refusals.token_invalid() from None
 
     def _find(self, kid: str) -> jwt.PyJWK | None:
-        """The key of that name. An unknown one is looked up in the database: another process may have made it."""
+        """Return the key of that name. An unknown one is looked up in the database: another process may have created it."""
         if not _KID.fullmatch(kid):
             return None
         found = self._public.get(kid)
@@ -206,7 +208,7 @@ class KeyRing:
 
 
 def _public_jwk(private: Any, algorithm: str) -> dict[str, Any]:
-    """The public key as a JWK whose kid is its thumbprint (RFC 7638)."""
+    """Return the public key as a JWK whose kid is its thumbprint (RFC 7638)."""
     public = private.public_key()
     if algorithm == "EdDSA":
         jwk = json.loads(OKPAlgorithm.to_jwk(public))

@@ -23,9 +23,9 @@ def all_keys(session: Session) -> list[SigningKey]:
 
 
 def needed(session: Session, retired_after: dt.datetime, now: dt.datetime) -> list[SigningKey]:
-    """Return the keys that somebody may still need to check a token.
+    """Return the keys that may still be needed to check a token.
 
-    The current one, those retired after `retired_after` (their short-lived tokens may be out), and those of role tokens that are good.
+    These are the current one, those retired after `retired_after` (their short-lived tokens may be out), and those of valid role tokens.
     """
     in_use = (
         sa.select(RoleToken.kid)

@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 
 
 def service() -> Service:
-    """The neighbour that asks, by its client credentials (Basic), found out once a request. Raises Refusal 401."""
+    """Return the neighbour that asks, by its client credentials (Basic), looked up once a request. Raises Refusal 401."""
     if "service" not in g:
         g.service = parts().verifier.service(*_pair())
     found: Service | None = g.service
@@ -30,7 +30,7 @@ def service() -> Service:
 
 
 def _pair() -> tuple[str, str]:
-    """Raises Refusal 401 when there are no credentials at all."""
+    """Return the credentials of the header. Raises Refusal 401 when there are none."""
     pair = basic()
     if pair is None:
         raise refusals.not_a_service()

@@ -29,7 +29,7 @@ from services.common.refusal import Refusal
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What to ask the database about a token, and what its answer (without the columns of who asks) means. judge: raises Refusal 401."""
+    """What to ask the database about a token. judge: reads the answer, without the columns of who asks; raises Refusal 401."""
 
     statement: sa.Select[*tuple[Any, ...]]
     parameters: dict[str, Any]
@@ -63,7 +63,7 @@ class Verifier:
         return question.judge(self._look(question.statement, question.parameters, None)[2:])
 
     def token_for(self, client_id: str, secret: str, token: str) -> Verified | None:
-        """Say it to a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
+        """Do as `token`, for a neighbour; None when its own credentials are not a service's. Raises Refusal 401 with the reason."""
         try:
             question = self._question(token)
         except Refusal:
@@ -91,7 +91,7 @@ class Verifier:
         return tuple(row)
 
     def _question(self, token: str) -> _Question:
-        """Raises Refusal 401 for what is not a token of ours, whatever the database says."""
+        """Choose the statement for a token. Raises Refusal 401 for what cannot be a token of ours."""
         if token.startswith("gh_") and opaque.prefix_of(token) in opaque.ACCESS_TOKEN_OF_PREFIX:
             return _Question(store.ACCESS_TOKEN, {"digest": opaque.digest(token)}, self._access_token)
         if token.count(".") != 2:
@@ -122,7 +122,7 @@ class Verifier:
 
     @staticmethod
     def _role_token(claims: dict[str, Any], row: tuple[Any, ...]) -> Verified:
-        _check_not_taken_back(row)
+        _check_not_revoked(row)
         subject, label, revoked_at, cut_off = row[2:]
         if revoked_at is not None or subject != claims["sub"]:
             raise refusals.token_revoked()
@@ -132,7 +132,7 @@ class Verifier:
 
     @staticmethod
     def _client_token(claims: dict[str, Any], row: tuple[Any, ...]) -> Verified:
-        _check_not_taken_back(row)
+        _check_not_revoked(row)
         client_id, name = row[2:]
         if client_id is None:
             raise refusals.token_revoked()
@@ -152,11 +152,11 @@ class Verifier:
         )
 
     def _signed_in(self, row: tuple[Any, ...], subject: str) -> tuple[str, str | None, Person]:
-        """(method, client, person) of a sign-in that is still good. Raises Refusal 401.
+        """Return method, client and person of a sign-in that is still valid. Raises Refusal 401.
 
-        Its end is that of this service's own clock: no skew makes it longer than the login key that began it.
+        This service's own clock, without skew, says when it ends: it must not outlive the login key that began it.
         """
-        _check_not_taken_back(row)
+        _check_not_revoked(row)
         person = person_in(row)
         if person is None or person.id != subject:
             raise refusals.token_revoked()
@@ -165,8 +165,8 @@ class Verifier:
         return row[2], row[3], person
 
 
-def _check_not_taken_back(row: tuple[Any, ...]) -> None:
-    """The first columns: the key that signed the JWT, as far as it is still there, and the JWT's id, when it was revoked."""
+def _check_not_revoked(row: tuple[Any, ...]) -> None:
+    """Refuse a JWT whose key is gone or that was revoked. row: begins with the key's id (None when gone) and the revoked jti, if any."""
     kid, revoked = row[:2]
     if kid is None:
         raise refusals.token_invalid()

@@ -1,6 +1,6 @@
-"""What one check of a credential needs to know, each in one statement: the question is asked hundreds of times a second.
+"""What one check of a credential needs, each in one statement, because neighbours ask hundreds of times a second.
 
-Every statement begins at a row that is always there, so that the answer is one row also when nothing was found: the columns are None then.
+Every statement begins at a row that is always there, so the answer is one row even when nothing was found: the columns are None then.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_an_unknown_user_costs_as_much_work(auth: Auth, monkeypatch: pytest.Monk
     assert all(kept.startswith("$argon2id$v=19$m=64,t=1,p=1$") for kept in checked)
 
 
-def test_a_password_is_hashed_anew_when_the_parameters_change(auth: Auth, admin: str) -> None:
+def test_a_password_is_hashed_again_when_the_parameters_change(auth: Auth, admin: str) -> None:
     import argon2
 
     auth.parts.hasher._argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=64, parallelism=1)

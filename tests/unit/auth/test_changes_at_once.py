@@ -57,14 +57,14 @@ def test_a_log_in_does_not_outlive_what_ends_all_sign_ins(
 
 
 @pytest.mark.parametrize("what", ENDS)
-def test_nor_does_one_on_the_pages(auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_nor_does_a_sign_in_on_the_pages(auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     in_between(auth, monkeypatch, lambda: ENDS[what](auth, user["id"]))
     browser = Browser(auth)
     assert browser.sign_in(USER).status_code == 401
     assert browser.client.get("/account").status_code == 303
 
 
-def test_nor_one_by_a_login_key_that_ends_just_then(auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_does_a_sign_in_by_a_login_key_that_ends_meanwhile(auth: Auth, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     own = auth.log_in(USER)
     key = auth.ask("POST", "/me/login-key", token=own).json["key"]
     in_between(auth, monkeypatch, lambda: auth.ask("DELETE", "/me/login-key", token=own))
@@ -245,7 +245,7 @@ def test_a_code_that_two_bring_at_once_ends_what_the_first_got(auth: Auth, admin
 
 @pytest.mark.parametrize("with_client", [False, True])
 def test_a_refresh_that_cannot_be_signed_spends_nothing(auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch, with_client: bool) -> None:
-    """It is no invalid grant: a client that is told so throws its sign-in away."""
+    """It is not an invalid grant: a client that hears so gives up its sign-in."""
     client = None
     tokens = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
     if with_client:

@@ -72,7 +72,7 @@ def test_an_access_token(auth: Auth, admin: str, key: str, way: str, end: Callab
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_new_secret_of_an_access_token(auth: Auth, admin: str, key: str, way: str) -> None:
-    """By rotating the owner's own token its secret would be had, which has no end."""
+    """Rotating the owner's own token would give a secret that has no end."""
     mine = auth.ask("POST", "/me/tokens", {"kind": "account"}, token=admin).json
     answer = auth.ask("POST", f"/me/tokens/{mine['id']}/rotate", **WAYS[way](auth, key))
     assert (answer.status_code, answer.json["code"]) == (403, "password-needed")
@@ -207,7 +207,7 @@ def test_no_code_for_an_application(auth: Auth, admin: str, key: str) -> None:
 
 @pytest.mark.parametrize("way", ["Basic", "a sign-in", "pages"])
 def test_a_key_that_ends_while_it_makes_something(auth: Auth, admin: str, key: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was let in, and right then the owner replaced it: nothing is made that would belong to the new one."""
+    """It was let in, and then the owner replaced it: nothing may be created that belongs to the new key."""
     browser = Browser(auth)
     if way == "pages":
         browser.sign_in(password=key)

@@ -107,7 +107,7 @@ def test_guesses_at_an_account_take_no_share_from_where_its_owner_was_lately(
     assert checked[1] == PASSWORD  # right after the guess that was being looked at
 
 
-def test_an_account_fills_the_queue_from_no_number_of_familiar_places(
+def test_an_account_cannot_fill_the_queue_from_many_familiar_places(
     database_url: str, tmp_path: Path, auth: Auth, admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auth.add_user("ada@example.org", admin)
@@ -129,7 +129,7 @@ def test_an_account_fills_the_queue_from_no_number_of_familiar_places(
     assert other.result().status_code == 200
 
 
-def test_turns_go_by_rank_and_nobody_waits_for_ever() -> None:
+def test_turns_go_by_rank_and_none_waits_forever() -> None:
     turns = Turns(slots=1, queue=100)
     order: list[int] = []
 

@@ -340,7 +340,7 @@ def test_the_private_key_is_sealed(auth: Auth, database_url: str, tmp_path: Path
 
 
 def test_nobody_rotates_under_another_master_key(auth: Auth, database_url: str, tmp_path: Path) -> None:
-    """The command line with the right database and a folder of its own: what it made, the service could not sign with."""
+    """The command line with the right database and another folder: the service could not sign with the key that it creates."""
     parts = build(settings_for(database_url, tmp_path), auth.clock, key="another master key of 32 letters.").extensions["auth"]
     try:
         with pytest.raises(Refusal, match="master key"):

@@ -87,7 +87,7 @@ _LOOK_ALIKES = str.maketrans(
         "ʏ": "y",
         "з": "3",
         "ƶ": "z",
-        # What a hurried reader takes for the same within ASCII stays different on purpose: `l0u` and `lou` are two people's addresses.
+        # What looks alike within ASCII stays different on purpose: `l0u` and `lou` are two people's addresses.
     }
 )
 _LOCAL = re.compile(r"[^\s@\"(),:;<>\[\]\\\x00-\x20\x7f]+")
@@ -129,7 +129,7 @@ def key_of(text: str) -> str | None:
 
 
 def skeleton(folded: str) -> str:
-    """Return the look-alike skeleton of a folded text: marks removed from translated letters, other scripts' twins turned into Latin."""
+    """Return the look-alike skeleton of a folded text, with letters of other scripts replaced by the Latin ones that they look like."""
     decomposed = unicodedata.normalize("NFD", folded.translate(_LOOK_ALIKES))
     return unicodedata.normalize("NFC", decomposed.translate(_LOOK_ALIKES))
 
@@ -139,7 +139,7 @@ def _fold(text: str) -> str:
 
 
 def _unicode_domain(name: str) -> str:
-    """As people see it: mail programs show `xn--…` as the letters that it stands for, when it stands for any."""
+    """Return a domain as people see it: mail programs show `xn--…` as the letters that it stands for, when it stands for any."""
     labels = []
     for label in name.split("."):
         try:

@@ -1,8 +1,8 @@
-"""Opaque secrets that auth hands out: their shape, how they are recognised, how they are kept.
+"""Opaque secrets that auth gives out: their shape, how they are recognised, how they are kept.
 
 `gh_<kind>_<43 characters><6 check characters>`: 256 random bits in base 62 behind a prefix that scanners of leaked secrets find, and a
-CRC-32 behind them, so that a mistyped or invented one is refused without asking the database. Only the SHA-256 is kept: these are random,
-so nothing slower is needed.
+CRC-32 behind them, so that a mistyped or invented one is refused without asking the database. Only the SHA-256 is kept: a slower hash
+protects secrets that can be guessed, and these are random.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class AccessTokens:
             raise SignInEnded from None
 
     def rotate(self, caller: Caller, token_id: str, origin: Origin) -> tuple[AccessToken, str]:
-        """Give a token a new secret; the old one ends at once. A login key may do so only with what it made itself.
+        """Give a token a new secret; the old one ends at once. A login key may do so only for tokens that were created with it.
 
         Raises Refusal 401, 403, 404.
         """

@@ -1,4 +1,4 @@
-"""What somebody makes who came with a login key ends when the key does."""
+"""Ends: what a caller with a login key creates ends when the key does."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from services.auth.credentials.store import accounts, grants
 
 
 def end_of(session: Session, caller: Caller | None, now: dt.datetime) -> dt.datetime | None:
-    """Return when whatever the caller makes must be over: the end of the login key, None for somebody who gave the password.
+    """Return when whatever the caller creates must end: when the login key does, None for a caller with the password.
 
-    The caller of this holds the lock of the user's row, as does whatever ends a key. Raises Refusal 401 when the key has ended meanwhile.
+    Call it with the user's row locked, as whatever ends a key does. Raises Refusal 401 when the key has ended meanwhile.
     """
     if caller is None or caller.method != LOGIN_KEY:
         return None

@@ -1,4 +1,4 @@
-"""Sign-ins of browsers: a cookie's secret here, its digest in the database; and the token that shows that a form is ours."""
+"""Sign-ins of browsers: the cookie holds a secret, the database its digest; and the token that shows that a form is ours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from services.common.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who has signed in on the pages."""
+    """A person who has signed in on the pages."""
 
     caller: Caller
     signed_in_at: dt.datetime
@@ -40,12 +40,12 @@ class Begun(NamedTuple):
 
 
 def form_token(secret: str) -> str:
-    """Return what a form must bring along (CSRF): only a page that was made for this cookie's holder can know it."""
+    """Return what a form must carry (CSRF): only a page that was rendered for the cookie's holder can know it."""
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
 
 
 class Browsers:
-    """Thread-safe."""
+    """Sign-ins of browsers. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock, sign_in: SignIn, *, hours: int) -> None:
         self._database = database
@@ -75,7 +75,7 @@ class Browsers:
         return self._sign_in.begin(email, secret, origin, begin, device)
 
     def find(self, cookie: str) -> Visitor | None:
-        """Return who has this cookie, while the sign-in is good."""
+        """Return who has this cookie, while the sign-in is valid."""
         if opaque.prefix_of(cookie) != opaque.SESSION:
             return None
         with self._database.read() as session:

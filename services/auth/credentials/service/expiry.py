@@ -1,4 +1,4 @@
-"""Expired rows are deleted."""
+"""The deletion of what has expired."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ class Tokens:
     scope: str
 
     def shown(self) -> dict[str, Any]:
+        """Return the tokens as JSON (RFC 6749 5.1)."""
         shown: dict[str, Any] = {"access_token": self.access_token, "token_type": BEARER, "expires_in": self.expires_in}
         if self.refresh_token:
             shown["refresh_token"] = self.refresh_token
@@ -43,11 +44,11 @@ class Tokens:
 
 
 class Reused(Exception):
-    """A spent refresh token came again; its family has ended."""
+    """A spent refresh token was used again; its family has ended."""
 
 
 class Grants:
-    """Thread-safe."""
+    """Sign-ins and the tokens that follow from them. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock, keys: KeyRing, *, access_s: int) -> None:
         self._database = database
@@ -66,7 +67,7 @@ class Grants:
         now: dt.datetime,
         grant_id: str | None = None,
     ) -> Grant:
-        """Begin a sign-in, in the caller's transaction. grant_id: made here when it is left out."""
+        """Begin a sign-in, in the caller's transaction. grant_id: generated when it is left out."""
         grant = Grant(
             id=grant_id or str(uuid.uuid4()),
             user_id=user.id,
@@ -126,8 +127,8 @@ class Grants:
     def refresh(self, refresh_token: str, grant: Grant, origin: Origin, scopes: Collection[str] | None = None) -> Tokens:
         """Spend a refresh token for new tokens.
 
-        scopes: what the access token is to be good for, left out: everything that was allowed. The next refresh token is good for all of
-        it again (RFC 6749 6). Raises Reused, and the family has ended; Refusal 401 when the sign-in is over.
+        scopes: those of the access token; left out: all that were allowed. The next refresh token has all of them again
+        (RFC 6749 6). Raises Reused, and the family has ended; Refusal 401 when the sign-in is over.
         """
         now = self._clock.now()
         digest = opaque.digest(refresh_token)

@@ -43,7 +43,7 @@ class Hasher:
         self._nobody = self._argon2.hash("somebody who is not there")
 
     def hash(self, password: str) -> str:
-        """Return the text to keep, for somebody who has signed in. Raises Refusal 503 when too many wait."""
+        """Return the text to keep, for a person who has signed in. Raises Refusal 503 when too many wait."""
         with self._turns.turn(FAMILIAR):
             return self._threads.submit(self._argon2.hash, passwords.normalise(password)).result()
 
@@ -57,11 +57,11 @@ class Hasher:
         before: Callable[[], None] = lambda: None,
         wrong: Callable[[], None] = lambda: None,
     ) -> Checked:
-        """Compare a password with its hash. With `kept` None (nobody has that name) the work is the same and the answer no.
+        """Compare a password with its hash. With `kept` None (there is no such account) the work is the same and the answer no.
 
         rank, holders: of `Turns`.
         before: called when the turn has come, right before the work; what it raises goes to the caller.
-        wrong: called after a wrong password, before the next one has its turn, so that guesses at once are counted one after the other.
+        wrong: called after a wrong password, before the next has its turn, so that simultaneous guesses are counted one after the other.
         Raises Refusal 503 when too many wait.
         """
         if passwords.impossible(password):

@@ -12,7 +12,7 @@ from services.common.database import Database
 
 
 class LastUsed:
-    """When each access token was used last, written behind: a check costs no write."""
+    """When each access token was used last, written behind, so that a check does not write. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Login keys: a text that replaces the password for a while, one for each user."""
+"""Login keys: a secret that replaces the password for a while, one for each user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.common.database import Database
 
 
 class LoginKeys:
-    """Thread-safe."""
+    """The login keys of users. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -31,7 +31,10 @@ class LoginKeys:
             return accounts.login_key(session, caller.user.id)
 
     def add(self, caller: Caller, origin: Origin) -> tuple[str, dt.datetime]:
-        """Create a key; returns it and when it ends. The one before ends with what it began and made; what it makes ends with it."""
+        """Create a key; returns it and when it ends.
+
+        The one before ends, with the sign-ins and tokens that were created with it. Raises Refusal 401.
+        """
         key = opaque.make(opaque.LOGIN_KEY)
 
         def work(session: Session) -> dt.datetime:
@@ -48,7 +51,7 @@ class LoginKeys:
         return key, self._database.run(work)
 
     def remove(self, caller: Caller, origin: Origin) -> bool:
-        """Remove the key; the sign-ins that it began end. Returns whether there was one."""
+        """Remove the key; the sign-ins and tokens that were created with it end. Returns whether there was one. Raises Refusal 401."""
 
         def work(session: Session) -> bool:
             now = self._clock.now()

@@ -1,10 +1,10 @@
-"""What a page tells once, after a form was sent and the browser was led on: what was done and, where one was made, the secret.
+"""What a page tells once, after a form was sent and the browser was redirected: what was done and, if one was created, the secret.
 
-A note is in the database under a one-time id, which is in the page's address and is worth nothing without the cookie of the sign-in
-that it belongs to. It is sealed with a key from that cookie's secret, of which the database holds only the digest: a copy of the database
-shows no secret. What it says is forgotten when it is shown, with the sign-in, and after five minutes.
+The database holds a note under a one-time id. The page's address holds the id, which is useless without the cookie of the sign-in that the
+note belongs to. The note is sealed with a key from that cookie's secret, and the database holds only the secret's digest: a copy of the
+database shows no secret. What a note says is deleted when it is shown, with the sign-in, and after five minutes.
 
-A form that makes something carries the id of its note, which is stored together with what it makes: sent twice, it makes one thing.
+A form that creates something carries the id of its note, which is stored together with what the form creates: sent twice, it creates one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from services.common.database import Database
 from services.common.sealing import NotOpened, Seal
 
 LIFETIME = dt.timedelta(minutes=5)
-MOST = 100  # notes that a sign-in has at a time; more push the oldest out
+MOST = 100  # notes of a sign-in at a time; one more deletes the oldest
 _PURPOSE = "auth: note of a page"
 
 
 def new_id() -> str:
-    """Return a note's id, 22 characters that fit into an address."""
+    """Return a new note's id: 22 characters that an address can hold."""
     return secrets.token_urlsafe(16)
 
 
@@ -91,7 +91,7 @@ class Notes:
         session.add(Note(id=note_id, session=digest, sealed=sealed, expires_at=expires))
 
     def take(self, cookie: str, note_id: str) -> Told | None:
-        """Return what the note says, this once."""
+        """Return what the note says, this once; None when it was read, or is not this sign-in's."""
         digest = opaque.digest(cookie)
         sealed = self._database.run(lambda session: notes.take(session, note_id, digest, self._clock.now()))
         if sealed is None:

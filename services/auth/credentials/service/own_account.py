@@ -23,7 +23,7 @@ def locked(session: Session, caller: Caller, if_match: int | None = None) -> Use
 def locked_as_let_in(session: Session, caller: Caller) -> User:
     """Return the caller's row, locked, while the password is still the one there was when the caller came. Raises Refusal 401.
 
-    What is made by the old password would outlive its change.
+    What is created with the old password would outlive its change.
     """
     user = locked(session, caller)
     if user.password_hash != caller.user.password_hash:

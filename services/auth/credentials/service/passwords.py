@@ -1,4 +1,4 @@
-"""Passwords: one's own changed, and a new one put in place of the old one, which ends what the old one began."""
+"""New passwords: by the person, who proves the current one, or by an administrator. A new one ends what the old one began."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.common.database import Database
 
 
 class Passwords:
-    """Thread-safe."""
+    """Changes of passwords. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock, hasher: Hasher, throttle: Throttle) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class Passwords:
     def put(self, email: str, new: str, origin: Origin, find: Callable[[Session], User], besides_session: str | None = None) -> None:
         """Give a user a new password; ends all sign-ins and the login key. Raises Refusal 422, 503, and what `find` raises.
 
-        find: the user's row, locked; it says once more whether the caller may, for hashing takes a while.
+        find: returns the user's row, locked. It checks again whether the caller may, because hashing takes a while.
         besides_session: digest of the browser session that goes on.
         """
         problem = passwords.problem(new, email)

@@ -42,7 +42,7 @@ class RoleTokens:
         origin: Origin,
         caller: Caller | None = None,
     ) -> tuple[RoleToken, str]:
-        """Issue a token; returns its record and the JWT. By a login key it ends with the key.
+        """Issue a token; returns its record and the JWT. One that is issued with a login key ends with the key.
 
         caller: None for the command line. Raises Refusal 401, 422.
         """
@@ -80,7 +80,7 @@ class RoleTokens:
     def cut_off(self, subject: str, moment: dt.datetime, origin: Origin, caller: Caller) -> CutOff:
         """Refuse the subject's tokens that were issued before `moment`.
 
-        Not back to an earlier one by a login key: tokens without end would be good again. Raises Refusal 403, 404.
+        A login key may not move it back: tokens without end would be valid again. Raises Refusal 403, 404.
         """
         if subject not in SUBJECTS:
             raise refusals.not_found("subject")

@@ -62,8 +62,8 @@ class SignIn:
     def check(self, username: str, secret: str, origin: Origin, device: str | None = None) -> Proven:
         """Find out whose password or login key it is. Raises Refusal 401, 429 with Retry-After, 503 when too many wait.
 
-        A failure is counted and written to the audit; a right password forgets its own failures. A right login key is never made to wait:
-        nobody guesses one, and its owner's programs go on whatever strangers try.
+        A failure is counted and written to the audit; a right password clears the failures of its place. A right login key never waits:
+        it cannot be guessed, and its owner's programs go on whatever strangers try.
         device: the secret of the cookie that an earlier sign-in left in this browser.
         """
         tried, standing, found = self._look(username, origin, device)
@@ -92,11 +92,14 @@ class SignIn:
         return Proven(user._replace(password_hash=checked.renewed or user.password_hash), PASSWORD)
 
     def _look(self, username: str, origin: Origin, device: str | None) -> tuple[Attempt, Standing, tuple[Any, ...]]:
-        """(its counters, how it stands, the row of `accounts.CHECK`). A browser that is not familiar stands where its address does."""
+        """Return an attempt's counters, its standing, and the row of `accounts.CHECK`.
+
+        A browser that is not familiar counts as its address.
+        """
         key = emails.key_of(username) if len(username) <= 1000 else None
         tried = attempt(username, origin, device)
         row = self._lookups.one(accounts.CHECK, {**self._throttle.parameters(tried), "key": key})
-        assert row is not None  # it always has one
+        assert row is not None  # the statement always has one
         standing = self._throttle.standing(tuple(row))
         if device is not None and not standing.familiar:
             return self._look(username, origin, None)
@@ -113,28 +116,30 @@ class SignIn:
 
     @staticmethod
     def _account_name(session: Session, username: str) -> str | None:
-        """The account that was tried, when there is one: anything else that was typed may be a password in the wrong field."""
+        """Return the account that was tried, when there is one: anything else that was typed may be a password in the wrong field."""
         key = emails.key_of(username) if len(username) <= 1000 else None
         user = accounts.by_email_key(session, key) if key else None
         return user.email if user else None
 
     def _recent(self, user: Person) -> bool:
-        """Whether the last log-in is too new to be written again: a neighbour that asks again and again must not write each time."""
+        """Say whether the last log-in is too new to be written again: a neighbour that asks again and again must not write each time."""
         return user.last_login_at is not None and self._clock.now() - user.last_login_at < dt.timedelta(seconds=60)
 
     def _used(self, user: Person) -> None:
-        """By the login key."""
+        """Note a log-in by the login key."""
         if not self._recent(user):
             self._database.run(lambda session: self._note_log_in(session, user))
 
     def _succeeded(self, user: Person, tried: Attempt, standing: Standing, renewed: str | None) -> None:
-        """By the password."""
+        """Note a log-in by the password, and clear the failures of its place."""
         if self._recent(user) and standing.familiar and not standing.failed_here and renewed is None:
             return
 
         def work(session: Session) -> None:
             kept = self._note_log_in(session, user)
-            if kept is None or kept.version != user.version:  # the password may be a new one meanwhile: nothing is known of it here
+            if (
+                kept is None or kept.version != user.version
+            ):  # the password may have changed meanwhile: this log-in says nothing about the new one
                 return
             if renewed is not None and kept.password_hash == user.password_hash:
                 kept.password_hash = renewed
@@ -165,9 +170,9 @@ class SignIn:
     ) -> R:
         """Check a credential and do `work` in the transaction of the sign-in. Raises as `check`.
 
-        Between the two somebody may change the password, end the key or disable the account, which ends every sign-in there is: one
-        that is begun just then must not be left over. So the account is looked at again under its lock, and the credential is checked
-        once more when anything changed.
+        Between the two another request may change the password, end the key or disable the account, which ends every sign-in: one that
+        begins at that moment must not survive. So the account is read again under its lock, and the credential is checked once more when
+        anything changed.
         """
 
         def guarded(session: Session) -> R | None:
@@ -191,7 +196,7 @@ class SignIn:
 
 
 def _rank(standing: Standing) -> int:
-    """Who is checked before whom when passwords queue."""
+    """Return the rank of an attempt in the queue of password checks."""
     if standing.familiar:
         return ORDINARY if standing.failed_here else FAMILIAR
     return SUSPECT if standing.failed_anywhere else ORDINARY

@@ -1,19 +1,18 @@
-"""Failed log-ins delay further ones; somebody who knows only an e-mail address cannot lock its owner out.
+"""Failed log-ins delay further ones; a stranger who knows only an e-mail address cannot lock its owner out.
 
 A failure counts three times: for the account from that place, for the account, and for the address at whatever account.
 
-* The account from that place: a delay that grows from the 5th failure on. It is the stranger's own; others do not feel it.
-* The address: the same delay, for somebody who tries many accounts.
-* The account: a botnet has more addresses than anybody can delay one by one. From the 50th failure on each place must wait before an
-  attempt. That wait begins when the place is told so or fails itself, and what others do never begins it again: it is over after a
-  minute.
+* The account from that place: a delay that grows from the 5th failure on. It delays the stranger alone.
+* The address: the same delay, against a stranger who tries many accounts.
+* The account: a botnet has too many addresses to delay one by one. From the 50th failure on each place must wait before an attempt. The
+  wait begins when the place is told to wait or fails itself. What others do does not begin it again, so it ends after a minute at most.
 
 A place is an address (of IPv6 the /64), or a browser that brings the cookie of an earlier sign-in; the failures of such a browser do not
 count for its address. Where the account was signed in to by its password within 30 days the place is familiar, and only its own failures
 count.
 
-Nothing is ever locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten
-after a quiet quarter of an hour. A success forgets the failures of its own account from its own place and no others.
+Nothing is locked for good: each delay has an upper bound, an attempt during a delay does not lengthen it, and failures are forgotten after
+15 minutes without another. A success clears the failures of its own account from its own place and no others.
 """
 
 from __future__ import annotations
@@ -74,12 +73,14 @@ class Attempt:
 
     @property
     def wider(self) -> list[str]:
+        """Return the counters that count this attempt beside its own."""
         return [self.account, *([self.address] if self.address and not self.by_device else [])]
 
     def holders(self, standing: Standing) -> list[str]:
-        """For whom it has its place in the queue of checks.
+        """Return the names that share the queue of checks: each may hold a part of it only.
 
-        Strangers take no share away from where the account's owner was lately, nor does who fails there from the owner's other places.
+        Strangers do not use up the share of places where the account's owner was lately; failures there do not use up that of the owner's
+        other places.
         """
         if not standing.familiar:
             return [self.account, *([self.address] if self.address else [])]
@@ -87,7 +88,7 @@ class Attempt:
 
 
 def attempt(username: str, origin: Origin, device: str | None = None) -> Attempt:
-    """Return the counters of an attempt. device: the secret that the browser brings along; it is the place instead of the address.
+    """Return the counters of an attempt. device: the secret that the browser sends; it is the place instead of the address.
 
     Without any address (a neighbour did not pass it on) the place is the neighbour that asks.
     """
@@ -102,19 +103,19 @@ def _digest(*parts: str) -> str:
 
 
 def _network(address: str) -> str:
-    """The address, of IPv6 its /64; as much as a column holds of what is not an address."""
+    """Return the address, of IPv6 its /64; of what is not an address, as much as a column holds."""
     return group_of(address)[:45]
 
 
 class Counted(NamedTuple):
-    """failures: 0 for somebody who was told to wait. last_at: moment of the newest."""
+    """A counter as it is stored. failures: 0 for a place that was told to wait. last_at: moment of the newest."""
 
     failures: int
     last_at: dt.datetime
 
 
 class Standing(NamedTuple):
-    """What is known of an attempt before it is looked at."""
+    """What is known of an attempt before its password is checked."""
 
     here: Counted | None
     account: Counted | None
@@ -123,15 +124,17 @@ class Standing(NamedTuple):
 
     @property
     def failed_here(self) -> bool:
+        """Say whether the account has failures from this place."""
         return self.here is not None and self.here.failures > 0
 
     @property
     def failed_anywhere(self) -> bool:
+        """Say whether the place, the account or the address has failures."""
         return any(counted is not None and counted.failures > 0 for counted in (self.here, self.account, self.address))
 
 
 class Throttle:
-    """Counts in the database: all processes see the same, and a restart forgets nothing."""
+    """Counters of failures in the database: all processes see the same, and a restart forgets nothing. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -187,9 +190,9 @@ class Throttle:
         store.remember(session, tried.here, user_id, now)
 
     def check_own(self, who: str) -> None:
-        """Refuse one's own current password while a delay lasts; strangers have no part in it.
+        """Refuse a check of the caller's own current password while a delay lasts; what strangers do does not count.
 
-        who: the sign-in. Raises Refusal 429 with Retry-After while it lasts.
+        who: the sign-in. Raises Refusal 429 with Retry-After.
         """
         with self._database.read() as session:
             found = store.count(session, f"own:{_digest(who)}", self._clock.now() - FORGOTTEN_AFTER)
@@ -198,6 +201,6 @@ class Throttle:
             raise refusals.too_many_failures(wait)
 
     def failed_own(self, session: Session, who: str) -> None:
-        """Count a failure of one's own current password, within the caller's transaction."""
+        """Count a failure of the caller's own current password, in the given transaction. who: the sign-in."""
         now = self._clock.now()
         store.add(session, [f"own:{_digest(who)}"], now, now - FORGOTTEN_AFTER)

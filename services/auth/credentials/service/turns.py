@@ -1,7 +1,7 @@
 """Whose password is checked next: a bounded queue that guesses do not fill.
 
-Everybody has a rank. Those of a lower one may not take the last places, which are left for the higher ones, and have their turn after them;
-every fourth turn goes to whoever has waited longest, so that nobody waits forever.
+Each check has a rank. The last places of the queue are kept for higher ranks, which also have their turn first; every fourth turn goes to
+the check that has waited longest, so that none waits forever.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class _Waiting(NamedTuple):
 class Turns:
     """Thread-safe. slots: turns at the same time; queue: how many more may wait for one.
 
-    Of a holder (an account, an address, a familiar place, an account's owner) that has an eighth of the queue already, further ones are
-    suspects.
+    When a holder (an account, an address, a familiar place, an account's owner) has an eighth of the queue already, its further checks rank
+    as suspects.
     """
 
     def __init__(self, *, slots: int, queue: int) -> None:
@@ -44,7 +44,7 @@ class Turns:
 
     @contextlib.contextmanager
     def turn(self, rank: int, holders: Collection[str] = ()) -> Iterator[None]:
-        """Wait for a turn and have it during the block. holders: for whom. Raises Refusal 503 when too many wait."""
+        """Wait for a turn and hold it during the block. holders: whose share it uses. Raises Refusal 503 when too many wait."""
         waiting = self._enter(rank, holders)
         try:
             if waiting is not None:

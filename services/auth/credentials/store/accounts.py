@@ -53,13 +53,13 @@ def login_key(session: Session, user_id: str) -> LoginKey | None:
 
 
 def put_login_key(session: Session, user_id: str, digest: str, now: dt.datetime, expires_at: dt.datetime) -> None:
-    """Make this the only login key of the user. The tokens that the one before made go with it."""
+    """Make this the only login key of the user. The access tokens that were created with the one before are deleted."""
     drop_login_key(session, user_id)
     session.add(LoginKey(user_id=user_id, digest=digest, created_at=now, expires_at=expires_at))
 
 
 def drop_login_key(session: Session, user_id: str) -> bool:
-    """Remove the login key, and the access tokens that it made. Returns whether there was one."""
+    """Remove the login key, and the access tokens that were created with it. Returns whether there was one."""
     session.execute(sa.delete(AccessToken).where(AccessToken.user_id == user_id, AccessToken.by_login_key))
     dropped = session.execute(sa.delete(LoginKey).where(LoginKey.user_id == user_id))
     return bool(cast(sa.CursorResult[Any], dropped).rowcount)

@@ -1,4 +1,4 @@
-"""Failed log-ins and the places that accounts are known at, in the database, so that every process and every replica sees the same."""
+"""Failed log-ins and familiar places in the database, so that every process and every replica sees the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def begin(session: Session, counter: str, now: dt.datetime, since: dt.datetime) 
 
 
 def forget(session: Session, counter: str, wider: Iterable[str], since: dt.datetime) -> None:
-    """Forget the failures of a counter; those that count them, too, have so many fewer, unless they forgot them before `since`."""
+    """Delete a counter, and subtract its failures from the wider ones, unless all were before `since` and are forgotten there."""
     rows = session.scalars(
         sa.select(Failure).where(Failure.counter.in_([counter, *wider])).order_by(Failure.counter).with_for_update()
     ).all()

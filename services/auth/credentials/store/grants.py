@@ -1,4 +1,4 @@
-"""Sign-ins, their refresh tokens, sessions of browsers, and access JWTs taken back."""
+"""Sign-ins, their refresh tokens, sessions of browsers, and revoked access JWTs."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def end(session: Session, grant_id: str, now: dt.datetime) -> None:
 def end_all(
     session: Session, user_id: str, now: dt.datetime, *, besides_session: str | None = None, by_login_key_only: bool = False
 ) -> None:
-    """End every sign-in of a user, those of browsers and those that a code would begin too.
+    """End every sign-in of a user, also those of browsers and those that a code would begin.
 
     besides_session: digest of the browser session that goes on. The caller holds the lock of the user's row.
     """
     if not by_login_key_only:
-        # no key gives a code. First of all: a code that is exchanged just now has its sign-in, to be ended below
+        # a login key gets no code. Before the rest: a code that is exchanged at this moment has its sign-in, which ends below
         session.execute(sa.delete(AuthorizationCode).where(AuthorizationCode.user_id == user_id, AuthorizationCode.grant_id.is_(None)))
     grants = sa.update(Grant).where(Grant.user_id == user_id, Grant.revoked_at.is_(None)).values(revoked_at=now)
     sessions = sa.delete(BrowserSession).where(BrowserSession.user_id == user_id)
@@ -78,7 +78,7 @@ def drop_browser_session(session: Session, digest: str) -> None:
 
 
 def revoke(session: Session, jti: str, expires_at: dt.datetime) -> None:
-    """Take an access JWT back; once more does nothing."""
+    """Revoke an access JWT; doing it again changes nothing."""
     session.execute(insert(session.get_bind().dialect.name, RevokedToken).values(jti=jti, expires_at=expires_at).on_conflict_do_nothing())
 
 

@@ -17,8 +17,6 @@ from services.auth.web import answers, basic, origin, parts
 from services.common.documented import Blueprint
 
 blueprint = Blueprint("endpoints", __name__)
-
-
 _PRIVATE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -31,10 +29,10 @@ def _error(error: str, description: str) -> Response:
 
 
 def _stranger(endpoint: str, *, open_to_all: bool = False) -> Response | None:
-    """Answer 401 to a caller that is not a client, before the body says more. Without a header the body may hold the credentials.
+    """Answer 401 to a caller that is not a client before anything else is judged. Without a header the body may hold the credentials.
 
-    open_to_all: a caller without a secret in the header is let through. A public client may name itself there all the same
-    (requests-oauthlib does), or send the token that it has, which says nothing about a client.
+    open_to_all: a caller without a secret in the header passes. A public client may still name itself there
+    (requests-oauthlib does), or send the token that it has, which does not name a client.
     """
     server = current_app.extensions["oauth"]
     by_header = "Authorization" in request.headers
@@ -52,7 +50,7 @@ def _stranger(endpoint: str, *, open_to_all: bool = False) -> Response | None:
 
 
 def _repeated() -> Response | None:
-    """RFC 6749 3.2: no parameter more than once."""
+    """Refuse a form that has a parameter more than once (RFC 6749 3.2); None when it has not."""
     for name, values in request.form.lists():
         if len(values) > 1:
             return _error("invalid_request", f"Multiple '{name[:50]}' in request.")
@@ -60,7 +58,7 @@ def _repeated() -> Response | None:
 
 
 def _without_client() -> bool:
-    """Whether the caller names no client: the sign-in of `POST /login` belongs to none."""
+    """Say whether the caller does not name a client: the sign-in of `POST /login` belongs to none."""
     return "Authorization" not in request.headers and not request.form.get("client_id")
 
 

@@ -34,7 +34,7 @@ def problem(uri: str) -> str | None:
         return "Must be exact; wildcards are not known."
     if parts.username is not None or parts.password is not None:
         return "Must not hold a user or a password."
-    if not _PLACE.fullmatch(parts.netloc):  # it stands in the policy of the consent page, where a semicolon would begin a rule
+    if not _PLACE.fullmatch(parts.netloc):  # the consent page's policy names it: a semicolon would begin another rule
         return "The host holds a character that no host name has."
     if parts.scheme == "https":
         return None if host else "Needs a host."
@@ -48,12 +48,12 @@ def problem(uri: str) -> str | None:
 def is_registered(uri: str, registered: Sequence[str]) -> bool:
     """Say whether it is one of those, exactly; on a loopback address without the port.
 
-    A program on somebody's machine takes a port that is free at that moment (RFC 8252 7.3); who listens there is on that machine anyhow.
+    A program on a person's machine takes a port that is free at that moment (RFC 8252 7.3); whatever listens there runs on that machine.
     """
     return uri in registered or (len(uri) <= LONGEST and _portless(uri) in {_portless(one) for one in registered} - {None})
 
 
 def _portless(uri: str) -> str | None:
-    """The URI without its port when its host is a loopback address; the name `localhost` may be anybody's."""
+    """Return the URI without its port when its host is a loopback address. Not for `localhost`: that name may lead elsewhere."""
     match = _LOOPBACK_URI.fullmatch(uri)
     return match[1] + match[2] if match else None

@@ -48,5 +48,5 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]
 
 
 def asking(client: OAuthClient) -> Origin:
-    """Where the request comes from, for the audit: a client sent it."""
+    """Return where the request comes from, for the audit: a client sent it."""
     return dataclasses.replace(origin(), actor=client.client.name, actor_id=client.client.id)

@@ -1,4 +1,4 @@
-"""What happens to tokens that are out: introspection (RFC 7662) and revocation (RFC 7009)."""
+"""Introspection (RFC 7662) and revocation (RFC 7009) of tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Token:
         self.for_service = False
 
     def tells_email(self) -> bool:
-        """To a service of the parts, and to an application that the person lets see it."""
+        """Say whether the e-mail address is told: to a service, and to an application that the person lets see it."""
         grant, verified = self.known.grant, self.known.verified
         scope = grant.scope if grant is not None else verified.scope if verified is not None else None
         return self.for_service or "email" in (scope or "").split()
@@ -38,7 +38,7 @@ class _Token:
 
 
 class _WithoutHint:
-    """Every token says what it is, so the hint is ignored; one that is not known must be (RFC 7009 2.2)."""
+    """Ignores the hint: every token shows what it is, and an unknown hint must be ignored (RFC 7009 2.2)."""
 
     def check_params(self, request: Any, client: OAuthClient) -> None:
         if "token" not in request.form:
@@ -53,7 +53,7 @@ class Introspection(_WithoutHint, IntrospectionEndpoint):  # type: ignore[misc]
     CLIENT_AUTH_METHODS = SECRET_METHODS
 
     def check_permission(self, token: _Token, client: OAuthClient, request: Any) -> bool:
-        """Services may ask about every token, others about their own."""
+        """Let services ask about every token, other clients about their own."""
         token.for_service = client.client.service
         return token.for_service or token.check_client(client)
 

@@ -71,14 +71,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return parts().authorizing.new_code(self.request.client.client, visitor.caller, asked, visitor.signed_in_at, place)
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        """Kept when it was made."""
+        """Do nothing: it was stored when it was created."""
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> _Code | None:
         found = parts().authorizing.find_code(code, client.client, asking(client))
         return _Code(found) if found else None
 
     def delete_authorization_code(self, authorization_code: _Code) -> None:
-        """It stays, marked as used, so that a second use is noticed."""
+        """Do nothing: it stays, marked as used, so that a second use is noticed."""
 
     def authenticate_user(self, authorization_code: _Code) -> User | None:
         return parts().authorizing.user_of(authorization_code.row.user_id)
@@ -113,7 +113,7 @@ class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
         return issued.shown()
 
     def revoke_old_credential(self, refresh_token: _RefreshToken) -> None:
-        """Spent when the new one was made, in the same transaction."""
+        """Do nothing: it was spent when the new one was created, in the same transaction."""
 
 
 class ClientGrant(grants.ClientCredentialsGrant):  # type: ignore[misc]
@@ -143,7 +143,7 @@ class _InteractionRequired(OAuth2Error):  # type: ignore[misc]
 class OpenID:
     """What OpenID Connect adds to a request (Core 3.1.2.1): `nonce`, and `prompt=none`, which always fails: consent is asked each time.
 
-    And of OAuth2 itself: a request names what it wants (RFC 6749 3.3), for nothing else is what the person allows.
+    Also a rule of OAuth2 itself: a request names the scopes that it wants (RFC 6749 3.3), because the person allows only those.
     """
 
     def __call__(self, grant: Any) -> None:

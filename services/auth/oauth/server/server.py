@@ -1,7 +1,6 @@
 """OAuth2 by authlib: authorization code with PKCE, refresh token, client credentials; RFC 7009, RFC 7662, RFC 9207.
 
-authlib knows the protocol (which errors, which redirects, which client may use what); the classes of this folder tell it where things are
-kept.
+authlib knows the protocol (which errors, which redirects, which client may use what); the classes of this folder give it what is stored.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from services.auth.web import parts
 
 
 class _Request(FlaskOAuth2Request):  # type: ignore[misc]
-    """TLS ends before the service (the gateway, or what stands before it), so the scheme seen here says nothing about the client's way."""
+    """A request as authlib sees it: always https. TLS ends at the gateway or before it, so the scheme seen here is not the client's."""
 
     def __init__(self, given: Any) -> None:
         OAuth2Request.__init__(self, method=given.method, uri="https://" + given.url.partition("://")[2], headers=given.headers)
@@ -40,11 +39,11 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
     def get_consent_grant(self, request: Any = None, end_user: Visitor | None = None) -> Any:
         try:
             return super().get_consent_grant(request, end_user)
-        except ValueError:  # authlib quotes what it refuses, and RFC 6749 has letters that no description may hold
+        except ValueError:  # authlib quotes what it refuses, and RFC 6749 forbids some letters in a description
             raise InvalidRequestError from None
 
     def send_signal(self, *_: Any, **__: Any) -> None:
-        """Nobody listens."""
+        """Do nothing: no code listens to authlib's signals."""
 
 
 class _Issuer(IssuerParameter):  # type: ignore[misc]
@@ -58,10 +57,10 @@ def _client(client_id: str | None) -> OAuthClient | None:
 
 
 def _by_basic(query_client: Callable[[str], OAuthClient | None], request: _Request) -> OAuthClient | None:
-    """The client by its Basic credentials (RFC 6749 2.3.1), None when the header holds none."""
+    """Return the client by its Basic credentials (RFC 6749 2.3.1), None when the header holds none."""
     try:
         found: OAuthClient | None = authenticate_client_secret_basic(query_client, request)
-    except ValueError:  # no text, or a scheme alone
+    except ValueError:  # not text, or a scheme alone
         return None
     return found
 

@@ -1,6 +1,6 @@
-"""What OAuth2 clients get: codes after consent, tokens for codes and refresh tokens, tokens of their own; and taking them back.
+"""What OAuth2 clients get: codes after consent, tokens for codes and refresh tokens, tokens of their own; and their revocation.
 
-The rules of the protocol are the library's (`oauth/server/`); here is what is kept, each step in one transaction.
+authlib applies the protocol's rules (`oauth/server/`); this module stores, each step in one transaction.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ METHOD = "code"
 class Request:
     """What a client asked for at the authorization endpoint, checked.
 
-    redirect_uri: empty when it gave none and so need not repeat any with the code (RFC 6749 4.1.3).
+    redirect_uri: empty when it gave none, and then need not repeat one with the code (RFC 6749 4.1.3).
     """
 
     redirect_uri: str
@@ -49,7 +49,7 @@ class Request:
 
 
 class Authorizing:
-    """Thread-safe."""
+    """Codes and tokens of OAuth2 clients. Thread-safe."""
 
     def __init__(
         self, database: Database, clock: Clock, keys: KeyRing, grants: Grants, verifier: Verifier, *, access_s: int, refresh_days: int
@@ -63,13 +63,14 @@ class Authorizing:
         self._refresh = dt.timedelta(days=refresh_days)
 
     def find_client(self, client_id: str | None) -> Client | None:
+        """Return the client of this id, None for what cannot be one."""
         if not client_id or len(client_id) > 36 or "\x00" in client_id:
             return None
         with self._database.read() as session:
             return store.client(session, client_id)
 
     def new_code(self, client: Client, caller: Caller, asked: Request, auth_time: dt.datetime, origin: Origin) -> str:
-        """Make a code for the client, good for a minute.
+        """Create a code for the client, valid for a minute.
 
         Raises Refusal 401 when the sign-in has ended meanwhile, 404 when the client is gone.
         """
@@ -104,7 +105,7 @@ class Authorizing:
         return code
 
     def find_code(self, code: str, client: Client, origin: Origin) -> AuthorizationCode | None:
-        """Return the code when it is the client's and still good.
+        """Return the code when it is the client's and still valid.
 
         One that was used before ends the sign-in that it gave (RFC 6749 4.1.2).
         """
@@ -129,6 +130,7 @@ class Authorizing:
         self._database.run(work)
 
     def user_of(self, user_id: str) -> User | None:
+        """Return the user, None when removed or disabled."""
         with self._database.read() as session:
             user = accounts.by_id(session, user_id)
         return user if user and user.active else None
@@ -154,7 +156,7 @@ class Authorizing:
         if found is None:
             with self._database.read() as session:
                 used = store.code(session, kept.digest)
-            if used is not None:  # else whatever ended all sign-ins took it away
+            if used is not None:  # else what ended all sign-ins deleted it
                 self._end_reused(used, origin)
         return found
 
@@ -174,7 +176,7 @@ class Authorizing:
         """Exchange a refresh token for new tokens; None when it was spent before (its family has ended now) or the sign-in is over.
 
         scopes: as `Grants.refresh`.
-        Raises Refusal 503 when nothing can be signed at the moment; the refresh token is still good then.
+        Raises Refusal 503 when nothing can be signed at the moment; the refresh token stays valid then.
         """
         try:
             return self._grants.refresh(refresh_token, grant, origin, scopes)
@@ -201,7 +203,7 @@ class Authorizing:
     # introspection and revocation
 
     def find_token(self, token: str) -> Known | None:
-        """Return a token of ours of any kind, None when it is not good."""
+        """Return a token of ours of any kind, None when it is not valid."""
         grant = self._grants.find(token)
         if grant is not None:
             user = self.user_of(grant.user_id)
@@ -232,7 +234,7 @@ class Authorizing:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A good token. client_id: of the client that it was given to. One of grant (refresh token) and verified (any other) is there."""
+    """A valid token. client_id: of the client that it was given to. grant: of a refresh token; verified: of any other token."""
 
     kind: str
     client_id: str | None

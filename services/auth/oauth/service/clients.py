@@ -21,7 +21,7 @@ from services.common.database import Database
 
 
 class Clients:
-    """OAuth2 clients, and the neighbours that may ask `/verify/*`."""
+    """OAuth2 clients, and the neighbours that may ask `/verify/*`. Thread-safe."""
 
     def __init__(self, database: Database, clock: Clock, fixed: Mapping[str, str]) -> None:
         self._database = database
@@ -29,6 +29,7 @@ class Clients:
         self._fixed = fixed
 
     def page(self, page: int, per_page: int) -> tuple[list[Client], int]:
+        """Return one page by name, and how many there are in all."""
         with self._database.read() as session:
             return store.clients(session, page, per_page)
 
@@ -108,4 +109,4 @@ class Clients:
         try:
             self._database.run(work)
         except IntegrityError:
-            self._database.run(work)  # another process put them at the same moment
+            self._database.run(work)  # another process added them at the same moment

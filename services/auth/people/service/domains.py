@@ -1,4 +1,4 @@
-"""Domains: users belong to one each, and it rules how long their login keys live."""
+"""Domains: each user belongs to one, which sets how long the user's login keys live."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Domains:
             raise refusals.name_taken() from None
 
     def change(self, name: str, lifetime_s: int, origin: Origin) -> Domain:
-        """Change how long login keys live; one that is out keeps its end. Raises Refusal 404."""
+        """Change how long login keys live; a key that is out keeps its end. Raises Refusal 404."""
 
         def work(session: Session) -> Domain:
             domain = store.domain(session, name)

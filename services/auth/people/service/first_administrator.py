@@ -21,7 +21,7 @@ def ensure(people: People, domains: Domains, email: str, find_password: Callable
     if people.any():
         return
     password = find_password()
-    with contextlib.suppress(Refusal):  # another process made it at the same moment
+    with contextlib.suppress(Refusal):  # another process added it at the same moment
         domains.add(FIRST_DOMAIN, WEEK_S, STARTUP)
     fields = {"email": email, "full_name": "Administrator", "domain": FIRST_DOMAIN, "level": levels.SUPER_USER, "password": password}
     try:

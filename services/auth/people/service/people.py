@@ -65,14 +65,14 @@ class People:
             return store.page(session, wanted, page, per_page)
 
     def get(self, caller: Caller, user_id: str) -> User:
-        """Return a user that the caller administers. Raises Refusal 403, 404 (of another domain, too)."""
+        """Return a user that the caller administers. Raises Refusal 403, 404 (also for a user of another domain)."""
         with self._database.read() as session:
             return self._visible(session, caller, user_id)
 
     def add(self, caller: Caller | None, fields: Mapping[str, Any], origin: Origin) -> User:
         """Add a user. caller: None for the command line, which may do everything. Raises Refusal 403, 409, 422.
 
-        Not by a login key: whoever has it would know a password when the key has ended.
+        Not by a login key: its holder would still know a password after the key has ended.
         """
         require_password(caller)
         email = read_email(fields["email"])
@@ -128,7 +128,7 @@ class People:
             now = self._clock.now()
             user = self._manageable(session, caller, user_id, if_match)
             if self._gains(user, fields):
-                require_password(caller)  # what somebody may do from then on would outlive the key
+                require_password(caller)  # the new rights would outlive the key
             if fields.get("level", user.level) != user.level:
                 may_give(caller, fields["level"])
             if fields.get("domain", user.domain) != user.domain:
@@ -161,7 +161,7 @@ class People:
         self._database.run(work)
 
     def set_password(self, caller: Caller | None, user_id: str, new: str, origin: Origin) -> None:
-        """Give a user a new password, by an administrator who has not come with a login key. Raises Refusal 403, 404, 422, 503."""
+        """Give a user a new password, by an administrator who did not come with a login key. Raises Refusal 403, 404, 422, 503."""
         require_password(caller)
         with self._database.read() as session:
             email = self._manageable(session, caller, user_id, None, lock=False).email
@@ -185,7 +185,7 @@ class People:
 
     @staticmethod
     def _gains(user: User, fields: Mapping[str, Any]) -> bool:
-        """Whether the user may do more after the change, or the same elsewhere."""
+        """Say whether the user may do more after the change, or the same elsewhere."""
         return (
             not levels.at_least(user.level, fields.get("level", user.level))
             or fields.get("domain", user.domain) != user.domain
@@ -217,7 +217,7 @@ class People:
 
     @staticmethod
     def _apply(session: Session, user: User, fields: Mapping[str, Any], email: emails.Email | None) -> list[str]:
-        """Names of the fields that changed."""
+        """Change a user's row; returns the names of the fields that changed. Raises Refusal 409."""
         changed = []
         if email is not None and email.shown != user.email:
             if store.taken(session, email.key, email.skeleton, besides=user.id):
@@ -231,7 +231,7 @@ class People:
         return changed
 
     def _stored(self, work: Any) -> User:
-        """Two requests may take one address at the same moment, or one the domain of the other: the store's constraints decide."""
+        """Run a change. The store's constraints decide between two at once that take one address, or remove the domain of the other."""
         try:
             user: User = self._database.run(work)
         except IntegrityError as error:
