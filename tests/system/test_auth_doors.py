@@ -59,15 +59,13 @@ def test_many_addresses_slow_a_new_place_down_once(auth: Auth) -> None:
         while not stop.is_set():
             log_in(auth, "a wrong password", next(addresses))
 
-    threads = [threading.Thread(target=go_on)]
-    for thread in threads:
-        thread.start()
+    attacker = threading.Thread(target=go_on)
+    attacker.start()
     try:
         wait_until(lambda: log_in(auth, auth.password, "192.0.2.1").status_code == 200, 20, "the end of two seconds", pause=0.2)
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        attacker.join()
 
 
 def test_guesses_do_not_fill_the_queue(database_url: str, tmp_path: Path) -> None:
@@ -101,7 +99,7 @@ def test_guesses_do_not_fill_the_queue(database_url: str, tmp_path: Path) -> Non
 
 @pytest.fixture(params=["", "127.0.0.0/8"], ids=["nobody before the gateway", "a proxy before it"])
 def behind(request: pytest.FixtureRequest, auth: Auth, tmp_path: Path) -> Iterator[tuple[Auth, str, bool]]:
-    """(the service, the gateway's address of it, whether a proxy's X-Forwarded-For counts)."""
+    """The service, its address at the gateway, and whether a proxy's X-Forwarded-For counts."""
     trusted = {"GATEWAY_TRUSTED_PROXIES": request.param} if request.param else {}
     definitions = [json.loads((ROOT / "deploy/apis/auth.json").read_text())]
     folder = tmp_path / "second"
@@ -114,8 +112,8 @@ def behind(request: pytest.FixtureRequest, auth: Auth, tmp_path: Path) -> Iterat
             gateway.stop()
 
 
-def test_nobody_writes_the_own_address(behind: tuple[Auth, str, bool]) -> None:
-    """Through the gateway only its own trusted proxies say where somebody is; else every try would come from somewhere else."""
+def test_a_client_cannot_invent_its_address(behind: tuple[Auth, str, bool]) -> None:
+    """Through the gateway only its trusted proxies say where a client is; otherwise every guess could claim another address."""
     auth, public, trusting = behind
     admin = auth.bearer()
 

@@ -57,7 +57,7 @@ def environment(url: str, folder: Path, **more: str) -> dict[str, str]:
 
 @pytest.fixture
 def auth(database_url: str, tmp_path: Path) -> Iterator[Auth]:
-    """Two workers, so that what they share is seen to be shared."""
+    """The service with two workers, which must share what counts."""
     env = environment(database_url, tmp_path, AUTH_WORKERS="2")
     with running("auth", env, tmp_path) as (url, process):
         yield Auth(url, process, env, tmp_path)
@@ -119,7 +119,7 @@ def test_fifty_log_ins_at_once(auth: Auth) -> None:
 
 
 def test_killed_in_the_middle_of_rotations(auth: Auth, tmp_path: Path) -> None:
-    """Whatever moment the power goes: afterwards one key signs, and everything signed before is still good."""
+    """Whenever the power fails, one key signs afterwards, and everything signed before is still valid."""
     head = auth.bearer()
     before = auth.ask("POST", "/role-tokens", {"subject": "public"}, headers=head).json()["token"]
 
@@ -176,7 +176,7 @@ def test_when_a_token_was_used_last_is_kept_when_the_service_stops(auth: Auth, t
 
 
 def test_verification_does_not_starve_while_log_ins_queue(sqlite_url: str, tmp_path: Path) -> None:
-    """One worker, argon2 as in production, many more log-ins than it can do: they queue, tokens are verified all the same."""
+    """One worker, argon2 as in production, many more log-ins than it can do: they queue, and tokens are verified meanwhile."""
     env = environment(sqlite_url, tmp_path, AUTH_ARGON2_MEMORY_KIB="19456", AUTH_ARGON2_PASSES="2", AUTH_HASHERS="1")
     with running("auth", env, tmp_path) as (url, process):
         auth = Auth(url, process, env, tmp_path)

@@ -47,4 +47,5 @@ def page(session: Session, wanted: Filter, page: int, per_page: int) -> tuple[li
 
 
 def forget_before(session: Session, moment: dt.datetime) -> None:
+    """Delete the lines before a moment."""
     session.execute(sa.delete(AuditLine).where(AuditLine.at < moment))

@@ -50,6 +50,7 @@ def signed_in(view: Callable[..., Response]) -> View:
 
 @blueprint.errorhandler(Refusal)
 def refused(error: Refusal) -> Response:
+    """Render a refusal as a page."""
     answer = visit.page("message.html", error.status, title="That did not work", message=visit.field_errors(error))
     return _later(answer, error)
 

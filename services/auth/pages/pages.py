@@ -32,7 +32,7 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
 
 @blueprint.get("/")
 def information() -> Response:
-    """What this is; a browser gets a page."""
+    """Say what this is; a browser gets a page."""
     if prefers_html(request.headers.get("Accept", "")):
         return visit.start()
     answer = jsonify(name=web.NAME, version=web.VERSION, git_sha=parts().settings.git_sha)

@@ -11,6 +11,7 @@ from services.auth.people.rules import Filter
 
 
 def any_user(session: Session) -> bool:
+    """Say whether there is a user."""
     return session.scalar(sa.select(User.id).limit(1)) is not None
 
 
@@ -56,13 +57,16 @@ def lock_super_users(session: Session) -> list[str]:
 
 
 def domain(session: Session, name: str) -> Domain | None:
+    """Return a domain."""
     return session.get(Domain, name)
 
 
 def domains(session: Session, page: int, per_page: int) -> tuple[list[Domain], int]:
+    """Return one page by name, and how many there are in all."""
     total = session.scalar(sa.select(sa.func.count()).select_from(Domain)) or 0
     return list(session.scalars(sa.select(Domain).order_by(Domain.name).limit(per_page).offset((page - 1) * per_page))), total
 
 
 def domain_in_use(session: Session, name: str) -> bool:
+    """Say whether a user belongs to the domain."""
     return session.scalar(sa.select(User.id).where(User.domain == name).limit(1)) is not None

@@ -11,14 +11,17 @@ from services.auth.models import CutOff, RoleToken, SigningKey
 
 
 def current(session: Session) -> SigningKey | None:
+    """Return the key that signs; the unique index on `current` finds it."""
     return session.scalar(sa.select(SigningKey).where(SigningKey.current.is_(True)))
 
 
 def retire_current(session: Session, now: dt.datetime) -> None:
+    """Retire the key that signs, if there is one."""
     session.execute(sa.update(SigningKey).where(SigningKey.current.is_(True)).values(current=None, retired_at=now))
 
 
 def all_keys(session: Session) -> list[SigningKey]:
+    """Return every key, newest first."""
     return list(session.scalars(sa.select(SigningKey).order_by(SigningKey.created_at.desc(), SigningKey.kid)))
 
 
@@ -43,9 +46,11 @@ def needed(session: Session, retired_after: dt.datetime, now: dt.datetime) -> li
 
 
 def unneeded(session: Session, retired_after: dt.datetime, now: dt.datetime) -> list[str]:
+    """Return the ids of the keys that `needed` does not return."""
     kept = {key.kid for key in needed(session, retired_after, now)}
     return [key.kid for key in all_keys(session) if key.kid not in kept]
 
 
 def drop(session: Session, kids: list[str]) -> None:
+    """Delete keys."""
     session.execute(sa.delete(SigningKey).where(SigningKey.kid.in_(kids)))

@@ -12,11 +12,13 @@ from services.auth.models import AccessToken
 
 
 def of_user(session: Session, user_id: str, token_id: str, *, lock: bool = False) -> AccessToken | None:
+    """Return a token of the user, None when the user has none of this id. lock: until the transaction ends."""
     query = sa.select(AccessToken).where(AccessToken.id == token_id, AccessToken.user_id == user_id)
     return session.scalar(query.with_for_update() if lock else query)
 
 
 def page_of_user(session: Session, user_id: str, page: int, per_page: int) -> tuple[list[AccessToken], int]:
+    """Return one page of the user's tokens, newest first, and how many there are in all."""
     mine = AccessToken.user_id == user_id
     total = session.scalar(sa.select(sa.func.count()).select_from(AccessToken).where(mine)) or 0
     query = sa.select(AccessToken).where(mine).order_by(AccessToken.created_at.desc(), AccessToken.id)

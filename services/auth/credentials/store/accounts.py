@@ -41,14 +41,17 @@ CHECK = sa.select(
 
 
 def by_id(session: Session, user_id: str, *, lock: bool = False) -> User | None:
+    """Return a user. lock: until the transaction ends."""
     return session.get(User, user_id, with_for_update=lock or None)
 
 
 def by_email_key(session: Session, key: str) -> User | None:
+    """Return the user whose address has this key (`emails.key_of`)."""
     return session.scalar(_BY_EMAIL, {"key": key})
 
 
 def login_key(session: Session, user_id: str) -> LoginKey | None:
+    """Return the user's login key, ended or not."""
     return session.get(LoginKey, user_id)
 
 

@@ -55,6 +55,7 @@ def forget(session: Session, counter: str, wider: Iterable[str], since: dt.datet
 
 
 def forget_before(session: Session, since: dt.datetime) -> None:
+    """Delete the counters whose newest failure is not after `since`."""
     session.execute(sa.delete(Failure).where(Failure.last_at <= since))
 
 
@@ -68,12 +69,15 @@ def remember(session: Session, place: str, user_id: str, now: dt.datetime) -> No
 
 
 def forget_place(session: Session, place: str) -> None:
+    """Delete a familiar place."""
     session.execute(sa.delete(Familiar).where(Familiar.place == place))
 
 
 def forget_places_of(session: Session, user_id: str) -> None:
+    """Delete all familiar places of a user."""
     session.execute(sa.delete(Familiar).where(Familiar.user_id == user_id))
 
 
 def forget_places_before(session: Session, since: dt.datetime) -> None:
+    """Delete the places that were last signed in from at `since` or earlier."""
     session.execute(sa.delete(Familiar).where(Familiar.seen_at <= since))

@@ -27,6 +27,7 @@ def live_user(session: Session, grant_id: str) -> User | None:
 
 
 def by_refresh_token(session: Session, digest: str) -> tuple[RefreshToken, Grant] | None:
+    """Return a refresh token, spent or not, with its sign-in, ended or not."""
     row = session.execute(
         sa.select(RefreshToken, Grant).join(Grant, Grant.id == RefreshToken.grant_id).where(RefreshToken.digest == digest)
     ).one_or_none()
@@ -40,6 +41,7 @@ def spend(session: Session, digest: str, now: dt.datetime) -> bool:
 
 
 def end(session: Session, grant_id: str, now: dt.datetime) -> None:
+    """End a sign-in; one that has ended keeps its moment."""
     session.execute(sa.update(Grant).where(Grant.id == grant_id, Grant.revoked_at.is_(None)).values(revoked_at=now))
 
 
@@ -65,6 +67,7 @@ def end_all(
 
 
 def browser_session(session: Session, digest: str, now: dt.datetime) -> tuple[BrowserSession, User] | None:
+    """Return a browser's sign-in that has not expired, with its active user."""
     row = session.execute(
         sa.select(BrowserSession, User)
         .join(User, User.id == BrowserSession.user_id)
@@ -74,6 +77,7 @@ def browser_session(session: Session, digest: str, now: dt.datetime) -> tuple[Br
 
 
 def drop_browser_session(session: Session, digest: str) -> None:
+    """Delete a browser's sign-in."""
     session.execute(sa.delete(BrowserSession).where(BrowserSession.digest == digest))
 
 

@@ -32,4 +32,5 @@ def forget_oldest(session: Session, browser_session: str, keep: int) -> None:
 
 
 def forget_before(session: Session, now: dt.datetime) -> None:
+    """Delete the notes that have expired."""
     session.execute(sa.delete(Note).where(Note.expires_at <= now))

@@ -12,6 +12,7 @@ from services.common.upsert import insert
 
 
 def get(session: Session, jti: str) -> RoleToken | None:
+    """Return a role token, revoked or not."""
     return session.get(RoleToken, jti)
 
 
@@ -35,4 +36,5 @@ def cut_off(session: Session, subject: str) -> CutOff | None:
 
 
 def cut_offs(session: Session) -> list[CutOff]:
+    """Return all cut-offs by subject."""
     return list(session.scalars(sa.select(CutOff).order_by(CutOff.subject)))
