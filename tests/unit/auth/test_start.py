@@ -80,6 +80,7 @@ started(sys.argv[1], Path(sys.argv[2]), admin_password=None).parts.close()
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_make_one_of_each(database_url: str, tmp_path: Path) -> None:
     migrate("auth", database_url)
     command = [sys.executable, "-c", STARTS_WHEN_TOLD, database_url, str(tmp_path)]
@@ -209,6 +210,7 @@ def test_what_keeps_it_from_starting_later_is_said(sqlite_url: str, tmp_path: Pa
     thread.join(30)
 
 
+@pytest.mark.slow
 def test_the_command_line(database_url: str, tmp_path: Path) -> None:
     migrate("auth", database_url)
     assert run(database_url, tmp_path, "create-admin", "root@example.org", "--password", "-", stdin=PASSWORD + "\n").exit_code == 0

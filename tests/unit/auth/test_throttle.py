@@ -49,6 +49,7 @@ def test_strangers_at_many_addresses_do_not_delay_where_the_owner_was_lately(aut
     assert try_it(auth, "198.51.100.7").status_code == 200
 
 
+@pytest.mark.slow
 def test_with_many_failures_everywhere_a_new_place_waits_once_whatever_others_do_meanwhile(auth: Auth) -> None:
     attack(auth, 50)
     answer = try_it(auth, "192.0.2.1")

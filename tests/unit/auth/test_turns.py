@@ -19,6 +19,7 @@ from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
 from tests.unit.auth.guessing import fail, try_it
 
 
+@pytest.mark.slow
 def test_fifty_log_ins_at_once_all_succeed(auth: Auth) -> None:
     with ThreadPoolExecutor(50) as pool:
         tokens = list(pool.map(lambda _: auth.log_in(), range(50)))

@@ -360,6 +360,7 @@ migrations.migrate("example", url)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_migrate_at_once_do_not_collide(database_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
@@ -384,6 +385,7 @@ def test_an_error_shows_no_values(database: Database) -> None:
     assert "parameters hidden" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_vanished_is_noticed(postgresql_url: str) -> None:
     database = Database(db, postgresql_url)
     with database.engine.connect() as connection:

@@ -69,6 +69,7 @@ def test_a_handshake_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert ended
 
 
+@pytest.mark.slow
 def test_a_client_that_says_nothing_is_not() -> None:
     assert drained(SimpleNamespace(under_way=1), lambda: None) < 30
 

@@ -35,6 +35,7 @@ def test_what_was_said_before_a_worker_listened_is_taken_in(valkey: Valkey) -> N
         worker.stop()
 
 
+@pytest.mark.slow
 def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Valkey) -> None:
     heard: list[list[str]] = []
     worker = ThroughValkey(valkey.url, "test")
@@ -48,6 +49,7 @@ def test_a_message_that_nobody_understands_does_not_end_the_listening(valkey: Va
         worker.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "traced"), [(OperationalError("SELECT 1", {}, Exception("no answer")), False), (KeyError("ours"), True)])
 @pytest.mark.parametrize("through_valkey", [True, False])
 def test_a_store_that_is_away_is_told_in_a_line(through_valkey: bool, error: Exception, traced: bool, valkey: Valkey) -> None:
@@ -209,6 +211,7 @@ class Patient(Link):
         return super().call(*command, wait=wait)
 
 
+@pytest.mark.slow
 def test_a_change_is_not_held_up_by_a_server_that_hangs(valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[tuple[str, list[str]]] = []
     worker = ThroughValkey(valkey_server.url, "test")

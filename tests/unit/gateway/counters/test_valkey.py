@@ -86,6 +86,7 @@ def test_a_killed_server_is_passed_by_and_counted_on_again(own_valkey: Valkey) -
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_costs_250_ms_once(own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """All who wait go on together when the patience of the first one is over, and the next ones ask nobody: the server answers to none."""
     assert 1000 * (PATIENCE_S + resp.GRACE_S) <= 250
@@ -185,6 +186,7 @@ def test_a_server_that_refuses_to_write_is_passed_by(own_valkey: Valkey) -> None
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_hangs_is_noticed_without_a_request(own_valkey: Valkey) -> None:
     async def scenario() -> None:

@@ -191,6 +191,7 @@ def test_cleaned_keeps_what_is_harmless() -> None:
     assert not any(word in found for word in ("onclick", "script", "foreignObject", "<p>", "b()"))
 
 
+@pytest.mark.slow
 def test_a_large_image_is_checked_in_time() -> None:
     """As many elements as there may be: what looked back at all earlier ones at each would take ten minutes and more."""
     paths = '<path d="M0 0L1 1" style="fill:url(#a);stroke:#000"/>' * (svg.MAX_ELEMENTS - 1)
