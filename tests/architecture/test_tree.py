@@ -122,6 +122,7 @@ def test_pins_agree() -> None:
     assert (pins("base") | pins("valkey")) - pins("dev") == set()
 
 
+@pytest.mark.slow
 def test_what_runs_needs_no_package_of_the_developers() -> None:
     """`./dev up` and the images install base.txt alone."""
     named = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (ROOT / "requirements" / "base.txt").read_text(), re.M)

@@ -140,6 +140,7 @@ def test_denying_is_told_to_the_client(auth: Auth, admin: str, browser: Browser)
     assert (back["error"], back["state"]) == ("access_denied", "a state/é")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -69,6 +69,7 @@ def test_the_wait_of_a_new_place_has_a_bound() -> None:
     assert throttle.account_delay_after(10**6) == 60
 
 
+@pytest.mark.slow
 def test_a_place_is_not_familiar_for_ever(auth: Auth) -> None:
     auth.log_in(address="198.51.100.7")
     auth.clock.move(30 * 86400)

@@ -74,6 +74,7 @@ def attack(flood: Flood, until: Callable[[], object]) -> None:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_burst_ends_at_its_limit(victim: Victim) -> None:
     flood = Flood([Plan(victim.port, 2, repeat=b"abc", limit=100_000)], ["127.0.0.2", "127.0.0.3"])
     attack(flood, lambda: [len(one) for one in victim.received] == [100_000, 100_000])

@@ -59,6 +59,7 @@ def test_it_leaves_no_transaction_behind(database: CoreDatabase, lookups: Lookup
         assert tuple(lookups.one(BY_ID, {"id": 1}) or ()) == (str(n),)
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_not_noticed(postgresql_url: str) -> None:
     lookups = Lookups(postgresql_url, GUARD)
     ask = sa.select(sa.func.pg_backend_pid())

@@ -52,6 +52,7 @@ def test_a_stop_with_the_database_away_writes_the_access_log(gateway: Gateway, m
     assert stopped == ["access log"]
 
 
+@pytest.mark.slow
 def test_what_hangs_at_the_end_keeps_nothing_else_from_being_written(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     stopped: list[str] = []

@@ -155,6 +155,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(JSON, max_size=3))
 def test_nothing_but_refusals(requests: list[Any]) -> None:
     try:

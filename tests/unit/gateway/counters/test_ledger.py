@@ -106,6 +106,7 @@ def test_a_rate_is_no_durable_counter(ledger: QuotaLedger) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_charges_reach_the_ledger_without_a_stop(ledger: QuotaLedger) -> None:
     """What a killed process loses is what it took in the last moment."""
 

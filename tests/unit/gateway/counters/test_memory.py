@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,6 +105,7 @@ def test_ended_windows_are_let_go_while_others_open() -> None:
     assert len(counters) <= 1_002  # what was used in the last second
 
 
+@pytest.mark.slow
 def test_ended_windows_are_let_go_when_nothing_opens() -> None:
     async def scenario() -> None:
         async with started(MemoryCounters()) as counters:

@@ -166,6 +166,7 @@ def test_a_server_that_forgot_the_script_still_counts(valkey: Valkey) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_to_write_is_passed_by(own_valkey: Valkey) -> None:
     async def scenario() -> None:
         async with started(ValkeyCounters(own_valkey.url)) as counters:

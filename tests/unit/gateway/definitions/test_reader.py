@@ -180,6 +180,7 @@ def test_nothing_but_mistakes_is_raised(text: str | bytes) -> None:
     assert isinstance(found, dict)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_many_keys_of_which_one_comes_twice_are_read_once() -> None:
     """The square of their number would take hours."""
@@ -194,6 +195,7 @@ def test_a_long_name_is_refused_before_it_stands_in_a_hundred_thousand_pointers(
     assert read_json(json.dumps({"x" * 256: 1}))
 
 
+@pytest.mark.slow
 def test_reading_leaves_nothing_to_the_garbage_collector() -> None:
     """Loading thousands of definitions would, and the collector would stop everything for as long as it takes."""
     gc.collect()

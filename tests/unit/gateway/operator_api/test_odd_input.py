@@ -25,6 +25,7 @@ def routes(operator: Any) -> list[tuple[str, str]]:
     return sorted((method, rule.rule) for rule in rules for method in rule.methods & {"GET", "POST", "PUT", "DELETE"})
 
 
+@pytest.mark.slow
 def test_in_the_path_and_in_the_query(operator: Any, routes: list[tuple[str, str]]) -> None:
     assert len(routes) > 20
     for value in ODD:

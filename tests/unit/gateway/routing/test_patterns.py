@@ -277,6 +277,7 @@ def test_time_grows_with_the_list_and_no_faster(form: str) -> None:
     assert cost(long, path) < 24 * cost(short, path)  # 8 would be linear, 64 the square
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @settings(max_examples=40)
 @given(WRITTEN.filter(lambda text: "(" not in text), st.sampled_from(UNITS))

@@ -73,6 +73,7 @@ def test_others_cannot_read_what_is_kept(api: API, tmp_path: Path) -> None:
     assert (stat.S_IMODE(picture.stat().st_mode), stat.S_IMODE(picture.parent.stat().st_mode)) == (0o600, 0o700)
 
 
+@pytest.mark.slow
 def test_bomb_is_stopped_and_not_tried_again(make_api: MakeAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn to its end it would take years."""
     runs = []

@@ -201,6 +201,7 @@ def test_a_large_image_is_checked_in_time() -> None:
     assert time.process_time() - started < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", ["/*" * 250_000, "url(" * 200_000, "url(#" + "a" * 900_000, "u" * 900_000, " " * 900_000])
 def test_no_text_takes_long(hostile: str) -> None:
     """A rule that goes back over what it has read would take many minutes for texts of this length."""
