@@ -1,0 +1,1 @@
+"""When an action fires: conditions on the records of one request."""

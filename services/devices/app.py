@@ -1,0 +1,36 @@
+"""The Flask application of the devices service."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flask import Flask
+
+from services.common.app import create_app
+from services.common.clock import Clock, SystemClock
+from services.devices import web
+from services.devices.settings import Settings
+from services.devices.wiring import Parts
+
+
+def build(settings: Settings, clock: Clock | None = None) -> Flask:
+    """Create the application of these settings. clock: for tests."""
+    parts = Parts(settings, clock or SystemClock())
+    app = create_app(
+        "devices",
+        version=web.VERSION,
+        database=parts.database,
+        render_error=web.render_error,
+        body_limit=web.BODY_LIMIT,
+        title=web.NAME,
+        description=web.DESCRIPTION,
+    )
+    app.extensions["devices"] = parts
+    app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
+    app.after_request(web.open_to_all_origins)
+    return app
+
+
+def describe() -> Flask:
+    """Create the application for its OpenAPI document only: touches no file and no network."""
+    return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"))

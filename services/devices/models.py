@@ -1,0 +1,187 @@
+"""Tables of the devices service: devices with their tokens and parameters, and the records that devices send."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from services.common.database import Conventions, SQLAlchemy
+
+
+class Base(Conventions, DeclarativeBase):
+    """What all tables of the service share."""
+
+
+db = SQLAlchemy(model_class=Base)
+
+# SQLite numbers rows by itself only in an INTEGER primary key; there it holds 64 bits all the same
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Device(Base):
+    """One device of an account.
+
+    no: its number inside the database, never used again; records refer to it, because it is shorter than the id. id: 24 hexadecimal
+    digits, what clients see. type: `mutable` or `immutable`. chunk_period, chunk_retention: of an immutable one; None otherwise.
+    """
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        sa.CheckConstraint("type IN ('mutable', 'immutable')", name="type"),
+        sa.Index("ix_devices_account_name", "account", "name"),
+        {"sqlite_autoincrement": True},
+    )
+
+    no: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    id: Mapped[str] = mapped_column(sa.String(24), unique=True)
+    account: Mapped[str] = mapped_column(sa.String(64))
+    name: Mapped[str] = mapped_column(sa.String(100))
+    description: Mapped[str | None] = mapped_column(sa.Text)
+    type: Mapped[str] = mapped_column(sa.String(9))
+    network: Mapped[str | None] = mapped_column(sa.String(64))
+    connector: Mapped[str | None] = mapped_column(sa.String(64))
+    serial: Mapped[str | None] = mapped_column(sa.String(100))
+    chunk_period: Mapped[str | None] = mapped_column(sa.String(7))
+    chunk_retention: Mapped[int | None]
+    active: Mapped[bool]
+    visible: Mapped[bool]
+    tags: Mapped[list[Any]]
+    payload_decoder: Mapped[str | None] = mapped_column(sa.Text)
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+
+class DeviceState(Base):
+    """What every batch of a device changes; apart from the device, so that its own row stays quiet.
+
+    Its row is locked for as long as a batch is written: that gives the records of a device their order. next_seq: number of the next
+    record. records: how many a mutable device has. last_input: arrival of the newest batch.
+    """
+
+    __tablename__ = "device_states"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    next_seq: Mapped[int] = mapped_column(BIG)
+    records: Mapped[int]
+    last_input: Mapped[dt.datetime | None]
+
+
+class DeviceToken(Base):
+    """A token of a device. digest: SHA-256 of the token in hexadecimal; the token itself is shown once.
+
+    sealed: the token, encrypted, only when it has a serial number, for networks that resolve it.
+    """
+
+    __tablename__ = "device_tokens"
+    __table_args__ = (sa.CheckConstraint("permission IN ('full', 'read', 'write', 'deny')", name="permission"),)
+
+    id: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    permission: Mapped[str] = mapped_column(sa.String(5))
+    digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    last_four: Mapped[str] = mapped_column(sa.String(4))
+    expires_at: Mapped[dt.datetime | None]
+    serial: Mapped[str | None] = mapped_column(sa.String(100), index=True)
+    verification_code: Mapped[str | None] = mapped_column(sa.String(100))
+    sealed: Mapped[str | None] = mapped_column(sa.Text)
+    last_authorization: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+
+class Param(Base):
+    """A configuration parameter of a device. sent: the device has read it. version: 1 at first, one more at every change."""
+
+    __tablename__ = "params"
+
+    id: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), index=True)
+    key: Mapped[str] = mapped_column(sa.String(100))
+    value: Mapped[str] = mapped_column(sa.Text)
+    sent: Mapped[bool]
+    version: Mapped[int]
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+
+class Variable(Base):
+    """The name of a variable of a device, by the number that records have."""
+
+    __tablename__ = "variables"
+    __table_args__ = (sa.UniqueConstraint("device_no", "name"),)
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(sa.String(100))
+
+
+class Chunk(Base):
+    """A chunk of an immutable device that holds records. starts, ends: milliseconds since 1970, UTC. records: how many."""
+
+    __tablename__ = "chunks"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    starts: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
+    ends: Mapped[int] = mapped_column(BIG)
+    records: Mapped[int] = mapped_column(BIG)
+
+
+class IdempotencyKey(Base):
+    """What a client named a batch, so that a repetition is answered and not stored. digest: SHA-256 of the body."""
+
+    __tablename__ = "idempotency_keys"
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    added: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+def _record_columns() -> list[sa.Column[Any]]:
+    """The columns of a record.
+
+    time, created_at: milliseconds since 1970, UTC. seq: insertion order within the device; id = device_no and seq in hexadecimal. number: a
+    JSON number that a double holds exactly; value: the JSON text of any other. location (GeoJSON), metadata: JSON text.
+    """
+    return [
+        sa.Column("number", sa.Double),
+        sa.Column("value", sa.Text),
+        sa.Column("unit", sa.Text),
+        sa.Column("group", sa.Text),
+        sa.Column("location", sa.Text),
+        sa.Column("metadata", sa.Text),
+        sa.Column("created_at", BIG, nullable=False),
+    ]
+
+
+# Records are written and read a thousand at a time, and never as objects with an identity: tables, not mapped classes.
+mutable_records = sa.Table(
+    "mutable_records",
+    Base.metadata,
+    sa.Column("device_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("seq", BIG, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("variable_no", sa.Integer, nullable=False),
+    sa.Column("time", BIG, nullable=False),
+    *_record_columns(),
+    sa.Index("ix_mutable_records_device_no_variable_no_time_seq", "device_no", "variable_no", "time", "seq"),
+    sqlite_with_rowid=False,
+)
+immutable_records = sa.Table(
+    "immutable_records",
+    Base.metadata,
+    sa.Column("retention_class", sa.SmallInteger, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("device_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("variable_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("time", BIG, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("seq", BIG, nullable=False, primary_key=True, autoincrement=False),
+    *_record_columns(),
+    sqlite_with_rowid=False,
+    postgresql_partition_by="LIST (retention_class)",
+)

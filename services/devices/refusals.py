@@ -1,0 +1,46 @@
+"""Every way the service says no. The texts are the original system's, which clients compare; our own are marked so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.common.refusal import Refusal
+
+FieldErrors = Mapping[str, list[str]]
+
+
+def denied() -> Refusal:
+    """No token, an unknown or expired one, one of the wrong type in a typed header, or two that differ."""
+    return Refusal(401, "Authorization denied", "authorization-denied")
+
+
+def not_allowed() -> Refusal:
+    """A token that lives and may not do this. The text is that of `denied`, as in the original; the status is ours."""
+    return Refusal(403, "Authorization denied", "not-allowed")
+
+
+def auth_unavailable() -> Refusal:
+    """Ours: the auth service does not answer."""
+    return Refusal(503, "Authorization cannot be checked now; try again", "auth-unavailable", headers={"Retry-After": "1"})
+
+
+def invalid_device_id() -> Refusal:
+    """There is no such device, or it is another account's."""
+    return Refusal(404, "Invalid Device ID")
+
+
+def deactivated() -> Refusal:
+    return Refusal(400, "Device is deactivated")
+
+
+def body_invalid(fields: FieldErrors | None = None) -> Refusal:
+    """fields: texts by field; in a list by its index, `1.variable`."""
+    return Refusal(400, "Error on Body parameters", "invalid-body", fields=fields)
+
+
+def query_invalid(fields: FieldErrors) -> Refusal:
+    return Refusal(400, "Error on Query String parameters", "invalid-query", fields=fields)
+
+
+def url_invalid(fields: FieldErrors) -> Refusal:
+    return Refusal(400, "Error on URL parameters", "invalid-url", fields=fields)

@@ -1,0 +1,34 @@
+"""The parts of the devices service, made from its settings."""
+
+from __future__ import annotations
+
+from services.common import startup, wakeups
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.identity.client import IdentityClient
+from services.devices.access import Tokens
+from services.devices.models import db
+from services.devices.settings import Settings
+
+
+class Parts:
+    """One of each object of the service. To make them asks no database and no neighbour; `start` does."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(
+            db, settings.database_url, pool_size=20, at_once=settings.threads - 8, sqlite_synchronous=settings.sqlite_synchronous
+        )
+        self.wakeups = wakeups.create(settings.valkey_url, "devices")
+        identities = IdentityClient(settings.auth_url, "devices", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
+        self.tokens = Tokens(self.database, identities, clock)
+
+    def start(self) -> None:
+        """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
+        startup.answers("devices", self.database)
+
+    def close(self) -> None:
+        """End every wait and close the connections."""
+        self.wakeups.close()
+        self.database.dispose()

@@ -1,0 +1,25 @@
+"""`gunicorn -c deploy/gunicorn.service.py services.devices.wsgi:app`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from services.common import logging as logs
+from services.common import startup
+from services.common.settings import load_or_exit
+from services.devices.app import build
+from services.devices.settings import load
+
+# live streams are threads that wait; 512 KB of stack each is ample for Flask and SQLAlchemy
+threading.stack_size(512 * 1024)
+# the thread that writes passes the interpreter's lock on sooner: with the default of 5 ms its batches wait for those that parse
+sys.setswitchinterval(0.0005)
+
+settings = load_or_exit("devices", load)
+logs.configure("devices", settings.log_level)
+try:
+    app = build(settings)
+    app.extensions["devices"].start()
+except startup.FAILURES as error:
+    startup.stop("devices", startup.in_a_line("devices", error))
