@@ -1,4 +1,4 @@
-"""Internet addresses: read in one form, networks and sets of them, and the client behind trusted proxies.
+"""Internet addresses: read in one form, networks and sets of them, and the client behind trusted proxies; names of hosts.
 
 Everywhere the same rules: an IPv4-mapped IPv6 address is IPv4, IPv6 is compressed and has no zone, and the host bits of a network may be
 set (`10.1.2.3/8` is `10.0.0.0/8`, as in Go's ParseCIDR, by which Tyk reads the address lists of a definition, and in nginx).
@@ -18,6 +18,8 @@ Network = IPv4Network | IPv6Network
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _HOST_BITS: Final = 64
+_LONGEST_HOST: Final = 253
+_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 
 
 def parse_address(text: str) -> Address:
@@ -64,6 +66,20 @@ def group_of(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return f"{IPv6Address(int(parsed) >> _HOST_BITS << _HOST_BITS)}/{_HOST_BITS}"
     return str(parsed)
+
+
+def host_name(text: str) -> str:
+    """Return a host in lower case and ASCII (IDNA), without a port. Raises ValueError."""
+    host = text.lower().rstrip(".")
+    # IDNA's time grows with the square of the length, so a long text is not encoded.
+    if not host.isascii() and len(host) <= _LONGEST_HOST:
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f"`{text}` is not a host name") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"`{text[:100]}` is not a host name (a name without port and path is expected)")
+    return host
 
 
 def bracketed(host: str) -> str:

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
+from services.common.addresses import host_name
 from services.gateway.definitions.model import TargetUrl
 from services.gateway.refusals import Refusal
 from services.gateway.routing.paths import canonical_path, escaped_query, slash_readings
@@ -16,8 +17,6 @@ from services.gateway.wire.heads import names
 TOKEN: Final = re.compile(names.TOKEN)
 NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_LONGEST_HOST: Final = 253
-_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))*")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 _PORT: Final = re.compile(r":[0-9]{1,5}$")
 # A segment of a listen path that stands for any one segment.
@@ -59,20 +58,6 @@ def identifier(text: str) -> str:
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError("must begin with a letter or digit and hold only letters, digits and . _ ~ : - (at most 128)")
     return text
-
-
-def host_name(text: str) -> str:
-    """Return a host in lower case and ASCII (IDNA), without a port. Raises ValueError."""
-    host = text.lower().rstrip(".")
-    # IDNA's time grows with the square of the length, so a long text is not encoded.
-    if not host.isascii() and len(host) <= _LONGEST_HOST:
-        try:
-            host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise ValueError(f"`{text}` is not a host name") from None
-    if not _HOST.fullmatch(host):
-        raise ValueError(f"`{text[:100]}` is not a host name (a name without port and path is expected)")
-    return host
 
 
 def domain(text: str) -> str:

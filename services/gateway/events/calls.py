@@ -19,15 +19,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from services.common.addresses import Network, bracketed, host_port
-from services.gateway.definitions.values import host_name
+from services.common.addresses import Network, bracketed, host_name, host_port
+from services.common.header_names import FRAMING
 from services.gateway.events.targets import checked_address
-from services.gateway.wire.heads.names import FRAMING, as_text
 
 TIMEOUTS: Final = (5.0, 30.0)
 ALTOGETHER: Final = 60.0
 _READ_OF_ANSWER: Final = 1024
-_NEVER_SENT: Final = as_text(FRAMING) | {"host", "expect"}
+_NEVER_SENT: Final = FRAMING | {"host", "expect"}
 
 
 class _Deadline:

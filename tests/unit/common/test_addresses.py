@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.addresses import AddressSet, bracketed, group_of, host_port, parse_address, parse_network, parse_networks
+from services.common.addresses import AddressSet, bracketed, group_of, host_name, host_port, parse_address, parse_network, parse_networks
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.0.0", "example.org", "10.0.0.1/8", "1", " "])
@@ -87,3 +87,33 @@ def test_who_counts_as_one(address: str, group: str) -> None:
 def test_hosts_in_urls() -> None:
     assert [bracketed(host) for host in ("example.org", "192.0.2.1", "::1")] == ["example.org", "192.0.2.1", "[::1]"]
     assert [host_port(host, 80) for host in ("example.org", "::1")] == ["example.org:80", "[::1]:80"]
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("a", "a"),
+        ("API.Example", "api.example"),
+        ("a.b.", "a.b"),
+        ("grün.example", "xn--grn-ioa.example"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("_x.a-b", "_x.a-b"),
+    ],
+)
+def test_host_names(text: str, host: str) -> None:
+    assert host_name(text) == host
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "a..b", "-a", "a:80", "a/b", "http://a", "*.a", "[::1]", "a b", "a\n", "a" * 64, ".a", "\ud800", "a." * 127 + "a"]
+)
+def test_what_is_no_host_name(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a host name"):
+        host_name(text)
+
+
+@pytest.mark.timeout(60)
+def test_a_host_that_is_too_long_is_not_even_encoded() -> None:
+    """IDNA takes the square of the length: this one would take minutes."""
+    with pytest.raises(ValueError, match="is not a host name"):
+        host_name("\u0327\u0301" * 500_000)

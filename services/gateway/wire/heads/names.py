@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from services.common import header_names
+
 # A token (RFC 9110, 5.6.2): names of fields, methods. Possessive, so that it is read once from left to right.
 TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"  # noqa: S105  a grammar, no secret
 is_token: Final = re.compile(TOKEN.encode()).fullmatch
@@ -21,8 +23,7 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )  # fmt: skip
-# Written by the sender that frames a message: another sender's would tell the receiver a wrong length.
-FRAMING: Final = frozenset({b"connection", b"content-length", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
+FRAMING: Final = frozenset(name.encode("ascii") for name in header_names.FRAMING)
 # They say who sent a request, how, and by which way.
 FORWARDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded", b"via"})
 # What does not go on to an upstream as the client wrote it.

@@ -21,36 +21,6 @@ def test_what_is_no_identifier(text: str) -> None:
         values.identifier(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "host"),
-    [
-        ("a", "a"),
-        ("API.Example", "api.example"),
-        ("a.b.", "a.b"),
-        ("grün.example", "xn--grn-ioa.example"),
-        ("10.0.0.1", "10.0.0.1"),
-        ("_x.a-b", "_x.a-b"),
-    ],
-)
-def test_host_names(text: str, host: str) -> None:
-    assert values.host_name(text) == host
-
-
-@pytest.mark.parametrize(
-    "text", ["", ".", "a..b", "-a", "a:80", "a/b", "http://a", "*.a", "[::1]", "a b", "a\n", "a" * 64, ".a", "\ud800", "a." * 127 + "a"]
-)
-def test_what_is_no_host_name(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a host name"):
-        values.host_name(text)
-
-
-@pytest.mark.timeout(60)
-def test_a_host_that_is_too_long_is_not_even_encoded() -> None:
-    """IDNA takes the square of the length: this one would take minutes."""
-    with pytest.raises(ValueError, match="is not a host name"):
-        values.host_name("\u0327\u0301" * 500_000)
-
-
 @pytest.mark.parametrize("text", ["/a%2Fb", "/a%5Cb/", "/%2F"])
 def test_a_listen_path_has_one_reading(text: str) -> None:
     with pytest.raises(ValueError, match="%2F or %5C"):
