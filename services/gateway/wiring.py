@@ -14,11 +14,11 @@ from typing import Final
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
+from services.common.webhooks.courier import Courier
 from services.gateway.announcements import factory as announcements
 from services.gateway.announcements.port import worker_name
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
-from services.gateway.events.delivery import Courier
 from services.gateway.events.events import Events
 from services.gateway.events.messages import Templates
 from services.gateway.freshness import Freshness
@@ -50,12 +50,13 @@ _STORE_CALLS: Final = 16
 _STOP_WITHIN: Final = 15.0
 _DISPOSE_WITHIN: Final = 0.5
 _RESERVED_FILES: Final = 256
+_USER_AGENT: Final = "Tyk-Hookshot"  # as Tyk names itself to receivers of webhooks
 
 
 def create_events(settings: Settings, database: CoreDatabase, hooks: HookStore) -> Events:
     """Return the events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
-    courier = Courier(outbox, SigningSecrets(hooks).of, settings.webhook_allow)
+    courier = Courier(outbox, SigningSecrets(hooks).of, settings.webhook_allow, user_agent=_USER_AGENT, allowed_by="GATEWAY_WEBHOOK_ALLOW")
     return Events(outbox, courier, Templates(settings.webhook_templates))
 
 

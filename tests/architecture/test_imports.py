@@ -29,6 +29,13 @@ VIOLATIONS = [
         "services.gateway.routing.planted -> services.tokens.settings",
     ),
     ("common", "common/planted", "import services.tokens.settings", "services.common.planted -> services.tokens.settings"),
+    (
+        "webhooks",
+        "common/webhooks/courier",
+        "import services.common.webhooks.store",
+        "services.common.webhooks.courier -> services.common.webhooks.store",
+    ),
+    ("webhooks", "common/webhooks/planted", "WHAT = 1", "not listed as layers: - services.common.webhooks.planted"),
     ("gateway", "gateway/routing/planted", "import services.gateway.chain", "services.gateway.routing.planted -> services.gateway.chain"),
     ("gateway", "gateway/exchange", "import services.gateway.routing", "services.gateway.exchange -> services.gateway.routing"),
     (
@@ -53,6 +60,12 @@ VIOLATIONS = [
         "gateway/stores/planted",
         "import services.common.database",
         "services.gateway.stores.planted -> services.common.database",
+    ),
+    (
+        "gateway-core",
+        "common/webhooks/store",
+        "import services.common.database",
+        "services.common.webhooks.store -> services.common.database",
     ),
     (
         "middleware",

@@ -9,17 +9,15 @@ import datetime as dt
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from services.common import logging as logs
 from services.common.core_database import is_transient, is_unavailable
+from services.common.webhooks.courier import Courier
+from services.common.webhooks.outbox import Call, Outbox, lane_of, new_id
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
-from services.gateway.events.delivery import Courier
-from services.gateway.events.outbox import Call, Outbox
 from services.gateway.exchange import CompiledApi, Exchange
 from services.gateway.refusals import Refusal
 from services.gateway.threads import in_thread
@@ -128,14 +126,13 @@ class Events:
                 )
                 continue
             hook = handler.id or handler.target_path
-            target = urlsplit(handler.target_path)
             calls.append(
                 Call(
-                    id=f"msg_{uuid.uuid4().hex}",
+                    id=new_id(),
                     hook_id=handler.id,
-                    lane=f"{target.scheme}://{target.netloc.lower()}",
+                    lane=lane_of(handler.target_path),
                     event=event.name,
-                    api_id=event.api_id,
+                    subject=event.api_id,
                     method=handler.method,
                     url=handler.target_path,
                     headers=handler.header_map,

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, request
 
-from services.gateway.events.outbox import STATES, Delivery
+from services.common.webhooks.outbox import STATES, Delivery
 from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, pages
@@ -58,7 +58,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
         "id": delivery.id,
         "hook_id": delivery.hook_id,
         "event": delivery.event,
-        "api_id": delivery.api_id,
+        "api_id": delivery.subject,
         "method": delivery.method,
         "url": delivery.url.partition("?")[0],
         "state": delivery.state,

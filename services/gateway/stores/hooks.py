@@ -16,7 +16,7 @@ from services.common import logging as logs
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.common.remembered import Remembered
-from services.gateway.events.delivery import CannotSign
+from services.common.webhooks.signing import CannotSign
 from services.gateway.stores.base import metadata
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 

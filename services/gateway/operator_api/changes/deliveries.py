@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from services.gateway.events.outbox import Delivery
+from services.common.webhooks.outbox import Delivery
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.ports import Gateway
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.common.webhooks.signing import signature
 from services.gateway.definitions import values
 from services.gateway.definitions.checking import read_headers
 from services.gateway.definitions.event_schema import HOOK_METHODS
 from services.gateway.definitions.reader import Mistakes, Reader, Report
-from services.gateway.events.delivery import signature
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from services.common.webhooks.outbox import Outbox
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
-from services.gateway.events.outbox import Outbox
 from services.gateway.exchange import CompiledApi, Reply
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from werkzeug.wrappers import Response
 
+from services.common.webhooks.outbox import Call
 from services.gateway.cli.main import main
-from services.gateway.events.outbox import Call
 from services.gateway.stores.events import Outbox
 
 Run = Callable[..., Result]

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from services.gateway.events.delivery import LEASE, Courier
+from services.common.webhooks.courier import LEASE, Courier
 from services.gateway.stores.events import Outbox
 from tests.support.waiting import wait_until
 

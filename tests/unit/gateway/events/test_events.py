@@ -16,12 +16,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from services.common.core_database import CoreDatabase
+from services.common.webhooks.courier import Courier
+from services.common.webhooks.outbox import Call
+from services.common.webhooks.signing import signature
 from services.gateway import refusals
 from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
 from services.gateway.events import messages
-from services.gateway.events.delivery import Courier, signature
 from services.gateway.events.events import Events
-from services.gateway.events.outbox import Call
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.refusals import Refusal
@@ -30,6 +31,7 @@ from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore, SigningSecrets
 from services.gateway.stores.sealing import Sealing
 from services.gateway.wire.heads.requests import HeaderSection
+from services.gateway.wiring import create_events
 from tests.support.log_lines import captured
 from tests.support.waiting import wait_until
 
@@ -69,6 +71,24 @@ def started(told: Events) -> Iterator[Events]:
         yield told
     finally:
         asyncio.run(told.stop())
+
+
+@pytest.mark.parametrize(("allowed", "state"), [((IPv4Network("127.0.0.0/8"),), "delivered"), ((), "dead")])
+def test_what_receivers_and_operators_of_the_gateway_see(
+    database: CoreDatabase, receiver: Any, allowed: tuple[IPv4Network, ...], state: Any
+) -> None:
+    """As a worker is wired: it calls under Tyk's name, and a call that is refused says which setting would allow it."""
+    settings = Settings(master_key="m" * 32, webhook_allow=allowed)
+    with started(create_events(settings, database, hooks_of(database))) as told:
+        told.refused(exchange(api(hook(receiver.url))), QUOTA)
+        wait_until(lambda: told.outbox.page(state, 0, 1)[1])
+    [call] = told.outbox.page(None, 0, 1)[0]
+    assert (call.hook_id, call.subject) == ("h1", "one")
+    if allowed:
+        assert receiver.calls[0].headers["user-agent"] == "Tyk-Hookshot"
+    else:
+        assert call.last_error == "the target is in a private network; GATEWAY_WEBHOOK_ALLOW can name networks that may be called"
+        assert receiver.calls == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from services.common.migrations import migrate
 from services.gateway.stores import events
 from services.gateway.stores.base import metadata
 
-TABLES = {events.DELIVERIES.name, events.MARKS.name}
+TABLES = {events.TABLES.deliveries.name, events.TABLES.marks.name}
 
 
 def test_migrated_and_described_tables_are_the_same(database_url: str) -> None:

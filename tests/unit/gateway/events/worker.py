@@ -14,9 +14,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
 from services.common.core_database import CoreDatabase
+from services.common.webhooks.courier import Courier
 from services.gateway.definitions.model import WEBHOOK, EventHandler
 from services.gateway.events import messages
-from services.gateway.events.delivery import Courier
 from services.gateway.events.events import Events
 from services.gateway.exchange import Exchange
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal

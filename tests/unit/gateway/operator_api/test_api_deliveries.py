@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from services.common.core_database import CoreDatabase
-from services.gateway.events.outbox import Call
+from services.common.webhooks.outbox import Call
 from services.gateway.operator_api import api_deliveries
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.stores.events import Outbox

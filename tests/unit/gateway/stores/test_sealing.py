@@ -15,7 +15,7 @@ from alembic import command
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
 from services.common.sealing import NotOpened
-from services.gateway.events.delivery import CannotSign
+from services.common.webhooks.signing import CannotSign
 from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.sealing import SEALING, Sealing, WrongMasterKey

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from services.gateway.events.delivery import AT_ONCE_OF_LANE, CannotSign, Courier, pause_after, signature
-from services.gateway.events.outbox import Call, Delivery
-from services.gateway.events.targets import TargetRefused
-from services.gateway.stores.events import Outbox
+from services.common.webhooks.courier import AT_ONCE_OF_LANE, Courier, pause_after
+from services.common.webhooks.outbox import Call, Delivery, Outbox
+from services.common.webhooks.signing import CannotSign, signature
+from services.common.webhooks.targets import TargetRefused
 from tests.support.waiting import wait_until
 
 MakeCall = Callable[..., Call]
@@ -90,11 +90,12 @@ def test_headers_beyond_latin_1(outbox: Outbox, make_call: MakeCall, receiver: A
     assert receiver.calls[0].headers["x-name"].encode("latin-1").decode() == "Grün für 5 €"
 
 
-def test_the_usual_user_agent(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
+@pytest.mark.parametrize(("options", "name"), [({}, "Gatehouse"), ({"user_agent": "Sentinel/2"}, "Sentinel/2")])
+def test_the_user_agent_is_the_services(outbox: Outbox, make_call: MakeCall, receiver: Any, options: dict[str, str], name: str) -> None:
     outbox.put([make_call(url=receiver.url)], 0)
-    with running(outbox):
+    with running(outbox, **options):
         ended(outbox)
-    assert receiver.calls[0].headers["user-agent"] == "Tyk-Hookshot"
+    assert receiver.calls[0].headers["user-agent"] == name
 
 
 @pytest.mark.parametrize(
@@ -175,9 +176,10 @@ def test_gone_is_dead_at_once(outbox: Outbox, make_call: MakeCall, receiver: Any
 
 def test_a_private_target_is_refused_and_hears_nothing(outbox: Outbox, make_call: MakeCall, receiver: Any) -> None:
     outbox.put([make_call(url=receiver.url)], 0)
-    with running(outbox, allowed=()):
+    with running(outbox, allowed=(), allowed_by="EXAMPLE_ALLOW"):
         noted = ended(outbox)
-    assert (noted.state, noted.attempts) == ("dead", 1) and "GATEWAY_WEBHOOK_ALLOW" in noted.last_error
+    assert (noted.state, noted.attempts) == ("dead", 1)
+    assert noted.last_error == "the target is in a private network; EXAMPLE_ALLOW can name networks that may be called"
     assert receiver.calls == []
 
 

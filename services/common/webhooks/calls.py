@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from services.common.addresses import Network, bracketed, host_name, host_port
 from services.common.header_names import FRAMING
-from services.gateway.events.targets import checked_address
+from services.common.webhooks.targets import checked_address
 
 TIMEOUTS: Final = (5.0, 30.0)
 ALTOGETHER: Final = 60.0

@@ -23,7 +23,7 @@ def checked_address(host: str, port: int, allowed: Sequence[Network]) -> str:
         address = parse_address(str(text))
         if _is_public(address) or any(address in network for network in allowed):
             return str(address)
-    raise TargetRefused("the target is in a private network; GATEWAY_WEBHOOK_ALLOW can name networks that may be called")
+    raise TargetRefused("the target is in a private network")
 
 
 def _is_public(address: Address) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.gateway.events.outbox import Call, Delivery
-from services.gateway.stores.events import DEAD_KEPT_FOR, DELIVERED_KEPT_FOR, Outbox
+from services.common.webhooks.outbox import Call, Delivery
+from services.common.webhooks.store import DEAD_KEPT_FOR, DELIVERED_KEPT_FOR, StoredOutbox
 
 MakeCall = Callable[..., Call]
 WRITER = Path(__file__).parent / "writer.py"
@@ -18,28 +18,28 @@ NOW = 1_800_000_000.0
 
 
 def take(
-    outbox: Outbox, now: float = NOW, most: int = 10, under_way: dict[str, int] | None = None, most_of_lane: int = 10
+    outbox: StoredOutbox, now: float = NOW, most: int = 10, under_way: dict[str, int] | None = None, most_of_lane: int = 10
 ) -> list[Delivery]:
     return outbox.lease(now, 60.0, most, under_way or {}, most_of_lane)
 
 
-def test_the_same_event_is_told_once_until_its_time_is_over(outbox: Outbox, make_call: MakeCall) -> None:
+def test_the_same_event_is_told_once_until_its_time_is_over(outbox: StoredOutbox, make_call: MakeCall) -> None:
     assert outbox.put([make_call(1, told_for=10), make_call(2, told_for=10)], NOW) == 1
     assert outbox.put([make_call(3, told_for=10)], NOW + 9.9) == 0
     assert outbox.put([make_call(4, told_for=10)], NOW + 10) == 1
     assert outbox.put([make_call(5, told_for=10)], NOW + 19.9) == 0
 
 
-def test_whatever_differs_is_another_event(outbox: Outbox, make_call: MakeCall) -> None:
+def test_whatever_differs_is_another_event(outbox: StoredOutbox, make_call: MakeCall) -> None:
     marks = [("a", "bc"), ("ab", "c"), ("a", "b"), ("a", "bc", "")]
     assert outbox.put([make_call(number, told_for=10, mark=mark) for number, mark in enumerate(marks)], NOW) == 4
 
 
-def test_without_a_timeout_every_event_is_told(outbox: Outbox, make_call: MakeCall) -> None:
+def test_without_a_timeout_every_event_is_told(outbox: StoredOutbox, make_call: MakeCall) -> None:
     assert outbox.put([make_call(number) for number in range(3)], NOW) == 3
 
 
-def test_sixty_concurrent_events_of_two_processes_are_told_once(database_url: str, outbox: Outbox) -> None:
+def test_sixty_concurrent_events_of_two_processes_are_told_once(database_url: str, outbox: StoredOutbox) -> None:
     """30 threads in each process begin together, every one with the same event and one of its own."""
     writers = [
         subprocess.Popen([sys.executable, str(WRITER), database_url, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -58,7 +58,7 @@ def test_sixty_concurrent_events_of_two_processes_are_told_once(database_url: st
     assert outbox.page(None, 0, 1000)[1] == 61
 
 
-def test_a_leased_call_is_given_to_nobody_else_until_the_lease_ends(outbox: Outbox, make_call: MakeCall) -> None:
+def test_a_leased_call_is_given_to_nobody_else_until_the_lease_ends(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call()], NOW)
     assert [one.id for one in take(outbox)] == ["msg_1"]
     assert take(outbox, NOW + 59.9) == []
@@ -66,7 +66,7 @@ def test_a_leased_call_is_given_to_nobody_else_until_the_lease_ends(outbox: Outb
     assert [one.id for one in again] == ["msg_1"]
 
 
-def test_two_workers_share_the_calls(outbox: Outbox, make_call: MakeCall) -> None:
+def test_two_workers_share_the_calls(outbox: StoredOutbox, make_call: MakeCall) -> None:
     import threading
 
     outbox.put([make_call(number) for number in range(40)], NOW)
@@ -86,7 +86,7 @@ def test_two_workers_share_the_calls(outbox: Outbox, make_call: MakeCall) -> Non
     assert sorted(taken) == sorted(f"msg_{number}" for number in range(40))
 
 
-def test_one_lane_gets_only_its_share(outbox: Outbox, make_call: MakeCall) -> None:
+def test_one_lane_gets_only_its_share(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call(number, "http://dead.example/x") for number in range(20)], NOW)
     outbox.put([make_call(99, "http://well.example/x")], NOW + 1)
     first = take(outbox, NOW + 1, most=10, most_of_lane=3)
@@ -94,7 +94,7 @@ def test_one_lane_gets_only_its_share(outbox: Outbox, make_call: MakeCall) -> No
     assert [one.id for one in take(outbox, NOW + 1, under_way={"http://dead.example": 3}, most_of_lane=3)] == ["msg_99"]
 
 
-def test_who_lost_the_lease_changes_nothing(outbox: Outbox, make_call: MakeCall) -> None:
+def test_who_lost_the_lease_changes_nothing(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call()], NOW)
     [slow] = take(outbox)
     [other] = take(outbox, NOW + 61)
@@ -107,7 +107,7 @@ def test_who_lost_the_lease_changes_nothing(outbox: Outbox, make_call: MakeCall)
     assert [one.attempts for one in take(outbox, NOW + 100)] == [1]
 
 
-def test_a_success_counts_even_late(outbox: Outbox, make_call: MakeCall) -> None:
+def test_a_success_counts_even_late(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call()], NOW)
     [slow] = take(outbox)
     take(outbox, NOW + 61)
@@ -116,7 +116,7 @@ def test_a_success_counts_even_late(outbox: Outbox, make_call: MakeCall) -> None
     assert found is not None and (found.state, found.last_status, found.ended_at) == ("delivered", 204, NOW + 62)
 
 
-def test_dead_calls_are_replayed_with_a_day_of_their_own(outbox: Outbox, make_call: MakeCall) -> None:
+def test_dead_calls_are_replayed_with_a_day_of_their_own(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call(1), make_call(2), make_call(3, hook_id="other")], NOW)
     for delivery in take(outbox):
         outbox.given_up(delivery, 500, "no", NOW + 5)
@@ -128,7 +128,7 @@ def test_dead_calls_are_replayed_with_a_day_of_their_own(outbox: Outbox, make_ca
     assert outbox.replay_dead(None, NOW) == 1
 
 
-def test_replaying_leaves_a_call_that_is_being_made(outbox: Outbox, make_call: MakeCall) -> None:
+def test_replaying_leaves_a_call_that_is_being_made(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call()], NOW)
     take(outbox)
     assert outbox.replay("msg_1", NOW + 1)
@@ -136,7 +136,7 @@ def test_replaying_leaves_a_call_that_is_being_made(outbox: Outbox, make_call: M
     assert not outbox.replay("msg_none", NOW)
 
 
-def test_sweeping_keeps_what_is_still_wanted(outbox: Outbox, make_call: MakeCall) -> None:
+def test_sweeping_keeps_what_is_still_wanted(outbox: StoredOutbox, make_call: MakeCall) -> None:
     outbox.put([make_call(number, told_for=5, mark=(str(number),)) for number in (1, 2, 3)], NOW)
     done, dead, _ = take(outbox)
     outbox.delivered(done, 200, NOW)
@@ -149,7 +149,7 @@ def test_sweeping_keeps_what_is_still_wanted(outbox: Outbox, make_call: MakeCall
     assert outbox.put([make_call(9, told_for=5, mark=("3",))], NOW + 6) == 1
 
 
-def test_pages_are_the_newest_first(outbox: Outbox, make_call: MakeCall) -> None:
+def test_pages_are_the_newest_first(outbox: StoredOutbox, make_call: MakeCall) -> None:
     for number in range(5):
         outbox.put([make_call(number)], NOW + number)
     found, total = outbox.page("pending", 1, 2)
@@ -157,7 +157,7 @@ def test_pages_are_the_newest_first(outbox: Outbox, make_call: MakeCall) -> None
     assert outbox.page("dead", 0, 2) == ([], 0)
 
 
-def test_what_goes_in_comes_out(outbox: Outbox, make_call: MakeCall) -> None:
+def test_what_goes_in_comes_out(outbox: StoredOutbox, make_call: MakeCall) -> None:
     given: Any = make_call(1, headers=(("X-Ünicode", "é"), ("X-Two", "2")), body='{"a": "ü\\u0000"}', hook_id="h" * 300)
     outbox.put([given], NOW)
     [found] = take(outbox)
@@ -167,7 +167,7 @@ def test_what_goes_in_comes_out(outbox: Outbox, make_call: MakeCall) -> None:
 YEARS = 10 * 365 * 86_400.0
 
 
-def test_a_clock_that_was_ahead_holds_up_no_call(outbox: Outbox, make_call: MakeCall) -> None:
+def test_a_clock_that_was_ahead_holds_up_no_call(outbox: StoredOutbox, make_call: MakeCall) -> None:
     """A machine starts with the wrong year, and is set right afterwards."""
     outbox.put([make_call(1), make_call(2)], NOW + YEARS)
     assert [one.id for one in outbox.lease(NOW + YEARS, 120, 1, {}, 1)] == ["msg_1"], "its worker died"
@@ -175,7 +175,7 @@ def test_a_clock_that_was_ahead_holds_up_no_call(outbox: Outbox, make_call: Make
     assert outbox.lease(NOW, 120, 9, {}, 9) == []
 
 
-def test_a_clock_that_was_ahead_silences_no_event(outbox: Outbox, make_call: MakeCall) -> None:
+def test_a_clock_that_was_ahead_silences_no_event(outbox: StoredOutbox, make_call: MakeCall) -> None:
     assert outbox.put([make_call(1, told_for=60)], NOW + YEARS) == 1
     assert outbox.put([make_call(2, told_for=60)], NOW) == 1
     assert outbox.put([make_call(3, told_for=60)], NOW + 1) == 0

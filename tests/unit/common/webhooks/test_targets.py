@@ -14,9 +14,9 @@ import pytest
 import requests
 from cryptography import x509
 
-from services.gateway.events import calls
-from services.gateway.events.calls import call
-from services.gateway.events.targets import TargetRefused, checked_address
+from services.common.webhooks import calls
+from services.common.webhooks.calls import call
+from services.common.webhooks.targets import TargetRefused, checked_address
 
 
 def answering(*addresses: str) -> Callable[..., list[Any]]:
@@ -32,7 +32,7 @@ PRIVATE = """
 @pytest.mark.parametrize("address", PRIVATE.split())
 def test_private_addresses_are_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", answering(address))
-    with pytest.raises(TargetRefused, match="GATEWAY_WEBHOOK_ALLOW"):
+    with pytest.raises(TargetRefused, match="in a private network"):
         checked_address("host.example", 80, ())
 
 

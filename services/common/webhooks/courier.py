@@ -6,9 +6,6 @@ say when the hook has a secret.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import random
 import threading
 import time
@@ -18,8 +15,9 @@ from typing import Final
 
 from services.common import logging as logs
 from services.common.addresses import Network
-from services.gateway.events import targets
-from services.gateway.events.outbox import Delivery, Outbox
+from services.common.webhooks.outbox import Delivery, Outbox
+from services.common.webhooks.signing import CannotSign, SecretOf, signature
+from services.common.webhooks.targets import TargetRefused
 
 log = logs.get(__name__)
 
@@ -32,11 +30,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 4 * 3600.0
 _GONE: Final = 410
 
 
-class CannotSign(Exception):
-    """The secret that a call is to be signed with cannot be had. The text says why."""
-
-
-SecretOf = Callable[[str], str]
 Headers = Sequence[tuple[str, str]]
 Networks = Sequence[Network]
 
@@ -46,30 +39,17 @@ def pause_after(attempts: int) -> float:
     return min(_FIRST_PAUSE * 3.0 ** min(attempts, 20), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311  no secret
 
 
-def signature(secret: str, id: str, timestamp: str, body: bytes) -> str:
-    """Return the `v1,…` of Standard Webhooks: HMAC-SHA-256 over id, timestamp and body.
-
-    A secret `whsec_…` is base64, any other is taken as it is.
-    Raises ValueError when it is not base64.
-    """
-    encoded = secret.removeprefix("whsec_")
-    key = secret.encode() if encoded == secret else base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    signed = b".".join((id.encode(), timestamp.encode(), body))
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode("ascii")
-
-
 def _call(method: str, url: str, headers: Headers, body: bytes, allowed: Networks) -> int:
-    # Imported at the first call: a worker of a gateway without webhooks is spared the 5 MB of an HTTP client.
-    from services.gateway.events.calls import call
+    # Imported at the first call: a worker that makes none is spared the 5 MB of an HTTP client.
+    from services.common.webhooks.calls import call
 
     return call(method, url, headers, body, allowed)
 
 
 class Courier:
-    """One thread that takes leases, and one for each call under way. secret_of: a stored hook's signing secret by its id, "" = none;
-    raises CannotSign: then the call waits as one that failed, and never goes out unsigned.
+    """One thread that takes leases, and one for each call under way.
 
-    The threads are daemons: a receiver that does not answer holds up no worker that stops.
+    The threads are daemons: a receiver that does not answer holds up no worker that stops. Several processes may share an outbox.
     """
 
     def __init__(
@@ -78,14 +58,23 @@ class Courier:
         secret_of: SecretOf,
         allowed: Networks,
         *,
+        user_agent: str = "Gatehouse",
+        allowed_by: str = "",
         now: Callable[[], float] = time.time,
         call: Callable[..., int] = _call,
         lease: float = LEASE,
         look: float = _LOOK,
     ) -> None:
+        """secret_of: a webhook's signing secret by its id, "" = none; raises CannotSign: then the call waits as one that failed, and never
+        goes out unsigned. allowed: private networks that may be called. allowed_by: the setting that names them, for those who read why a
+        call was refused. user_agent: unless the call has its own. now: epoch seconds. lease: seconds, longer than any call may take.
+        look: seconds between two looks into the outbox when nobody wakes it.
+        """
         self._outbox = outbox
         self._secret_of = secret_of
         self._allowed = allowed
+        self._user_agent = user_agent
+        self._remedy = f"; {allowed_by} can name networks that may be called" if allowed_by else ""
         self._now = now
         self._call = call
         self._lease = lease
@@ -165,9 +154,10 @@ class Courier:
             secret = self._secret_of(delivery.hook_id)
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)
             error = f"the target answered {status}"
-        except targets.TargetRefused as refused:
-            log.warning("webhook call refused", delivery=delivery.id, hook=delivery.hook_id, error=str(refused))
-            self._outbox.given_up(delivery, None, str(refused), self._now())
+        except TargetRefused as refused:
+            error = f"{refused}{self._remedy}"
+            log.warning("webhook call refused", delivery=delivery.id, hook=delivery.hook_id, error=error)
+            self._outbox.given_up(delivery, None, error, self._now())
             return
         except CannotSign as failure:
             error = str(failure)
@@ -185,7 +175,7 @@ class Courier:
     def _headers(self, delivery: Delivery, secret: str, body: bytes) -> list[tuple[str, str]]:
         timestamp = str(int(self._now()))
         headers = [
-            ("User-Agent", "Tyk-Hookshot"),
+            ("User-Agent", self._user_agent),
             ("Content-Type", "application/json"),
             ("webhook-id", delivery.id),
             ("webhook-timestamp", timestamp),

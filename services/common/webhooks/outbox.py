@@ -1,10 +1,12 @@
-"""What the events ask of the outbox: calls are put in, leased, and noted as delivered, failed or given up."""
+"""What is asked of an outbox: calls are put in, leased, and noted as delivered, failed or given up."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 State = Literal["pending", "delivered", "dead"]
 STATES: Final[tuple[State, ...]] = ("pending", "delivered", "dead")
@@ -14,14 +16,15 @@ STATES: Final[tuple[State, ...]] = ("pending", "delivered", "dead")
 class Call:
     """A webhook call to be made. mark: what makes two events the same; told_for: seconds for which it is not told again, 0 = always told.
 
-    lane: what else would fail if this call did, usually the receiver's scheme, host and port.
+    id: `new_id()`. hook_id: whose secret signs it, "" = nobody's. lane: what else would fail if this call did, usually `lane_of(url)`.
+    subject: the id of what the event is about, "" = nothing that has one.
     """
 
     id: str
     hook_id: str
     lane: str
     event: str
-    api_id: str
+    subject: str
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
@@ -38,7 +41,7 @@ class Delivery:
     hook_id: str
     lane: str
     event: str
-    api_id: str
+    subject: str
     method: str
     url: str
     headers: list[tuple[str, str]]
@@ -52,6 +55,17 @@ class Delivery:
     ended_at: float | None
     last_status: int | None
     last_error: str
+
+
+def new_id() -> str:
+    """Return an id for a call, which its receiver gets as `webhook-id`."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+def lane_of(url: str) -> str:
+    """Return the scheme, host and port of a URL. Raises ValueError."""
+    target = urlsplit(url)
+    return f"{target.scheme}://{target.netloc.lower()}"
 
 
 class Outbox(Protocol):

@@ -11,14 +11,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[4]))
 
 from services.common.core_database import CoreDatabase
-from services.gateway.events.outbox import Call
-from services.gateway.stores.events import Outbox
+from services.common.webhooks.outbox import Call
+from services.common.webhooks.store import StoredOutbox
+from tests.unit.common.webhooks.example_tables import TABLES
 
 THREADS = 30
 
 
 def main(url: str, name: str) -> None:
-    outbox = Outbox(CoreDatabase(url))
+    outbox = StoredOutbox(CoreDatabase(url), TABLES)
     start = threading.Barrier(THREADS + 1)
     fresh = {"shared": 0, "own": 0}
     lock = threading.Lock()
