@@ -14,6 +14,7 @@ from typing import Any
 from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import values
+from services.gateway.definitions.error_schema import read_error_template
 from services.gateway.definitions.lint import warnings, without_effect
 from services.gateway.definitions.model import Definition, TargetUrl
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
@@ -141,6 +142,7 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
         domain=definition.domain,
         listen_path=definition.proxy.listen_path,
         definition=definition,
+        error_template=None,
     )
 
 
@@ -169,6 +171,7 @@ def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
         domain=domain,
         listen_path=listen_path,
         definition=raw,
+        error_template=None if switched_off else read_error_template(root),
     )
 
 
@@ -200,6 +203,5 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
         envelope_keyed_stages=(),
         answer_stages=(),
         event_handlers={},
-        error_template=None,
         error_overrides={},
     )

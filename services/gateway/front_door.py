@@ -41,6 +41,7 @@ from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.faults import BadRequest
 from services.gateway.wire.heads.grammar import LARGEST_KEPT, Incomplete
 from services.gateway.wire.heads.requests import HeaderSection, parse_request
+from services.gateway.wire.heads.unreadable import seems_to_ask
 from services.gateway.wire.reading import read_head, read_whole
 from services.gateway.wire.replies import reply_bytes
 from services.gateway.wire.sockets import NEVER
@@ -100,14 +101,14 @@ class FrontDoor:
             await self._requests(connection)
         except (Refusal, BadRequest) as error:  # the head could not be read: there is no exchange yet
             refusal = client_faults.of_head(error) if isinstance(error, BadRequest) else error
-            self._write(connection, render_early(refusal, self._next_request_id()), "", True, 1)
+            self._write(connection, self._render_unread(connection, refusal), "", True, 1)
             self._log_early(connection, refusal.kind)
             connection.linger()
         except (Closed, asyncio.CancelledError):
             pass
         except TimedOut:
             if connection.buffer:
-                self._write(connection, render_early(Refusal(REQUEST_TIMEOUT), self._next_request_id()), "", True, 1)
+                self._write(connection, self._render_unread(connection, Refusal(REQUEST_TIMEOUT)), "", True, 1)
                 self._log_early(connection, REQUEST_TIMEOUT)
         except Exception:
             log.exception("connection failed")
@@ -120,6 +121,10 @@ class FrontDoor:
             self._connections.leave(connection.peer)
             if not connection.discarding:
                 connection.close()
+
+    def _render_unread(self, connection: ClientConnection, refusal: Refusal) -> Reply:
+        """Render the answer to a head that could not be read, in the shape of the API that it seems to name."""
+        return render_early(refusal, self._next_request_id(), api=self._judge.owner(*seems_to_ask(connection.buffer)))
 
     def _make_room(self, now: float) -> None:
         """Close idle connections of the address that has most, those that have waited longest first; then those of others."""
@@ -189,10 +194,6 @@ class FrontDoor:
                 method, target, minor, section, size = await read_head(connection, parse_request, HEAD_TIMEOUT)
             connection.idle = False
             connection.deadline = NEVER
-            if size == len(connection.buffer):
-                connection.buffer = b""
-            else:
-                connection.take(size)
             connection.body = None
             if section is not connection.section:
                 connection.section = section if len(section.raw) <= LARGEST_KEPT else None
@@ -202,6 +203,10 @@ class FrontDoor:
             if known is not target:
                 path, query = canonical(target if target[0] == 47 else self._origin_form(target, section))
                 section.remember_place(target, path, query)
+            if size == len(connection.buffer):  # taken only now: what is refused above is looked at again, for its API
+                connection.buffer = b""
+            else:
+                connection.take(size)
             exchange = Exchange(
                 method,
                 path,

@@ -67,6 +67,10 @@ class Judge:
                 return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
         return None
 
+    def owner(self, host: str, path: str) -> CompiledApi | None:
+        """Return the API that a host and a path belong to. path: need not be canonical, and then the answer is a guess."""
+        return self._live.current.paths.find(host, path)
+
     def _nobody(self, exchange: Exchange) -> Reply:
         """Answer where no API owns the path. Raises Refusal; a browser at `/` gets a page."""
         kind, headers = (NOT_FOUND, ()) if self._live.current.number else (DEFINITIONS_UNAVAILABLE, _RETRY)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from services.gateway.exchange import Exchange, Reply
+from services.gateway.exchange import CompiledApi, Exchange, Reply
 from services.gateway.refusals import REGISTRY, Refusal, RefusalKind
 from services.gateway.wire.heads.grammar import Header
 
@@ -39,17 +39,15 @@ def render(refusal: Refusal, exchange: Exchange) -> Reply:
     `Content-Length`, `Date` and `Connection` are the writer's. A HEAD request gets the same head; the writer leaves the
     body out. Never raises on any request.
     """
-    api = exchange.api
-    if api is None:
-        return _answer(refusal, exchange.request_id, exchange.fields.get(b"accept"), exchange.answer_headers, None, None)
-    override = api.error_overrides.get(refusal.kind.code) if api.error_overrides else None
-    accept = exchange.fields.get(b"accept")
-    return _answer(refusal, exchange.request_id, accept, exchange.answer_headers, override, api.error_template)
+    return _answer(refusal, exchange.request_id, exchange.fields.get(b"accept"), exchange.answer_headers, exchange.api)
 
 
-def render_early(refusal: Refusal, request_id: str, accept: bytes | None = None) -> Reply:
-    """Return the answer where there is no exchange yet: a head that could not be read, a connection over the limit."""
-    return _answer(refusal, request_id, accept, (), None, None)
+def render_early(refusal: Refusal, request_id: str, accept: bytes | None = None, api: CompiledApi | None = None) -> Reply:
+    """Return the answer where there is no exchange yet: a head that could not be read, a connection over the limit.
+
+    api: whose client it seems to be, None = unknown.
+    """
+    return _answer(refusal, request_id, accept, (), api)
 
 
 def _answer(
@@ -57,11 +55,12 @@ def _answer(
     request_id: str,
     accept: bytes | None,
     answer_headers: Iterable[Header],
-    override: Override | None,
-    template: Mapping[str, Any] | None,
+    api: CompiledApi | None,
 ) -> Reply:
     kind = refusal.kind
     status, message = kind.status, kind.message
+    override: Override | None = api.error_overrides.get(kind.code) if api is not None else None
+    template = None if api is None else api.error_template
     if override is not None:
         status = override.status or status
         message = message if override.message is None else override.message

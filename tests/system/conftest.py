@@ -32,7 +32,8 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 @pytest.fixture(scope="session")
 def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The odd upstream under `/odd/`, `/hasty/` (short time-outs), `/small/` and `/middling/` (bodies up to 1,000 and
-    100,000 bytes), `/keyed/`; `/dead/`: nobody."""
+    100,000 bytes), `/keyed/`; `/dead/`: nobody. `/shaped/`, and all of the host `shaped.test`: refusals of its own shape."""
+    shape = {"error_template": {"status": False, "message": "{{.Message}}", "code": "{{.Code}}"}}
     definitions = [
         definition("odd", f"{odd_upstream.url}/", proxy={"pass_trailers": ["X-Sum"]}),
         definition("hasty", f"{odd_upstream.url}/", proxy={"timeouts": {"connect": 1, "first_byte": 1, "idle": 1}}),
@@ -40,6 +41,8 @@ def wire_gateway(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFac
         definition("small", f"{odd_upstream.url}/", version={"global_size_limit": 1000}),
         definition("middling", f"{odd_upstream.url}/", version={"global_size_limit": 100_000}),
         definition("keyed", f"{odd_upstream.url}/", use_keyless=False, auth={"auth_header_name": "authorization", "use_param": True}),
+        definition("shaped", f"{odd_upstream.url}/", version={"global_size_limit": 1000}, **shape),
+        definition("shaped-host", f"{odd_upstream.url}/", domain="shaped.test", proxy={"listen_path": "/"}, **shape),
     ]
     with gateway(tmp_path_factory.mktemp("wire"), definitions) as running:
         yield running

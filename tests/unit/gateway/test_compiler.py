@@ -146,6 +146,16 @@ def test_a_broken_definition_keeps_its_place() -> None:
     assert (api.api_id, api.domain, api.listen_path, api.revision) == ("x", "h.example", "/x/", 3)
 
 
+@pytest.mark.parametrize(
+    ("active", "template", "shape"),
+    [(True, {"m": "{{.Message}}"}, {"m": "{{.Message}}"}), (True, 5, None), (True, {}, None), (False, {"m": "{{.Message}}"}, None)],
+)
+def test_a_broken_definition_says_no_in_its_own_shape(active: bool, template: Any, shape: Any) -> None:
+    api = broken_api({"active": active, "proxy": {"listen_path": "/x"}, "version_data": 5, "error_template": template}, 3)
+    assert api is not None
+    assert api.error_template == shape
+
+
 @pytest.mark.parametrize(("active", "kind"), [(False, NOT_FOUND), (None, DEFINITION_BROKEN), ("no", DEFINITION_BROKEN)])
 def test_only_false_switches_a_broken_definition_off(active: Any, kind: Any) -> None:
     api = broken_api({"active": active, "proxy": {"listen_path": "/x"}}, 3)
