@@ -7,11 +7,8 @@ a header of its own; `Authorization`, `Authentication` and `Token` take any (Tag
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import re
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import sqlalchemy as sa
@@ -23,7 +20,10 @@ from services.common.identity.client import IdentityClient
 from services.common.identity.identity import Identity
 from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Unauthenticated
 from services.devices import refusals
+from services.devices.known import Changes, Known
 from services.devices.models import Device, DeviceToken
+from services.devices.registry.rules import policies
+from services.devices.registry.rules.tokens import digest, is_token
 
 Kind = Literal["account", "device", "analysis", "middleware"]
 Action = Literal["read", "write"]
@@ -37,9 +37,6 @@ TYPED: Final[Mapping[str, Kind]] = {
     "network-token": "middleware",
 }
 GENERIC: Final = ("token", "authorization", "authentication", "authorized")
-REMEMBERED_S: Final = 1.0  # a token that another process revoked is refused after so long
-_REMEMBERED: Final = 20_000  # tokens
-_A_DEVICE_TOKEN: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 _KIND_OF_IDENTITY: Final[Mapping[str, Kind]] = {
     "account": "account", "user": "account", "client": "account", "analysis": "analysis", "middleware": "middleware",
 }  # fmt: skip
@@ -62,7 +59,7 @@ class DeviceRef:
 class Caller:
     """Who asks. kind: of the token. account: whose devices it may see. device: of a device token. identity: what auth said otherwise.
 
-    token_id: stable and no secret; what rate limits count by.
+    token_id: stable and no secret; what rate limits count by. action: what it came to do, once `require` has let it in.
     """
 
     kind: Kind
@@ -71,6 +68,7 @@ class Caller:
     token_id: str
     device: DeviceRef | None = None
     identity: Identity | None = None
+    action: Action = "read"
 
 
 def may(caller: Caller, action: Action) -> bool:
@@ -78,15 +76,29 @@ def may(caller: Caller, action: Action) -> bool:
     return caller.permission in ("full", action)
 
 
-def require(caller: Caller, action: Action, *kinds: Kind) -> None:
-    """Let only tokens of these kinds with this permission pass. Raises Refusal 403."""
+def require(caller: Caller, action: Action, *kinds: Kind) -> Caller:
+    """Let only tokens of these kinds with this permission pass. Returns the caller with its action. Raises Refusal 403."""
     if caller.kind not in kinds or not may(caller, action):
+        raise refusals.not_allowed()
+    return caller if caller.action == action else replace(caller, action=action)
+
+
+def require_device(caller: Caller, device_id: str | None, need: policies.Need | None = None) -> None:
+    """Let a token with a policy pass only where that allows it. Raises Refusal 403.
+
+    device_id: None for a device that is not there yet. need: what it wants to do, when that is more than to read or to write.
+    """
+    if caller.kind in ("analysis", "middleware") and not policies.allows(_policy(caller), need or caller.action, device_id):
         raise refusals.not_allowed()
 
 
-def digest(token: str) -> str:
-    """Return how a device token is stored: SHA-256 is enough for 122 random bits."""
-    return hashlib.sha256(token.lower().encode()).hexdigest()
+def only_devices(caller: Caller) -> frozenset[str] | None:
+    """Return the ids of the devices that the caller's policy lets it read; None when that is all of the account."""
+    return policies.readable(_policy(caller)) if caller.kind in ("analysis", "middleware") else None
+
+
+def _policy(caller: Caller) -> policies.Policy:
+    return caller.identity.policy if caller.identity else ()
 
 
 def read_device(device: Device) -> DeviceRef:
@@ -94,18 +106,13 @@ def read_device(device: Device) -> DeviceRef:
 
 
 class Tokens:
-    """Finds who a token belongs to. Thread-safe.
+    """Finds who a token belongs to. Thread-safe. A device token is remembered for a second; its end is checked at every request."""
 
-    A device token is remembered for a second, its end is checked at every request; `forget` drops one at once.
-    """
-
-    def __init__(self, database: Database, identities: IdentityClient, clock: Clock) -> None:
+    def __init__(self, database: Database, identities: IdentityClient, changes: Changes, clock: Clock) -> None:
         self._database = database
         self._identities = identities
         self._clock = clock
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Caller, dt.datetime | None]] = {}
-        self._generation = 0
+        self._known: Known[tuple[Caller, dt.datetime | None]] = changes.known()
 
     def caller(self, presented: Mapping[str, str]) -> Caller:
         """Say who sent these tokens. presented: by header, in lower case. Raises Refusal 401, 503."""
@@ -113,47 +120,30 @@ class Tokens:
         if len(values) != 1:
             raise refusals.denied()
         token = values.pop()
-        found = self._of_device(token) if _A_DEVICE_TOKEN(token) else self._of_house(token)
+        found = self._of_device(token) if is_token(token) else self._of_house(token)
         for header in presented:
             if header in TYPED and TYPED[header] != found.kind:
                 raise refusals.denied()
         return found
 
-    def forget(self) -> None:
-        """Look every token up again: one was revoked, or a device changed."""
-        with self._lock:
-            self._generation += 1
-            self._known.clear()
-
     def _of_device(self, token: str) -> Caller:
         key = digest(token)
-        known = self._known.get(key)
-        if known is None or known[0] <= self._clock.monotonic():
-            known = self._look_up(key)
-        if known is None or (known[2] is not None and self._clock.now() >= known[2]):
+        known = self._known.get(key, lambda: self._look_up(key))
+        if known is None or (known[1] is not None and self._clock.now() >= known[1]):
             raise refusals.denied()
-        return known[1]
+        return known[0]
 
-    def _look_up(self, key: str) -> tuple[float, Caller, dt.datetime | None] | None:
-        generation = self._generation
-        until = self._clock.monotonic() + REMEMBERED_S  # counted from before the store looked
+    def _look_up(self, key: str) -> tuple[Caller, dt.datetime | None] | None:
         with self._database.read() as session:
-            found = _find(session, key)
-        if found is None:
-            return None
-        known = (until, *found)
-        with self._lock:
-            if generation == self._generation:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[key] = known
-        return known
+            return _find(session, key)
 
     def _of_house(self, token: str) -> Caller:
         try:
             identity = self._identities.token(token)
-        except (Unauthenticated, InsufficientScope):
+        except Unauthenticated:
             raise refusals.denied() from None
+        except InsufficientScope:
+            raise refusals.not_allowed() from None
         except AuthUnavailable:
             raise refusals.auth_unavailable() from None
         kind = _KIND_OF_IDENTITY.get(identity.kind)
@@ -169,5 +159,5 @@ def _find(session: Session, key: str) -> tuple[Caller, dt.datetime | None] | Non
     ).first()
     if row is None:
         return None
-    token, device = row.tuple()
+    token, device = row
     return Caller("device", device.account, token.permission, token.id, device=read_device(device)), token.expires_at

@@ -9,6 +9,7 @@ from flask import Flask
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.devices import web
+from services.devices.registry.api import devices, own
 from services.devices.settings import Settings
 from services.devices.wiring import Parts
 
@@ -27,7 +28,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["devices"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    app.after_request(web.open_to_all_origins)
+    for blueprint in (devices.blueprint, own.blueprint):
+        app.extensions["api"].register_blueprint(blueprint)
+    web.register(app)
     return app
 
 

@@ -19,19 +19,22 @@ db = SQLAlchemy(model_class=Base)
 
 # SQLite numbers rows by itself only in an INTEGER primary key; there it holds 64 bits all the same
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# SQLite sorts by code already; PostgreSQL in the language of its database, which cannot use an index to find what begins with a text
+BY_CODE = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
 
 class Device(Base):
     """One device of an account.
 
     no: its number inside the database, never used again; records refer to it, because it is shorter than the id. id: 24 hexadecimal
-    digits, what clients see. type: `mutable` or `immutable`. chunk_period, chunk_retention: of an immutable one; None otherwise.
+    digits, what clients see. name_key: the name without its case, by which devices are sorted and found. type: `mutable` or `immutable`.
+    chunk_period, chunk_retention: of an immutable one; None otherwise.
     """
 
     __tablename__ = "devices"
     __table_args__ = (
         sa.CheckConstraint("type IN ('mutable', 'immutable')", name="type"),
-        sa.Index("ix_devices_account_name", "account", "name"),
+        sa.Index("ix_devices_account_name_key", "account", "name_key", "no"),
         {"sqlite_autoincrement": True},
     )
 
@@ -39,11 +42,11 @@ class Device(Base):
     id: Mapped[str] = mapped_column(sa.String(24), unique=True)
     account: Mapped[str] = mapped_column(sa.String(64))
     name: Mapped[str] = mapped_column(sa.String(100))
+    name_key: Mapped[str] = mapped_column(BY_CODE)
     description: Mapped[str | None] = mapped_column(sa.Text)
     type: Mapped[str] = mapped_column(sa.String(9))
     network: Mapped[str | None] = mapped_column(sa.String(64))
     connector: Mapped[str | None] = mapped_column(sa.String(64))
-    serial: Mapped[str | None] = mapped_column(sa.String(100))
     chunk_period: Mapped[str | None] = mapped_column(sa.String(7))
     chunk_retention: Mapped[int | None]
     active: Mapped[bool]
@@ -52,6 +55,17 @@ class Device(Base):
     payload_decoder: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+
+
+class DeviceTag(Base):
+    """A tag of a device again, for who looks for devices by their tags."""
+
+    __tablename__ = "device_tags"
+    __table_args__ = (sa.Index("ix_device_tags_key_value", "key", "value", "device_no"),)
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    value: Mapped[str] = mapped_column(sa.String(250), primary_key=True)
 
 
 class DeviceState(Base):
@@ -73,20 +87,25 @@ class DeviceState(Base):
 class DeviceToken(Base):
     """A token of a device. digest: SHA-256 of the token in hexadecimal; the token itself is shown once.
 
-    sealed: the token, encrypted, only when it has a serial number, for networks that resolve it.
+    account: the device's, within which a serial number is unique. sealed: the token, encrypted, only when it has a serial number, for
+    networks that resolve it. last_authorization: when it was used last, to the minute.
     """
 
     __tablename__ = "device_tokens"
-    __table_args__ = (sa.CheckConstraint("permission IN ('full', 'read', 'write', 'deny')", name="permission"),)
+    __table_args__ = (
+        sa.CheckConstraint("permission IN ('full', 'read', 'write', 'deny')", name="permission"),
+        sa.UniqueConstraint("account", "serial"),
+    )
 
     id: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
     device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), index=True)
+    account: Mapped[str] = mapped_column(sa.String(64))
     name: Mapped[str] = mapped_column(sa.String(100))
     permission: Mapped[str] = mapped_column(sa.String(5))
     digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
     last_four: Mapped[str] = mapped_column(sa.String(4))
     expires_at: Mapped[dt.datetime | None]
-    serial: Mapped[str | None] = mapped_column(sa.String(100), index=True)
+    serial: Mapped[str | None] = mapped_column(sa.String(100))
     verification_code: Mapped[str | None] = mapped_column(sa.String(100))
     sealed: Mapped[str | None] = mapped_column(sa.Text)
     last_authorization: Mapped[dt.datetime | None]

@@ -44,3 +44,13 @@ def query_invalid(fields: FieldErrors) -> Refusal:
 
 def url_invalid(fields: FieldErrors) -> Refusal:
     return Refusal(400, "Error on URL parameters", "invalid-url", fields=fields)
+
+
+def serial_taken() -> Refusal:
+    """Ours: another token of the account has this serial number."""
+    return Refusal(409, "The serial number belongs to another token", "serial-taken", fields={"serie_number": ["Is taken."]})
+
+
+def no_such_path() -> Refusal:
+    """Ours: a path that no route has."""
+    return Refusal(404, "Not Found", "not-found")

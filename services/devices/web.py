@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar, cast
 
-from flask import Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
+from marshmallow import Schema, ValidationError
+from webargs.flaskparser import FlaskParser
 
-from services.devices import access
+from services.common import documented
+from services.devices import access, refusals
 from services.devices.access import GENERIC, TYPED, Action, Caller, Kind
+from services.devices.schemas import Failure, field_errors
 from services.devices.wiring import Parts
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 NAME = "Gatehouse devices"
 DESCRIPTION = "Devices, their tokens, data, parameters and actions, as TagoIO's API has them."
 VERSION = "1.0.0"
 BODY_LIMIT = 200 * 1000  # bytes (TagoIO)
-TOKEN: dict[str, Any] = {"security": [{name: []} for name in ("account", "device", "token")]}  # for the OpenAPI document
+_SCHEMES: Mapping[Kind, str] = {
+    "account": "Account-Token", "device": "Device-Token", "analysis": "Analysis-Token", "middleware": "Middleware-Token",
+}  # fmt: skip
+_LARGEST_NUMBER = 400  # digits of a number in JSON: more than a double has; longer ones cost time to read
 
 _WORDING = {
     "body-too-large": "Payload too large",
@@ -43,9 +52,63 @@ def caller() -> Caller:
 
 def require(action: Action, *kinds: Kind) -> Caller:
     """Return the caller, who must have one of these kinds of token with this permission. Raises Refusal 401, 403, 503."""
-    found = caller()
-    access.require(found, action, *kinds)
+    found = g.caller = access.require(caller(), action, *kinds)
     return found
+
+
+def needs(action: Action, *kinds: Kind) -> Callable[[View], View]:
+    """Say who may call a view, and document it. It is judged before anything of the request's content is read."""
+
+    def decorate(view: View) -> View:
+        cast(Any, view).asks = lambda: require(action, *kinds)
+        described: View = Blueprint.doc(security=[*({_SCHEMES[kind]: []} for kind in kinds), {"Token": []}])(view)
+        return described
+
+    return decorate
+
+
+def body() -> Any:
+    """Read the body as JSON, whatever its content type says. Raises Refusal 400, and 413 for a large one."""
+    return _read_json(request.get_data())
+
+
+def _read_json(content: bytes) -> Any:
+    try:
+        return json.loads(content, parse_constant=_not_json, parse_float=_finite)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and too long an integer among it
+        raise refusals.body_invalid() from None
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("out of range")
+    return value
+
+
+class _Parser(FlaskParser):
+    """Reads what comes in by a schema; what is wrong is refused in the service's shape."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        return _read_json(req.get_data()) if req.get_data() else {}
+
+    def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
+        assert isinstance(error.messages, dict)
+        (place, messages), *_rest = error.messages.items()
+        wrong = {"query": refusals.query_invalid, "path": refusals.url_invalid}.get(str(place), refusals.body_invalid)
+        raise wrong(field_errors(messages))
+
+
+class Blueprint(documented.Blueprint):
+    """Routes whose arguments are read by `_Parser`."""
+
+    ARGUMENTS_PARSER = _Parser()
 
 
 def answer(result: Any, status: int = 200, message: str | None = None) -> Response:
@@ -64,7 +127,25 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
     return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, mimetype="application/json")
 
 
-def open_to_all_origins(answer: Response) -> Response:
+def register(app: Flask) -> None:
+    """Add what happens before and after every route, and what the OpenAPI document says of all."""
+    components = app.extensions["api"].spec.components
+    for header in (*_SCHEMES.values(), "Token"):
+        components.security_scheme(header, {"type": "apiKey", "in": "header", "name": header})
+    components.schemas["Error"] = app.extensions["api"].ma_plugin.converter.schema2jsonschema(Failure())  # not flask-smorest's
+
+    @app.before_request
+    def admit() -> None:
+        if "\x00" in request.path:  # PostgreSQL's texts do not hold it
+            raise refusals.no_such_path()
+        ask = getattr(current_app.view_functions.get(request.endpoint or ""), "asks", None)
+        if ask is not None and request.method != "OPTIONS":
+            ask()
+
+    app.after_request(_open_to_all_origins)
+
+
+def _open_to_all_origins(answer: Response) -> Response:
     """Let any page ask (CORS): a token travels only in a header that the page itself sets."""
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag, Link, X-Next-Cursor"

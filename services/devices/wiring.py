@@ -7,7 +7,11 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.devices.access import Tokens
+from services.devices.known import Changes
+from services.devices.master_key import Seals
 from services.devices.models import db
+from services.devices.registry.service.devices import Registry
+from services.devices.registry.service.tokens import DeviceTokens
 from services.devices.settings import Settings
 
 
@@ -22,11 +26,16 @@ class Parts:
         )
         self.wakeups = wakeups.create(settings.valkey_url, "devices")
         identities = IdentityClient(settings.auth_url, "devices", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
-        self.tokens = Tokens(self.database, identities, clock)
+        self.changes = Changes(self.wakeups, clock)
+        self.seals = Seals(settings)
+        self.tokens = Tokens(self.database, identities, self.changes, clock)
+        self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
+        self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
         startup.answers("devices", self.database)
+        self.changes.start()
 
     def close(self) -> None:
         """End every wait and close the connections."""

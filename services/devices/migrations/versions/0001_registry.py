@@ -1,4 +1,4 @@
-"""Devices, what their batches change, their tokens and parameters."""
+"""Devices with their tags, what their batches change, their tokens and parameters."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def upgrade() -> None:
         sa.Column("id", sa.String(24), nullable=False),
         sa.Column("account", sa.String(64), nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C").with_variant(sa.Text(), "sqlite"), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("type", sa.String(9), nullable=False),
         sa.Column("network", sa.String(64), nullable=True),
         sa.Column("connector", sa.String(64), nullable=True),
-        sa.Column("serial", sa.String(100), nullable=True),
         sa.Column("chunk_period", sa.String(7), nullable=True),
         sa.Column("chunk_retention", sa.Integer(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
@@ -38,7 +38,15 @@ def upgrade() -> None:
         sa.CheckConstraint("type IN ('mutable', 'immutable')", name="type"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_devices_account_name", "devices", ["account", "name"])
+    op.create_index("ix_devices_account_name_key", "devices", ["account", "name_key", "no"])
+    op.create_table(
+        "device_tags",
+        _device("device_tags"),
+        sa.Column("key", sa.String(100), nullable=False),
+        sa.Column("value", sa.String(250), nullable=False),
+        sa.PrimaryKeyConstraint("device_no", "key", "value", name="pk_device_tags"),
+    )
+    op.create_index("ix_device_tags_key_value", "device_tags", ["key", "value", "device_no"])
     op.create_table(
         "device_states",
         _device("device_states"),
@@ -52,6 +60,7 @@ def upgrade() -> None:
         "device_tokens",
         sa.Column("id", sa.String(24), nullable=False),
         _device("device_tokens"),
+        sa.Column("account", sa.String(64), nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("permission", sa.String(5), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
@@ -65,10 +74,10 @@ def upgrade() -> None:
         sa.Column("updated_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_device_tokens"),
         sa.UniqueConstraint("digest", name="uq_device_tokens_digest"),
+        sa.UniqueConstraint("account", "serial", name="uq_device_tokens_account"),
         sa.CheckConstraint("permission IN ('full', 'read', 'write', 'deny')", name="permission"),
     )
     op.create_index("ix_device_tokens_device_no", "device_tokens", ["device_no"])
-    op.create_index("ix_device_tokens_serial", "device_tokens", ["serial"])
     op.create_table(
         "params",
         sa.Column("id", sa.String(24), nullable=False),
@@ -95,5 +104,5 @@ def _device(table: str) -> sa.Column[int]:
 
 
 def downgrade() -> None:
-    for table in ("params", "device_tokens", "device_states", "devices"):
+    for table in ("params", "device_tokens", "device_states", "device_tags", "devices"):
         op.drop_table(table)

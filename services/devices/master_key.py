@@ -1,0 +1,23 @@
+"""The master key of the service: it seals device tokens that have a serial number, and the secrets of webhooks."""
+
+from __future__ import annotations
+
+import secrets
+
+from services.common.sealing import Seal
+from services.common.secret_file import secret_file
+from services.devices.settings import Settings
+
+FILE = "master.key"
+
+
+class Seals:
+    """One seal for each purpose; the key is read, or drawn and written, when the first one is needed. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def get(self, purpose: str) -> Seal:
+        """Return the seal of a purpose: fixed text, such as `serial`. Raises OSError for a key file that cannot be read or written."""
+        key = self._settings.master_key or secret_file(self._settings.data / FILE, lambda: secrets.token_hex(32))
+        return Seal(purpose, key)

@@ -1,0 +1,77 @@
+"""An auth service that knows the tokens that a test names, and answers `/verify/token` as the real one does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class FakeAuth:
+    """Answers at `url` until it is closed. `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Mapping[str, Any]] = {}
+        self.asked = 0
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert self.path == "/verify/token"
+                fake.asked += 1
+                said = fake._known.get(given["token"])
+                body = json.dumps(said or {"error": "invalid token", "code": "invalid-token"}).encode()
+                self.send_response(200 if said else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def add(
+        self, token: str, account: str, kind: str = "account", permission: str = "full", *, policy: Mapping[str, Sequence[str]] = {}
+    ) -> str:
+        """Let it know a token, and return it. policy: actions by resource."""
+        self._known[token] = {
+            "kind": kind,
+            "id": f"id-{token}",
+            "subject": account,
+            "user": {
+                "id": account,
+                "email": f"{account}@example.org",
+                "full_name": account,
+                "domain": "lab",
+                "level": "EDITOR",
+                "layer_domains": [],
+            },
+            "permission": permission,
+            "policy": [{"resource": resource, "actions": list(actions)} for resource, actions in policy.items()],
+            "label": "",
+            "scope": None,
+            "client_id": None,
+            "expires_at": None,
+        }
+        return token
+
+    def remove(self, token: str) -> None:
+        """Let a token be unknown from now on."""
+        self._known.pop(token)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
