@@ -21,11 +21,10 @@ _FOR_A_YEAR = "public, max-age=31536000, immutable"
 class Assets:
     """The files of a service's pages, in memory: the shared ones and its own."""
 
-    def __init__(self, path: str, own: Path | None = None) -> None:
-        """path: below which the service serves them, such as `/pages`. own: a folder with more; its names win."""
+    def __init__(self, path: str, *own: Path) -> None:
+        """path: below which the service serves them, such as `/pages`. own: folders with more; their names win."""
         self.path = path
-        folders = [FOLDER, *([own] if own else [])]
-        files = (file for folder in folders for file in folder.iterdir() if file.suffix in _KINDS)
+        files = (file for folder in (FOLDER, *own) for file in folder.iterdir() if file.suffix in _KINDS)
         self._content = {file.name: file.read_bytes() for file in files}
         self._version = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._content.items()}
 

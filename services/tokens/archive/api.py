@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flask import Response, jsonify, request
 
 from services.common.documented import Blueprint
+from services.common.pages import mounted
 from services.tokens import web
 from services.tokens.access import ADMIN, GENERATOR
 from services.tokens.archive import schemas
@@ -28,7 +29,7 @@ blueprint = Blueprint("archive", __name__, description="Archived tokens.")
 @blueprint.response(200, schemas.Information)
 def information() -> Response:
     """What this is; a browser gets the archive as a page."""
-    if pages.wants_page():
+    if mounted.wants_page():
         return pages.archive()
     answer = jsonify(name=web.NAME, description=web.DESCRIPTION, version=web.VERSION, git_sha=parts().settings.git_sha)
     answer.headers["Vary"] = "Accept, X-Forwarded-Prefix"
