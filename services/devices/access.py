@@ -44,9 +44,10 @@ _KIND_OF_IDENTITY: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceRef:
-    """What data traffic must know of a device, as it was when it was looked up."""
+    """What data traffic must know of a device, as it was when it was looked up. data_no: what its records refer to."""
 
     no: int
+    data_no: int
     id: str
     account: str
     type: str
@@ -102,7 +103,16 @@ def _policy(caller: Caller) -> policies.Policy:
 
 
 def read_device(device: Device) -> DeviceRef:
-    return DeviceRef(device.no, device.id, device.account, device.type, device.active, device.chunk_period, device.chunk_retention)
+    return DeviceRef(
+        device.no,
+        device.data_no or device.no,
+        device.id,
+        device.account,
+        device.type,
+        device.active,
+        device.chunk_period,
+        device.chunk_retention,
+    )
 
 
 class Tokens:

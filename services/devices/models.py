@@ -26,9 +26,10 @@ BY_CODE = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 class Device(Base):
     """One device of an account.
 
-    no: its number inside the database, never used again; records refer to it, because it is shorter than the id. id: 24 hexadecimal
+    no: its number inside the database, never used again; tables refer to it, because it is shorter than the id. id: 24 hexadecimal
     digits, what clients see. name_key: the name without its case, by which devices are sorted and found. type: `mutable` or `immutable`.
-    chunk_period, chunk_retention: of an immutable one; None otherwise.
+    chunk_period, chunk_retention: of an immutable one; None otherwise. data_no: what its records refer to; None: `no`. A device that is
+    emptied gets a new one, out of the same numbers.
     """
 
     __tablename__ = "devices"
@@ -49,6 +50,7 @@ class Device(Base):
     connector: Mapped[str | None] = mapped_column(sa.String(64))
     chunk_period: Mapped[str | None] = mapped_column(sa.String(7))
     chunk_retention: Mapped[int | None]
+    data_no: Mapped[int | None]
     active: Mapped[bool]
     visible: Mapped[bool]
     tags: Mapped[list[Any]]
@@ -163,11 +165,31 @@ class IdempotencyKey(Base):
     created_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
+class Removal(Base):
+    """Records that belong to no device any more, and are removed little by little. data_no: theirs."""
+
+    __tablename__ = "removals"
+
+    data_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[dt.datetime]
+
+
+class Lease(Base):
+    """Which process does what only one should do. until: then another may take it, if it was not renewed."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    holder: Mapped[str] = mapped_column(sa.String(64))
+    until: Mapped[dt.datetime]
+
+
 def _record_columns() -> list[sa.Column[Any]]:
     """The columns of a record.
 
-    time, created_at: milliseconds since 1970, UTC. seq: insertion order within the device; id = device_no and seq in hexadecimal. number: a
-    JSON number that a double holds exactly; value: the JSON text of any other. location (GeoJSON), metadata: JSON text.
+    data_no: of its device. time, created_at: milliseconds since 1970, UTC. seq: insertion order within the device; the id is the device's
+    `no` and seq in hexadecimal. number: a JSON number; value: the JSON text of any other value, and of a whole number that no double holds
+    exactly. location (GeoJSON), metadata: JSON text.
     """
     return [
         sa.Column("number", sa.Double),
@@ -184,23 +206,26 @@ def _record_columns() -> list[sa.Column[Any]]:
 mutable_records = sa.Table(
     "mutable_records",
     Base.metadata,
-    sa.Column("device_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("data_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
     sa.Column("seq", BIG, nullable=False, primary_key=True, autoincrement=False),
     sa.Column("variable_no", sa.Integer, nullable=False),
     sa.Column("time", BIG, nullable=False),
     *_record_columns(),
-    sa.Index("ix_mutable_records_device_no_variable_no_time_seq", "device_no", "variable_no", "time", "seq"),
+    sa.Index("ix_mutable_records_data_no", "data_no", "variable_no", "time"),
     sqlite_with_rowid=False,
 )
+# On SQLite the primary key is the table. PostgreSQL has no primary key here, and seq is not in the index: keys of 16 bytes fill their pages
+# although many devices append, longer ones leave half of each empty. Equal times are sorted by seq when they are read.
 immutable_records = sa.Table(
     "immutable_records",
     Base.metadata,
     sa.Column("retention_class", sa.SmallInteger, nullable=False, primary_key=True, autoincrement=False),
-    sa.Column("device_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
+    sa.Column("data_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
     sa.Column("variable_no", sa.Integer, nullable=False, primary_key=True, autoincrement=False),
     sa.Column("time", BIG, nullable=False, primary_key=True, autoincrement=False),
     sa.Column("seq", BIG, nullable=False, primary_key=True, autoincrement=False),
     *_record_columns(),
+    sa.Index("ix_immutable_records_data_no", "data_no", "variable_no", "time").ddl_if(dialect="postgresql"),
     sqlite_with_rowid=False,
     postgresql_partition_by="LIST (retention_class)",
 )

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("connector", sa.String(64), nullable=True),
         sa.Column("chunk_period", sa.String(7), nullable=True),
         sa.Column("chunk_retention", sa.Integer(), nullable=True),
+        sa.Column("data_no", sa.Integer(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),

@@ -13,6 +13,7 @@ revision = "0002"
 down_revision = "0001"
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_KEY = ("retention_class", "data_no", "variable_no", "time", "seq")
 
 
 def upgrade() -> None:
@@ -44,28 +45,44 @@ def upgrade() -> None:
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
     op.create_table(
+        "removals",
+        sa.Column("data_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("data_no", name="pk_removals"),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_leases"),
+    )
+    op.create_table(
         "mutable_records",
-        sa.Column("device_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("data_no", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("seq", _BIG, autoincrement=False, nullable=False),
         sa.Column("variable_no", sa.Integer(), nullable=False),
         sa.Column("time", _BIG, nullable=False),
         *_record(),
-        sa.PrimaryKeyConstraint("device_no", "seq", name="pk_mutable_records"),
+        sa.PrimaryKeyConstraint("data_no", "seq", name="pk_mutable_records"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_mutable_records_device_no_variable_no_time_seq", "mutable_records", ["device_no", "variable_no", "time", "seq"])
+    op.create_index("ix_mutable_records_data_no", "mutable_records", ["data_no", "variable_no", "time"])
+    postgresql = op.get_bind().dialect.name == "postgresql"
     op.create_table(
         "immutable_records",
         sa.Column("retention_class", sa.SmallInteger(), autoincrement=False, nullable=False),
-        sa.Column("device_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("data_no", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("variable_no", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("time", _BIG, autoincrement=False, nullable=False),
         sa.Column("seq", _BIG, autoincrement=False, nullable=False),
         *_record(),
-        sa.PrimaryKeyConstraint("retention_class", "device_no", "variable_no", "time", "seq", name="pk_immutable_records"),
+        *([] if postgresql else [sa.PrimaryKeyConstraint(*_KEY, name="pk_immutable_records")]),
         sqlite_with_rowid=False,
         postgresql_partition_by="LIST (retention_class)",
     )
+    if postgresql:
+        op.create_index("ix_immutable_records_data_no", "immutable_records", ["data_no", "variable_no", "time"])
 
 
 def _device(table: str) -> sa.Column[int]:
@@ -87,5 +104,5 @@ def _record() -> list[sa.Column[Any]]:
 
 
 def downgrade() -> None:
-    for table in ("immutable_records", "mutable_records", "idempotency_keys", "chunks", "variables"):
+    for table in ("immutable_records", "mutable_records", "leases", "removals", "idempotency_keys", "chunks", "variables"):
         op.drop_table(table)
