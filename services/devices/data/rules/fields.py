@@ -84,7 +84,7 @@ def time(raw: Any) -> int:
             raise ValueError("Invalid date") from None
     if kind not in (int, float) or raw - raw != 0.0:
         raise ValueError("Expected a date or a Unix number")
-    found = round(raw) if abs(raw) >= _UNIX_MILLISECONDS else round(raw * 1000)
+    found: int = round(raw) if abs(raw) >= _UNIX_MILLISECONDS else round(raw * 1000)
     if not _FIRST <= found <= _LAST:
         raise ValueError("Invalid date")
     return found
