@@ -54,3 +54,23 @@ def serial_taken() -> Refusal:
 def no_such_path() -> Refusal:
     """Ours: a path that no route has."""
     return Refusal(404, "Not Found", "not-found")
+
+
+def too_many_records(most: int) -> Refusal:
+    """A mutable device would hold more than `most` records."""
+    return Refusal(400, f"The device has reached the limit of {most} data registers", "too-many-records")
+
+
+def time_not_kept(first: str, last: str) -> Refusal:
+    """An immutable device keeps chunks of certain days only. first, last: those days, `2026-01-31`."""
+    return Refusal(400, f"Time must be between {first} and {last}", "time-not-kept")
+
+
+def key_reused() -> Refusal:
+    """Ours: the Idempotency-Key has named another body within a day."""
+    return Refusal(409, "The Idempotency-Key was used with another body", "idempotency-key-reused")
+
+
+def too_busy() -> Refusal:
+    """Ours: more is waiting to be written than this process takes, or it was not written in time."""
+    return Refusal(503, "The database is not available now; try again", "too-busy", headers={"Retry-After": "1"})

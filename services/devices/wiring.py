@@ -7,6 +7,7 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.devices.access import Tokens
+from services.devices.data.ingest.ingest import Ingest
 from services.devices.known import Changes
 from services.devices.master_key import Seals
 from services.devices.models import db
@@ -31,6 +32,7 @@ class Parts:
         self.tokens = Tokens(self.database, identities, self.changes, clock)
         self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
         self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
+        self.ingest = Ingest(self.database, self.wakeups, clock)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
@@ -39,5 +41,6 @@ class Parts:
 
     def close(self) -> None:
         """End every wait and close the connections."""
+        self.ingest.close()
         self.wakeups.close()
         self.database.dispose()

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
+import functools
+from typing import Final, NamedTuple
 
 PERIODS: Final = ("day", "week", "month", "quarter")
 MOST_RETAINED: Final = 36
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+_DAY: Final = 86_400_000  # milliseconds
+
+
+class Span(NamedTuple):
+    """A chunk, or what a device keeps. starts: its first millisecond since 1970, UTC; ends: the first one after it."""
+
+    starts: int
+    ends: int
 
 
 def start(period: str, moment: dt.datetime) -> dt.datetime:
@@ -49,3 +60,25 @@ def newest_allowed(now: dt.datetime) -> dt.datetime:
 def retention_class(period: str, retention: int) -> int:
     """Return the number of all devices whose chunks begin and end together."""
     return PERIODS.index(period) * 100 + retention
+
+
+def span(period: str, time: int) -> Span:
+    """Return the chunk of a moment. time: milliseconds since 1970, UTC."""
+    return _span_of_day(period, time // _DAY)
+
+
+@functools.lru_cache(4096)
+def _span_of_day(period: str, day: int) -> Span:
+    begins = start(period, _EPOCH + dt.timedelta(days=day))
+    return Span((begins - _EPOCH) // _MILLISECOND, (step(period, begins, 1) - _EPOCH) // _MILLISECOND)
+
+
+def kept(period: str, retention: int, now: dt.datetime) -> Span:
+    """Return what an immutable device takes and shows now: from the start of the oldest kept chunk to the end of tomorrow."""
+    return Span((oldest_kept(period, retention, now) - _EPOCH) // _MILLISECOND, (newest_allowed(now) - _EPOCH) // _MILLISECOND)
+
+
+def days(kept: Span) -> tuple[str, str]:
+    """Return the first and the last day of a span, as `2026-01-31`."""
+    first, last = (_EPOCH + dt.timedelta(milliseconds=time) for time in (kept.starts, kept.ends - 1))
+    return f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"

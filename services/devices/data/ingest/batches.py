@@ -1,0 +1,54 @@
+"""One request's records on their way to the store, and what becomes of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from services.devices.access import DeviceRef
+from services.devices.data.rules.records import Record
+from services.devices.data.store import writing
+
+
+class Batch:
+    """The records of one request. One thread waits in `wait` for the outcome that another sets.
+
+    key, digest: the client's Idempotency-Key and the digest of its body, or None.
+    """
+
+    __slots__ = ("_done", "_outcome", "device", "digest", "first", "key", "last", "names", "records", "tails", "variables")
+
+    def __init__(self, device: DeviceRef, records: Sequence[Record], idempotency: tuple[str, str] | None, dialect: str) -> None:
+        self.device = device
+        self.records = records
+        self.key: str | None = None
+        self.digest = ""
+        if idempotency is not None:
+            self.key, self.digest = idempotency
+        self.variables = [record.variable for record in records]
+        self.names = frozenset(self.variables)
+        times = [record.time for record in records]
+        self.first, self.last = min(times), max(times)
+        self.tails = writing.tails(dialect, records)
+        self._outcome: int | Exception | None = None
+        self._done = threading.Lock()  # a bare lock wakes its waiter in a third of the time of an Event
+        self._done.acquire()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def finish(self, outcome: int | Exception) -> None:
+        """Give the waiting thread its answer. Once only."""
+        self._outcome = outcome
+        self._done.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Say whether there is an outcome, after at most so long."""
+        return self._done.acquire(timeout=seconds)
+
+    def result(self) -> int:
+        """Return how many records were added. Raises what kept them out."""
+        if isinstance(self._outcome, Exception):
+            raise self._outcome.with_traceback(None)
+        assert self._outcome is not None
+        return self._outcome

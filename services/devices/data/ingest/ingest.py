@@ -1,0 +1,255 @@
+"""Group commit: one thread takes all batches that wait and writes them in one transaction; they share its round trips and its commit.
+
+A batch is stored whole or not at all, and its request is answered after the commit. A batch that is refused, or that breaks a transaction,
+keeps none of the others out. A device that another transaction has locked for longer goes to a lane of its own, where waiting for it delays
+no other device.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services.common import logging as logs
+from services.common.clock import Clock
+from services.common.core_database import is_transient, is_unavailable, refuses_writes
+from services.common.database import Database
+from services.common.refusal import Refusal
+from services.common.wakeups import Wakeups
+from services.devices import refusals
+from services.devices.access import DeviceRef
+from services.devices.data.ingest.batches import Batch
+from services.devices.data.ingest.group import Group, MissingPartitions, Note, Written
+from services.devices.data.rules.records import Record
+from services.devices.data.store import partitions
+from services.devices.data.store.partitions import Partition
+
+log = logs.get(__name__)
+
+DEADLINE_S: Final = 8.0  # of a request; a store that is silent is given up by its guard long before
+MOST_AT_ONCE: Final = 10_000  # records of one transaction
+MOST_WAITING: Final = 100_000  # records; some 100 MB
+LANES: Final = 4  # devices that are waited for at the same time
+_ATTEMPTS_WITH_PARTITIONS: Final = 3
+_MOST_PARTITIONS: Final = 10_000  # that a process remembers
+_NO_PARTITION: Final = "23514"  # PostgreSQL: check_violation, as there is no other check on the records
+
+
+class Ingest:
+    """Writes what devices send. Thread-safe. Its threads begin with the first batch and end after `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        note: Note | None = None,
+        noted: Callable[[], None] | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        """note: called for each batch in its transaction, see `group.Note`. noted: called after a commit when it noted calls."""
+        self._database = database
+        self._wakeups = wakeups
+        self._clock = clock
+        self._noted = noted
+        self._deadline_s = deadline_s
+        self._group = Group(database.dialect, note)
+        self._changed = threading.Condition()
+        self._waiting: deque[Batch] = deque()
+        self._records = 0  # of those that wait, here and in the lanes
+        self._writer: threading.Thread | None = None
+        self._lanes: dict[int, deque[Batch]] = {}  # by device; there as long as a lane serves it or it waits for one
+        self._unserved: deque[int] = deque()
+        self._lane_threads = 0
+        self._closed = False
+
+    def add(self, device: DeviceRef, records: Sequence[Record], *, idempotency: tuple[str, str] | None = None) -> int:
+        """Store the records of one request; return how many once they are committed.
+
+        idempotency: the client's key and the digest of its body; a repetition returns what the first one did.
+        Raises Refusal 400, 404, 409; 503 or the store's error when the outcome is not known, or nothing was stored.
+        """
+        batch = Batch(device, records, idempotency, self._database.dialect)
+        self._put(batch)
+        if not batch.wait(self._deadline_s):
+            self._withdraw(batch)
+            if not batch.wait(0):
+                log.error("records not written in time", device=device.id, records=len(batch))
+                raise refusals.too_busy()
+        return batch.result()
+
+    def close(self) -> None:
+        """Take no more, write what waits, and end the threads."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            writer = self._writer
+        if writer is not None:
+            writer.join(self._deadline_s)
+
+    def _put(self, batch: Batch) -> None:
+        with self._changed:
+            if self._closed or self._records + len(batch) > MOST_WAITING:
+                raise refusals.too_busy()
+            self._records += len(batch)
+            lane = self._lanes.get(batch.device.no)
+            if lane is not None:
+                lane.append(batch)
+                return
+            self._waiting.append(batch)
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_for_ever, name="ingest", daemon=True)
+                self._writer.start()
+            self._changed.notify()
+
+    def _withdraw(self, batch: Batch) -> None:
+        """Take a batch back that no transaction has begun with: it will not be stored after its request was answered."""
+        with self._changed:
+            for queue in (self._waiting, self._lanes.get(batch.device.no, deque())):
+                if batch in queue:
+                    queue.remove(batch)
+                    self._records -= len(batch)
+
+    def _take(self) -> list[Batch]:
+        """Wait for batches; none when this is closed and everything is written."""
+        with self._changed:
+            while not self._waiting:
+                if self._closed:
+                    return []
+                self._changed.wait()
+            return _some(self._waiting)
+
+    def _write_for_ever(self) -> None:
+        while batches := self._take():
+            self._finish(batches, self._try(batches, wait=False))
+
+    def _try(self, batches: Sequence[Batch], *, wait: bool) -> Sequence[int | Exception | None]:
+        """Write batches together; one by one when the transaction failed for a reason that may be one batch's."""
+        try:
+            return self._write(batches, wait=wait)
+        except _CommitFailed as error:
+            log.error("outcome of a commit unknown", batches=len(batches), error=f"{type(error.__cause__).__name__}")
+            return [refusals.too_busy()] * len(batches)
+        except Exception as error:  # one batch may hold what the store refuses in a way that nobody has thought of
+            if len(batches) == 1 or is_unavailable(error) or is_transient(error) or refuses_writes(error):
+                return [error] * len(batches)
+            log.warning("batches written one by one", batches=len(batches), error=type(error).__name__)
+        return [self._try([batch], wait=wait)[0] for batch in batches]
+
+    def _write(self, batches: Sequence[Batch], *, wait: bool) -> list[int | Refusal | None]:
+        """Write batches in one transaction; return the outcomes, see `Written`. Raises the store's error, _CommitFailed."""
+        for _ in range(_ATTEMPTS_WITH_PARTITIONS):
+            transaction = _Transaction(self._group, batches, self._clock.now(), wait=wait)
+            try:
+                written = self._database.run(transaction)
+            except MissingPartitions as missing:
+                self._make(missing.wanted)
+            except IntegrityError as error:
+                if getattr(error.orig, "sqlstate", None) != _NO_PARTITION:
+                    raise
+                self._group.partitions.clear()  # another process has dropped one
+            except Exception as error:
+                if transaction.committing and not (is_unavailable(error) or is_transient(error)):
+                    raise _CommitFailed from error
+                raise
+            else:
+                self._committed(batches, written)
+                return written.outcomes
+        raise RuntimeError("partitions are missing although they were made")
+
+    def _make(self, wanted: Collection[Partition]) -> None:
+        self._database.run(lambda session: partitions.make(session, wanted))
+        if len(self._group.partitions) > _MOST_PARTITIONS:
+            self._group.partitions.clear()
+        self._group.partitions.update(wanted)
+
+    def _committed(self, batches: Sequence[Batch], written: Written) -> None:
+        for device_no, names in written.names.items():
+            self._group.names.learn(device_no, names)
+        changed = {batch.device.no for batch, outcome in zip(batches, written.outcomes, strict=True) if isinstance(outcome, int)}
+        self._wakeups.publish([topic(device_no) for device_no in changed])
+        if written.noted and self._noted is not None:
+            self._noted()
+
+    def _finish(self, batches: Sequence[Batch], outcomes: Sequence[int | Exception | None]) -> None:
+        with self._changed:
+            for batch, outcome in zip(batches, outcomes, strict=True):
+                if outcome is None:
+                    self._divert(batch)
+                else:
+                    self._records -= len(batch)
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            if outcome is not None:
+                batch.finish(outcome)
+
+    def _divert(self, batch: Batch) -> None:
+        """Let a lane wait for the batch's device. With the lock held."""
+        lane = self._lanes.get(batch.device.no)
+        if lane is None:
+            lane = self._lanes[batch.device.no] = deque()
+            self._unserved.append(batch.device.no)
+            if self._lane_threads < LANES:
+                self._lane_threads += 1
+                threading.Thread(target=self._serve_lanes, name="ingest-lane", daemon=True).start()
+        lane.append(batch)
+
+    def _serve_lanes(self) -> None:
+        while batches := self._take_of_lane():
+            self._finish(batches, self._try(batches, wait=True))
+            with self._changed:
+                self._unserved.append(batches[0].device.no)
+
+    def _take_of_lane(self) -> list[Batch]:
+        """Take the batches of a device that has a lane; none when no such device is left, and this thread with it."""
+        with self._changed:
+            while self._unserved:
+                device_no = self._unserved.popleft()
+                if batches := _some(self._lanes[device_no]):
+                    return batches
+                del self._lanes[device_no]
+            self._lane_threads -= 1
+            return []
+
+
+def topic(device_no: int) -> str:
+    """Name the wake-ups about new records of a device."""
+    return f"data:{device_no}"
+
+
+def _some(waiting: deque[Batch]) -> list[Batch]:
+    """Take the batches of one transaction out of a queue: at least one, if there is any."""
+    taken: list[Batch] = []
+    records = 0
+    while waiting and (not taken or records + len(waiting[0]) <= MOST_AT_ONCE):
+        taken.append(waiting.popleft())
+        records += len(taken[-1])
+    return taken
+
+
+class _CommitFailed(Exception):
+    """The commit failed in a way that does not say whether it happened."""
+
+
+class _Transaction:
+    """The work of one transaction. committing: it was done, and what fails now is the commit."""
+
+    def __init__(self, group: Group, batches: Sequence[Batch], now: dt.datetime, *, wait: bool) -> None:
+        self._group = group
+        self._batches = batches
+        self._now = now
+        self._wait = wait
+        self.committing = False
+
+    def __call__(self, session: Session) -> Written:
+        self.committing = False
+        written = self._group.write(session, self._batches, self._now, wait=self._wait)
+        session.flush()
+        self.committing = True
+        return written
