@@ -158,7 +158,7 @@ class Group:
         for table in rows.values():
             table.write(session)
         if counts:
-            writing.count_chunks(session, self._dialect, counts)
+            writing.count_chunks(session, counts)
         changed = {one.device.locked.no: one.device for one in accepted}
         writing.advance(
             session,

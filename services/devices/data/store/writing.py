@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.common import upsert
+from services.common.remembered import Remembered
 from services.devices.data.rules.records import Record
-from services.devices.models import Chunk, Device, DeviceState, IdempotencyKey, Variable
+from services.devices.models import Device, DeviceState, IdempotencyKey, Variable
 
 Table: TypeAlias = Literal["mutable_records", "immutable_records"]
 Tail: TypeAlias = Any  # of a row, see `tails`
@@ -29,8 +30,8 @@ _INSERT: Final = {
     for table, into in _INTO.items()
 }
 _NULL: Final = r"\N"
-_SPECIAL: Final = re.compile(r"[\\\t\n\r]").search
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_escaped: Final = Remembered[str, str]()  # units and groups
 
 
 class Locked(NamedTuple):
@@ -55,23 +56,35 @@ class Key(NamedTuple):
     added: int
 
 
-_LOCK: Final = (
-    sa.select(
-        Device.no,
-        Device.data_no,
-        Device.type,
-        Device.active,
-        Device.chunk_period,
-        Device.chunk_retention,
-        DeviceState.next_seq,
-        DeviceState.records,
-    )
-    .join(DeviceState, DeviceState.device_no == Device.no)
-    .where(Device.no.in_(sa.bindparam("devices", expanding=True)))
-    .order_by(Device.no)
+# Written by hand and constant, because these run in every transaction: SQLAlchemy would spend more on them than the store does.
+_LOCK: Final = """
+    SELECT devices.no, coalesce(data_no, devices.no), type, active, chunk_period, chunk_retention, next_seq, records
+    FROM device_states JOIN devices ON devices.no = device_no
+"""
+_LOCKS: Final = {
+    False: sa.text(_LOCK + "WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE OF device_states"),
+    True: sa.text(_LOCK + "WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE OF device_states SKIP LOCKED"),
+}
+_LOCK_SQLITE: Final = sa.text(_LOCK + "WHERE device_no IN (SELECT value FROM json_each(:devices)) ORDER BY device_no")  # noqa: S608
+_ADVANCE: Final = sa.text(
+    """
+    UPDATE device_states SET next_seq = new.next_seq, records = records + added, last_input = :now
+    FROM unnest(CAST(:devices AS integer[]), CAST(:next AS bigint[]), CAST(:added AS integer[])) AS new (no, next_seq, added)
+    WHERE device_no = new.no
+    """
 )
-_LOCK_OR_WAIT: Final = _LOCK.with_for_update(of=DeviceState)
-_LOCK_OR_SKIP: Final = _LOCK.with_for_update(of=DeviceState, skip_locked=True)
+_ADVANCE_SQLITE: Final = "UPDATE device_states SET next_seq = ?, records = records + ?, last_input = ? WHERE device_no = ?"
+_COUNT: Final = sa.text(
+    """
+    INSERT INTO chunks (device_no, starts, ends, records)
+    SELECT * FROM unnest(CAST(:devices AS integer[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]), CAST(:records AS bigint[]))
+    ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
+    """
+)
+_COUNT_SQLITE: Final = """
+    INSERT INTO chunks (device_no, starts, ends, records) VALUES (?, ?, ?, ?)
+    ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
+"""
 
 
 def lock(session: Session, devices: Collection[int], *, skip_locked: bool = False) -> dict[int, Locked]:
@@ -79,8 +92,11 @@ def lock(session: Session, devices: Collection[int], *, skip_locked: bool = Fals
 
     skip_locked: leave out those that another transaction has locked instead of waiting. SQLite has one writer at a time anyway.
     """
-    found = session.execute(_LOCK_OR_SKIP if skip_locked else _LOCK_OR_WAIT, {"devices": sorted(devices)})
-    return {row[0]: Locked(row[0], row[1] or row[0], *row[2:]) for row in found.tuples()}
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        found = connection.execute(_LOCK_SQLITE, {"devices": json.dumps(sorted(devices))})
+        return {row[0]: Locked(*row)._replace(active=bool(row[3])) for row in found}
+    return {row[0]: Locked(*row) for row in connection.execute(_LOCKS[skip_locked], {"devices": sorted(devices)})}
 
 
 def existing(session: Session, devices: Collection[int]) -> set[int]:
@@ -90,17 +106,13 @@ def existing(session: Session, devices: Collection[int]) -> set[int]:
 
 def advance(session: Session, states: Sequence[tuple[int, int, int]], last_input: dt.datetime) -> None:
     """Move the states of locked devices on. states: number of the device, next seq, records that a mutable one got."""
-    session.execute(
-        _ADVANCE, [{"no": no, "next": next_seq, "added": added, "now": last_input} for no, next_seq, added in states]
-    )  # fmt: skip
-
-
-_STATES: Final = cast(sa.Table, DeviceState.__table__)
-_ADVANCE: Final = (
-    sa.update(_STATES)
-    .where(_STATES.c.device_no == sa.bindparam("no"))
-    .values(next_seq=sa.bindparam("next"), records=_STATES.c.records + sa.bindparam("added"), last_input=sa.bindparam("now"))
-)
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        moment = last_input.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")  # as UTCDateTime writes it
+        connection.exec_driver_sql(_ADVANCE_SQLITE, [(next_seq, added, moment, no) for no, next_seq, added in states])
+        return
+    devices, next_seqs, added = zip(*states, strict=True)
+    connection.execute(_ADVANCE, {"devices": list(devices), "next": list(next_seqs), "added": list(added), "now": last_input})
 
 
 def count_removed(session: Session, device_no: int, removed: int) -> None:
@@ -120,16 +132,15 @@ def number(session: Session, device_no: int, names: Collection[str]) -> dict[str
     return found
 
 
-def count_chunks(session: Session, dialect: str, counts: Mapping[tuple[int, int, int], int]) -> None:
+def count_chunks(session: Session, counts: Mapping[tuple[int, int, int], int]) -> None:
     """Add to the counts of chunks. counts: records by device, start and end."""
-    insert = upsert.insert(dialect, Chunk)
-    statement = insert.on_conflict_do_update(
-        index_elements=["device_no", "starts"], set_={"records": Chunk.records + insert.excluded.records}
-    )
-    session.execute(
-        statement,
-        [{"device_no": no, "starts": starts, "ends": ends, "records": count} for (no, starts, ends), count in sorted(counts.items())],
-    )
+    connection = session.connection()
+    rows = [(*chunk, count) for chunk, count in sorted(counts.items())]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_COUNT_SQLITE, rows)
+        return
+    devices, starts, ends, records = zip(*rows, strict=True)
+    connection.execute(_COUNT, {"devices": list(devices), "starts": list(starts), "ends": list(ends), "records": list(records)})
 
 
 def keys(session: Session, wanted: Collection[tuple[int, str]], since: dt.datetime) -> dict[tuple[int, str], Key]:
@@ -155,23 +166,26 @@ def tails(dialect: str, records: Sequence[Record]) -> list[Tail]:
     """Prepare the rows of records as far as they are known before the device is locked, in the form that the store takes."""
     if dialect == "sqlite":
         return [record[1:] for record in records]
-    return [_line(*record[1:]) for record in records]
+    return [_line(*record) for record in records]
 
 
 def _line(
-    time: int, number: float | None, value: str | None, unit: str | None, group: str, location: str | None, metadata: str | None
+    _: str, time: int, number: float | None, value: str | None, unit: str | None, group: str, location: str | None, metadata: str | None
 ) -> str:
     """The middle of a line for COPY, in PostgreSQL's text format."""
-    real = _NULL if number is None else repr(number)
-    return f"{time}\t{real}\t{_json(value)}\t{_text(unit)}\t{_text(group)}\t{_json(location)}\t{_json(metadata)}\t"
+    start = f"{time}\t{_NULL if number is None else repr(number)}\t"
+    end = f"{_NULL if unit is None else _escaped.get(unit) or _escape(unit)}\t{_escaped.get(group) or _escape(group)}\t"
+    if value is None and location is None and metadata is None:  # as most are
+        return f"{start}\\N\t{end}\\N\t\\N\t"
+    return f"{start}{_json(value)}\t{end}{_json(location)}\t{_json(metadata)}\t"
 
 
 def _json(text: str | None) -> str:
     return _NULL if text is None else text.replace("\\", "\\\\")  # no control character is in it as it is
 
 
-def _text(text: str | None) -> str:
-    return _NULL if text is None else text.translate(_ESCAPES) if _SPECIAL(text) else text
+def _escape(text: str) -> str:
+    return _escaped.keep(text, text.translate(_ESCAPES), len(text))
 
 
 class Rows:
