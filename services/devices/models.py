@@ -166,11 +166,15 @@ class IdempotencyKey(Base):
 
 
 class Removal(Base):
-    """Records that belong to no device any more, and are removed little by little. data_no: theirs."""
+    """Records that belong to no device any more, and are removed little by little.
+
+    data_no: theirs. retention_class: of immutable ones.
+    """
 
     __tablename__ = "removals"
 
     data_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    retention_class: Mapped[int | None] = mapped_column(sa.SmallInteger)
     created_at: Mapped[dt.datetime]
 
 

@@ -8,6 +8,7 @@ from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.devices.access import Tokens
 from services.devices.data.ingest.ingest import Ingest
+from services.devices.data.retention import Keeper
 from services.devices.known import Changes
 from services.devices.master_key import Seals
 from services.devices.models import db
@@ -33,14 +34,17 @@ class Parts:
         self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
         self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
         self.ingest = Ingest(self.database, self.wakeups, clock)
+        self.keeper = Keeper(self.database, clock)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
         startup.answers("devices", self.database)
         self.changes.start()
+        self.keeper.start()
 
     def close(self) -> None:
         """End every wait and close the connections."""
         self.ingest.close()
+        self.keeper.close()
         self.wakeups.close()
         self.database.dispose()

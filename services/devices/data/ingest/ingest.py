@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
@@ -35,6 +36,8 @@ log = logs.get(__name__)
 DEADLINE_S: Final = 8.0  # of a request; a store that is silent is given up by its guard long before
 MOST_AT_ONCE: Final = 10_000  # records of one transaction
 MOST_WAITING: Final = 100_000  # records; some 100 MB
+GATHER_S: Final = 0.005
+GATHER_SHARE: Final = 0.5  # of the time of the transaction before
 LANES: Final = 4  # devices that are waited for at the same time
 _ATTEMPTS_WITH_PARTITIONS: Final = 3
 _MOST_PARTITIONS: Final = 10_000  # that a process remembers
@@ -128,7 +131,10 @@ class Ingest:
 
     def _write_for_ever(self) -> None:
         while batches := self._take():
+            begun = time.monotonic()
             self._finish(batches, self._try(batches, wait=False))
+            if len(batches) > 1:  # more are on their way: let them come, as each transaction costs as much as several batches
+                time.sleep(min(GATHER_S, (time.monotonic() - begun) * GATHER_SHARE))
 
     def _try(self, batches: Sequence[Batch], *, wait: bool) -> Sequence[int | Exception | None]:
         """Write batches together; one by one when the transaction failed for a reason that may be one batch's."""

@@ -82,3 +82,8 @@ def days(kept: Span) -> tuple[str, str]:
     """Return the first and the last day of a span, as `2026-01-31`."""
     first, last = (_EPOCH + dt.timedelta(milliseconds=time) for time in (kept.starts, kept.ends - 1))
     return f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"
+
+
+def of_class(retention_class: int) -> tuple[str, int]:
+    """Return the period and the retention of a class."""
+    return PERIODS[retention_class // 100], retention_class % 100

@@ -90,3 +90,9 @@ def drop(connection: sa.Connection, name: str) -> None:
         how = "FINALIZE" if pending else "CONCURRENTLY"
         connection.execute(sa.text(f"ALTER TABLE {parent} DETACH PARTITION {name} {how}"))
     connection.execute(sa.text(f"DROP TABLE IF EXISTS {name}"))
+
+
+def leaves(session: Session, retention_class: int) -> list[str]:
+    """List the chunks of a class."""
+    parent = f"{TABLE}_{retention_class}"
+    return sorted(name for above, name, pending in session.execute(sa.text(_ATTACHED)) if above == parent and not pending)

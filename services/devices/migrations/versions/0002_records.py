@@ -47,6 +47,7 @@ def upgrade() -> None:
     op.create_table(
         "removals",
         sa.Column("data_no", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("retention_class", sa.SmallInteger(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("data_no", name="pk_removals"),
     )
