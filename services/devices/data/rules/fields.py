@@ -79,12 +79,13 @@ def time(raw: Any) -> int:
     if kind is str:
         try:
             moment = dt.datetime.fromisoformat(raw)
-            return milliseconds(moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment)
-        except (ValueError, OverflowError):
+        except ValueError:
             raise ValueError("Invalid date") from None
-    if kind not in (int, float) or raw - raw != 0.0:
+        found = milliseconds(moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment)
+    elif kind not in (int, float) or raw - raw != 0.0:
         raise ValueError("Expected a date or a Unix number")
-    found: int = round(raw) if abs(raw) >= _UNIX_MILLISECONDS else round(raw * 1000)
+    else:
+        found = round(raw) if abs(raw) >= _UNIX_MILLISECONDS else round(raw * 1000)
     if not _FIRST <= found <= _LAST:
         raise ValueError("Invalid date")
     return found
