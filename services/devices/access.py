@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
@@ -21,9 +18,11 @@ from services.common.identity.identity import Identity
 from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Unauthenticated
 from services.devices import refusals
 from services.devices.known import Changes, Known
-from services.devices.models import Device, DeviceToken
+from services.devices.last_used import LastUsed
+from services.devices.models import Device
 from services.devices.registry.rules import policies
 from services.devices.registry.rules.tokens import digest, is_token
+from services.devices.registry.store import tokens as store
 
 Kind = Literal["account", "device", "analysis", "middleware"]
 Action = Literal["read", "write"]
@@ -118,9 +117,10 @@ def read_device(device: Device) -> DeviceRef:
 class Tokens:
     """Finds who a token belongs to. Thread-safe. A device token is remembered for a second; its end is checked at every request."""
 
-    def __init__(self, database: Database, identities: IdentityClient, changes: Changes, clock: Clock) -> None:
+    def __init__(self, database: Database, identities: IdentityClient, changes: Changes, last_used: LastUsed, clock: Clock) -> None:
         self._database = database
         self._identities = identities
+        self._last_used = last_used
         self._clock = clock
         self._known: Known[tuple[Caller, dt.datetime | None]] = changes.known()
 
@@ -145,7 +145,14 @@ class Tokens:
 
     def _look_up(self, key: str) -> tuple[Caller, dt.datetime | None] | None:
         with self._database.read() as session:
-            return _find(session, key)
+            found = store.by_digest(session, key)
+        if found is None:
+            return None
+        now, ends = self._clock.now(), found.token.expires_at
+        if ends is None or now < ends:
+            self._last_used.note(found.token.id, now)
+        device = read_device(found.device)
+        return Caller("device", device.account, found.token.permission, found.token.id, device=device), ends
 
     def _of_house(self, token: str) -> Caller:
         try:
@@ -161,13 +168,3 @@ class Tokens:
             raise refusals.denied()
         account = identity.user.id if identity.user else identity.subject
         return Caller(kind, account, identity.permission, identity.id, identity=identity)
-
-
-def _find(session: Session, key: str) -> tuple[Caller, dt.datetime | None] | None:
-    row = session.execute(
-        sa.select(DeviceToken, Device).join(Device, Device.no == DeviceToken.device_no).where(DeviceToken.digest == key)
-    ).first()
-    if row is None:
-        return None
-    token, device = row
-    return Caller("device", device.account, token.permission, token.id, device=read_device(device)), token.expires_at

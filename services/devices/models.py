@@ -116,12 +116,13 @@ class DeviceToken(Base):
 
 
 class Param(Base):
-    """A configuration parameter of a device. sent: the device has read it. version: 1 at first, one more at every change."""
+    """A configuration parameter of a device. sent: the device has read it. version: 1 at first, one more at every change of its value."""
 
     __tablename__ = "params"
+    __table_args__ = (sa.UniqueConstraint("device_no", "key"),)
 
     id: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
-    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), index=True)
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(sa.String(100))
     value: Mapped[str] = mapped_column(sa.Text)
     sent: Mapped[bool]

@@ -74,3 +74,43 @@ def key_reused() -> Refusal:
 def too_busy() -> Refusal:
     """Ours: more is waiting to be written than this process takes, or it was not written in time."""
     return Refusal(503, "The database is not available now; try again", "too-busy", headers={"Retry-After": "1"})
+
+
+def invalid_device_token() -> Refusal:
+    """There is no such token, or it is another account's."""
+    return Refusal(404, "Invalid Device Token")
+
+
+def invalid_serial() -> Refusal:
+    """Ours: no live token has this serial number, or its verification code is another one."""
+    return Refusal(404, "Invalid serial number")
+
+
+def token_lost() -> Refusal:
+    """Ours: the service's master key is not the one that sealed the token."""
+    return Refusal(409, "The token cannot be read any more; rotate it", "token-lost")
+
+
+def invalid_param_id() -> Refusal:
+    """Ours: the device has no such parameter."""
+    return Refusal(404, "Invalid Parameter ID")
+
+
+def param_changed() -> Refusal:
+    """Ours: the parameter has another version than the caller says."""
+    return Refusal(409, "The parameter was changed meanwhile", "version-conflict")
+
+
+def deletion_protected() -> Refusal:
+    """Ours: the device has the tag that protects it; TagoIO's changelog names it, not the text."""
+    return Refusal(400, "Device is protected from deletion by its tag _deletion_protection", "deletion-protected")
+
+
+def too_many(what: str, most: int) -> Refusal:
+    """Ours: a device has as many of something as it may have."""
+    return Refusal(400, f"A device has at most {most} {what}", "too-many")
+
+
+def too_many_requests(seconds: int) -> Refusal:
+    """The token has used up what it may in this minute. seconds: until the next one."""
+    return Refusal(429, f"Too many requests (Retry-After: {seconds})", "too-many-requests", headers={"Retry-After": str(seconds)})

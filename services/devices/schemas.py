@@ -37,6 +37,15 @@ class Flag(fields.Boolean):
         raise self.make_error("invalid", input=value)
 
 
+class QueryFlag(fields.Boolean):
+    """`true` or `false` in a query string, in any case: the official Python library writes a capital."""
+
+    def _deserialize(self, value: Any, *given: Any, **options: Any) -> bool:
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        raise self.make_error("invalid", input=value)
+
+
 class Body(Schema):
     """A JSON object; what is not known is ignored."""
 

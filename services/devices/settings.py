@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.identity import settings as identity
 from services.common.sealing import parse_master_key
-from services.common.settings import Bind, database_url, setting, sqlite_synchronous, valkey_url
+from services.common.settings import Bind, SettingsError, database_url, setting, sqlite_synchronous, valkey_url
 from services.common.settings import load as load_settings
+
+RateLimits = tuple[tuple[str, int], ...]
+_LIMIT = re.compile(r"(GET|POST|PUT|DELETE) +(/[^\s=]*) *= *(\d{1,9})").fullmatch
+
+
+@functools.lru_cache(maxsize=1024)
+def plain(rule: str) -> str:
+    """Write a route without the names of its variable parts: `/device/<>/data`."""
+    return re.sub(r"<[^<>]*>", "<>", rule)
+
+
+def parse_rate_limits(text: str) -> RateLimits:
+    """`POST /data=250, GET /device/<id>/data=250`: requests a minute by route. Raises ValueError."""
+    found = {}
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        match = _LIMIT(part)
+        if match is None or int(match[3]) < 1:
+            raise ValueError(f"must be METHOD /path=REQUESTS, with at least one request a minute, not {part!r}")
+        found[f"{match[1]} {plain(match[2])}"] = int(match[3])
+    return tuple(found.items())
 
 
 @dataclass(frozen=True)
@@ -33,9 +55,18 @@ class Settings:
         help="Seals tokens with a serial number and the secrets of webhooks; 32 characters or more. Unset: generated into `master.key`"
         " in the data folder.",
     )
+    rate_limits: RateLimits = setting(
+        (),
+        parse=parse_rate_limits,
+        help="Requests a minute of one token, by route: `POST /data=250, GET /device/<id>/data=250`. Unset: any number. With more than one"
+        " process it needs VALKEY_URL.",
+    )
     query_tokens: bool = setting(False, help="Take a token from the query string, too. It ends up in the logs of whatever stands between.")
 
 
 def load() -> Settings:
     """Read the settings of this process. Raises SettingsError with every mistake."""
-    return load_settings(Settings, "DEVICES")
+    settings = load_settings(Settings, "DEVICES")
+    if settings.rate_limits and settings.workers > 1 and settings.valkey_url is None:
+        raise SettingsError(["DEVICES_WORKERS above 1 with DEVICES_RATE_LIMITS needs VALKEY_URL: limits could not be exact otherwise"])
+    return settings

@@ -11,9 +11,11 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from services.common import documented
+from services.common.settings import SettingsError
 from services.devices import access, refusals
 from services.devices.access import GENERIC, TYPED, Action, Caller, Kind
 from services.devices.schemas import Failure, field_errors
+from services.devices.settings import plain
 from services.devices.wiring import Parts
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -43,15 +45,16 @@ def parts() -> Parts:
 
 
 def caller() -> Caller:
-    """Return who asks; looked up once a request. Raises Refusal 401, 503."""
+    """Return who asks; looked up, and counted, once a request. Raises Refusal 401, 429, 503."""
     found: Caller | None = g.get("caller")
     if found is None:
         found = g.caller = parts().tokens.caller(_presented())
+        parts().limits.charge(found.token_id, request.method, str(request.url_rule))
     return found
 
 
 def require(action: Action, *kinds: Kind) -> Caller:
-    """Return the caller, who must have one of these kinds of token with this permission. Raises Refusal 401, 403, 503."""
+    """Return the caller, who must have one of these kinds of token with this permission. Raises Refusal 401, 403, 429, 503."""
     found = g.caller = access.require(caller(), action, *kinds)
     return found
 
@@ -70,6 +73,30 @@ def needs(action: Action, *kinds: Kind) -> Callable[[View], View]:
 def body() -> Any:
     """Read the body as JSON, whatever its content type says. Raises Refusal 400, and 413 for a large one."""
     return _read_json(request.get_data())
+
+
+def load(schema: Schema, content: Any) -> Any:
+    """Read what came in by a schema. Raises Refusal 400 with what is wrong by field; in a list `1.name`."""
+    try:
+        return schema.load(content)
+    except ValidationError as error:
+        raise refusals.body_invalid(field_errors(error.messages)) from None
+
+
+def query_pairs() -> list[tuple[str, str]]:
+    """Return the query string's names and values, as they came."""
+    return list(request.args.items(multi=True))
+
+
+def query(**described: str) -> list[dict[str, Any]]:
+    """Describe query parameters that the rules of a noun read. described: what each means."""
+    return [{"in": "query", "name": name, "description": text, "schema": {"type": "string"}} for name, text in described.items()]
+
+
+def secret_path(view: View) -> View:
+    """Have the route logged instead of the path, which holds a secret."""
+    cast(Any, view).hides_path = True
+    return view
 
 
 def _read_json(content: bytes) -> Any:
@@ -138,24 +165,39 @@ def register(app: Flask) -> None:
     def admit() -> None:
         if "\x00" in request.path:  # PostgreSQL's texts do not hold it
             raise refusals.no_such_path()
-        ask = getattr(current_app.view_functions.get(request.endpoint or ""), "asks", None)
+        if b"%00" in request.query_string:
+            raise refusals.query_invalid({name: ["Holds a NUL."] for name, value in query_pairs() if "\x00" in name + value})
+        view = current_app.view_functions.get(request.endpoint or "")
+        if getattr(view, "hides_path", False):
+            g.logged_path = str(request.url_rule)
+        ask = getattr(view, "asks", None)
         if ask is not None and request.method != "OPTIONS":
             ask()
 
+    @app.after_request
+    def keep_private(answer: Response) -> Response:
+        answer.headers.setdefault("Cache-Control", "no-store")
+        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return answer
+
     app.after_request(_open_to_all_origins)
+    app.extensions["checks"].add("limits", app.extensions["devices"].counter.check)
+    routes = {f"{method} {plain(rule.rule)}" for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    if unknown := app.extensions["devices"].limits.unknown(routes):
+        raise SettingsError([f"DEVICES_RATE_LIMITS names {route}, which is not a route of this service" for route in unknown])
 
 
 def _open_to_all_origins(answer: Response) -> Response:
     """Let any page ask (CORS): a token travels only in a header that the page itself sets."""
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag, Link, X-Next-Cursor"
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+    if request.method == "OPTIONS":
         answer.status_code = 204
         answer.set_data(b"")
         answer.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
         answer.headers["Access-Control-Allow-Headers"] = (
             "Content-Type, Authorization, Authentication, Account-Token, Profile-Token, Device-Token, Token, Analysis-Token, "
-            "Middleware-Token, Network-Token, Idempotency-Key, If-Match, X-Request-Id"
+            "Middleware-Token, Network-Token, Idempotency-Key, If-Match, X-Request-Id, Pragma, Cache-Control"
         )
         answer.headers["Access-Control-Max-Age"] = "600"
     return answer

@@ -6,13 +6,17 @@ from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
+from services.devices import limits
 from services.devices.access import Tokens
 from services.devices.data.ingest.ingest import Ingest
 from services.devices.data.retention import Keeper
 from services.devices.known import Changes
+from services.devices.last_used import LastUsed
 from services.devices.master_key import Seals
 from services.devices.models import db
 from services.devices.registry.service.devices import Registry
+from services.devices.registry.service.finding import Finder
+from services.devices.registry.service.params import Params
 from services.devices.registry.service.tokens import DeviceTokens
 from services.devices.settings import Settings
 
@@ -30,9 +34,13 @@ class Parts:
         identities = IdentityClient(settings.auth_url, "devices", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
         self.changes = Changes(self.wakeups, clock)
         self.seals = Seals(settings)
-        self.tokens = Tokens(self.database, identities, self.changes, clock)
-        self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
-        self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
+        self.last_used = LastUsed(self.database)
+        self.tokens = Tokens(self.database, identities, self.changes, self.last_used, clock)
+        self.limits, self.counter = limits.create(settings.rate_limits, settings.valkey_url, clock)
+        finder = Finder(self.database, self.changes)
+        self.device_tokens = DeviceTokens(self.database, finder, self.changes, self.last_used, self.seals, clock)
+        self.registry = Registry(self.database, finder, self.device_tokens, self.changes, clock)
+        self.params = Params(self.database, finder, clock)
         self.ingest = Ingest(self.database, self.wakeups, clock)
         self.keeper = Keeper(self.database, clock)
 
@@ -41,10 +49,13 @@ class Parts:
         startup.answers("devices", self.database)
         self.changes.start()
         self.keeper.start()
+        self.last_used.start()
 
     def close(self) -> None:
         """End every wait and close the connections."""
         self.ingest.close()
         self.keeper.close()
         self.wakeups.close()
+        self.last_used.close()
+        self.counter.close()
         self.database.dispose()

@@ -7,7 +7,7 @@ import threading
 
 from services.common import logging as logs
 from services.common import startup
-from services.common.settings import load_or_exit
+from services.common.settings import SettingsError, load_or_exit, stop
 from services.devices.app import build
 from services.devices.settings import load
 
@@ -21,5 +21,7 @@ logs.configure("devices", settings.log_level)
 try:
     app = build(settings)
     app.extensions["devices"].start()
+except SettingsError as error:
+    stop("devices", error.mistakes)
 except startup.FAILURES as error:
     startup.stop("devices", startup.in_a_line("devices", error))

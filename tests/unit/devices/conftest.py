@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,5 +138,12 @@ def api(make_api: MakeAPI) -> API:
 
 
 @pytest.fixture
-def unknown_token() -> str:
-    return f"gh_acc_{secrets.token_hex(8)}"
+def sqlite_api(sqlite_url: str, tmp_path: Path, house: FakeAuth) -> Iterator[API]:
+    """An application on SQLite alone, for what no store takes part in."""
+    clock = SettableClock()
+    settings = dataclasses.replace(
+        Settings(), database_url=sqlite_url, auth_url=house.url, auth_secret="a secret", data=tmp_path / "devices"
+    )
+    app = build(settings, clock)
+    yield API(app, clock, house)
+    app.extensions["devices"].close()

@@ -90,8 +90,8 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_params"),
+        sa.UniqueConstraint("device_no", "key", name="uq_params_device_no"),
     )
-    op.create_index("ix_params_device_no", "params", ["device_no"])
 
 
 def _device(table: str) -> sa.Column[int]:

@@ -7,10 +7,34 @@ from typing import Any
 from flask import Response
 
 from services.devices.registry import schemas
+from services.devices.registry.api import shown
+from services.devices.registry.rules import listing
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts
+from services.devices.web import Blueprint, answer, caller, needs, parts, query, query_pairs
 
 blueprint = Blueprint("devices", __name__, description="Devices, as their account manages them.")
+
+_LIST = query(
+    page="Page, from 1 on.",
+    amount="Devices on a page, 1 to 10000 (20).",
+    fields="Shown of each; repeated (id, name, tags).",
+    orderBy="name, active, visible, type, created_at, updated_at or last_input, with ,asc or ,desc.",
+    serial="Of one of its tokens.",
+    **{
+        "filter[id]": "One or several.",
+        "filter[name]": "In any case; * stands for any characters.",
+        "filter[active]": "true or false.",
+        "filter[visible]": "true or false.",
+        "filter[type]": "mutable or immutable.",
+        "filter[network]": "Exactly this.",
+        "filter[connector]": "Exactly this.",
+        "filter[tags][0][key]": "A tag that it has.",
+        "filter[tags][0][value]": "And its value.",
+        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
+        "filter[updated_at]": "The same.",
+        "filter[last_input]": "The same.",
+    },
+)
 
 
 @blueprint.post("/device")
@@ -22,3 +46,45 @@ def create(given: dict[str, Any]) -> Response:
     """Create a device. It comes with a token `Default`, which may do everything and never ends."""
     made = parts().registry.create(caller(), given)
     return answer({"device_id": made.id, "bucket_id": made.id, "token": made.token}, 201)
+
+
+@blueprint.get("/device")
+@needs("read", "account", "analysis")
+@blueprint.response(200, schemas.DeviceList)
+@blueprint.alt_response(400, schema=Failure, description="`Error on Query String parameters`")
+@blueprint.doc(parameters=_LIST)
+def devices() -> Response:
+    """Devices of the account, by page."""
+    found, fields = parts().registry.page(caller(), query_pairs())
+    return answer([listing.show(shown.device(one), fields) for one in found])
+
+
+@blueprint.get("/device/<device_id>")
+@needs("read", "account", "analysis")
+@blueprint.response(200, schemas.DeviceAnswer)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Device ID`")
+def device(device_id: str) -> Response:
+    """One device."""
+    return answer(shown.device(parts().registry.whole(caller(), device_id)))
+
+
+@blueprint.put("/device/<device_id>")
+@needs("write", "account", "analysis")
+@blueprint.arguments(schemas.DeviceChange())
+@blueprint.response(200, schemas.DeviceChanged)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Device ID`")
+def change(given: dict[str, Any], device_id: str) -> Response:
+    """Change what is given. Type and chunk period are changed by `convert`; network and connector while there is no token."""
+    parts().registry.change(caller(), device_id, given)
+    return answer("Successfully Updated")
+
+
+@blueprint.delete("/device/<device_id>")
+@needs("write", "account", "analysis")
+@blueprint.response(200, schemas.Removed)
+@blueprint.alt_response(400, schema=Failure, description="It has the tag `_deletion_protection`.")
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Device ID`")
+def remove(device_id: str) -> Response:
+    """Remove a device with its tokens, parameters and data."""
+    parts().registry.remove(caller(), device_id)
+    return answer("Successfully Removed")

@@ -6,6 +6,9 @@ import datetime as dt
 from typing import Any
 
 from services.common.clock import isoformat
+from services.devices.models import DeviceToken, Param
+from services.devices.registry.rules.tokens import NEVER
+from services.devices.registry.service.tokens import Made
 from services.devices.registry.store.devices import Whole
 
 
@@ -28,6 +31,41 @@ def device(found: Whole) -> dict[str, Any]:
         "tags": it.tags,
         "bucket": {"id": it.id, "name": it.name},
         "last_input": moment(found.last_input),
+        "created_at": moment(it.created_at),
+        "updated_at": moment(it.updated_at),
+    }
+
+
+def token(it: DeviceToken, device_id: str) -> dict[str, Any]:
+    """Show a token without the token itself: in its place stands its id, by which it can be removed."""
+    return {
+        "id": it.id,
+        "token": it.id,
+        "last_four": it.last_four,
+        "name": it.name,
+        "permission": it.permission,
+        "serie_number": it.serial,
+        "last_authorization": moment(it.last_authorization),
+        "created_at": moment(it.created_at),
+        "expire_time": moment(it.expires_at) or NEVER,
+        "device_id": device_id,
+    }
+
+
+def made(it: Made) -> dict[str, Any]:
+    """Show a new token, this once."""
+    ends = moment(it.expires_at) or NEVER
+    return {"id": it.id, "token": it.token, "permission": it.permission, "expire_time": ends, "expire_date": ends}
+
+
+def param(it: Param) -> dict[str, Any]:
+    """Show a parameter."""
+    return {
+        "id": it.id,
+        "key": it.key,
+        "value": it.value,
+        "sent": it.sent,
+        "version": it.version,
         "created_at": moment(it.created_at),
         "updated_at": moment(it.updated_at),
     }

@@ -1,4 +1,4 @@
-"""Device tokens: their form and their end."""
+"""Device tokens: their form, their end, who may give one out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import re
 import uuid
 from typing import Final
 
+from services.devices.data.rules import times
+
 PERMISSIONS: Final = ("full", "write", "read", "deny")
 DEFAULT_NAME: Final = "Default"
+USUAL_END: Final = "1 month"  # the original's, when nobody says otherwise
 NEVER: Final = "never"
-LATEST: Final = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 is_token = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
-
-_RELATIVE: Final = re.compile(r"(\d{1,6})\s*(minute|hour|day|week|month|year)s?", re.IGNORECASE).fullmatch
-_DAY_LIKE: Final = {"minute": dt.timedelta(minutes=1), "hour": dt.timedelta(hours=1), "day": dt.timedelta(1), "week": dt.timedelta(7)}
 
 
 class Unreadable(ValueError):
@@ -37,28 +36,12 @@ def read_end(text: str, now: dt.datetime) -> dt.datetime | None:
 
     A date without a zone is UTC; a month later is the same day of the next month, or its last day. Raises Unreadable.
     """
-    text = text.strip()
-    if text.lower() == NEVER:
+    if text.strip().lower() == NEVER:
         return None
-    relative = _RELATIVE(text)
     try:
-        ends = _later(now, int(relative[1]), relative[2].lower()) if relative else _moment(text)
-    except (ValueError, OverflowError):
-        raise Unreadable("Not a time: write never, 3 hours, 1 month or an ISO date.") from None
+        ends = times.moment(times.read(text, times.of(now), "end"))
+    except ValueError:
+        raise Unreadable("Must be never, a time from now such as 3 hours or 1 month, or an ISO date.") from None
     if ends <= now:
         raise Unreadable("Must be in the future.")
-    return min(ends, LATEST)
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-
-
-def _later(now: dt.datetime, count: int, unit: str) -> dt.datetime:
-    if unit in _DAY_LIKE:
-        return now + count * _DAY_LIKE[unit]
-    months = now.year * 12 + now.month - 1 + count * (12 if unit == "year" else 1)
-    first = now.replace(year=months // 12, month=months % 12 + 1, day=1)
-    last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
-    return first.replace(day=min(now.day, last.day))
+    return ends

@@ -1,21 +1,41 @@
-"""The devices of an account."""
+"""The devices of an account: create, find, list, change, remove."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from services.common.clock import Clock
 from services.common.database import Database
 from services.devices import access, refusals
-from services.devices.access import Caller, DeviceRef, read_device
-from services.devices.known import Changes, Known
+from services.devices.access import Caller, DeviceRef
+from services.devices.known import Changes
 from services.devices.models import Device
-from services.devices.registry.rules import ids
+from services.devices.registry.rules import ids, listing
+from services.devices.registry.service import params
+from services.devices.registry.service.finding import Finder
 from services.devices.registry.service.tokens import DeviceTokens
 from services.devices.registry.store import devices as store
+from services.devices.registry.store.devices import Whole
+
+PROTECTED: Final = "_deletion_protection"  # the key of a tag that keeps a device from being removed
+COLUMNS: Final = listing.Columns(
+    known=frozenset(
+        {
+            "id", "profile", "name", "description", "type", "active", "visible", "network", "connector", "payload_decoder", "chunk_period",
+            "chunk_retention", "tags", "bucket", "last_input", "created_at", "updated_at",
+        }
+    ),
+    shown=("id", "name", "tags"),
+    always=("id",),
+    sortable=frozenset({"name", "active", "visible", "type", "created_at", "updated_at", "last_input"}),
+    order="name",
+)  # fmt: skip
+_PLAIN: Final = ("description", "payload_decoder", "active", "visible")  # may be changed at any time
+_FIXED: Final = ("type", "chunk_period")  # only `convert` changes them
+_TIED: Final = ("network", "connector")  # may be changed while there is no token
 
 
 class Created(NamedTuple):
@@ -28,17 +48,17 @@ class Created(NamedTuple):
 class Registry:
     """The devices. Thread-safe."""
 
-    def __init__(self, database: Database, tokens: DeviceTokens, changes: Changes, clock: Clock) -> None:
+    def __init__(self, database: Database, finder: Finder, tokens: DeviceTokens, changes: Changes, clock: Clock) -> None:
         self._database = database
+        self._finder = finder
         self._tokens = tokens
         self._changes = changes
         self._clock = clock
-        self._known: Known[DeviceRef] = changes.known()
 
     def create(self, caller: Caller, given: Mapping[str, Any]) -> Created:
         """Create a device with a token that may do everything and never ends. given: as the schema `NewDevice` reads it.
 
-        Raises Refusal 403, and 409 for a serial number that is taken.
+        Raises Refusal 400, 403, and 409 for a serial number that is taken.
         """
         access.require_device(caller, None, "create")
         now = self._clock.now()
@@ -64,27 +84,20 @@ class Registry:
                 updated_at=now,
             )
             store.add(session, device)
+            params.write(session, device.no, given.get("configuration_params", []), now)
             return Created(device.id, self._tokens.add_default(session, device, given.get("serie_number")))
 
         return self._database.run(work)
 
     def device(self, caller: Caller, device_id: str) -> DeviceRef:
-        """Find a device of the caller's account, as it was at most a second ago.
+        """Find a device of the caller's account, as it was at most a second ago. Raises as `Finder.device`."""
+        return self._finder.device(caller, device_id)
 
-        Raises Refusal 404 for one that is not there or another account's, 403 for one that the caller's policy leaves out.
-        """
-        found = self._known.get(device_id, lambda: self._look_up(device_id)) if ids.is_id(device_id) else None
-        if found is None or found.account != caller.account:
-            raise refusals.invalid_device_id()
-        access.require_device(caller, device_id)
-        return found
-
-    def whole(self, caller: Caller, device_id: str) -> store.Whole:
+    def whole(self, caller: Caller, device_id: str) -> Whole:
         """Read all about a device. Raises as `device`."""
-        ref = self.device(caller, device_id)
-        return self.by_number(ref.no)
+        return self.by_number(self.device(caller, device_id).no)
 
-    def by_number(self, number: int) -> store.Whole:
+    def by_number(self, number: int) -> Whole:
         """Read all about the device of this number. Raises Refusal 404."""
         with self._database.read() as session:
             found = store.whole(session, number)
@@ -92,7 +105,57 @@ class Registry:
             raise refusals.invalid_device_id()
         return found
 
-    def _look_up(self, device_id: str) -> DeviceRef | None:
+    def page(self, caller: Caller, query: Iterable[tuple[str, str]]) -> tuple[list[Whole], tuple[str, ...]]:
+        """Read one page of the devices that the caller may see, and which fields are asked for. Raises Refusal 400."""
+        asked = listing.read(query, COLUMNS, self._clock.now())
         with self._database.read() as session:
-            device = store.get(session, device_id)
-        return None if device is None else read_device(device)
+            return store.page(session, caller.account, asked, access.only_devices(caller)), asked.fields
+
+    def change(self, caller: Caller, device_id: str, given: Mapping[str, Any]) -> None:
+        """Change a device. given: as the schema `DeviceChange` reads it. Raises Refusal 400, and as `device`."""
+        number = self.device(caller, device_id).no
+        now = self._clock.now()
+
+        def work(session: Session) -> None:
+            device = store.lock(session, number)
+            if device is None:
+                raise refusals.invalid_device_id()
+            _check(session, device, given)
+            for name in (*_PLAIN, *_TIED):
+                if name in given:
+                    setattr(device, name, given[name])
+            if "name" in given:
+                device.name, device.name_key = given["name"], given["name"].casefold()
+            if "tags" in given:
+                device.tags = given["tags"]
+                store.retag(session, device)
+            params.write(session, device.no, given.get("configuration_params", []), now)
+            device.updated_at = now
+
+        self._database.run(work)
+        self._changes.announce()
+
+    def remove(self, caller: Caller, device_id: str) -> None:
+        """Remove a device with its tokens, parameters and data. Raises Refusal 400 for a protected one, and as `device`."""
+        number = self._finder.device(caller, device_id, "delete").no
+
+        def work(session: Session) -> None:
+            device = store.lock(session, number)
+            if device is None:
+                raise refusals.invalid_device_id()
+            if any(tag["key"] == PROTECTED for tag in device.tags):
+                raise refusals.deletion_protected()
+            store.remove(session, number)
+
+        self._database.run(work)
+        self._changes.announce()
+
+
+def _check(session: Session, device: Device, given: Mapping[str, Any]) -> None:
+    """Refuse what of a device cannot be changed. What is given as it is already is no change. Raises Refusal 400."""
+    wrong = {name: ["Is changed by /device/<id>/convert."] for name in _FIXED if given.get(name) not in (None, getattr(device, name))}
+    tied = [name for name in _TIED if name in given and given[name] != getattr(device, name)]
+    if tied and store.has_tokens(session, device.no):
+        wrong |= {name: ["Can be changed while the device has no token."] for name in tied}
+    if wrong:
+        raise refusals.body_invalid(wrong)
