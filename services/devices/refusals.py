@@ -53,7 +53,7 @@ def serial_taken() -> Refusal:
 
 def no_such_path() -> Refusal:
     """Ours: a path that no route has."""
-    return Refusal(404, "Not Found", "not-found")
+    return Refusal(404, "Not found")
 
 
 def too_many_records(most: int) -> Refusal:

@@ -148,7 +148,8 @@ def answer(result: Any, status: int = 200, message: str | None = None) -> Respon
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Render an error in the envelope: `{"status": false, "message", "field_errors"?}`."""
-    body: dict[str, Any] = {"status": False, "message": _WORDING.get(code, message)}
+    message = _WORDING.get(code, message)
+    body: dict[str, Any] = {"status": False, "message": message[:1].upper() + message[1:]}
     if fields:
         body["field_errors"] = fields
     return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, mimetype="application/json")

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response
 
+from services.devices import refusals
 from services.devices.registry import schemas
 from services.devices.registry.api import shown
 from services.devices.schemas import Failure
@@ -78,5 +79,7 @@ def remove(device_id: str, param_id: str) -> Response:
 def _given() -> list[Mapping[str, Any]]:
     """The parameters of the body: one object, or a list of them. Raises Refusal 400."""
     content = body()
+    if content == []:
+        raise refusals.body_invalid()
     found: list[Mapping[str, Any]] = load(schemas.NewParam(many=isinstance(content, list)), content)
     return found if isinstance(found, list) else [found]

@@ -23,9 +23,16 @@ def test_a_new_device_comes_with_a_token_that_is_good_at_once(api: API) -> None:
 
 def test_all_that_is_given_is_kept(api: API) -> None:
     given = {
-        "description": "in the\ncellar", "network": "lora", "connector": "acme", "active": False, "visible": False,
-        "payload_decoder": "code", "tags": [{"key": "room", "value": "cellar"}, {"key": "room", "value": "cellar"}], "chunk_period": "week", "chunk_retention": 0,
-    }  # fmt: skip
+        "description": "in the\ncellar",
+        "network": "lora",
+        "connector": "acme",
+        "active": False,
+        "visible": False,
+        "payload_decoder": "code",
+        "tags": [{"key": "room", "value": "cellar"}, {"key": "room", "value": "cellar"}],
+        "chunk_period": "week",
+        "chunk_retention": 0,
+    }
     made = api.immutable("äöü 🌡", **given, configuration_params=[{"key": "every", "value": "5 min"}])
     found = result(api.get(f"/device/{made.id}"))
     assert {name: found[name] for name in given} == given
@@ -77,10 +84,20 @@ def test_the_type_must_be_said(sqlite_api: API) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"{", b"", b"[]", b"null", b'"text"', b"3", b"\xff", b'{"name": "abc", "type": "mutable", "x": NaN}',
-        b'{"name": "abc", "x": 1e999}', b'{"name": "\\ud800bc", "type": "mutable"}', b'{"x":' * 5000 + b"1" + b"}" * 5000, b'{"x": ' + b"9" * 5000 + b"}",
+        b"{",
+        b"",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"3",
+        b"\xff",
+        b'{"name": "abc", "type": "mutable", "x": NaN}',
+        b'{"name": "abc", "x": 1e999}',
+        b'{"name": "\\ud800bc", "type": "mutable"}',
+        b'{"x":' * 5000 + b"1" + b"}" * 5000,
+        b'{"x": ' + b"9" * 5000 + b"}",
     ],
-)  # fmt: skip
+)
 def test_a_body_that_is_no_json_object_is_refused(sqlite_api: API, content: bytes) -> None:
     answer = sqlite_api.send("POST", "/device", ACC, data=content, content_type="application/json")
     refused(answer, 400, BODY)

@@ -117,4 +117,4 @@ def test_all_mistakes_are_told_at_once(sqlite_api: API) -> None:
 def test_a_nul_is_refused_before_a_store_sees_it(api: API) -> None:
     for name in ("filter[name]", "serial", "filter[tags][0][key]", "unknown"):
         assert set(refused(api.get("/device", query_string={name: "a\0*"}), 400, QUERY)) == {name}
-    refused(api.get("/device/%00"), 404, "not found")
+    refused(api.get("/device/%00"), 404, "Not found")

@@ -1,0 +1,97 @@
+"""What is remembered, and how it is forgotten everywhere."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from services.common.clock import SettableClock
+from services.common.wakeups import InProcess
+from services.devices.known import Changes, Known
+from tests.support.stores import Valkey
+from tests.support.waiting import wait_until
+from tests.unit.devices.conftest import MakeAPI, refused, result
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One store is enough: what is tested here asks none, or only for what other tests ask both."""
+    return sqlite_url
+
+
+def test_an_answer_is_kept_for_a_second() -> None:
+    clock = SettableClock()
+    known: Known[int] = Known(clock)
+    answers = iter(range(10))
+    assert [known.get("a", lambda: next(answers)) for _ in range(3)] == [0, 0, 0]
+    clock.move(1)
+    assert known.get("a", lambda: next(answers)) == 1
+    assert known.get("b", lambda: None) is None
+    assert known.get("b", lambda: next(answers)) == 2  # what was not there is looked up again
+
+
+def test_an_answer_that_was_on_its_way_when_something_changed_is_not_kept() -> None:
+    changes = Changes(InProcess(), SettableClock())
+    known: Known[str] = changes.known()
+
+    def look() -> str:
+        changes.announce()
+        return "old"
+
+    assert known.get("a", look) == "old"
+    assert known.get("a", lambda: "new") == "new"
+
+
+def test_only_so_many_are_kept() -> None:
+    known: Known[int] = Known(SettableClock())
+    for number in range(45_000):
+        known.get(str(number), lambda: 1)
+    assert len(known._kept) <= 20_000
+
+
+def test_many_threads_look_up_at_once() -> None:
+    changes = Changes(InProcess(), SettableClock())
+    known: Known[int] = changes.known()
+    current = 0
+    stale = []
+
+    def read() -> None:
+        for _ in range(300):
+            before = current
+            found = known.get("a", lambda: current)
+            if found is not None and found < before:
+                stale.append((found, before))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        current += 1
+        changes.announce()
+        # only what is announced counts: readers may see the number before it
+    for thread in threads:
+        thread.join()
+    assert all(before - found <= 1 for found, before in stale)
+    assert known.get("a", lambda: -1) in (current, -1)
+
+
+def test_another_process_hears_of_a_change_through_valkey(make_api: MakeAPI, valkey: Valkey) -> None:
+    """The clock stands still, so nothing is forgotten by its age."""
+    here, there = make_api(valkey_url=valkey.url), make_api(valkey_url=valkey.url)
+    there.parts.changes.start()
+    assert there.parts.wakeups.wait_until_subscribed(10)
+    made = here.device()
+    result(there.get("/info", made.token))
+    assert result(there.get(f"/device/{made.id}"))["name"] == "a device"
+    result(here.delete(f"/device/{made.id}"))
+    wait_until(lambda: there.get("/info", made.token).status_code == 401, 10, "the end of a removed token")
+    refused(there.get(f"/device/{made.id}"), 404, "Invalid Device ID")
+
+
+def test_a_new_token_is_good_on_every_process_at_once(make_api: MakeAPI) -> None:
+    here, there = make_api(), make_api()
+    made = here.device()
+    refused(there.get("/info", "00000000-0000-4000-8000-000000000000"), 401, "Authorization denied")
+    result(there.get("/info", made.token))
+    assert result(there.get(f"/device/{made.id}"))["id"] == made.id
