@@ -1,1 +1,0 @@
-"""When an action fires: conditions on the records of one request."""
