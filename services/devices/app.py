@@ -9,7 +9,9 @@ from flask import Flask
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.devices import web
-from services.devices.registry.api import devices, networks, own, params, tokens
+from services.devices.actions import api as actions
+from services.devices.actions import api as actions
+from services.devices.registry.api import devices, own
 from services.devices.settings import Settings
 from services.devices.wiring import Parts
 
@@ -28,8 +30,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["devices"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for group in (devices, tokens, params, own, networks):
-        app.extensions["api"].register_blueprint(group.blueprint)
+    for blueprint in (devices.blueprint, own.blueprint, actions.blueprint):
+        app.extensions["api"].register_blueprint(blueprint)
     web.register(app)
     return app
 

@@ -51,10 +51,11 @@ class Known(Generic[T]):
 
 
 class Changes:
-    """Tells every process that a device or a token is no longer what it was."""
+    """Tells every process that a device or a token is no longer what it was; with a topic of their own, that other things are not."""
 
-    def __init__(self, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(self, wakeups: Wakeups, clock: Clock, topic: str = TOPIC) -> None:
         self._wakeups = wakeups
+        self._topic = topic
         self._clock = clock
         self._forget: list[Callable[[], None]] = []
 
@@ -71,7 +72,7 @@ class Changes:
     def announce(self) -> None:
         """Forget in this process now, in all others as soon as they hear of it. Call it after the commit, before the answer."""
         self._all()
-        self._wakeups.publish([TOPIC])
+        self._wakeups.publish([self._topic])
 
     def start(self) -> None:
         """Listen to the other processes until the wake-ups are closed."""
@@ -82,7 +83,7 @@ class Changes:
             forget()
 
     def _listen(self) -> None:
-        with self._wakeups.ticket(TOPIC) as ticket:
+        with self._wakeups.ticket(self._topic) as ticket:
             while not self._wakeups.closing:
                 if ticket.wait(_LISTEN_S):
                     self._all()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from services.common.database import Conventions, SQLAlchemy
+from services.common.webhooks.tables import outbox_tables
 
 
 class Base(Conventions, DeclarativeBase):
@@ -234,3 +235,53 @@ immutable_records = sa.Table(
     sqlite_with_rowid=False,
     postgresql_partition_by="LIST (retention_class)",
 )
+
+
+class Action(Base):
+    """What an account wants to be told of: conditions, and the call that is made when a record matches one.
+
+    version: 1 at first, one more when the trigger or the lock is edited. trigger: checked conditions. call: its target and headers.
+    sealed: the secret that signs it, encrypted. locked: for devices that have no `ActionState` yet.
+    """
+
+    __tablename__ = "actions"
+
+    id: Mapped[str] = mapped_column(sa.String(24), primary_key=True)
+    account: Mapped[str] = mapped_column(sa.String(64), index=True)
+    name: Mapped[str] = mapped_column(sa.String(100))
+    description: Mapped[str | None] = mapped_column(sa.Text)
+    active: Mapped[bool]
+    tags: Mapped[list[Any]]
+    version: Mapped[int]
+    trigger: Mapped[list[Any]]
+    call: Mapped[dict[str, Any]]
+    sealed: Mapped[str] = mapped_column(sa.Text)
+    locked: Mapped[bool]
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+
+class ActionState(Base):
+    """What the records of a device did to an action. locked: it does not fire until a record frees it. fired_at: the last time."""
+
+    __tablename__ = "action_states"
+    __table_args__ = (sa.Index("ix_action_states_action_id_locked_fired_at", "action_id", "locked", "fired_at"),)
+
+    device_no: Mapped[int] = mapped_column(sa.ForeignKey("devices.no", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    action_id: Mapped[str] = mapped_column(sa.ForeignKey("actions.id", ondelete="CASCADE"), primary_key=True)
+    locked: Mapped[bool]
+    fired_at: Mapped[dt.datetime | None]
+
+
+class ActionChanges(Base):
+    """One row. seq: how often actions were changed, so that a process sees at a glance whether those that it remembers are still right."""
+
+    __tablename__ = "action_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BIG)
+
+
+# The calls of actions: `hook_id` is the action's id, `device_id` the device's.
+outbox = outbox_tables(Base.metadata, marks="delivery_marks", subject="device_id")
+sa.Index("ix_deliveries_hook_id_state", outbox.deliveries.c.hook_id, outbox.deliveries.c.state)

@@ -29,6 +29,21 @@ def invalid_device_id() -> Refusal:
     return Refusal(404, "Invalid Device ID")
 
 
+def invalid_action_id() -> Refusal:
+    """There is no such action, or it is another account's."""
+    return Refusal(404, "Invalid Action ID")
+
+
+def invalid_delivery_id() -> Refusal:
+    """Ours: the action has made no such call, or it is forgotten."""
+    return Refusal(404, "Invalid Delivery ID")
+
+
+def too_many_actions(most: int) -> Refusal:
+    """Ours."""
+    return Refusal(400, f"The account has reached the limit of {most} actions", "too-many-actions")
+
+
 def deactivated() -> Refusal:
     return Refusal(400, "Device is deactivated")
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.common.addresses import Network
 from services.common.identity import settings as identity
 from services.common.sealing import parse_master_key
 from services.common.settings import Bind, SettingsError, database_url, setting, sqlite_synchronous, valkey_url
@@ -62,6 +63,7 @@ class Settings:
         " process it needs VALKEY_URL.",
     )
     query_tokens: bool = setting(False, help="Take a token from the query string, too. It ends up in the logs of whatever stands between.")
+    webhook_allow: tuple[Network, ...] = setting((), help="Private networks that the webhooks of actions may call; others are refused.")
 
 
 def load() -> Settings:

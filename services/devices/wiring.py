@@ -6,14 +6,17 @@ from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.identity.client import IdentityClient
+from services.common.webhooks.courier import Courier
+from services.common.webhooks.store import StoredOutbox
 from services.devices import limits
 from services.devices.access import Tokens
-from services.devices.data.ingest.ingest import Ingest
-from services.devices.data.retention import Keeper
+from services.devices.actions.service.actions import Actions
+from services.devices.actions.service.firing import Firing
+from services.devices.actions.service.secrets import Secrets
 from services.devices.known import Changes
 from services.devices.last_used import LastUsed
 from services.devices.master_key import Seals
-from services.devices.models import db
+from services.devices.models import db, outbox
 from services.devices.registry.service.devices import Registry
 from services.devices.registry.service.finding import Finder
 from services.devices.registry.service.params import Params
@@ -43,6 +46,23 @@ class Parts:
         self.params = Params(self.database, finder, clock)
         self.ingest = Ingest(self.database, self.wakeups, clock)
         self.keeper = Keeper(self.database, clock)
+        self.tokens = Tokens(self.database, identities, self.changes, clock)
+        self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
+        self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
+        self.firing = Firing(clock)
+        self.changes_of_actions = Changes(self.wakeups, clock, "actions")
+        self.changes_of_actions.call(self.firing.forget)
+        calls = StoredOutbox(self.database, outbox)
+        signing = Secrets(self.database, lambda: self.seals.get("webhook"), clock)
+        self.courier = Courier(
+            calls,
+            signing.of,
+            settings.webhook_allow,
+            user_agent="Gatehouse-Devices",
+            allowed_by="DEVICES_WEBHOOK_ALLOW",
+            now=lambda: clock.now().timestamp(),
+        )
+        self.actions = Actions(self.database, calls, signing, clock, self.changes_of_actions.announce, self.courier.wake)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
@@ -50,6 +70,8 @@ class Parts:
         self.changes.start()
         self.keeper.start()
         self.last_used.start()
+        self.changes_of_actions.start()
+        self.courier.start()
 
     def close(self) -> None:
         """End every wait and close the connections."""
@@ -58,4 +80,5 @@ class Parts:
         self.wakeups.close()
         self.last_used.close()
         self.counter.close()
+        self.courier.stop()
         self.database.dispose()

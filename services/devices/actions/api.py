@@ -1,0 +1,108 @@
+"""Actions, as their account manages them: `/action`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from services.devices.actions import schemas
+from services.devices.actions.rules import listing
+from services.devices.schemas import Failure
+from services.devices.web import Blueprint, answer, caller, needs, parts
+
+blueprint = Blueprint("actions", __name__, description="Webhooks that fire when records meet conditions.")
+_QUERY = [
+    {"name": name, "in": "query", "schema": {"type": "string"}, "description": text}
+    for name, text in (
+        ("page", "From 1."),
+        ("amount", f"20 unless said otherwise, {listing.MOST} at most."),
+        ("orderBy", "`name,asc`, `created_at,desc`, …"),
+        ("filter[name]", "`*` stands for any text."),
+        ("filter[active]", "`true` or `false`."),
+        ("fields", "A field to show, repeated for more; `id`, `name` and `tags` unless said otherwise."),
+    )
+]
+
+
+@blueprint.post("/action")
+@needs("write", "account")
+@blueprint.arguments(schemas.NewAction())
+@blueprint.response(201, schemas.CreatedAnswer)
+@blueprint.alt_response(400, schema=Failure, description="`Error on Body parameters`, or the account has too many actions.")
+def create(given: dict[str, Any]) -> Response:
+    """Create an action. The secret that signs its calls is shown this once."""
+    made = parts().actions.create(caller(), given)
+    return answer({"action": made.id, "secret": made.secret}, 201)
+
+
+@blueprint.get("/action")
+@needs("read", "account")
+@blueprint.response(200, schemas.ActionsAnswer)
+@blueprint.alt_response(400, schema=Failure, description="`Error on Query String parameters`")
+@blueprint.doc(parameters=_QUERY)
+def list_actions() -> Response:
+    """List actions."""
+    return answer(parts().actions.listed(caller(), listing.read(request.args.items(multi=True))))
+
+
+@blueprint.get("/action/<action_id>")
+@needs("read", "account")
+@blueprint.response(200, schemas.ActionAnswer)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
+def show(action_id: str) -> Response:
+    """Show an action."""
+    return answer(parts().actions.get(caller(), action_id))
+
+
+@blueprint.put("/action/<action_id>")
+@needs("write", "account")
+@blueprint.arguments(schemas.EditedAction())
+@blueprint.response(200, schemas.Edited)
+@blueprint.alt_response(400, schema=Failure, description="`Error on Body parameters`")
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
+def edit(given: dict[str, Any], action_id: str) -> Response:
+    """Change what is given of an action. `lock` locks or frees it for all devices."""
+    parts().actions.edit(caller(), action_id, given)
+    return answer("Successfully Updated")
+
+
+@blueprint.delete("/action/<action_id>")
+@needs("write", "account")
+@blueprint.response(200, schemas.Removed)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
+def delete(action_id: str) -> Response:
+    """Delete an action with its calls, also those that are not made yet."""
+    parts().actions.delete(caller(), action_id)
+    return answer("Successfully Removed")
+
+
+@blueprint.post("/action/<action_id>/secret")
+@needs("write", "account")
+@blueprint.response(201, schemas.SecretAnswer)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
+def renew_secret(action_id: str) -> Response:
+    """Give an action a new secret, which signs its calls from now on."""
+    return answer({"secret": parts().actions.renew_secret(caller(), action_id)}, 201)
+
+
+@blueprint.get("/action/<action_id>/deliveries")
+@needs("read", "account")
+@blueprint.arguments(schemas.DeliveryQuery(), location="query")
+@blueprint.response(200, schemas.DeliveriesAnswer)
+@blueprint.alt_response(400, schema=Failure, description="`Error on Query String parameters`")
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
+def deliveries(query: dict[str, Any], action_id: str) -> Response:
+    """List the calls of an action, the newest first: which wait, which came through, which were given up and why."""
+    page, amount = listing.read_page(query)
+    return answer(parts().actions.deliveries(caller(), action_id, query.get("state"), page, amount))
+
+
+@blueprint.post("/action/<action_id>/deliveries/<delivery_id>/replay")
+@needs("write", "account")
+@blueprint.response(200, schemas.Scheduled)
+@blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`, `Invalid Delivery ID`")
+def replay(action_id: str, delivery_id: str) -> Response:
+    """Make a call again, with the same `webhook-id`."""
+    parts().actions.replay(caller(), action_id, delivery_id)
+    return answer("Delivery Scheduled")
