@@ -10,8 +10,7 @@ from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.devices import web
 from services.devices.actions import api as actions
-from services.devices.actions import api as actions
-from services.devices.registry.api import devices, own
+from services.devices.registry.api import devices, networks, own, params, tokens
 from services.devices.settings import Settings
 from services.devices.wiring import Parts
 
@@ -30,8 +29,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["devices"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for blueprint in (devices.blueprint, own.blueprint, actions.blueprint):
-        app.extensions["api"].register_blueprint(blueprint)
+    for group in (devices, tokens, params, own, networks, actions):
+        app.extensions["api"].register_blueprint(group.blueprint)
     web.register(app)
     return app
 

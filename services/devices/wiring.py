@@ -13,6 +13,8 @@ from services.devices.access import Tokens
 from services.devices.actions.service.actions import Actions
 from services.devices.actions.service.firing import Firing
 from services.devices.actions.service.secrets import Secrets
+from services.devices.data.ingest.ingest import Ingest
+from services.devices.data.retention import Keeper
 from services.devices.known import Changes
 from services.devices.last_used import LastUsed
 from services.devices.master_key import Seals
@@ -44,11 +46,6 @@ class Parts:
         self.device_tokens = DeviceTokens(self.database, finder, self.changes, self.last_used, self.seals, clock)
         self.registry = Registry(self.database, finder, self.device_tokens, self.changes, clock)
         self.params = Params(self.database, finder, clock)
-        self.ingest = Ingest(self.database, self.wakeups, clock)
-        self.keeper = Keeper(self.database, clock)
-        self.tokens = Tokens(self.database, identities, self.changes, clock)
-        self.device_tokens = DeviceTokens(self.database, self.changes, self.seals, clock)
-        self.registry = Registry(self.database, self.device_tokens, self.changes, clock)
         self.firing = Firing(clock)
         self.changes_of_actions = Changes(self.wakeups, clock, "actions")
         self.changes_of_actions.call(self.firing.forget)
@@ -62,6 +59,8 @@ class Parts:
             allowed_by="DEVICES_WEBHOOK_ALLOW",
             now=lambda: clock.now().timestamp(),
         )
+        self.ingest = Ingest(self.database, self.wakeups, clock, note=self.firing.note, noted=self.courier.wake)
+        self.keeper = Keeper(self.database, clock)
         self.actions = Actions(self.database, calls, signing, clock, self.changes_of_actions.announce, self.courier.wake)
 
     def start(self) -> None:
