@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 
@@ -21,6 +22,8 @@ logs.configure("devices", settings.log_level)
 try:
     app = build(settings)
     app.extensions["devices"].start()
+    # calls of actions that are under way end first: one that is cut off would be made again, two minutes later
+    atexit.register(app.extensions["devices"].courier.stop, 2.0)
 except SettingsError as error:
     stop("devices", error.mistakes)
 except startup.FAILURES as error:
