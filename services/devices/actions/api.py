@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from services.devices.actions import schemas
-from services.devices.actions.rules import listing
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts
+from services.devices.web import Blueprint, answer, caller, needs, parts, query, query_pairs
 
 blueprint = Blueprint("actions", __name__, description="Webhooks that fire when records meet conditions.")
-_QUERY = [
-    {"name": name, "in": "query", "schema": {"type": "string"}, "description": text}
-    for name, text in (
-        ("page", "From 1."),
-        ("amount", f"20 unless said otherwise, {listing.MOST} at most."),
-        ("orderBy", "`name,asc`, `created_at,desc`, …"),
-        ("filter[name]", "`*` stands for any text."),
-        ("filter[active]", "`true` or `false`."),
-        ("fields", "A field to show, repeated for more; `id`, `name` and `tags` unless said otherwise."),
-    )
-]
+_LIST = query(
+    page="Page, from 1 on.",
+    amount="Actions on a page, 1 to 10000 (20).",
+    fields="Shown of each besides id and tags; repeated (name).",
+    orderBy="name, active, last_triggered, created_at or updated_at, with ,asc or ,desc.",
+    **{
+        "filter[id]": "One or several.",
+        "filter[name]": "In any case; * stands for any characters.",
+        "filter[active]": "true or false.",
+        "filter[type]": "condition.",
+        "filter[tags][0][key]": "A tag that it has.",
+        "filter[tags][0][value]": "And its value.",
+        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
+        "filter[updated_at]": "The same.",
+    },
+)
 
 
 @blueprint.post("/action")
@@ -40,10 +44,10 @@ def create(given: dict[str, Any]) -> Response:
 @needs("read", "account")
 @blueprint.response(200, schemas.ActionsAnswer)
 @blueprint.alt_response(400, schema=Failure, description="`Error on Query String parameters`")
-@blueprint.doc(parameters=_QUERY)
+@blueprint.doc(parameters=_LIST)
 def list_actions() -> Response:
     """List actions."""
-    return answer(parts().actions.listed(caller(), listing.read(request.args.items(multi=True))))
+    return answer(parts().actions.page(caller(), query_pairs()))
 
 
 @blueprint.get("/action/<action_id>")
@@ -92,10 +96,9 @@ def renew_secret(action_id: str) -> Response:
 @blueprint.response(200, schemas.DeliveriesAnswer)
 @blueprint.alt_response(400, schema=Failure, description="`Error on Query String parameters`")
 @blueprint.alt_response(404, schema=Failure, description="`Invalid Action ID`")
-def deliveries(query: dict[str, Any], action_id: str) -> Response:
+def deliveries(asked: dict[str, Any], action_id: str) -> Response:
     """List the calls of an action, the newest first: which wait, which came through, which were given up and why."""
-    page, amount = listing.read_page(query)
-    return answer(parts().actions.deliveries(caller(), action_id, query.get("state"), page, amount))
+    return answer(parts().actions.deliveries(caller(), action_id, asked.get("state"), asked["page"], asked["amount"]))
 
 
 @blueprint.post("/action/<action_id>/deliveries/<delivery_id>/replay")

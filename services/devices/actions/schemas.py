@@ -7,7 +7,8 @@ from typing import Any, Final
 from marshmallow import ValidationError, fields, validate
 
 from services.common.webhooks.outbox import STATES
-from services.devices.actions.rules import conditions, listing, webhooks
+from services.devices.actions.rules import conditions, webhooks
+from services.devices.registry.rules.listing import LAST_PAGE
 from services.devices.schemas import ALWAYS, OR_NULL, Body, Flag, Tag, envelope, line, said, storable
 
 MOST_CONDITIONS: Final = 20
@@ -115,7 +116,7 @@ class ActionShown(Body):
 
 
 def _if_asked_for(name: str, field: fields.Field[Any]) -> fields.Field[Any]:
-    field.required = name in listing.ALWAYS
+    field.required = name in ("id", "tags")
     return field
 
 
@@ -125,8 +126,8 @@ ListedAction = Body.from_dict({name: _if_asked_for(name, field) for name, field 
 
 class DeliveryQuery(Body):
     state = fields.String(validate=validate.OneOf(STATES))
-    page = fields.String(metadata={"description": "From 1."})
-    amount = fields.String(metadata={"description": "20 unless said otherwise, 1000 at most."})
+    page = fields.Integer(load_default=1, validate=validate.Range(1, LAST_PAGE))
+    amount = fields.Integer(load_default=20, validate=validate.Range(1, 1000))
 
 
 class Delivery(Body):

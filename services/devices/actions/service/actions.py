@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -16,11 +16,12 @@ from services.common.webhooks.outbox import Delivery, Outbox, State
 from services.devices import refusals
 from services.devices.access import Caller, may
 from services.devices.actions import store
-from services.devices.actions.rules import conditions, listing, webhooks
-from services.devices.actions.rules.listing import Listing
+from services.devices.actions.rules import conditions, webhooks
+from services.devices.actions.service.listing import COLUMNS, listed
 from services.devices.actions.service.secrets import Secrets
 from services.devices.actions.store import Seen
 from services.devices.models import Action
+from services.devices.registry.rules import listing
 from services.devices.registry.rules.ids import is_id, new_id
 
 MOST_ACTIONS: Final = 100  # of an account
@@ -68,10 +69,11 @@ class Actions:
         self._changed()
         return Created(action_id, secret)
 
-    def listed(self, caller: Caller, asked: Listing) -> list[dict[str, Any]]:
-        """List actions, each with the fields that are asked for."""
+    def page(self, caller: Caller, query: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+        """List one page of the actions, each with the fields that are asked for. Raises Refusal 400."""
+        asked = listing.read(query, COLUMNS, self._clock.now())
         with self._database.read() as session:
-            return listing.listed([_shown(seen, caller) for seen in store.all_seen(session, caller.account)], asked)
+            return listed([_shown(seen, caller) for seen in store.all_seen(session, caller.account)], asked)
 
     def get(self, caller: Caller, action_id: str) -> dict[str, Any]:
         """Read an action. Raises Refusal 404."""
