@@ -101,4 +101,4 @@ def old_chunks(session: Session, period: str, retention: int, now: dt.datetime) 
 def classes(session: Session) -> set[tuple[str, int]]:
     """List the periods and retentions that devices have."""
     found = session.execute(sa.select(Device.chunk_period, Device.chunk_retention).where(Device.type == "immutable").distinct())
-    return {(period, retention) for period, retention in found.tuples() if period is not None and retention is not None}
+    return {(period, retention) for period, retention in found if period is not None and retention is not None}

@@ -57,15 +57,20 @@ class Key(NamedTuple):
 
 
 # Written by hand and constant, because these run in every transaction: SQLAlchemy would spend more on them than the store does.
-_LOCK: Final = """
+# Two statements on PostgreSQL: one that waits for a lock sees the newest version of the rows that it locks, and of all others that from
+# before it began to wait. So devices are read when their states are locked: whoever changes a device has locked its state, too.
+_STATES: Final = "SELECT device_no, next_seq, records FROM device_states WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE"
+_LOCKS: Final = {False: sa.text(_STATES), True: sa.text(_STATES + " SKIP LOCKED")}
+_DEVICES: Final = sa.text(
+    "SELECT no, coalesce(data_no, no), type, active, chunk_period, chunk_retention FROM devices WHERE no = ANY(:devices) ORDER BY no"
+)
+_LOCK_SQLITE: Final = sa.text(
+    """
     SELECT devices.no, coalesce(data_no, devices.no), type, active, chunk_period, chunk_retention, next_seq, records
     FROM device_states JOIN devices ON devices.no = device_no
-"""
-_LOCKS: Final = {
-    False: sa.text(_LOCK + "WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE OF device_states"),
-    True: sa.text(_LOCK + "WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE OF device_states SKIP LOCKED"),
-}
-_LOCK_SQLITE: Final = sa.text(_LOCK + "WHERE device_no IN (SELECT value FROM json_each(:devices)) ORDER BY device_no")  # noqa: S608
+    WHERE device_no IN (SELECT value FROM json_each(:devices)) ORDER BY device_no
+    """
+)
 _ADVANCE: Final = sa.text(
     """
     UPDATE device_states SET next_seq = new.next_seq, records = records + added, last_input = :now
@@ -96,7 +101,8 @@ def lock(session: Session, devices: Collection[int], *, skip_locked: bool = Fals
     if connection.dialect.name == "sqlite":
         found = connection.execute(_LOCK_SQLITE, {"devices": json.dumps(sorted(devices))})
         return {row[0]: Locked(*row)._replace(active=bool(row[3])) for row in found}
-    return {row[0]: Locked(*row) for row in connection.execute(_LOCKS[skip_locked], {"devices": sorted(devices)})}
+    states = {row[0]: row[1:] for row in connection.execute(_LOCKS[skip_locked], {"devices": sorted(devices)})}
+    return {row[0]: Locked(*row, *states[row[0]]) for row in connection.execute(_DEVICES, {"devices": list(states)})} if states else {}
 
 
 def existing(session: Session, devices: Collection[int]) -> set[int]:
@@ -123,7 +129,7 @@ def count_removed(session: Session, device_no: int, removed: int) -> None:
 def number(session: Session, device_no: int, names: Collection[str]) -> dict[str, int]:
     """Return the numbers of variables of a locked device; a new name gets the next one."""
     wanted = sa.select(Variable.name, Variable.no).where(Variable.device_no == device_no, Variable.name.in_(names))
-    found = dict(session.execute(wanted).tuples().all())
+    found: dict[str, int] = dict(session.execute(wanted).all())
     new = [name for name in names if name not in found]
     if new:
         last = session.scalar(sa.select(sa.func.max(Variable.no)).where(Variable.device_no == device_no)) or 0
@@ -150,7 +156,7 @@ def keys(session: Session, wanted: Collection[tuple[int, str]], since: dt.dateti
         sa.select(IdempotencyKey.device_no, IdempotencyKey.key, IdempotencyKey.digest, IdempotencyKey.added).where(
             named.in_(list(wanted)), IdempotencyKey.created_at > since
         )
-    ).tuples()
+    )
     return {(row[0], row[1]): Key(*row) for row in found}
 
 
