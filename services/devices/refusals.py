@@ -129,3 +129,18 @@ def too_many(what: str, most: int) -> Refusal:
 def too_many_requests(seconds: int) -> Refusal:
     """The token has used up what it may in this minute. seconds: until the next one."""
     return Refusal(429, f"Too many requests (Retry-After: {seconds})", "too-many-requests", headers={"Retry-After": str(seconds)})
+
+
+def still_active() -> Refusal:
+    """Ours: TagoIO's documentation says that it must be disabled, and not the text."""
+    return Refusal(400, "Device must be deactivated before it is converted", "still-active")
+
+
+def not_empty() -> Refusal:
+    """Ours, as `still_active`."""
+    return Refusal(400, "Device must be empty before it is converted", "not-empty")
+
+
+def invalid_chunk_id() -> Refusal:
+    """Ours: the device has no such chunk."""
+    return Refusal(404, "Invalid Chunk ID")

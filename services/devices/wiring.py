@@ -22,6 +22,7 @@ from services.devices.models import db, outbox
 from services.devices.registry.service.devices import Registry
 from services.devices.registry.service.finding import Finder
 from services.devices.registry.service.params import Params
+from services.devices.registry.service.storage import Storage
 from services.devices.registry.service.tokens import DeviceTokens
 from services.devices.settings import Settings
 
@@ -44,8 +45,9 @@ class Parts:
         self.limits, self.counter = limits.create(settings.rate_limits, settings.valkey_url, clock)
         finder = Finder(self.database, self.changes)
         self.device_tokens = DeviceTokens(self.database, finder, self.changes, self.last_used, self.seals, clock)
-        self.registry = Registry(self.database, finder, self.device_tokens, self.changes, clock)
+        self.registry = Registry(self.database, finder, self.device_tokens, self.changes, self.wakeups, clock)
         self.params = Params(self.database, finder, clock)
+        self.storage = Storage(self.database, finder, self.changes, self.wakeups, clock)
         self.firing = Firing(clock)
         self.changes_of_actions = Changes(self.wakeups, clock, "actions")
         self.changes_of_actions.call(self.firing.forget)

@@ -6,8 +6,10 @@ import datetime as dt
 from typing import Any
 
 from services.common.clock import isoformat
-from services.devices.models import DeviceToken, Param
+from services.devices.data.rules import times
+from services.devices.models import Chunk, DeviceToken, Param
 from services.devices.registry.rules.tokens import NEVER
+from services.devices.registry.service import storage
 from services.devices.registry.service.tokens import Made
 from services.devices.registry.store.devices import Whole
 
@@ -69,6 +71,12 @@ def param(it: Param) -> dict[str, Any]:
         "created_at": moment(it.created_at),
         "updated_at": moment(it.updated_at),
     }
+
+
+def chunk(it: Chunk) -> dict[str, Any]:
+    """Show a chunk. Its ends have the names of TagoIO's API and those that its Python library documents."""
+    begins, ends = times.write(it.starts), times.write(it.ends - 1)
+    return {"id": storage.name(it), "from": begins, "to": ends, "from_date": begins, "to_date": ends, "amount": it.records}
 
 
 def moment(value: dt.datetime | None) -> str | None:

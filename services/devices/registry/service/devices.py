@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -9,8 +10,12 @@ from sqlalchemy.orm import Session
 
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.store_guard import LONG_WORK_S
+from services.common.wakeups import Wakeups
 from services.devices import access, refusals
 from services.devices.access import Caller, DeviceRef
+from services.devices.data.ingest.ingest import topic
+from services.devices.data.store import removal
 from services.devices.known import Changes
 from services.devices.models import Device
 from services.devices.registry.rules import ids, listing
@@ -48,11 +53,12 @@ class Created(NamedTuple):
 class Registry:
     """The devices. Thread-safe."""
 
-    def __init__(self, database: Database, finder: Finder, tokens: DeviceTokens, changes: Changes, clock: Clock) -> None:
+    def __init__(self, database: Database, finder: Finder, tokens: DeviceTokens, changes: Changes, wakeups: Wakeups, clock: Clock) -> None:
         self._database = database
         self._finder = finder
         self._tokens = tokens
         self._changes = changes
+        self._wakeups = wakeups
         self._clock = clock
 
     def create(self, caller: Caller, given: Mapping[str, Any]) -> Created:
@@ -129,15 +135,17 @@ class Registry:
             if "tags" in given:
                 device.tags = given["tags"]
                 store.retag(session, device)
+            _retain(session, device, given.get("chunk_retention"), now)
             params.write(session, device.no, given.get("configuration_params", []), now)
             device.updated_at = now
 
-        self._database.run(work)
-        self._changes.announce()
+        self._database.run(work, patience_s=LONG_WORK_S)
+        self._announce(number)
 
     def remove(self, caller: Caller, device_id: str) -> None:
         """Remove a device with its tokens, parameters and data. Raises Refusal 400 for a protected one, and as `device`."""
         number = self._finder.device(caller, device_id, "delete").no
+        now = self._clock.now()
 
         def work(session: Session) -> None:
             device = store.lock(session, number)
@@ -145,10 +153,16 @@ class Registry:
                 raise refusals.invalid_device_id()
             if any(tag["key"] == PROTECTED for tag in device.tags):
                 raise refusals.deletion_protected()
+            removal.forget(session, number, now)
             store.remove(session, number)
 
         self._database.run(work)
+        self._announce(number)
+
+    def _announce(self, number: int) -> None:
+        """Let every process look again at a device, those too that wait for its data."""
         self._changes.announce()
+        self._wakeups.publish([topic(number)])
 
 
 def _check(session: Session, device: Device, given: Mapping[str, Any]) -> None:
@@ -159,3 +173,11 @@ def _check(session: Session, device: Device, given: Mapping[str, Any]) -> None:
         wrong |= {name: ["Can be changed while the device has no token."] for name in tied}
     if wrong:
         raise refusals.body_invalid(wrong)
+
+
+def _retain(session: Session, device: Device, retention: int | None, now: dt.datetime) -> None:
+    """Keep more or fewer chunks of an immutable device; what is no longer kept is gone."""
+    if device.chunk_period is None or retention is None or retention == device.chunk_retention:
+        return
+    removal.move_class(session, device.no, device.chunk_period, retention, now)
+    device.chunk_retention = retention
