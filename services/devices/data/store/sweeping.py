@@ -61,7 +61,7 @@ def old_keys(session: Session, before: dt.datetime) -> bool:
     """Remove idempotency keys that are too old to count."""
     moment = IdempotencyKey.created_at
     last = session.scalar(sa.select(moment).where(moment < before).order_by(moment).offset(SLICE).limit(1))
-    session.execute(sa.delete(IdempotencyKey).where(moment < (before if last is None else last)))
+    session.execute(sa.delete(IdempotencyKey).where(moment < before if last is None else moment <= last))  # with all of that moment
     return last is not None
 
 
@@ -81,7 +81,7 @@ def old_chunks(session: Session, period: str, retention: int, now: dt.datetime) 
     ).first()
     if found is None:
         return False
-    device_no, starts, ends, data_no = found.tuple()
+    device_no, starts, ends, data_no = found
     table = immutable_records.c
     for variable_no in session.scalars(sa.select(Variable.no).where(Variable.device_no == device_no)):
         mine = sa.and_(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from services.common import upsert
@@ -219,6 +220,20 @@ class Rows:
         if self._dialect == "sqlite":
             session.connection().exec_driver_sql(_INSERT[self._table], self._rows)
             return
-        connection: Any = session.connection().connection
-        with connection.cursor() as cursor, cursor.copy(_COPY[self._table]) as copy:
-            copy.write("".join(self._rows).encode())
+        _copy(session.connection(), _COPY[self._table], "".join(self._rows).encode())
+
+
+def _copy(connection: sa.Connection, statement: str, data: bytes) -> None:
+    """Run COPY, which SQLAlchemy does not know. Raises what SQLAlchemy raises."""
+    driver: Any = connection.dialect.loaded_dbapi
+    pooled: Any = connection.connection
+    try:
+        with pooled.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(data)
+    except driver.Error as error:
+        lost = connection.dialect.is_disconnect(error, pooled, None)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect
+        ) from error
