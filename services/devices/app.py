@@ -10,6 +10,7 @@ from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.devices import web
 from services.devices.actions import api as actions
+from services.devices.data import api as data
 from services.devices.registry.api import devices, networks, own, params, storage, tokens
 from services.devices.settings import Settings
 from services.devices.wiring import Parts
@@ -29,7 +30,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["devices"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for group in (devices, storage, tokens, params, own, networks, actions):
+    for group in (devices, storage, tokens, params, own, networks, data, actions):
         app.extensions["api"].register_blueprint(group.blueprint)
     web.register(app)
     return app

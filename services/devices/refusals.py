@@ -53,8 +53,9 @@ def body_invalid(fields: FieldErrors | None = None) -> Refusal:
     return Refusal(400, "Error on Body parameters", "invalid-body", fields=fields)
 
 
-def query_invalid(fields: FieldErrors) -> Refusal:
-    return Refusal(400, "Error on Query String parameters", "invalid-query", fields=fields)
+def query_invalid(fields: FieldErrors, message: str | None = None) -> Refusal:
+    """message: where the original has a text of its own."""
+    return Refusal(400, message or "Error on Query String parameters", "invalid-query", fields=fields)
 
 
 def url_invalid(fields: FieldErrors) -> Refusal:
@@ -144,3 +145,50 @@ def not_empty() -> Refusal:
 def invalid_chunk_id() -> Refusal:
     """Ours: the device has no such chunk."""
     return Refusal(404, "Invalid Chunk ID")
+
+
+def ids_of_immutable() -> Refusal:
+    return Refusal(400, "Filter using ID(s) is not supported on Immutable Storage Type", "ids-of-immutable")
+
+
+def cannot_edit() -> Refusal:
+    return Refusal(400, "You cannot edit data on immutable device", "cannot-edit")
+
+
+def too_many_items(most: int) -> Refusal:
+    """More than `most` records are to be changed at once."""
+    return Refusal(400, f"You have exceeded the maximum number of {most} items in a single request", "too-many-items")
+
+
+def cannot_delete() -> Refusal:
+    return Refusal(400, "Data in immutable devices cannot be deleted", "cannot-delete")
+
+
+def deletes_numbers() -> Refusal:
+    """A query that gives a number or an aggregate names no records to delete."""
+    return Refusal(400, "Invalid query", "invalid-query")
+
+
+def deletes_all() -> Refusal:
+    """Ours: which records to delete must be said; one forgotten parameter would delete the wrong ones."""
+    return Refusal(400, "Say which data to delete: a filter, or qty", "deletes-all")
+
+
+def key_too_long(most: int) -> Refusal:
+    """Ours: an Idempotency-Key of more than `most` characters."""
+    return Refusal(400, f"The Idempotency-Key must have 1 to {most} characters", "invalid-idempotency-key")
+
+
+def too_slow() -> Refusal:
+    """Ours: the query would read too many records."""
+    return Refusal(400, "The query takes too long; narrow it by variables, start_date and end_date", "query-too-slow")
+
+
+def out_of_range() -> Refusal:
+    """Ours: no JSON number that clients can read is so great."""
+    return Refusal(400, "The result is greater than any number of double precision", "result-out-of-range")
+
+
+def too_many_live() -> Refusal:
+    """Ours: this process holds as many streams as it may."""
+    return Refusal(503, "Too many live streams; try again", "too-many-live", headers={"Retry-After": "5"})

@@ -40,7 +40,8 @@ class Settings:
 
     bind: Bind = setting(Bind("127.0.0.1", 8104), help="Address to listen on.")
     workers: int = setting(1, minimum=1, maximum=64, help="Processes; more than one wake each other only through VALKEY_URL.")
-    threads: int = setting(64, minimum=16, maximum=1000, help="Requests one process serves at a time, live streams among them.")
+    requests: int = setting(64, minimum=16, maximum=1000, help="Requests one process answers at a time, besides live streams.")
+    live_limit: int = setting(200, minimum=1, maximum=10_000, help="Live streams one process holds, each in a thread; above it 503.")
     log_level: str = setting("INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="Least severe log line that is written.")
     database_url: str = database_url("devices")
     sqlite_synchronous: str = sqlite_synchronous()
@@ -64,6 +65,11 @@ class Settings:
     )
     query_tokens: bool = setting(False, help="Take a token from the query string, too. It ends up in the logs of whatever stands between.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that the webhooks of actions may call; others are refused.")
+
+    @property
+    def threads(self) -> int:
+        """Threads a process needs: one for each live stream, and those for the short requests."""
+        return self.live_limit + self.requests
 
 
 def load() -> Settings:

@@ -48,7 +48,7 @@ def caller() -> Caller:
     """Return who asks; looked up, and counted, once a request. Raises Refusal 401, 429, 503."""
     found: Caller | None = g.get("caller")
     if found is None:
-        found = g.caller = parts().tokens.caller(_presented())
+        found = g.caller = parts().tokens.caller(presented())
         parts().limits.charge(found.token_id, request.method, str(request.url_rule))
     return found
 
@@ -204,8 +204,8 @@ def _open_to_all_origins(answer: Response) -> Response:
     return answer
 
 
-def _presented() -> dict[str, str]:
-    """The tokens of this request, by header in lower case and without `Bearer`."""
+def presented() -> dict[str, str]:
+    """Return the tokens of this request, by header in lower case and without `Bearer`."""
     found = {}
     for name in (*TYPED, *GENERIC):
         value = request.headers.get(name)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.held import Places
 from services.common.identity.client import IdentityClient
 from services.common.webhooks.courier import Courier
 from services.common.webhooks.store import StoredOutbox
-from services.devices import limits
+from services.devices import limits, refusals
 from services.devices.access import Tokens
 from services.devices.actions.service.actions import Actions
 from services.devices.actions.service.firing import Firing
 from services.devices.actions.service.secrets import Secrets
 from services.devices.data.ingest.ingest import Ingest
+from services.devices.data.live import Live
 from services.devices.data.retention import Keeper
+from services.devices.data.service.data import Data
 from services.devices.known import Changes
 from services.devices.last_used import LastUsed
 from services.devices.master_key import Seals
@@ -34,7 +37,7 @@ class Parts:
         self.settings = settings
         self.clock = clock
         self.database = Database(
-            db, settings.database_url, pool_size=20, at_once=settings.threads - 8, sqlite_synchronous=settings.sqlite_synchronous
+            db, settings.database_url, pool_size=20, at_once=settings.requests - 8, sqlite_synchronous=settings.sqlite_synchronous
         )
         self.wakeups = wakeups.create(settings.valkey_url, "devices")
         identities = IdentityClient(settings.auth_url, "devices", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
@@ -64,6 +67,8 @@ class Parts:
         self.ingest = Ingest(self.database, self.wakeups, clock, note=self.firing.note, noted=self.courier.wake)
         self.keeper = Keeper(self.database, clock)
         self.actions = Actions(self.database, calls, signing, clock, self.changes_of_actions.announce, self.courier.wake)
+        self.data = Data(self.database, self.wakeups, clock)
+        self.live = Live(self.database, self.wakeups, clock, Places(settings.live_limit, refusals.too_many_live))
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

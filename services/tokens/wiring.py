@@ -5,12 +5,14 @@ from __future__ import annotations
 from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.held import Places
 from services.common.identity.client import IdentityClient
+from services.tokens import refusals
 from services.tokens.access import RoleTokens
 from services.tokens.archive.pictures import Pictures
 from services.tokens.archive.service import Archive
 from services.tokens.models import db
-from services.tokens.queue.polls import Places, Waiter
+from services.tokens.queue.polls import Waiter
 from services.tokens.queue.service import Queue
 from services.tokens.settings import Settings
 
@@ -33,7 +35,7 @@ class Parts:
             asking=settings.auth_secret is not None,
         )
         self.archive = Archive(self.database, clock, Pictures(settings, clock))
-        self.places = Places(settings.polls_limit)
+        self.places = Places(settings.polls_limit, refusals.too_many_polls)
         self.queue = Queue(self.database, Waiter(self.wakeups, clock, self.places), self.wakeups, clock, settings)
 
     def start(self) -> None:

@@ -14,10 +14,10 @@ from flask import Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.documented import Blueprint
+from services.common.held import ClientConnection
 from services.tokens import refusals, web
 from services.tokens.access import EXHIBITION, GENERATOR
 from services.tokens.queue import schemas
-from services.tokens.queue.polls import ClientConnection
 from services.tokens.schemas import ErrorText, as_text
 from services.tokens.web import parts
 

@@ -6,68 +6,14 @@ there are. Every few seconds a waiter checks that its client is still connected,
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from services.common.clock import Clock
+from services.common.held import PULSE_S, ClientConnection, Places
 from services.common.wakeups import Wakeups
-from services.tokens import refusals
 
 T = TypeVar("T")
-
-PULSE_S = 5.0  # how often a waiter checks its client
-
-
-class Places:
-    """Counts who waits in this process, up to a limit. Thread-safe."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self.taken = 0
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Take a place for the length of the block. Raises Refusal 503 when all are taken."""
-        self.take()
-        try:
-            yield
-        finally:
-            self.leave()
-
-    def take(self) -> None:
-        """Take a place; `leave` must follow. Raises Refusal 503 when all are taken."""
-        with self._lock:
-            if self.taken >= self._limit:
-                raise refusals.too_many_polls()
-            self.taken += 1
-
-    def leave(self) -> None:
-        """Give the place back."""
-        with self._lock:
-            self.taken -= 1
-
-
-class ClientConnection:
-    """The client's connection, where the server tells it (gunicorn does)."""
-
-    def __init__(self, connection: socket.socket | None) -> None:
-        self._connection = connection
-
-    def gone(self) -> bool:
-        """Say whether the client has closed or lost its connection."""
-        if self._connection is None:
-            return False
-        try:
-            poll = select.poll()
-            poll.register(self._connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
-            return bool(poll.poll(0))
-        except (OSError, ValueError):
-            return True
 
 
 class Waiter:

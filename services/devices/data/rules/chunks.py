@@ -11,6 +11,7 @@ MOST_RETAINED: Final = 36
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 _DAY: Final = 86_400_000  # milliseconds
+_FIRST: Final = -62_135_596_800_000  # of the year 1
 
 
 class Span(NamedTuple):
@@ -76,6 +77,11 @@ def _span_of_day(period: str, day: int) -> Span:
 def kept(period: str, retention: int, now: dt.datetime) -> Span:
     """Return what an immutable device takes and shows now: from the start of the oldest kept chunk to the end of tomorrow."""
     return Span((oldest_kept(period, retention, now) - _EPOCH) // _MILLISECOND, (newest_allowed(now) - _EPOCH) // _MILLISECOND)
+
+
+def oldest(period: str | None, retention: int | None, now: dt.datetime) -> int:
+    """Return the first millisecond that a device keeps; one without chunks keeps all since the year 1."""
+    return _FIRST if period is None or retention is None else kept(period, retention, now).starts
 
 
 def days(kept: Span) -> tuple[str, str]:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from services.common.clock import SystemClock
+from services.common.held import ClientConnection, Places
 from services.common.refusal import Refusal
 from services.common.wakeups import InProcess, ThroughValkey
 from services.tokens.queue import polls
-from services.tokens.queue.polls import ClientConnection, Places, Waiter
+from services.tokens.queue.polls import Waiter
+from services.tokens.refusals import too_many_polls
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 
@@ -41,7 +43,7 @@ Pair = tuple[InProcess | ThroughValkey, InProcess | ThroughValkey]
 
 def test_another_process_wakes(pair: Pair) -> None:
     here, there = pair
-    places = Places(10)
+    places = Places(10, too_many_polls)
     found: list[str] = []
     answers: list[str | None] = []
     waiter = Waiter(here, SystemClock(), places)
@@ -66,7 +68,7 @@ def test_a_change_between_look_and_wait_is_not_lost() -> None:
             return None
         return "found"
 
-    assert Waiter(wakes, SystemClock(), Places(1)).poll("t", look, 30, NOBODY) == "found"
+    assert Waiter(wakes, SystemClock(), Places(1, too_many_polls)).poll("t", look, 30, NOBODY) == "found"
 
 
 def test_a_wake_up_at_the_end_of_a_pulse_is_not_lost() -> None:
@@ -86,7 +88,7 @@ def test_a_wake_up_at_the_end_of_a_pulse_is_not_lost() -> None:
 
 
 def test_places_are_given_back_whatever_happens() -> None:
-    places = Places(1)
+    places = Places(1, too_many_polls)
     waiter = Waiter(InProcess(), SystemClock(), places)
 
     def broken() -> None:
@@ -109,7 +111,7 @@ def test_who_went_away_leaves_the_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert not connection.gone()
     client.close()
     assert connection.gone()
-    waiter = Waiter(InProcess(), SystemClock(), Places(1))
+    waiter = Waiter(InProcess(), SystemClock(), Places(1, too_many_polls))
     answers: list[None] = []
     thread = threading.Thread(target=lambda: answers.append(waiter.poll("t", lambda: None, 3600, connection)), daemon=True)
     thread.start()
