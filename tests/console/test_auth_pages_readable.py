@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.console.browsing import ADMIN, PASSWORD, House, request_of, sign_in
+from tests.console.readable import check_readable
 
 pytestmark = pytest.mark.browser
 
@@ -28,67 +29,30 @@ def test_every_page_is_readable(chromium: Browser, house: House, person: str, wi
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text) if message.type in ("error", "warning") else None)
     page.goto(house.url + PAGES[0])
-    _check(page)
+    check_readable(page)
     sign_in(page, house, person)
     back = "https://" + "long-" * 20 + "name.example.org/back"
     client = {"name": "A" * 100, "redirect_uris": [back], "public": True}
     client_id = house.ask("POST", "/clients", client, auth=(ADMIN, PASSWORD)).json()["client_id"]
     for path in [*PAGES[1:], "/oauth/authorize?" + urlencode(request_of(client_id, back))]:
         page.goto(house.url + path)
-        _check(page)
+        check_readable(page)
     page.goto(house.url + "/account/tokens")
     page.get_by_label("Label").fill("averylongwordwithoutablank" * 3)
     page.get_by_role("button", name="Make the token").click()
     expect(page.get_by_role("button", name="Copy")).to_be_visible()
-    _check(page)
+    check_readable(page)
     page.get_by_role("link", name="Remove the token").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Remove the token")
-    _check(page)
+    check_readable(page)
     assert messages == []
     for address, heading in house.starts.items():
         page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         expect(page.locator("header")).to_have_css("display", "flex")
-        _check(page)
+        check_readable(page)
     assert [text for text in messages if "404" not in text] == []
     context.close()
-
-
-def _check(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert page.evaluate("document.documentElement.lang") == "en"
-    assert page.locator("h1").count() == page.locator("main").count() == 1
-    nameless = page.evaluate(
-        """[...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
-           .filter(e => !(e.labels?.length || e.textContent.trim())).map(e => e.outerHTML)"""
-    )
-    assert nameless == []
-    assert page.evaluate(CONTRAST) == []
-
-
-# the texts whose contrast to the nearest painted background is below 4.5
-CONTRAST = """
-(() => {
-  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
-  const linear = value => (value /= 255) <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4;
-  const luminance = colour => { const [r, g, b] = numbers(colour).map(linear); return .2126 * r + .7152 * g + .0722 * b; };
-  const background = element => {
-    for (; element; element = element.parentElement) {
-      const colour = getComputedStyle(element).backgroundColor;
-      if (numbers(colour).length < 4 || numbers(colour)[3] > 0) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const contrast = element => {
-    const [low, high] = [luminance(getComputedStyle(element).color), luminance(background(element))].sort((a, b) => a - b);
-    return (high + .05) / (low + .05);
-  };
-  return [...document.querySelectorAll('body *')]
-    .filter(element => [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()))
-    .filter(element => element.getClientRects().length && contrast(element) < 4.5)
-    .map(element => element.outerHTML.slice(0, 120));
-})()
-"""
 
 
 def test_a_screenshot_for_the_documentation(chromium: Browser, house: House, person: str, tmp_path: Path) -> None:
