@@ -130,7 +130,7 @@ def count_removed(session: Session, device_no: int, removed: int) -> None:
 def number(session: Session, device_no: int, names: Collection[str]) -> dict[str, int]:
     """Return the numbers of variables of a locked device; a new name gets the next one."""
     wanted = sa.select(Variable.name, Variable.no).where(Variable.device_no == device_no, Variable.name.in_(names))
-    found = {name: number for name, number in session.execute(wanted)}
+    found: dict[str, int] = dict(session.execute(wanted).all())
     new = [name for name in names if name not in found]
     if new:
         last = session.scalar(sa.select(sa.func.max(Variable.no)).where(Variable.device_no == device_no)) or 0
