@@ -19,6 +19,13 @@ _LIST = query(
     amount="Tokens on a page, 1 to 10000 (20).",
     fields="Shown of each; repeated.",
     orderBy="name, permission, created_at, last_authorization or expire_time, with ,asc or ,desc (created_at,desc).",
+    **{
+        "filter[id]": "One or several.",
+        "filter[name]": "In any case; * stands for any characters.",
+        "filter[permission]": "full, write, read or deny.",
+        "filter[serie_number]": "Exactly this.",
+        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
+    },
 )
 
 

@@ -37,11 +37,12 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What every device of the list must be. None: anything. name: with `*` for any characters. ids: one of these."""
+    """What everything in the list must be. None: anything. name: with `*` for any characters. ids: one of these."""
 
     ids: frozenset[str] | None = None
     name: str | None = None
     serial: str | None = None
+    permission: str | None = None
     type: str | None = None
     network: str | None = None
     connector: str | None = None
@@ -106,6 +107,24 @@ def read(pairs: Iterable[tuple[str, str]], columns: Columns, now: dt.datetime) -
     return Listing(page, amount, order, descending, fields, filters)
 
 
+def is_named(name: str, pattern: str) -> bool:
+    """Say whether a name is one that the pattern means: in any case, `*` for any characters."""
+    name = name.casefold()
+    first, *others = pattern.casefold().split("*")
+    if not others:
+        return name == first
+    *inner, last = others
+    if not name.startswith(first) or not name.endswith(last):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for part in inner:
+        found = name.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return place <= end
+
+
 def read_flag(text: str) -> bool:
     """Read `true` or `false`, in any case (the Python SDK writes a capital). Raises ValueError."""
     if text.lower() in _TRUE:
@@ -167,6 +186,7 @@ def _filters(given: Mapping[tuple[str, ...], list[str]], now: dt.datetime, error
         ids=frozenset(ids) or None,
         name=text("filter", "name"),
         serial=text("filter", "serial") or text("filter", "serie_number") or text("serial"),
+        permission=text("filter", "permission"),
         type=text("filter", "type"),
         network=text("filter", "network"),
         connector=text("filter", "connector"),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.devices.models import Device, DeviceToken
-from services.devices.registry.rules.listing import Listing
+from services.devices.registry.rules.listing import Filters, Listing, is_named
 
 _ORDERS: Final[dict[str, Any]] = {
     "name": DeviceToken.name,
@@ -43,7 +43,8 @@ def page(session: Session, device_no: int, asked: Listing) -> list[DeviceToken]:
     """Read one page of a device's tokens."""
     column = _ORDERS[asked.order]
     order = column.desc() if asked.descending else column.asc()
-    statement = sa.select(DeviceToken).where(DeviceToken.device_no == device_no).order_by(order.nulls_last(), DeviceToken.id)
+    conditions = [DeviceToken.device_no == device_no, *_conditions(session, device_no, asked.filters)]
+    statement = sa.select(DeviceToken).where(*conditions).order_by(order.nulls_last(), DeviceToken.id)
     return list(session.scalars(statement.offset((asked.page - 1) * asked.amount).limit(asked.amount)))
 
 
@@ -81,6 +82,23 @@ def mark_used(session: Session, used: Mapping[str, dt.datetime]) -> None:
     newer = sa.or_(table.c.last_authorization.is_(None), table.c.last_authorization < sa.bindparam("moment"))
     statement = sa.update(table).where(table.c.id == sa.bindparam("token"), newer).values(last_authorization=sa.bindparam("moment"))
     session.connection().execute(statement, [{"token": token, "moment": used[token]} for token in sorted(used)])
+
+
+def _conditions(session: Session, device_no: int, filters: Filters) -> list[Any]:
+    found: list[Any] = []
+    if filters.ids is not None:
+        found.append(DeviceToken.id.in_(filters.ids))
+    if filters.permission is not None:
+        found.append(DeviceToken.permission == filters.permission)
+    if filters.serial is not None:
+        found.append(DeviceToken.serial == filters.serial)
+    if span := filters.moments.get("created_at"):
+        found += [DeviceToken.created_at >= span.begins] if span.begins else []
+        found += [DeviceToken.created_at <= span.ends] if span.ends else []
+    if filters.name is not None:  # compared here: the stores do not agree on what case is, and a device has few tokens
+        rows = session.execute(sa.select(DeviceToken.id, DeviceToken.name).where(DeviceToken.device_no == device_no))
+        found.append(DeviceToken.id.in_([token for token, name in rows if is_named(name, filters.name)]))
+    return found
 
 
 def _one(session: Session, condition: Any) -> Found | None:

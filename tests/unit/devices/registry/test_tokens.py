@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from services.devices.registry.rules.listing import is_named
 from tests.unit.devices.conftest import ACC, ACC_WRITE, ANALYSIS, ANALYSIS_READ, API, refused, result
 
 BODY = "Error on Body parameters"
@@ -78,6 +79,40 @@ def test_the_list_shows_no_token(api: API) -> None:
     assert second["id"] == second["token"] == new["id"] and second["last_authorization"] is None
     query = {"fields": ["name", "token"], "orderBy": "name,asc", "amount": 1, "page": 2}
     assert [one.keys() for one in result(api.get(f"/device/token/{made.id}", query_string=query))] == [{"id", "name", "token"}]
+
+
+def test_the_list_by_filter(api: API) -> None:
+    made = api.device(serie_number="SN-1")
+    for name, permission in (("Étage 1", "read"), ("étage 2", "write"), ("Ét%", "read")):
+        api.clock.move(60)
+        result(api.post("/device/token", {"device": made.id, "name": name, "permission": permission}), 201)
+    other = api.device("another")
+
+    def names(**filters: str) -> list[str]:
+        query = {f"filter[{name.replace('__', '][')}]": text for name, text in filters.items()}
+        return [one["name"] for one in result(api.get(f"/device/token/{made.id}", query_string={"orderBy": "created_at,asc", **query}))]
+
+    assert names() == ["Default", "Étage 1", "étage 2", "Ét%"]
+    assert names(name="ÉTAGE*") == ["Étage 1", "étage 2"]
+    assert names(name="ét%") == ["Ét%"]
+    assert names(permission="read") == ["Étage 1", "Ét%"]
+    assert names(permission="read", name="*1") == ["Étage 1"]
+    assert names(serie_number="SN-1") == ["Default"]
+    assert names(created_at__start="2026-01-01T00:02:00Z", created_at__end="2026-01-01T00:02:30Z") == ["étage 2"]
+    assert names(name="nothing") == []
+    (first,) = result(api.get(f"/device/token/{other.id}"))
+    assert names(id=first["id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("abc", True), ("ABC", True), ("ab", False), ("bc", False), ("a*", True), ("*c", True), ("*b*", True), ("a*c", True), ("*", True),
+        ("**", True), ("a*b*c", True), ("*a*b*c*", True), ("ab*bc", False), ("abc*c", False), ("*x*", False), ("a.c", False), ("", False),
+    ],
+)  # fmt: skip
+def test_what_a_star_means(pattern: str, meant: bool) -> None:
+    assert is_named("Abc", pattern) is meant
 
 
 def test_the_list_says_when_a_token_was_used(api: API) -> None:
