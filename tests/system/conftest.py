@@ -1,4 +1,4 @@
-"""One gateway in front of one odd upstream, for all tests of the wire that need nothing special."""
+"""What many files of tests share: one gateway in front of one odd upstream, for the wire, and the service devices in its house."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.devices_house import Auth, DevicesHouse, devices_auth, devices_house
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.raw_client import RawClient
-from tests.support.stores import PostgreSQL
+from tests.support.stores import PostgreSQL, SQLite
 from tests.support.waiting import free_port
 
 
@@ -53,3 +54,19 @@ def client(wire_gateway: Gateway) -> Iterator[RawClient]:
     """A connection to that gateway."""
     with RawClient(wire_gateway.port) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def auth_of_devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
+    with devices_auth(tmp_path_factory.mktemp("auth")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def devices_at_home(
+    request: pytest.FixtureRequest, auth_of_devices: Auth, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DevicesHouse]:
+    """The service devices behind the gateway, with auth, on each store; its database is never emptied."""
+    store: SQLite | PostgreSQL = request.getfixturevalue(request.param)
+    with devices_house(auth_of_devices, store.new_database(), tmp_path_factory.mktemp("devices")) as running:
+        yield running
