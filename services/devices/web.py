@@ -149,7 +149,9 @@ def answer(result: Any, status: int = 200, message: str | None = None) -> Respon
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Render an error in the envelope: `{"status": false, "message", "field_errors"?}`."""
     message = _WORDING.get(code, message)
-    body: dict[str, Any] = {"status": False, "message": message[:1].upper() + message[1:]}
+    if code != "invalid-query":  # whose texts are the original's, to the letter
+        message = message[:1].upper() + message[1:]
+    body: dict[str, Any] = {"status": False, "message": message}
     if fields:
         body["field_errors"] = fields
     return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, mimetype="application/json")

@@ -20,7 +20,6 @@ from services.common.wakeups import Wakeups
 from services.devices import known
 from services.devices.access import DeviceRef
 from services.devices.data.ingest.ingest import topic
-from services.devices.data.rules import chunks
 from services.devices.data.store import states
 from services.devices.data.store.states import State
 
@@ -76,9 +75,8 @@ class Live:
                 ticket.wait(self._pulse_s)
 
     def _look(self, device: DeviceRef) -> State | None:
-        oldest = chunks.oldest(device.chunk_period, device.chunk_retention, self._clock.now())
         with self._database.read() as session:
-            return states.read(session, device.no, oldest)
+            return states.read(session, device.no, device.chunk_period, device.chunk_retention, self._clock.now())
 
 
 def _event(device: DeviceRef, state: State) -> str:

@@ -227,9 +227,8 @@ def _variables(given: _Given) -> tuple[str, ...] | None:
 
 
 def _texts(given: _Given, name: str) -> tuple[str, ...] | None:
-    """The texts of a list without those that no record can have: PostgreSQL takes none with the character 0."""
     texts = given.lists.get(name)
-    return None if texts is None else tuple(text for text in dict.fromkeys(texts) if "\0" not in text)
+    return None if texts is None else tuple(dict.fromkeys(texts))
 
 
 def _wanted(texts: list[str] | None) -> Wanted | None:

@@ -14,11 +14,11 @@ from services.common.wakeups import Wakeups
 from services.devices import refusals
 from services.devices.access import DeviceRef
 from services.devices.data.ingest.ingest import topic
-from services.devices.data.rules import aggregates, changes, chunks, queries, shown, times
+from services.devices.data.rules import aggregates, changes, queries, shown, times
 from services.devices.data.rules.queries import Query, Wrong
 from services.devices.data.service import choosing
 from services.devices.data.service.choosing import Chosen
-from services.devices.data.store import editing, reading, states, writing
+from services.devices.data.store import counting, editing, reading, writing
 from services.devices.data.store.names import Names, Variables
 from services.devices.data.store.reading import OutOfRange, TooSlow
 from services.devices.data.store.statements import Source
@@ -100,14 +100,6 @@ class Data:
         self._wakeups.publish([topic(device.no)])
         return count
 
-    def amount(self, device: DeviceRef) -> int:
-        """Count the records of a device. Raises Refusal 404."""
-        with self._database.read() as session:
-            found = states.read(session, device.no, _oldest(device, self._clock))
-        if found is None:
-            raise refusals.invalid_device_id()
-        return found.amount
-
     def _read(self, device: DeviceRef, parameters: Iterable[tuple[str, str]]) -> Query:
         if not device.active:
             raise refusals.deactivated()
@@ -135,14 +127,13 @@ class Data:
 
     def _number(self, session: Session, device: DeviceRef, query: Query, source: Source) -> str:
         if query.counts_all and source.immutable:
-            state = states.read(session, device.no, _oldest(device, self._clock))
-            return str(state.amount if state else 0)
+            return str(counting.amount(session, device.no, device.chunk_period, device.chunk_retention, self._clock.now()))
         numbers = self._numbers(session, device, query)
         if numbers == [] or source.low > source.high:
             return "0"
-        counting = query.kind == "count"
-        found = reading.total(session, source, numbers, choosing.conditions(device, query), counting=counting)
-        if counting:
+        counted = query.kind == "count"
+        found = reading.total(session, source, numbers, choosing.conditions(device, query), counting=counted)
+        if counted:
             return str(found.records)
         if not found.numbers:
             return "0"
@@ -198,10 +189,6 @@ class _Names(Mapping[int, str]):
 
     def __len__(self) -> int:
         return len(self._found.names)
-
-
-def _oldest(device: DeviceRef, clock: Clock) -> int:
-    return chunks.oldest(device.chunk_period, device.chunk_retention, clock.now())
 
 
 def _lock(session: Session, device: DeviceRef) -> writing.Locked:

@@ -1,4 +1,4 @@
-"""How a device's records stand: how many there are, which is the newest, when the last ones came."""
+"""How a device's records stand: which is the newest, how many there are, when the last ones came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from services.devices.models import Chunk, Device, DeviceState
+from services.devices.data.store import counting
+from services.devices.models import DeviceState
 
 
 class State(NamedTuple):
@@ -19,22 +20,13 @@ class State(NamedTuple):
     last_input: dt.datetime | None
 
 
-_STATE: Final = (
-    sa.select(DeviceState.next_seq, DeviceState.records, DeviceState.last_input, Device.type)
-    .join(Device, Device.no == DeviceState.device_no)
-    .where(DeviceState.device_no == sa.bindparam("device_no"))
-)
-_KEPT: Final = sa.select(sa.func.sum(Chunk.records)).where(
-    Chunk.device_no == sa.bindparam("device_no"), Chunk.starts >= sa.bindparam("oldest")
-)
+_STATE: Final = sa.select(DeviceState.next_seq, DeviceState.last_input).where(DeviceState.device_no == sa.bindparam("device_no"))
 
 
-def read(session: Session, device_no: int, oldest: int) -> State | None:
-    """Read the state of a device; None when there is no such device. oldest: start of the oldest chunk that an immutable one keeps."""
+def read(session: Session, device_no: int, period: str | None, retention: int | None, now: dt.datetime) -> State | None:
+    """Read the state of a device; None when there is no such device. period, retention: of an immutable one."""
     found = session.execute(_STATE, {"device_no": device_no}).first()
     if found is None:
         return None
-    next_seq, records, last_input, kind = found
-    if kind == "immutable":
-        records = int(session.scalar(_KEPT, {"device_no": device_no, "oldest": oldest}) or 0)
-    return State(next_seq - 1, records, last_input)
+    next_seq, last_input = found
+    return State(next_seq - 1, counting.amount(session, device_no, period, retention, now), last_input)

@@ -174,8 +174,9 @@ def test_a_quiet_stream_shows_that_it_lives(api: API, monkeypatch: pytest.Monkey
 
 def test_a_client_that_went_away_is_noticed(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.parts.live, "_pulse_s", 0.01)
-    device = api.parts.registry._look_up(api.device().id)  # type: ignore[attr-defined]
+    device = api.parts.tokens.caller({"token": api.device().token}).device
     server, client = socket.socketpair()
+    assert device is not None
     events = api.parts.live.follow(device, None, lambda: None, ClientConnection(server))
     stream = Stream((event.encode() for event in events), events.close)  # type: ignore[attr-defined]
     stream.next()
