@@ -30,6 +30,8 @@ _SCHEMES: Mapping[Kind, str] = {
 _LARGEST_NUMBER = 400  # digits of a number in JSON: more than a double has; longer ones cost time to read
 
 _WORDING = {
+    "not-found": "Not found",
+    "method-not-allowed": "Method not allowed",
     "body-too-large": "Payload too large",
     "database-unavailable": "The database is not available now; try again",
     "database-full": "The disk of the database is full",

@@ -8,7 +8,7 @@ import threading
 
 from services.common import logging as logs
 from services.common import startup
-from services.common.settings import SettingsError, load_or_exit, stop
+from services.common.settings import SettingsError, load_or_exit
 from services.devices.app import build
 from services.devices.settings import load
 
@@ -25,6 +25,6 @@ try:
     # calls of actions that are under way end first: one that is cut off would be made again, two minutes later
     atexit.register(app.extensions["devices"].courier.stop, 2.0)
 except SettingsError as error:
-    stop("devices", error.mistakes)
+    startup.stop("devices", "; ".join(error.mistakes))
 except startup.FAILURES as error:
     startup.stop("devices", startup.in_a_line("devices", error))

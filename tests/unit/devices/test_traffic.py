@@ -1,0 +1,160 @@
+"""What tokens, devices and limits do to data traffic; the data itself is tested in `data/`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from services.devices.settings import parse_rate_limits
+from tests.unit.devices.conftest import ACC2, ANALYSIS, ANALYSIS_READ, API, MadeDevice, MakeAPI, refused, result
+
+DENIED = "Authorization denied"
+RECORD = {"variable": "a", "value": 1}
+
+
+def every_call(api: API, made: MadeDevice) -> list[TestResponse]:
+    """Each call on the data of a device, with the device's token."""
+    return [
+        api.get("/data", made.token),
+        api.post("/data", RECORD, made.token),
+        api.put("/data", {"id": "0" * 24, "value": 1}, made.token),
+        api.delete("/data", made.token, query_string={"variables": "a"}),
+    ]
+
+
+def test_an_inactive_device_takes_and_gives_no_data(api: API) -> None:
+    made = api.device()
+    result(api.post("/data", RECORD, made.token))
+    result(api.put(f"/device/{made.id}", {"active": False}))
+    for answer in every_call(api, made):
+        refused(answer, 400, "Device is deactivated")
+    refused(api.get(f"/device/{made.id}/data"), 400, "Device is deactivated")
+    refused(api.post(f"/device/{made.id}/data", RECORD), 400, "Device is deactivated")
+    assert result(api.get(f"/device/{made.id}/data_amount")) == 1
+    result(api.put(f"/device/{made.id}", {"active": True}))
+    assert len(result(api.get("/data", made.token))) == 1
+
+
+def test_an_inactive_device_takes_no_data_through_another_process(make_api: MakeAPI) -> None:
+    """The one that has looked it up a moment ago learns it from the store when it writes."""
+    here, there = make_api(), make_api()
+    made = here.device()
+    result(there.post("/data", RECORD, made.token))
+    result(here.put(f"/device/{made.id}", {"active": False}))
+    refused(there.post("/data", RECORD, made.token), 400, "Device is deactivated")
+    assert result(here.get(f"/device/{made.id}/data_amount")) == 1
+
+
+def test_an_expired_token_gets_no_data(api: API) -> None:
+    made = api.device()
+    new = result(api.post("/device/token", {"device": made.id, "name": "x", "expire_time": "1 hour"}), 201)
+    brief = MadeDevice(made.id, new["token"])
+    result(api.post("/data", RECORD, brief.token))
+    api.clock.move(3600)
+    for answer in every_call(api, brief):
+        refused(answer, 401, DENIED)
+    assert len(result(api.get("/data", made.token))) == 1
+
+
+def test_a_removed_device_gives_no_data(api: API) -> None:
+    made = api.device()
+    result(api.post("/data", RECORD, made.token))
+    assert result(api.delete(f"/device/{made.id}")) == "Successfully Removed"
+    for answer in every_call(api, made):
+        refused(answer, 401, DENIED)
+    refused(api.get(f"/device/{made.id}/data"), 404, "Invalid Device ID")
+
+
+def test_an_emptied_and_a_converted_device_show_nothing_of_before(api: API) -> None:
+    made = api.device()
+    first = result(api.post("/data", RECORD, made.token)) and result(api.get("/data", made.token))[0]["id"]
+    result(api.post(f"/device/{made.id}/empty"))
+    assert result(api.get("/data", made.token)) == []
+    result(api.put(f"/device/{made.id}", {"active": False}))
+    result(api.post(f"/device/{made.id}/convert", {"type": "immutable", "chunk_period": "day", "chunk_retention": 1}))
+    result(api.put(f"/device/{made.id}", {"active": True}))
+    assert result(api.get("/data", made.token)) == []
+    result(api.post("/data", RECORD, made.token))
+    (found,) = result(api.get("/data", made.token))
+    assert found["id"] > first
+    refused(api.put("/data", {"id": found["id"], "value": 2}, made.token), 400, "You cannot edit data on immutable device")
+
+
+def test_two_tokens_that_differ_get_no_data(api: API) -> None:
+    made = api.device()
+    refused(api.get("/data", None, headers={"Device-Token": made.token, "Account-Token": "gh_acc_one"}), 401, DENIED)
+
+
+def test_data_of_a_device_by_account_and_analysis(api: API) -> None:
+    made = api.device()
+    path = f"/device/{made.id}/data"
+    result(api.post(path, RECORD))
+    result(api.post(path, RECORD, ANALYSIS))
+    assert len(result(api.get(path, ANALYSIS_READ))) == 2
+    refused(api.post(path, RECORD, ANALYSIS_READ), 403, DENIED)
+    refused(api.get(path, ACC2), 404, "Invalid Device ID")
+    refused(api.get(path, made.token), 403, DENIED)
+    refused(api.get("/data", "gh_acc_one"), 403, DENIED)
+
+
+def test_a_limit_of_the_minute(make_api: MakeAPI) -> None:
+    api = make_api(rate_limits=parse_rate_limits("POST /data=5, GET /device/<id>/data=1"))
+    made = api.device()
+    assert [api.post("/data", RECORD, made.token).status_code for _ in range(5)] == [200] * 5
+    answer = api.post("/data", RECORD, made.token)
+    refused(answer, 429, "Too many requests (Retry-After: 60)")
+    assert answer.headers["Retry-After"] == "60"
+    assert len(result(api.get("/data", made.token))) == 5
+    assert [api.get(f"/device/{made.id}/data").status_code for _ in range(2)] == [200, 429]
+    api.clock.move(60)
+    result(api.post("/data", RECORD, made.token))
+
+
+def test_a_method_that_data_does_not_have(api: API) -> None:
+    made = api.device()
+    answer = api.send("PATCH", "/data", made.token, json=RECORD)
+    refused(answer, 405, "Method not allowed")
+    refused(api.get("/nope", made.token), 404, "Not found")
+
+
+def test_two_writers_lose_nothing(make_api: MakeAPI) -> None:
+    writers = make_api(), make_api()
+    made = writers[0].device()
+
+    def write(api: API) -> list[Any]:
+        return [api.post("/data", [RECORD] * 50, made.token).status_code for _ in range(10)]
+
+    before = writers[0].clock.now()
+    with ThreadPoolExecutor(2) as threads:
+        statuses = [status for found in threads.map(write, writers) for status in found]
+    assert statuses == [200] * 20
+    assert result(writers[0].get(f"/device/{made.id}/data_amount")) == 1000
+    assert result(writers[1].get("/info", made.token))["last_input"] >= before.isoformat()[:19]
+
+
+def test_two_who_want_the_same_serial_number(make_api: MakeAPI) -> None:
+    """The database decides: one gets it."""
+    apis = [make_api() for _ in range(4)]
+    made = [api.device() for api in apis]
+
+    def take(pair: tuple[API, MadeDevice]) -> int:
+        return pair[0].post("/device/token", {"device": pair[1].id, "name": "x", "serie_number": "SN"}).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(take, zip(apis, made, strict=True))) == [201, 409, 409, 409]
+
+
+def test_two_who_change_the_same_version(make_api: MakeAPI) -> None:
+    apis = [make_api() for _ in range(4)]
+    made = apis[0].device()
+    result(apis[0].post(f"/device/{made.id}/params", {"key": "a", "value": "0"}), 201)
+
+    def change(number: int) -> int:
+        return apis[number].post(f"/device/{made.id}/params", {"key": "a", "value": f"by {number}", "version": 1}).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(change, range(4))) == [201, 409, 409, 409]
+    (param,) = result(apis[0].get(f"/device/{made.id}/params"))
+    assert param["version"] == 2
