@@ -91,7 +91,7 @@ class DeviceToken(Base):
     """A token of a device. digest: SHA-256 of the token in hexadecimal; the token itself is shown once.
 
     account: the device's, within which a serial number is unique. sealed: the token, encrypted, only when it has a serial number, for
-    networks that resolve it. last_authorization: when it was used last, to the minute.
+    networks that resolve it. verification_code: encrypted, too. last_authorization: when it was used last, to the minute.
     """
 
     __tablename__ = "device_tokens"
@@ -109,7 +109,7 @@ class DeviceToken(Base):
     last_four: Mapped[str] = mapped_column(sa.String(4))
     expires_at: Mapped[dt.datetime | None]
     serial: Mapped[str | None] = mapped_column(sa.String(100))
-    verification_code: Mapped[str | None] = mapped_column(sa.String(100))
+    verification_code: Mapped[str | None] = mapped_column(sa.Text)
     sealed: Mapped[str | None] = mapped_column(sa.Text)
     last_authorization: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]

@@ -68,7 +68,7 @@ def upgrade() -> None:
         sa.Column("last_four", sa.String(4), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
         sa.Column("serial", sa.String(100), nullable=True),
-        sa.Column("verification_code", sa.String(100), nullable=True),
+        sa.Column("verification_code", sa.Text(), nullable=True),
         sa.Column("sealed", sa.Text(), nullable=True),
         sa.Column("last_authorization", UTCDateTime(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),

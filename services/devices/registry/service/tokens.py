@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
-from services.common.sealing import NotOpened, Seal
+from services.common.sealing import NotOpened
 from services.devices import access, refusals
 from services.devices.access import Caller
 from services.devices.known import Changes
@@ -29,6 +29,7 @@ from services.devices.registry.store import tokens as store
 log = logs.get(__name__)
 
 MOST: Final = 1000  # of one device
+_TOKEN, _CODE = "serial", "verification-code"  # what seals are for
 _GIVES: Final[Mapping[str, tuple[access.Action, ...]]] = {"full": ("read", "write"), "read": ("read",), "write": ("write",), "deny": ()}
 COLUMNS: Final = listing.Columns(
     known=frozenset(
@@ -87,6 +88,8 @@ class DeviceTokens:
             if store.count(session, device.no) >= MOST:
                 raise refusals.too_many("tokens", MOST)
             token = self._row(device, given, permission, ends)
+            if code := given.get("verification_code"):
+                token.verification_code = self._seals.get(_CODE).seal(code.encode(), token.id)
             return Made(token.id, self._add(session, token), permission, ends)
 
         return self._database.run(work)
@@ -106,7 +109,7 @@ class DeviceTokens:
         token = rules.new_token()
         values: dict[str, Any] = {"digest": rules.digest(token), "last_four": token[-4:], "updated_at": self._clock.now()}
         if found.token.serial is not None:
-            values["sealed"] = self._seal().seal(token.encode(), found.token.id)
+            values["sealed"] = self._seals.get(_TOKEN).seal(token.encode(), found.token.id)
         if not self._database.run(lambda session: store.replace(session, found.token.id, **values)):
             raise refusals.invalid_device_token()
         self._changes.announce()
@@ -128,14 +131,15 @@ class DeviceTokens:
             found = store.by_serial(session, caller.account, serial)
         if found is None or (found.token.expires_at is not None and found.token.expires_at <= self._clock.now()):
             raise refusals.invalid_serial()
-        needed = found.token.verification_code
-        if needed is not None and not hmac.compare_digest(needed.encode(), (verification_code or "").encode("utf-8", "replace")):
-            raise refusals.invalid_serial()
         access.require_device(caller, found.device.id)
+        token, code = found.token, found.token.verification_code
         try:
-            return self._seal().open(found.token.sealed or "", found.token.id).decode()
+            needed = None if code is None else self._seals.get(_CODE).open(code, token.id)
+            if needed is not None and not hmac.compare_digest(needed, (verification_code or "").encode("utf-8", "replace")):
+                raise refusals.invalid_serial()
+            return self._seals.get(_TOKEN).open(token.sealed or "", token.id).decode()
         except NotOpened:
-            log.error("token not opened: another master key sealed it", token=found.token.id)
+            log.error("token not opened: another master key sealed it", token=token.id)
             raise refusals.token_lost() from None
 
     def _find(self, caller: Caller, key: str) -> store.Found:
@@ -162,7 +166,6 @@ class DeviceTokens:
             permission=permission,
             expires_at=ends,
             serial=given.get("serie_number") or None,
-            verification_code=given.get("verification_code") or None,
             created_at=now,
             updated_at=now,
         )
@@ -172,15 +175,12 @@ class DeviceTokens:
         token = rules.new_token()
         row.digest, row.last_four = rules.digest(token), token[-4:]
         if row.serial is not None:
-            row.sealed = self._seal().seal(token.encode(), row.id)
+            row.sealed = self._seals.get(_TOKEN).seal(token.encode(), row.id)
         try:
             store.add(session, row)
         except IntegrityError:
             raise refusals.serial_taken() from None
         return token
-
-    def _seal(self) -> Seal:
-        return self._seals.get("serial")
 
 
 def _require_no_less(caller: Caller, device_id: str, permission: str) -> None:

@@ -53,6 +53,8 @@ def test_a_verification_code_must_be_given(api: API) -> None:
     assert resolve(api, "AB-1/sésame") == new["token"]
     for path in ("AB-1", "AB-1/sesame", "AB-1/s"):
         refused(api.get(f"/integration/network/resolve/{path}", NETWORK), 404, UNKNOWN)
+    with api.parts.database.read() as session:
+        assert "sésame" not in str(session.execute(sa.text("SELECT * FROM device_tokens")).all())
     plain = api.device(serie_number="AB-2")
     assert resolve(api, "AB-2/anything") == plain.token
 
