@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure.processes import PINNED
 
 VARIED = Path(__file__).parent / "varied.lua"
+INGEST = Path(__file__).parent / "ingest.lua"
 AUTOCANNON = Path(__file__).parents[1] / "peers/node_modules/.bin/autocannon"
 
 
@@ -61,6 +62,12 @@ def run(url: str, *, connections: int, seconds: int, headers: Mapping[str, str],
     command = [*pin, "wrk", "-t", threads, "-c", str(connections), "-d", f"{seconds}s", "--latency", *script, *fields, url]
     text = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
     return parse_wrk(text)
+
+
+def post(url: str, files: Sequence[str], *, connections: int, seconds: int) -> Load:
+    """Keep connections busy with POST `url`. files: those that `ingest.lua` takes. Raises RuntimeError as `run`."""
+    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "20s", "--latency", "-s", str(INGEST), url, "--"]
+    return parse_wrk(subprocess.run([*command, *files], capture_output=True, text=True, timeout=seconds + 60, check=True).stdout)
 
 
 def parse_wrk(text: str) -> Load:
