@@ -19,7 +19,10 @@ ORIGIN: Final = times.EARLIEST
 
 
 class Summary(NamedTuple):
-    """Numbers of one unit: how many, their sum, the least and the greatest. unit: counted from ORIGIN in units of `length`."""
+    """Numbers of one unit: how many, their sum, the least and the greatest, as far as a function needs them.
+
+    unit: counted from ORIGIN in units of `length`. Of an average that the store made, `numbers` is 1 and `sum` the average.
+    """
 
     unit: int
     numbers: int
@@ -36,6 +39,11 @@ def length(interval: str) -> int:
 def units_of(interval: str, most: int) -> int:
     """Return how many of the store's units at most make `most` intervals."""
     return most if interval in _LENGTHS_MS else most * 31 * _MONTHS[interval]
+
+
+def of_store(interval: str, function: str) -> str:
+    """Return what the store adds up: the function itself, or `parts`, of which an average of several units is made."""
+    return "parts" if function == "avg" and interval not in _LENGTHS_MS else function
 
 
 def points(found: Iterable[Summary], interval: str, function: str) -> list[tuple[int, float]]:

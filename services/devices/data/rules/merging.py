@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 from services.devices.data.rules.cursors import Place
 
-AT_ONCE: Final = 2000  # records that are read together, of all variables
 _LEAST: Final = 8  # of one variable
 
 
@@ -39,8 +38,8 @@ Read = Callable[[Mapping[int, Place], int], Mapping[int, Sequence[Row]]]
 class Merge:
     """The records of some variables in one order: up to `each` of every variable and up to `total` of all, after the first `skip`.
 
-    starts: after which place of each variable. each: None when only the total counts. After `rows` has ended, `limited` says that the
-    total cut it short, and `rest` where it would go on.
+    starts: after which place of each variable. each: None when only the total counts. at_once: records that are read together. After `rows`
+    has ended, `limited` says that the total, or `stop`, cut it short, and `rest` where it would go on.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Merge:
         total: int,
         skip: int = 0,
         ascending: bool = False,
-        at_once: int = AT_ONCE,
+        at_once: int,
     ) -> None:
         self._read = read
         self._ascending = ascending
@@ -67,6 +66,7 @@ class Merge:
         self._given = dict.fromkeys(starts, 0)
         self._full: set[int] = set()  # of which `each` were given out, and there are more
         self._cut: set[int] = set()  # of which some were read, and left out at the end
+        self._stopped = False
         self.limited = False
 
     def rows(self) -> Iterator[list[Row]]:
@@ -86,8 +86,15 @@ class Merge:
                 self._places[row.variable_no] = (row.time, row.seq)
             if ready:
                 yield ready
+            if self._stopped and not self.limited:
+                self.limited = bool(self._unended) or any(self._ahead.values())
+                return
             if self.limited:
                 return
+
+    def stop(self) -> None:
+        """Give out no more than what was given out, as if the total had been reached."""
+        self._stopped = True
 
     def rest(self) -> dict[int, Place]:
         """Return after which record the list goes on, for each variable that may have more."""

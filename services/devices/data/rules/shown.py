@@ -31,9 +31,12 @@ def read_id(device_no: int, text: str) -> int | None:
 
 def number(value: float) -> str:
     """Write a number as JSON: a whole one as `3`, not `3.0`. value: finite."""
-    if value.is_integer() and abs(value) < _WRITTEN_OUT:
+    text = repr(value)
+    if text.endswith(".0"):
+        return text[:-2]
+    if "e" in text and value.is_integer() and abs(value) < _WRITTEN_OUT:
         return str(int(value))
-    return repr(value)
+    return text
 
 
 def writer(device_id: str, device_no: int, names: Mapping[int, str], *, details: bool) -> Callable[[Row], str]:

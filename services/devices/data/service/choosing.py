@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,15 +20,17 @@ from services.devices.data.store.reading import TooSlow
 from services.devices.data.store.statements import By, Conditions, Holding, Source
 
 LONGEST_S: Final = 8.0  # of reading for one answer; a statement has less
+AT_ONCE: Final = 2000  # records of one statement; each has up to 16 kB
 _MANY: Final = 200  # variables: a device that has more is read as a whole, not variable by variable
 _PORTION: Final = 1000  # variables of one statement
 
 
 @dataclass(slots=True)
 class Chosen:
-    """The records that a query chooses, some at a time. limited, cursor: known when all have been taken."""
+    """The records that a query chooses, some at a time. limited, cursor: known when all have been taken. stop: ends a list early."""
 
     rows: Iterator[list[Row]]
+    stop: Callable[[], None] = lambda: None
     limited: bool = False
     cursor: str | None = None
 
@@ -101,8 +103,9 @@ def _list(session: Session, query: Query, found: Source, wanted: Conditions, sta
         total=queries.MOST if named else query.qty,
         skip=0 if named else query.skip,
         ascending=query.ascending,
+        at_once=AT_ONCE,
     )
-    chosen = Chosen(iter(()))
+    chosen = Chosen(iter(()), merge.stop)
 
     def rows() -> Iterator[list[Row]]:
         last: Place = (0, 0)

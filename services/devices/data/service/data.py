@@ -19,11 +19,14 @@ from services.devices.data.rules.queries import Query, Wrong
 from services.devices.data.service import choosing
 from services.devices.data.service.choosing import Chosen
 from services.devices.data.store import counting, editing, reading, writing
-from services.devices.data.store.names import Names, Variables
+from services.devices.data.store.names import Names
 from services.devices.data.store.reading import OutOfRange, TooSlow
 from services.devices.data.store.statements import Source
 
+LARGEST: Final = 16 * 1000 * 1000  # characters of an answer, or the records that were read together more
+_MANY: Final = 200  # variables
 LIMITED: Final = f"Result was limited to {queries.MOST} records"
+LIMITED_IN_SIZE: Final = f"Result was limited to {LARGEST // 1_000_000} MB"
 
 
 class Answer(NamedTuple):
@@ -121,9 +124,15 @@ class Data:
         chosen = self._choose(session, device, query, source)
         write = shown.writer(device.id, device.no, _Names(self._names, session, device.no), details=query.details)
         written: list[str] = []
+        size = 0
         for rows in chosen.rows:
-            written += map(write, rows)
-        return Answer(shown.listed(written), LIMITED if chosen.limited else None, chosen.cursor)
+            some = [write(row) for row in rows]
+            written += some
+            size += sum(map(len, some))
+            if size > LARGEST:
+                chosen.stop()
+        limited = LIMITED_IN_SIZE if size > LARGEST and chosen.cursor else LIMITED if chosen.limited else None
+        return Answer(shown.listed(written), limited, chosen.cursor)
 
     def _number(self, session: Session, device: DeviceRef, query: Query, source: Source) -> str:
         if query.counts_all and source.immutable:
@@ -141,6 +150,8 @@ class Data:
 
     def _aggregate(self, session: Session, device: DeviceRef, query: Query, source: Source) -> Answer:
         numbers = self._numbers(session, device, query)
+        if numbers is None and len(known := self._names.all(session, device.no).names) <= _MANY:
+            numbers = list(known)  # so that each unit can be looked up in the index, which begins with the variable
         if numbers == [] or source.low > source.high:
             return Answer("[]")
         found = reading.summaries(
@@ -150,6 +161,7 @@ class Data:
             choosing.conditions(device, query),
             aggregates.length(query.interval),
             aggregates.units_of(query.interval, queries.MOST + 1),
+            function=aggregates.of_store(query.interval, query.function),
             ascending=query.ascending,
         )
         points = aggregates.points(found, query.interval, query.function)
@@ -177,7 +189,7 @@ class _Names(Mapping[int, str]):
         self._names = names
         self._session = session
         self._device_no = device_no
-        self._found = Variables()
+        self._found = names.known(device_no)
 
     def __getitem__(self, number: int) -> str:
         if number not in self._found.names:

@@ -33,7 +33,7 @@ class Names:
 
     def all(self, session: Session, device_no: int) -> Variables:
         """Return all variables that a device has now."""
-        known = self._known.get(device_no, Variables())
+        known = self.known(device_no)
         new = reading.variables(session, device_no, known.last)
         if not new:
             return known
@@ -45,9 +45,11 @@ class Names:
             self._count += len(new)
         return found
 
+    def known(self, device_no: int) -> Variables:
+        """Return what is known of a device's variables, without asking."""
+        return self._known.get(device_no) or Variables()
+
     def some(self, session: Session, device_no: int, names: Iterable[str]) -> Variables:
         """Return the variables of a device, the ones of these names among them, if it has them."""
-        known = self._known.get(device_no)
-        if known is not None and all(name in known.numbers for name in names):
-            return known
-        return self.all(session, device_no)
+        known = self.known(device_no)
+        return known if all(name in known.numbers for name in names) else self.all(session, device_no)

@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from services.devices.data.rules.aggregates import Summary
+from services.devices.data.rules.aggregates import ORIGIN, Summary
 from services.devices.data.rules.cursors import Place
 from services.devices.data.rules.merging import Row
 from services.devices.data.store import statements
 from services.devices.data.store.statements import By, Conditions, Source, parameters, shape_of
 
 LONGEST_S: Final = 3.0  # a statement on SQLite; PostgreSQL ends its own as late
+_MOST_UNITS: Final = 2000  # that SQLite looks up one by one
 _STEPS: Final = 100_000  # of SQLite's machine between two looks at the clock
 _VARIABLES: Final = sa.text("SELECT no, name FROM variables WHERE device_no = :device_no AND no > :after ORDER BY no")
 
@@ -92,13 +93,13 @@ def each(
     if dialect == "postgresql":
         numbers, times, seqs = list(starts), [place[0] for place in starts.values()], [place[1] for place in starts.values()]
         found: dict[int, list[Row]] = {number: [] for number in starts}
-        for row in connection.execute(statement, {**given, "numbers": numbers, "times": times, "seqs": seqs}):
+        for row in connection.execute(statement, {**given, "numbers": numbers, "times": times, "seqs": seqs}).all():
             found[row[0]].append(Row._make(row))
         return found
     return {
         number: [
             Row._make(row)
-            for row in connection.execute(statement, {**given, "number": number, "start_time": place[0], "start_seq": place[1]})
+            for row in connection.execute(statement, {**given, "number": number, "start_time": place[0], "start_seq": place[1]}).all()
         ]
         for number, place in starts.items()
     }
@@ -110,7 +111,7 @@ def of_device(
     """Read the first `limit` records of the whole device after the start. Sorts all that there are: for devices with many variables."""
     statement = statements.of_device(shape_of(session.get_bind().dialect.name, source, conditions), ascending)
     given = {**parameters(source, conditions), "limit": limit, "skip": skip, "start_time": start[0], "start_seq": start[1]}
-    return [Row._make(row) for row in session.connection().execute(statement, given)]
+    return [Row._make(row) for row in session.connection().execute(statement, given).all()]
 
 
 def total(session: Session, source: Source, numbers: Sequence[int] | None, conditions: Conditions, *, counting: bool) -> Total:
@@ -128,9 +129,17 @@ def summaries(
     length: int,
     limit: int,
     *,
-    ascending: bool = False,
+    function: str,
+    ascending: bool,
 ) -> list[Summary]:
-    """Add up the numbers of each unit of time. length: of a unit, in milliseconds. numbers: of the variables; None: all of the device."""
-    statement = statements.summaries(shape_of(session.get_bind().dialect.name, source, conditions), numbers is not None, length, ascending)
+    """Add up the numbers of each unit of time, as far as the function needs it. length: of a unit, in milliseconds. numbers: as `total`."""
+    shape = shape_of(session.get_bind().dialect.name, source, conditions)
     given = {**parameters(source, conditions), "numbers": numbers, "limit": limit}
-    return [Summary._make(row) for row in session.connection().execute(statement, given)]
+    if shape.dialect == "sqlite" and numbers is not None and source.high - source.low <= _MOST_UNITS * length:
+        first = source.low - (source.low - ORIGIN) % length
+        by_unit = statements.summaries_by_unit(shape, length, function)
+        rows = session.connection().execute(by_unit, {**given, "first": first}).all()
+        found = [Summary((row[0] - ORIGIN) // length, *row[1:]) for row in rows if None not in row and (function != "count" or row[1])]
+        return found if ascending else found[::-1]
+    statement = statements.summaries(shape, numbers is not None, length, function, ascending)
+    return [Summary._make(row) for row in session.connection().execute(statement, given).all()]

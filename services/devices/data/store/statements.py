@@ -23,6 +23,15 @@ _COMPARED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 
 
+# what a function is made of, in the order of `Summary`; the others are not read
+_MADE: Final[Mapping[str, tuple[str | None, str | None, str | None, str | None]]] = {
+    "avg": (None, "avg", None, None), "parts": ("count", "sum", None, None), "sum": (None, "sum", None, None),
+    "min": (None, None, "min", None), "max": (None, None, None, "max"), "count": ("count", None, None, None),
+}  # fmt: skip
+_LOW: Final = sa.bindparam("low", type_=BIG)
+_HIGH: Final = sa.bindparam("high", type_=BIG)
+
+
 class Source(NamedTuple):
     """Where the records of a device are. low, high: the stretch of time that is asked for, both included."""
 
@@ -93,13 +102,13 @@ def _columns(records: sa.Table) -> list[sa.Column[Any]]:
     return [records.c[name] for name in Row._fields]
 
 
-def _where(shape: Shape) -> list[sa.ColumnElement[bool]]:
-    """The device, the stretch of time and the conditions."""
+def _where(shape: Shape, low: Any = None, high: Any = None) -> list[sa.ColumnElement[bool]]:
+    """The device, the stretch of time and the conditions. low, high: of the stretch; None: all that is asked for."""
     c = _records(shape).c
     found: list[sa.ColumnElement[bool]] = [
         c.data_no == sa.bindparam("data_no", type_=sa.Integer),
-        c.time >= sa.bindparam("low", type_=BIG),
-        c.time <= sa.bindparam("high", type_=BIG),
+        c.time >= (_LOW if low is None else low),
+        c.time <= (_HIGH if high is None else high),
     ]
     if shape.immutable:
         found.insert(0, c.retention_class == sa.bindparam("retention_class", type_=sa.SmallInteger))
@@ -209,17 +218,38 @@ def total(shape: Shape, named: bool, counting: bool) -> sa.Select[Any]:
 
 
 @functools.lru_cache(maxsize=512)
-def summaries(shape: Shape, named: bool, length: int, ascending: bool) -> sa.Select[Any]:
-    """One row of numbers for each unit of time."""
+def summaries(shape: Shape, named: bool, length: int, function: str, ascending: bool) -> sa.Select[Any]:
+    """One row of numbers for each unit of time: those that the function is made of. function: as `aggregates.of_store` says."""
     records = _records(shape)
     number = records.c.number
     since_origin = (records.c.time - sa.literal_column(str(ORIGIN))).self_group()
     unit = since_origin.op("/")(sa.literal_column(str(length))).label("unit")
+    made = [getattr(sa.func, name)(number) if name else sa.literal_column("1") for name in _MADE[function]]
     found = (
-        sa.select(unit, sa.func.count(), sa.func.sum(number), sa.func.min(number), sa.func.max(number))
+        sa.select(unit, *(one.label(f"made{place}") for place, one in enumerate(made)))
         .where(*_where(shape), *_of(records, named), number.is_not(None))
         .group_by(unit)
         .offset(0)  # a fence: with the order in sight PostgreSQL sorts all records, instead of hashing them into few units
         .subquery()
     )
     return sa.select(found).order_by(found.c.unit if ascending else found.c.unit.desc()).limit(sa.bindparam("limit", type_=BIG))
+
+
+@functools.lru_cache(maxsize=512)
+def summaries_by_unit(shape: Shape, length: int, function: str) -> sa.Select[Any]:
+    """As `summaries` for all units of the stretch of time, on SQLite. First comes when a unit begins; an empty one has NULL, or 0 as count.
+
+    Each unit looks up its own records. To group all of them SQLite would sort them, which takes twice as long for a month of hours.
+    """
+    records = _records(shape)
+    units = sa.select(sa.bindparam("first", type_=BIG).label("begins")).cte("units", recursive=True)
+    following = units.c.begins + length
+    units = units.union_all(sa.select(following).where(following <= _HIGH))
+    begins = units.c.begins
+    bounds = sa.func.max(begins, _LOW), sa.func.min(begins + length - 1, _HIGH)
+    where = sa.and_(*_where(shape, *bounds), *_of(records, True))
+    made = [
+        sa.select(getattr(sa.func, name)(records.c.number)).where(where).scalar_subquery() if name else sa.literal(1)
+        for name in _MADE[function]
+    ]
+    return sa.select(begins, *(one.label(f"made{place}") for place, one in enumerate(made)))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.devices.data.service import choosing
+from services.devices.data.service import choosing, data
 from tests.unit.devices.conftest import ACC, ACC2, ACC_READ, ACC_WRITE, ANALYSIS, ANALYSIS_READ, API, MadeDevice, refused, result
 
 QUERY = "Error on Query String parameters"
@@ -194,6 +194,26 @@ def test_an_answer_has_at_most_ten_thousand_records(immutable: bool, api: API) -
     assert "message" not in rest.json and "X-Next-Cursor" not in rest.headers
     alone = api.get("/data?variables=a&qty=10000", device.token)
     assert len(result(alone)) == 10_000 and "message" not in alone.json
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_large_answer_is_cut_and_goes_on(named: bool, api: API, device: MadeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "LARGEST", 1000)
+    monkeypatch.setattr(choosing, "AT_ONCE", 16)
+    add(api, device, *series("a", 30), *series("b", 30))
+    seen: list[Any] = []
+    query = "qty=100&" + ("variables=a&variables=b" if named else "")
+    pages, more = 0, ""
+    while pages < 20:
+        pages += 1
+        answer = api.get(f"/data?{query}{more}", device.token)
+        seen += values(result(answer))
+        if "X-Next-Cursor" not in answer.headers:
+            break
+        assert answer.json["message"] == "Result was limited to 16 MB"
+        more = f"&cursor={answer.headers['X-Next-Cursor']}"
+    assert pages > 3 and "message" not in answer.json
+    assert seen == sorted([*range(30)] * 2, reverse=True)
 
 
 def test_numbers_made_of_records(api: API, device: MadeDevice) -> None:

@@ -65,7 +65,7 @@ AGGREGATES = st.builds(
     **FILTERS,
 )
 MANY = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # without `explain`, which traces every line

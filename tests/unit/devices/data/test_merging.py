@@ -57,15 +57,34 @@ def test_merging(stored: list[tuple[int, int]], ascending: bool, each: int | Non
             assert sorted(found + left) == sorted(everything), "what is left is exactly what was not given out"
 
 
+@given(STORED, st.booleans(), st.none() | st.integers(1, 40), st.integers(1, 60), st.integers(1, 4))
+def test_a_list_that_is_stopped_goes_on_later(
+    stored: list[tuple[int, int]], ascending: bool, each: int | None, at_once: int, parts: int
+) -> None:
+    store = Store(stored, ascending)
+    merge = Merge(store.read, store.starts, each=each, total=150, ascending=ascending, at_once=at_once)
+    found: list[Row] = []
+    for count, some in enumerate(merge.rows(), 1):
+        found += some
+        if count == parts:
+            merge.stop()
+    left = [row for number, place in merge.rest().items() for row in store.after(number, place)]
+    everything = [row for number, place in store.starts.items() for row in store.after(number, place)]
+    if each is not None or merge.limited:
+        assert sorted(found + left) == sorted(everything)
+    else:
+        assert len(found) == len(everything)
+
+
 def test_a_page_of_one_variable_is_read_at_once() -> None:
     store = Store([(1, number) for number in range(100)], ascending=False)
-    merge = Merge(store.read, {1: (999, LAST_SEQ)}, each=15, total=10_000)
+    merge = Merge(store.read, {1: (999, LAST_SEQ)}, each=15, total=10_000, at_once=2000)
     assert len([row for some in merge.rows() for row in some]) == 15
     assert (store.calls, store.read_rows) == (1, 16)
 
 
 def test_a_list_of_a_device_reads_little_more_than_its_share_of_each_variable() -> None:
     store = Store([(1 + number % 5, number) for number in range(5000)], ascending=False)
-    merge = Merge(store.read, dict.fromkeys(range(1, 6), (9999, LAST_SEQ)), each=None, total=1000)
+    merge = Merge(store.read, dict.fromkeys(range(1, 6), (9999, LAST_SEQ)), each=None, total=1000, at_once=2000)
     assert len([row for some in merge.rows() for row in some]) == 1000
     assert (store.calls, store.read_rows) == (1, 1290)
