@@ -26,6 +26,8 @@ _SAFE_NAMES = frozenset(
 _CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^/\s:@]*:[^/\s@]*@", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer|Basic|apiKey)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 MASK = "[redacted]"
+# What TagoIO's API has in paths: a token of a device, which may be named by its id as well, and the code that goes with a serial number.
+_SECRET_IN_PATH = re.compile(r"(/device/+token/+|/network/+resolve/+[^/?\s]+/+)[^/?\s]+")
 
 # What auth hands out: gh_<kind>_<49 letters and digits>, any character of it percent-encoded, once or several times. Part of one is masked,
 # too: a text may have been cut.
@@ -37,7 +39,12 @@ _HOUSE_SECRET = re.compile(
 
 
 def mask_secrets(text: str) -> str:
-    """Put `***` behind the prefix and kind of every secret that auth hands out. Adds no character that JSON or a URL escapes."""
+    """Put `***` behind the prefix and kind of every secret that auth hands out, and for the secrets that paths of devices hold.
+
+    Adds no character that JSON or a URL escapes.
+    """
+    if "/token/" in text or "/resolve/" in text:
+        text = _SECRET_IN_PATH.sub(r"\1***", text)
     return _HOUSE_SECRET.sub(r"\1***", text) if "gh" in text or "%" in text else text
 
 

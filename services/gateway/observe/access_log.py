@@ -60,7 +60,7 @@ class AccessLog:
         api, key = exchange.api, exchange.key
         path = exchange.path[:_LONGEST_PATH]
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
-        if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path):
+        if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path) or "/token/" in path or "/resolve/" in path:
             path = logs.mask_secrets(path)
         refused = _refused(exchange) if exchange.refused else ""
         lines = self._lines

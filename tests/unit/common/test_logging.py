@@ -116,6 +116,22 @@ def test_a_secret_of_the_house_is_masked_wherever_it_stands(place: str, secret: 
 
 
 @pytest.mark.parametrize(
+    ("path", "masked"),
+    [
+        ("/device/token/0badc0de-1b35", "/device/token/***"),
+        ("/devices/device//token/0badc0de-1b35/rotate/x", "/devices/device//token/***/rotate/x"),
+        ("/integration/network/resolve/serial/code/", "/integration/network/resolve/serial/***/"),
+        ("/integration/network/resolve/serial", "/integration/network/resolve/serial"),
+        ("/device/token/", "/device/token/"),
+        ("/tokens/token/1", "/tokens/token/1"),
+    ],
+)
+def test_secrets_in_paths_of_devices(path: str, masked: str) -> None:
+    assert logs.mask_secrets(path) == masked
+    assert logs.mask_secrets(masked) == masked
+
+
+@pytest.mark.parametrize(
     "text", ["/high_and_low", "gh_acc_", "gh_acc_short", "/gh_pages_of_mine", f"hg_acc_{BODY}", f"gh-acc-{BODY}", "100%", "%gh_", "ähm_gh"]
 )
 def test_what_is_no_secret_is_shown(text: str) -> None:

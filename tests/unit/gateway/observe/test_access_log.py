@@ -81,6 +81,8 @@ BODY = "0Az9" * 12 + "x"
         (f"/api/gh%255Facc%255f{BODY}", "/api/gh%255Facc%255f***"),
         (f"/api/gh_acc_{BODY}/gh_ref_{BODY}?gh_key_{BODY}", "/api/gh_acc_***/gh_ref_***"),
         (f"/api/{'a' * 2000}/gh_acc_{BODY}", f"/api/{'a' * 2000}/gh_acc_***"),
+        (f"/api/device/token/{'0badc0de-' * 4}?x=1", "/api/device/token/***"),
+        ("/api/integration/network/resolve/serial/code", "/api/integration/network/resolve/serial/***"),
         ("/api/gh_pages/a_b/100%25", "/api/gh_pages/a_b/100%25"),
     ],
 )
