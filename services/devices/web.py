@@ -156,7 +156,8 @@ def render_error(status: int, message: str, code: str, fields: Mapping[str, Any]
     body: dict[str, Any] = {"status": False, "message": message}
     if fields:
         body["field_errors"] = fields
-    return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, mimetype="application/json")
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "replace"), status, mimetype="application/json")  # a name in `fields` may hold half a character
 
 
 def register(app: Flask) -> None:

@@ -62,3 +62,9 @@ def test_answers_are_kept_by_nobody(sqlite_api: API) -> None:
         sqlite_api.post("/device", {"name": "a device", "type": "mutable"}),
     ):
         assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
+def test_half_a_character_in_a_name_that_is_wrong(sqlite_api: API) -> None:
+    headers = '{"name": "hot", "type": "condition", "trigger": [], "action": {"type": "post", "url": "", "headers": {"\\ud800": 1}}}'
+    wrong = refused(sqlite_api.send("POST", "/action", ACC, data=headers), 400, "Error on Body parameters")
+    assert "action.headers.?.value" in wrong
