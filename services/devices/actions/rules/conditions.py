@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 Value = int | float | str | bool | None
-Test = Callable[[Value], bool]
 
 IS: Final = ("=", "!", "<", ">", "><", "*")
 TYPES: Final = ("string", "number", "boolean", "*")
 LONGEST_VALUE: Final = 6000  # characters; a record's value has no more
-_A_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
+# each digit can be read in one way only: a long text that is nearly a number would take the square of its length otherwise
+_A_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
 _ENDLESS: Final = (float("inf"), float("-inf"))
 _MOST_DIGITS: Final = 300  # of a number that is compared exactly; longer ones are far beyond all others
 
@@ -41,14 +41,17 @@ class Record(Protocol):
 class Condition:
     """One condition, ready to be asked. device: the id of the only one it watches; else tag: (key, value) that its devices have.
 
-    unlock: it frees the action instead of firing it.
+    unlock: it frees the action instead of firing it. is_: one of IS. kind: what values are compared as. low, high: what with, of that kind.
     """
 
     device: str | None
     tag: tuple[str, str] | None
     variable: str
     unlock: bool
-    test: Test
+    is_: str
+    kind: str
+    low: Any
+    high: Any
 
 
 def check(conditions: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -66,7 +69,9 @@ def compiled(condition: Mapping[str, Any]) -> Condition:
     """Make a checked condition ready to be asked."""
     device = condition.get("device")
     tag = None if device else (condition["tag_key"], condition["tag_value"])
-    return Condition(device, tag, condition["variable"].lower(), bool(condition.get("unlock")), _test(condition))
+    kind = _kind(condition)
+    low, high = converted(kind, condition.get("value")), converted(kind, condition.get("second_value"))
+    return Condition(device, tag, condition["variable"].lower(), bool(condition.get("unlock")), condition["is"], kind, low, high)
 
 
 def value_of(record: Record) -> Value:
@@ -91,11 +96,11 @@ def _mistakes(condition: Mapping[str, Any]) -> list[tuple[str, str]]:
     kind = _kind(condition)
     if kind == "boolean" and condition["is"] not in ("=", "!"):
         found.append(("is", "A boolean is equal or not"))
-    low = _converted(kind, condition.get("value"))
+    low = converted(kind, condition.get("value"))
     if low is None or low in _ENDLESS:
         found.append(("value", f"Must be a {kind}"))
     if condition["is"] == "><":
-        high = _converted(kind, condition.get("second_value"))
+        high = converted(kind, condition.get("second_value"))
         if high is None or high in _ENDLESS:
             found.append(("second_value", f"Must be a {kind}"))
         elif low is not None and not low < high:
@@ -114,25 +119,8 @@ def _kind(condition: Mapping[str, Any]) -> str:
     return "number" if isinstance(value, int | float) else "string"
 
 
-def _test(condition: Mapping[str, Any]) -> Test:
-    if condition["is"] == "*":
-        return lambda value: True
-    kind = _kind(condition)
-    convert = _CONVERTERS[kind]
-    low, high = _converted(kind, condition["value"]), _converted(kind, condition.get("second_value"))
-    match condition["is"]:
-        case "=":
-            return lambda value: convert(value) == low
-        case "!":
-            return lambda value: value is not None and convert(value) != low
-        case "<":
-            return lambda value: (found := convert(value)) is not None and found < low
-        case ">":
-            return lambda value: (found := convert(value)) is not None and found > low
-    return lambda value: (found := convert(value)) is not None and low < found < high
-
-
-def _converted(kind: str, value: Any) -> Any:
+def converted(kind: str, value: Any) -> Any:
+    """Return a value as this kind, None for one that cannot be read so. kind: one of TYPES but `*`."""
     return _CONVERTERS[kind](value) if isinstance(value, int | float | str) else None
 
 

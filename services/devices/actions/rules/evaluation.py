@@ -7,11 +7,12 @@ matches an unlock condition frees it, and the request that frees it does not fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.devices.actions.rules.conditions import Condition, Record, compiled, value_of
+from services.devices.actions.rules.conditions import Condition, compiled
+from services.devices.actions.rules.matching import Sent
 
 Tags = frozenset[tuple[str, str]]
 
@@ -61,37 +62,33 @@ class Watches:
                 variables = self._of_tags if condition.device is None else self._of_device.setdefault(condition.device, {})
                 variables.setdefault(condition.variable, []).append((one, condition))
 
-    def concerned(self, device: str, records: Sequence[Record]) -> dict[str, Watch]:
+    def concerned(self, device: str, sent: Sent) -> dict[str, Watch]:
         """Return the actions, by id, of which a condition matches a record of this device; whether it has their tags is not looked at."""
         named = self._of_device.get(device)
         if named is None and not self._of_tags:
             return {}
         found: dict[str, Watch] = {}
-        for record in records:
+        for variable in sent.variables:
             for variables in (named, self._of_tags):
-                for one, condition in (variables or {}).get(record.variable, ()):
-                    if one.id not in found and condition.test(value_of(record)):
+                for one, condition in (variables or {}).get(variable, ()):
+                    if one.id not in found and sent.matches(condition):
                         found[one.id] = one
         return found
 
 
-def evaluate(action: Watch, device: str, tags: Tags, records: Sequence[Record], locked: bool) -> Outcome | None:
+def evaluate(action: Watch, device: str, tags: Tags, sent: Sent, locked: bool) -> Outcome | None:
     """Say what the records of one request do to an action; None = nothing. locked: the action for this device, before."""
     locks = action.locks
     if locked and locks:  # a lock means nothing when no condition could free it
-        return Outcome((), False) if _matching(action, True, device, tags, records) else None
-    fired_by = _matching(action, False, device, tags, records)
+        return Outcome((), False) if any(map(sent.matches, _watching(action, True, device, tags))) else None
+    fired_by = sent.matching(_watching(action, False, device, tags))
     return Outcome(tuple(fired_by), locks) if fired_by else None
 
 
-def _matching(action: Watch, unlock: bool, device: str, tags: Tags, records: Sequence[Record]) -> list[int]:
-    watching: dict[str, list[Condition]] = {}
-    for condition in action.conditions:
-        here = condition.device == device if condition.tag is None else condition.tag in tags
-        if here and condition.unlock is unlock:
-            watching.setdefault(condition.variable, []).append(condition)
+def _watching(action: Watch, unlock: bool, device: str, tags: Tags) -> list[Condition]:
+    """The conditions that are about this device."""
     return [
-        index
-        for index, record in enumerate(records)
-        if (conditions := watching.get(record.variable)) and any(condition.test(value_of(record)) for condition in conditions)
+        condition
+        for condition in action.conditions
+        if condition.unlock is unlock and (condition.device == device if condition.tag is None else condition.tag in tags)
     ]

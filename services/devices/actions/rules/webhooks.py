@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv6Address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -32,20 +32,19 @@ def check(action: Mapping[str, Any]) -> dict[str, list[str]]:
     return wrong
 
 
-def body(action: Mapping[str, Any], device: Mapping[str, Any], fired_at: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Write the JSON that a receiver gets. action, device: as it is shown of them. records: all that matched, as `GET /data` shows them.
+def body(action: Mapping[str, Any], device: Mapping[str, Any], fired_at: str, matched: int, records: Iterable[str]) -> str:
+    """Write the JSON that a receiver gets. action, device: as it is shown of them. records: JSON of those that matched, from the first.
 
-    `matched` counts all of them; `data` has as many, from the first, as fit into `LARGEST_DATA`, and one in any case.
+    matched: how many did. `data` has as many as fit into `LARGEST_DATA`, and one in any case; no more are taken from `records`.
     """
     written: list[str] = []
     size = 0
-    for record in records:
-        text = _json(record)
+    for text in records:
         size += len(text) + 1
         if written and size > LARGEST_DATA:
             break
         written.append(text)
-    head = _json({"action": action, "device": device, "fired_at": fired_at, "matched": len(records)})
+    head = as_json({"action": action, "device": device, "fired_at": fired_at, "matched": matched})
     return f'{head[:-1]},"data":[{",".join(written)}]}}'
 
 
@@ -96,5 +95,6 @@ def _of_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield f"headers.{name}", _NOT_REPLACED
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """Write JSON as it stands in a call."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

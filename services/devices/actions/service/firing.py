@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from services.common import logging as logs
@@ -20,6 +20,7 @@ from services.devices.access import DeviceRef
 from services.devices.actions import store
 from services.devices.actions.rules import webhooks
 from services.devices.actions.rules.evaluation import Outcome, Tags, Watch, Watches, evaluate, watch
+from services.devices.actions.rules.matching import Sent
 from services.devices.actions.store import Held, Transaction
 from services.devices.data.rules.records import Record
 
@@ -57,25 +58,26 @@ class Firing:
         session: the transaction that stores them and has locked the device. first_seq: of the first record; the others follow. now: UTC.
         Raises the store's error.
         """
-        concerned = self._watches(session, device.account).concerned(device.id, records)
+        sent = Sent(records)
+        concerned = self._watches(session, device.account).concerned(device.id, sent)
         if not concerned:
             return 0
         noted: list[dict[str, Any]] = []
         calls: list[Call] = []
+        written: dict[int, str] = {}  # several actions may show the same records
         held = store.hold(session, device.no, concerned)
         if any(action.version != concerned[action.id].version for action in held):
             held = store.hold(session, device.no, concerned)  # edited, perhaps while this waited for it: now all is of one moment
         for action in held:
             tags: Tags = frozenset((tag["key"], tag["value"]) for tag in action.device_tags)
             tried = _up_to_date(concerned[action.id], action)
-            outcome = evaluate(tried, device.id, tags, records, action.locked) if action.active else None
+            outcome = evaluate(tried, device.id, tags, sent, action.locked) if action.active else None
             if outcome is None:
                 continue
             fired_at = now if outcome.fired_by else None
             noted.append({"device_no": device.no, "action_id": action.id, "locked": outcome.locked, "fired_at": fired_at})
             if outcome.fired_by and not self._is_full(session, action.id):
-                matched = [_shown(records[place], device, first_seq + place) for place in outcome.fired_by]
-                calls.append(_call(action, outcome, device, matched, now))
+                calls.append(_call(action, outcome, device, _written(written, outcome, device, records, first_seq), now))
         if noted:
             store.note(session, noted)
         return store.put(session, calls, now)
@@ -119,7 +121,7 @@ def _up_to_date(known: Watch, action: Held) -> Watch:
     return known if known.version == action.version else watch(action.id, action.version, action.trigger)
 
 
-def _call(action: Held, outcome: Outcome, device: DeviceRef, matched: list[dict[str, Any]], now: dt.datetime) -> Call:
+def _call(action: Held, outcome: Outcome, device: DeviceRef, records: Iterable[str], now: dt.datetime) -> Call:
     about = {"id": device.id, "name": action.device_name, "tags": action.device_tags}
     shown = {"id": action.id, "name": action.name, "tags": action.tags, "lock": outcome.locked}
     return Call(
@@ -131,10 +133,18 @@ def _call(action: Held, outcome: Outcome, device: DeviceRef, matched: list[dict[
         method="POST",
         url=action.call["url"],
         headers=tuple(action.call["headers"].items()),
-        body=webhooks.body(shown, about, isoformat(now), matched),
+        body=webhooks.body(shown, about, isoformat(now), len(outcome.fired_by), records),
         mark=(),
         told_for=0.0,
     )
+
+
+def _written(written: dict[int, str], outcome: Outcome, device: DeviceRef, records: Sequence[Record], first_seq: int) -> Iterator[str]:
+    """Write the records that fired an action, each when it is taken. written: those that another action has taken, by place."""
+    for place in outcome.fired_by:
+        if place not in written:
+            written[place] = webhooks.as_json(_shown(records[place], device, first_seq + place))
+        yield written[place]
 
 
 def _shown(record: Record, device: DeviceRef, seq: int) -> dict[str, Any]:

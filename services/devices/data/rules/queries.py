@@ -42,7 +42,7 @@ _PREFERRED: Final = {
     "ids": ("ids", "id"),
 }  # fmt: skip
 _NO: Final = ("false", "0")
-_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII).fullmatch
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII).fullmatch
 _LONGEST_NUMBER: Final = 400  # digits; Python reads no integer of more than 4300
 
 

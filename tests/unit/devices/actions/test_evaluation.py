@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, NamedTuple
 
 import pytest
 
+from services.devices.actions.rules.conditions import compiled
 from services.devices.actions.rules.evaluation import Outcome, Watches, evaluate, watch
+from services.devices.actions.rules.matching import Sent
 from services.devices.data.rules.records import Record
 
 HERE, THERE = "a" * 24, "b" * 24
@@ -17,7 +20,11 @@ PUMP = {"tag_key": "kind", "tag_value": "pump", "variable": "temp", "is": ">", "
 WITHOUT, WITH_LOCK = [HOT, WET], [HOT, WET, COOL]
 
 
-def records(*given: float | tuple[str, float]) -> list[Record]:
+def records(*given: float | tuple[str, float]) -> Sent:
+    return Sent(listed(*given))
+
+
+def listed(*given: float | tuple[str, float]) -> list[Record]:
     pairs = [one if isinstance(one, tuple) else ("temp", one) for one in given]
     return [Record(variable, 0, float(value), None, None, "g", None, None) for variable, value in pairs]
 
@@ -86,3 +93,58 @@ def test_concerned() -> None:
     assert watches.concerned(HERE, records(96, ("humidity", 81))).keys() == {"hot", "wet", "pump"}
     assert watches.concerned(THERE, records(96)).keys() == {"pump"}
     assert Watches([]).concerned(HERE, records(96)) == {}
+
+
+class Counted(NamedTuple):
+    """A record that counts how often its value is looked at."""
+
+    record: Record
+    looks: list[int]
+
+    @property
+    def variable(self) -> str:
+        return self.record.variable
+
+    @property
+    def number(self) -> float | None:
+        self.looks[0] += 1
+        return self.record.number
+
+    @property
+    def value(self) -> str | None:
+        return self.record.value
+
+
+def test_many_conditions_look_at_each_record_once() -> None:
+    """An account has up to 2000 conditions, a request up to 11,000 records: each with each would stop all writing for seconds."""
+    looks = [0]
+    sent = Sent([Counted(record, looks) for record in listed(*range(100))])
+    trigger = [{**HOT, "is": is_, "value": value} for is_ in ("=", "<", ">", "!") for value in range(0, 100, 7)]
+    action = watch("x", 1, trigger)
+    assert Watches([action]).concerned(HERE, sent).keys() == {"x"}
+    assert evaluate(action, HERE, frozenset(), sent, False) == Outcome(tuple(range(100)), False)
+    assert looks == [100]
+
+
+def test_matching_is_what_each_condition_says_of_each_record() -> None:
+    """All conditions of an action together find what they find alone, each record once and in order."""
+    values = [5, "5", "x", True, False, "true", 7.5, "", 5, -3, None, "7.5", 2**53 + 1]
+    records = [
+        Record("temp", 0, float(one) if type(one) in (int, float) else None, None if one is None or type(one) in (int, float)
+               else json.dumps(one), None, "g", None, None) for one in values
+    ]  # fmt: skip
+    sent = Sent(records)
+    conditions = [
+        compiled({**HOT, "is": is_, "value": value, "second_value": second, "value_type": kind})
+        for is_, value, second, kind in (
+            ("=", 5, None, "number"), ("!", 5, None, "number"), ("<", 5, None, "number"), ("><", 4, 8, "number"),
+            ("=", "5", None, "string"), (">", "s", None, "string"), ("!", "x", None, "string"), ("=", True, None, "boolean"), ("!", True, None, "boolean"),
+            ("*", None, None, None),
+        )
+    ]  # fmt: skip
+    alone = [{place for place, record in enumerate(records) if Sent([record]).matches(one)} for one in conditions]
+    assert alone[0] == {0, 1, 8}
+    for first, found in zip(conditions, alone, strict=True):
+        assert set(sent.matching([first])) == found
+        for second, more in zip(conditions, alone, strict=True):
+            assert sent.matching([first, second]) == sorted(found | more)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.devices.actions.rules.webhooks import LARGEST_DATA, LONGEST_URL, MOST_HEADERS, body, check
+from services.devices.actions.rules.webhooks import LARGEST_DATA, LONGEST_URL, MOST_HEADERS, as_json, body, check
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_refused_headers(headers: dict[str, str]) -> None:
 
 def test_body() -> None:
     records = [{"variable": "temp", "value": 2**53 + 1}, {"variable": "temp", "value": "ü\u2028"}]
-    shown = json.loads(body({"id": "a"}, {"id": "d"}, "2026-01-01T00:00:00.000Z", records))
+    shown = json.loads(body({"id": "a"}, {"id": "d"}, "2026-01-01T00:00:00.000Z", 2, map(as_json, records)))
     assert shown == {"action": {"id": "a"}, "device": {"id": "d"}, "fired_at": "2026-01-01T00:00:00.000Z", "matched": 2, "data": records}
 
 
 def test_body_is_bounded() -> None:
     record: dict[str, Any] = {"value": "x" * 5000}
-    shown = json.loads(body({}, {}, "", [record] * 200))
+    shown = json.loads(body({}, {}, "", 200, map(as_json, [record] * 200)))
     assert shown["matched"] == 200
     assert len(shown["data"]) == LARGEST_DATA // 5013
     large = [{"value": "x" * (LARGEST_DATA + 1)}] * 2
-    assert len(json.loads(body({}, {}, "", large))["data"]) == 1
+    assert len(json.loads(body({}, {}, "", 2, map(as_json, large)))["data"]) == 1
