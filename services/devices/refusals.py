@@ -77,6 +77,16 @@ def too_many_records(most: int) -> Refusal:
     return Refusal(400, f"The device has reached the limit of {most} data registers", "too-many-records")
 
 
+def too_many_variables(most: int) -> Refusal:
+    """Ours: the device would use more than `most` names of variables."""
+    return Refusal(400, f"The device has reached the limit of {most} variables", "too-many-variables")
+
+
+def too_many_devices(most: int) -> Refusal:
+    """Ours."""
+    return Refusal(400, f"The account has reached the limit of {most} devices", "too-many-devices")
+
+
 def time_not_kept(first: str, last: str) -> Refusal:
     """An immutable device keeps chunks of certain days only. first, last: those days, `2026-01-31`."""
     return Refusal(400, f"Time must be between {first} and {last}", "time-not-kept")

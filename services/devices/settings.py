@@ -42,6 +42,7 @@ class Settings:
     workers: int = setting(1, minimum=1, maximum=64, help="Processes; more than one wake each other only through VALKEY_URL.")
     requests: int = setting(64, minimum=16, maximum=1000, help="Requests one process answers at a time, besides live streams.")
     live_limit: int = setting(200, minimum=1, maximum=10_000, help="Live streams one process holds, each in a thread; above it 503.")
+    account_limit: int = setting(100_000, minimum=1, maximum=10_000_000, help="Devices one account may have.")
     log_level: str = setting("INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="Least severe log line that is written.")
     database_url: str = database_url("devices")
     sqlite_synchronous: str = sqlite_synchronous()

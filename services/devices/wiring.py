@@ -48,7 +48,9 @@ class Parts:
         self.limits, self.counter = limits.create(settings.rate_limits, settings.valkey_url, clock)
         finder = Finder(self.database, self.changes)
         self.device_tokens = DeviceTokens(self.database, finder, self.changes, self.last_used, self.seals, clock)
-        self.registry = Registry(self.database, finder, self.device_tokens, self.changes, self.wakeups, clock)
+        self.registry = Registry(
+            self.database, finder, self.device_tokens, self.changes, self.wakeups, clock, account_limit=settings.account_limit
+        )
         self.params = Params(self.database, finder, clock)
         self.storage = Storage(self.database, finder, self.changes, self.wakeups, clock)
         self.firing = Firing(clock)

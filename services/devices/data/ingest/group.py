@@ -23,6 +23,7 @@ from services.devices.data.store.partitions import Partition
 from services.devices.data.store.writing import Key, Locked, Rows
 
 MOST_OF_MUTABLE: Final = 50_000  # records (TagoIO)
+MOST_VARIABLES: Final = 10_000  # names that a device ever used; every process remembers them, and some queries look at each
 KEYS_KEPT: Final = dt.timedelta(hours=24)
 _MOST_NAMES: Final = 100_000  # of variables that a process remembers: some 20 MB
 
@@ -74,6 +75,8 @@ class _Device:
     next_seq: int
     added: int = 0
     kept: chunks.Span | None = None  # of an immutable one
+    names: set[str] = field(default_factory=set)  # that this transaction uses and nobody remembered
+    new_names: int = 0  # of those that have no number yet
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Group:
                 continue
             key = used.get((no, batch.key)) if batch.key is not None else None
             outcome = _decide(batch, device, key)
+            if isinstance(outcome, int) and key is None and not self._may_name(session, batch, device):
+                outcome = refusals.too_many_variables(MOST_VARIABLES)
             outcomes.append(outcome)
             if isinstance(outcome, int) and key is None:
                 accepted.append(_Accepted(batch, device, device.next_seq))
@@ -139,6 +144,20 @@ class Group:
     def _used_keys(self, session: Session, batches: Iterable[Batch], now: dt.datetime) -> dict[tuple[int, str], Key]:
         named = {(batch.device.no, batch.key) for batch in batches if batch.key is not None}
         return writing.keys(session, named, now - KEYS_KEPT) if named else {}
+
+    def _may_name(self, session: Session, batch: Batch, device: _Device) -> bool:
+        """Say whether the device may have the variables of the batch besides those that it has."""
+        no = device.locked.no
+        unknown = batch.names - self.names.of(no).keys() - device.names
+        if not unknown:
+            return True
+        there, count = writing.numbered(session, no, unknown)
+        new_names = device.new_names + len(unknown) - there
+        if count + new_names > MOST_VARIABLES:
+            return False
+        device.names |= unknown
+        device.new_names = new_names
+        return True
 
     def _store(self, session: Session, accepted: Sequence[_Accepted], new_keys: Sequence[Key], now: dt.datetime, written: Written) -> None:
         counts = _chunk_counts(accepted)

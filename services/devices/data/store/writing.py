@@ -127,6 +127,13 @@ def count_removed(session: Session, device_no: int, removed: int) -> None:
     session.execute(sa.update(DeviceState).where(DeviceState.device_no == device_no).values(records=DeviceState.records - removed))
 
 
+def numbered(session: Session, device_no: int, names: Collection[str]) -> tuple[int, int]:
+    """Return how many of these variables a locked device has, and how many it has altogether."""
+    of_device = Variable.device_no == device_no
+    there = session.scalar(sa.select(sa.func.count()).where(of_device, Variable.name.in_(names))) or 0
+    return there, session.scalar(sa.select(sa.func.max(Variable.no)).where(of_device)) or 0  # none is ever given up
+
+
 def number(session: Session, device_no: int, names: Collection[str]) -> dict[str, int]:
     """Return the numbers of variables of a locked device; a new name gets the next one."""
     wanted = sa.select(Variable.name, Variable.no).where(Variable.device_no == device_no, Variable.name.in_(names))

@@ -53,7 +53,19 @@ class Created(NamedTuple):
 class Registry:
     """The devices. Thread-safe."""
 
-    def __init__(self, database: Database, finder: Finder, tokens: DeviceTokens, changes: Changes, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        finder: Finder,
+        tokens: DeviceTokens,
+        changes: Changes,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        account_limit: int,
+    ) -> None:
+        """account_limit: devices that an account may have."""
+        self._account_limit = account_limit
         self._database = database
         self._finder = finder
         self._tokens = tokens
@@ -71,6 +83,8 @@ class Registry:
         immutable = given["type"] == "immutable"
 
         def work(session: Session) -> Created:
+            if store.has(session, caller.account, self._account_limit):  # some more, when several are created at the same moment
+                raise refusals.too_many_devices(self._account_limit)
             device = Device(
                 id=ids.new_id(),
                 account=caller.account,

@@ -78,12 +78,14 @@ class Params:
 def write(session: Session, device_no: int, given: Iterable[Mapping[str, Any]], now: dt.datetime) -> None:
     """Create or change parameters of a device that is locked: the one of the id that is given, else the one of the key, else a new one.
 
-    A changed value is one that the device has not read, unless `sent` says otherwise. Raises Refusal 404 for an unknown id, 409 when
-    `version` is given and not the parameter's.
+    A changed value is one that the device has not read, unless `sent` says otherwise. Raises Refusal 400 for too many, 404 for an unknown
+    id, 409 when `version` is given and not the parameter's.
     """
     given = list(given)
     if not given:
         return
+    if len(given) > MOST:  # some of them twice, and each is a statement
+        raise refusals.too_many("parameters", MOST)
     held = store.all_of(session, device_no)
     by_id, by_key = {param.id: param for param in held}, {param.key: param for param in held}
     for item in given:

@@ -42,6 +42,12 @@ def add(session: Session, device: Device) -> None:
     session.flush()
 
 
+def has(session: Session, account: str, count: int) -> bool:
+    """Say whether an account has so many devices."""
+    some = sa.select(sa.literal(1)).where(Device.account == account).limit(count).subquery()
+    return session.execute(sa.select(sa.func.count()).select_from(some)).scalar_one() >= count
+
+
 def get(session: Session, device_id: str) -> Device | None:
     """Read a device."""
     return session.scalar(sa.select(Device).where(Device.id == device_id))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.devices.conftest import ACC, API, refused, result
+from tests.unit.devices.conftest import ACC, ACC2, API, MakeAPI, refused, result
 
 BODY = "Error on Body parameters"
 
@@ -117,3 +117,13 @@ def test_a_serial_number_belongs_to_one_token_of_the_account(api: API) -> None:
     assert set(wrong) == {"serie_number"}
     assert len(result(api.get("/device"))) == 1  # the second one is not half there
     api.device(serie_number="SN-1", by="gh_acc_two")
+
+
+def test_an_account_has_so_many_devices_at_most(make_api: MakeAPI) -> None:
+    api = make_api(account_limit=2)
+    first = api.device()
+    api.device()
+    api.device(by=ACC2)
+    refused(api.post("/device", {"name": "a third", "type": "mutable"}), 400, "The account has reached the limit of 2 devices")
+    result(api.delete(f"/device/{first.id}"))
+    api.device()

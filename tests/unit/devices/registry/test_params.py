@@ -122,6 +122,8 @@ def test_a_device_has_so_many_at_most(api: API) -> None:
     write(api, made, [{"key": f"key {number}", "value": ""} for number in range(250)])
     refused(api.post(f"/device/{made.id}/params", {"key": "one more", "value": ""}), 400, "A device has at most 250 parameters")
     write(api, made, {"key": "key 0", "value": "changed"})
+    again = [{"key": "key 0", "value": ""}] * 251  # a body has room for 8000 of these
+    refused(api.post(f"/device/{made.id}/params", again), 400, "A device has at most 250 parameters")
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,23 @@ def test_a_mutable_device_never_has_more_than_its_limit(api: API, monkeypatch: p
     assert kept.add([{"variable": "a"}] * 6) == 6
 
 
+def test_a_device_has_so_many_variables_at_most(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their names outlive the records, and every process remembers them."""
+    monkeypatch.setattr(group, "MOST_VARIABLES", 4)
+    writer, other = mutable(api), immutable(api)
+    writer.add([{"variable": name} for name in "abc"])
+    for known in (True, False):
+        with pytest.raises(Refusal, match="The device has reached the limit of 4 variables"):
+            writer.add([{"variable": name} for name in "abde"], ("key", "digest"))
+        if known:
+            api.parts.ingest._group.names = group.Names()  # as in a process that has just begun
+    assert len(writer.rows()) == 3
+    assert writer.add([{"variable": name} for name in "AbD"], ("key", "digest")) == 3
+    with pytest.raises(Refusal, match="variables"):
+        writer.add({"variable": "e"})
+    assert other.add([{"variable": name} for name in "wxyz"]) == 4
+
+
 def test_an_immutable_device_takes_what_it_keeps_until_the_end_of_tomorrow(api: API) -> None:
     writer = immutable(api)
     oldest, too_late = writer.days_ago(3), writer.days_ago(-2)
