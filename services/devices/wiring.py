@@ -28,6 +28,7 @@ from services.devices.registry.service.params import Params
 from services.devices.registry.service.storage import Storage
 from services.devices.registry.service.tokens import DeviceTokens
 from services.devices.settings import Settings
+from services.devices.shares import Shares
 
 
 class Parts:
@@ -70,6 +71,7 @@ class Parts:
         self.keeper = Keeper(self.database, clock)
         self.actions = Actions(self.database, calls, signing, clock, self.changes_of_actions.announce, self.courier.wake)
         self.data = Data(self.database, self.wakeups, clock)
+        self.shares = Shares()
         self.live = Live(self.database, self.wakeups, clock, Places(settings.live_limit, refusals.too_many_live))
 
     def start(self) -> None:

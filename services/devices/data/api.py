@@ -158,7 +158,8 @@ def _of_account(device_id: str) -> DeviceRef:
 
 
 def _found(device: DeviceRef) -> Response:
-    found = parts().data.find(device, request.args.items(multi=True))
+    with parts().shares.one(device.account):
+        found = parts().data.find(device, request.args.items(multi=True))
     message = "" if found.message is None else f',"message":"{found.message}"'
     response = Response(f'{{"status":true,"result":{found.result}{message}}}', mimetype="application/json")
     if found.cursor is not None:
@@ -200,7 +201,9 @@ def _edited(device: DeviceRef) -> Response:
 
 
 def _removed(device: DeviceRef) -> Response:
-    return answer(f"{parts().data.remove(device, request.args.items(multi=True))} Data Removed")
+    with parts().shares.one(device.account):
+        removed = parts().data.remove(device, request.args.items(multi=True))
+    return answer(f"{removed} Data Removed")
 
 
 def _live(find: Callable[[], DeviceRef]) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -36,6 +36,7 @@ log = logs.get(__name__)
 DEADLINE_S: Final = 8.0  # of a request; a store that is silent is given up by its guard long before
 MOST_AT_ONCE: Final = 10_000  # records of one transaction
 MOST_WAITING: Final = 100_000  # records; some 100 MB
+MOST_OF_ACCOUNT: Final = 50_000  # of those: one account leaves room for the others
 GATHER_S: Final = 0.005
 GATHER_SHARE: Final = 0.5  # of the time of the transaction before
 LANES: Final = 4  # devices that are waited for at the same time
@@ -67,6 +68,7 @@ class Ingest:
         self._changed = threading.Condition()
         self._waiting: deque[Batch] = deque()
         self._records = 0  # of those that wait, here and in the lanes
+        self._of_account: Counter[str] = Counter()  # the same, by account
         self._writer: threading.Thread | None = None
         self._lanes: dict[int, deque[Batch]] = {}  # by device; there as long as a lane serves it or it waits for one
         self._unserved: deque[int] = deque()
@@ -99,9 +101,10 @@ class Ingest:
 
     def _put(self, batch: Batch) -> None:
         with self._changed:
-            if self._closed or self._records + len(batch) > MOST_WAITING:
+            others = self._of_account.get(batch.device.account)  # one batch alone is taken whatever its size
+            if self._closed or self._records + len(batch) > MOST_WAITING or (others and others + len(batch) > MOST_OF_ACCOUNT):
                 raise refusals.too_busy()
-            self._records += len(batch)
+            self._count(batch, len(batch))
             lane = self._lanes.get(batch.device.no)
             if lane is not None:
                 lane.append(batch)
@@ -112,13 +115,20 @@ class Ingest:
                 self._writer.start()
             self._changed.notify()
 
+    def _count(self, batch: Batch, records: int) -> None:
+        """Note that more records wait, or fewer. With the lock held."""
+        self._records += records
+        self._of_account[batch.device.account] += records
+        if not self._of_account[batch.device.account]:
+            del self._of_account[batch.device.account]
+
     def _withdraw(self, batch: Batch) -> None:
         """Take a batch back that no transaction has begun with: it will not be stored after its request was answered."""
         with self._changed:
             for queue in (self._waiting, self._lanes.get(batch.device.no, deque())):
                 if batch in queue:
                     queue.remove(batch)
-                    self._records -= len(batch)
+                    self._count(batch, -len(batch))
 
     def _take(self) -> list[Batch]:
         """Wait for batches; none when this is closed and everything is written."""
@@ -190,7 +200,7 @@ class Ingest:
                 if outcome is None:
                     self._divert(batch)
                 else:
-                    self._records -= len(batch)
+                    self._count(batch, -len(batch))
         for batch, outcome in zip(batches, outcomes, strict=True):
             if outcome is not None:
                 batch.finish(outcome)

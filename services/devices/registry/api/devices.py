@@ -55,7 +55,8 @@ def create(given: dict[str, Any]) -> Response:
 @blueprint.doc(parameters=_LIST)
 def devices() -> Response:
     """Devices of the account, by page."""
-    found, fields = parts().registry.page(caller(), query_pairs())
+    with parts().shares.one(caller().account):
+        found, fields = parts().registry.page(caller(), query_pairs())
     return answer([listing.show(shown.device(one), fields) for one in found])
 
 

@@ -16,7 +16,7 @@ from services.devices.data.ingest import group, ingest
 from services.devices.data.rules.records import Record
 from services.devices.data.store import writing
 from tests.support.waiting import wait_until
-from tests.unit.devices.conftest import API, MakeAPI
+from tests.unit.devices.conftest import ACC2, API, MakeAPI
 from tests.unit.devices.data.ingest.house import Writer, immutable, mutable
 
 
@@ -169,6 +169,20 @@ def test_more_than_it_takes_is_refused_at_once(api: API, pool: ThreadPoolExecuto
         writer.add([{"variable": "a"}] * 5)
     held.go()
     assert (first.result(30), writer.add([{"variable": "a"}] * 5)) == (6, 5)
+
+
+def test_one_account_leaves_room_for_the_others(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MOST_OF_ACCOUNT", 10)
+    writer, other, held = mutable(api), Writer(api, api.device(by=ACC2).id), Held(api, monkeypatch)
+    first = pool.submit(writer.add, [{"variable": "a"}] * 11)  # alone it may be larger
+    assert held.waits.wait(30)
+    with pytest.raises(Refusal, match="try again"):
+        writer.add({"variable": "a"})
+    second = pool.submit(other.add, [{"variable": "a"}] * 5)
+    wait_until(lambda: api.parts.ingest._waiting, what="the batch of the other account")
+    held.go()
+    assert (first.result(30), second.result(30), writer.add({"variable": "a"})) == (11, 5, 1)
+    assert not api.parts.ingest._of_account
 
 
 def test_what_waits_is_written_before_the_end(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
