@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fake_auth import FakeAuth
-from tests.unit.devices.conftest import ACC, ACC2, ACC_READ, ACC_WRITE, ANALYSIS, ANALYSIS_READ, API, NETWORK, MakeAPI, refused, result
+from tests.unit.devices.conftest import (
+    ACC,
+    ACC2,
+    ACC_READ,
+    ACC_WRITE,
+    ANALYSIS,
+    ANALYSIS_READ,
+    API,
+    NETWORK,
+    MadeDevice,
+    MakeAPI,
+    refused,
+    result,
+)
 
 DENIED = "Authorization denied"
 
@@ -17,16 +30,16 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.mark.parametrize("header", ["Account-Token", "Profile-Token", "Token", "Authorization", "Authentication", "authorized"])
-def test_an_account_token_in_its_headers(api: API, header: str) -> None:
-    assert result(api.get("/device", None, headers={header: ACC})) == []
-    assert result(api.get("/device", None, headers={header: f"Bearer {ACC}"})) == []
+def test_an_account_token_in_its_headers(sqlite_api: API, header: str) -> None:
+    for token in (ACC, f"Bearer {ACC}"):
+        result(sqlite_api.get("/device", None, headers={header: token}))
 
 
 @pytest.mark.parametrize("header", ["Device-Token", "Token", "Authorization", "Authentication"])
-def test_a_device_token_in_its_headers(api: API, header: str) -> None:
-    made = api.device()
-    for token in (made.token, made.token.upper(), f"bearer {made.token}"):
-        assert result(api.get("/info", None, headers={header: token}))["id"] == made.id
+def test_a_device_token_in_its_headers(sqlite_api: API, sqlite_device: MadeDevice, header: str) -> None:
+    token = sqlite_device.token
+    for shown in (token, token.upper(), f"bearer {token}"):
+        assert result(sqlite_api.get("/info", None, headers={header: shown}))["id"] == sqlite_device.id
 
 
 def test_a_typed_header_takes_only_its_own_type(api: API) -> None:
@@ -45,7 +58,8 @@ def test_a_typed_header_takes_only_its_own_type(api: API) -> None:
 
 def test_two_tokens_that_differ_are_refused(api: API) -> None:
     made = api.device()
-    refused(api.get("/info", None, headers={"Device-Token": made.token, "Account-Token": ACC}), 401, DENIED)
+    for path in ("/info", "/data"):
+        refused(api.get(path, None, headers={"Device-Token": made.token, "Account-Token": ACC}), 401, DENIED)
     refused(api.get("/info", made.token, headers={"Authorization": ACC}), 401, DENIED)
     result(api.get("/info", made.token, headers={"Device-Token": made.token, "Authorization": f"Bearer {made.token}"}))
 
@@ -54,10 +68,10 @@ def test_two_tokens_that_differ_are_refused(api: API) -> None:
     "token",
     [None, "", "x", "gh_acc_unknown", "00000000-0000-0000-0000-000000000000", "a.b.c", "gh_" + "x" * 9000, "é", "Bearer"],
 )
-def test_no_token_or_an_unknown_one_is_denied(api: API, token: str | None) -> None:
+def test_no_token_or_an_unknown_one_is_denied(sqlite_api: API, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": token.encode().decode("latin-1")}
     for path in ("/info", "/device", "/device/params", "/integration/network/resolve/x"):
-        refused(api.get(path, None, headers=headers), 401, DENIED)
+        refused(sqlite_api.get(path, None, headers=headers), 401, DENIED)
 
 
 def test_a_wrong_body_does_not_come_before_the_token(sqlite_api: API) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from werkzeug.test import TestResponse
 
 from services.devices.settings import parse_rate_limits
-from tests.unit.devices.conftest import ACC2, ANALYSIS, ANALYSIS_READ, API, MadeDevice, MakeAPI, refused, result
+from tests.unit.devices.conftest import API, MadeDevice, MakeAPI, refused, result
 
 DENIED = "Authorization denied"
 RECORD = {"variable": "a", "value": 1}
@@ -21,6 +20,7 @@ def every_call(api: API, made: MadeDevice) -> list[TestResponse]:
         api.post("/data", RECORD, made.token),
         api.put("/data", {"id": "0" * 24, "value": 1}, made.token),
         api.delete("/data", made.token, query_string={"variables": "a"}),
+        api.get("/data/live", made.token),
     ]
 
 
@@ -82,23 +82,6 @@ def test_an_emptied_and_a_converted_device_show_nothing_of_before(api: API) -> N
     refused(api.put("/data", {"id": found["id"], "value": 2}, made.token), 400, "You cannot edit data on immutable device")
 
 
-def test_two_tokens_that_differ_get_no_data(api: API) -> None:
-    made = api.device()
-    refused(api.get("/data", None, headers={"Device-Token": made.token, "Account-Token": "gh_acc_one"}), 401, DENIED)
-
-
-def test_data_of_a_device_by_account_and_analysis(api: API) -> None:
-    made = api.device()
-    path = f"/device/{made.id}/data"
-    result(api.post(path, RECORD))
-    result(api.post(path, RECORD, ANALYSIS))
-    assert len(result(api.get(path, ANALYSIS_READ))) == 2
-    refused(api.post(path, RECORD, ANALYSIS_READ), 403, DENIED)
-    refused(api.get(path, ACC2), 404, "Invalid Device ID")
-    refused(api.get(path, made.token), 403, DENIED)
-    refused(api.get("/data", "gh_acc_one"), 403, DENIED)
-
-
 def test_a_limit_of_the_minute(make_api: MakeAPI) -> None:
     api = make_api(rate_limits=parse_rate_limits("POST /data=5, GET /device/<id>/data=1"))
     made = api.device()
@@ -110,28 +93,6 @@ def test_a_limit_of_the_minute(make_api: MakeAPI) -> None:
     assert [api.get(f"/device/{made.id}/data").status_code for _ in range(2)] == [200, 429]
     api.clock.move(60)
     result(api.post("/data", RECORD, made.token))
-
-
-def test_a_method_that_data_does_not_have(api: API) -> None:
-    made = api.device()
-    answer = api.send("PATCH", "/data", made.token, json=RECORD)
-    refused(answer, 405, "Method not allowed")
-    refused(api.get("/nope", made.token), 404, "Not found")
-
-
-def test_two_writers_lose_nothing(make_api: MakeAPI) -> None:
-    writers = make_api(), make_api()
-    made = writers[0].device()
-
-    def write(api: API) -> list[Any]:
-        return [api.post("/data", [RECORD] * 50, made.token).status_code for _ in range(10)]
-
-    before = writers[0].clock.now()
-    with ThreadPoolExecutor(2) as threads:
-        statuses = [status for found in threads.map(write, writers) for status in found]
-    assert statuses == [200] * 20
-    assert result(writers[0].get(f"/device/{made.id}/data_amount")) == 1000
-    assert result(writers[1].get("/info", made.token))["last_input"] >= before.isoformat()[:19]
 
 
 def test_two_who_want_the_same_serial_number(make_api: MakeAPI) -> None:

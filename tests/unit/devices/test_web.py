@@ -9,7 +9,9 @@ from tests.unit.devices.conftest import ACC, API, refused, result
 
 def test_a_path_or_a_method_that_is_not_there(sqlite_api: API) -> None:
     refused(sqlite_api.get("/nope"), 404, "Not found")
-    for method, path in (("PATCH", "/device"), ("PUT", "/info"), ("DELETE", "/device"), ("POST", "/device/token/x/y/z/rotate")):
+    for method, path in (
+        ("PATCH", "/device"), ("PATCH", "/data"), ("PUT", "/info"), ("DELETE", "/device"), ("POST", "/device/token/x/y/z/rotate"),
+    ):  # fmt: skip
         answer = sqlite_api.send(method, path, ACC)
         expected = (404, "Not found") if path.startswith("/device/token") else (405, "Method not allowed")
         refused(answer, *expected)

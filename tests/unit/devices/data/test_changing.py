@@ -1,4 +1,4 @@
-"""Storing, changing and deleting over HTTP, as far as the routes decide (acceptance cases of the specification by their numbers)."""
+"""Changing and deleting over HTTP (acceptance cases of the specification by their numbers)."""
 
 from __future__ import annotations
 
@@ -26,43 +26,6 @@ def stored(api: API, device: MadeDevice, *records: dict[str, Any]) -> list[dict[
 
 def found(api: API, device: MadeDevice) -> list[dict[str, Any]]:
     return list(result(api.get("/data?qty=100", device.token)))
-
-
-@pytest.mark.parametrize("content_type", [None, "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_a_body_is_json_whatever_it_is_called(content_type: str | None, api: API, device: MadeDevice) -> None:
-    answer = api.send("POST", "/data", device.token, data=b'{"variable":"a"}', content_type=content_type)
-    assert result(answer) == "1 Data Added"
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [(b'{"variable":"a"}', "text/plain"), *((one, None) for one in (b"", b"{", b"[]", b"1", b"null", b'{"variable":"a","value":NaN}'))],
-)  # fmt: skip
-def test_what_is_no_record_is_refused(body: bytes, content_type: str | None, api: API, device: MadeDevice) -> None:
-    refused(api.send("POST", "/data", device.token, data=body, content_type=content_type), 400, BODY)
-    assert found(api, device) == []
-
-
-def test_a_large_body(api: API, device: MadeDevice) -> None:
-    answer = api.send("POST", "/data", device.token, data=b'{"variable":"a","value":"' + b"x" * 200_000 + b'"}')
-    refused(answer, 413, "Payload too large")
-
-
-def test_a_repetition_with_its_key_is_stored_once(api: API, device: MadeDevice) -> None:
-    body = {"variable": "a"}
-    for _ in range(2):
-        assert result(api.post("/data", body, device.token, headers={"Idempotency-Key": "k"})) == "1 Data Added"
-    assert len(found(api, device)) == 1
-    answer = api.post("/data", {"variable": "b"}, device.token, headers={"Idempotency-Key": "k"})
-    refused(answer, 409, "The Idempotency-Key was used with another body")
-    result(api.post(f"/device/{device.id}/data", body, headers={"Idempotency-Key": "k"}))
-    assert len(found(api, device)) == 1, "the key is the device's, whoever sends it"
-    for key in ("", "k" * 256):
-        refused(
-            api.post("/data", body, device.token, headers={"Idempotency-Key": key}),
-            400,
-            "The Idempotency-Key must have 1 to 255 characters",
-        )
 
 
 def test_records_are_changed_by_id(api: API, device: MadeDevice) -> None:
@@ -102,7 +65,8 @@ def test_records_are_changed_by_id(api: API, device: MadeDevice) -> None:
         ("x", []),
     ],
 )  # fmt: skip
-def test_a_wrong_change_changes_nothing(change: Any, fields: list[str], api: API, device: MadeDevice) -> None:
+def test_a_wrong_change_changes_nothing(change: Any, fields: list[str], sqlite_api: API) -> None:
+    api, device = sqlite_api, sqlite_api.device()
     before = stored(api, device, {"variable": "a", "value": 1})
     if isinstance(change, list):
         change = [{"id": before[0]["id"], "value": 2}, *change[1:]] if change else []
@@ -145,15 +109,17 @@ def test_the_newest_are_deleted(api: API, device: MadeDevice) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "skip=1", "ordination=asc", "variables=", "query=", "query=default", "token=x"])
-def test_nothing_is_deleted_by_accident(query: str, api: API, device: MadeDevice) -> None:
+def test_nothing_is_deleted_by_accident(query: str, sqlite_api: API) -> None:
     """G44."""
+    api, device = sqlite_api, sqlite_api.device()
     stored(api, device, {"variable": "a"})
     refused(api.delete(f"/data?{query}", device.token), 400, "Say which data to delete: a filter, or qty")
     assert len(found(api, device)) == 1
 
 
 @pytest.mark.parametrize("query", ["query=count", "query=sum&start_date=1+day", "query=aggregate&interval=day&function=sum"])
-def test_a_number_names_no_records(query: str, api: API, device: MadeDevice) -> None:
+def test_a_number_names_no_records(query: str, sqlite_api: API) -> None:
+    api, device = sqlite_api, sqlite_api.device()
     stored(api, device, {"variable": "a"})
     refused(api.delete(f"/data?{query}", device.token), 400, "Invalid query")
     assert len(found(api, device)) == 1

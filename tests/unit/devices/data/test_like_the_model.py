@@ -13,6 +13,8 @@ from tests.unit.devices.conftest import API, MadeDevice, result
 from tests.unit.devices.data import model
 from tests.unit.devices.data.model import Asked, Stored
 
+pytestmark = pytest.mark.slow
+
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)  # of the test's clock
 # few, so that many are equal; all within what the immutable device keeps
 MOMENTS = [NOW + dt.timedelta(milliseconds=one) for one in (-172_800_000, -86_400_000, -86_399_999, -3_600_000, -60_000, -1, 0, 1, 59_999)]

@@ -14,11 +14,7 @@ from tests.support.waiting import wait_until
 from tests.unit.devices.conftest import API, MakeAPI
 from tests.unit.devices.data.ingest.house import Writer, immutable
 
-
-@pytest.fixture
-def database_url(postgresql_url: str) -> str:
-    """Only PostgreSQL has partitions."""
-    return postgresql_url
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has no partitions
 
 
 def leaves(api: API, retention_class: int) -> list[str]:

@@ -47,14 +47,25 @@ def test_a_list_with_a_mistake_is_refused_whole(api: API, device: MadeDevice) ->
         ({"variable": "a", "value": {}}, "value"),
     ],
 )
-def test_a_mistake_is_told_by_its_field(api: API, device: MadeDevice, body: Any, field: str) -> None:
-    assert list(refused(api.post("/data", body, device.token), 400, BODY)) == [field]
+def test_a_mistake_is_told_by_its_field(sqlite_api: API, sqlite_device: MadeDevice, body: Any, field: str) -> None:
+    assert list(refused(sqlite_api.post("/data", body, sqlite_device.token), 400, BODY)) == [field]
 
 
 @pytest.mark.parametrize("body", ["{", "", "[]", "null", '{"variable":"a","value":NaN}', '[{"variable":"a","value":-Infinity}]', "\0", "1"])
-def test_what_is_no_json_of_records_is_refused(api: API, device: MadeDevice, body: str) -> None:
-    assert refused(api.post("/data", None, device.token, data=body, content_type="application/json"), 400, BODY) == {}
-    assert amount(api, device) == 0
+def test_what_is_no_json_of_records_is_refused(sqlite_api: API, sqlite_device: MadeDevice, body: str) -> None:
+    answer = sqlite_api.post("/data", None, sqlite_device.token, data=body, content_type="application/json")
+    assert refused(answer, 400, BODY) == {}
+    assert amount(sqlite_api, sqlite_device) == 0
+
+
+def test_a_body_is_json_whatever_it_is_called_unless_it_is_called_text(sqlite_api: API) -> None:
+    device = sqlite_api.device()
+    for kind in (None, "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = sqlite_api.send("POST", "/data", device.token, data=b'{"variable":"a"}', content_type=kind)
+        assert result(answer) == "1 Data Added", kind
+    answer = sqlite_api.send("POST", "/data", device.token, data=b'{"variable":"a"}', content_type="text/plain")
+    refused(answer, 400, BODY)
+    assert amount(sqlite_api, device) == 4
 
 
 def test_a_body_that_is_too_large_is_refused(api: API, device: MadeDevice) -> None:
@@ -83,7 +94,13 @@ def test_a_repetition_with_its_key_is_answered_and_not_stored(api: API, device: 
     assert amount(api, device) == 2
     refused(api.post("/data", body[:1], device.token, headers=key), 409, "The Idempotency-Key was used with another body")
     assert result(api.post(f"/device/{device.id}/data", body, headers=key)) == "2 Data Added"
-    assert amount(api, device) == 2
+    assert amount(api, device) == 2, "the key is the device's, whoever sends it"
+
+
+def test_a_key_has_so_many_characters(sqlite_api: API, sqlite_device: MadeDevice) -> None:
+    for key in ("", "k" * 256):
+        answer = sqlite_api.post("/data", {"variable": "a"}, sqlite_device.token, headers={"Idempotency-Key": key})
+        refused(answer, 400, "The Idempotency-Key must have 1 to 255 characters")
 
 
 def test_repetitions_at_the_same_time_are_stored_once(make_api: MakeAPI) -> None:

@@ -14,36 +14,30 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
 DEVICE = "0123456789abcdef01234567"
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """Pages ask no store."""
-    return sqlite_url
-
-
-def test_programs_get_an_overview(api: API) -> None:
+def test_programs_get_an_overview(sqlite_api: API) -> None:
     for accept in ("", "*/*", "application/json", "text/html;q=0.1, application/json"):
-        answer = api.get("/", None, headers={"Accept": accept})
+        answer = sqlite_api.get("/", None, headers={"Accept": accept})
         assert result(answer)["name"] == "Gatehouse devices"
         assert answer.headers["Vary"] == "Accept, X-Forwarded-Prefix"
 
 
 @pytest.mark.parametrize("path", ["/", f"/view/{DEVICE}"])
-def test_browsers_get_the_page(api: API, path: str) -> None:
-    answer = api.get(path, None, headers={"Accept": BROWSER})
+def test_browsers_get_the_page(sqlite_api: API, path: str) -> None:
+    answer = sqlite_api.get(path, None, headers={"Accept": BROWSER})
     assert (answer.status_code, answer.mimetype, answer.headers["Cache-Control"]) == (200, "text/html", "no-cache")
-    assert f'href="{api.parts.settings.auth_issuer}/account/tokens"' in answer.text
+    assert f'href="{sqlite_api.parts.settings.auth_issuer}/account/tokens"' in answer.text
     assert "{{" not in answer.text and " style=" not in answer.text and "<style" not in answer.text
     assert re.findall(r"<script(?![^>]* src=)|\son\w+=|https?://(?!127\.0\.0\.1:8080/auth/)", answer.text) == []
 
 
 @pytest.mark.parametrize("given", ["x", DEVICE[:-1], DEVICE.upper(), DEVICE + "0", "..%2fapp"])
-def test_a_page_of_what_is_no_device_id(api: API, given: str) -> None:
-    refused(api.get(f"/view/{given}", None, headers={"Accept": BROWSER}), 404, "Not found")
+def test_a_page_of_what_is_no_device_id(sqlite_api: API, given: str) -> None:
+    refused(sqlite_api.get(f"/view/{given}", None, headers={"Accept": BROWSER}), 404, "Not found")
 
 
 @pytest.mark.parametrize("path", ["/", *(f"/pages/{name}" for name in ("main.js", "dates.js", "style.css", "uplot.js", "uplot.css"))])
-def test_the_page_runs_only_its_own_code(api: API, path: str) -> None:
-    answer = api.get(path, None, headers={"Accept": BROWSER})
+def test_the_page_runs_only_its_own_code(sqlite_api: API, path: str) -> None:
+    answer = sqlite_api.get(path, None, headers={"Accept": BROWSER})
     assert answer.status_code == 200
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "unsafe" not in policy
@@ -52,21 +46,21 @@ def test_the_page_runs_only_its_own_code(api: API, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["devices.html", "LICENSE", "README.md", "none.js", "..%2fpages.py", "uplot%2fuplot.js"])
-def test_no_other_file(api: API, name: str) -> None:
-    refused(api.get(f"/pages/{name}", None), 404, "Not found")
+def test_no_other_file(sqlite_api: API, name: str) -> None:
+    refused(sqlite_api.get(f"/pages/{name}", None), 404, "Not found")
 
 
 @pytest.mark.parametrize(("prefix", "root"), [("/devices", "/devices/"), ("", "/"), ('/"><script>', "/"), ("//evil.example", "/")])
-def test_the_page_knows_where_it_is_mounted(api: API, prefix: str, root: str) -> None:
-    text = api.get("/", None, headers={"Accept": BROWSER, "X-Forwarded-Prefix": prefix}).text
+def test_the_page_knows_where_it_is_mounted(sqlite_api: API, prefix: str, root: str) -> None:
+    text = sqlite_api.get("/", None, headers={"Accept": BROWSER, "X-Forwarded-Prefix": prefix}).text
     assert f'data-root="{root}"' in text and f'src="{root}pages/main.js?v=' in text
 
 
-def test_every_module_that_is_imported_is_there(api: API) -> None:
+def test_every_module_that_is_imported_is_there(sqlite_api: API) -> None:
     scripts = {path.name: path.read_text() for path in FOLDER.glob("*.js")}
     imported = {name for text in scripts.values() for name in re.findall(r'from "\./([\w.]+)"', text)}
     assert imported - scripts.keys() == {"dates.js"}
-    assert all(api.get(f"/pages/{name}", None).status_code == 200 for name in imported)
+    assert all(sqlite_api.get(f"/pages/{name}", None).status_code == 200 for name in imported)
 
 
 @pytest.mark.parametrize(("name", "digest"), [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.devices.conftest import ACC2, API, MakeAPI, refused, result
+from tests.unit.devices.conftest import ACC2, API, MadeDevice, MakeAPI, refused, result
 
 BODY = "Error on Body parameters"
 
@@ -39,10 +39,10 @@ def test_a_change_is_seen_at_once(api: API) -> None:
         ({"chunk_period": "day"}, "chunk_period"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_changed_is_refused(api: API, given: dict[str, Any], wrong: str) -> None:
-    made = api.device("a device")
-    assert set(refused(api.put(f"/device/{made.id}", {"description": "new", **given}), 400, BODY)) == {wrong}
-    assert result(api.get(f"/device/{made.id}"))["description"] is None
+def test_what_cannot_be_changed_is_refused(sqlite_api: API, sqlite_device: MadeDevice, given: dict[str, Any], wrong: str) -> None:
+    path = f"/device/{sqlite_device.id}"
+    assert set(refused(sqlite_api.put(path, {"description": "new", **given}), 400, BODY)) == {wrong}
+    assert result(sqlite_api.get(path))["description"] is None
 
 
 def test_what_is_shown_can_be_sent_back(api: API) -> None:

@@ -135,6 +135,5 @@ def test_a_device_has_so_many_at_most(api: API) -> None:
         ({"key": "a", "value": "1", "version": "1"}, {"version"}), ({"key": "a", "value": "1", "version": 2**40}, {"version"}),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told(sqlite_api: API, given: Any, wrong: set[str]) -> None:
-    made = sqlite_api.device()
-    assert set(refused(sqlite_api.post(f"/device/{made.id}/params", given), 400, BODY)) == wrong
+def test_what_is_wrong_is_told(sqlite_api: API, sqlite_device: MadeDevice, given: Any, wrong: set[str]) -> None:
+    assert set(refused(sqlite_api.post(f"/device/{sqlite_device.id}/params", given), 400, BODY)) == wrong

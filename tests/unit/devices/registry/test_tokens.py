@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.devices.registry.rules.listing import is_named
-from tests.unit.devices.conftest import ACC, ACC_WRITE, ANALYSIS, ANALYSIS_READ, API, refused, result
+from tests.unit.devices.conftest import ACC, ACC_WRITE, ANALYSIS, ANALYSIS_READ, API, MadeDevice, refused, result
 
 BODY = "Error on Body parameters"
 DENIED = "Authorization denied"
@@ -47,9 +47,8 @@ def test_an_end_counts_although_the_token_is_remembered(api: API) -> None:
         ("2026-01-02 03:04:05.006000", "2026-01-02T03:04:05.006Z"),
     ],
 )
-def test_how_an_end_is_written(sqlite_api: API, text: str | None, ends: str) -> None:
-    made = sqlite_api.device()
-    new = result(sqlite_api.post("/device/token", {"device": made.id, "name": "x", "expire_time": text}), 201)
+def test_how_an_end_is_written(sqlite_api: API, sqlite_device: MadeDevice, text: str | None, ends: str) -> None:
+    new = result(sqlite_api.post("/device/token", {"device": sqlite_device.id, "name": "x", "expire_time": text}), 201)
     assert new["expire_time"] == ends
 
 
@@ -62,9 +61,8 @@ def test_how_an_end_is_written(sqlite_api: API, text: str | None, ends: str) -> 
         ({"permission": "all"}, "permission"), ({"name": ""}, "name"), ({"name": None}, "name"), ({"serie_number": 5}, "serie_number"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_token(sqlite_api: API, given: dict[str, object], wrong: str) -> None:
-    made = sqlite_api.device()
-    assert set(refused(sqlite_api.post("/device/token", {"device": made.id, "name": "x", **given}), 400, BODY)) == {wrong}
+def test_what_is_wrong_with_a_token(sqlite_api: API, sqlite_device: MadeDevice, given: dict[str, object], wrong: str) -> None:
+    assert set(refused(sqlite_api.post("/device/token", {"device": sqlite_device.id, "name": "x", **given}), 400, BODY)) == {wrong}
 
 
 def test_the_list_shows_no_token(api: API) -> None:

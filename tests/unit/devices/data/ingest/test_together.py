@@ -132,9 +132,8 @@ def test_two_processes_never_pass_the_limit_together(make_api: MakeAPI, pool: Th
     assert (len(taken), len(first.rows()), first.state().records) == (14, 98, 98)
 
 
-def test_a_device_that_is_locked_elsewhere_delays_no_other(
-    api: API, pool: ThreadPoolExecutor, postgresql_only: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_a_device_that_is_locked_elsewhere_delays_no_other(api: API, pool: ThreadPoolExecutor) -> None:
     locked, free = mutable(api), immutable(api)
     with api.parts.database.transaction() as session:
         writing.lock(session, [locked.device.no])
