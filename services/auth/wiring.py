@@ -13,13 +13,13 @@ from services.auth.credentials.service.access_tokens import AccessTokens
 from services.auth.credentials.service.browsers import Browsers
 from services.auth.credentials.service.grants import Grants
 from services.auth.credentials.service.hashing import Hasher
-from services.auth.credentials.service.last_used import LastUsed
 from services.auth.credentials.service.login_keys import LoginKeys
 from services.auth.credentials.service.notes import Notes
 from services.auth.credentials.service.passwords import Passwords
 from services.auth.credentials.service.role_tokens import RoleTokens
 from services.auth.credentials.service.sign_in import SignIn
 from services.auth.credentials.service.throttle import Throttle
+from services.auth.credentials.store import access_tokens
 from services.auth.models import db
 from services.auth.oauth.service.authorizing import Authorizing
 from services.auth.oauth.service.clients import Clients
@@ -33,6 +33,7 @@ from services.auth.verification.service import Verifier
 from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.last_used import LastUsed
 from services.common.lookups import Lookups
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
@@ -68,7 +69,7 @@ class Parts:
         self.passwords = Passwords(database, clock, self.hasher, self.throttle)
         self.login_keys = LoginKeys(database, clock)
         self.access_tokens = AccessTokens(database, clock, self.notes)
-        self.last_used = LastUsed(database)
+        self.last_used = LastUsed(database, access_tokens.mark_used)
         self.role_tokens = RoleTokens(database, clock, self.keys)
 
         self.people = People(database, clock, self.hasher, self.passwords)

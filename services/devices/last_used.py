@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.common import last_used
 from services.common import logging as logs
 from services.common.database import Database
-from services.devices.registry.store import tokens as store
+from services.devices.registry.store import tokens
 
 log = logs.get(__name__)
 
 EVERY_S: Final = 60.0
 
 
-class LastUsed:
-    """When each device token was used last, written behind once a minute, so that no request waits for it. Thread-safe."""
+class LastUsed(last_used.LastUsed):
+    """When each device token was used last, written behind once a minute. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._used: dict[str, dt.datetime] = {}
+        super().__init__(database, tokens.mark_used)
         self._stop = threading.Event()
-
-    def note(self, token_id: str, now: dt.datetime) -> None:
-        """Remember that a token was used, until `flush`."""
-        with self._lock:
-            self._used[token_id] = now
-
-    def flush(self) -> None:
-        """Write what was noted, or keep it and raise the store's error."""
-        with self._lock:
-            used, self._used = self._used, {}
-        if not used:
-            return
-        try:
-            self._database.run(lambda session: store.mark_used(session, used))
-        except SQLAlchemyError:
-            with self._lock:
-                self._used = {**used, **self._used}
-            raise
 
     def start(self) -> None:
         """Write once a minute until `close`."""

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from services.auth import refusals
 from services.auth.access import Application, Caller, Verified
 from services.auth.credentials.rules import opaque
-from services.auth.credentials.service.last_used import LastUsed
 from services.auth.models import Person, person_in
 from services.auth.signing.rules import ACCESS, CLIENT_SUBJECT, NEVER, ROLE, SUBJECTS
 from services.auth.signing.service import KeyRing
 from services.auth.verification import store
 from services.common.clock import Clock
+from services.common.last_used import LastUsed
 from services.common.lookups import Lookups
 from services.common.refusal import Refusal
 

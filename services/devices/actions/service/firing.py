@@ -7,7 +7,6 @@ is tried at the same time; that makes locks of actions exact with any number of 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -22,7 +21,9 @@ from services.devices.actions.rules import webhooks
 from services.devices.actions.rules.evaluation import Outcome, Tags, Watch, Watches, evaluate, watch
 from services.devices.actions.rules.matching import Sent
 from services.devices.actions.store import Held, Transaction
+from services.devices.data.rules.merging import Row
 from services.devices.data.rules.records import Record
+from services.devices.data.rules.shown import writer
 
 log = logs.get(__name__)
 
@@ -143,20 +144,12 @@ def _written(written: dict[int, str], outcome: Outcome, device: DeviceRef, recor
     """Write the records that fired an action, each when it is taken. written: those that another action has taken, by place."""
     for place in outcome.fired_by:
         if place not in written:
-            written[place] = webhooks.as_json(_shown(records[place], device, first_seq + place))
+            written[place] = _as_listed(records[place], device, first_seq + place)
         yield written[place]
 
 
-def _shown(record: Record, device: DeviceRef, seq: int) -> dict[str, Any]:
-    """A record as `GET /data` shows it."""
-    moment = dt.datetime.fromtimestamp(record.time / 1000, dt.UTC)
-    shown: dict[str, Any] = {"id": f"{device.no:08x}{seq:016x}", "device": device.id, "variable": record.variable}
-    if record.value is not None:
-        shown["value"] = json.loads(record.value)
-    elif record.number is not None:
-        shown["value"] = int(record.number) if record.number.is_integer() else record.number
-    optional: dict[str, Any] = {"unit": record.unit, "group": record.group, "time": isoformat(moment)}
-    for name, text in (("location", record.location), ("metadata", record.metadata)):
-        if text is not None:
-            optional[name] = json.loads(text)
-    return {**shown, **{name: value for name, value in optional.items() if value is not None}}
+def _as_listed(record: Record, device: DeviceRef, seq: int) -> str:
+    """Write a record as `GET /data` does."""
+    variable, time, number, value, unit, group, location, metadata = record
+    write = writer(device.id, device.no, {0: variable}, details=False)
+    return write(Row(0, time, seq, number, value, unit, group, location, metadata, created_at=0))

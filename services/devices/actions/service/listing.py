@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.common.clock import isoformat
-from services.devices.registry.rules.listing import Columns, Filters, Listing, show
+from services.devices.registry.rules.listing import Columns, Filters, Listing, is_named, show
 
 COLUMNS: Final = Columns(
     known=frozenset(
@@ -34,7 +33,7 @@ def listed(actions: Sequence[Mapping[str, Any]], asked: Listing) -> list[dict[st
 def _chosen(action: Mapping[str, Any], filters: Filters) -> bool:
     return (
         (filters.ids is None or action["id"] in filters.ids)
-        and (filters.name is None or _like(filters.name.casefold(), action["name"].casefold()))
+        and (filters.name is None or is_named(action["name"], filters.name))
         and (filters.active is None or action["active"] is filters.active)
         and (filters.type is None or action["type"] == filters.type)
         and all(
@@ -47,11 +46,6 @@ def _chosen(action: Mapping[str, Any], filters: Filters) -> bool:
             if name in COLUMNS.known
         )
     )
-
-
-def _like(pattern: str, name: str) -> bool:
-    """Whether the pattern is the name; `*` stands for any text."""
-    return re.fullmatch(".*".join(map(re.escape, re.split(r"\*+", pattern))), name, re.DOTALL) is not None
 
 
 def _rank(value: Any) -> tuple[bool, Any]:

@@ -302,3 +302,17 @@ def test_no_query_without_an_action(api: API, writer: Writer) -> None:
     api.clock.move(firing.LOOK_S)
     assert api.parts.database.run(work) == 0
     assert len(asked) == 1
+
+
+def test_a_call_shows_records_as_a_list_does(api: API) -> None:
+    """Large, old and odd ones, too."""
+    device = api.device()
+    action = create(api, {"device": device.id, "variable": "a", "is": "*"})
+    values = [2**60 + 1, 1e300, -0.5, "ü\u2028", True, None]
+    sent = [{"variable": "A", "value": value, "time": "0001-01-01T00:00:00Z"} for value in values]
+    sent += [{"variable": "a", "location": {"lat": 1, "lng": 2}, "metadata": {"m": [1]}, "unit": "°C", "group": "g"}]
+    result(api.post("/data", sent, device.token))
+    with api.parts.database.read() as session:
+        body = session.execute(sa.select(outbox.deliveries.c.body).where(outbox.deliveries.c.hook_id == action)).scalar_one()
+    listed = result(api.get("/data?ordination=asc", device.token))
+    assert api.app.json.loads(body)["data"] == listed and len(listed) == 7
