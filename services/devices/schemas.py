@@ -9,6 +9,8 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 ALWAYS: Final[dict[str, Any]] = {"required": True}
 OR_NULL: Final[dict[str, Any]] = {"required": True, "allow_none": True}
+A_DATE: Final[dict[str, Any]] = {"metadata": {"format": "date-time"}}
+MOST_TAGS: Final = 30  # TagoIO
 
 
 def visible(text: str) -> None:
@@ -56,6 +58,11 @@ class Body(Schema):
 class Tag(Body):
     key = fields.String(**ALWAYS, validate=line(100, 1))
     value = fields.String(**ALWAYS, validate=line(250))
+
+
+def given_tags() -> fields.List[Any]:
+    """Declare the tags that somebody gives a thing."""
+    return fields.List(fields.Nested(Tag), validate=validate.Length(max=MOST_TAGS))
 
 
 class Failure(Schema):

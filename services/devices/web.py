@@ -14,6 +14,7 @@ from services.common import documented
 from services.common.settings import SettingsError
 from services.devices import access, refusals
 from services.devices.access import GENERIC, TYPED, Action, Caller, Kind
+from services.devices.registry.rules import listing
 from services.devices.schemas import Failure, field_errors
 from services.devices.settings import plain
 from services.devices.wiring import Parts
@@ -27,8 +28,19 @@ BODY_LIMIT = 200 * 1000  # bytes (TagoIO)
 _SCHEMES: Mapping[Kind, str] = {
     "account": "Account-Token", "device": "Device-Token", "analysis": "Analysis-Token", "middleware": "Middleware-Token",
 }  # fmt: skip
-_LARGEST_NUMBER = 400  # digits of a number in JSON: more than a double has; longer ones cost time to read
 
+_SINCE = "Since this date, or in the last 1 day; with [start] and [end] a range."
+_FILTERS = {
+    "id": "One or several.",
+    "name": "In any case; * stands for any characters.",
+    "active": "true or false.",
+    "visible": "true or false.",
+    "tags][0][key": "A tag that it has.",
+    "tags][0][value": "And its value.",
+    "created_at": _SINCE,
+    "updated_at": _SINCE,
+    "last_input": _SINCE,
+}
 _WORDING = {
     "not-found": "Not found",
     "method-not-allowed": "Method not allowed",
@@ -93,6 +105,18 @@ def query_pairs() -> list[tuple[str, str]]:
 def query(**described: str) -> list[dict[str, Any]]:
     """Describe query parameters that the rules of a noun read. described: what each means."""
     return [{"in": "query", "name": name, "description": text, "schema": {"type": "string"}} for name, text in described.items()]
+
+
+def query_of_list(what: str, columns: listing.Columns, *filters: str) -> list[dict[str, Any]]:
+    """Describe the query parameters of a list. what: is listed, such as `Devices`. filters: names of those that it knows."""
+    direction = "desc" if columns.descending else "asc"
+    return query(
+        page="Page, from 1 on.",
+        amount=f"{what} on a page, 1 to {listing.MOST} ({listing.USUAL}).",
+        fields=f"Shown of each; repeated ({', '.join(columns.shown)}).",
+        orderBy=f"{', '.join(sorted(columns.sortable))}, with ,asc or ,desc ({columns.order},{direction}).",
+        **{f"filter[{name}]": _FILTERS.get(name, "Exactly this.") for name in filters},
+    )
 
 
 def secret_path(view: View) -> View:

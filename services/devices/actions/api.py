@@ -7,26 +7,12 @@ from typing import Any
 from flask import Response
 
 from services.devices.actions import schemas
+from services.devices.actions.service.listing import COLUMNS
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts, query, query_pairs
+from services.devices.web import Blueprint, answer, caller, needs, parts, query_of_list, query_pairs
 
 blueprint = Blueprint("actions", __name__, description="Webhooks that fire when records meet conditions.")
-_LIST = query(
-    page="Page, from 1 on.",
-    amount="Actions on a page, 1 to 10000 (20).",
-    fields="Shown of each besides id and tags; repeated (name).",
-    orderBy="name, active, last_triggered, created_at or updated_at, with ,asc or ,desc.",
-    **{
-        "filter[id]": "One or several.",
-        "filter[name]": "In any case; * stands for any characters.",
-        "filter[active]": "true or false.",
-        "filter[type]": "condition.",
-        "filter[tags][0][key]": "A tag that it has.",
-        "filter[tags][0][value]": "And its value.",
-        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
-        "filter[updated_at]": "The same.",
-    },
-)
+_LIST = query_of_list("Actions", COLUMNS, "id", "name", "active", "type", "tags][0][key", "tags][0][value", "created_at", "updated_at")
 
 
 @blueprint.post("/action")

@@ -9,13 +9,11 @@ from marshmallow import ValidationError, fields, validate
 from services.common.webhooks.outbox import STATES
 from services.devices.actions.rules import conditions, webhooks
 from services.devices.registry.rules.listing import LAST_PAGE
-from services.devices.schemas import ALWAYS, OR_NULL, Body, Flag, Tag, envelope, line, said, storable
+from services.devices.schemas import A_DATE, ALWAYS, OR_NULL, Body, Flag, Tag, envelope, given_tags, line, said, storable
 
 MOST_CONDITIONS: Final = 20
-_MOST_TAGS: Final = 30
 _LONGEST_DESCRIPTION: Final = 10_000
-_A_DATE: Final[dict[str, Any]] = {"metadata": {"format": "date-time"}}
-_A_DATE_OR_NULL: Final = {**OR_NULL, **_A_DATE}
+_DATE_OR_NULL: Final = {**OR_NULL, **A_DATE}
 
 
 class _Comparable(fields.Raw):
@@ -72,7 +70,7 @@ class Call(Body):
 class _ActionFields(Body):
     description = fields.String(allow_none=True, validate=[validate.Length(max=_LONGEST_DESCRIPTION), storable])
     active = Flag()
-    tags = fields.List(fields.Nested(Tag), validate=validate.Length(max=_MOST_TAGS))
+    tags = given_tags()
     lock = Flag()
     trigger_when_unlock = fields.Raw(allow_none=True, validate=_not_served)
 
@@ -110,9 +108,9 @@ class ActionShown(Body):
     trigger = fields.List(fields.Nested(Condition), **ALWAYS)
     action = fields.Nested(Call, **ALWAYS)
     lock = fields.Boolean(**ALWAYS, metadata={"description": "Whether it is locked for a device."})
-    last_triggered = fields.String(**_A_DATE_OR_NULL)
-    created_at = fields.String(**ALWAYS, **_A_DATE)
-    updated_at = fields.String(**ALWAYS, **_A_DATE)
+    last_triggered = fields.String(**_DATE_OR_NULL)
+    created_at = fields.String(**ALWAYS, **A_DATE)
+    updated_at = fields.String(**ALWAYS, **A_DATE)
 
 
 def _if_asked_for(name: str, field: fields.Field[Any]) -> fields.Field[Any]:
@@ -136,9 +134,9 @@ class Delivery(Body):
     url = fields.String(**ALWAYS, metadata={"description": "Without its query."})
     state = fields.String(**ALWAYS, validate=validate.OneOf(STATES))
     attempts = fields.Integer(**ALWAYS)
-    created_at = fields.String(**ALWAYS, **_A_DATE)
-    next_at = fields.String(**_A_DATE_OR_NULL)
-    ended_at = fields.String(**_A_DATE_OR_NULL)
+    created_at = fields.String(**ALWAYS, **A_DATE)
+    next_at = fields.String(**_DATE_OR_NULL)
+    ended_at = fields.String(**_DATE_OR_NULL)
     last_status = fields.Integer(**OR_NULL)
     last_error = fields.String(**OR_NULL)
 

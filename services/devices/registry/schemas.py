@@ -8,13 +8,11 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from services.devices.data.rules.chunks import MOST_RETAINED, PERIODS
 from services.devices.registry.rules.tokens import PERMISSIONS
-from services.devices.schemas import ALWAYS, OR_NULL, Body, Flag, QueryFlag, Tag, envelope, line, said, storable
+from services.devices.schemas import A_DATE, ALWAYS, OR_NULL, Body, Flag, QueryFlag, Tag, envelope, given_tags, line, said, storable
 
 TYPES: Final = ("mutable", "immutable")
-MOST_TAGS: Final = 30
 LONGEST_VALUE: Final = 6000  # of a parameter, in characters
 _LONGEST_TEXT: Final = 100_000
-_A_DATE: Final[dict[str, Any]] = {"metadata": {"format": "date-time"}}
 
 
 class NewParam(Body):
@@ -29,13 +27,18 @@ class NewParam(Body):
     )
 
 
-class _DeviceFields(Body):
+class _Chunks(Body):
+    """How the data of an immutable device is divided, and how many chunks are kept."""
+
+    chunk_period = fields.String(allow_none=True, validate=validate.OneOf(PERIODS))
+    chunk_retention = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MOST_RETAINED))
+
+
+class _DeviceFields(_Chunks):
     description = fields.String(allow_none=True, validate=[validate.Length(max=_LONGEST_TEXT), storable])
     network = fields.String(allow_none=True, validate=line(64))
     connector = fields.String(allow_none=True, validate=line(64))
-    chunk_period = fields.String(allow_none=True, validate=validate.OneOf(PERIODS))
-    chunk_retention = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MOST_RETAINED))
-    tags = fields.List(fields.Nested(Tag), validate=validate.Length(max=MOST_TAGS))
+    tags = given_tags()
     active = Flag()
     visible = Flag()
     payload_decoder = fields.String(allow_none=True, validate=[validate.Length(max=_LONGEST_TEXT), storable])
@@ -65,10 +68,8 @@ class DeviceChange(_DeviceFields):
     type = fields.String(allow_none=True)
 
 
-class Conversion(Body):
+class Conversion(_Chunks):
     type = fields.String(**ALWAYS, validate=validate.OneOf(TYPES))
-    chunk_period = fields.String(allow_none=True, validate=validate.OneOf(PERIODS))
-    chunk_retention = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MOST_RETAINED))
 
     @validates_schema
     def chunks(self, data: dict[str, Any], **_: Any) -> None:
@@ -123,9 +124,9 @@ class Device(Body):
     chunk_retention = fields.Integer(**OR_NULL)
     tags = fields.List(fields.Nested(Tag), **ALWAYS)
     bucket = fields.Nested(Bucket, **ALWAYS)
-    last_input = fields.String(**OR_NULL, **_A_DATE)
-    created_at = fields.String(**ALWAYS, **_A_DATE)
-    updated_at = fields.String(**ALWAYS, **_A_DATE)
+    last_input = fields.String(**OR_NULL, **A_DATE)
+    created_at = fields.String(**ALWAYS, **A_DATE)
+    updated_at = fields.String(**ALWAYS, **A_DATE)
 
 
 class ListedDevice(Device):
@@ -141,8 +142,8 @@ class Param(Body):
     value = fields.String(**ALWAYS)
     sent = fields.Boolean(**ALWAYS)
     version = fields.Integer(**ALWAYS)
-    created_at = fields.String(**ALWAYS, **_A_DATE)
-    updated_at = fields.String(**ALWAYS, **_A_DATE)
+    created_at = fields.String(**ALWAYS, **A_DATE)
+    updated_at = fields.String(**ALWAYS, **A_DATE)
 
 
 class MadeToken(Body):
@@ -162,18 +163,18 @@ class ListedToken(Body):
     name = fields.String()
     permission = fields.String()
     serie_number = fields.String(allow_none=True)
-    last_authorization = fields.String(allow_none=True, **_A_DATE)
-    created_at = fields.String(**_A_DATE)
+    last_authorization = fields.String(allow_none=True, **A_DATE)
+    created_at = fields.String(**A_DATE)
     expire_time = fields.String(metadata={"description": "A date, or never."})
     device_id = fields.String()
 
 
 class Chunk(Body):
     id = fields.String(**ALWAYS, metadata={"example": "1657497600_1658102399"})
-    from_ = fields.String(**ALWAYS, data_key="from", **_A_DATE)
-    to = fields.String(**ALWAYS, **_A_DATE)
-    from_date = fields.String(**ALWAYS, **_A_DATE)
-    to_date = fields.String(**ALWAYS, **_A_DATE)
+    from_ = fields.String(**ALWAYS, data_key="from", **A_DATE)
+    to = fields.String(**ALWAYS, **A_DATE)
+    from_date = fields.String(**ALWAYS, **A_DATE)
+    to_date = fields.String(**ALWAYS, **A_DATE)
     amount = fields.Integer(**ALWAYS)
 
 

@@ -9,32 +9,16 @@ from flask import Response
 from services.devices.registry import schemas
 from services.devices.registry.api import shown
 from services.devices.registry.rules import listing
+from services.devices.registry.service.devices import COLUMNS
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts, query, query_pairs
+from services.devices.web import Blueprint, answer, caller, needs, parts, query_of_list, query_pairs
 
 blueprint = Blueprint("devices", __name__, description="Devices, as their account manages them.")
 
-_LIST = query(
-    page="Page, from 1 on.",
-    amount="Devices on a page, 1 to 10000 (20).",
-    fields="Shown of each; repeated (id, name, tags).",
-    orderBy="name, active, visible, type, created_at, updated_at or last_input, with ,asc or ,desc.",
-    serial="Of one of its tokens.",
-    **{
-        "filter[id]": "One or several.",
-        "filter[name]": "In any case; * stands for any characters.",
-        "filter[active]": "true or false.",
-        "filter[visible]": "true or false.",
-        "filter[type]": "mutable or immutable.",
-        "filter[network]": "Exactly this.",
-        "filter[connector]": "Exactly this.",
-        "filter[tags][0][key]": "A tag that it has.",
-        "filter[tags][0][value]": "And its value.",
-        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
-        "filter[updated_at]": "The same.",
-        "filter[last_input]": "The same.",
-    },
-)
+_LIST = query_of_list(
+    "Devices", COLUMNS, "id", "name", "active", "visible", "type", "network", "connector", "serial", "tags][0][key", "tags][0][value",
+    "created_at", "updated_at", "last_input",
+)  # fmt: skip
 
 
 @blueprint.post("/device")

@@ -9,24 +9,13 @@ from flask import Response
 from services.devices.registry import schemas
 from services.devices.registry.api import shown
 from services.devices.registry.rules import listing
+from services.devices.registry.service.tokens import COLUMNS
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts, query, query_pairs, secret_path
+from services.devices.web import Blueprint, answer, caller, needs, parts, query_of_list, query_pairs, secret_path
 
 blueprint = Blueprint("device_tokens", __name__, description="The tokens of devices.")
 
-_LIST = query(
-    page="Page, from 1 on.",
-    amount="Tokens on a page, 1 to 10000 (20).",
-    fields="Shown of each; repeated.",
-    orderBy="name, permission, created_at, last_authorization or expire_time, with ,asc or ,desc (created_at,desc).",
-    **{
-        "filter[id]": "One or several.",
-        "filter[name]": "In any case; * stands for any characters.",
-        "filter[permission]": "full, write, read or deny.",
-        "filter[serie_number]": "Exactly this.",
-        "filter[created_at]": "Since this date, or in the last 1 day; with [start] and [end] a range.",
-    },
-)
+_LIST = query_of_list("Tokens", COLUMNS, "id", "name", "permission", "serie_number", "created_at")
 
 
 @blueprint.post("/device/token")

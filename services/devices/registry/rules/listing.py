@@ -13,7 +13,8 @@ from services.devices.data.rules import times
 
 T = TypeVar("T")
 
-MOST: Final = 10_000
+MOST: Final = 10_000  # on a page
+USUAL: Final = 20
 LAST_PAGE: Final = 1_000_000
 _KEY: Final = re.compile(r"([A-Za-z_]+)((?:\[[^\[\]]*\])*)").fullmatch
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
@@ -97,7 +98,7 @@ def read(pairs: Iterable[tuple[str, str]], columns: Columns, now: dt.datetime) -
             return default
 
     page = one("page", lambda text: _whole(text, LAST_PAGE), 1)
-    amount = one("amount", lambda text: _whole(text, MOST), 20)
+    amount = one("amount", lambda text: _whole(text, MOST), USUAL)
     order, descending = one("orderBy", lambda text: _order(text, columns.sortable), (columns.order, columns.descending))
     asked = [name for name in _many(given, "fields") if name in columns.known]
     filters = _filters(given, now, errors)
