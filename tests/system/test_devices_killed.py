@@ -17,13 +17,19 @@ import pytest
 import requests
 
 from tests.support.fake_auth import FakeAuth
-from tests.support.processes import Process, running
+from tests.support.processes import Process, migrate, running
+from tests.support.stores import Prepare
 from tests.support.waiting import wait_until
 
 BATCH = 20
 WRITERS = 6
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def prepare_database() -> Prepare:
+    return lambda url: migrate("devices", {"DEVICES_DATABASE_URL": url})
 
 
 @pytest.fixture
@@ -120,7 +126,7 @@ def end(process: Process, how: signal.Signals) -> None:
 def test_what_was_stored_is_there_once_and_no_batch_is_torn(
     env: Mapping[str, str], database_url: str, tmp_path: Path, how: signal.Signals
 ) -> None:
-    with running("devices", env, tmp_path) as (url, process):
+    with running("devices", env, tmp_path, migrated=True) as (url, process):
         token = create(url)
         writers = Writers(url, "a", token)
         sending = threading.Thread(target=writers.run)
@@ -136,7 +142,7 @@ def test_what_was_stored_is_there_once_and_no_batch_is_torn(
         assert len(writers.sent - writers.stored) <= WRITERS  # what was under way was answered
     unknown = sorted(writers.sent - writers.stored)
     assert unknown
-    with running("devices", env, tmp_path) as (url, _):
+    with running("devices", env, tmp_path, migrated=True) as (url, _):
         for group in unknown:  # the repetition of a client that had no answer
             answer = requests.post(f"{url}/data", json.dumps(batch(group)), headers=head(token, group), timeout=30)
             assert answer.json()["result"] == f"{BATCH} Data Added"
@@ -145,7 +151,10 @@ def test_what_was_stored_is_there_once_and_no_batch_is_torn(
 
 
 def test_the_end_of_one_process_harms_no_other(env: Mapping[str, str], database_url: str, tmp_path: Path) -> None:
-    with running("devices", env, tmp_path) as (first, killed), running("devices", env, tmp_path) as (second, survivor):
+    with (
+        running("devices", env, tmp_path, migrated=True) as (first, killed),
+        running("devices", env, tmp_path, migrated=True) as (second, survivor),
+    ):
         token = create(first)
         writers = [Writers(first, "a", token), Writers(second, "b", token)]
         sending = [threading.Thread(target=one.run) for one in writers]
