@@ -102,6 +102,7 @@ def _policy(caller: Caller) -> policies.Policy:
 
 
 def read_device(device: Device) -> DeviceRef:
+    """Return what data traffic must know of a device."""
     return DeviceRef(
         device.no,
         device.data_no or device.no,

@@ -16,8 +16,12 @@ class Seals:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._made: dict[str, Seal] = {}
 
     def get(self, purpose: str) -> Seal:
         """Return the seal of a purpose: fixed text, such as `serial`. Raises OSError for a key file that cannot be read or written."""
-        key = self._settings.master_key or secret_file(self._settings.data / FILE, lambda: secrets.token_hex(32))
-        return Seal(purpose, key)
+        found = self._made.get(purpose)
+        if found is None:
+            key = self._settings.master_key or secret_file(self._settings.data / FILE, lambda: secrets.token_hex(32))
+            found = self._made.setdefault(purpose, Seal(purpose, key))
+        return found

@@ -45,6 +45,7 @@ def too_many_actions(most: int) -> Refusal:
 
 
 def deactivated() -> Refusal:
+    """The device is inactive: it takes and gives no data."""
     return Refusal(400, "Device is deactivated")
 
 
@@ -59,6 +60,7 @@ def query_invalid(fields: FieldErrors, message: str | None = None) -> Refusal:
 
 
 def url_invalid(fields: FieldErrors) -> Refusal:
+    """fields: texts by the name of the part of the path."""
     return Refusal(400, "Error on URL parameters", "invalid-url", fields=fields)
 
 
@@ -158,10 +160,12 @@ def invalid_chunk_id() -> Refusal:
 
 
 def ids_of_immutable() -> Refusal:
+    """Records of an immutable device are not found by their ids."""
     return Refusal(400, "Filter using ID(s) is not supported on Immutable Storage Type", "ids-of-immutable")
 
 
 def cannot_edit() -> Refusal:
+    """The device is immutable."""
     return Refusal(400, "You cannot edit data on immutable device", "cannot-edit")
 
 
@@ -171,6 +175,7 @@ def too_many_items(most: int) -> Refusal:
 
 
 def cannot_delete() -> Refusal:
+    """The device is immutable: its records go by whole chunks."""
     return Refusal(400, "Data in immutable devices cannot be deleted", "cannot-delete")
 
 

@@ -58,7 +58,7 @@ class Parts:
         self.changes_of_actions = Changes(self.wakeups, clock, "actions")
         self.changes_of_actions.call(self.firing.forget)
         calls = StoredOutbox(self.database, outbox)
-        signing = Secrets(self.database, lambda: self.seals.get("webhook"), clock)
+        signing = Secrets(self.database, self.seals, clock)
         self.courier = Courier(
             calls,
             signing.of,

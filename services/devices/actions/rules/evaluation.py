@@ -27,6 +27,7 @@ class Watch:
 
     @property
     def locks(self) -> bool:
+        """Say whether it locks when it fires: it has a condition that frees it."""
         return any(condition.unlock for condition in self.conditions)
 
 

@@ -37,7 +37,7 @@ class Created(NamedTuple):
 
 
 class Actions:
-    """Thread-safe. Every call is about the caller's own account; another one's action is not there."""
+    """The actions of all accounts; a caller finds only those of their own. Thread-safe."""
 
     def __init__(
         self, database: Database, outbox: Outbox, secrets: Secrets, clock: Clock, changed: Callable[[], None], wake: Callable[[], None]

@@ -34,7 +34,7 @@ _MOST_CONDITIONS: Final = 200_000  # that a process remembers: some 60 MB
 
 
 class Firing:
-    """Thread-safe. Remembers the conditions of accounts until an action changes, which another process sees after `LOOK_S` at most."""
+    """Fires actions. Remembers conditions until an action changes, which another process sees after `LOOK_S` at most. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

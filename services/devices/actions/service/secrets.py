@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.remembered import Remembered
-from services.common.sealing import NotOpened, Seal
+from services.common.sealing import NotOpened
 from services.common.webhooks.signing import CannotSign
 from services.devices.actions import store
+from services.devices.master_key import Seals
 
 _KEPT_S: Final = 5.0
+_PURPOSE: Final = "webhook"  # what the seal is for
 
 
 class Secrets:
-    """Thread-safe. make_seal: called when a secret is sealed or opened first, because it may read a key file."""
+    """Seals, opens and remembers secrets. Thread-safe."""
 
-    def __init__(self, database: Database, make_seal: Callable[[], Seal], clock: Clock) -> None:
+    def __init__(self, database: Database, seals: Seals, clock: Clock) -> None:
         self._database = database
-        self._make_seal = make_seal
+        self._seals = seals
         self._clock = clock
-        self._sealer: Seal | None = None
         self._known: Remembered[str, tuple[float, str]] = Remembered()
 
     def seal(self, action_id: str, secret: str) -> str:
         """Encrypt the secret of an action, which it is bound to. Raises OSError for a key file that cannot be read or written."""
-        return self._seal().seal(secret.encode(), action_id)
+        return self._seals.get(_PURPOSE).seal(secret.encode(), action_id)
 
     def of(self, action_id: str) -> str:
         """Return the secret of an action. Raises CannotSign when there is no such action or its secret does not open, the store's error."""
@@ -46,11 +46,6 @@ class Secrets:
         if sealed is None:
             raise CannotSign("the action is gone")
         try:
-            return self._seal().open(sealed, action_id).decode()
+            return self._seals.get(_PURPOSE).open(sealed, action_id).decode()
         except (NotOpened, OSError):
             raise CannotSign("the action's secret cannot be opened; give it a new one") from None
-
-    def _seal(self) -> Seal:
-        if self._sealer is None:
-            self._sealer = self._make_seal()
-        return self._sealer

@@ -1,4 +1,4 @@
-"""Find a device for who asks."""
+"""Find a device of the caller's account."""
 
 from __future__ import annotations
 

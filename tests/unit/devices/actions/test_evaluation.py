@@ -138,7 +138,8 @@ def test_matching_is_what_each_condition_says_of_each_record() -> None:
         compiled({**HOT, "is": is_, "value": value, "second_value": second, "value_type": kind})
         for is_, value, second, kind in (
             ("=", 5, None, "number"), ("!", 5, None, "number"), ("<", 5, None, "number"), ("><", 4, 8, "number"),
-            ("=", "5", None, "string"), (">", "s", None, "string"), ("!", "x", None, "string"), ("=", True, None, "boolean"), ("!", True, None, "boolean"),
+            ("=", "5", None, "string"), (">", "s", None, "string"), ("!", "x", None, "string"),
+            ("=", True, None, "boolean"), ("!", True, None, "boolean"),
             ("*", None, None, None),
         )
     ]  # fmt: skip
