@@ -72,6 +72,7 @@ class Parts:
         self.actions = Actions(self.database, calls, signing, clock, self.changes_of_actions.announce, self.courier.wake)
         self.data = Data(self.database, self.wakeups, clock)
         self.shares = Shares()
+        self.reading = Shares(at_once=2, waiting=64)
         self.live = Live(self.database, self.wakeups, clock, Places(settings.live_limit, refusals.too_many_live))
 
     def start(self) -> None:

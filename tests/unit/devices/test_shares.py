@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.common.refusal import Refusal
+from services.devices.data.ingest import ingest
 from services.devices.shares import Shares
 from tests.support.waiting import wait_until
 from tests.unit.devices.conftest import ACC2, API, refused, result
@@ -74,3 +75,19 @@ def test_expensive_calls_take_a_share(api: API, monkeypatch: pytest.MonkeyPatch)
         assert result(api.get("/device", ACC2)) == []
         result(api.get("/info", made.token))
     assert result(api.get("/data", made.token)) == []
+
+
+def test_large_bodies_of_an_account_are_read_in_turn(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, large = api.device(), [{"variable": "a", "unit": "x" * 20}] * 500
+    shares = Shares(at_once=1, waiting=0)
+    monkeypatch.setattr(api.parts, "reading", shares)
+    with shares.one("one"):
+        refused(api.post("/data", large, made.token), 429, "Too many requests (Retry-After: 1)")
+        result(api.post("/data", large[:10], made.token))
+    assert result(api.post("/data", large, made.token)) == "500 Data Added"
+
+
+def test_records_are_not_read_when_none_are_taken(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = api.device()
+    monkeypatch.setattr(ingest, "MOST_OF_ACCOUNT", 0)
+    refused(api.send("POST", "/data", made.token, data=b"{"), 503, "The database is not available now; try again")

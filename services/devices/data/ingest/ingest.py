@@ -75,6 +75,11 @@ class Ingest:
         self._lane_threads = 0
         self._closed = False
 
+    def check_room(self, account: str) -> None:
+        """Raise Refusal 503 when no records of the account are taken now: before anybody spends time on reading them."""
+        if self._of_account.get(account, 0) >= MOST_OF_ACCOUNT or self._records >= MOST_WAITING:
+            raise refusals.too_busy()
+
     def add(self, device: DeviceRef, records: Sequence[Record], *, idempotency: tuple[str, str] | None = None) -> int:
         """Store the records of one request; return how many once they are committed.
 
@@ -240,10 +245,22 @@ def topic(device_no: int) -> str:
 
 
 def _some(waiting: deque[Batch]) -> list[Batch]:
-    """Take the batches of one transaction out of a queue: at least one, if there is any."""
+    """Take the batches of one transaction out of a queue: at least one, if there is any. The first of each account, then what came first.
+
+    So nobody waits longer than a transaction for the queue of another account. Those of a device stay in order.
+    """
+    first: dict[str, Batch] = {}
+    for batch in waiting:
+        first.setdefault(batch.device.account, batch)
     taken: list[Batch] = []
     records = 0
-    while waiting and (not taken or records + len(waiting[0]) <= MOST_AT_ONCE):
+    for batch in first.values():
+        if not taken or records + len(batch) <= MOST_AT_ONCE:
+            taken.append(batch)
+            records += len(batch)
+    for batch in taken:
+        waiting.remove(batch)
+    while waiting and records + len(waiting[0]) <= MOST_AT_ONCE:
         taken.append(waiting.popleft())
         records += len(taken[-1])
     return taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from services.common.refusal import Refusal
+from services.devices.access import DeviceRef
 from services.devices.data.ingest import group, ingest
+from services.devices.data.ingest.batches import Batch
 from services.devices.data.rules.records import Record
 from services.devices.data.store import writing
 from tests.support.waiting import wait_until
@@ -182,6 +185,20 @@ def test_one_account_leaves_room_for_the_others(api: API, pool: ThreadPoolExecut
     held.go()
     assert (first.result(30), second.result(30), writer.add({"variable": "a"})) == (11, 5, 1)
     assert not api.parts.ingest._of_account
+
+
+def test_a_transaction_takes_something_of_every_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a long queue of one account nobody waits for more than the transaction under way. The batches of a device stay in order."""
+    monkeypatch.setattr(ingest, "MOST_AT_ONCE", 10)
+
+    def batch(device: DeviceRef, records: int) -> Batch:
+        return Batch(device, [Record("a", 0, 1.0, None, None, "g", None, None)] * records, None, "sqlite")
+
+    busy, calm = DeviceRef(1, 1, "1", "one", "mutable", True, None, None), DeviceRef(2, 2, "2", "two", "mutable", True, None, None)
+    sent = [batch(busy, 4), batch(busy, 4), batch(busy, 1), batch(busy, 4), batch(calm, 2), batch(calm, 8)]
+    waiting = deque(sent)
+    taken = [[sent.index(one) for one in ingest._some(waiting)] for _ in range(4)]
+    assert taken == [[0, 4, 1], [2, 5], [3], []]
 
 
 def test_what_waits_is_written_before_the_end(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
