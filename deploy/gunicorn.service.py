@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.http import message
 
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
@@ -81,7 +82,8 @@ control_socket_disable = True
 timeout = 60
 graceful_timeout = 20
 keepalive = 75  # above the idle time of the gateway's pool, so that the caller closes first and no request meets a closing connection
-limit_request_line = 8190
+# A method besides the 16 KB of path and query that the gateway lets through; gunicorn caps the setting at half of it, so the cap goes up.
+limit_request_line = message.MAX_REQUEST_LINE = 17 * 1024
 accesslog = None  # the application logs its requests, with their ids
 errorlog = "-"
 logger_class = StructuredLogger

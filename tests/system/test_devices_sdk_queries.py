@@ -68,6 +68,7 @@ def test_a_record(weather: Device) -> None:
     assert found.keys() == {"id", "device", "variable", "value", "unit", "group", "time"}
     assert (found["time"], found["unit"], found["group"]) == ((NOW - dt.timedelta(minutes=10)).replace(tzinfo=None), "°C", "g0")
     assert values(weather.getData({"ids": [found["id"]]})) == [20]
+    assert values(weather.getData({"ids": [NOBODY] * 399 + [found["id"]]})) == [20]  # as much as a path has room for
     (place,) = weather.getData({"variables": "place"})
     assert (place["location"], "value" in place) == (POINT, False)
     (dark,) = weather.getData({"variables": "sky", "qty": 1, "details": False})
