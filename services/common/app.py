@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -46,6 +46,21 @@ class _JSON(DefaultJSONProvider):
             return super().loads(s, **kwargs)
         except RecursionError:
             raise ValueError("nested too deeply") from None
+
+
+class _Request(Request):
+    """A request whose body is refused when it is too long, also when its length is not said before (chunked)."""
+
+    def get_data(self, *args: Any, **options: Any) -> Any:
+        """Read the body, as Werkzeug does, which takes a beginning of the greatest length for the whole. Raises RequestEntityTooLarge."""
+        data = super().get_data(*args, **options)
+        if self.content_length is None and self.max_content_length and len(data) >= self.max_content_length and self._has_more():
+            raise RequestEntityTooLarge
+        return data
+
+    def _has_more(self) -> bool:
+        more: bytes = self.environ["wsgi.input"].read(1)
+        return bool(more)
 
 
 class Checks:
@@ -107,6 +122,7 @@ def create_app(
     """
     # a namespace package tells Flask no root path
     app = Flask(f"services.{service}", static_folder=None, root_path=str(Path(__file__).parents[1] / service))
+    app.request_class = _Request
     app.json = _JSON(app)
     app.url_map.strict_slashes = False
     app.config.update(

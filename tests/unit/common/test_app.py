@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Mapping
@@ -53,6 +54,14 @@ def _application(**options: Any) -> Flask:
         abort(Response("exactly this", 418))
 
     return app
+
+
+@pytest.mark.parametrize(("length", "status"), [(99, 200), (100, 200), (101, 413), (1000, 413)])
+def test_a_body_without_a_length_is_not_cut(length: int, status: int) -> None:
+    body = {"wsgi.input": io.BytesIO(b"x" * length), "wsgi.input_terminated": True}
+    answer = _application().test_client().post("/echo", environ_overrides=body)
+    assert answer.status_code == status
+    assert answer.text == "x" * length or answer.json["code"] == "body-too-large"
 
 
 CASES = [
