@@ -332,6 +332,7 @@ def test_when_the_service_cannot_answer(page: Page, devices: Devices, greenhouse
     card = chart(page, "temperature")
     now[0] = "too many"
     page.get_by_label("6 hours").check()
+    card.scroll_into_view_if_needed()  # the choice scrolls to its own place; a card out of sight loads later
     expect(card).to_contain_text("Too many requests with this token. Try again in 9 seconds.")
     now[0] = "away"
     card.get_by_role("button", name="Try again").click()
