@@ -19,7 +19,7 @@ class Places:
     """Counts who waits in this process, up to a limit. Thread-safe. full: makes what is raised when all places are taken."""
 
     def __init__(self, limit: int, full: Callable[[], Refusal]) -> None:
-        self._limit = limit
+        self.limit = limit
         self._full = full
         self._lock = threading.Lock()
         self.taken = 0
@@ -36,7 +36,7 @@ class Places:
     def take(self) -> None:
         """Take a place; `leave` must follow. Raises `full` when all are taken."""
         with self._lock:
-            if self.taken >= self._limit:
+            if self.taken >= self.limit:
                 raise self._full()
             self.taken += 1
 

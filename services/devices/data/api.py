@@ -226,10 +226,10 @@ def _live(find: Callable[[], DeviceRef]) -> Response:
             raise refusals.denied()
 
     events = live.follow(device, request.headers.get("Last-Event-ID"), check, ClientConnection(request.environ.get("gunicorn.socket")))
-    live.places.take()
+    live.take(device.account)
     response = Response(_encoded(events), content_type="text/event-stream; charset=utf-8")
     response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(live.places.leave)
+    response.call_on_close(lambda: live.leave(device.account))
     return response
 
 

@@ -7,7 +7,9 @@ registry changes, it checks that its client is there and may still ask, and look
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -17,7 +19,7 @@ from services.common.database import Database
 from services.common.held import ClientConnection, Places
 from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
-from services.devices import known
+from services.devices import known, refusals
 from services.devices.access import DeviceRef
 from services.devices.data.ingest.ingest import topic
 from services.devices.data.store import states
@@ -30,14 +32,37 @@ RETRY_MS: Final = 2000  # what a client waits before it connects again
 
 
 class Live:
-    """The streams of a process. Thread-safe. places: how many there may be."""
+    """The streams of a process. Thread-safe. places: how many there may be; one account may take half of them."""
 
     def __init__(self, database: Database, wakeups: Wakeups, clock: Clock, places: Places, *, pulse_s: float = PULSE_S) -> None:
         self._database = database
         self._wakeups = wakeups
         self._clock = clock
         self._pulse_s = pulse_s
-        self.places = places
+        self._places = places
+        self._most_of_account = max(1, places.limit // 2)
+        self._lock = threading.Lock()
+        self._of_account: Counter[str] = Counter()
+
+    def take(self, account: str) -> None:
+        """Take a place for a stream of the account; `leave` must follow. Raises Refusal 503 when too many are taken."""
+        with self._lock:
+            if self._of_account[account] >= self._most_of_account:
+                raise refusals.too_many_live()
+            self._places.take()
+            self._of_account[account] += 1
+
+    def leave(self, account: str) -> None:
+        """Give the place back."""
+        with self._lock:
+            self._places.leave()
+            self._of_account[account] -= 1
+            self._of_account += Counter()  # leaves out what is zero
+
+    @property
+    def taken(self) -> int:
+        """How many streams there are."""
+        return self._places.taken
 
     def follow(self, device: DeviceRef, seen: str | None, check: Callable[[], object], connection: ClientConnection) -> Iterator[str]:
         """Write server-sent events about a device until the client goes, may no longer ask, or the process stops.

@@ -18,7 +18,7 @@ from services.devices.data import live
 from services.devices.models import Device, DeviceToken
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
-from tests.unit.devices.conftest import API, MadeDevice, refused, result
+from tests.unit.devices.conftest import ACC2, API, MadeDevice, refused, result
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def streaming(api: API, path: str, token: str, **headers: str) -> Iterator[Strea
     finally:
         api.parts.wakeups.close()
         assert stream.ended.wait(10)
-        assert api.parts.live.places.taken == 0
+        assert api.parts.live.taken == 0
 
 
 def test_a_stream_tells_of_what_is_stored_and_deleted(api: API) -> None:
@@ -207,6 +207,19 @@ def test_a_store_that_is_away_ends_no_stream(api: API, monkeypatch: pytest.Monke
         assert stream.empty()
         away.clear()
         assert stream.next()["seq"] == 1
+
+
+def test_one_account_leaves_places_for_others(make_api: Callable[..., API]) -> None:
+    api = make_api(live_limit=2)
+    device, other = api.device(), api.device(by=ACC2)
+    with streaming(api, "/data/live", device.token) as stream:
+        stream.next()
+        refused(api.get(f"/device/{device.id}/data/live"), 503, "Too many live streams; try again")
+        answer = api.app.test_client().get("/data/live", headers={"Token": other.token}, buffered=False)
+        assert (answer.status_code, api.parts.live.taken) == (200, 2)
+        answer.close()
+        assert api.parts.live.taken == 1
+    assert not api.parts.live._of_account
 
 
 def test_there_are_so_many_places(make_api: Callable[..., API]) -> None:
