@@ -107,5 +107,7 @@ class Outbox(Protocol):
         ...
 
     def sweep(self, now: float) -> None:
-        """Forget marks that have ended, calls that succeeded a week ago, and those that were given up a month ago."""
+        """Forget marks that have ended, calls that succeeded a week ago, and those that were given up a month ago; of a hook that has more
+        than a thousand of both, the older ones.
+        """
         ...

@@ -31,7 +31,9 @@ R = TypeVar("R")
 
 DELIVERED_KEPT_FOR: Final = 7 * 86_400.0
 DEAD_KEPT_FOR: Final = 30 * 86_400.0
+MOST_KEPT: Final = 1000  # calls of a hook that have ended, each with its body of some 30 kB
 GIVEN_UP_AFTER: Final = 86_400.0
+_SLICE: Final = 1000  # rows of one transaction that sweeps: nobody else waits for long
 _CLOCKS_DIFFER: Final = 60.0  # seconds, at most, between the clocks of two machines
 
 
@@ -131,13 +133,26 @@ class StoredOutbox:
 
     def sweep(self, now: float) -> None:
         marks, d = self._tables.marks, self._d
+        self._run(lambda connection: connection.execute(sa.delete(marks).where(marks.c.until <= now)))
+        for state, kept_for in (("delivered", DELIVERED_KEPT_FOR), ("dead", DEAD_KEPT_FOR)):
+            self._remove(sa.and_(d.state == state, d.ended_at < now - kept_for))
+        for hook_id, oldest in self._too_many():
+            self._remove(sa.and_(d.hook_id == hook_id, d.state != "pending", d.ended_at <= oldest))
 
-        def work(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(marks).where(marks.c.until <= now))
-            for state, kept_for in (("delivered", DELIVERED_KEPT_FOR), ("dead", DEAD_KEPT_FOR)):
-                connection.execute(sa.delete(self._deliveries).where(d.state == state, d.ended_at < now - kept_for))
+    def _too_many(self) -> list[tuple[str, float]]:
+        """Find the hooks that keep too many calls that have ended; with the end of the newest one that is too many."""
+        d = self._d
+        many = sa.select(d.hook_id).where(d.state != "pending").group_by(d.hook_id).having(sa.func.count() > MOST_KEPT)
+        ends = sa.select(d.ended_at).where(d.state != "pending").order_by(d.ended_at.desc()).offset(MOST_KEPT).limit(1)
+        with self._read() as connection:
+            found = [(hook_id, connection.scalar(ends.where(d.hook_id == hook_id))) for hook_id in connection.scalars(many).all()]
+        return [(hook_id, oldest) for hook_id, oldest in found if oldest is not None]
 
-        self._run(work)
+    def _remove(self, which: sa.ColumnElement[bool]) -> None:
+        some = sa.select(self._d.id).where(which).limit(_SLICE)
+        statement = sa.delete(self._deliveries).where(self._d.id.in_(some))
+        while self._run(lambda connection: connection.execute(statement).rowcount) >= _SLICE:
+            pass
 
     def _run(self, work: Callable[[sa.Connection], R]) -> R:
         return self._database.run(lambda transaction: work(_connection(transaction)))

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from services.common.webhooks import store
 from services.common.webhooks.outbox import Call, Delivery
 from services.common.webhooks.store import DEAD_KEPT_FOR, DELIVERED_KEPT_FOR, StoredOutbox
 
@@ -147,6 +150,21 @@ def test_sweeping_keeps_what_is_still_wanted(outbox: StoredOutbox, make_call: Ma
     outbox.sweep(NOW + DEAD_KEPT_FOR + 1)
     assert [one.state for one in outbox.page(None, 0, 10)[0]] == ["pending"]
     assert outbox.put([make_call(9, told_for=5, mark=("3",))], NOW + 6) == 1
+
+
+def test_sweeping_keeps_only_the_newest_of_a_hook(outbox: StoredOutbox, make_call: MakeCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook that fires without end, or whose calls are refused at once, does not fill the disk."""
+    monkeypatch.setattr(store, "MOST_KEPT", 3)
+    monkeypatch.setattr(store, "_SLICE", 2)
+    outbox.put([make_call(number, hook_id="many" if number < 9 else "few") for number in range(12)], NOW)
+    for number, call in enumerate(sorted(take(outbox, most=20, most_of_lane=20), key=lambda call: int(call.id[4:]))):
+        if number % 2:
+            outbox.delivered(call, 200, NOW + number)
+        elif number:
+            outbox.given_up(call, 500, "no", NOW + number)
+    outbox.sweep(NOW + 20)
+    kept = {one.id for one in outbox.page(None, 0, 20)[0]}
+    assert kept == {f"msg_{number}" for number in (0, 6, 7, 8, 9, 10, 11)}
 
 
 def test_pages_are_the_newest_first(outbox: StoredOutbox, make_call: MakeCall) -> None:
