@@ -41,7 +41,7 @@ def devices() -> Response:
     """Devices of the account, by page."""
     with parts().shares.one(caller().account):
         found, fields = parts().registry.page(caller(), query_pairs())
-    return answer([listing.show(shown.device(one), fields) for one in found])
+    return answer([listing.show(shown.device(one, fields), fields) for one in found])
 
 
 @blueprint.get("/device/<device_id>")

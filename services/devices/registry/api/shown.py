@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from services.common.clock import isoformat
@@ -11,23 +12,22 @@ from services.devices.models import Chunk, DeviceToken, Param
 from services.devices.registry.rules.tokens import NEVER
 from services.devices.registry.service import storage
 from services.devices.registry.service.tokens import Made
-from services.devices.registry.store.devices import Whole
+from services.devices.registry.store.devices import LONG, Whole
 
 
-def device(found: Whole) -> dict[str, Any]:
-    """Show a device."""
+def device(found: Whole, fields: Collection[str] | None = None) -> dict[str, Any]:
+    """Show a device. fields: those that are wanted; None: all. The others may be there or not."""
     it = found.device
     return {
+        **{name: getattr(it, name) for name in LONG if fields is None or name in fields},
         "id": it.id,
         "profile": it.account,
         "name": it.name,
-        "description": it.description,
         "type": it.type,
         "active": it.active,
         "visible": it.visible,
         "network": it.network,
         "connector": it.connector,
-        "payload_decoder": it.payload_decoder,
         "chunk_period": it.chunk_period,
         "chunk_retention": it.chunk_retention,
         "tags": it.tags,

@@ -38,6 +38,7 @@ COLUMNS: Final = listing.Columns(
     sortable=frozenset({"name", "active", "visible", "type", "created_at", "updated_at", "last_input"}),
     order="name",
 )  # fmt: skip
+LARGEST_PAGE: Final = 4_000_000  # characters of tags and long texts
 _PLAIN: Final = ("description", "payload_decoder", "active", "visible")  # may be changed at any time
 _FIXED: Final = ("type", "chunk_period")  # only `convert` changes them
 _TIED: Final = ("network", "connector")  # may be changed while there is no token
@@ -128,8 +129,16 @@ class Registry:
     def page(self, caller: Caller, query: Iterable[tuple[str, str]]) -> tuple[list[Whole], tuple[str, ...]]:
         """Read one page of the devices that the caller may see, and which fields are asked for. Raises Refusal 400."""
         asked = listing.read(query, COLUMNS, self._clock.now())
+        room = LARGEST_PAGE
+
+        def check(device: Device) -> None:
+            nonlocal room
+            room -= _size(device, asked.fields)
+            if room < 0:
+                raise refusals.query_invalid({"amount": ["Makes the answer too large; ask for fewer devices, or fewer fields."]})
+
         with self._database.read() as session:
-            return store.page(session, caller.account, asked, access.only_devices(caller)), asked.fields
+            return store.page(session, caller.account, asked, access.only_devices(caller), check), asked.fields
 
     def change(self, caller: Caller, device_id: str, given: Mapping[str, Any]) -> None:
         """Change a device. given: as the schema `DeviceChange` reads it. Raises Refusal 400, and as `device`."""
@@ -177,6 +186,12 @@ class Registry:
         """Let every process look again at a device, those too that wait for its data."""
         self._changes.announce()
         self._wakeups.publish([topic(number)])
+
+
+def _size(device: Device, fields: Iterable[str]) -> int:
+    """Count the characters of what may be long."""
+    texts = sum(len(getattr(device, name) or "") for name in store.LONG if name in fields)
+    return texts + sum(len(tag["key"]) + len(tag["value"]) for tag in device.tags)
 
 
 def _check(session: Session, device: Device, given: Mapping[str, Any]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from services.devices.models import Device, DeviceState, DeviceTag, DeviceToken
 from services.devices.registry.rules.listing import Filters, Listing, Tag
 
+LONG: Final = ("description", "payload_decoder")  # texts of up to 100,000 characters
+_AT_ONCE: Final = 500  # devices
 _HIGHEST: Final = "\U0010ffff"
 
 
@@ -67,8 +70,11 @@ def whole(session: Session, device_no: int) -> Whole | None:
     return None if row is None else Whole(*row)
 
 
-def page(session: Session, account: str, asked: Listing, only: frozenset[str] | None) -> list[Whole]:
-    """Read one page of an account's devices. only: ids of those that may be seen; None: all."""
+def page(session: Session, account: str, asked: Listing, only: frozenset[str] | None, check: Callable[[Device], None]) -> list[Whole]:
+    """Read one page of an account's devices. only: ids of those that may be seen; None: all. check: sees each before the next is read.
+
+    Of the texts that may be long only those are there that are asked for.
+    """
     statement = _WHOLE.where(Device.account == account, *_conditions(asked.filters))
     if only is not None:
         statement = statement.where(Device.id.in_(only))
@@ -77,7 +83,14 @@ def page(session: Session, account: str, asked: Listing, only: frozenset[str] | 
         order = [column.desc() for column in order]
     if asked.order == "last_input":
         order[0] = order[0].nulls_last()
-    return [Whole(*row) for row in session.execute(statement.order_by(*order).offset((asked.page - 1) * asked.amount).limit(asked.amount))]
+    statement = statement.order_by(*order).offset((asked.page - 1) * asked.amount).limit(asked.amount)
+    statement = statement.options(*(defer(getattr(Device, name), raiseload=True) for name in LONG if name not in asked.fields))
+    found = []
+    with session.execute(statement.execution_options(yield_per=_AT_ONCE)) as rows:
+        for row in rows:
+            found.append(Whole(*row))
+            check(found[-1].device)
+    return found
 
 
 def retag(session: Session, device: Device) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.devices.registry.service import devices
 from tests.unit.devices.conftest import ACC2, API, refused, result
 
 QUERY = "Error on Query String parameters"
@@ -118,3 +119,16 @@ def test_a_nul_is_refused_before_a_store_sees_it(api: API) -> None:
     for name in ("filter[name]", "serial", "filter[tags][0][key]", "unknown"):
         assert set(refused(api.get("/device", query_string={name: "a\0*"}), 400, QUERY)) == {name}
     refused(api.get("/device/%00"), 404, "Not found")
+
+
+def test_a_page_of_long_texts_is_refused(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 devices with 200 kB each would take all memory."""
+    monkeypatch.setattr(devices, "LARGEST_PAGE", 1000)
+    for number in range(3):
+        api.device(f"device {number}", description="x" * 200, payload_decoder="y" * 400, tags=[{"key": "k", "value": "v"}])
+    assert len(result(api.get("/device"))) == 3
+    assert [len(one["description"]) for one in result(api.get("/device?fields=description"))] == [200] * 3
+    wrong = refused(api.get("/device?fields=description&fields=payload_decoder"), 400, "Error on Query String parameters")
+    assert wrong == {"amount": ["Makes the answer too large; ask for fewer devices, or fewer fields."]}
+    (one,) = result(api.get("/device?fields=description&fields=payload_decoder&amount=1&page=2"))
+    assert (len(one["description"]), len(one["payload_decoder"])) == (200, 400)
