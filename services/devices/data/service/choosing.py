@@ -23,6 +23,7 @@ LONGEST_S: Final = 8.0  # of reading for one answer; a statement has less
 AT_ONCE: Final = 2000  # records of one statement; each has up to 16 kB
 _MANY: Final = 200  # variables: a device that has more is read as a whole, not variable by variable
 _PORTION: Final = 1000  # variables of one statement
+MOST_OF_EACH: Final = 32_000_000  # characters of values and metadata, of one record of each variable
 
 
 @dataclass(slots=True)
@@ -124,9 +125,27 @@ def _list(session: Session, query: Query, found: Source, wanted: Conditions, sta
 
 def _of_device(session: Session, query: Query, found: Source, wanted: Conditions, start: Place) -> Chosen:
     """The records of a list of a device that has many variables."""
-    rows = reading.of_device(session, found, start, wanted, query.qty + 1, ascending=query.ascending, skip=query.skip)
-    last = rows[query.qty - 1] if len(rows) > query.qty else None
-    return Chosen(iter([rows[: query.qty]]), cursor=write_cursor(query.shape, (last.time, last.seq)) if last else None)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+
+    chosen = Chosen(iter(()), stop)
+
+    def rows() -> Iterator[list[Row]]:
+        place, left, skip = start, query.qty, query.skip
+        while left and not stopped:
+            count = min(left, AT_ONCE)
+            some = reading.of_device(session, found, place, wanted, count + 1, ascending=query.ascending, skip=skip)
+            yield some[:count]
+            if len(some) <= count:
+                return
+            place, left, skip = (some[count - 1].time, some[count - 1].seq), left - count, 0
+        chosen.cursor = write_cursor(query.shape, place)
+
+    chosen.rows = rows()
+    return chosen
 
 
 def _one_of_each(session: Session, query: Query, found: Source, wanted: Conditions, numbers: Sequence[int]) -> Chosen:
@@ -139,9 +158,13 @@ def _one_of_each(session: Session, query: Query, found: Source, wanted: Conditio
     ascending = query.kind.startswith("first_")
     start = _first(found, ascending=ascending)
     rows: list[Row] = []
+    size = 0
     for begin in range(0, len(numbers), _PORTION):
         starts = dict.fromkeys(numbers[begin : begin + _PORTION], start)
         for some in reading.each(session, found, starts, wanted, 1, by=by, ascending=ascending).values():
             rows += some
+            size += sum(len(row.value or "") + len(row.metadata or "") for row in some)
+        if size > MOST_OF_EACH:
+            raise TooSlow
     rows.sort(key=lambda row: (row.time, row.seq), reverse=not query.ascending)
     return Chosen(iter([rows[: queries.MOST]]), limited=len(rows) > queries.MOST)

@@ -23,7 +23,8 @@ from services.devices.data.store.names import Names
 from services.devices.data.store.reading import OutOfRange, TooSlow
 from services.devices.data.store.statements import Source
 
-LARGEST: Final = 16 * 1000 * 1000  # characters of an answer, or the records that were read together more
+# characters of an answer, or the records that were read together more; it stays in memory while a slow client takes it
+LARGEST: Final = 4 * 1000 * 1000
 _MANY: Final = 200  # variables
 LIMITED: Final = f"Result was limited to {queries.MOST} records"
 LIMITED_IN_SIZE: Final = f"Result was limited to {LARGEST // 1_000_000} MB"

@@ -182,9 +182,10 @@ def test_an_answer_has_at_most_ten_thousand_records(immutable: bool, api: API) -
     assert len(result(alone)) == 10_000 and "message" not in alone.json
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_large_answer_is_cut_and_goes_on(named: bool, api: API, device: MadeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("named", "many"), [(True, 200), (False, 200), (False, 1)])
+def test_a_large_answer_is_cut_and_goes_on(named: bool, many: int, api: API, device: MadeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "LARGEST", 1000)
+    monkeypatch.setattr(choosing, "_MANY", many)
     monkeypatch.setattr(choosing, "AT_ONCE", 16)
     add(api, device, *series("a", 30), *series("b", 30))
     seen: list[Any] = []
@@ -196,10 +197,18 @@ def test_a_large_answer_is_cut_and_goes_on(named: bool, api: API, device: MadeDe
         seen += values(result(answer))
         if "X-Next-Cursor" not in answer.headers:
             break
-        assert answer.json["message"] == "Result was limited to 16 MB"
+        assert answer.json["message"] == "Result was limited to 4 MB"
         more = f"&cursor={answer.headers['X-Next-Cursor']}"
     assert pages > 3 and "message" not in answer.json
     assert seen == sorted([*range(30)] * 2, reverse=True)
+
+
+def test_one_large_record_of_each_of_many_variables_is_refused(api: API, device: MadeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(api, device, *({"variable": f"v{number}", "value": "x" * 100} for number in range(5)))
+    monkeypatch.setattr(choosing, "MOST_OF_EACH", 499)
+    narrow = "The query takes too long; narrow it by variables, start_date and end_date"
+    refused(api.get("/data?query=last_value", device.token), 400, narrow)
+    assert len(find(api, device, "query=last_value&variables=v1&variables=v2")) == 2
 
 
 def test_numbers_made_of_records(api: API, device: MadeDevice) -> None:
