@@ -16,6 +16,8 @@ import pytest
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 SMALL = ["--scale", "0.01", "--seconds", "0.6"]
 
 

@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 
 from tests.support import certificates
 from tests.support.gateway import definition
 from tests.support.house import PORTS, House, free, house, port_base
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 SECONDS_TO_DIE = 15.0  # on a busy machine; on an idle one about one
 

@@ -18,6 +18,8 @@ from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 OTHER = "127.0.0.2"
 
 

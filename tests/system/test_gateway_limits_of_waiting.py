@@ -11,6 +11,8 @@ from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def behind_proxy(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:

@@ -12,6 +12,8 @@ from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
 
+pytestmark = pytest.mark.alone
+
 MB = 1024 * 1024
 SIZE = 64 * MB
 PIECE = bytes(range(256)) * 1024

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import pytest
+
 from tests.support.gateway import definition, gateway
 from tests.support.raw_client import RawClient, request
+
+pytestmark = pytest.mark.alone
 
 _MB = 1024 * 1024
 

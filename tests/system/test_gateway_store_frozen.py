@@ -23,6 +23,8 @@ from tests.support.processes import get
 from tests.support.stores import PostgreSQL
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 # The store stays silent for as long as a test likes; who waits for it, and not only for its limits, is found out by these.
 AT_ONCE_S = 5.0
 # 5 s are promised; the rest is for a machine that has much to do.

@@ -19,6 +19,8 @@ from tests.support.waiting import wait_until
 from tests.system import test_auth_service as auth
 from tests.system import test_tokens_service as tokens
 
+pytestmark = pytest.mark.alone
+
 CALLS = 40
 LIMIT_S = 5.0
 

@@ -20,7 +20,7 @@ from tests.support.processes import Process, running
 from tests.support.waiting import wait_until
 from tests.system.test_tokens_service import Client, environment
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 MB = 1_000_000
 TOKENS = 250

@@ -19,12 +19,12 @@ def static() -> list[Step]:
     ]
 
 
-def pytest(name: str, *arguments: str, workers: int = 2, retry_alone: bool = False) -> Step:
+def pytest(name: str, *arguments: str, workers: int = 2, by_file: bool = False, retry_alone: bool = False) -> Step:
     """Return a run of pytest in `workers` processes; tests of one xdist_group stay in one process.
 
-    retry_alone: run what failed once more (tests/support/retrying.py).
+    by_file: those of one file do, because they share a server. retry_alone: run what failed once more (tests/support/retrying.py).
     """
-    parallel = ["-n", str(workers), "--dist", "loadgroup"] if workers > 1 else []
+    parallel = ["-n", str(workers), "--dist", "loadfile" if by_file else "loadgroup"] if workers > 1 else []
     program = "tests.support.retrying" if retry_alone else "pytest"
     return Step(name, [sys.executable, "-m", program, "-q", *parallel, *arguments], quiet=False)
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from tools.dev.check import UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
-# folder → processes: tests that start real servers or a browser, or that measure, share the machine's cores badly
-FOLDERS = {"architecture": 1, "unit": UNIT_PROCESSES, "contract": 2, "system": 1, "conformance": 1, "console": 1}
+# folder → processes; a browser has the machine to itself
+FOLDERS = {"architecture": 1, "unit": UNIT_PROCESSES, "contract": 2, "system": 2, "conformance": 1, "console": 1}
+ALONE = "system"  # the folder whose tests marked `alone`, which measure or fill the machine, run after the others, one by one
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,7 +30,13 @@ def main(arguments: Sequence[str]) -> int:
 def suites(*, retry_alone: bool = False) -> list[Step]:
     """Return one step for each folder of tests that has any."""
     present = [name for name in FOLDERS if any((ROOT / "tests" / name).rglob("test_*.py"))]
-    return [pytest(f"{name} tests", f"tests/{name}", workers=FOLDERS[name], retry_alone=retry_alone) for name in present]
+    steps = []
+    for name in present:
+        whole = [f"tests/{name}", *(("-m", "not alone") if name == ALONE else ())]
+        steps.append(pytest(f"{name} tests", *whole, workers=FOLDERS[name], by_file=name == ALONE, retry_alone=retry_alone))
+        if name == ALONE:
+            steps.append(pytest(f"{name} tests, alone", f"tests/{name}", "-m", "alone", workers=1, retry_alone=retry_alone))
+    return steps
 
 
 def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
