@@ -75,7 +75,7 @@ class Keeper:
                 classes = sweeping.classes(session)
             if self._database.dialect == "postgresql":
                 self._make_ahead(classes)
-                self._drop()
+                self._tidy()
             for period, retention in sorted(classes):
                 self._sweep(functools.partial(sweeping.old_chunks, period=period, retention=retention, now=self._clock.now()))
             self._sweep(lambda session: sweeping.old_keys(session, self._clock.now() - KEYS_KEPT))
@@ -106,8 +106,11 @@ class Keeper:
                 wanted.add(Partition(chunks.retention_class(period, retention), *chunks.span(period, time)))
         self._database.run(lambda session: partitions.make(session, wanted))
 
-    def _drop(self) -> None:
-        """Drop the chunks that are over. Detaching waits for those who read the table at the moment, and keeps nobody waiting."""
+    def _tidy(self) -> None:
+        """Drop the chunks that are over, and vacuum those that nothing more is written to.
+
+        Detaching waits for those who read the table at the moment, and keeps nobody waiting.
+        """
         now = self._clock.now()
 
         def oldest(retention_class: int) -> int:
@@ -122,6 +125,8 @@ class Keeper:
                     for name in partitions.droppable(connection, oldest):
                         partitions.drop(connection, name)
                         log.info("chunk dropped", table=name)
+                    for name in partitions.settled(connection, milliseconds(now)):
+                        partitions.vacuum(connection, name)
                 finally:
                     connection.invalidate()  # with its own limit
         finally:

@@ -79,6 +79,17 @@ def _ends(match: re.Match[str]) -> int:
     return chunks.span(period, milliseconds(begins)).ends
 
 
+def settled(connection: sa.Connection, now: int) -> list[str]:
+    """List the chunks that have ended and of which rows were written since they were vacuumed last. now: milliseconds since 1970."""
+    found = connection.scalars(sa.text("SELECT relname FROM pg_stat_user_tables WHERE n_ins_since_vacuum > 0"))
+    return sorted(name for name in found if (match := _LEAF(name)) is not None and _ends(match) <= now)
+
+
+def vacuum(connection: sa.Connection, name: str) -> None:
+    """Note which pages everybody sees, so that their numbers are read from the index alone. connection: as `drop`."""
+    connection.execute(sa.text(f"VACUUM (ANALYZE, SKIP_LOCKED) {name}"))
+
+
 def drop(connection: sa.Connection, name: str) -> None:
     """Drop a partition. connection: without a transaction around each statement, and patient: the first waits for those who read it."""
     parent = name.rpartition("_")[0]

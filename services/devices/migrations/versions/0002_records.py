@@ -83,7 +83,12 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (retention_class)",
     )
     if postgresql:
-        op.create_index("ix_immutable_records_data_no", "immutable_records", ["data_no", "variable_no", "time"])
+        op.create_index(
+            "ix_immutable_records_data_no",
+            "immutable_records",
+            ["data_no", "variable_no", "time"],
+            postgresql_include=["number", "retention_class"],
+        )
 
 
 def _device(table: str) -> sa.Column[int]:

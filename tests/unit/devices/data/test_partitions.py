@@ -78,6 +78,24 @@ def test_the_keeper_makes_partitions_ahead_and_drops_what_is_over(api: API) -> N
     assert writer.add([{"variable": "a", "time": writer.days_ago(days)} for days in (0, 1)]) == 2
 
 
+def test_sums_over_chunks_that_have_ended_need_no_table(api: API) -> None:
+    writer = immutable(api)
+    writer.add([{"variable": "a", "value": number, "time": writer.days_ago(1) + number} for number in range(2000)])
+    query = sa.text(
+        "EXPLAIN (ANALYZE, TIMING OFF) SELECT sum(number) FROM immutable_records WHERE retention_class = 3 AND variable_no = 1"
+        f" AND data_no = {writer.device.data_no} AND time >= {writer.days_ago(1)} AND time < {writer.days_ago(0)}"
+    )
+
+    def kept() -> str:
+        """The plan; the statistics of what was written come a moment later."""
+        assert api.parts.keeper.keep()
+        with api.parts.database.read() as session:
+            session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+            return "\n".join(session.scalars(query))
+
+    wait_until(lambda: "Heap Fetches: 0" in kept(), what="a scan of the index only")
+
+
 def test_dropping_waits_for_readers_and_stops_no_writer(api: API) -> None:
     writer = immutable(api, chunk_retention=1)
     writer.add({"variable": "a", "time": writer.days_ago(1)})
