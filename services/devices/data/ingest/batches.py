@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from services.devices.access import DeviceRef
 from services.devices.data.rules.records import Record
 from services.devices.data.store import writing
 
+_finishing = threading.Lock()
+
 
 class Batch:
-    """The records of one request. One thread waits in `wait` for the outcome that another sets.
+    """The records of one request. Who brought them waits in `wait` for the outcome that another thread sets, or has itself told.
 
     key, digest: the client's Idempotency-Key and the digest of its body, or None.
     """
 
-    __slots__ = ("_done", "_outcome", "device", "digest", "first", "key", "last", "names", "records", "tails", "variables")
+    __slots__ = ("_done", "_outcome", "device", "digest", "first", "key", "last", "names", "records", "tails", "told", "variables")
 
-    def __init__(self, device: DeviceRef, records: Sequence[Record], idempotency: tuple[str, str] | None, dialect: str) -> None:
+    def __init__(
+        self,
+        device: DeviceRef,
+        records: Sequence[Record],
+        idempotency: tuple[str, str] | None,
+        dialect: str,
+        told: Callable[[Batch], None] | None = None,
+    ) -> None:
+        """told: called once, in any thread, when there is an outcome."""
         self.device = device
         self.records = records
         self.key: str | None = None
@@ -30,6 +40,7 @@ class Batch:
         times = [record.time for record in records]
         self.first, self.last = min(times), max(times)
         self.tails = writing.tails(dialect, records)
+        self.told = told
         self._outcome: int | Exception | None = None
         self._done = threading.Lock()  # a bare lock wakes its waiter in a third of the time of an Event
         self._done.acquire()
@@ -38,9 +49,14 @@ class Batch:
         return len(self.records)
 
     def finish(self, outcome: int | Exception) -> None:
-        """Give the waiting thread its answer. Once only."""
-        self._outcome = outcome
+        """Give the answer. The first one counts."""
+        with _finishing:
+            if self._outcome is not None:
+                return
+            self._outcome = outcome
         self._done.release()
+        if self.told is not None:
+            self.told(self)
 
     def wait(self, seconds: float) -> bool:
         """Say whether there is an outcome, after at most so long."""

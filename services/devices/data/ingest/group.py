@@ -20,7 +20,7 @@ from services.devices.data.rules.fields import milliseconds
 from services.devices.data.rules.records import Record
 from services.devices.data.store import writing
 from services.devices.data.store.partitions import Partition
-from services.devices.data.store.writing import Key, Locked, Rows
+from services.devices.data.store.writing import Key, Locked, Rows, Span, State
 
 MOST_OF_MUTABLE: Final = 50_000  # records (TagoIO)
 MOST_VARIABLES: Final = 10_000  # names that a device ever used; every process remembers them, and some queries look at each
@@ -176,21 +176,16 @@ class Group:
                 rows["immutable_records"].add(numbered, one.first_seq, one.batch.tails, created_at, *owner)
         for table in rows.values():
             table.write(session)
-        if counts:
-            writing.count_chunks(session, counts)
         changed = {one.device.locked.no: one.device for one in accepted}
-        writing.advance(
-            session,
-            [(no, device.next_seq, device.added if device.kept is None else 0) for no, device in sorted(changed.items())],
-            now,
-        )
+        states = [State(no, device.next_seq, device.added if device.kept is None else 0) for no, device in sorted(changed.items())]
+        writing.advance(session, states, counts, now)
         if new_keys:
             writing.remember(session, self._dialect, new_keys, now)
         if self._note is not None:
             for one in accepted:
                 written.noted += self._note(session, one.batch.device, one.batch.records, one.first_seq, now)
 
-    def _check_partitions(self, accepted: Iterable[_Accepted], counts: Iterable[tuple[int, int, int]]) -> None:
+    def _check_partitions(self, accepted: Iterable[_Accepted], counts: Iterable[Span]) -> None:
         classes = {one.device.locked.no: _class(one.device.locked) for one in accepted if one.device.kept is not None}
         missing = {Partition(classes[no], starts, ends) for no, starts, ends in counts} - self.partitions
         if missing:
@@ -231,17 +226,17 @@ def _class(locked: Locked) -> int:
     return chunks.retention_class(locked.chunk_period, locked.chunk_retention)
 
 
-def _chunk_counts(accepted: Iterable[_Accepted]) -> dict[tuple[int, int, int], int]:
-    """How many records go to each chunk: by device, start and end."""
-    counts: dict[tuple[int, int, int], int] = defaultdict(int)
+def _chunk_counts(accepted: Iterable[_Accepted]) -> dict[Span, int]:
+    """How many records go to each chunk."""
+    counts: dict[Span, int] = defaultdict(int)
     for one in accepted:
         no, period = one.device.locked.no, one.device.locked.chunk_period
         if one.device.kept is None or period is None:
             continue
         first = chunks.span(period, one.batch.first)
         if one.batch.last < first.ends:
-            counts[no, first.starts, first.ends] += len(one.batch)
+            counts[Span(no, *first)] += len(one.batch)
         else:
             for record in one.batch.records:
-                counts[no, *chunks.span(period, record.time)] += 1
+                counts[Span(no, *chunks.span(period, record.time))] += 1
     return counts

@@ -1,4 +1,4 @@
-"""Group commit: one thread takes all batches that wait and writes them in one transaction; they share its round trips and its commit.
+"""Group commit: a thread takes all batches that wait and writes them in one transaction; they share its round trips and its commit.
 
 A batch is stored whole or not at all, and its request is answered after the commit. A batch that is refused, or that breaks a transaction,
 keeps none of the others out. A device that another transaction has locked for longer goes to a lane of its own, where waiting for it delays
@@ -37,8 +37,9 @@ DEADLINE_S: Final = 8.0  # of a request; a store that is silent is given up by i
 MOST_AT_ONCE: Final = 10_000  # records of one transaction
 MOST_WAITING: Final = 100_000  # records; some 100 MB
 MOST_OF_ACCOUNT: Final = 50_000  # of those: one account leaves room for the others
-GATHER_S: Final = 0.005
-GATHER_SHARE: Final = 0.5  # of the time of the transaction before
+GATHER_S: Final = 0.01
+MANY: Final = 8  # batches of a transaction: under such a load it is worth to wait longer for more
+WRITERS: Final = {"sqlite": 1, "postgresql": 2}  # threads, each for devices of its own: while one waits for the server, another writes
 LANES: Final = 4  # devices that are waited for at the same time
 _ATTEMPTS_WITH_PARTITIONS: Final = 3
 _MOST_PARTITIONS: Final = 10_000  # that a process remembers
@@ -65,11 +66,11 @@ class Ingest:
         self._noted = noted
         self._deadline_s = deadline_s
         self._group = Group(database.dialect, note)
-        self._changed = threading.Condition()
-        self._waiting: deque[Batch] = deque()
+        self._lock = threading.Lock()
+        self._queues = [_Queue(self._lock) for _ in range(WRITERS[database.dialect])]
         self._records = 0  # of those that wait, here and in the lanes
         self._of_account: Counter[str] = Counter()  # the same, by account
-        self._writer: threading.Thread | None = None
+        self._writers: list[threading.Thread] = []
         self._lanes: dict[int, deque[Batch]] = {}  # by device; there as long as a lane serves it or it waits for one
         self._unserved: deque[int] = deque()
         self._lane_threads = 0
@@ -89,23 +90,41 @@ class Ingest:
         batch = Batch(device, records, idempotency, self._database.dialect)
         self._put(batch)
         if not batch.wait(self._deadline_s):
-            self._withdraw(batch)
-            if not batch.wait(0):
-                log.error("records not written in time", device=device.id, records=len(batch))
-                raise refusals.too_busy()
+            self.give_up(batch)
         return batch.result()
+
+    def begin(self, device: DeviceRef, records: Sequence[Record], told: Callable[[Batch], None]) -> Batch:
+        """Begin to store the records of one request, and return without waiting.
+
+        told: called once, in another thread, when the batch has a result: it returns or raises what `add` does. Who asks for it keeps the
+        deadline, too: after `DEADLINE_S` it calls `give_up`. Raises Refusal 503.
+        """
+        batch = Batch(device, records, None, self._database.dialect, told)
+        self._put(batch)
+        return batch
+
+    def give_up(self, batch: Batch) -> None:
+        """Refuse a batch that was not written in time. One that no transaction has begun with is never written."""
+        with self._lock:
+            for waiting in (self._queue(batch).waiting, self._lanes.get(batch.device.no, deque())):
+                if batch in waiting:
+                    waiting.remove(batch)
+                    self._count(batch, -len(batch))
+        log.error("records not written in time", device=batch.device.id, records=len(batch))
+        batch.finish(refusals.too_busy())
 
     def close(self) -> None:
         """Take no more, write what waits, and end the threads."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
-            writer = self._writer
-        if writer is not None:
+            for queue in self._queues:
+                queue.changed.notify()
+            writers = list(self._writers)
+        for writer in writers:
             writer.join(self._deadline_s)
 
     def _put(self, batch: Batch) -> None:
-        with self._changed:
+        with self._lock:
             others = self._of_account.get(batch.device.account)  # one batch alone is taken whatever its size
             if self._closed or self._records + len(batch) > MOST_WAITING or (others and others + len(batch) > MOST_OF_ACCOUNT):
                 raise refusals.too_busy()
@@ -114,11 +133,13 @@ class Ingest:
             if lane is not None:
                 lane.append(batch)
                 return
-            self._waiting.append(batch)
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write_for_ever, name="ingest", daemon=True)
-                self._writer.start()
-            self._changed.notify()
+            if not self._writers:
+                self._writers = [threading.Thread(target=self._write_for_ever, args=(queue,), daemon=True) for queue in self._queues]
+                for writer in self._writers:
+                    writer.start()
+            queue = self._queue(batch)
+            queue.waiting.append(batch)
+            queue.changed.notify()
 
     def _count(self, batch: Batch, records: int) -> None:
         """Note that more records wait, or fewer. With the lock held."""
@@ -127,29 +148,26 @@ class Ingest:
         if not self._of_account[batch.device.account]:
             del self._of_account[batch.device.account]
 
-    def _withdraw(self, batch: Batch) -> None:
-        """Take a batch back that no transaction has begun with: it will not be stored after its request was answered."""
-        with self._changed:
-            for queue in (self._waiting, self._lanes.get(batch.device.no, deque())):
-                if batch in queue:
-                    queue.remove(batch)
-                    self._count(batch, -len(batch))
+    def _queue(self, batch: Batch) -> _Queue:
+        """The queue of the batch's device: batches of one device never wait for each other's transaction."""
+        return self._queues[batch.device.no % len(self._queues)]
 
-    def _take(self) -> list[Batch]:
+    def _take(self, queue: _Queue) -> list[Batch]:
         """Wait for batches; none when this is closed and everything is written."""
-        with self._changed:
-            while not self._waiting:
+        with self._lock:
+            while not queue.waiting:
                 if self._closed:
                     return []
-                self._changed.wait()
-            return _some(self._waiting)
+                queue.changed.wait()
+            return _some(queue.waiting)
 
-    def _write_for_ever(self) -> None:
-        while batches := self._take():
+    def _write_for_ever(self, queue: _Queue) -> None:
+        while batches := self._take(queue):
             begun = time.monotonic()
             self._finish(batches, self._try(batches, wait=False))
             if len(batches) > 1:  # more are on their way: let them come, as each transaction costs as much as several batches
-                time.sleep(min(GATHER_S, (time.monotonic() - begun) * GATHER_SHARE))
+                share = 1.0 if len(batches) >= MANY else 0.5
+                time.sleep(min(GATHER_S, (time.monotonic() - begun) * share))
 
     def _try(self, batches: Sequence[Batch], *, wait: bool) -> Sequence[int | Exception | None]:
         """Write batches together; one by one when the transaction failed for a reason that may be one batch's."""
@@ -181,7 +199,10 @@ class Ingest:
                     raise _CommitFailed from error
                 raise
             else:
-                self._committed(batches, written)
+                try:
+                    self._committed(batches, written)
+                except Exception:  # what is committed must not be written again
+                    log.exception("nobody told of new records")
                 return written.outcomes
         raise RuntimeError("partitions are missing although they were made")
 
@@ -200,7 +221,7 @@ class Ingest:
             self._noted()
 
     def _finish(self, batches: Sequence[Batch], outcomes: Sequence[int | Exception | None]) -> None:
-        with self._changed:
+        with self._lock:
             for batch, outcome in zip(batches, outcomes, strict=True):
                 if outcome is None:
                     self._divert(batch)
@@ -224,12 +245,12 @@ class Ingest:
     def _serve_lanes(self) -> None:
         while batches := self._take_of_lane():
             self._finish(batches, self._try(batches, wait=True))
-            with self._changed:
+            with self._lock:
                 self._unserved.append(batches[0].device.no)
 
     def _take_of_lane(self) -> list[Batch]:
         """Take the batches of a device that has a lane; none when no such device is left, and this thread with it."""
-        with self._changed:
+        with self._lock:
             while self._unserved:
                 device_no = self._unserved.popleft()
                 if batches := _some(self._lanes[device_no]):
@@ -264,6 +285,14 @@ def _some(waiting: deque[Batch]) -> list[Batch]:
         taken.append(waiting.popleft())
         records += len(taken[-1])
     return taken
+
+
+class _Queue:
+    """The batches that one writing thread takes next, oldest first. lock: held by whoever changes it."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.waiting: deque[Batch] = deque()
+        self.changed = threading.Condition(lock)
 
 
 class _CommitFailed(Exception):

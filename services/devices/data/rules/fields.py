@@ -18,6 +18,7 @@ _UNIX_MILLISECONDS: Final = 10**11  # from here on a number counts milliseconds,
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST: Final = -62_135_596_800_000  # year 1; what `datetime` knows
 _LAST: Final = 253_402_300_799_999  # year 9999
+_read_iso: Final = dt.datetime.fromisoformat
 _NOT_IN_A_NAME: Final = re.compile(r"[ *?!<>.\-=$\x00-\x1f\x7f]").search
 
 
@@ -78,10 +79,11 @@ def time(raw: Any) -> int:
     kind = type(raw)
     if kind is str:
         try:
-            moment = dt.datetime.fromisoformat(raw)
+            moment = _read_iso(raw)
         except ValueError:
             raise ValueError("Invalid date") from None
-        found = milliseconds(moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment)
+        since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)) - _EPOCH
+        found = since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000  # as `milliseconds`
     elif kind not in (int, float) or raw - raw != 0.0:
         raise ValueError("Expected a date or a Unix number")
     else:

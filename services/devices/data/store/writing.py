@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from services.common import upsert
 from services.common.remembered import Remembered
 from services.devices.data.rules.records import Record
+from services.devices.data.store import driver
 from services.devices.models import Device, DeviceState, IdempotencyKey, Variable
 
 Table: TypeAlias = Literal["mutable_records", "immutable_records"]
@@ -48,6 +48,22 @@ class Locked(NamedTuple):
     records: int
 
 
+class State(NamedTuple):
+    """What the state of a device becomes. added: records that a mutable one got."""
+
+    no: int
+    next_seq: int
+    added: int
+
+
+class Span(NamedTuple):
+    """A chunk of a device. starts, ends: milliseconds since 1970, UTC."""
+
+    device_no: int
+    starts: int
+    ends: int
+
+
 class Key(NamedTuple):
     """An idempotency key, with the digest of the body that it named and how many records that added."""
 
@@ -60,11 +76,9 @@ class Key(NamedTuple):
 # Written by hand and constant, because these run in every transaction: SQLAlchemy would spend more on them than the store does.
 # Two statements on PostgreSQL: one that waits for a lock sees the newest version of the rows that it locks, and of all others that from
 # before it began to wait. So devices are read when their states are locked: whoever changes a device has locked its state, too.
-_STATES: Final = "SELECT device_no, next_seq, records FROM device_states WHERE device_no = ANY(:devices) ORDER BY device_no FOR UPDATE"
-_LOCKS: Final = {False: sa.text(_STATES), True: sa.text(_STATES + " SKIP LOCKED")}
-_DEVICES: Final = sa.text(
-    "SELECT no, coalesce(data_no, no), type, active, chunk_period, chunk_retention FROM devices WHERE no = ANY(:devices) ORDER BY no"
-)
+_STATES: Final = "SELECT device_no, next_seq, records FROM device_states WHERE device_no = ANY(%s::integer[]) ORDER BY device_no FOR UPDATE"
+_LOCKS: Final = {False: _STATES, True: _STATES + " SKIP LOCKED"}
+_DEVICES: Final = "SELECT no, coalesce(data_no, no), type, active, chunk_period, chunk_retention FROM devices WHERE no = ANY(%s::integer[])"
 _LOCK_SQLITE: Final = sa.text(
     """
     SELECT devices.no, coalesce(data_no, devices.no), type, active, chunk_period, chunk_retention, next_seq, records
@@ -72,21 +86,20 @@ _LOCK_SQLITE: Final = sa.text(
     WHERE device_no IN (SELECT value FROM json_each(:devices)) ORDER BY device_no
     """
 )
+# In one statement, because each costs a round trip, and as much of our processor time as several batches.
 _ADVANCE: Final = sa.text(
     """
+    WITH counted AS (
+        INSERT INTO chunks (device_no, starts, ends, records)
+        SELECT * FROM unnest(CAST(:chunk_of AS integer[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]), CAST(:counts AS bigint[]))
+        ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
+    )
     UPDATE device_states SET next_seq = new.next_seq, records = records + added, last_input = :now
     FROM unnest(CAST(:devices AS integer[]), CAST(:next AS bigint[]), CAST(:added AS integer[])) AS new (no, next_seq, added)
     WHERE device_no = new.no
     """
 )
 _ADVANCE_SQLITE: Final = "UPDATE device_states SET next_seq = ?, records = records + ?, last_input = ? WHERE device_no = ?"
-_COUNT: Final = sa.text(
-    """
-    INSERT INTO chunks (device_no, starts, ends, records)
-    SELECT * FROM unnest(CAST(:devices AS integer[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]), CAST(:records AS bigint[]))
-    ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
-    """
-)
 _COUNT_SQLITE: Final = """
     INSERT INTO chunks (device_no, starts, ends, records) VALUES (?, ?, ?, ?)
     ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
@@ -100,10 +113,12 @@ def lock(session: Session, devices: Collection[int], *, skip_locked: bool = Fals
     """
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        found = connection.execute(_LOCK_SQLITE, {"devices": json.dumps(sorted(devices))})
-        return {row[0]: Locked(*row)._replace(active=bool(row[3])) for row in found}
-    states = {row[0]: row[1:] for row in connection.execute(_LOCKS[skip_locked], {"devices": sorted(devices)})}
-    return {row[0]: Locked(*row, *states[row[0]]) for row in connection.execute(_DEVICES, {"devices": list(states)})} if states else {}
+        rows = connection.execute(_LOCK_SQLITE, {"devices": json.dumps(sorted(devices))})
+        return {row[0]: Locked(*row)._replace(active=bool(row[3])) for row in rows}
+    wanted = [_array(sorted(devices))]
+    states, found = driver.fetch(connection, [(_LOCKS[skip_locked], wanted), (_DEVICES, wanted)])
+    whole = {row[0]: row for row in found}
+    return {no: Locked(*whole[no], *state) for no, *state in states if no in whole}
 
 
 def existing(session: Session, devices: Collection[int]) -> set[int]:
@@ -111,15 +126,24 @@ def existing(session: Session, devices: Collection[int]) -> set[int]:
     return set(session.scalars(sa.select(Device.no).where(Device.no.in_(devices))))
 
 
-def advance(session: Session, states: Sequence[tuple[int, int, int]], last_input: dt.datetime) -> None:
-    """Move the states of locked devices on. states: number of the device, next seq, records that a mutable one got."""
+def advance(session: Session, states: Sequence[State], counts: Mapping[Span, int], last_input: dt.datetime) -> None:
+    """Move the states of locked devices on. counts: records that went into chunks."""
     connection = session.connection()
+    rows = sorted((*span, count) for span, count in counts.items())
     if connection.dialect.name == "sqlite":
         moment = last_input.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")  # as UTCDateTime writes it
         connection.exec_driver_sql(_ADVANCE_SQLITE, [(next_seq, added, moment, no) for no, next_seq, added in states])
+        if rows:
+            connection.exec_driver_sql(_COUNT_SQLITE, rows)
         return
-    devices, next_seqs, added = zip(*states, strict=True)
-    connection.execute(_ADVANCE, {"devices": list(devices), "next": list(next_seqs), "added": list(added), "now": last_input})
+    names = ("devices", "next", "added", "chunk_of", "starts", "ends", "counts")
+    columns = [*zip(*states, strict=True), *(zip(*rows, strict=True) if rows else [()] * 4)]
+    connection.execute(_ADVANCE, {"now": last_input, **{name: _array(column) for name, column in zip(names, columns, strict=True)}})
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """Write an array as PostgreSQL reads it, which takes psycopg ten times as long."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def count_removed(session: Session, device_no: int, removed: int) -> None:
@@ -146,17 +170,6 @@ def number(session: Session, device_no: int, names: Collection[str]) -> dict[str
     return found
 
 
-def count_chunks(session: Session, counts: Mapping[tuple[int, int, int], int]) -> None:
-    """Add to the counts of chunks. counts: records by device, start and end."""
-    connection = session.connection()
-    rows = [(*chunk, count) for chunk, count in sorted(counts.items())]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_COUNT_SQLITE, rows)
-        return
-    devices, starts, ends, records = zip(*rows, strict=True)
-    connection.execute(_COUNT, {"devices": list(devices), "starts": list(starts), "ends": list(ends), "records": list(records)})
-
-
 def keys(session: Session, wanted: Collection[tuple[int, str]], since: dt.datetime) -> dict[tuple[int, str], Key]:
     """Look up idempotency keys of devices that were used since then."""
     named = sa.tuple_(IdempotencyKey.device_no, IdempotencyKey.key)
@@ -177,21 +190,31 @@ def remember(session: Session, dialect: str, used: Sequence[Key], now: dt.dateti
 
 
 def tails(dialect: str, records: Sequence[Record]) -> list[Tail]:
-    """Prepare the rows of records as far as they are known before the device is locked, in the form that the store takes."""
+    """Prepare the rows of records as far as they are known before the device is locked.
+
+    For SQLite as tuples, for PostgreSQL as the middle of lines in the text format of COPY.
+    """
     if dialect == "sqlite":
         return [record[1:] for record in records]
-    return [_line(*record) for record in records]
-
-
-def _line(
-    _: str, time: int, number: float | None, value: str | None, unit: str | None, group: str, location: str | None, metadata: str | None
-) -> str:
-    """The middle of a line for COPY, in PostgreSQL's text format."""
-    start = f"{time}\t{_NULL if number is None else repr(number)}\t"
-    end = f"{_NULL if unit is None else _escaped.get(unit) or _escape(unit)}\t{_escaped.get(group) or _escape(group)}\t"
-    if value is None and location is None and metadata is None:  # as most are
-        return f"{start}\\N\t{end}\\N\t\\N\t"
-    return f"{start}{_json(value)}\t{end}{_json(location)}\t{_json(metadata)}\t"
+    known = _escaped.get
+    lines = []
+    for (
+        _,
+        time,
+        number,
+        value,
+        unit,
+        group,
+        location,
+        metadata,
+    ) in records:
+        start = f"{time}\t{_NULL if number is None else repr(number)}\t"
+        end = f"\t{_NULL if unit is None else known(unit) or _escape(unit)}\t{known(group) or _escape(group)}\t"
+        if value is None and location is None and metadata is None:  # as most are
+            lines.append(f"{start}\\N{end}\\N\t\\N\t")
+        else:
+            lines.append(f"{start}{_json(value)}{end}{_json(location)}\t{_json(metadata)}\t")
+    return lines
 
 
 def _json(text: str | None) -> str:
@@ -227,20 +250,4 @@ class Rows:
         if self._dialect == "sqlite":
             session.connection().exec_driver_sql(_INSERT[self._table], self._rows)
             return
-        _copy(session.connection(), _COPY[self._table], "".join(self._rows).encode())
-
-
-def _copy(connection: sa.Connection, statement: str, data: bytes) -> None:
-    """Run COPY, which SQLAlchemy does not know. Raises what SQLAlchemy raises."""
-    driver: Any = connection.dialect.loaded_dbapi
-    pooled: Any = connection.connection
-    try:
-        with pooled.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(data)
-    except driver.Error as error:
-        lost = connection.dialect.is_disconnect(error, pooled, None)
-        if lost:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect
-        ) from error
+        driver.copy(session.connection(), _COPY[self._table], "".join(self._rows).encode())

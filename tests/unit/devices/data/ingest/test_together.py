@@ -23,6 +23,12 @@ from tests.unit.devices.conftest import ACC2, API, MakeAPI
 from tests.unit.devices.data.ingest.house import Writer, immutable, mutable
 
 
+@pytest.fixture(autouse=True)
+def one_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a test knows which batches come together."""
+    monkeypatch.setattr(ingest, "WRITERS", {"sqlite": 1, "postgresql": 1})
+
+
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(40) as threads:
@@ -50,6 +56,11 @@ class Held:
         self._go.set()
 
 
+def waiting(api: API) -> int:
+    """How many batches no thread has taken yet."""
+    return sum(len(queue.waiting) for queue in api.parts.ingest._queues)
+
+
 def gathered(api: API, held: Held, pool: ThreadPoolExecutor, calls: Sequence[Callable[[], int]]) -> list[Future[int]]:
     """Call all, one after another, so that all but the first are in one transaction; return when it was let go."""
     first = pool.submit(calls[0])
@@ -57,7 +68,7 @@ def gathered(api: API, held: Held, pool: ThreadPoolExecutor, calls: Sequence[Cal
     futures = [first]
     for call in calls[1:]:
         futures.append(pool.submit(call))
-        wait_until(lambda: len(api.parts.ingest._waiting) == len(futures) - 1, what="the batch in the queue", pause=0.001)
+        wait_until(lambda: waiting(api) == len(futures) - 1, what="the batch in the queue", pause=0.001)
     held.go()
     return futures
 
@@ -181,7 +192,7 @@ def test_one_account_leaves_room_for_the_others(api: API, pool: ThreadPoolExecut
     with pytest.raises(Refusal, match="try again"):
         writer.add({"variable": "a"})
     second = pool.submit(other.add, [{"variable": "a"}] * 5)
-    wait_until(lambda: api.parts.ingest._waiting, what="the batch of the other account")
+    wait_until(lambda: waiting(api), what="the batch of the other account")
     held.go()
     assert (first.result(30), second.result(30), writer.add({"variable": "a"})) == (11, 5, 1)
     assert not api.parts.ingest._of_account
@@ -206,7 +217,7 @@ def test_what_waits_is_written_before_the_end(api: API, pool: ThreadPoolExecutor
     first = pool.submit(writer.add, {"variable": "a"})
     assert held.waits.wait(30)
     second = pool.submit(writer.add, {"variable": "a"})
-    wait_until(lambda: api.parts.ingest._waiting, what="the batch in the queue")
+    wait_until(lambda: waiting(api), what="the batch in the queue")
     closing = pool.submit(api.parts.ingest.close)
     wait_until(lambda: api.parts.ingest._closed, what="the end")
     with pytest.raises(Refusal, match="try again"):
