@@ -7,6 +7,7 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.held import Places
 from services.common.identity.client import IdentityClient
+from services.common.lookups import Lookups
 from services.common.webhooks.courier import Courier
 from services.common.webhooks.store import StoredOutbox
 from services.devices import limits, refusals
@@ -40,12 +41,13 @@ class Parts:
         self.database = Database(
             db, settings.database_url, pool_size=20, at_once=settings.requests - 8, sqlite_synchronous=settings.sqlite_synchronous
         )
+        self.lookups = Lookups(settings.database_url, self.database.guard)
         self.wakeups = wakeups.create(settings.valkey_url, "devices")
         identities = IdentityClient(settings.auth_url, "devices", settings.auth_secret, issuer=settings.auth_issuer, clock=clock)
         self.changes = Changes(self.wakeups, clock)
         self.seals = Seals(settings)
         self.last_used = LastUsed(self.database)
-        self.tokens = Tokens(self.database, identities, self.changes, self.last_used, clock)
+        self.tokens = Tokens(self.lookups, identities, self.changes, self.last_used, clock)
         self.limits, self.counter = limits.create(settings.rate_limits, settings.valkey_url, clock)
         finder = Finder(self.database, self.changes)
         self.device_tokens = DeviceTokens(self.database, finder, self.changes, self.last_used, self.seals, clock)
@@ -92,4 +94,5 @@ class Parts:
         self.last_used.close()
         self.counter.close()
         self.courier.stop()
+        self.lookups.dispose()
         self.database.dispose()
