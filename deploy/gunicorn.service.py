@@ -73,7 +73,7 @@ class StructuredLogger(Logger):  # type: ignore[misc]
 
 wsgi_app = f"services.{service}.wsgi:app"
 bind = [str(settings.bind)]
-worker_class = "gthread"
+worker_class = getattr(settings, "worker_class", "gthread")
 workers = getattr(settings, "workers", 1)
 threads = getattr(settings, "threads", 16)
 worker_connections = max(1000, threads * 2)  # more than threads, or nothing can be kept alive

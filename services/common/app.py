@@ -7,6 +7,7 @@ service.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -229,16 +230,22 @@ def _observe(app: Flask) -> None:
     seconds = Histogram("http_request_seconds", "Time to answer.", ["route"], registry=registry)
     app.extensions["metrics"] = registry
 
+    counts = functools.cache(lambda method, route, status: count.labels(method, route, status))
+    times = functools.cache(lambda route: seconds.labels(route))
+
+    def observed(method: str, route: str, path: str, status: int, spent: float) -> None:
+        counts(method if method in _METHODS else "(other)", route, status).inc()
+        times(route).observe(spent)
+        if route not in _QUIET:
+            log.info("request", method=method, path=path, status=status, ms=round(spent * 1000, 2))
+
+    app.extensions["observed"] = observed  # for what answers before the application does
+
     @app.after_request
     def measure(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "(none)"
         spent = time.perf_counter() - g.get("started", time.perf_counter())
-        method = request.method if request.method in _METHODS else "(other)"
-        count.labels(method, route, response.status_code).inc()
-        seconds.labels(route).observe(spent)
-        if route not in _QUIET:
-            path = g.get("logged_path") or request.path
-            log.info("request", method=request.method, path=path, status=response.status_code, ms=round(spent * 1000, 2))
+        observed(request.method, route, g.get("logged_path") or request.path, response.status_code, spent)
         return response
 
     @app.get("/metrics")

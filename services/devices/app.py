@@ -11,6 +11,7 @@ from services.common.clock import Clock, SystemClock
 from services.devices import web
 from services.devices.actions import api as actions
 from services.devices.data import api as data
+from services.devices.data.door import Door
 from services.devices.pages import pages
 from services.devices.registry.api import devices, networks, own, params, storage, tokens
 from services.devices.settings import Settings
@@ -35,6 +36,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
         app.extensions["api"].register_blueprint(group.blueprint)
     web.register(app)
     pages.register(app)
+    app.wsgi_app = Door(app)  # type: ignore[assignment, method-assign]
     return app
 
 

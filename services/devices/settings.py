@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from services.common.addresses import Network
 from services.common.identity import settings as identity
@@ -37,6 +38,8 @@ def parse_rate_limits(text: str) -> RateLimits:
 @dataclass(frozen=True)
 class Settings:
     """What an operator may choose."""
+
+    worker_class: ClassVar[str] = "services.devices.serving.Worker"  # gunicorn's
 
     bind: Bind = setting(Bind("127.0.0.1", 8104), help="Address to listen on.")
     workers: int = setting(1, minimum=1, maximum=64, help="Processes; more than one wake each other only through VALKEY_URL.")

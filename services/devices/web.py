@@ -25,6 +25,14 @@ NAME = "Gatehouse devices"
 DESCRIPTION = "Devices, their tokens, data, parameters and actions, as TagoIO's API has them."
 VERSION = "1.0.0"
 BODY_LIMIT = 200 * 1000  # bytes (TagoIO)
+LARGE_BODY = 20_000  # bytes
+HEADERS = (  # of every answer. Any page may ask (CORS): a token travels only in a header that the page itself sets
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, ETag, Link, X-Next-Cursor"),
+)
+FAILED = "gatehouse.failed"  # in the environment of a request: what was raised when `data/door.py` tried to store its records
 _SCHEMES: Mapping[Kind, str] = {
     "account": "Account-Token", "device": "Device-Token", "analysis": "Analysis-Token", "middleware": "Middleware-Token",
 }  # fmt: skip
@@ -204,23 +212,16 @@ def register(app: Flask) -> None:
         if ask is not None and request.method != "OPTIONS":
             ask()
 
-    @app.after_request
-    def keep_private(answer: Response) -> Response:
-        answer.headers.setdefault("Cache-Control", "no-store")
-        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        return answer
-
-    app.after_request(_open_to_all_origins)
+    app.after_request(_finish)
     app.extensions["checks"].add("limits", app.extensions["devices"].counter.check)
     routes = {f"{method} {plain(rule.rule)}" for rule in app.url_map.iter_rules() for method in rule.methods or ()}
     if unknown := app.extensions["devices"].limits.unknown(routes):
         raise SettingsError([f"DEVICES_RATE_LIMITS names {route}, which is not a route of this service" for route in unknown])
 
 
-def _open_to_all_origins(answer: Response) -> Response:
-    """Let any page ask (CORS): a token travels only in a header that the page itself sets."""
-    answer.headers["Access-Control-Allow-Origin"] = "*"
-    answer.headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, ETag, Link, X-Next-Cursor"
+def _finish(answer: Response) -> Response:
+    for name, value in HEADERS:
+        answer.headers.setdefault(name, value)
     if request.method == "OPTIONS":
         answer.status_code = 204
         answer.set_data(b"")

@@ -21,9 +21,8 @@ from services.devices.data.rules import records
 from services.devices.data.service.data import Answer
 from services.devices.registry.rules.ids import new_id
 from services.devices.schemas import Failure
-from services.devices.web import Blueprint, answer, caller, needs, parts, presented
+from services.devices.web import FAILED, LARGE_BODY, Blueprint, answer, caller, needs, parts, presented
 
-LARGE_BODY: Final = 20_000  # bytes
 LONGEST_KEY: Final = 255  # characters of an Idempotency-Key
 LONGEST_LINK: Final = 4000  # characters: clients and proxies take header lines of some 8,000
 _NOT_IN_LINKS: Final = {"cursor", "skip", *TYPED, *GENERIC, *(name.replace("-", "_") for name in TYPED)}
@@ -197,6 +196,8 @@ def _added(device: DeviceRef) -> Response:
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise refusals.key_too_long(LONGEST_KEY)
+        if (failed := request.environ.get(FAILED)) is not None:
+            raise failed
         read = records.read(body, parts().clock.now(), new_id())
     count = parts().ingest.add(device, read, idempotency=None if key is None else (key, hashlib.sha256(content).hexdigest()))
     return answer(f"{count} Data Added")

@@ -1,0 +1,122 @@
+"""gunicorn's threads, except for `POST /data`, which the thread that polls the connections reads, and answers when it is stored.
+
+A request that waits for the store would keep a thread, and each change from one thread to the next costs the interpreter's lock: with 32
+connections that is more than all work on the request. Here one thread reads, others write many batches at a time, and none waits.
+
+Only the plainest requests are taken: whole in the kernel's buffer to their last byte, so that reading them cannot block the thread, each
+header once, in plain characters. They are looked at before they are read, and so gunicorn reads all others itself.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final
+
+from gunicorn import SERVER, util
+from gunicorn.workers.gthread import ThreadWorker
+
+from services.devices.data.door import PATH, Door
+from services.devices.data.ingest.batches import Batch
+from services.devices.data.ingest.ingest import DEADLINE_S
+from services.devices.web import LARGE_BODY
+
+Environ = dict[str, str]
+
+_LARGEST: Final = LARGE_BODY + 8 * 1024  # bytes of a request that is taken; larger ones are worth a thread
+_MOST_FIELDS: Final = 50
+_HEAD: Final = re.compile(rb"POST %s HTTP/1\.1\r\n((?:[A-Za-z0-9-]+: ?[!-~](?:[ -~]*[!-~])?\r\n)+)\r\n" % PATH.encode()).match
+_KEPT: Final[Future[bool]] = Future()  # what gunicorn takes for a connection that may send its next request
+_KEPT.set_result(True)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """One process of the service."""
+
+    def init_process(self) -> None:
+        self._begun: dict[Any, tuple[float, Batch]] = {}  # until when it is waited for, by connection, the oldest first
+        super().init_process()
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """Take the next request of a connection: by this thread, if it is one that may be."""
+        if not self._take(conn, client):
+            super().on_client_socket_readable(conn, client)
+
+    def murder_pending(self) -> None:
+        """In every round: also give up what has waited for too long."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, (until, batch) in list(self._begun.items()):
+            if until > now:
+                break
+            del self._begun[conn]
+            self.wsgi.wsgi_app.give_up(batch)  # which has it answered
+
+    def _take(self, conn: Any, client: Any) -> bool:
+        """Read a request, and begin to store its records. False when nothing was done."""
+        door = getattr(self.wsgi, "wsgi_app", None)
+        if not isinstance(door, Door) or self.cfg.is_ssl or not self.alive or self.nr + 1 >= self.max_requests:
+            return False
+        began = time.perf_counter()
+        request = _look(conn.sock)
+        head = _HEAD(request)
+        environ = None if head is None else _environ(head[1])
+        if head is None or environ is None or door.takes(environ) != len(request) - head.end():
+            return False
+        answer = partial(self._answer, door, conn, environ, request, began)
+        batch = door.begin(environ, request[head.end() :], partial(self.method_queue.defer, answer))
+        if batch is None:
+            return False
+        conn.sock.recv(len(request))
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._begun[conn] = (time.monotonic() + DEADLINE_S, batch)
+        self.nr += 1
+        return True
+
+    def _answer(self, door: Door, conn: Any, environ: Environ, request: bytes, began: float, batch: Batch) -> None:
+        """Write the answer, and wait for the connection's next request."""
+        self._begun.pop(conn, None)
+        try:
+            count = batch.result()
+        except Exception as error:  # whatever it is: the application answers it
+            door.failed[conn.sock] = error
+            conn.parser.unreader.unread(request)
+            self.enqueue_req(conn)
+            return
+        headers, body = door.answer(environ, count, began)
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        whole = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\nConnection: keep-alive\r\n{fields}\r\n".encode() + body
+        try:
+            sent = conn.sock.send(whole)
+        except OSError:
+            sent = 0
+        if sent == len(whole):
+            self.finish_request(conn, _KEPT)
+        else:  # a client that is gone, or that reads no answers: there is room for hundreds
+            self.nr_conns -= 1
+            conn.close()
+
+
+def _look(connection: socket.socket) -> bytes:
+    """Return what has come, without taking it out."""
+    try:
+        return connection.recv(_LARGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
+
+
+def _environ(lines: bytes) -> Environ | None:
+    """Read header lines as WSGI has them. None when one comes twice, or something is to be done besides answering."""
+    fields = [line.partition(":") for line in lines.decode("ascii").split("\r\n")[:-1]]
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": value.strip() for name, _, value in fields}
+    if len(environ) != len(fields) or len(fields) > _MOST_FIELDS or "HTTP_HOST" not in environ:
+        return None
+    if environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
+        return None
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    environ["CONTENT_LENGTH"] = environ.pop("HTTP_CONTENT_LENGTH", "")
+    return environ
