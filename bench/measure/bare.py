@@ -1,9 +1,10 @@
 """What the store does by itself: the same batches, written without a service, each in a durable transaction of its own.
 
-    python -m bench.measure.bare URL BATCHES CONNECTIONS SECONDS
+    python -m bench.measure.bare URL BATCHES CONNECTIONS SECONDS HOW
 
-BATCHES is a file of JSON: for each batch the rows of one device. PostgreSQL gets them by COPY, as text that was made before the clock runs;
-SQLite by `executemany`, as tuples. Prints JSON: transactions a second, p50 and p99 in milliseconds.
+BATCHES is a file of JSON: for each batch the rows of one device. HOW, for PostgreSQL: `rows` are given to psycopg's COPY one by one, `text`
+is COPY's own format, made before the clock runs, which no program that has data to write can do. SQLite gets rows by `executemany`.
+Prints JSON: transactions a second, p50 and p99 in milliseconds.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ PROCESSES = 2  # the clients' interpreters must not be what is measured
 COLUMNS = ("retention_class", "data_no", "variable_no", "time", "seq", "number", "unit", '"group"', "created_at")
 TABLE = """
     CREATE TABLE bare (
-        retention_class smallint NOT NULL, data_no integer NOT NULL, variable_no integer NOT NULL, time bigint NOT NULL, seq bigint NOT NULL,
-        number double precision, value text, unit text, "group" text, location text, metadata text, created_at bigint NOT NULL{}
+        retention_class smallint NOT NULL, data_no integer NOT NULL, variable_no integer NOT NULL, time bigint NOT NULL,
+        seq bigint NOT NULL, number double precision, value text, unit text, "group" text, location text, metadata text,
+        created_at bigint NOT NULL{}
     ) {}
 """
 Row = Sequence[Any]
@@ -42,25 +44,31 @@ def create(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("DROP TABLE IF EXISTS bare")
         connection.execute(TABLE.format("", ""))
-        connection.execute("CREATE INDEX ON bare (data_no, variable_no, time)")
+        connection.execute("CREATE INDEX ON bare (data_no, variable_no, time) INCLUDE (number, retention_class)")
 
 
-def _postgresql(url: str) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any], None]]:
+def _postgresql(url: str, how: str) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any], None]]:
     connection = psycopg.connect(url)
     statement = f"COPY bare ({', '.join(COLUMNS)}) FROM STDIN".encode()
 
-    def prepare(rows: Sequence[Row]) -> bytes:
+    def as_text(rows: Sequence[Row]) -> bytes:
         return "".join("\t".join(map(str, row)) + "\n" for row in rows).encode()
 
-    def write(text: bytes) -> None:
+    def write_text(text: bytes) -> None:
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(text)
         connection.commit()
 
-    return prepare, write
+    def write_rows(rows: Sequence[Row]) -> None:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+        connection.commit()
+
+    return (as_text, write_text) if how == "text" else (list, write_rows)
 
 
-def _sqlite(url: str) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any], None]]:
+def _sqlite(url: str, _: str) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any], None]]:
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous=FULL")
     statement = f"INSERT INTO bare ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -73,9 +81,9 @@ def _sqlite(url: str) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any], N
     return lambda rows: [tuple(row) for row in rows], write
 
 
-def _write_on_one(url: str, batches: Sequence[Sequence[Row]], number: int, start: Any, seconds: float, took: list[float]) -> None:
+def _write_on_one(url: str, how: str, batches: Sequence[Sequence[Row]], number: int, start: Any, seconds: float, took: list[float]) -> None:
     """Write with one connection for so long. number: of the connection; its rows are those of a device of its own."""
-    prepare, write = (_sqlite if url.startswith("sqlite") else _postgresql)(url)
+    prepare, write = (_sqlite if url.startswith("sqlite") else _postgresql)(url, how)
     mine = [prepare([(row[0], number, *row[2:]) for row in batch]) for batch in batches]
     start.wait()
     end = time.perf_counter() + seconds
@@ -86,9 +94,9 @@ def _write_on_one(url: str, batches: Sequence[Sequence[Row]], number: int, start
         place += 1
 
 
-def _process(url: str, batches: Sequence[Sequence[Row]], numbers: Sequence[int], start: Any, seconds: float, found: Any) -> None:
+def _process(url: str, how: str, batches: Sequence[Sequence[Row]], numbers: Sequence[int], start: Any, seconds: float, found: Any) -> None:
     took: list[float] = []
-    threads = [threading.Thread(target=_write_on_one, args=(url, batches, number, start, seconds, took)) for number in numbers]
+    threads = [threading.Thread(target=_write_on_one, args=(url, how, batches, number, start, seconds, took)) for number in numbers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -96,11 +104,11 @@ def _process(url: str, batches: Sequence[Sequence[Row]], numbers: Sequence[int],
     found.put(took)
 
 
-def run(url: str, batches: Sequence[Sequence[Row]], connections: int, seconds: float) -> dict[str, float]:
+def run(url: str, how: str, batches: Sequence[Sequence[Row]], connections: int, seconds: float) -> dict[str, float]:
     context = multiprocessing.get_context("spawn")
     start, found = context.Barrier(connections), context.Queue()
     shares = [range(process + 1, connections + 1, PROCESSES) for process in range(PROCESSES)]
-    running = [context.Process(target=_process, args=(url, batches, share, start, seconds, found)) for share in shares]
+    running = [context.Process(target=_process, args=(url, how, batches, share, start, seconds, found)) for share in shares]
     for process in running:
         process.start()
     took = sorted(one for _ in running for one in found.get())
@@ -110,11 +118,11 @@ def run(url: str, batches: Sequence[Sequence[Row]], connections: int, seconds: f
 
 
 def main() -> None:
-    url, file, connections, seconds = sys.argv[1:]
+    url, file, connections, seconds, how = sys.argv[1:]
     with open(file, encoding="utf-8") as opened:
         batches = [json.loads(line) for line in opened]
     create(url)
-    print(json.dumps(run(url, batches, int(connections), float(seconds))))
+    print(json.dumps(run(url, how, batches, int(connections), float(seconds))))
 
 
 if __name__ == "__main__":

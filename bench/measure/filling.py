@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 VARIABLES = ("v0", "v1", "v2", "v3", "v4")
-OF_DEVICE = 100_000
+OF_DEVICE = 100_000  # and some more
 DAYS = 30
-TICKS = OF_DEVICE // len(VARIABLES) // DAYS  # of a device and a day; at each it sends all its variables
+TICKS = 667  # of a device and a day; at each it sends all its variables
 _CLASS = 36  # days, 36 of them kept
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 DAY = 86_400_000
@@ -43,7 +43,7 @@ _ROWS = """
     INSERT INTO immutable_records (retention_class, data_no, variable_no, time, seq, number, unit, "group", created_at)
     SELECT {class_}, device, variable, {starts} + tick * {step} + device % 1000, ({day} * {ticks} + tick) * {variables} + variable,
         {random}, 'C', {group_}, {starts} + tick * {step} + device % 1000
-    FROM {tick} CROSS JOIN {device} CROSS JOIN {variable}
+    FROM {tick} CROSS JOIN {device} CROSS JOIN {variable} ORDER BY tick, device, variable
 """
 
 
@@ -85,7 +85,7 @@ def _sqlite(path: str, ids: list[str], first: int) -> None:
         _describe(connection.executemany, numbers, first)
         for day in range(DAYS):
             forms = {
-                "tick": f"(WITH RECURSIVE t(tick) AS (SELECT 0 UNION ALL SELECT tick + 1 FROM t WHERE tick < {TICKS - 1}) SELECT tick FROM t)",
+                "tick": f"(WITH RECURSIVE t(tick) AS (SELECT 0 UNION ALL SELECT tick + 1 FROM t LIMIT {TICKS}) SELECT tick FROM t)",
                 "device": "(" + " UNION ALL ".join(f"SELECT {number} AS device" for number in numbers) + ")",
                 "variable": "(" + " UNION ALL ".join(f"SELECT {number + 1} AS variable" for number in range(len(VARIABLES))) + ")",
                 "random": "round(abs(random() % 10000) / 100.0, 2)",
@@ -104,4 +104,4 @@ def _describe(many: Callable[[str, Any], Any], numbers: list[int], first: int) -
         "INSERT INTO chunks (device_no, starts, ends, records) VALUES (?, ?, ?, ?)",
         [(no, first + day * DAY, first + (day + 1) * DAY, TICKS * len(VARIABLES)) for no in numbers for day in range(DAYS)],
     )
-    many("UPDATE device_states SET next_seq = ? WHERE device_no = ?", [(OF_DEVICE + 10, number) for number in numbers])
+    many("UPDATE device_states SET next_seq = ? WHERE device_no = ?", [(TICKS * len(VARIABLES) * DAYS + 10, number) for number in numbers])
