@@ -17,13 +17,14 @@ from tests.support.fake_auth import FakeAuth
 from tests.support.processes import Process, running
 from tests.support.waiting import wait_until
 
-PLACES = 3
+PLACES = 4  # of which one account may hold half
 
 
 @pytest.fixture
 def service(sqlite_url: str, tmp_path: Path) -> Iterator[tuple[str, Process]]:
     auth = FakeAuth()
     auth.add("gh_acc_one", "one")
+    auth.add("gh_acc_two", "two")
     env = {
         "DEVICES_DATABASE_URL": sqlite_url, "AUTH_URL": auth.url, "DEVICES_AUTH_SECRET": "a secret",
         "DEVICES_DATA": str(tmp_path / "devices"), "DEVICES_LIVE_LIMIT": str(PLACES),
@@ -55,21 +56,24 @@ class Stream:
 def test_streams(service: tuple[str, Process]) -> None:
     url, process = service
     body = {"name": "a device", "type": "mutable"}
-    token = requests.post(f"{url}/device", json=body, headers={"Token": "gh_acc_one"}, timeout=30).json()["result"]["token"]
-    streams = [Stream(url, token) for _ in range(PLACES)]
+    accounts = ("gh_acc_one", "gh_acc_two")
+    created = [requests.post(f"{url}/device", json=body, headers={"Token": account}, timeout=30).json() for account in accounts]
+    tokens = [one["result"]["token"] for one in created]
+    streams = [Stream(url, token) for token in tokens for _ in range(PLACES // 2)]
     with contextlib.ExitStack() as closing:
         for stream in streams:
             closing.callback(stream.close)
             assert stream.answer.getheader("Content-Type") == "text/event-stream; charset=utf-8"
             assert stream.next()["seq"] == 0
-        assert requests.get(f"{url}/data/live", headers={"Token": token}, timeout=30).status_code == 503
-        assert requests.post(f"{url}/data", json={"variable": "a"}, headers={"Token": token}, timeout=30).status_code == 200
+        for token in tokens:
+            assert requests.get(f"{url}/data/live", headers={"Token": token}, timeout=30).status_code == 503
+            assert requests.post(f"{url}/data", json={"variable": "a"}, headers={"Token": token}, timeout=30).status_code == 200
         assert [stream.next()["amount"] for stream in streams] == [1] * PLACES
 
         streams[0].close()
 
         def free() -> Stream | None:
-            stream = Stream(url, token)
+            stream = Stream(url, tokens[0])
             closing.callback(stream.close)
             return stream if stream.answer.status == 200 else None
 
