@@ -80,8 +80,16 @@ def _ends(match: re.Match[str]) -> int:
 
 
 def settled(connection: sa.Connection, now: int) -> list[str]:
-    """List the chunks that have ended and of which rows were written since they were vacuumed last. now: milliseconds since 1970."""
-    found = connection.scalars(sa.text("SELECT relname FROM pg_stat_user_tables WHERE n_ins_since_vacuum > 0"))
+    """List the chunks that have ended and whose pages are not all known to be visible to everybody. now: milliseconds since 1970.
+
+    One vacuum may not be enough: it leaves out pages of transactions that are still needed or, without synchronous commit, not on the disk.
+    """
+    found = connection.scalars(
+        sa.text(
+            "SELECT s.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid"
+            " WHERE s.n_ins_since_vacuum > 0 OR c.relallvisible < c.relpages"
+        )
+    )
     return sorted(name for name in found if (match := _LEAF(name)) is not None and _ends(match) <= now)
 
 
