@@ -28,6 +28,7 @@ Environ = dict[str, str]
 
 _LARGEST: Final = LARGE_BODY + 8 * 1024  # bytes of a request that is taken; larger ones are worth a thread
 _MOST_FIELDS: Final = 50
+_LONGEST_FIELD: Final = 4 * 1024  # bytes of a header line; gunicorn refuses those of twice as many
 _HEAD: Final = re.compile(rb"POST %s HTTP/1\.1\r\n((?:[A-Za-z0-9-]+: ?[!-~](?:[ -~]*[!-~])?\r\n)+)\r\n" % PATH.encode()).match
 _KEPT: Final[Future[bool]] = Future()  # what gunicorn takes for a connection that may send its next request
 _KEPT.set_result(True)
@@ -64,7 +65,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         request = _look(conn.sock)
         head = _HEAD(request)
         environ = None if head is None else _environ(head[1])
-        if head is None or environ is None or door.takes(environ) != len(request) - head.end():
+        if head is None or environ is None:
+            return False
+        length = door.takes(environ)
+        if not length or length != len(request) - head.end():
             return False
         answer = partial(self._answer, door, conn, environ, request, began)
         batch = door.begin(environ, request[head.end() :], partial(self.method_queue.defer, answer))
@@ -89,14 +93,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         headers, body = door.answer(environ, count, began)
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        whole = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\nConnection: keep-alive\r\n{fields}\r\n".encode() + body
+        kept = "keep-alive" if self.alive else "close"  # a process that ends takes no more requests
+        whole = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\nConnection: {kept}\r\n{fields}\r\n".encode() + body
         try:
             sent = conn.sock.send(whole)
         except OSError:
             sent = 0
-        if sent == len(whole):
+        if sent == len(whole) and self.alive:
             self.finish_request(conn, _KEPT)
-        else:  # a client that is gone, or that reads no answers: there is room for hundreds
+        else:  # or a client that is gone, or that reads no answers: there is room for hundreds
             self.nr_conns -= 1
             conn.close()
 
@@ -111,9 +116,12 @@ def _look(connection: socket.socket) -> bytes:
 
 def _environ(lines: bytes) -> Environ | None:
     """Read header lines as WSGI has them. None when one comes twice, or something is to be done besides answering."""
-    fields = [line.partition(":") for line in lines.decode("ascii").split("\r\n")[:-1]]
+    split = lines.decode("ascii").split("\r\n")[:-1]
+    fields = [line.partition(":") for line in split]
     environ = {f"HTTP_{name.upper().replace('-', '_')}": value.strip() for name, _, value in fields}
     if len(environ) != len(fields) or len(fields) > _MOST_FIELDS or "HTTP_HOST" not in environ:
+        return None
+    if max(map(len, split)) > _LONGEST_FIELD:
         return None
     if environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
         return None

@@ -98,6 +98,9 @@ def test_answers_come_in_order_whoever_answers(service: Service) -> None:
         (service.post(RECORD, "X-Twice: 1", "X-Twice: 2"), 200, "1 Data Added"),
         (service.post(RECORD, "Content-Encoding: gzip"), 200, "1 Data Added"),
         (service.post(b""), 400, "Error on Body parameters"),
+        (b"POST /data HTTP/1.1\r\nHost: x\r\n\r\n", 401, "Authorization denied"),
+        (b"POST /data HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 401, "Authorization denied"),
+        (service.post(RECORD, f"X-Long: {'x' * 5000}"), 200, "1 Data Added"),
         (service.post(line="POST /nowhere HTTP/1.1"), 404, "Not found"),
         (service.post(), 200, "1 Data Added"),
     ]
@@ -112,7 +115,7 @@ def test_answers_come_in_order_whoever_answers(service: Service) -> None:
         assert client.answer().json()["result"] == "3 Data Added"
         client.send(service.post() + service.post(b"{") + service.post(batch))
         assert [client.answer().status for _ in range(3)] == [200, 400, 200]
-    assert service.count() == 1 + 2 * (1 + 3 + 1 + 1 + 1 + 3) - 1 + 3 + 1 + 3
+    assert service.count() == 1 + 2 * (1 + 3 + 1 + 1 + 1 + 1 + 3) - 1 + 3 + 1 + 3
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,13 @@ def test_a_request_that_could_be_read_in_two_ways_ends_the_connection(service: S
         answer = client.answer()
         assert answer.status in (400, 501)
         assert client.socket.recv(1) == b""
+    assert service.count() == 1
+
+
+def test_a_header_that_gunicorn_refuses_is_refused(service: Service) -> None:
+    with service.client() as client:
+        client.send(service.post(RECORD, f"X-Long: {'x' * 9000}"))
+        assert client.answer().status in (400, 431)
     assert service.count() == 1
 
 
@@ -178,7 +188,8 @@ def test_what_is_under_way_is_answered_at_the_end(service: Service) -> None:
     answers = []
     for connection in connections:
         answers.append(connection.answer())
+        assert connection.socket.recv(1) == b""
         connection.close()
     stopping.join(60)
     assert not stopping.is_alive() and not service.process.alive()
-    assert {answer.status for answer in answers} == {200}
+    assert {(answer.status, answer.field("connection")) for answer in answers} == {(200, "close")}

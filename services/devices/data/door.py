@@ -85,11 +85,9 @@ class Door:
 
         environ: as `takes` has accepted it. told: see `Ingest.begin`.
         """
-        caller = self._parts.tokens.remembered(next(environ[name] for name in _TOKENS if name in environ))
-        if caller is None:
-            return None
         try:
-            return self._parts.ingest.begin(*self._read(caller, content), told)
+            caller = self._parts.tokens.remembered(next(environ[name] for name in _TOKENS if name in environ))
+            return None if caller is None else self._parts.ingest.begin(*self._read(caller, content), told)
         except Exception:  # whatever it is: the application finds it, too
             return None
 
