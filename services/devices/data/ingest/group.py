@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from sqlalchemy.orm import Session
 
+from services.common.clock import Clock
 from services.common.refusal import Refusal
 from services.devices import refusals
 from services.devices.access import DeviceRef
@@ -95,12 +96,14 @@ class Group:
         self.names = Names()
         self.partitions: set[Partition] = set()  # that are there
 
-    def write(self, session: Session, batches: Sequence[Batch], now: dt.datetime, *, wait: bool) -> Written:
+    def write(self, session: Session, batches: Sequence[Batch], clock: Clock, *, wait: bool) -> Written:
         """Write each batch whole or not at all. wait: for devices that another transaction has locked.
 
         Has no effect besides the database. Raises MissingPartitions before anything is written, and the store's errors.
         """
-        devices = self._locked(session, batches, now, wait=wait)
+        locked = writing.lock(session, {batch.device.no for batch in batches}, skip_locked=not wait)
+        now = clock.now()  # as late as that: one that waited for a lock must not set `last_input` back
+        devices = {no: _device(one, now) for no, one in locked.items()}
         there = set(devices) if wait or len(devices) == len({batch.device.no for batch in batches}) else self._there(session, batches)
         accepted: list[_Accepted] = []
         used = self._used_keys(session, batches, now)
@@ -128,15 +131,6 @@ class Group:
         if accepted:
             self._store(session, accepted, new_keys, now, written)
         return written
-
-    def _locked(self, session: Session, batches: Iterable[Batch], now: dt.datetime, *, wait: bool) -> dict[int, _Device]:
-        found = writing.lock(session, {batch.device.no for batch in batches}, skip_locked=not wait)
-        devices = {no: _Device(locked, locked.next_seq) for no, locked in found.items()}
-        for device in devices.values():
-            period, retention = device.locked.chunk_period, device.locked.chunk_retention
-            if device.locked.type == "immutable" and period is not None and retention is not None:
-                device.kept = chunks.kept(period, retention, now)
-        return devices
 
     def _there(self, session: Session, batches: Iterable[Batch]) -> set[int]:
         return writing.existing(session, {batch.device.no for batch in batches})
@@ -204,6 +198,13 @@ class Group:
             written.names[no] = writing.number(session, no, names)
             numbers[no] = {**numbers[no], **written.names[no]}
         return numbers
+
+
+def _device(locked: Locked, now: dt.datetime) -> _Device:
+    device = _Device(locked, locked.next_seq)
+    if locked.type == "immutable" and locked.chunk_period is not None and locked.chunk_retention is not None:
+        device.kept = chunks.kept(locked.chunk_period, locked.chunk_retention, now)
+    return device
 
 
 def _decide(batch: Batch, device: _Device, key: Key | None) -> int | Refusal:

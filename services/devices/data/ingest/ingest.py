@@ -7,7 +7,6 @@ no other device.
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 import time
 from collections import Counter, deque
@@ -185,7 +184,7 @@ class Ingest:
     def _write(self, batches: Sequence[Batch], *, wait: bool) -> list[int | Refusal | None]:
         """Write batches in one transaction; return the outcomes, see `Written`. Raises the store's error, _CommitFailed."""
         for _ in range(_ATTEMPTS_WITH_PARTITIONS):
-            transaction = _Transaction(self._group, batches, self._clock.now(), wait=wait)
+            transaction = _Transaction(self._group, batches, self._clock, wait=wait)
             try:
                 written = self._database.run(transaction)
             except MissingPartitions as missing:
@@ -302,16 +301,16 @@ class _CommitFailed(Exception):
 class _Transaction:
     """The work of one transaction. committing: it was done, and what fails now is the commit."""
 
-    def __init__(self, group: Group, batches: Sequence[Batch], now: dt.datetime, *, wait: bool) -> None:
+    def __init__(self, group: Group, batches: Sequence[Batch], clock: Clock, *, wait: bool) -> None:
         self._group = group
         self._batches = batches
-        self._now = now
+        self._clock = clock
         self._wait = wait
         self.committing = False
 
     def __call__(self, session: Session) -> Written:
         self.committing = False
-        written = self._group.write(session, self._batches, self._now, wait=self._wait)
+        written = self._group.write(session, self._batches, self._clock, wait=self._wait)
         session.flush()
         self.committing = True
         return written

@@ -160,6 +160,24 @@ def test_a_device_that_is_locked_elsewhere_delays_no_other(api: API, pool: Threa
     wait_until(lambda: not api.parts.ingest._lanes, what="the end of the lane")
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_a_batch_that_waited_for_another_process_comes_after_its_input(api: API, pool: ThreadPoolExecutor) -> None:
+    writer = mutable(api)
+    with api.parts.database.transaction() as session:
+        writing.lock(session, [writer.device.no])
+        added = pool.submit(writer.add, {"variable": "a"})
+        wait_until(lambda: api.parts.ingest._lanes, what="a lane")
+        wait_until(lambda: _waits_for_a_lock(api), what="a transaction that waits")
+        api.clock.move(5)
+    assert added.result(30) == 1
+    assert writer.state().last_input == writer.now
+
+
+def _waits_for_a_lock(api: API) -> bool:
+    with api.parts.database.read() as session:
+        return bool(session.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+
 def test_what_is_not_written_in_time_is_never_written(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     writer, held = mutable(api), Held(api, monkeypatch)
     monkeypatch.setattr(api.parts.ingest, "_deadline_s", 30.0)
