@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 
 import pytest
 import sqlalchemy as sa
@@ -43,6 +44,22 @@ def test_chunks_go_when_they_are_over_and_are_not_counted_before_that(api: API) 
     assert api.parts.keeper.keep()
     assert (amount(writer), amount(longer), left(api)) == (2, 22, 24)
     assert (list(writer.chunks().values()), list(longer.chunks().values())) == ([2], [20, 2])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL drops tables
+def test_a_chunk_of_many_variables_goes_in_few_statements(api: API) -> None:
+    writer = immutable(api, chunk_retention=1)
+    writer.add([{"variable": f"v{number}", "time": writer.days_ago(1)} for number in range(40)])
+    writer.add([{"variable": f"v{number}"} for number in range(40)])
+    api.clock.move(DAY_S)
+    statements: list[str] = []
+    sa.event.listen(api.parts.database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    slices = [0]
+    while writer.database.run(lambda session: sweeping.old_chunks(session, "day", 1, writer.now)):
+        slices.append(len(statements))
+    assert (left(api), list(writer.chunks().values())) == (40, [40])
+    assert len(slices) == 1 + 40 // 3 + 1
+    assert max(after - before for before, after in itertools.pairwise(slices)) <= 5
 
 
 def test_keys_go_after_a_day(api: API) -> None:
