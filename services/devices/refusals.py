@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from services.common.refusal import Refusal
@@ -52,6 +53,23 @@ def deactivated() -> Refusal:
 def body_invalid(fields: FieldErrors | None = None) -> Refusal:
     """fields: texts by field; in a list by its index, `1.variable`."""
     return Refusal(400, "Error on Body parameters", "invalid-body", fields=fields)
+
+
+def not_json(error: Exception) -> Refusal:
+    """The body cannot be read as JSON; `field_errors.body` says where, and shows nothing of it. error: what reading it has raised."""
+    if isinstance(error, json.JSONDecodeError):
+        # "Unterminated string starting at" and the like are made to be followed by the place
+        what = error.msg.removesuffix(" at").removesuffix(" starting")
+        text = f"line {error.lineno}, column {error.colno}: {what}"
+    elif isinstance(error, UnicodeDecodeError):
+        text = f"byte {error.start + 1}: Not {error.encoding.upper()}"
+    elif isinstance(error, UnicodeEncodeError):
+        text = "Half of a surrogate pair"
+    elif isinstance(error, RecursionError):
+        text = "Nested too deeply"
+    else:
+        text = "A number that is not finite, or too long"
+    return body_invalid({"body": [text]})
 
 
 def query_invalid(fields: FieldErrors, message: str | None = None) -> Refusal:

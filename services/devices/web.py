@@ -136,8 +136,8 @@ def secret_path(view: View) -> View:
 def _read_json(content: bytes) -> Any:
     try:
         return json.loads(content, parse_constant=_not_json, parse_float=_finite)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and too long an integer among it
-        raise refusals.body_invalid() from None
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and too long an integer among it
+        raise refusals.not_json(error) from None
 
 
 def _not_json(name: str) -> NoReturn:

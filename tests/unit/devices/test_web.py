@@ -70,3 +70,15 @@ def test_half_a_character_in_a_name_that_is_wrong(sqlite_api: API) -> None:
     headers = '{"name": "hot", "type": "condition", "trigger": [], "action": {"type": "post", "url": "", "headers": {"\\ud800": 1}}}'
     wrong = refused(sqlite_api.send("POST", "/action", ACC, data=headers), 400, "Error on Body parameters")
     assert "action.headers.?.value" in wrong
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/device"), ("PUT", "/device/{}"), ("POST", "/device/token"), ("POST", "/action"), ("POST", "/device/{}/params")],
+)
+def test_what_is_no_json_is_refused_with_its_place(sqlite_api: API, method: str, path: str) -> None:
+    answer = sqlite_api.send(
+        method, path.format(sqlite_api.device().id), ACC, data='{"name": "secret",\n}', content_type="application/json"
+    )
+    expected = {"body": ["line 2, column 1: Expecting property name enclosed in double quotes"]}
+    assert refused(answer, 400, "Error on Body parameters") == expected

@@ -47,14 +47,14 @@ _decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 def parse(body: bytes) -> Any:
-    """Parse a request's JSON: NaN and Infinity are refused, whole numbers are exact. Raises Refusal 400."""
+    """Parse a request's JSON: NaN and Infinity are refused, whole numbers are exact. Raises Refusal 400 that says where it is wrong."""
     try:
         text = body.decode()
         parsed = _decode(text)
         if "\\u" in text and _SURROGATE(text):  # half a pair is no text that a store could keep
             json.dumps(parsed, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise refusals.body_invalid() from None
+    except (ValueError, RecursionError) as error:
+        raise refusals.not_json(error) from None
     return parsed
 
 

@@ -51,8 +51,32 @@ def test_a_mistake_is_told_by_its_field(sqlite_api: API, sqlite_device: MadeDevi
     assert list(refused(sqlite_api.post("/data", body, sqlite_device.token), 400, BODY)) == [field]
 
 
-@pytest.mark.parametrize("body", ["{", "", "[]", "null", '{"variable":"a","value":NaN}', '[{"variable":"a","value":-Infinity}]', "\0", "1"])
-def test_what_is_no_json_of_records_is_refused(sqlite_api: API, sqlite_device: MadeDevice, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ('{"variable": "secret", }', "line 1, column 24: Expecting property name enclosed in double quotes"),
+        ('[\n{"variable": "secret" "value"}]', "line 2, column 23: Expecting ',' delimiter"),
+        ('{"variable": "secret', "line 1, column 14: Unterminated string"),
+        ('{"variable": "\0"}', "line 1, column 15: Invalid control character"),
+        ("", "line 1, column 1: Expecting value"),
+        ("{} secret", "line 1, column 4: Extra data"),
+        (b'{"variable": "\xff"}', "byte 15: Not UTF-8"),
+        ('{"variable": "\\ud800"}', "Half of a surrogate pair"),
+        ("[" * 100_000, "Nested too deeply"),
+        ('{"variable":"a","value":NaN}', "A number that is not finite, or too long"),
+        ('[{"variable":"a","value":-Infinity}]', "A number that is not finite, or too long"),
+        (f'{{"variable":"a","value":{"1" * 5000}}}', "A number that is not finite, or too long"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_place(sqlite_api: API, sqlite_device: MadeDevice, body: str | bytes, where: str) -> None:
+    for path, token in (("/data", sqlite_device.token), (f"/device/{sqlite_device.id}/data", ACC)):
+        answer = sqlite_api.post(path, None, token, data=body, content_type="application/json")
+        assert refused(answer, 400, BODY) == {"body": [where]}
+    assert amount(sqlite_api, sqlite_device) == 0
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "1"])
+def test_json_without_records_is_refused(sqlite_api: API, sqlite_device: MadeDevice, body: str) -> None:
     answer = sqlite_api.post("/data", None, sqlite_device.token, data=body, content_type="application/json")
     assert refused(answer, 400, BODY) == {}
     assert amount(sqlite_api, sqlite_device) == 0
