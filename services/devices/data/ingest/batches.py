@@ -58,6 +58,11 @@ class Batch:
         if self.told is not None:
             self.told(self)
 
+    @property
+    def done(self) -> bool:
+        """Whether there is an outcome: the request has been answered, or will be."""
+        return self._outcome is not None
+
     def wait(self, seconds: float) -> bool:
         """Say whether there is an outcome, after at most so long."""
         return self._done.acquire(timeout=seconds)

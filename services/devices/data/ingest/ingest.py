@@ -222,7 +222,7 @@ class Ingest:
     def _finish(self, batches: Sequence[Batch], outcomes: Sequence[int | Exception | None]) -> None:
         with self._lock:
             for batch, outcome in zip(batches, outcomes, strict=True):
-                if outcome is None:
+                if outcome is None and not batch.done:
                     self._divert(batch)
                 else:
                     self._count(batch, -len(batch))

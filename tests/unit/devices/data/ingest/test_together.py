@@ -191,6 +191,21 @@ def test_what_is_not_written_in_time_is_never_written(api: API, pool: ThreadPool
     assert (first.result(30), len(writer.rows()), api.parts.ingest._records) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_what_was_given_up_waits_for_no_locked_device(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, held = mutable(api), Held(api, monkeypatch)
+    monkeypatch.setattr(api.parts.ingest, "_deadline_s", 0.01)
+    with api.parts.database.transaction() as session:
+        writing.lock(session, [writer.device.no])
+        refused = pool.submit(writer.add, {"variable": "a"})
+        assert isinstance(refused.exception(30), Refusal)
+        held.go()
+        wait_until(lambda: not api.parts.ingest._records or api.parts.ingest._lanes, what="the outcome of the transaction")
+        assert not api.parts.ingest._lanes
+    monkeypatch.setattr(api.parts.ingest, "_deadline_s", 30.0)
+    assert (writer.add({"variable": "b"}), len(writer.rows())) == (1, 1)
+
+
 def test_more_than_it_takes_is_refused_at_once(api: API, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "MOST_WAITING", 10)
     writer, held = mutable(api), Held(api, monkeypatch)
