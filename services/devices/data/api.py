@@ -30,13 +30,6 @@ _NOT_IN_LINKS: Final = {"cursor", "skip", *TYPED, *GENERIC, *(name.replace("-", 
 blueprint = Blueprint("data", __name__, description="Records of devices.")
 
 
-@blueprint.after_request
-def not_cached(response: Response) -> Response:
-    """Forbid caches to keep any answer."""
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
 @blueprint.get("/data")
 @needs("read", "device")
 @blueprint.response(200, schemas.DataAnswer, headers=schemas.NEXT)
