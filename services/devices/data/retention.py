@@ -31,6 +31,8 @@ from services.devices.data.store.partitions import Partition
 log = logs.get(__name__)
 
 EVERY_S: Final = 60.0
+JUMP_S: Final = 600.0  # the wall clock is suspect when it gains so much on the steady one between two looks
+SUSPECT_S: Final = 3600.0  # so long nothing is removed then: time to set a clock right
 BREATH_S: Final = 0.02  # between two slices: whoever waits for SQLite's lock gets it
 _LEASE: Final = "keeper"
 _LEASE_LENGTH: Final = dt.timedelta(seconds=2 * LONG_WORK_S)
@@ -45,6 +47,8 @@ class Keeper:
         self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._seen = (clock.now(), clock.monotonic())
+        self._waits_until = float("-inf")
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -68,7 +72,7 @@ class Keeper:
 
     def keep(self) -> bool:
         """Do all that is due, if no other process does; say whether this one did. Raises the store's errors."""
-        if not self._lease():
+        if not self._trusts_the_clock() or not self._lease():
             return False
         try:
             with self._database.read() as session:
@@ -83,6 +87,19 @@ class Keeper:
         finally:
             self._database.run(lambda session: leases.give_back(session, _LEASE, self._holder))
         return True
+
+    def _trusts_the_clock(self) -> bool:
+        """Say whether chunks may be dropped by the wall clock: one that jumped ahead by mistake would end chunks that are still wanted.
+
+        A machine that slept looks the same; it waits as well.
+        """
+        now, steady = self._clock.now(), self._clock.monotonic()
+        gained = (now - self._seen[0]).total_seconds() - (steady - self._seen[1])
+        self._seen = (now, steady)
+        if gained > JUMP_S:
+            self._waits_until = steady + SUSPECT_S
+            log.warning("clock jumped ahead; nothing is removed for an hour", seconds=round(gained))
+        return steady >= self._waits_until
 
     def _lease(self) -> bool:
         now = self._clock.now()

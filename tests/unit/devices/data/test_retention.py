@@ -46,6 +46,22 @@ def test_chunks_go_when_they_are_over_and_are_not_counted_before_that(api: API) 
     assert (list(writer.chunks().values()), list(longer.chunks().values())) == ([2], [20, 2])
 
 
+def test_a_clock_that_jumped_ahead_drops_nothing_before_somebody_could_set_it_right(api: API) -> None:
+    writer = immutable(api, chunk_retention=1)
+    writer.add([{"variable": "a", "time": writer.days_ago(1)}] * 20)
+    api.clock.jump(30 * DAY_S)
+    assert not api.parts.keeper.keep()
+    api.clock.move(3000)
+    assert (api.parts.keeper.keep(), left(api)) == (False, 20)
+    api.clock.jump(-30 * DAY_S)
+    api.clock.move(601)
+    assert (api.parts.keeper.keep(), left(api)) == (True, 20)
+    api.clock.jump(DAY_S)  # as it is on a machine that slept for a day
+    assert not api.parts.keeper.keep()
+    api.clock.move(3600)
+    assert (api.parts.keeper.keep(), left(api)) == (True, 0)
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL drops tables
 def test_a_chunk_of_many_variables_goes_in_few_statements(api: API) -> None:
     writer = immutable(api, chunk_retention=1)
