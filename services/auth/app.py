@@ -9,11 +9,11 @@ from flask import Flask
 from services.auth import api, web
 from services.auth.oauth.server import server
 from services.auth.pages import pages
-from services.auth.proxies import TrustedProxies
 from services.auth.settings import Settings
 from services.auth.wiring import Parts, master_key
 from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
+from services.common.proxies import TrustedProxies
 
 
 def build(settings: Settings, clock: Clock | None = None, *, key: str | None = None) -> Flask:

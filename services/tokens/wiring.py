@@ -5,14 +5,13 @@ from __future__ import annotations
 from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
-from services.common.held import Places
+from services.common.held import Places, Waiter
 from services.common.identity.client import IdentityClient
 from services.tokens import refusals
 from services.tokens.access import RoleTokens
 from services.tokens.archive.pictures import Pictures
 from services.tokens.archive.service import Archive
 from services.tokens.models import db
-from services.tokens.queue.polls import Waiter
 from services.tokens.queue.service import Queue
 from services.tokens.settings import Settings
 

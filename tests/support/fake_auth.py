@@ -1,4 +1,4 @@
-"""An auth service that knows the tokens that a test names, and answers `/verify/token` as the real one does."""
+"""An auth service that knows the tokens and people that a test names, and answers `/verify/…` as the real one does."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class FakeAuth:
 
     def __init__(self) -> None:
         self._known: dict[str, Mapping[str, Any]] = {}
+        self._people: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.asked = 0
         fake = self
 
@@ -23,10 +24,15 @@ class FakeAuth:
 
             def do_POST(self) -> None:
                 given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                assert self.path == "/verify/token"
                 fake.asked += 1
-                said = fake._known.get(given["token"])
-                body = json.dumps(said or {"error": "invalid token", "code": "invalid-token"}).encode()
+                if self.path == "/verify/basic":
+                    said = fake._people.get((given["username"], given["password"]))
+                    refused = {"error": "invalid credentials", "code": "invalid-credentials"}
+                else:
+                    assert self.path == "/verify/token"
+                    said = fake._known.get(given["token"])
+                    refused = {"error": "invalid token", "code": "invalid-token"}
+                body = json.dumps(said or refused).encode()
                 self.send_response(200 if said else 401)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -66,6 +72,20 @@ class FakeAuth:
             "expires_at": None,
         }
         return token
+
+    def add_person(self, name: str, password: str, *, level: str, domain: str) -> None:
+        """Let it know a person, whose address is `name@example.org`."""
+        email = f"{name}@example.org"
+        self._people[email, password] = {
+            "id": name,
+            "email": email,
+            "full_name": name.title(),
+            "domain": domain,
+            "level": level,
+            "layer_domains": [],
+            "credential": "password",
+            "expires_at": None,
+        }
 
     def remove(self, token: str) -> None:
         """Let a token be unknown from now on."""

@@ -18,13 +18,13 @@ from services.auth.credentials.service import notes
 from services.auth.credentials.service.browsers import Visitor, form_token
 from services.auth.credentials.service.notes import Told
 from services.auth.web import parts
+from services.common.pages import mounted
 from services.common.pages.assets import Assets
 from services.common.refusal import Refusal
 
 COOKIE = "gatehouse_session"
 VISIT = "gatehouse_visit"  # before a person has signed in: tells the sign-in form from a forged one
 DEVICE = "gatehouse_device"  # after a person has signed in: what strangers try at the account does not delay this browser
-ELSEWHERE = frozenset({"cross-site", "same-site"})
 BRAND = "Gatehouse"
 ASSETS = Assets("/account/assets")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f\\]")
@@ -85,7 +85,7 @@ def check_form(*, signing_in: bool = False) -> None:
     in to the attacker's account.
     signing_in: the form may be older than the sign-in that there is, which began in another tab.
     """
-    if _sent_from_elsewhere():
+    if mounted.cross_site(request.host, urlsplit(parts().settings.issuer).netloc):
         raise refusals.form_from_elsewhere()
     if planted():
         raise refusals.cookies_planted()
@@ -93,19 +93,6 @@ def check_form(*, signing_in: bool = False) -> None:
     known = {_secret(), _visit()} if signing_in else {_secret()}
     if not given.isascii() or not any(hmac.compare_digest(given, form_token(secret)) for secret in known):
         raise refusals.form_too_old()
-
-
-def _sent_from_elsewhere() -> bool:
-    """Say whether the browser tells that a page of another origin sent this. Old browsers tell nothing.
-
-    Browsers send Sec-Fetch-Site only with TLS or to their own machine, Origin always. The scheme of Origin may differ from what arrives
-    here: TLS may end before the gateway.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ELSEWHERE
-    origin = request.headers.get("Origin")
-    return origin is not None and origin.partition("://")[2] not in (request.host, urlsplit(parts().settings.issuer).netloc)
 
 
 def set_cookie(answer: Response, name: str, value: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ from flask import Response, request
 
 from services.common.pages.negotiation import prefers_html
 
+_ELSEWHERE = ("cross-site", "same-site")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?\Z").match
 
 
@@ -20,6 +21,19 @@ def root() -> str:
     """Read the path where the service is mounted, without a final slash; empty when nothing stands before its paths."""
     prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
     return prefix if _PREFIX(prefix) else ""
+
+
+def cross_site(*hosts: str) -> bool:
+    """Say whether the browser tells that a page of another origin sent this. Programs, and old browsers, tell nothing.
+
+    Browsers send Sec-Fetch-Site only with TLS or to their own machine, Origin always. The scheme of Origin may differ from what arrives
+    here: TLS may end before the gateway. hosts: with ports, that the service is reached at.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in _ELSEWHERE
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2] not in hosts
 
 
 def policy(images: str) -> str:

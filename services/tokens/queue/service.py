@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.common.clock import Clock, isoformat
 from services.common.database import Database
-from services.common.held import ClientConnection
+from services.common.held import ClientConnection, Waiter
 from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
 from services.tokens import counters, refusals
@@ -19,7 +19,6 @@ from services.tokens.archive import store as archive
 from services.tokens.archive.rules import ids
 from services.tokens.models import Interaction
 from services.tokens.queue import rules, store
-from services.tokens.queue.polls import Waiter
 from services.tokens.queue.store import State
 from services.tokens.settings import Settings
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from services.auth.app import build
 from services.auth.cli import main
 from services.auth.models import db
-from services.auth.proxies import TrustedProxies
+from services.common.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
 from services.common import openapi
 from services.common import settings as common

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.common import held
 from services.common.clock import SystemClock
-from services.common.held import ClientConnection, Places
+from services.common.held import ClientConnection, Places, Waiter
 from services.common.refusal import Refusal
 from services.common.wakeups import InProcess, ThroughValkey
-from services.tokens.queue import polls
-from services.tokens.queue.polls import Waiter
-from services.tokens.refusals import too_many_polls
 from tests.support.stores import Valkey
 from tests.support.waiting import wait_until
 
 NOBODY = ClientConnection(None)
+
+
+def too_many_polls() -> Refusal:
+    return Refusal(503, "too many polls")
 
 
 @pytest.fixture(params=["in process", "valkey"])
@@ -103,7 +105,7 @@ def test_places_are_given_back_whatever_happens() -> None:
 
 
 def test_who_went_away_leaves_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polls, "PULSE_S", 0.05)
+    monkeypatch.setattr(held, "PULSE_S", 0.05)
     server, client = socket.socketpair()
     connection = ClientConnection(server)
     assert not connection.gone()

@@ -1,0 +1,147 @@
+"""Who asks, and what they may do.
+
+At the root of the API a user asks, whom auth knows by name and password, login key, or one of its tokens. In a session the session's token
+lets in whoever has it; a client token says who of those who joined it is, and so whose rights count.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from services.common.identity.client import IdentityClient
+from services.common.identity.identity import Identity, User
+from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Throttled, Unauthenticated
+from services.sessions import levels, refusals
+from services.sessions.directory import ClientRef, Directory, SessionRef
+from services.sessions.events import Event
+from services.sessions.keys import Keys
+from services.sessions.sessions.rules import tokens
+
+SESSION_TOKEN: Final = "session token"  # noqa: S105  the purpose of a derived key
+SCOPE: Final = "sessions"
+_PERSONS: Final = ("basic", "user", "account", "client")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user who asks. permission: `full`, `read` or `write`, of the token. credential: the Authorization header, to ask auth in the
+    user's name.
+    """
+
+    user: User
+    permission: str = "full"
+    credential: str = field(default="", repr=False)
+
+    @property
+    def level(self) -> str:
+        return self.user.level
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A place in a session. client: None without a client token. today: whether the event was named as today's clients name it, not those
+    of 2015.
+    """
+
+    session: SessionRef
+    client: ClientRef | None
+    today: bool = False
+
+    @property
+    def level(self) -> str:
+        """Return the level of the client's user; whoever has only the session token may do what any joined client may."""
+        return self.client.level if self.client else levels.JOIN_ONLY
+
+    @property
+    def permission(self) -> str:
+        return "full"
+
+
+def may(asking: Caller | Seat, level: str) -> bool:
+    """Say whether the caller has this level."""
+    return levels.at_least(asking.level, level)
+
+
+def require(asking: Caller | Seat, event: Event) -> None:
+    """Let only those fire an event who may. Raises Refusal (400 or 403 by the settings)."""
+    if not may(asking, event.level):
+        raise refusals.insufficient_rights()
+    if asking.permission == "read" and event.changes:
+        raise refusals.insufficient_rights("this token may only read")
+
+
+class Users:
+    """Finds the user of a credential, by asking auth. Thread-safe."""
+
+    def __init__(self, identities: IdentityClient) -> None:
+        self._identities = identities
+
+    def by_password(self, name: str, password: str, address: str, credential: str) -> Caller:
+        """Find the user of a name with password or login key. address: the client's. Raises Refusal 401, 429, 503."""
+        return self._caller(lambda: self._identities.basic(name, password, address), credential)
+
+    def by_token(self, token: str, credential: str) -> Caller:
+        """Find the user of a token of the house. Raises Refusal 401, 403, 503."""
+        return self._caller(lambda: self._identities.token(token, scope=SCOPE), credential)
+
+    def _caller(self, ask: Callable[[], Identity], credential: str) -> Caller:
+        try:
+            found = ask()
+        except Unauthenticated as error:
+            raise refusals.credentials_invalid(error.message) from None
+        except InsufficientScope as error:
+            raise refusals.insufficient_rights(error.message) from None
+        except AuthUnavailable:
+            raise refusals.auth_unavailable() from None
+        except Throttled as error:
+            raise refusals.too_many_failures(error.message, error.headers) from None
+        if found.kind not in _PERSONS or found.user is None:
+            raise refusals.credentials_invalid("this is not a user's credential")
+        return Caller(found.user, found.permission, credential)
+
+
+class Seats:
+    """Finds the place in a session that tokens belong to. Thread-safe."""
+
+    def __init__(self, directory: Directory, keys: Keys) -> None:
+        self._directory = directory
+        self._keys = keys
+
+    def token(self, session_id: int, key: str) -> str:
+        """Return the token of a session. key: of its row."""
+        return tokens.session_token(session_id, self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}"))
+
+    def seat(self, token: str | None, client_token: str | None, slot: int | None = None) -> Seat:
+        """Say whose place it is. slot: the session's id, where the address names it. Raises Refusal (400, or 401, 404, 410).
+
+        The session token is checked before anything is looked up of the client.
+        """
+        session = self._session(token, slot)
+        if not client_token:
+            return Seat(session, None)
+        client = self._directory.client(tokens.digest(client_token))
+        if client is None or client.session_id != session.id:
+            raise refusals.invalid_token()
+        if client.released_at is not None:
+            raise refusals.client_released()
+        return Seat(session, client)
+
+    def _session(self, token: str | None, slot: int | None) -> SessionRef:
+        session_id = tokens.session_of(token or "")
+        session = None if session_id is None else self._directory.session(session_id)
+        expected = "" if session is None else self.token(session.id, session.key)
+        if session is None or not hmac.compare_digest(expected.encode(), (token or "").encode()):
+            raise refusals.invalid_token()
+        if session.ended_at is not None:
+            raise refusals.session_ended()
+        if slot is not None and slot != session.id:
+            raise refusals.invalid_token()
+        return session
+
+
+def today(seat: Seat) -> Seat:
+    """Return the seat of somebody who names events as today's clients do."""
+    return replace(seat, today=True)

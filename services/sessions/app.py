@@ -1,0 +1,46 @@
+"""The Flask application of the sessions service."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flask import Flask
+
+from services.common.app import create_app
+from services.common.clock import Clock, SystemClock
+from services.common.proxies import TrustedProxies
+from services.sessions import api, web
+from services.sessions.items import api as items
+from services.sessions.pages import pages
+from services.sessions.projects import api as projects
+from services.sessions.sessions import api as sessions
+from services.sessions.settings import Settings
+from services.sessions.wiring import Parts
+
+EVENTS = (projects, sessions)  # modules that add events when they are imported
+
+
+def build(settings: Settings, clock: Clock | None = None) -> Flask:
+    """Create the application of these settings. clock: for tests."""
+    parts = Parts(settings, clock or SystemClock())
+    app = create_app(
+        "sessions",
+        version=web.VERSION,
+        database=parts.database,
+        render_error=web.render_error,
+        body_limit=web.BODY_LIMIT,
+        title=web.NAME,
+        description=web.DESCRIPTION,
+    )
+    app.extensions["sessions"] = parts
+    app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
+    for part in (api, items, pages):
+        part.register(app)
+    web.register(app)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]
+    return app
+
+
+def describe() -> Flask:
+    """Create the application for its OpenAPI document only: touches no file and no network."""
+    return build(dataclasses.replace(Settings(), database_url="postgresql://nowhere/none"))

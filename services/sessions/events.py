@@ -1,0 +1,157 @@
+"""Events: operations that a client fires by POST. One description of each serves JSON clients, the forms of the pages and OpenAPI.
+
+An event's body is a positional JSON list; an object by name and form fields, by name or by position, mean the same. Values that may be left
+out may also be null, and in a form empty (Tygron's SDKs; `docs/sessions.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.sessions import refusals
+
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values of a parameter are. name: for people. read: takes a JSON value, gives what the handler gets; raises ValueError with what
+    is expected. parse: takes the text of a form field, gives the JSON value. choices: of a selection. schema: for OpenAPI.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One value of an event. optional: it may be left out or null; the handler gets None."""
+
+    name: str
+    kind: Kind
+    help: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. names: the first is primary, the others mean the same. level: what the caller must have. changes: whether it changes
+    anything; a token that may only read fires those that do not. run: the handler; its docstring is the description.
+    shape: turns a positional list into one of all parameters, for events whose lists have come in several shapes.
+    """
+
+    names: tuple[str, ...]
+    level: str
+    parameters: tuple[Parameter, ...]
+    run: Run
+    changes: bool = True
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    shape: Callable[[list[Any]], list[Any]] = list
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def description(self) -> str:
+        """Return what the event does, as its handler says."""
+        return (self.run.__doc__ or "").strip()
+
+
+class EventSet:
+    """Events under one address. names: the first is primary. Event names are case-blind, those of sets as well."""
+
+    def __init__(self, *names: str, title: str) -> None:
+        self.names = names
+        self.title = title
+        self._events: dict[str, Event] = {}
+
+    def event(
+        self,
+        *names: str,
+        level: str,
+        parameters: Sequence[Parameter] = (),
+        changes: bool = True,
+        answer: Mapping[str, Any] | None = None,
+        shape: Callable[[list[Any]], list[Any]] = list,
+    ) -> Callable[[Run], Run]:
+        """Add the decorated function as an event; see `Event`."""
+
+        def decorate(run: Run) -> Run:
+            made = Event(names, level, tuple(parameters), run, changes, answer or {}, shape)
+            for name in names:
+                if name.lower() in self._events:
+                    raise ValueError(f"{name} is there twice")
+                self._events[name.lower()] = made
+            return run
+
+        return decorate
+
+    def find(self, name: str) -> Event | None:
+        """Return the event of a name, in any case."""
+        return self._events.get(name.lower())
+
+    def __iter__(self) -> Iterator[Event]:
+        """Give each event once, in the order in which they were added."""
+        return iter(dict.fromkeys(self._events.values()))
+
+
+def by_position(event: Event, values: Sequence[Any]) -> list[Any]:
+    """Read the values of a positional list. Returns one for each parameter. Raises Refusal 400."""
+    return _read(event, event.shape(list(values)))
+
+
+def by_name(event: Event, values: Mapping[str, Any]) -> list[Any]:
+    """Read values by name, in any case, or by position as text: `{"0": …}`. Returns one for each parameter. Raises Refusal 400."""
+    known = {str(place): place for place in range(len(event.parameters))}
+    known |= {parameter.name.lower(): place for place, parameter in enumerate(event.parameters)}
+    found: list[Any] = [None] * len(event.parameters)
+    for name, value in values.items():
+        place = known.get(str(name).lower())
+        if place is None:
+            raise refusals.invalid_request(f"{event.name} has no value {str(name)[:50]!r}. It takes {signature(event)}.")
+        found[place] = value
+    return _read(event, found)
+
+
+def from_form(event: Event, fields: Mapping[str, str]) -> list[Any]:
+    """Read the fields of a form. Returns one value for each parameter. Raises Refusal 400."""
+    named: dict[str, Any] = {}
+    for name, text in fields.items():
+        parameter = next(
+            (one for place, one in enumerate(event.parameters) if name.lower() == one.name.lower() or name == str(place)), None
+        )
+        if parameter is not None and not (parameter.optional and not text.strip()):
+            named[name] = _told(event, parameter, parameter.kind.parse, text)
+        elif parameter is None:
+            named[name] = text  # `by_name` says what is wrong
+    return by_name(event, named)
+
+
+def signature(event: Event) -> str:
+    """Write the parameters for a message: `sessionType, project, language?`."""
+    return ", ".join(f"{one.name}{'?' if one.optional else ''}" for one in event.parameters) or "no values"
+
+
+def _read(event: Event, values: list[Any]) -> list[Any]:
+    if len(values) > len(event.parameters):
+        raise refusals.invalid_request(f"{event.name} takes {signature(event)}; {len(values)} values are too many.")
+    values = values + [None] * (len(event.parameters) - len(values))
+    found = []
+    for parameter, value in zip(event.parameters, values, strict=True):
+        if value is None and not parameter.optional:
+            raise refusals.invalid_request(f"{event.name} needs {parameter.name}. It takes {signature(event)}.")
+        found.append(None if value is None else _told(event, parameter, parameter.kind.read, value))
+    return found
+
+
+def _told(event: Event, parameter: Parameter, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise refusals.invalid_request(f"{parameter.name} of {event.name}: {error}") from None

@@ -1,0 +1,47 @@
+"""The parts of the sessions service, made from its settings."""
+
+from __future__ import annotations
+
+from services.common import startup, wakeups
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.identity.client import IdentityClient
+from services.common.lookups import Lookups
+from services.sessions.access import Seats, Users
+from services.sessions.directory import Directory
+from services.sessions.items.service import Items
+from services.sessions.keys import Keys
+from services.sessions.models import db
+from services.sessions.projects.service import Projects
+from services.sessions.sessions.service import Sessions
+from services.sessions.settings import Settings
+
+
+class Parts:
+    """One of each object of the service. To make them asks no database and no neighbour; `start` does."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.keys = Keys(settings)
+        self.database = Database(
+            db, settings.database_url, pool_size=20, at_once=settings.requests - 4, sqlite_synchronous=settings.sqlite_synchronous
+        )
+        self.lookups = Lookups(settings.database_url, self.database.guard)
+        self.wakeups = wakeups.create(settings.valkey_url, "sessions")
+        self.users = Users(IdentityClient(settings.auth_url, "sessions", settings.auth_secret, issuer=settings.auth_issuer, clock=clock))
+        self.directory = Directory(self.lookups, self.wakeups)
+        self.seats = Seats(self.directory, self.keys)
+        self.projects = Projects(self.database, clock)
+        self.sessions = Sessions(self.database, self.seats, self.directory, clock)
+        self.items = Items(self.database)
+
+    def start(self) -> None:
+        """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
+        startup.answers("sessions", self.database)
+
+    def close(self) -> None:
+        """End every wait and close the connections."""
+        self.wakeups.close()
+        self.lookups.dispose()
+        self.database.dispose()
