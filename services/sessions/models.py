@@ -174,7 +174,7 @@ class ItemList(Base):
 
 class Item(Base):
     """One item of a list. version: of its newest change. content: all else that clients see. holder: id of the client that has it (of
-    stakeholders).
+    stakeholders). west, south, east, north: bounds of its geometry, metres (of buildings); None: it has none.
     """
 
     __tablename__ = "items"
@@ -188,6 +188,10 @@ class Item(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(_BIG)
     holder: Mapped[int | None] = mapped_column(_BIG, sa.ForeignKey("clients.id"))
+    west: Mapped[float | None]
+    south: Mapped[float | None]
+    east: Mapped[float | None]
+    north: Mapped[float | None]
     content: Mapped[dict[str, Any]]
 
 
