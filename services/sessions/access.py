@@ -19,6 +19,7 @@ from services.sessions.directory import ClientRef, Directory, SessionRef
 from services.sessions.events import Event
 from services.sessions.keys import Keys
 from services.sessions.sessions.rules import tokens
+from services.sessions.silence import Silence
 
 SESSION_TOKEN: Final = "session token"  # noqa: S105  the purpose of a derived key
 SCOPE: Final = "sessions"
@@ -106,13 +107,18 @@ class Users:
 class Seats:
     """Finds the place in a session that tokens belong to. Thread-safe."""
 
-    def __init__(self, directory: Directory, keys: Keys) -> None:
+    def __init__(self, directory: Directory, keys: Keys, silence: Silence) -> None:
         self._directory = directory
         self._keys = keys
+        self._silence = silence
 
     def token(self, session_id: int, key: str) -> str:
         """Return the token of a session. key: of its row."""
         return tokens.session_token(session_id, self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}"))
+
+    def is_token(self, token: str, session_id: int, key: str) -> bool:
+        """Say whether this is the token of a session."""
+        return hmac.compare_digest(self.token(session_id, key).encode(), token.encode("utf-8", "surrogatepass"))
 
     def seat(self, token: str | None, client_token: str | None, slot: int | None = None) -> Seat:
         """Say whose place it is. slot: the session's id, where the address names it. Raises Refusal (400, or 401, 404, 410).
@@ -132,10 +138,9 @@ class Seats:
     def _session(self, token: str | None, slot: int | None) -> SessionRef:
         session_id = tokens.session_of(token or "")
         session = None if session_id is None else self._directory.session(session_id)
-        expected = "" if session is None else self.token(session.id, session.key)
-        if session is None or not hmac.compare_digest(expected.encode(), (token or "").encode()):
+        if session is None or not self.is_token(token or "", session.id, session.key):
             raise refusals.invalid_token()
-        if session.ended_at is not None:
+        if session.ended_at is not None or self._silence.is_over(session):
             raise refusals.session_ended()
         if slot is not None and slot != session.id:
             raise refusals.invalid_token()

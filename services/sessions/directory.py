@@ -13,7 +13,16 @@ from services.common.wakeups import Wakeups
 from services.sessions.models import Client, Session
 
 _SESSION: Final = sa.select(
-    Session.id, Session.project_name, Session.domain, Session.name, Session.type, Session.language, Session.key, Session.ended_at
+    Session.id,
+    Session.project_name,
+    Session.domain,
+    Session.name,
+    Session.type,
+    Session.language,
+    Session.key,
+    Session.keep_alive,
+    Session.active_at,
+    Session.ended_at,
 ).where(Session.id == sa.bindparam("id"))
 _CLIENT: Final = sa.select(Client.id, Client.session_id, Client.level, Client.user_id, Client.app_type, Client.released_at).where(
     Client.token_digest == sa.bindparam("digest")
@@ -22,7 +31,9 @@ _CLIENT: Final = sa.select(Client.id, Client.session_id, Client.level, Client.us
 
 @dataclass(frozen=True, slots=True)
 class SessionRef:
-    """A session, as it was when it was looked up. key: what its token is derived from."""
+    """A session, as it was when it was looked up. key: what its token is derived from. active_at: when a client was heard last, of what is
+    written; `Silence.is_over` says whether the session has timed out.
+    """
 
     id: int
     project_name: str
@@ -31,6 +42,8 @@ class SessionRef:
     type: str
     language: str
     key: str
+    keep_alive: str
+    active_at: dt.datetime
     ended_at: dt.datetime | None
 
 

@@ -127,7 +127,7 @@ class Session(Base):
     version: Mapped[int] = mapped_column(_BIG)
     started_by: Mapped[str] = mapped_column(sa.String(64))
     started_at: Mapped[dt.datetime]
-    active_at: Mapped[dt.datetime] = mapped_column(index=True)
+    active_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]
 
 
@@ -139,7 +139,10 @@ class Client(Base):
     """
 
     __tablename__ = "clients"
-    __table_args__ = (sa.Index("ix_clients_session_id_released_at", "session_id", "released_at"),)
+    __table_args__ = (
+        sa.Index("ix_clients_session_id_released_at", "session_id", "released_at"),
+        sa.Index("ix_clients_released_at_last_seen", "released_at", "last_seen"),
+    )
 
     id: Mapped[int] = mapped_column(_BIG, primary_key=True)
     session_id: Mapped[int] = mapped_column(sa.ForeignKey("sessions.id", ondelete="CASCADE"))

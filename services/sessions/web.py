@@ -42,7 +42,7 @@ def caller() -> Caller:
 
 
 def seat(slot: int | None = None) -> Seat:
-    """Return the place in a session that the tokens of this request belong to; looked up once a request.
+    """Return the place in a session that the tokens of this request belong to; looked up once a request. A POST counts as activity.
 
     slot: the session's id, where the address names it. Raises Refusal 400 (or 401, 404, 410).
     """
@@ -51,6 +51,8 @@ def seat(slot: int | None = None) -> Seat:
         token = request.headers.get("token") or request.headers.get("serverToken") or request.args.get("token")
         client = request.headers.get("clientToken") or request.args.get("clientToken")
         found = g.seat = parts().seats.seat(token, client, slot)
+        if request.method == "POST" and found.client is not None:
+            parts().activity.note(found.client.id, found.session.id)
     return found
 
 

@@ -8,6 +8,7 @@ from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.common.lookups import Lookups
 from services.sessions.access import Seats, Users
+from services.sessions.activity import Activity
 from services.sessions.directory import Directory
 from services.sessions.items.service import Items
 from services.sessions.keys import Keys
@@ -15,6 +16,7 @@ from services.sessions.models import db
 from services.sessions.projects.service import Projects
 from services.sessions.sessions.service import Sessions
 from services.sessions.settings import Settings
+from services.sessions.silence import Silence
 
 
 class Parts:
@@ -31,7 +33,9 @@ class Parts:
         self.wakeups = wakeups.create(settings.valkey_url, "sessions")
         self.users = Users(IdentityClient(settings.auth_url, "sessions", settings.auth_secret, issuer=settings.auth_issuer, clock=clock))
         self.directory = Directory(self.lookups, self.wakeups)
-        self.seats = Seats(self.directory, self.keys)
+        self.activity = Activity(clock)
+        self.silence = Silence(self.activity, clock, settings.timeout)
+        self.seats = Seats(self.directory, self.keys, self.silence)
         self.projects = Projects(self.database, clock)
         self.sessions = Sessions(self.database, self.seats, self.directory, clock)
         self.items = Items(self.database)

@@ -85,7 +85,6 @@ def upgrade() -> None:
         sa.CheckConstraint("type IN ('SINGLE', 'MULTI', 'EDITOR')", name="type"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_sessions_project_id_projects", ondelete="SET NULL"),
     )
-    op.create_index("ix_sessions_active_at", "sessions", ["active_at"])
     op.create_index("ix_sessions_domain_ended_at", "sessions", ["domain", "ended_at"])
     op.create_index("ix_sessions_ended_at", "sessions", ["ended_at"])
     op.create_index("ix_sessions_project_id_ended_at", "sessions", ["project_id", "ended_at"])
@@ -118,6 +117,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name="fk_clients_session_id_sessions", ondelete="CASCADE"),
         sa.UniqueConstraint("token_digest", name="uq_clients_token_digest"),
     )
+    op.create_index("ix_clients_released_at_last_seen", "clients", ["released_at", "last_seen"])
     op.create_index("ix_clients_session_id_released_at", "clients", ["session_id", "released_at"])
     op.create_table(
         "lists",
