@@ -34,7 +34,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for part in (api, items, pages):
+    for part in (api, sessions, items, pages):
         part.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]

@@ -25,8 +25,8 @@ _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # before anything that w
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What is too long ago now. over: sessions that were not heard since have timed out, by keep-alive. lost: clients that poll and were not
-    heard since are lost.
+    """What is too long ago now. over: sessions that were not heard since have timed out, by keep-alive. lost: clients that poll and were
+    not heard since are lost.
     """
 
     now: dt.datetime
@@ -58,7 +58,8 @@ class Silence:
         self._lock = threading.Lock()
         self._seen = (clock.now(), clock.monotonic())
         self._began = clock.monotonic()
-        self._doubt = False
+        self._doubts = 0
+        self._settled = 0
 
     def limit(self, keep_alive: str) -> dt.timedelta:
         """Return how long a session of this keep-alive may be silent."""
@@ -74,9 +75,9 @@ class Silence:
             gained = (now - self._seen[0]).total_seconds() - (steady - self._seen[1])
             self._seen = (now, steady)
             if abs(gained) > JUMP_S:
-                self._doubt = True
+                self._doubts += 1
                 log.warning("clock jumped; nobody times out by it", seconds=round(gained))
-            if self._doubt:
+            if self._doubts != self._settled:
                 return Moments(now, dict.fromkeys(self._limits, _NEVER), _NEVER)
         listened = steady - self._began >= timing.LOST_S
         over = {keep_alive: now - limit for keep_alive, limit in self._limits.items()}
@@ -93,14 +94,14 @@ class Silence:
     def doubt(self) -> None:
         """Trust nothing that was noted until now: the store was away."""
         with self._lock:
-            self._doubt = True
+            self._doubts += 1
 
-    @property
-    def in_doubt(self) -> bool:
-        """Whether everybody who is there must be counted as heard, and `trust` be called."""
-        return self._doubt
-
-    def trust(self) -> None:
-        """Measure again: everybody has been counted as heard."""
+    def doubts(self) -> int | None:
+        """Return a number for `settle` while everybody who is there must be counted as heard; None while nothing is in doubt."""
         with self._lock:
-            self._doubt = False
+            return self._doubts if self._doubts != self._settled else None
+
+    def settle(self, doubts: int) -> None:
+        """Measure again: everybody has been counted as heard. doubts: that there were before."""
+        with self._lock:
+            self._settled = doubts

@@ -14,7 +14,10 @@ from services.sessions.items.service import Items
 from services.sessions.keys import Keys
 from services.sessions.models import db
 from services.sessions.projects.service import Projects
-from services.sessions.sessions.service import Sessions
+from services.sessions.sessions.service.finding import Finding
+from services.sessions.sessions.service.keeper import Keeper
+from services.sessions.sessions.service.saving import Saving
+from services.sessions.sessions.service.sessions import Sessions
 from services.sessions.settings import Settings
 from services.sessions.silence import Silence
 
@@ -37,15 +40,20 @@ class Parts:
         self.silence = Silence(self.activity, clock, settings.timeout)
         self.seats = Seats(self.directory, self.keys, self.silence)
         self.projects = Projects(self.database, clock)
-        self.sessions = Sessions(self.database, self.seats, self.directory, clock)
+        self.sessions = Sessions(self.database, self.seats, self.directory, self.silence, settings.limit)
+        self.finding = Finding(self.database, self.seats, self.silence)
+        self.saving = Saving(self.database, self.silence)
+        self.keeper = Keeper(self.database, self.lookups, self.directory, self.activity, self.silence, clock)
         self.items = Items(self.database)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
         startup.answers("sessions", self.database)
+        self.keeper.start()
 
     def close(self) -> None:
         """End every wait and close the connections."""
         self.wakeups.close()
+        self.keeper.close()
         self.lookups.dispose()
         self.database.dispose()

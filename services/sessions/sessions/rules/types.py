@@ -16,6 +16,11 @@ KEEP_ALIVE_S: Final = {"SHORT": 14 * 86_400, "LONG": 365 * 86_400}  # seconds; N
 KEEP_ALIVE: Final = ("NEVER", *KEEP_ALIVE_S)
 
 
+def app_type(session_type: str) -> str:
+    """Return the kind of program that usually joins a session of this type."""
+    return "EDITOR" if session_type == EDITOR else "PARTICIPANT"
+
+
 def in_the_way(wanted: str, running: list[str]) -> str | None:
     """Say which type of a running session of the same project forbids a new one of this type; None when none does (the seed).
 
