@@ -18,7 +18,8 @@ Run = Callable[..., Any]
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What values of a parameter are. name: for people. read: takes a JSON value, gives what the handler gets; raises ValueError with what
-    is expected. parse: takes the text of a form field, gives the JSON value. choices: of a selection. schema: for OpenAPI.
+    is expected. parse: takes the text of a form field, gives the JSON value that
+    it means; one that means none is given as it is. choices: of a selection. schema: for OpenAPI.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Parameter:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One event. names: the first is primary, the others mean the same. level: what the caller must have. changes: whether it changes
     anything; a token that may only read fires those that do not. run: the handler; its docstring is the description.
@@ -60,7 +61,21 @@ class Event:
     @property
     def description(self) -> str:
         """Return what the event does, as its handler says."""
-        return (self.run.__doc__ or "").strip()
+        return " ".join((self.run.__doc__ or "").split())
+
+    def described(self) -> dict[str, Any]:
+        """Return what the event is, for programs."""
+        parameters = [
+            {"name": one.name, "type": one.kind.name, "optional": one.optional, "about": one.help, "choices": list(one.kind.choices)}
+            for one in self.parameters
+        ]
+        return {
+            "name": self.name,
+            "aliases": list(self.names[1:]),
+            "level": self.level,
+            "about": self.description,
+            "parameters": parameters,
+        }
 
 
 class EventSet:
@@ -108,29 +123,38 @@ def by_position(event: Event, values: Sequence[Any]) -> list[Any]:
 
 def by_name(event: Event, values: Mapping[str, Any]) -> list[Any]:
     """Read values by name, in any case, or by position as text: `{"0": …}`. Returns one for each parameter. Raises Refusal 400."""
-    known = {str(place): place for place in range(len(event.parameters))}
-    known |= {parameter.name.lower(): place for place, parameter in enumerate(event.parameters)}
-    found: list[Any] = [None] * len(event.parameters)
-    for name, value in values.items():
-        place = known.get(str(name).lower())
-        if place is None:
-            raise refusals.invalid_request(f"{event.name} has no value {str(name)[:50]!r}. It takes {signature(event)}.")
-        found[place] = value
-    return _read(event, found)
+    return _read(event, _placed(event, values))
 
 
 def from_form(event: Event, fields: Mapping[str, str]) -> list[Any]:
-    """Read the fields of a form. Returns one value for each parameter. Raises Refusal 400."""
-    named: dict[str, Any] = {}
-    for name, text in fields.items():
-        parameter = next(
-            (one for place, one in enumerate(event.parameters) if name.lower() == one.name.lower() or name == str(place)), None
-        )
-        if parameter is not None and not (parameter.optional and not text.strip()):
-            named[name] = _told(event, parameter, parameter.kind.parse, text)
-        elif parameter is None:
-            named[name] = text  # `by_name` says what is wrong
-    return by_name(event, named)
+    """Read the fields of a form, as `by_name`. Returns one value for each parameter. Raises Refusal 400."""
+    placed = _placed(event, {name: text for name, text in fields.items() if text.strip() or not _is_optional(event, name)})
+    parameters = event.parameters
+    parsed = [text if text is None else one.kind.parse(text) for one, text in zip(parameters, placed, strict=False)]
+    return _read(event, parsed)
+
+
+def _is_optional(event: Event, name: str) -> bool:
+    return any(one.optional and name.lower() in (one.name.lower(), str(place)) for place, one in enumerate(event.parameters))
+
+
+def _placed(event: Event, values: Mapping[str, Any]) -> list[Any]:
+    """Put values by name in the order of the parameters; when all names are numbers, it is a positional list."""
+    positions = {str(place): place for place in range(len(event.parameters))}
+    named = {one.name.lower(): place for place, one in enumerate(event.parameters)}
+    numbered = all(name in positions for name in values)
+    known = positions if numbered else positions | named
+    found: list[Any] = [None] * len(event.parameters)
+    given: set[int] = set()
+    for name, value in values.items():
+        place = known.get(name.lower())
+        if place is None:
+            raise refusals.invalid_request(f"{event.name} has no value {name[:50]!r}. It takes {signature(event)}.")
+        if place in given:
+            raise refusals.invalid_request(f"{event.name} has {event.parameters[place].name} twice.", event.parameters[place].name)
+        given.add(place)
+        found[place] = value
+    return event.shape(found[: max(given) + 1]) if numbered and given else found
 
 
 def signature(event: Event) -> str:
@@ -145,13 +169,13 @@ def _read(event: Event, values: list[Any]) -> list[Any]:
     found = []
     for parameter, value in zip(event.parameters, values, strict=True):
         if value is None and not parameter.optional:
-            raise refusals.invalid_request(f"{event.name} needs {parameter.name}. It takes {signature(event)}.")
-        found.append(None if value is None else _told(event, parameter, parameter.kind.read, value))
+            raise refusals.invalid_request(f"{event.name} needs {parameter.name}. It takes {signature(event)}.", parameter.name)
+        found.append(None if value is None else _told(event, parameter, value))
     return found
 
 
-def _told(event: Event, parameter: Parameter, read: Callable[[Any], Any], value: Any) -> Any:
+def _told(event: Event, parameter: Parameter, value: Any) -> Any:
     try:
-        return read(value)
+        return parameter.kind.read(value)
     except ValueError as error:
-        raise refusals.invalid_request(f"{parameter.name} of {event.name}: {error}") from None
+        raise refusals.invalid_request(f"{parameter.name} of {event.name}: {error}", parameter.name, str(error)) from None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from services.sessions.events import Kind, Parameter
@@ -28,6 +28,12 @@ def text(most: int = LONGEST_TEXT, *, least: int = 0) -> Kind:
     return Kind("text", read, str, {"type": "string", "minLength": least, "maxLength": most})
 
 
+def password(most: int = 1000) -> Kind:
+    """Return a kind of secret text: no form shows it, or writes it back."""
+    kind = text(most, least=1)
+    return replace(kind, schema={**kind.schema, "format": "password"})
+
+
 def integer(least: int = -LARGEST_INTEGER, most: int = LARGEST_INTEGER) -> Kind:
     """Return a kind of whole numbers."""
 
@@ -49,7 +55,7 @@ def number(least: float, most: float) -> Kind:
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"expected a number, not {_shown(value)}")
-        if not (math.isfinite(value) and least <= value <= most):
+        if not least <= value <= most:  # nor is NaN, nor infinity
             raise ValueError(f"expected a number from {least:g} to {most:g}")
         return float(value)
 
@@ -107,4 +113,5 @@ def _shown(value: Any) -> str:
         written = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):
         written = "this"
+    written = written.encode("utf-8", "replace").decode()
     return written if len(written) <= 60 else written[:57] + "..."

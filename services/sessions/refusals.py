@@ -70,9 +70,9 @@ def form_expired() -> Refusal:
     return Refusal(403, "This form is no longer valid. Load the page again and send it once more.", "form-expired")
 
 
-def invalid_request(what: str) -> Refusal:
-    """what: is wrong, where, and what to do."""
-    return Refusal(400, f"INVALID_REQUEST: {what}", "invalid-request")
+def invalid_request(what: str, field: str = "", hint: str = "") -> Refusal:
+    """what: is wrong, where, and what to do. field: of a form. hint: what stands beside that field; `what` when it is left out."""
+    return Refusal(400, f"INVALID_REQUEST: {what}", "invalid-request", fields={field: hint or what} if field else None)
 
 
 def unsupported_media_type() -> Refusal:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from http import HTTPStatus
+from typing import Any, Final
 
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.pages import mounted
-from services.common.pages.negotiation import prefers_html
-from services.sessions import access, events, refusals, rendering
+from services.common.refusal import Refusal
+from services.sessions import access, bodies, events, formats, forms, navigation, refusals, rendering
 from services.sessions.access import Caller, Seat
 from services.sessions.events import Event, EventSet
+from services.sessions.formats import CSV as CSV
+from services.sessions.formats import GEOJSON as GEOJSON
+from services.sessions.formats import HTML as HTML
+from services.sessions.formats import JSON as JSON
+from services.sessions.formats import TJSON as TJSON
 from services.sessions.settings import SEED
 from services.sessions.wiring import Parts
 
@@ -21,9 +27,6 @@ NAME: Final = "Gatehouse sessions"
 DESCRIPTION: Final = "Start, join, watch and end running projects, as Tygron's API does."
 VERSION: Final = "1.0.0"
 BODY_LIMIT: Final = 1024 * 1024  # bytes
-HTML, JSON, TJSON, CSV, GEOJSON = "HTML", "JSON", "TJSON", "CSV", "GEOJSON"
-_TYPES: Final = {"application/json": JSON, "application/geo+json": GEOJSON, "text/csv": CSV}
-_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _AS_SEED: Final = frozenset({"insufficient-rights", "invalid-token", "session-ended", "client-released"})  # 400 in the seed
 
 
@@ -64,23 +67,9 @@ def need(level: str) -> Caller:
     return found
 
 
-def chosen(*formats: str) -> str:
-    """Return the format of the answer: by `f` in the query, else by Accept, else that of the body, else HTML. Raises Refusal 406.
-
-    formats: that the address has.
-    """
-    asked = request.args.get("f")
-    if asked is not None:
-        found = asked.upper()
-    else:
-        accept = request.headers.get("Accept", "")
-        found = HTML
-        if not prefers_html(accept):
-            best = request.accept_mimetypes.best
-            found = _TYPES.get(best or "", JSON if request.method == "POST" and request.mimetype == "application/json" else HTML)
-    if found not in formats:
-        raise refusals.not_acceptable(formats)
-    return found
+def chosen(*known: str) -> str:
+    """Return the format of the answer, one of those that the address has. Raises Refusal 400, 406."""
+    return formats.chosen(request, known)
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -88,11 +77,17 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(json.dumps(value, ensure_ascii=False, separators=(",", ":")), status, mimetype="application/json")
 
 
-def show(title: str, value: Any, *, links: Mapping[str, str] | None = None) -> Response:
-    """Answer with a value, as JSON or as a page. links: where the page leads, addresses by name."""
+def show(
+    title: str, value: Any, *, links: Mapping[str, str] | None = None, events: Sequence[tuple[Event, str]] = (), about: str = ""
+) -> Response:
+    """Answer with a value, as JSON or as a page.
+
+    links: where the page leads besides the pages below it, addresses by name. events: that may be fired from here, each with its path.
+    about: what the value is, for people.
+    """
     if chosen(HTML, JSON) == JSON:
         return answer(value)
-    return rendering.data(title, value, formats=(JSON,), links=links)
+    return rendering.data(title, value, formats=(JSON,), links=links, events=events, about=about)
 
 
 def fire(found: EventSet, name: str, who: Callable[[], Caller | Seat]) -> Response:
@@ -108,11 +103,29 @@ def fire(found: EventSet, name: str, who: Callable[[], Caller | Seat]) -> Respon
     if request.method in ("GET", "HEAD"):
         if format_ == JSON:
             raise MethodNotAllowed(["POST"])
-        return rendering.form(found, event, _name(asking))
+        return rendering.form(event, asking)
+    if format_ == HTML and bodies.is_form(request):
+        return _fire_form(event, asking)
     access.require(asking, event)
     check_site()
-    value = event.run(asking, *_values(event, _name(asking)))
-    return answer(value) if format_ == JSON else rendering.result(found, event, value, _name(asking))
+    value = event.run(asking, *_sent(event))
+    return answer(value) if format_ == JSON else rendering.result(event, asking, value)
+
+
+def _fire_form(event: Event, asking: Caller | Seat) -> Response:
+    """Fire an event by the form of its page; what is refused comes back as the form, with what was typed."""
+    fields: dict[str, str] = {}
+    try:
+        access.require(asking, event)
+        fields = _fields(asking)
+        value = event.run(asking, *events.from_form(event, fields))
+    except Refusal as error:
+        wrong = {name: str(text) for name, text in (error.fields or {}).items()}
+        form = rendering.Form(event, navigation.here(), asking, fields, wrong, error.message)
+        shown = rendering.refused(form, _status(error.status, error.code))
+        shown.headers.extend(error.headers)
+        return shown
+    return rendering.result(event, asking, value)
 
 
 def check_site() -> None:
@@ -123,28 +136,15 @@ def check_site() -> None:
 
 def json_body() -> Any:
     """Read the body as JSON; None when there is none. Raises Refusal 400, 415."""
-    content = request.get_data()
-    if not content.strip():
-        return None
-    if request.mimetype != "application/json":
-        raise refusals.unsupported_media_type()
-    try:
-        return json.loads(content, parse_constant=_not_json)
-    except json.JSONDecodeError as error:
-        raise refusals.invalid_request(f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
-    except (ValueError, RecursionError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "nested too deeply, or a number that JSON does not have"
-        raise refusals.invalid_request(f"the body is not JSON: {reason}.") from None
+    return bodies.json_value(request)
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Render an error: plain text, or a page for a browser."""
-    if code in _AS_SEED and parts().settings.strict_status == SEED:
-        status = 400
-    asked = request.args.get("f", "").upper()
-    if asked == HTML or (not asked and prefers_html(request.headers.get("Accept", ""))):
-        return rendering.failure(status, message)
-    return Response(message, status, mimetype="text/plain")
+    status = _status(status, code)
+    if formats.wants_page(request):
+        return rendering.failure(status, message, code, HTTPStatus(status).phrase)
+    return Response(message.encode("utf-8", "replace"), status, mimetype="text/plain")
 
 
 def register(app: Flask) -> None:
@@ -170,18 +170,29 @@ def _user() -> Caller:
     raise refusals.credentials_needed()
 
 
-def _name(asking: Caller | Seat) -> str:
-    """Name who asks, for the token in a form."""
-    return f"user:{asking.user.id}" if isinstance(asking, Caller) else f"session:{asking.session.id}"
+def _status(status: int, code: str) -> int:
+    return 400 if code in _AS_SEED and parts().settings.strict_status == SEED else status
 
 
-def _values(event: Event, user: str) -> Sequence[Any]:
-    if request.mimetype in _FORMS:
-        fields = dict(request.form.items())
-        token = fields.pop(rendering.FIELD, None)
-        if token is not None and not rendering.is_form_token(user, token):
-            raise refusals.form_expired()
-        return events.from_form(event, fields)
+def _fields(asking: Caller | Seat) -> dict[str, str]:
+    """Return the fields of a form that may be believed. Raises Refusal 400, 403.
+
+    A page that tells nobody where it was (`no-referrer`) sends the Origin `null`; so may a foreign one. The token in our forms tells them
+    apart.
+    """
+    fields = bodies.fields(request)
+    token = fields.pop(forms.TOKEN, None)
+    if token is not None and not forms.is_token(rendering.name_of(asking), token):
+        raise refusals.form_expired()
+    if token is None or request.headers.get("Origin") != "null":
+        check_site()
+    return fields
+
+
+def _sent(event: Event) -> Sequence[Any]:
+    """Return the values that were sent for an event. Raises Refusal 400, 415."""
+    if bodies.is_form(request):
+        return events.from_form(event, bodies.fields(request))
     sent = json_body()
     if sent is None:
         sent = []
@@ -190,7 +201,3 @@ def _values(event: Event, user: str) -> Sequence[Any]:
     if isinstance(sent, list):
         return events.by_position(event, sent)
     raise refusals.invalid_request(f"{event.name} takes a list: [{events.signature(event)}].")
-
-
-def _not_json(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and Infinity are Python's, not JSON's

@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.wrappers import Response as Redirect
 
 from services.common.pages import assets, mounted
-from services.sessions import rendering, web
+from services.sessions import navigation, rendering, web
 
 blueprint = Blueprint("pages", __name__)
 
@@ -21,7 +21,7 @@ def register(app: Flask) -> None:
 def start() -> Response | Redirect:
     """Say what this is; a browser goes where the API begins."""
     if mounted.wants_page():
-        return redirect(rendering.link("/api/"))
+        return redirect(navigation.link("/api/"))
     answer = web.answer({"name": web.NAME, "description": web.DESCRIPTION, "version": web.VERSION, "documentation": "openapi.json"})
     answer.headers["Vary"] = "Accept"
     return answer
