@@ -12,6 +12,7 @@ from services.common.proxies import TrustedProxies
 from services.sessions import api, web
 from services.sessions.items import api as items
 from services.sessions.pages import pages
+from services.sessions.pages.map import page as map_page
 from services.sessions.projects import api as projects
 from services.sessions.sessions import api as sessions
 from services.sessions.settings import Settings
@@ -34,7 +35,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for part in (api, sessions, items, pages):
+    for part in (api, sessions, items, pages, map_page):
         part.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from typing import Any, Final
 from flask import Response, g, render_template, request
 
 from services.common.pages import mounted
-from services.common.pages.assets import Assets
+from services.common.pages.assets import LEAFLET, Assets
 from services.sessions import access, forms, leads, navigation, tables
 from services.sessions.access import Caller, Seat
 from services.sessions.events import Event, EventSet, signature
@@ -23,7 +23,7 @@ from services.sessions.navigation import Link, link
 
 BRAND: Final = "Sessions"
 _FOLDER: Final = Path(__file__).parent / "pages"
-ASSETS: Final = Assets("/pages", _FOLDER)
+ASSETS: Final = Assets("/pages", _FOLDER, _FOLDER / "map", LEAFLET)
 POLICY: Final = mounted.policy("'self' data:").replace("form-action 'none'", "form-action 'self'")
 _WITHOUT_SESSION: Final = frozenset({"invalid-token", "session-ended", "client-released"})
 

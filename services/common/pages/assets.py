@@ -14,6 +14,7 @@ from flask import Blueprint, Flask, Response, abort, request
 from services.common.pages import dates
 
 FOLDER = Path(__file__).parent
+LEAFLET = FOLDER / "leaflet"  # for pages with a map
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 

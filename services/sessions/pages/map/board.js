@@ -1,0 +1,107 @@
+// The map: metres from the south-west corner of a square, a grid below, buildings in the colours of their stakeholders, and what is being drawn.
+import { Grid } from "./grid.js";
+import { bounds, shape, tidy } from "./shapes.js";
+
+const L = window.L;
+const turned = (ring) => ring.map(([x, y]) => [y, x]); // Leaflet writes north first
+const NO_COLOR = "#808080";
+
+export const colorOf = (stakeholder) => (/^#[0-9a-f]{6}$/i.test(stakeholder?.color) ? stakeholder.color : NO_COLOR);
+
+export class Board {
+  #shapes = new Map();
+  #chosen = null;
+  #draft = L.featureGroup();
+  #drawing = false;
+
+  // on: {pick(id of a building), point([x, y]) while drawing, cancel()}.
+  constructor(element, readout, sizeM, on) {
+    this.element = element;
+    this.sizeM = sizeM;
+    this.edge = L.latLngBounds([[0, 0], [sizeM, sizeM]]);
+    this.map = L.map(element, {
+      crs: L.CRS.Simple, attributionControl: false, preferCanvas: true, maxBounds: this.edge.pad(0.5), minZoom: -8, maxZoom: 5, zoomSnap: 0.25,
+      doubleClickZoom: false,
+    });
+    this.map.fitBounds(this.edge, { animate: false });
+    this.map.setMinZoom(this.map.getZoom() - 1);
+    new Grid(this.map, sizeM, readout);
+    this.#draft.addTo(this.map);
+    this.map.on("click", ({ latlng }) => { if (this.#drawing) on.point(this.#point(latlng)); });
+    this.pick = (id) => { if (!this.#drawing) on.pick(id); };
+    element.addEventListener("keydown", (event) => {
+      if (!this.#drawing || event.target !== element) return;
+      if (event.key === "Escape") on.cancel();
+      else if (event.key === "Enter") on.point(this.middle());
+      else return;
+      event.preventDefault();
+    });
+    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
+  }
+
+  // The point in the middle of what is seen.
+  middle() { return this.#point(this.map.getCenter()); }
+
+  // Puts a building on the map, or changes it there.
+  put(building, stakeholder) {
+    this.remove(building.id);
+    const drawn = L.polygon(shape(building.polygons).map((polygon) => polygon.map(turned)), this.#style(building.id, stakeholder));
+    drawn.on("click", () => this.pick(building.id));
+    const label = document.createElement("span");
+    label.textContent = building.name || `Building ${building.id}`;
+    drawn.bindTooltip(label, { sticky: true, interactive: false });
+    this.#shapes.set(building.id, { drawn, stakeholder });
+    drawn.addTo(this.map);
+  }
+
+  remove(id) {
+    this.#shapes.get(id)?.drawn.remove();
+    this.#shapes.delete(id);
+  }
+
+  // Shows which building is chosen; null: none.
+  choose(id) {
+    const before = this.#chosen;
+    this.#chosen = id;
+    for (const one of [before, id]) {
+      const found = this.#shapes.get(one);
+      found?.drawn.setStyle(this.#style(one, found.stakeholder));
+    }
+    this.#shapes.get(id)?.drawn.bringToFront();
+  }
+
+  // Moves the map to where a shape is seen.
+  show(found) {
+    const [west, south, east, north] = bounds(found);
+    const seen = L.latLngBounds([[south, west], [north, east]]);
+    if (!this.map.getBounds().contains(seen)) this.map.fitBounds(seen.pad(1), { maxZoom: Math.max(0, this.map.getZoom()) });
+  }
+
+  // Whether a click gives a point to the drawing.
+  draw(drawing) {
+    this.#drawing = drawing;
+    this.element.classList.toggle("drawing", drawing);
+  }
+
+  // Shows a shape that is not sent yet; `dots` are its corners.
+  preview(found, dots, stakeholder) {
+    this.#draft.clearLayers();
+    const color = colorOf(stakeholder);
+    const style = { color, weight: 3, dashArray: "6 6", fillOpacity: 0.2, interactive: false };
+    for (const polygon of found) L.polygon(polygon.map(turned), style).addTo(this.#draft);
+    for (const dot of turned(dots)) {
+      L.circleMarker(dot, { radius: 5, color, weight: 2, fillColor: "#ffffff", fillOpacity: 1, interactive: false }).addTo(this.#draft);
+    }
+  }
+
+  #point({ lat, lng }) {
+    const within = (value) => tidy(Math.min(Math.max(value, 0), this.sizeM));
+    return [within(lng), within(lat)];
+  }
+
+  #style(id, stakeholder) {
+    const color = colorOf(stakeholder);
+    const chosen = id === this.#chosen;
+    return { color, weight: chosen ? 5 : 2, fillColor: color, fillOpacity: chosen ? 0.7 : 0.45 };
+  }
+}
