@@ -5,7 +5,9 @@ import { bounds, shape, tidy } from "./shapes.js";
 const L = window.L;
 const turned = (ring) => ring.map(([x, y]) => [y, x]); // Leaflet writes north first
 const NO_COLOR = "#808080";
+const LINE = "#6f7c90"; // is seen on light and dark ground; the stakeholders' colours are not all
 
+export const nameOf = (building) => building.name || `Building ${building.id}`;
 export const colorOf = (stakeholder) => (/^#[0-9a-f]{6}$/i.test(stakeholder?.color) ? stakeholder.color : NO_COLOR);
 
 export class Board {
@@ -13,6 +15,7 @@ export class Board {
   #chosen = null;
   #draft = L.featureGroup();
   #drawing = false;
+  #fitted = ""; // the view of the whole map
 
   // on: {pick(id of a building), point([x, y]) while drawing, cancel()}.
   constructor(element, readout, sizeM, on) {
@@ -23,8 +26,7 @@ export class Board {
       crs: L.CRS.Simple, attributionControl: false, preferCanvas: true, maxBounds: this.edge.pad(0.5), minZoom: -8, maxZoom: 5, zoomSnap: 0.25,
       doubleClickZoom: false,
     });
-    this.map.fitBounds(this.edge, { animate: false });
-    this.map.setMinZoom(this.map.getZoom() - 1);
+    this.#fit();
     new Grid(this.map, sizeM, readout);
     this.#draft.addTo(this.map);
     this.map.on("click", ({ latlng }) => { if (this.#drawing) on.point(this.#point(latlng)); });
@@ -36,7 +38,7 @@ export class Board {
       else return;
       event.preventDefault();
     });
-    new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
+    new ResizeObserver(() => this.#resize()).observe(element);
   }
 
   // The point in the middle of what is seen.
@@ -44,14 +46,15 @@ export class Board {
 
   // Puts a building on the map, or changes it there.
   put(building, stakeholder) {
-    this.remove(building.id);
-    const drawn = L.polygon(shape(building.polygons).map((polygon) => polygon.map(turned)), this.#style(building.id, stakeholder));
-    drawn.on("click", () => this.pick(building.id));
-    const label = document.createElement("span");
-    label.textContent = building.name || `Building ${building.id}`;
-    drawn.bindTooltip(label, { sticky: true, interactive: false });
-    this.#shapes.set(building.id, { drawn, stakeholder });
-    drawn.addTo(this.map);
+    const { id } = building;
+    const color = colorOf(stakeholder);
+    const before = this.#shapes.get(id);
+    if (before?.building === building && before.color === color) return;
+    const drawn = before?.drawn ?? L.polygon([]).on("click", () => this.pick(id)).bindTooltip(() => this.#label(id), { sticky: true });
+    this.#shapes.set(id, { drawn, building, color });
+    drawn.setStyle(this.#style(id));
+    if (before?.building !== building) drawn.setLatLngs(shape(building.polygons).map((polygon) => polygon.map(turned)));
+    if (!before) drawn.addTo(this.map);
   }
 
   remove(id) {
@@ -63,10 +66,7 @@ export class Board {
   choose(id) {
     const before = this.#chosen;
     this.#chosen = id;
-    for (const one of [before, id]) {
-      const found = this.#shapes.get(one);
-      found?.drawn.setStyle(this.#style(one, found.stakeholder));
-    }
+    for (const one of [before, id]) this.#shapes.get(one)?.drawn.setStyle(this.#style(one));
     this.#shapes.get(id)?.drawn.bringToFront();
   }
 
@@ -87,10 +87,10 @@ export class Board {
   preview(found, dots, stakeholder) {
     this.#draft.clearLayers();
     const color = colorOf(stakeholder);
-    const style = { color, weight: 3, dashArray: "6 6", fillOpacity: 0.2, interactive: false };
+    const style = { color: LINE, weight: 3, dashArray: "6 6", fillColor: color, fillOpacity: 0.4, interactive: false };
     for (const polygon of found) L.polygon(polygon.map(turned), style).addTo(this.#draft);
     for (const dot of turned(dots)) {
-      L.circleMarker(dot, { radius: 5, color, weight: 2, fillColor: "#ffffff", fillOpacity: 1, interactive: false }).addTo(this.#draft);
+      L.circleMarker(dot, { radius: 5, color: LINE, weight: 3, fillColor: "#ffffff", fillOpacity: 1, interactive: false }).addTo(this.#draft);
     }
   }
 
@@ -99,9 +99,30 @@ export class Board {
     return [within(lng), within(lat)];
   }
 
-  #style(id, stakeholder) {
-    const color = colorOf(stakeholder);
+  #style(id) {
     const chosen = id === this.#chosen;
-    return { color, weight: chosen ? 5 : 2, fillColor: color, fillOpacity: chosen ? 0.7 : 0.45 };
+    return { color: LINE, weight: chosen ? 5 : 2, fillColor: this.#shapes.get(id).color, fillOpacity: chosen ? 0.9 : 0.6 };
+  }
+
+  #label(id) {
+    const label = document.createElement("span");
+    label.textContent = nameOf(this.#shapes.get(id).building);
+    return label;
+  }
+
+  #fit() {
+    this.map.setMinZoom(-8);
+    this.map.fitBounds(this.edge, { animate: false });
+    this.map.setMinZoom(this.map.getZoom() - 1);
+    this.#fitted = this.#view();
+  }
+
+  #view() { return `${this.map.getZoom()} ${this.map.getCenter()}`; }
+
+  // Who sees the whole map goes on to see it; who has moved it keeps the middle.
+  #resize() {
+    const whole = this.#view() === this.#fitted;
+    this.map.invalidateSize({ animate: false });
+    if (whole) this.#fit();
   }
 }

@@ -63,6 +63,12 @@ export class Build {
     this.#preview();
   }
 
+  // Ends the drawing; the corners stay, unless they are of a building that was to be moved.
+  cancel() {
+    if (this.#moving) this.reset();
+    else this.#draw(false);
+  }
+
   reset() {
     this.#moving = null;
     this.#shape = [];

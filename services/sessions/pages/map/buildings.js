@@ -1,6 +1,6 @@
 // The buildings: on the map and, with the same words, in a list beside it.
 import { explain, fire } from "./api.js";
-import { colorOf } from "./board.js";
+import { colorOf, nameOf } from "./board.js";
 import { copy, keyed, once, part, role, tell } from "./elements.js";
 import { area, shape } from "./shapes.js";
 
@@ -76,7 +76,7 @@ export class Buildings {
 
   #update(element, item) {
     const owner = this.#owner(item);
-    const name = item.name || `Building ${item.id}`;
+    const name = nameOf(item);
     const button = role(element, "name");
     tell(button, name);
     button.setAttribute("aria-pressed", String(item.id === this.#chosen));

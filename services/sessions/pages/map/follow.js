@@ -7,6 +7,13 @@ const CALM_MS = 50; // between an answer and the next question: changes that com
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
+// A reader whose page nobody sees waits: its place at the service is for others. A client must go on, or it is released.
+async function needed() {
+  while (document.hidden && !client()) {
+    await new Promise((resolve) => { document.addEventListener("visibilitychange", resolve, { once: true }); });
+  }
+}
+
 export class Follower {
   #wake = () => {};
   #restart = () => {};
@@ -30,11 +37,12 @@ export class Follower {
   // Until the service refuses for good: resolves with that error.
   async run() {
     for (;;) {
+      await needed();
       try {
         await this.#ask();
       } catch (error) {
         if (!(error instanceof Refused) || error.passing) await this.#wait(error.pause ?? 0);
-        else if (error.released && client()) this.on.released();
+        else if ((error.released || error.ended) && client()) this.on.released(); // whether the session lives, a reader is told
         else return error;
       }
     }

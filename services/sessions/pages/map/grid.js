@@ -1,6 +1,6 @@
 // What is below the buildings: the map's edge, grid lines of a round distance, and where the pointer is.
 const L = window.L;
-const APART_PX = 70; // at least, between two lines
+const APART_PX = 45; // at least, between two lines
 
 // 1, 2 or 5 times a power of ten, in metres.
 export function step(least) {

@@ -1,6 +1,9 @@
 // What is known of the session: its lists, brought up to date by the answers of the update poll.
 export const LISTS = ["STAKEHOLDERS", "SETTINGS", "BUILDINGS", "MESSAGES", "TIMES"];
 
+// Who has a stakeholder, as people read it; null: nobody.
+export const holder = ({ clientName, userName }) => clientName || userName || null;
+
 export class Lists {
   #items = new Map(LISTS.map((name) => [name, new Map()]));
   #versions = new Map(LISTS.map((name) => [name, -1]));
@@ -18,7 +21,7 @@ export class Lists {
   listen(listener) { this.#listeners.push(listener); }
 
   // Takes an answer of the poll. whole: its lists are complete, so what is not in them is gone.
-  apply({ items = {}, deletes = {} }, whole = false) {
+  apply({ items = {}, deletes = {}, }, whole = false) {
     const news = {};
     for (const name of new Set([...Object.keys(items), ...Object.keys(deletes)])) {
       if (this.#items.has(name)) news[name] = this.#take(name, items[name] ?? [], deletes[name] ?? [], whole && name in items);
@@ -30,12 +33,12 @@ export class Lists {
     const known = this.#items.get(name);
     const first = this.#versions.get(name) < 0;
     const kept = new Set(items.map(({ id }) => id));
-    const leaving = whole ? [...known.keys()].filter((id) => !kept.has(id)) : deletes.map((one) => one?.id ?? one);
+    const leaving = whole ? [...known.keys()].filter((id) => !kept.has(id)) : deletes.map(({ id }) => id);
     const gone = leaving.map((id) => known.get(id)).filter(Boolean);
     for (const { id } of gone) known.delete(id);
     for (const item of items) known.set(item.id, item);
-    const versions = [...items, ...deletes].map((one) => one?.version ?? -1);
-    this.#versions.set(name, versions.reduce((most, one) => Math.max(most, one), whole ? -1 : this.#versions.get(name)));
+    const newest = (most, { version }) => Math.max(most, version);
+    this.#versions.set(name, [...items, ...deletes].reduce(newest, whole ? -1 : this.#versions.get(name)));
     return { changed: items, gone, first };
   }
 }

@@ -1,6 +1,6 @@
 // The page: it loads the map's size, follows the session, and brings all its parts up to date.
 import { Away, Refused, ask, explain, later } from "./api.js";
-import { Board } from "./board.js";
+import { Board, nameOf } from "./board.js";
 import { Build } from "./build.js";
 import { Buildings } from "./buildings.js";
 import { Clock } from "./clock.js";
@@ -27,6 +27,7 @@ function end(error) {
   part("live").dataset.state = "away";
   tell(part("live"), "Ended");
   part("now").hidden = true;
+  tell(part("me-message"), "");
   tell(part("message"), error.ended || error.released ? "This session has ended. What you see is how it was." : explain(error));
   for (const control of document.querySelectorAll("#panel button, #panel input, #panel select, #panel textarea")) control.disabled = true;
 }
@@ -48,18 +49,19 @@ async function size() {
 // Says in a few words what others have done, for who does not see the map.
 function news({ changed, gone, first }) {
   if (first || changed.length + gone.length === 0) return;
-  const name = (item) => item.name || `Building ${item.id}`;
   const words = changed.length + gone.length > MANY
     ? [`${changed.length + gone.length} buildings changed`]
-    : [...changed.map((item) => `${name(item)} placed or moved`), ...gone.map((item) => `${name(item)} removed`)];
+    : [...changed.map((item) => `${nameOf(item)} placed or moved`), ...gone.map((item) => `${nameOf(item)} removed`)];
   tell(part("news"), `${words.join(", ")}.`);
 }
 
 async function start() {
-  const board = new Board(part("map"), part("readout"), await size(), {
+  const side = await size();
+  part("layout").hidden = false; // a map has to have a size before it is drawn
+  const board = new Board(part("map"), part("readout"), side, {
     pick: (id) => buildings.choose(id, "list"),
     point: (at) => build.point(at),
-    cancel: () => build.reset(),
+    cancel: () => build.cancel(),
   });
   const me = new Me(lists, { changed: () => show(), tokens: () => follower.again() });
   const buildings = new Buildings(lists, me, board, (building) => build.move(building));
@@ -76,9 +78,6 @@ async function start() {
   const follower = new Follower(lists, { state, released: () => me.released() });
   part("now").addEventListener("click", () => follower.now());
   window.addEventListener("pageshow", ({ persisted }) => { if (persisted) follower.again(); });
-  part("layout").hidden = false;
-  board.map.invalidateSize({ animate: false });
-  board.map.fitBounds(board.edge, { animate: false });
   show();
   end(await follower.run());
 }

@@ -1,6 +1,7 @@
 // Who this page is in the session: a reader, or a client that joined; and which stakeholder it has.
 import { ask, become, client, explain, fire, sessionId, token } from "./api.js";
 import { once, part, tell } from "./elements.js";
+import { holder } from "./lists.js";
 
 const PLACE = "client"; // in the storage of this tab
 
@@ -40,7 +41,7 @@ export class Me {
   // What the lists say: the own stakeholder may have been taken away.
   check() {
     const own = this.#stakeholder === null ? null : this.lists.stakeholder(this.#stakeholder);
-    if (this.#stakeholder !== null && !own?.clientName) this.#become(client(), null);
+    if (this.#stakeholder !== null && (!own || holder(own) === null)) this.#become(client(), null);
   }
 
   // The service has released this client.
@@ -53,11 +54,13 @@ export class Me {
     const { value } = await ask("event/io/join/?f=JSON", { body: [sessionId, "PARTICIPANT", "Map page"], person: true, timeout: 120_000 });
     if (value.apiToken !== token) throw new Error("another session");
     this.#become(value.client.clientToken, null);
+    part("leave").focus();
   }
 
   async #leave() {
     await fire("SESSION_RELEASE", client());
     this.#become(null, null);
+    part("join").focus();
   }
 
   #become(token_, stakeholder) {

@@ -2,6 +2,7 @@
 import { explain } from "./api.js";
 import { colorOf } from "./board.js";
 import { copy, keyed, once, part, role, tell } from "./elements.js";
+import { holder } from "./lists.js";
 
 export class Stakeholders {
   constructor(lists, me) {
@@ -27,10 +28,10 @@ export class Stakeholders {
     const mine = this.me.stakeholder === item.id;
     role(element, "swatch").style.setProperty("--mine", colorOf(item));
     tell(role(element, "name"), item.name);
-    tell(role(element, "holder"), mine ? "you" : item.clientName ? item.clientName : "free");
+    tell(role(element, "holder"), mine ? "you" : holder(item) ?? "free");
     element.classList.toggle("own", mine);
     const button = element.querySelector("button");
-    button.hidden = !(mine || (this.me.joined && this.me.stakeholder === null && !item.clientName));
+    button.hidden = !(mine || (this.me.joined && this.me.stakeholder === null && holder(item) === null));
     tell(button, mine ? "Release" : "Select");
     button.setAttribute("aria-label", `${mine ? "Release" : "Select"} ${item.name}`);
   }
