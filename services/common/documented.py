@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import flask
 import flask_smorest
 import marshmallow
+from apispec import APISpec
 from flask import Flask, Response, json
 
 PATH = "/openapi.json"
@@ -89,6 +90,10 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
             self.spec.tag({"name": name, "description": blueprint.description})
 
         self._later.append(describe)
+
+    def add(self, describe: Callable[[APISpec], None]) -> None:
+        """Let a function write its part of the document when that is first asked for."""
+        self._later.append(lambda: describe(self.spec))
 
     def document(self) -> dict[str, Any]:
         """Return the OpenAPI document of all that is registered; the caller must not change it. Thread-safe."""

@@ -10,6 +10,7 @@ from services.common.app import create_app
 from services.common.clock import Clock, SystemClock
 from services.common.proxies import TrustedProxies
 from services.sessions import api, web
+from services.sessions.documenting import documenting
 from services.sessions.items import api as items
 from services.sessions.pages import pages
 from services.sessions.pages.map import page as map_page
@@ -35,7 +36,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for part in (api, sessions, items, pages, map_page):
+    for part in (api, sessions, items, pages, map_page, documenting):
         part.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]

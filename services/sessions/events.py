@@ -113,7 +113,7 @@ class EventSet:
 
     def __iter__(self) -> Iterator[Event]:
         """Give each event once, in the order in which they were added."""
-        return iter(dict.fromkeys(self._events.values()))
+        return iter({event.name: event for event in self._events.values()}.values())
 
 
 def by_position(event: Event, values: Sequence[Any]) -> list[Any]:

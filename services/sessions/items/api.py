@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
-from services.common.documented import Blueprint
 from services.sessions import refusals
 from services.sessions.items.rules import lists
 from services.sessions.web import parts, seat, show
 
-blueprint = Blueprint("items", __name__, description="The lists of a session.")
+blueprint = Blueprint("items", __name__)
 
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/api/session/items/<name>/", defaults={"slot": None})
