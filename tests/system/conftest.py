@@ -1,8 +1,9 @@
-"""What many files of tests share: one gateway in front of one odd upstream, for the wire, and the service devices in its house."""
+"""What many files of tests share: one gateway in front of one odd upstream, for the wire; devices and sessions, each in its house."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.devices_house import Auth, DevicesHouse, devices_auth, device
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.raw_client import RawClient
+from tests.support.sessions_house import House, sessions_auth, sessions_house
 from tests.support.stores import PostgreSQL, SQLite
 from tests.support.waiting import free_port
 
@@ -69,4 +71,25 @@ def devices_at_home(
     """The service devices behind the gateway, with auth, on each store; its database is never emptied."""
     store: SQLite | PostgreSQL = request.getfixturevalue(request.param)
     with devices_house(auth_of_devices, store.new_database(), tmp_path_factory.mktemp("devices")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def auth_of_sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with sessions_auth(tmp_path_factory.mktemp("auth")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def sessions_at_home(request: pytest.FixtureRequest, auth_of_sessions: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The service sessions behind the gateway, with auth, on each store; its database is never emptied."""
+    store: SQLite | PostgreSQL = request.getfixturevalue(request.param)
+    with sessions_house(auth_of_sessions, store.new_database(), tmp_path_factory.mktemp("sessions")) as running:
+        yield running
+
+
+@pytest.fixture
+def short_sessions(auth_of_sessions: str, sqlite_url: str, tmp_path: Path) -> Iterator[House]:
+    """The same, where a session ends after the shortest silence that can be set."""
+    with sessions_house(auth_of_sessions, sqlite_url, tmp_path, SESSIONS_TIMEOUT="10") as running:
         yield running
