@@ -34,6 +34,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
         title=web.NAME,
         description=web.DESCRIPTION,
     )
+    app.url_map.redirect_defaults = False  # aliases answer themselves
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
     for part in (api, sessions, items, pages, map_page, documenting):

@@ -172,4 +172,5 @@ class Update:
 
     def newest(self, name: str) -> int:
         """Return the highest version of a list's items."""
-        return max(one["version"] for one in self.items[name])
+        versions: list[int] = [one["version"] for one in self.items[name]]
+        return max(versions)
