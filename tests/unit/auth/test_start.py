@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from services.auth.app import build
 from services.auth.cli import main
 from services.auth.models import db
-from services.common.proxies import TrustedProxies
 from services.auth.settings import Settings, parse_service_clients
 from services.common import openapi
 from services.common import settings as common
@@ -25,6 +24,7 @@ from services.common.addresses import parse_networks
 from services.common.clock import SettableClock
 from services.common.database import Database
 from services.common.migrations import migrate
+from services.common.proxies import TrustedProxies
 from tests.support.stores import Prepare
 from tests.support.waiting import wait_until
 from tests.unit.auth.conftest import ADMIN, PASSWORD, Auth, settings_for
