@@ -26,14 +26,17 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's integers
 class Project(Base):
     """One project. owner_id: of the user at auth; owner: the name that the user logs in with.
 
-    domain_permission, support_permission: `WRITE`, `READ` or `NONE`, of the others in its domain and of super users. lat, lon: degrees of
-    the middle of its map; None: it has no place on Earth. map_size_m: of a side of the square map. active_version: of its `Version`s;
-    0: none yet. trashed_at: when it was thrown away; it is removed three days later. Names are unique, those of trashed projects included.
+    owner_id is empty while an owner who was given by name only has that name. owner_permission, domain_permission, support_permission:
+    `WRITE`, `READ` or `NONE`, of the owner, of the others in its domain and of super users. languages: `NL`, `EN`, the default one first.
+    lat, lon: degrees of the middle of its map; None: it has no place on Earth. map_size_m: of a side of the square map. active_version: of
+    its `Version`s; 0: a new project's content. archived_at: since when no session of it may start. trashed_at: when it was thrown away; it
+    is removed three days later. Names are unique, those of trashed projects included.
     """
 
     __tablename__ = "projects"
     __table_args__ = (
         sa.Index("ix_projects_domain_name", "domain", "name"),
+        sa.CheckConstraint("owner_permission IN ('WRITE', 'READ', 'NONE')", name="owner_permission"),
         sa.CheckConstraint("domain_permission IN ('WRITE', 'READ', 'NONE')", name="domain_permission"),
         sa.CheckConstraint("support_permission IN ('WRITE', 'READ', 'NONE')", name="support_permission"),
     )
@@ -44,12 +47,13 @@ class Project(Base):
     sub_domain: Mapped[str] = mapped_column(sa.String(100))
     owner_id: Mapped[str] = mapped_column(sa.String(64))
     owner: Mapped[str] = mapped_column(sa.String(254))
-    language: Mapped[str] = mapped_column(sa.String(2))
+    languages: Mapped[list[Any]]
     detailed: Mapped[bool]
+    owner_permission: Mapped[str] = mapped_column(sa.String(5))
     domain_permission: Mapped[str] = mapped_column(sa.String(5))
     support_permission: Mapped[str] = mapped_column(sa.String(5))
     template: Mapped[bool]
-    archived: Mapped[bool]
+    archived_at: Mapped[dt.datetime | None]
     trashed_at: Mapped[dt.datetime | None]
     map_size_m: Mapped[int]
     lat: Mapped[float | None]
@@ -57,6 +61,11 @@ class Project(Base):
     active_version: Mapped[int]
     created_at: Mapped[dt.datetime]
     changed_at: Mapped[dt.datetime]
+
+    @property
+    def language(self) -> str:
+        """Return the language of sessions that are started without one."""
+        return str(self.languages[0])
 
 
 class Version(Base):
