@@ -13,21 +13,15 @@ from services.sessions.directory import Directory
 from services.sessions.items.service import Items
 from services.sessions.keys import Keys
 from services.sessions.models import db
-<<<<<<< HEAD
-from services.sessions.projects.service import Projects
+from services.sessions.projects.service.projects import Projects
+from services.sessions.projects.service.versions import Versions
 from services.sessions.sessions.service.finding import Finding
 from services.sessions.sessions.service.keeper import Keeper
 from services.sessions.sessions.service.saving import Saving
 from services.sessions.sessions.service.sessions import Sessions
 from services.sessions.settings import Settings
 from services.sessions.silence import Silence
-=======
-from services.sessions.projects.service.projects import Projects
-from services.sessions.projects.service.saving import Saving
-from services.sessions.sessions.service import Sessions
-from services.sessions.settings import Settings
 from services.sessions.users.service import Accounts
->>>>>>> 28a38b9 (Change, save and throw away projects; ask auth for users)
 
 
 class Parts:
@@ -48,16 +42,13 @@ class Parts:
         self.silence = Silence(self.activity, clock, settings.timeout)
         self.seats = Seats(self.directory, self.keys, self.silence)
         self.projects = Projects(self.database, clock)
-<<<<<<< HEAD
+        self.versions = Versions(self.database, self.directory, clock)
+        self.accounts = Accounts(settings.auth_url)
         self.sessions = Sessions(self.database, self.seats, self.directory, self.silence, settings.limit)
         self.finding = Finding(self.database, self.seats, self.silence)
         self.saving = Saving(self.database, self.silence)
-        self.keeper = Keeper(self.database, self.lookups, self.directory, self.activity, self.silence, clock)
-=======
-        self.saving = Saving(self.database, self.directory, clock)
-        self.accounts = Accounts(settings.auth_url)
-        self.sessions = Sessions(self.database, self.seats, self.directory, clock)
->>>>>>> 28a38b9 (Change, save and throw away projects; ask auth for users)
+        chores = (self.projects.remove_trashed,)
+        self.keeper = Keeper(self.database, self.lookups, self.directory, self.activity, self.silence, clock, chores)
         self.items = Items(self.database)
 
     def start(self) -> None:

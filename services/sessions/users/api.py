@@ -7,10 +7,11 @@ from typing import Any, Final
 from flask import Flask, Response, request
 
 from services.common.documented import Blueprint
-from services.sessions import levels, rendering
+from services.sessions import levels
 from services.sessions.access import Caller
 from services.sessions.events import Parameter
 from services.sessions.kinds import BOOLEAN, choice, optional, text
+from services.sessions.navigation import link
 from services.sessions.sets import USER
 from services.sessions.users import rules
 from services.sessions.web import need, parts, show
@@ -31,7 +32,7 @@ def register(app: Flask) -> None:
 def my_user() -> Response:
     """Answer the own account."""
     found = need(levels.JOIN_ONLY)
-    return show("You", _own(found), links={"Domain": rendering.link("/api/services/mydomain/")})
+    return show("You", _own(found), links={"Domain": link("/api/services/mydomain/")})
 
 
 @blueprint.get("/api/services/mydomain/")
@@ -40,7 +41,7 @@ def my_user() -> Response:
 def my_domain() -> Response:
     """Answer the own domain."""
     found = need(levels.JOIN_ONLY)
-    return show("Your domain", {"name": found.user.domain}, links={"Projects": rendering.link("/api/services/projects/")})
+    return show("Your domain", {"name": found.user.domain}, links={"Projects": link("/api/services/projects/")})
 
 
 @USER.event("GET_MY_USER", level=levels.JOIN_ONLY, changes=False, answer={"type": "object"})

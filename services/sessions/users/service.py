@@ -11,7 +11,7 @@ from urllib.parse import quote
 import requests
 
 from services.common import logging as logs
-from services.common.http_client import Client
+from services.common.http_client import READ_TIMEOUT_S, Client
 from services.common.refusal import Refusal
 from services.sessions import levels, refusals
 from services.sessions.access import Caller, may
@@ -31,9 +31,10 @@ class Accounts:
     are rare, and one that auth has closed meanwhile would fail a change that must not be sent twice.
     """
 
-    def __init__(self, auth_url: str) -> None:
+    def __init__(self, auth_url: str, *, read_s: float = READ_TIMEOUT_S) -> None:
+        """read_s: how long auth may be silent."""
         self._url = auth_url.rstrip("/")
-        self._http = Client(retries=0)
+        self._read_s = read_s
 
     def login_key(self, caller: Caller, address: str) -> str:
         """Return a login key; whoever came with one gets the same again. A new one ends the one before.
@@ -137,7 +138,8 @@ class Accounts:
         """Ask auth, and return its answer; None for an empty one. Raises what auth refuses as a Refusal of this service."""
         headers = {"Authorization": credential, "Connection": "close", **({"X-Forwarded-For": address} if address else {})}
         try:
-            answer = self._http.request(method, self._url + path, json=body, params=params, headers=headers)
+            with Client(read=self._read_s, retries=0) as http:
+                answer = http.request(method, self._url + path, json=body, params=params, headers=headers)
             if answer.status_code == 204:
                 return None
             said = answer.json()

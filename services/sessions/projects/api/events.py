@@ -97,7 +97,7 @@ def validate_name(_: Caller, name: str) -> str:
 @IO.event("SAVE_PROJECT", level=levels.EDITOR, parameters=(_SESSION,), answer=_DONE)
 def save(caller: Caller, session_id: int) -> bool:
     """Save what was edited in a session as a new version of its project. New sessions of the project begin with it."""
-    return parts().saving.save(caller, session_id)
+    return parts().versions.save(caller, session_id)
 
 
 @IO.event(
@@ -113,7 +113,7 @@ def save(caller: Caller, session_id: int) -> bool:
 )
 def save_as(caller: Caller, session_id: int, domain: str | None, name: str, everything: bool | None) -> bool:
     """Save what was edited in a session as a new project. The session goes on as one of the new project."""
-    return parts().saving.save_as(caller, session_id, domain, name, everything is not False)
+    return parts().versions.save_as(caller, session_id, domain, name, everything is not False)
 
 
 @IO.event("SET_PROJECT_NAME", level=levels.EDITOR, parameters=(_PROJECT, _NEW_NAME), answer=_DONE)

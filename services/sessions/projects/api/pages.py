@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from services.common.documented import Blueprint
-from services.sessions import levels, rendering
+from services.sessions import levels
+from services.sessions.navigation import link
 from services.sessions.web import need, parts, show
 
 blueprint = Blueprint("projects", __name__, description="Projects of the own domain.")
@@ -21,7 +22,7 @@ def register(app: Flask) -> None:
 def projects() -> Response:
     """Answer the projects that the user may see, those in the trash included."""
     found = parts().projects.all(need(levels.JOIN_ONLY))
-    return show("Projects", found, links={one["fileName"]: rendering.link(f"/api/projects/{one['fileName']}/") for one in found})
+    return show("Projects", found, links={one["fileName"]: link(f"/api/projects/{one['fileName']}/") for one in found})
 
 
 @blueprint.get("/api/services/projects/<name>/")
@@ -29,7 +30,7 @@ def projects() -> Response:
 def project(name: str) -> Response:
     """Answer a project."""
     found = parts().projects.get(need(levels.JOIN_ONLY), name)
-    links = {"Location": rendering.link(f"/api/projects/{name}/location/"), "All projects": rendering.link("/api/projects/")}
+    links = {"Location": link(f"/api/projects/{name}/location/"), "All projects": link("/api/projects/")}
     return show(f"Project {name}", found, links=links)
 
 
@@ -38,4 +39,4 @@ def project(name: str) -> Response:
 def location(name: str) -> Response:
     """Answer the size of a project's map in metres, and where its middle lies in degrees."""
     found = parts().projects.place(need(levels.JOIN_ONLY), name)
-    return show(f"Location of {name}", found, links={f"Project {name}": rendering.link(f"/api/projects/{name}/")})
+    return show(f"Location of {name}", found, links={f"Project {name}": link(f"/api/projects/{name}/")})

@@ -50,16 +50,16 @@ class Join:
     computer_name: str = ""
 
 
-def wanted(session_type: str) -> rights.Right:
-    """Return the right on the project that a session of this type needs: editing is writing."""
-    return "WRITE" if session_type == types.EDITOR else "READ"
+def wanted(session_type: str, project: Project) -> rights.Right:
+    """Return the right on the project that a session of this type needs: editing is writing, but a template is edited to be saved anew."""
+    return "WRITE" if session_type == types.EDITOR and not project.template else "READ"
 
 
 def reaches(caller: Caller, session: Session, project: Project | None) -> bool:
     """Say whether the caller may join, change or end a session."""
     if project is None or (session.type == types.EDITOR and not may(caller, levels.EDITOR)):
         return False
-    return rights.may(caller.user, project, wanted(session.type))
+    return rights.may(caller.user, project, wanted(session.type, project))
 
 
 def sees(caller: Caller, project: Project | None) -> bool:
@@ -87,9 +87,9 @@ def project_to_start(transaction: Transaction, caller: Caller, wish: Wish, *, lo
     project = projects.by_name(transaction, wish.project, lock=lock)
     if project is None or not sees(caller, project):
         raise refusals.no_such("project", wish.project)
-    if not rights.may(caller.user, project, wanted(wish.type)):
+    if not rights.may(caller.user, project, wanted(wish.type, project)):
         raise refusals.insufficient_rights()
-    if project.archived:
+    if project.archived_at is not None:
         raise refusals.conflict(f"Project {project.name} is archived. Take it out of the archive first.")
     return project
 
@@ -214,7 +214,9 @@ def _number(transaction: Transaction, preferred: int | None) -> int:
 
 def _content(transaction: Transaction, project: Project, save: str | None, now: dt.datetime) -> Content:
     if save is None:
-        return lists.at_start(now)
+        new = lists.at_start(now)
+        # its time begins with the session
+        return {**new, **(projects.content_of(transaction, project) or {}), lists.TIMES: new[lists.TIMES]}
     found = store.save(transaction, project.id, save)
     if found is None:
         raise refusals.no_such("saved session", save)

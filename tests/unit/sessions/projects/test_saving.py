@@ -15,13 +15,13 @@ from services.sessions.sessions import store as sessions
 from tests.unit.sessions.conftest import API, refused, value
 
 
-def put(api: API, session_id: int, name: str, **content: Any) -> None:
+def put(api: API, session_id: int, to: str, **content: Any) -> None:
     """Add an item to a list of a session."""
 
     def work(transaction: Any) -> None:
         session = sessions.lock(transaction, session_id)
         assert session is not None
-        Changes(transaction, session).add(name, content)
+        Changes(transaction, session).add(to, content)
 
     api.parts.database.run(work)
 
@@ -59,6 +59,11 @@ def test_a_saved_project_begins_with_what_was_edited(api: API) -> None:
     assert len(found["STAKEHOLDERS"]) == 4
     data = value(api.io("GET_PROJECT", "join", "demo"))
     assert (data["activeVersion"], data["versionMap"]) == (1, {"0": "Base Version", "1": "Version 1"})
+    end(api, number)
+    api.clock.move(60)
+    played = api.join(api.start("demo"))
+    assert [one["name"] for one in api.items(played, "BUILDINGS")] == ["school"]
+    assert {one["timeMS"] for one in api.items(played, "TIMES")} == {int(api.clock.now().timestamp() * 1000)}
 
 
 def test_an_older_version_is_taken_back(api: API) -> None:
@@ -93,6 +98,7 @@ def test_what_cannot_be_saved(api: API) -> None:
     refused(api.io("SAVE_PROJECT", "out", number), 404, f"There is no session '{number}'")
     refused(api.io("SAVE_PROJECT", "edit", 999), 404, "There is no session '999'")
     end(api, number)
+    value(api.io("SET_PROJECT_TEMPLATE", "admin", "demo", True))
     edited = api.start("demo", "EDITOR")
     refused(api.io("SAVE_PROJECT", "edit2", edited), 400, "INSUFFICIENT_RIGHTS: you may only read the project 'demo'")
     refused(api.io("SAVE_PROJECT_AS", "edit", edited, None, "X", True), 400, "INVALID_REQUEST: A project's name has")
@@ -104,6 +110,8 @@ def test_what_cannot_be_saved(api: API) -> None:
 
 def test_a_template_is_saved_as_a_project_of_ones_own(api: API) -> None:
     value(api.io("SET_PROJECT_LOCATION", "edit", api.project(), 52, 4, 800))
+    refused(api.io("START_NEW_SESSION", "edit2", "EDITOR", "demo"), 400, "INSUFFICIENT_RIGHTS")
+    value(api.io("SET_PROJECT_TEMPLATE", "admin", "demo", True))
     number = api.start("demo", "EDITOR", "edit2")
     put(api, number, "BUILDINGS", name="school")
     put(api, number, "MESSAGES", text="look")

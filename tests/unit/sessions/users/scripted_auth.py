@@ -63,7 +63,7 @@ class ScriptedAuth:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  http.server's names
+            do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
             def log_message(self, *_: Any) -> None:
                 pass

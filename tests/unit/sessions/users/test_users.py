@@ -10,8 +10,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from services.sessions.users import rules
+from services.sessions.users.service import Accounts
 from tests.unit.sessions.conftest import API, PASSWORD, PEOPLE, MakeAPI, refused, value
-from tests.unit.sessions.users.scripted_auth import Asked, ScriptedAuth
+from tests.unit.sessions.users.scripted_auth import Answer, Asked, ScriptedAuth
 
 
 @pytest.fixture
@@ -30,6 +31,11 @@ def user(api: API, name: str, who: str | None, *values: Any, password: str = PAS
     """Fire an event of users as today's clients do."""
     credential = (f"{who}@example.org", password) if who else None
     return api.app.test_client().post(f"/api/event/user/{name}/?f=JSON", auth=credential, json=list(values), **options)
+
+
+def no(status: int, error: str, **fields: Any) -> Answer:
+    """A refusal as auth writes it."""
+    return status, {"error": error, "code": "some-code", **({"fields": fields} if fields else {})}
 
 
 @pytest.mark.parametrize("path", ["/api/services/myuser/", "/api/myuser/"])
@@ -141,12 +147,12 @@ def test_the_password_of_another(api: API, auth: ScriptedAuth) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "text"),
     [
-        ((401, {"error": "invalid credentials", "code": "x"}), 401, "invalid credentials"),
-        ((403, {"error": "not allowed: sign in with the password for this", "code": "x"}), 400, "INSUFFICIENT_RIGHTS: not allowed: sign in"),
-        ((409, {"error": "e-mail taken", "code": "x"}), 409, "E-mail taken."),
-        ((422, {"error": "some fields are not valid", "code": "x", "fields": {"password": ["Too short."]}}), 400, "INVALID_REQUEST: password: Too short."),
-        ((429, {"error": "too many failures, try again in 9 s", "code": "x"}), 429, "too many failures"),
-        ((500, {"error": "internal error", "code": "x"}), 503, "Accounts cannot be checked now"),
+        (no(401, "invalid credentials"), 401, "invalid credentials"),
+        (no(403, "not allowed: sign in with the password for this"), 400, "INSUFFICIENT_RIGHTS: not allowed: sign in"),
+        (no(409, "e-mail taken"), 409, "E-mail taken."),
+        (no(422, "some fields are not valid", password=["Too short."]), 400, "INVALID_REQUEST: password: Too short."),
+        (no(429, "too many failures, try again in 9 s"), 429, "too many failures"),
+        (no(500, "internal error"), 503, "Accounts cannot be checked now"),
         ((200, "<html>"), 503, "Accounts cannot be checked now"),
         ((502, "[]"), 503, "Accounts cannot be checked now"),
         (None, 503, "Accounts cannot be checked now"),
@@ -166,8 +172,7 @@ def test_what_auth_refuses(api: API, auth: ScriptedAuth, answer: Any, status: in
 def test_an_auth_that_does_not_answer_holds_nobody_up(make_api: MakeAPI, auth: ScriptedAuth) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
         api = make_api(auth_url=auth.url)
-        api.parts.accounts._url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        api.parts.accounts._http._timeout = (0.2, 0.2)
+        api.parts.accounts = Accounts(f"http://127.0.0.1:{silent.getsockname()[1]}", read_s=0.2)
         refused(user(api, "get_my_login_key", "host"), 503, "Accounts cannot be checked now")
 
 

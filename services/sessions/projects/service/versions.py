@@ -23,7 +23,7 @@ from services.sessions.sessions.rules import types
 _OF_THE_SESSION: Final = (lists.MESSAGES, lists.LOGS)  # what belongs to a session more than to its project
 
 
-class Saving:
+class Versions:
     """Stores the lists of sessions of type EDITOR as versions of projects. Thread-safe."""
 
     def __init__(self, database: Database, directory: Directory, clock: Clock) -> None:
