@@ -32,12 +32,12 @@ def register(app: Flask) -> None:
 def my_user() -> Response:
     """Answer the own account."""
     found = need(levels.JOIN_ONLY)
-    return show("You", _own(found), links={"Domain": link("/api/services/mydomain/")})
+    fired = [(event, f"/api/services/event/{USER.names[0]}/{event.name}/") for event in (USER.find("GET_MY_LOGIN_KEY"),) if event]
+    return show("You", _own(found), links={"Your domain": link("/api/services/mydomain/")}, events=fired)
 
 
 @blueprint.get("/api/services/mydomain/")
 @blueprint.get("/api/mydomain/")
-@blueprint.get("/api/myuser/domain/")
 def my_domain() -> Response:
     """Answer the own domain."""
     found = need(levels.JOIN_ONLY)

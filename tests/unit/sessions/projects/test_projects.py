@@ -260,10 +260,12 @@ def test_a_map_gets_a_place(api: API) -> None:
 def test_projects_have_addresses(api: API, mount: str) -> None:
     api.project()
     assert value(api.get(mount, "join")) == [value(api.get(f"{mount}demo/", "join"))]
-    page = api.send("GET", mount, "join")
+    page = api.send("GET", mount, "edit")
     assert (page.status_code, page.mimetype) == (200, "text/html")
-    assert "demo" in page.text
-    assert api.send("GET", f"{mount}demo/", "join").status_code == 200
+    assert f'href="{mount}demo/"' in page.text
+    assert 'name="highDetail"' in page.text  # the form that creates one
+    assert "/SET_PROJECT_NAME/?project=demo" in api.send("GET", f"{mount}demo/", "join").text
+    assert "/SET_PROJECT_LOCATION/?project=demo" in api.send("GET", f"{mount}demo/location/", "join").text
     refused(api.get(f"{mount}nope/", "join"), 404, "There is no project 'nope'")
     refused(api.get(mount, "none"), 400, "INSUFFICIENT_RIGHTS")
     assert api.get(mount).status_code == 401
