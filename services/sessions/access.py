@@ -70,8 +70,13 @@ def require(asking: Caller | Seat, event: Event) -> None:
     """Let only those fire an event who may. Raises Refusal (400 or 403 by the settings)."""
     if not may(asking, event.level):
         raise refusals.insufficient_rights()
-    if asking.permission == "read" and event.changes:
-        raise refusals.insufficient_rights("this token may only read")
+    allow(asking, "write" if event.changes else "read")
+
+
+def allow(asking: Caller | Seat, action: str) -> None:
+    """Let only tokens pass that may do this. action: `read` or `write`. Raises Refusal 400 (or 403)."""
+    if asking.permission not in ("full", action):
+        raise refusals.insufficient_rights(f"this token may only {asking.permission}")
 
 
 class Users:

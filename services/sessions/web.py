@@ -60,10 +60,11 @@ def seat(slot: int | None = None) -> Seat:
 
 
 def need(level: str) -> Caller:
-    """Return the user who asks, who must have this level. Raises Refusal 400 (or 403), 401, 429, 503."""
+    """Return the user who asks to read, who must have this level. Raises Refusal 400 (or 403), 401, 429, 503."""
     found = caller()
     if not access.may(found, level):
         raise refusals.insufficient_rights()
+    access.allow(found, "read")
     return found
 
 

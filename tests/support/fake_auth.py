@@ -49,9 +49,22 @@ class FakeAuth:
         self._thread.start()
 
     def add(
-        self, token: str, account: str, kind: str = "account", permission: str = "full", *, policy: Mapping[str, Sequence[str]] = {}
+        self,
+        token: str,
+        account: str,
+        kind: str = "account",
+        permission: str = "full",
+        *,
+        policy: Mapping[str, Sequence[str]] = {},
+        level: str = "EDITOR",
+        domain: str = "lab",
+        client_id: str | None = None,
+        scope: str | None = None,
     ) -> str:
-        """Let it know a token, and return it. policy: actions by resource."""
+        """Let it know a token, and return it. policy: actions by resource. level, domain: of its user.
+
+        client_id, scope: of a token that an application has.
+        """
         self._known[token] = {
             "kind": kind,
             "id": f"id-{token}",
@@ -60,15 +73,15 @@ class FakeAuth:
                 "id": account,
                 "email": f"{account}@example.org",
                 "full_name": account,
-                "domain": "lab",
-                "level": "EDITOR",
+                "domain": domain,
+                "level": level,
                 "layer_domains": [],
             },
             "permission": permission,
             "policy": [{"resource": resource, "actions": list(actions)} for resource, actions in policy.items()],
             "label": "",
-            "scope": None,
-            "client_id": None,
+            "scope": scope,
+            "client_id": client_id,
             "expires_at": None,
         }
         return token

@@ -135,11 +135,11 @@ def mark_heard(transaction: Transaction, heard: Mapping[int, Heard]) -> None:
         sessions[one.session_id] = max(one.moment, sessions.get(one.session_id, one.moment))
     moment = sa.bindparam("moment", type_=Session.active_at.type)
     of_session = sa.update(Session.__table__).values(active_at=moment)  # type: ignore[arg-type]
-    of_session = of_session.where(Session.id == sa.bindparam("key"), _RUNS, Session.active_at < moment)
-    transaction.connection().execute(of_session, [{"key": id, "moment": sessions[id]} for id in sorted(sessions)])
-    of_client = sa.update(Client.__table__).where(Client.id == sa.bindparam("key"), _JOINED)  # type: ignore[arg-type]
+    of_session = of_session.where(Session.id == sa.bindparam("row"), _RUNS, Session.active_at < moment)
+    transaction.connection().execute(of_session, [{"row": id, "moment": sessions[id]} for id in sorted(sessions)])
+    of_client = sa.update(Client.__table__).where(Client.id == sa.bindparam("row"), _JOINED)  # type: ignore[arg-type]
     of_client = of_client.values(last_seen=moment, polled=sa.or_(Client.polled, sa.bindparam("asked", type_=sa.Boolean)))
-    values = [{"key": id, "moment": heard[id].moment, "asked": heard[id].polled} for id in sorted(heard)]
+    values = [{"row": id, "moment": heard[id].moment, "asked": heard[id].polled} for id in sorted(heard)]
     transaction.connection().execute(of_client, values)
 
 
