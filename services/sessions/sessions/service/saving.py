@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from sqlalchemy.orm import Session as Transaction
@@ -40,18 +39,16 @@ class Saving:
                 raise refusals.conflict("An EDITOR session is saved by SAVE_PROJECT.")
             projects.by_name(transaction, session.project_name, lock=True)
             found = store.save(transaction, session.project_id, name)
-            if found is None:
-                if store.count_saves(transaction, session.project_id) >= places.MOST_SAVES:
-                    raise refusals.conflict(
-                        f"Project {session.project_name} has {places.MOST_SAVES} saved sessions. Save over one of them."
-                    )
-                found = Save(project_id=session.project_id, name=name)
-                transaction.add(found)
+            if found is None and store.count_saves(transaction, session.project_id) >= places.MOST_SAVES:
+                raise refusals.conflict(f"Project {session.project_name} has {places.MOST_SAVES} saved sessions. Save over one of them.")
+            content = items.content(transaction, session.id)
+            found = found or Save(project_id=session.project_id, name=name)
             found.session_name = session.name
             found.session_type = session.type
             found.language = session.language
-            found.content = copy.deepcopy(items.content(transaction, session.id))
+            found.content = content
             found.created_at = moments.now
+            transaction.add(found)
             return True
 
         return self._database.run(work)

@@ -41,7 +41,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def spread(apis: Sequence[API], number: int, call: Callable[[API, int], Any]) -> list[Any]:
-    return at_once(*(lambda n=n: call(apis[n % len(apis)], n) for n in range(number)))  # type: ignore[misc]
+    return at_once(*(lambda n=n: call(apis[n % len(apis)], n) for n in range(number)))
 
 
 def statuses(answers: Sequence[Any]) -> Counter[int]:

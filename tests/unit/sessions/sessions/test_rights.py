@@ -1,0 +1,153 @@
+"""Who may fire which event: levels, permissions of tokens, kinds of credentials."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from services.common.clock import SettableClock
+from services.sessions import levels
+from services.sessions.app import build
+from services.sessions.models import Project
+from services.sessions.settings import MODERN, Settings
+from services.sessions.sets import ROOT
+from tests.support.fake_auth import FakeAuth
+from tests.unit.sessions.conftest import API, refused, value
+
+LEVELS = {
+    "START_NEW_SESSION": "HOST_SESSION",
+    "GET_JOINABLE_SESSIONS": "JOIN_ONLY",
+    "GET_SESSIONS": "HOST_SESSION",
+    "GET_CONTINUABLE_SESSIONS": "JOIN_ONLY",
+    "JOIN_SESSION": "JOIN_ONLY",
+    "JOIN_OR_START": "JOIN_ONLY",
+    "CLOSE_SESSION": "JOIN_ONLY",
+    "KILL_SESSION": "HOST_SESSION",
+    "SET_SESSION_KEEP_ALIVE": "HOST_SESSION",
+    "GET_SESSION_KEEP_ALIVE": "HOST_SESSION",
+    "SAVE_SESSION": "HOST_SESSION",
+    "LOAD_SAVED_SESSION": "HOST_SESSION",
+    "GET_PROJECT_SAVED_SESSIONS": "HOST_SESSION",
+    "GET_SERVER_TIME": "JOIN_ONLY",
+}
+READING = {name for name in LEVELS if name.startswith("GET_")}
+PERMISSIONS = ("full", "read", "write")
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, house: FakeAuth) -> API:
+    """An application without a store: rights are judged before it is asked."""
+    settings = dataclasses.replace(
+        Settings(), database_url=f"sqlite:///{tmp_path}/none.db", data=tmp_path, auth_url=house.url, auth_secret="s"
+    )
+    clock = SettableClock()
+    return API(build(settings, clock), clock)
+
+
+def fire(api: API, path: str, token: str, status: int = 400) -> str:
+    """Fire an event with values that none takes; returns what it says."""
+    answer = api.send("POST", f"{path}?f=JSON", json=["x"] * 50, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == status, answer.text
+    return answer.text
+
+
+@pytest.mark.parametrize("level", levels.ALL)
+def test_every_event_has_its_level_and_permission(nowhere: API, house: FakeAuth, level: str) -> None:
+    named = {event.name: event for group in ROOT for event in group}
+    assert LEVELS.keys() <= named.keys()
+    for permission in PERMISSIONS:
+        token = house.add(f"gh_{level}_{permission}", "somebody", permission=permission, level=level, domain="d")
+        for group in ROOT:
+            for event in group:
+                wanted = LEVELS.get(event.name, event.level)
+                changes = event.name not in READING if event.name in LEVELS else event.changes
+                said = fire(nowhere, f"/api/services/event/{group.names[0]}/{event.name}/", token)
+                if not levels.at_least(level, wanted):
+                    assert said == "INSUFFICIENT_RIGHTS", event.name
+                elif permission not in ("full", "write" if changes else "read"):
+                    assert said == f"INSUFFICIENT_RIGHTS: this token may only {permission}", event.name
+                else:
+                    assert said.startswith(f"INVALID_REQUEST: {event.name} takes"), said
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "status", "said"),
+    [
+        ("user", None, 400, "INVALID_REQUEST"),  # a sign-in in a browser
+        ("account", None, 400, "INVALID_REQUEST"),
+        ("user", "sessions", 400, "INVALID_REQUEST"),  # an application that the user allowed this
+        ("client", "profile sessions", 400, "INVALID_REQUEST"),
+        ("user", "devices", 400, "INSUFFICIENT_RIGHTS"),
+        ("user", "", 400, "INSUFFICIENT_RIGHTS"),
+        ("role", None, 401, "this is not a user's credential"),
+        ("analysis", None, 401, "this is not a user's credential"),
+        ("middleware", None, 401, "this is not a user's credential"),
+    ],
+)
+def test_kinds_of_tokens(nowhere: API, house: FakeAuth, kind: str, scope: str | None, status: int, said: str) -> None:
+    client = None if scope is None else "app"
+    token = house.add(
+        f"gh_{kind}_{(scope or 'none').replace(' ', '-')}", "somebody", kind=kind, level="EDITOR", client_id=client, scope=scope
+    )
+    assert fire(nowhere, "/api/event/io/kill/", token, status).startswith(said)
+
+
+def test_credentials_that_are_none(nowhere: API) -> None:
+    path = "/api/event/io/kill/?f=JSON"
+    for headers in ({}, {"Authorization": "Bearer gh_unknown"}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Digest x=y"}):
+        answer = nowhere.send("POST", path, json=[1], headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_a_page_of_data_is_for_those_who_may_read(nowhere: API, house: FakeAuth) -> None:
+    token = house.add("gh_writes", "somebody", permission="write", domain="d")
+    answer = nowhere.send("GET", "/api/sessions/?f=JSON", headers={"Authorization": f"Bearer {token}"})
+    refused(answer, 400, "INSUFFICIENT_RIGHTS: this token may only write")
+
+
+def test_todays_status_numbers(tmp_path: Path, house: FakeAuth) -> None:
+    settings = dataclasses.replace(
+        Settings(),
+        strict_status=MODERN,
+        database_url=f"sqlite:///{tmp_path}/none.db",
+        data=tmp_path,
+        auth_url=house.url,
+        auth_secret="s",
+    )
+    clock = SettableClock()
+    answer = API(build(settings, clock), clock).io("KILL_SESSION", "join", 1)
+    refused(answer, 403, "INSUFFICIENT_RIGHTS")
+    assert answer.headers["X-Status-Detail"] == "403"
+
+
+def allow(api: API, **permissions: str) -> None:
+    """Change the permissions of the only project."""
+    api.parts.database.run(lambda transaction: transaction.execute(sa.update(Project).values(**permissions)))
+
+
+def test_super_users_see_what_owners_let_them_see(api: API) -> None:
+    session = api.running()
+    assert value(api.io("GET_JOINABLE_SESSIONS", "root")) == []
+    assert value(api.io("KILL_SESSION", "root", session)) is False
+
+    allow(api, support_permission="READ")
+    assert [one["id"] for one in value(api.io("GET_JOINABLE_SESSIONS", "root"))] == [session]
+    api.join(session, "root")
+    assert value(api.io("START_NEW_SESSION", "root", "MULTI", "demo")) == session + 1
+    refused(api.io("START_NEW_SESSION", "root", "EDITOR", "demo"), 400, "INSUFFICIENT_RIGHTS")
+    assert value(api.io("KILL_SESSION", "root", session)) is True
+
+
+def test_a_project_that_the_domain_may_not_read_is_its_owners(api: API) -> None:
+    session = api.running()
+    allow(api, domain_permission="NONE")
+    assert value(api.io("GET_JOINABLE_SESSIONS", "join")) == []
+    refused(api.io("JOIN_SESSION", "join", session, "VIEWER"), 400, "INSUFFICIENT_RIGHTS")
+    refused(api.io("START_NEW_SESSION", "host", "MULTI", "demo"), 400, "INSUFFICIENT_RIGHTS")
+    refused(api.io("KILL_SESSION", "host", session), 400, "INSUFFICIENT_RIGHTS")
+    api.join(session, "edit")
+    api.join(session, "admin")
