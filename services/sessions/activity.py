@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from services.common.clock import Clock
+
+_REMEMBERED: Final = 4  # times that notes were taken: whoever has read a row a second or two before they were written asks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Activity:
         self._lock = threading.Lock()
         self._heard: dict[int, Heard] = {}
         self._sessions: dict[int, dt.datetime] = {}
-        self._taken: dict[int, dt.datetime] = {}  # of the notes before: whoever has read a row just before they were written asks for them
+        self._taken: deque[dict[int, dt.datetime]] = deque(maxlen=_REMEMBERED)
 
     def note(self, client_id: int, session_id: int, *, polled: bool = False) -> None:
         """Remember that a known client has sent a POST now. polled: that it has asked for updates, so from now on silence means loss."""
@@ -39,13 +43,15 @@ class Activity:
     def last(self, session_id: int) -> dt.datetime | None:
         """Return when a client of the session was heard last, of what was noted in this process lately."""
         with self._lock:
-            return self._sessions.get(session_id) or self._taken.get(session_id)
+            found = (one.get(session_id) for one in (self._sessions, *self._taken))
+            return next((moment for moment in found if moment is not None), None)
 
     def take(self) -> dict[int, Heard]:
         """Return the notes since the last call, by client; they are now the caller's to write."""
         with self._lock:
             heard, self._heard = self._heard, {}
-            self._taken, self._sessions = self._sessions, {}
+            self._taken.appendleft(self._sessions)
+            self._sessions = {}
         return heard
 
     def put_back(self, heard: dict[int, Heard]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -210,7 +211,7 @@ def test_a_project_that_is_thrown_away_is_not_started(apis: list[API]) -> None:
 
             return apis[1].parts.database.run(work)
 
-        started, trashed = at_once(lambda name=name: apis[0].io("START_NEW_SESSION", "host", "MULTI", name), trash)
+        started, trashed = at_once(functools.partial(apis[0].io, "START_NEW_SESSION", "host", "MULTI", name), trash)
         assert (started.status_code, trashed) in ((200, False), (404, True))
 
 
