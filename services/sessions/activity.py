@@ -61,3 +61,8 @@ class Activity:
                 newer = self._heard.get(client_id)
                 self._heard[client_id] = one if newer is None else Heard(newer.session_id, newer.moment, newer.polled or one.polled)
                 self._sessions.setdefault(one.session_id, one.moment)
+
+    def forget(self) -> None:
+        """Forget the notes that were taken: their moments mean nothing any more."""
+        with self._lock:
+            self._taken.clear()

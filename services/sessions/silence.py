@@ -71,12 +71,7 @@ class Silence:
         No client is lost before this process has listened for as long as it may be silent: it could not be heard while nobody listened.
         """
         with self._lock:
-            now, steady = self._clock.now(), self._clock.monotonic()
-            gained = (now - self._seen[0]).total_seconds() - (steady - self._seen[1])
-            self._seen = (now, steady)
-            if abs(gained) > JUMP_S:
-                self._doubts += 1
-                log.warning("clock jumped; nobody times out by it", seconds=round(gained))
+            now, steady = self._look()
             if self._doubts != self._settled:
                 return Moments(now, dict.fromkeys(self._limits, _NEVER), _NEVER)
         listened = steady - self._began >= timing.LOST_S
@@ -99,9 +94,20 @@ class Silence:
     def doubts(self) -> int | None:
         """Return a number for `settle` while everybody who is there must be counted as heard; None while nothing is in doubt."""
         with self._lock:
+            self._look()
             return self._doubts if self._doubts != self._settled else None
 
     def settle(self, doubts: int) -> None:
         """Measure again: everybody has been counted as heard. doubts: that there were before."""
         with self._lock:
             self._settled = doubts
+
+    def _look(self) -> tuple[dt.datetime, float]:
+        """Return what both clocks say, and doubt when they do not agree. Holds the lock."""
+        now, steady = self._clock.now(), self._clock.monotonic()
+        gained = (now - self._seen[0]).total_seconds() - (steady - self._seen[1])
+        self._seen = (now, steady)
+        if abs(gained) > JUMP_S:
+            self._doubts += 1
+            log.warning("clock jumped; nobody times out by it", seconds=round(gained))
+        return now, steady

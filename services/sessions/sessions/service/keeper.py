@@ -92,6 +92,7 @@ class Keeper:
         doubts, moments = self._silence.doubts(), self._silence.moments()
         if doubts is not None:
             self._database.run(lambda transaction: store.count_all_as_heard(transaction, moments.now))
+            self._activity.forget()
             self._silence.settle(doubts)
         else:
             self._sweep(moments)
