@@ -131,14 +131,16 @@ class Seats:
         The session token is checked before anything is looked up of the client.
         """
         session = self._session(token, slot)
-        if not client_token:
-            return Seat(session, None)
+        return Seat(session, self.client(session, client_token) if client_token else None)
+
+    def client(self, session: SessionRef, client_token: str) -> ClientRef:
+        """Return the client of a session that a token belongs to. Raises Refusal 400 (or 401, 410)."""
         client = self._directory.client(tokens.digest(client_token))
         if client is None or client.session_id != session.id:
             raise refusals.invalid_token()
         if client.released_at is not None:
             raise refusals.client_released()
-        return Seat(session, client)
+        return client
 
     def _session(self, token: str | None, slot: int | None) -> SessionRef:
         session_id = tokens.session_of(token or "")

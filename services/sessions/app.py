@@ -11,7 +11,8 @@ from services.common.clock import Clock, SystemClock
 from services.common.proxies import TrustedProxies
 from services.sessions import api, web
 from services.sessions.documenting import documenting
-from services.sessions.items import api as items
+from services.sessions.items.api import analysis, lists
+from services.sessions.items.api import events as items
 from services.sessions.pages import pages
 from services.sessions.pages.map import page as map_page
 from services.sessions.projects.api import events as project_events
@@ -21,7 +22,7 @@ from services.sessions.settings import Settings
 from services.sessions.users import api as users
 from services.sessions.wiring import Parts
 
-EVENTS = (project_events, sessions, users)  # modules that add events when they are imported
+EVENTS = (project_events, sessions, items, users)  # modules that add events when they are imported
 
 
 def build(settings: Settings, clock: Clock | None = None) -> Flask:
@@ -39,7 +40,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     app.url_map.redirect_defaults = False  # aliases answer themselves
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for part in (api, sessions, project_pages, users, items, pages, map_page, documenting):
+    for part in (api, sessions, project_pages, users, lists, analysis, pages, map_page, documenting):
         part.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]

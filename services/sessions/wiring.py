@@ -10,7 +10,11 @@ from services.common.lookups import Lookups
 from services.sessions.access import Seats, Users
 from services.sessions.activity import Activity
 from services.sessions.directory import Directory
-from services.sessions.items.service import Items
+from services.sessions.items.service.buildings import Buildings
+from services.sessions.items.service.playing import Playing
+from services.sessions.items.service.reading import Items
+from services.sessions.items.service.stakeholders import Stakeholders
+from services.sessions.items.service.turns import Turns
 from services.sessions.keys import Keys
 from services.sessions.models import db
 from services.sessions.projects.service.projects import Projects
@@ -50,6 +54,10 @@ class Parts:
         chores = (self.projects.remove_trashed,)
         self.keeper = Keeper(self.database, self.lookups, self.directory, self.activity, self.silence, clock, chores)
         self.items = Items(self.database)
+        turns = Turns(self.database, self.directory, clock)
+        self.stakeholders = Stakeholders(turns, self.seats)
+        self.buildings = Buildings(turns)
+        self.playing = Playing(turns)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

@@ -29,6 +29,11 @@ class Changes:
         self._version: int | None = None
         self._lists: dict[str, ItemList] = {}
 
+    @property
+    def made(self) -> bool:
+        """Say whether anything was changed."""
+        return self._version is not None
+
     def get(self, name: str, item_id: int) -> Item | None:
         """Return an item."""
         return self._transaction.get(Item, (self._session.id, name, item_id))

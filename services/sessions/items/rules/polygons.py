@@ -6,8 +6,10 @@ outer rings counter-clockwise (RFC 7946, 3.1.6).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import shapely
@@ -18,17 +20,28 @@ Bounds = tuple[float, float, float, float]  # west, south, east, north
 
 MOST_POINTS: Final = 1000
 LEAST_OVERLAP_M2: Final = 0.01  # less than this is rounding
-FAR: Final = 1e7  # metres; what lies beyond is a mistake
 HELP: Final = "a list of [x, y] in metres, a GeoJSON Polygon or MultiPolygon, or WKT"
-_DIGITS: Final = 3  # of a metre
-_WKT: Final = re.compile(r"\s*(MULTI)?POLYGON\s*(Z\s*)?\([-+\d.eE\s,()]*\)\s*", re.IGNORECASE).fullmatch
+_WKT: Final = re.compile(r"\s*(?P<multi>MULTI)?POLYGON\s*(Z\s*)?(?P<coordinates>\([-+\d.eE\s,()]*\))\s*", re.IGNORECASE).fullmatch
 _WKT_PER_POINT: Final = 100  # characters, far above what three numbers take
 
 
-def read(written: Any, *, most_points: int = MOST_POINTS) -> MultiPolygon:
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What coordinates are. most_x, most_y: what lies beyond, on either side of 0, is a mistake. digits: that are kept."""
+
+    most_x: float
+    most_y: float
+    digits: int
+
+
+METRES: Final = Units(1e7, 1e7, 3)
+DEGREES: Final = Units(180, 90, 9)
+
+
+def read(written: Any, *, most_points: int = MOST_POINTS, units: Units = METRES) -> MultiPolygon:
     """Read an outline: a list of [x, y], a GeoJSON Polygon or MultiPolygon, or WKT. A third coordinate, the height, is left out.
 
-    It is not empty, it is valid, and each of its rings has an area. Raises ValueError with what is wrong.
+    It is valid and has an area. Raises ValueError with what is wrong.
     """
     if isinstance(written, str):
         rings = _wkt(written, most_points)
@@ -38,9 +51,19 @@ def read(written: Any, *, most_points: int = MOST_POINTS) -> MultiPolygon:
         rings = [[written]]
     else:
         raise ValueError(f"expected {HELP}")
-    counted = _Counted(most_points)
-    made = [[counted.ring(ring, _where(place, number, rings)) for number, ring in enumerate(one)] for place, one in enumerate(rings)]
-    return _checked(MultiPolygon([Polygon(one[0], one[1:]) for one in made]))
+    reader = _Rings(most_points, units)
+    made = [[reader.ring(ring, _where(place, number, rings)) for number, ring in enumerate(one)] for place, one in enumerate(rings)]
+    return checked(MultiPolygon([Polygon(one[0], one[1:]) for one in made]))
+
+
+def checked(outline: MultiPolygon) -> MultiPolygon:
+    """Return an outline with its rings in GeoJSON's directions. Raises ValueError for one that is not valid or has no area."""
+    if not outline.is_valid:
+        raise ValueError(f"is not a valid polygon: {shapely.is_valid_reason(outline)}")
+    if not outline.area > 0:
+        raise ValueError("has no area")
+    found: MultiPolygon = shapely.orient_polygons(outline)
+    return found
 
 
 def within(outline: MultiPolygon, size_m: float) -> None:
@@ -56,11 +79,19 @@ def to_geojson(outline: BaseGeometry) -> dict[str, Any]:
     return {"type": found["type"], "coordinates": _lists(found["coordinates"])}
 
 
-def from_geojson(kept: Sequence[Mapping[str, Any]]) -> Any:
+def from_geojson(kept: Iterable[Mapping[str, Any]]) -> Any:
     """Return outlines that `to_geojson` wrote, as an array of shapely's."""
-    return shapely.multipolygons(
-        [[Polygon(rings[0], rings[1:]) for rings in one["coordinates"]] for one in kept],
-    )
+    return shapely.from_geojson([json.dumps(one) for one in kept])
+
+
+def overlaps(outline: MultiPolygon, others: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return by how many square metres an outline overlaps each of the others. others: as `to_geojson` wrote them."""
+    if not others:
+        return []
+    known = from_geojson(others)
+    shapely.prepare(outline)
+    meeting = shapely.intersects(outline, known)
+    return [float(shapely.intersection(outline, one).area) if meets else 0.0 for one, meets in zip(known, meeting, strict=True)]
 
 
 def bounds_of(content: Mapping[str, Any]) -> Bounds | None:
@@ -72,11 +103,12 @@ def bounds_of(content: Mapping[str, Any]) -> Bounds | None:
     return min(x for x, _ in points), min(y for _, y in points), max(x for x, _ in points), max(y for _, y in points)
 
 
-class _Counted:
+class _Rings:
     """Reads rings, and no more points than may be."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, units: Units) -> None:
         self._most = most
+        self._units = units
         self._count = 0
 
     def ring(self, points: Any, where: str) -> list[tuple[float, float]]:
@@ -85,23 +117,23 @@ class _Counted:
         self._count += len(points)
         if self._count > self._most:
             raise ValueError(f"has more than {self._most} points")
-        read = [_point(point, f"point {number} of {where}") for number, point in enumerate(points)]
+        read = [self._point(point, f"point {number} of {where}") for number, point in enumerate(points)]
         if read and read[0] != read[-1]:
             read.append(read[0])
         if len(read) < 4:
             raise ValueError(f"{where} needs at least 3 different points")
         return read
 
-
-def _point(point: Any, where: str) -> tuple[float, float]:
-    if not isinstance(point, (list, tuple)) or not 2 <= len(point) <= 3:
-        raise ValueError(f"{where} is not [x, y]")
-    for value in point:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{where} has a coordinate that is not a number")
-        if not -FAR <= value <= FAR:  # NaN neither
-            raise ValueError(f"{where} has a coordinate that is not from {-FAR:.0f} to {FAR:.0f}")
-    return round(float(point[0]), _DIGITS) + 0.0, round(float(point[1]), _DIGITS) + 0.0  # -0.0 becomes 0.0
+    def _point(self, point: Any, where: str) -> tuple[float, float]:
+        if not isinstance(point, (list, tuple)) or not 2 <= len(point) <= 3:
+            raise ValueError(f"{where} is not [x, y]")
+        for value, most in zip(point, (self._units.most_x, self._units.most_y, float("inf")), strict=False):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"{where} has a coordinate that is not a number")
+            if not -most <= value <= most:  # NaN neither
+                raise ValueError(f"{where} has a coordinate that is not from {-most:.0f} to {most:.0f}")
+        digits = self._units.digits
+        return round(float(point[0]), digits) + 0.0, round(float(point[1]), digits) + 0.0  # -0.0 becomes 0.0
 
 
 def _geojson(written: Mapping[str, Any]) -> list[Any]:
@@ -110,39 +142,31 @@ def _geojson(written: Mapping[str, Any]) -> list[Any]:
         raise ValueError(f"expected {HELP}; this object's type is not Polygon or MultiPolygon")
     polygons = [coordinates] if kind == "Polygon" else coordinates
     if not isinstance(polygons, list) or not polygons or not all(isinstance(one, list) and one for one in polygons):
-        raise ValueError(f"the coordinates of this {kind} are empty, or not nested as GeoJSON has them")
+        raise ValueError(f"the coordinates of this {kind} are empty, or not nested as they should be")
     return polygons
 
 
 def _wkt(written: str, most_points: int) -> list[Any]:
     if len(written) > most_points * _WKT_PER_POINT:
         raise ValueError(f"has more than {most_points} points")
-    if not _WKT(written):
+    found = _WKT(written)
+    if not found:
         raise ValueError(f"expected {HELP}; this text is not POLYGON (…) or MULTIPOLYGON (…)")
-    if "((((" in re.sub(r"\s", "", written):
-        raise ValueError("is not well-formed WKT: its parentheses are nested too deeply")
     try:
-        found = shapely.from_wkt(written)
-    except (shapely.errors.ShapelyError, ValueError):
+        nested = re.sub(r"[^(),]+", lambda numbers: _position(numbers[0]), found["coordinates"])
+        coordinates = json.loads(nested.replace("(", "[").replace(")", "]"))
+    except (ValueError, RecursionError):
         raise ValueError("is not well-formed WKT") from None
-    if found is None or found.is_empty:
-        raise ValueError("is empty")
-    polygons = found.geoms if isinstance(found, MultiPolygon) else [found]
-    return [[list(one.exterior.coords), *(list(ring.coords) for ring in one.interiors)] for one in polygons]
+    return _geojson({"type": "MultiPolygon" if found["multi"] else "Polygon", "coordinates": coordinates})
+
+
+def _position(numbers: str) -> str:
+    return json.dumps([float(one) for one in numbers.split()]) if numbers.strip() else ""
 
 
 def _where(place: int, number: int, polygons: Sequence[Any]) -> str:
     ring = "the outer ring" if number == 0 else f"hole {number - 1}"
     return ring if len(polygons) == 1 else f"{ring} of polygon {place}"
-
-
-def _checked(outline: MultiPolygon) -> MultiPolygon:
-    if not outline.is_valid:
-        raise ValueError(f"is not a valid polygon: {shapely.is_valid_reason(outline)}")
-    if not outline.area > 0:
-        raise ValueError("has no area")
-    found: MultiPolygon = shapely.orient_polygons(outline)
-    return found
 
 
 def _lists(coordinates: Any) -> Any:

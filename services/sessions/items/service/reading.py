@@ -1,0 +1,60 @@
+"""The lists of a session, as its clients read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.common.database import Database
+from services.sessions import refusals
+from services.sessions.access import Seat
+from services.sessions.items import store
+from services.sessions.items.rules import density, lists
+from services.sessions.items.rules.density import Area
+from services.sessions.items.rules.places import Place
+
+
+class Items:
+    """What clients read in a session. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self, seat: Seat, name: str) -> list[dict[str, Any]]:
+        """Return the items of a list, by id."""
+        with self._database.read() as transaction:
+            return store.items(transaction, seat.session.id, name)
+
+    def one(self, seat: Seat, name: str, item_id: int) -> dict[str, Any]:
+        """Return an item. Raises Refusal 404."""
+        with self._database.read() as transaction:
+            found = store.items(transaction, seat.session.id, name, item_id)
+        if not found:
+            raise refusals.no_such("item", f"{name}/{item_id}")
+        return found[0]
+
+    def size(self, seat: Seat, name: str) -> int:
+        """Return how many items a list has."""
+        with self._database.read() as transaction:
+            return store.size(transaction, seat.session.id, name)
+
+    def version(self, seat: Seat, name: str) -> int:
+        """Return the version of a list's newest change."""
+        with self._database.read() as transaction:
+            return store.versions(transaction, seat.session.id)[name]
+
+    def index(self, seat: Seat) -> list[dict[str, Any]]:
+        """Return the name, the size and the version of each list."""
+        with self._database.read() as transaction:
+            versions = store.versions(transaction, seat.session.id)
+            sizes = store.sizes(transaction, seat.session.id)
+        return [{"name": name, "size": sizes.get(name, 0), "version": versions[name]} for name in lists.ALL]
+
+    def place(self, seat: Seat) -> Place:
+        """Return the map of the session."""
+        with self._database.read() as transaction:
+            return store.place(transaction, seat.session.id)
+
+    def density(self, seat: Seat, areas: Sequence[Area]) -> list[dict[str, Any]]:
+        """Return how densely each of these areas is built on, as `density.measure`."""
+        return density.measure(areas, self.all(seat, lists.BUILDINGS))
