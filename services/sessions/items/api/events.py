@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from shapely import MultiPolygon
@@ -27,7 +26,7 @@ def _read_value(value: Any) -> str | int | float | bool:
         return found
     if isinstance(value, bool):
         return value
-    if isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= _LARGEST:
+    if isinstance(value, (int, float)) and -_LARGEST <= value <= _LARGEST:  # NaN neither
         return value
     raise ValueError(f"expected a text, true, false, or a number up to {_LARGEST}")
 
