@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from services.sessions.items import store
 from services.sessions.items.rules import lists
-from services.sessions.models import Client
+from services.sessions.models import Client, Item
 from services.sessions.sessions import store as sessions
 from tests.unit.sessions.conftest import API
 
@@ -31,6 +32,21 @@ def change(api: API, session_id: int, work: Callable[[store.Changes], Any]) -> A
     return api.parts.database.run(run)
 
 
+def there(changes: store.Changes, name: str, item_id: int) -> Item:
+    """Return an item that is there."""
+    found = changes.get(name, item_id)
+    assert found is not None
+    return found
+
+
+def remove(number: int, changes: store.Changes) -> None:
+    changes.remove(there(changes, "MESSAGES", number))
+
+
+def log(number: int, changes: store.Changes) -> None:
+    changes.log("TEST", None, "me", str(number), MOMENT)
+
+
 def since(api: API, session_id: int, **known: int) -> dict[str, store.Changed]:
     with api.parts.database.read() as transaction:
         return store.changes_since(transaction, session_id, known)
@@ -48,7 +64,7 @@ def test_whoever_has_nothing_gets_all(api: API) -> None:
 def test_only_lists_with_news_answer_and_only_with_what_is_new(api: API) -> None:
     running = api.running()
     assert since(api, running, STAKEHOLDERS=1, TIMES=1) == {}
-    change(api, running, lambda changes: changes.change(changes.get("STAKEHOLDERS", 2), {"name": "Council"}))
+    change(api, running, lambda changes: changes.change(there(changes, "STAKEHOLDERS", 2), {"name": "Council"}))
     found = since(api, running, STAKEHOLDERS=1, TIMES=1)
     assert list(found) == ["STAKEHOLDERS"]
     news = found["STAKEHOLDERS"]
@@ -67,7 +83,7 @@ def test_each_list_is_compared_with_its_own_version(api: API) -> None:
 def test_deletes_are_told(api: API) -> None:
     running = api.running()
     change(api, running, lambda changes: changes.add("MESSAGES", {"text": "one"}))
-    change(api, running, lambda changes: changes.remove(changes.get("MESSAGES", 0)))
+    change(api, running, lambda changes: changes.remove(there(changes, "MESSAGES", 0)))
     news = since(api, running, MESSAGES=2)["MESSAGES"]
     assert (news.items, news.deletes, news.version, news.full) == ([], [0], 3, False)
     assert since(api, running, MESSAGES=-1)["MESSAGES"].deletes == []
@@ -85,7 +101,7 @@ def test_whoever_is_behind_the_horizon_gets_the_whole_list(api: API, monkeypatch
     running = api.running()
     change(api, running, lambda changes: [changes.add("MESSAGES", {"text": str(number)}) for number in range(5)])
     for number in range(4):
-        change(api, running, lambda changes, number=number: changes.remove(changes.get("MESSAGES", number)))
+        change(api, running, functools.partial(remove, number))
     # deletes of the versions 3 to 6: those of 5 and 6 are kept, so 4 is the last version from which there is a way
     near = since(api, running, MESSAGES=4)["MESSAGES"]
     assert (near.items, near.deletes, near.full) == ([], [2, 3], False)
@@ -98,8 +114,7 @@ def test_a_stakeholder_shows_who_holds_it(api: API) -> None:
     api.join(running, "host", "PARTICIPANT", "agent")
 
     def take(changes: store.Changes) -> None:
-        item = changes.get("STAKEHOLDERS", 1)
-        assert item is not None
+        item = there(changes, "STAKEHOLDERS", 1)
         item.holder = changes._transaction.scalar(sa.select(Client.id))
         changes.change(item)
 
@@ -129,7 +144,7 @@ def test_the_log_keeps_its_newest(api: API, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lists, "MOST_LOGS", 3)
     running = api.running()
     for number in range(5):
-        change(api, running, lambda changes, number=number: changes.log("TEST", None, "me", str(number), MOMENT))
+        change(api, running, functools.partial(log, number))
     with api.parts.database.read() as transaction:
         assert [one["text"] for one in store.items(transaction, running, "LOGS")][-3:] == ["2", "3", "4"]
         assert store.size(transaction, running, "LOGS") == 3

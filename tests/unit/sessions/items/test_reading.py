@@ -29,42 +29,42 @@ def put_on_earth(api: API, joined: Joined) -> None:
     api.parts.database.run(lambda transaction: transaction.execute(place))
 
 
-@pytest.mark.parametrize("start", ["/api/session/items", "/api/session/lists", "/api/slots/{id}/lists", "/api/slots/{id}/items"])
-def test_a_list_has_addresses_of_both_generations(api: API, joined: Joined, start: str) -> None:
-    at = f"{start.format(id=joined.id)}/Buildings"
+def test_a_list_has_addresses_of_both_generations(api: API, joined: Joined) -> None:
+    for session in ("/api/session", f"/api/slots/{joined.id}"):
+        for lists_of in ("items", "lists"):
+            read_list(api, joined, f"{session}/{lists_of}")
+
+
+def read_list(api: API, joined: Joined, start: str) -> None:
+    at = f"{start}/Buildings"
     (building,) = value(api.get(f"{at}/", token=joined.token))
     assert value(api.get(f"{at}/0/", token=joined.token)) == building
     assert value(api.get(f"{at}/size/", token=joined.token)) == 1
     assert value(api.get(f"{at}/version/", token=joined.token)) == building["version"]
-    assert {one["name"]: one["size"] for one in value(api.get(f"{start.format(id=joined.id)}/", token=joined.token))} == {
+    assert {one["name"]: one["size"] for one in value(api.get(f"{start}/", token=joined.token))} == {
         "STAKEHOLDERS": 4, "SETTINGS": 1, "BUILDINGS": 1, "MESSAGES": 0, "TIMES": 2, "LOGS": 1,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("items/ROADS/", "There is no list 'ROADS'."),
-        ("items/ROADS/size/", "There is no list"),
-        ("items/ROADS/version/", "There is no list"),
-        ("items/ROADS/0/", "There is no list"),
-        ("items/BUILDINGS/1/", "There is no item 'BUILDINGS/1'."),
-        (f"items/BUILDINGS/{10**30}/", "There is no item"),
-    ],
-)
-def test_what_is_not_there(api: API, joined: Joined, path: str, text: str) -> None:
-    refused(api.get(f"/api/session/{path}", token=joined.token), 404, text)
+def test_what_is_not_there(api: API, joined: Joined) -> None:
+    for path, text in {
+        "items/ROADS/": "There is no list 'ROADS'.",
+        "items/ROADS/size/": "There is no list",
+        "items/ROADS/version/": "There is no list",
+        "items/ROADS/0/": "There is no list",
+        "items/BUILDINGS/1/": "There is no item 'BUILDINGS/1'.",
+        f"items/BUILDINGS/{10**30}/": "There is no item",
+    }.items():
+        refused(api.get(f"/api/session/{path}", token=joined.token), 404, text)
 
 
-@pytest.mark.parametrize(
-    "path", ["", "items/", "items/LOGS/", "items/LOGS/0/", "items/LOGS/size/", "items/LOGS/version/", "location/", "density/"]
-)
-def test_nothing_is_read_without_the_token_and_all_in_a_browser(api: API, joined: Joined, path: str) -> None:
-    refused(api.get(f"/api/session/{path}"), 400, "INVALID_TOKEN")
-    refused(api.get(f"/api/slots/{joined.id + 1}/{path}", token=joined.token), 400, "INVALID_TOKEN")
-    page = api.send("GET", f"/api/slots/{joined.id}/{path}", query_string={"token": joined.token}, headers={"Accept": "text/html"})
-    assert (page.status_code, page.mimetype) == (200, "text/html")
-    refused(api.get(f"/api/session/{path}", token=joined.token, f="WEIRD"), 406, "This address has no such format.")
+def test_nothing_is_read_without_the_token_and_all_in_a_browser(api: API, joined: Joined) -> None:
+    for path in ("", "items/", "items/LOGS/", "items/LOGS/0/", "items/LOGS/size/", "items/LOGS/version/", "location/", "density/"):
+        refused(api.get(f"/api/session/{path}"), 400, "INVALID_TOKEN")
+        refused(api.get(f"/api/slots/{joined.id + 1}/{path}", token=joined.token), 400, "INVALID_TOKEN")
+        page = api.send("GET", f"/api/slots/{joined.id}/{path}", query_string={"token": joined.token}, headers={"Accept": "text/html"})
+        assert (page.status_code, page.mimetype) == (200, "text/html")
+        refused(api.get(f"/api/session/{path}", token=joined.token, f="WEIRD"), 406, "This address has no such format.")
 
 
 def test_the_overview_leads_everywhere(api: API, joined: Joined) -> None:
@@ -143,14 +143,13 @@ def test_density_of_own_areas(api: API, joined: Joined) -> None:
     assert (whole["buildings"], whole["areaM2"]) == (1, pytest.approx(250_000, rel=1e-4))
 
 
-@pytest.mark.parametrize(
-    ("body", "query", "text"),
-    [
+def test_bad_areas(api: API, joined: Joined) -> None:
+    features = {"type": "FeatureCollection", "features": [5]}
+    cases: list[tuple[Any, dict[str, str], str]] = [
         (None, {}, "INVALID_REQUEST: send a GeoJSON FeatureCollection"),
-        ({"type": "FeatureCollection", "features": [5]}, {}, "INVALID_REQUEST: area 0: expected a list"),
+        (features, {}, "INVALID_REQUEST: area 0: expected a list"),
         ([SQUARE], {"crs": "mars"}, "INVALID_REQUEST: crs is local or wgs84."),
         ([SQUARE], {"crs": "wgs84"}, "INVALID_REQUEST: this map has no place on Earth"),
-    ],
-)
-def test_bad_areas(api: API, joined: Joined, body: Any, query: dict[str, str], text: str) -> None:
-    refused(post(api, joined, body, **query), 400, text)
+    ]
+    for body, query, text in cases:
+        refused(post(api, joined, body, **query), 400, text)
