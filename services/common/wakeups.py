@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol
 
@@ -29,6 +29,8 @@ log = logs.get(__name__)
 _LONGEST_WAIT_S = 0.5  # of the subscriber thread for a message, and of the end for Valkey
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _MOST_UNSENT = 10_000
+
+Hear = Callable[[str | None], None]
 
 
 class Ticket:
@@ -72,6 +74,7 @@ class _Board:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[Ticket]] = {}
+        self.hearers: tuple[Hear, ...] = ()
         self.closed = False
 
     def ticket(self, topics: tuple[str, ...]) -> Ticket:
@@ -91,12 +94,16 @@ class _Board:
                         del self._waiting[topic]
 
     def wake(self, topic: str) -> None:
+        for hear in self.hearers:
+            hear(topic)
         with self._lock:
             tickets = list(self._waiting.get(topic, ()))
         for ticket in tickets:
             ticket.wake()
 
     def wake_all(self) -> None:
+        for hear in self.hearers:
+            hear(None)
         with self._lock:
             tickets = {ticket for waiting in self._waiting.values() for ticket in waiting}
         for ticket in tickets:
@@ -108,11 +115,17 @@ class _Board:
 
 
 class Wakeups(Protocol):
-    """The port. `publish` after the commit, never before."""
+    """The port. `publish` after the commit, never before.
+
+    `listen`: call a function with each topic before its tickets are woken, with None before all are: for what is remembered of a topic,
+    which must be forgotten before somebody looks. It is called in any thread, must not wait and must not raise.
+    """
 
     def ticket(self, *topics: str) -> Ticket: ...
 
     def publish(self, topics: Iterable[str]) -> None: ...
+
+    def listen(self, hear: Hear) -> None: ...
 
     @property
     def closing(self) -> bool: ...
@@ -132,6 +145,9 @@ class InProcess:
     def publish(self, topics: Iterable[str]) -> None:
         for topic in topics:
             self._board.wake(topic)
+
+    def listen(self, hear: Hear) -> None:
+        self._board.hearers += (hear,)
 
     @property
     def closing(self) -> bool:
@@ -174,6 +190,9 @@ class ThroughValkey:
             if len(self._unsent) < _MOST_UNSENT:
                 self._unsent.update(topics)
             self._something_to_do.notify()
+
+    def listen(self, hear: Hear) -> None:
+        self._board.hearers += (hear,)
 
     @property
     def closing(self) -> bool:

@@ -15,7 +15,7 @@ from services.common.identity.client import IdentityClient
 from services.common.identity.identity import Identity, User
 from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Throttled, Unauthenticated
 from services.sessions import levels, refusals
-from services.sessions.directory import ClientRef, Directory, SessionRef
+from services.sessions.directory import ClientRef, Directory, Places, SessionRef
 from services.sessions.events import Event
 from services.sessions.keys import Keys
 from services.sessions.sessions.rules import tokens
@@ -125,26 +125,28 @@ class Seats:
         """Say whether this is the token of a session."""
         return hmac.compare_digest(self.token(session_id, key).encode(), token.encode("utf-8", "surrogatepass"))
 
-    def seat(self, token: str | None, client_token: str | None, slot: int | None = None) -> Seat:
+    def seat(self, token: str | None, client_token: str | None, slot: int | None = None, *, following: bool = False) -> Seat:
         """Say whose place it is. slot: the session's id, where the address names it. Raises Refusal (400, or 401, 404, 410).
 
-        The session token is checked before anything is looked up of the client.
+        The session token is checked before anything is looked up of the client. following: a poll asks, for which the state of a moment
+        ago is enough.
         """
-        session = self._session(token, slot)
-        return Seat(session, self.client(session, client_token) if client_token else None)
+        known: Places = self._directory.followed if following else self._directory
+        session = self._session(token, slot, known)
+        return Seat(session, self.client(session, client_token, known) if client_token else None)
 
-    def client(self, session: SessionRef, client_token: str) -> ClientRef:
+    def client(self, session: SessionRef, client_token: str, known: Places | None = None) -> ClientRef:
         """Return the client of a session that a token belongs to. Raises Refusal 400 (or 401, 410)."""
-        client = self._directory.client(tokens.digest(client_token))
-        if client is None or client.session_id != session.id:
+        client = (known or self._directory).client(session.id, tokens.digest(client_token))
+        if client is None:
             raise refusals.invalid_token()
         if client.released_at is not None:
             raise refusals.client_released()
         return client
 
-    def _session(self, token: str | None, slot: int | None) -> SessionRef:
+    def _session(self, token: str | None, slot: int | None, known: Places) -> SessionRef:
         session_id = tokens.session_of(token or "")
-        session = None if session_id is None else self._directory.session(session_id)
+        session = None if session_id is None else known.session(session_id)
         if session is None or not self.is_token(token or "", session.id, session.key):
             raise refusals.invalid_token()
         if session.ended_at is not None or self._silence.is_over(session):

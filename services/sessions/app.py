@@ -19,6 +19,7 @@ from services.sessions.projects.api import events as project_events
 from services.sessions.projects.api import pages as project_pages
 from services.sessions.sessions import api as sessions
 from services.sessions.settings import Settings
+from services.sessions.updates import api as updates
 from services.sessions.users import api as users
 from services.sessions.wiring import Parts
 
@@ -40,7 +41,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     app.url_map.redirect_defaults = False  # aliases answer themselves
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
-    for part in (api, sessions, project_pages, users, lists, analysis, pages, map_page, documenting):
+    for part in (api, sessions, project_pages, users, lists, analysis, updates, pages, map_page, documenting):
         part.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]

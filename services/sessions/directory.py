@@ -1,18 +1,29 @@
-"""What every request must know of a session: whether it runs, what its token is made of, who its clients are."""
+"""What every request must know of a session: whether it runs, what its token is made of, who its clients are.
+
+Events and reads ask the store each time. Polls come by the hundred, at the same moment: `Directory.followed` answers them all from one
+picture of the session, which is forgotten when anything of it changes, and a second later in any case.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Final
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from services.common.lookups import Lookups
 from services.common.wakeups import Wakeups
-from services.sessions.models import Client, Session
+from services.sessions.models import Client, Item, ItemList, Session
 
-_SESSION: Final = sa.select(
+KEPT_S: Final = 1.0  # how long a picture is good, should the wake-up of another process be lost
+MOST_KEPT: Final = 1000  # pictures; the oldest is forgotten first
+MOST_ANSWERS: Final = 64  # of a picture, each for other versions that clients have
+
+_REF: Final = (
     Session.id,
     Session.project_name,
     Session.domain,
@@ -23,10 +34,18 @@ _SESSION: Final = sa.select(
     Session.keep_alive,
     Session.active_at,
     Session.ended_at,
-).where(Session.id == sa.bindparam("id"))
+)
+_SESSION: Final = sa.select(*_REF).where(Session.id == sa.bindparam("id"))
 _CLIENT: Final = sa.select(Client.id, Client.session_id, Client.level, Client.user_id, Client.app_type, Client.released_at).where(
     Client.token_digest == sa.bindparam("digest")
 )
+_HAS_ITEMS: Final = sa.exists().where(Item.session_id == ItemList.session_id, Item.list == ItemList.name)
+_LISTS: Final = (
+    sa.select(*_REF, ItemList.name.label("list"), ItemList.version, ItemList.horizon, _HAS_ITEMS)
+    .outerjoin(ItemList, ItemList.session_id == Session.id)
+    .where(Session.id == sa.bindparam("id"))
+)
+_JOINED: Final = sa.select(Client.id).where(Client.session_id == sa.bindparam("id"), Client.released_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +78,169 @@ class ClientRef:
     released_at: dt.datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListRef:
+    """A list. version, horizon: as of `ItemList`. filled: whether it has any item."""
+
+    version: int
+    horizon: int
+    filled: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A session with its lists, by name, and the ids of its clients, as they were at one moment.
+
+    answers: to polls, by what they ask; whoever computes one leaves it here for the others.
+    """
+
+    session: SessionRef
+    lists: Mapping[str, ListRef]
+    clients: frozenset[int]
+    answers: dict[Any, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 def topic(session_id: int) -> str:
     """Name the topic that wakes whoever follows this session."""
     return f"session:{session_id}"
 
 
+class Places(Protocol):
+    """Who knows sessions and their clients."""
+
+    def session(self, session_id: int) -> SessionRef | None:
+        """Return a session, running or ended; None when there is none of this id. Raises StoreUnavailable, the store's error."""
+        ...
+
+    def client(self, session_id: int, digest: str) -> ClientRef | None:
+        """Return a client, released ones as well; None when no client of the session has this token. Raises as `session`."""
+        ...
+
+
 class Directory:
-    """Finds sessions and their clients. Thread-safe."""
+    """Finds sessions and their clients in the store. followed: the same for polls, up to a second old. Thread-safe."""
 
     def __init__(self, lookups: Lookups, wakeups: Wakeups) -> None:
         self._lookups = lookups
         self._wakeups = wakeups
+        self.followed = Followed(self, lookups, wakeups)
 
     def session(self, session_id: int) -> SessionRef | None:
-        """Return a session, running or ended; None when there is none of this id. Raises StoreUnavailable, the store's error."""
+        """See `Places`."""
         row = self._lookups.one(_SESSION, {"id": session_id})
         return None if row is None else SessionRef(*tuple(row))
 
-    def client(self, digest: str) -> ClientRef | None:
-        """Return a client, released ones as well; None when no client has this token. Raises as `session`."""
+    def client(self, session_id: int, digest: str) -> ClientRef | None:
+        """See `Places`."""
         row = self._lookups.one(_CLIENT, {"digest": digest})
-        return None if row is None else ClientRef(*tuple(row))
+        found = None if row is None else ClientRef(*tuple(row))
+        return None if found is None or found.session_id != session_id else found
 
     def announce(self, session_id: int) -> None:
         """Tell all processes that something of this session has changed. Call it after the commit, before the answer."""
         self._wakeups.publish([topic(session_id)])
+
+
+class _Followed:
+    """What is remembered of one session. mark: another object after each change; whoever loads checks that it is still the same."""
+
+    __slots__ = ("clients", "loaded", "lock", "mark", "marked", "snapshot")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # one loads, the others wait for it
+        self.mark = self.marked = object()
+        self.snapshot: Snapshot | None = None
+        self.loaded = 0.0
+        self.clients: dict[str, ClientRef] = {}
+
+    def current(self) -> Snapshot | None:
+        """Return the picture if it is still good."""
+        if self.snapshot is None or self.mark is not self.marked or time.monotonic() - self.loaded > KEPT_S:
+            return None
+        return self.snapshot
+
+
+class Followed:
+    """Remembers the sessions that are polled. Thread-safe."""
+
+    def __init__(self, directory: Directory, lookups: Lookups, wakeups: Wakeups) -> None:
+        self._directory = directory
+        self._lookups = lookups
+        self._lock = threading.Lock()
+        self._sessions: dict[int, _Followed] = {}  # the oldest first
+        wakeups.listen(self._hear)
+
+    def session(self, session_id: int) -> SessionRef | None:
+        """See `Places`."""
+        found = self.snapshot(session_id)
+        return None if found is None else found.session
+
+    def client(self, session_id: int, digest: str) -> ClientRef | None:
+        """See `Places`. Only those that are joined are remembered."""
+        snapshot, one = self.snapshot(session_id), self._one(session_id)
+        found = one.clients.get(digest)
+        if snapshot is None or (found is not None and found.id in snapshot.clients):
+            return found
+        found = self._directory.client(session_id, digest)
+        if found is not None and found.released_at is None:
+            one.clients[digest] = found
+        return found
+
+    def remembered(self, session_id: int) -> Snapshot | None:
+        """Return the picture of a session that is remembered, if it is still good. Asks no store."""
+        one = self._sessions.get(session_id)
+        return None if one is None else one.current()
+
+    def remembered_client(self, snapshot: Snapshot, digest: str) -> ClientRef | None:
+        """Return a joined client, if it is remembered. Asks no store."""
+        one = self._sessions.get(snapshot.session.id)
+        found = None if one is None else one.clients.get(digest)
+        return found if found is not None and found.id in snapshot.clients else None
+
+    def snapshot(self, session_id: int) -> Snapshot | None:
+        """Return the picture of a session, running or ended, at most a second old; None when there is none. Raises as `session`."""
+        one = self._one(session_id)
+        found = one.current()
+        if found is not None:
+            return found
+        with one.lock:
+            found = one.current()
+            return found if found is not None else self._load(session_id, one)
+
+    def forget(self, session_id: int) -> None:
+        """Have the session looked up again by the next who asks."""
+        one = self._sessions.get(session_id)
+        if one is not None:
+            one.mark = object()
+
+    def _load(self, session_id: int, one: _Followed) -> Snapshot | None:
+        mark, now = one.mark, time.monotonic()  # before the first look
+        rows = self._lookups.all(_LISTS, {"id": session_id})
+        if not rows:
+            self._sessions.pop(session_id, None)
+            return None
+        joined = frozenset(row[0] for row in self._lookups.all(_JOINED, {"id": session_id}))
+        places = len(_REF)
+        lists = {row[places]: ListRef(*row[places + 1 :]) for row in rows if row[places] is not None}
+        found = Snapshot(SessionRef(*rows[0][:places]), lists, joined)
+        one.clients = {digest: client for digest, client in list(one.clients.items()) if client.id in joined}
+        one.snapshot, one.loaded, one.marked = found, now, mark
+        return found
+
+    def _one(self, session_id: int) -> _Followed:
+        found = self._sessions.get(session_id)
+        if found is None:
+            with self._lock:
+                found = self._sessions.setdefault(session_id, _Followed())
+                while len(self._sessions) > MOST_KEPT:
+                    del self._sessions[next(iter(self._sessions))]
+        return found
+
+    def _hear(self, woken: str | None) -> None:
+        """Forget the picture of what has changed."""
+        if woken is None:
+            for one in list(self._sessions.values()):
+                one.mark = object()
+        elif woken.startswith("session:"):
+            self.forget(int(woken.partition(":")[2]))

@@ -44,16 +44,16 @@ def caller() -> Caller:
     return found
 
 
-def seat(slot: int | None = None) -> Seat:
+def seat(slot: int | None = None, *, following: bool = False) -> Seat:
     """Return the place in a session that the tokens of this request belong to; looked up once a request. A POST counts as activity.
 
-    slot: the session's id, where the address names it. Raises Refusal 400 (or 401, 404, 410).
+    slot: the session's id, where the address names it. following: see `Seats.seat`. Raises Refusal 400 (or 401, 404, 410).
     """
     found: Seat | None = g.get("seat")
     if found is None:
         token = request.headers.get("token") or request.headers.get("serverToken") or request.args.get("token")
         client = request.headers.get("clientToken") or request.args.get("clientToken")
-        found = g.seat = parts().seats.seat(token, client, slot)
+        found = g.seat = parts().seats.seat(token, client, slot, following=following)
         if request.method == "POST" and found.client is not None:
             parts().activity.note(found.client.id, found.session.id)
     return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from services.common import startup, wakeups
 from services.common.clock import Clock
 from services.common.database import Database
+from services.common.held import Places, Waiter
 from services.common.identity.client import IdentityClient
 from services.common.lookups import Lookups
+from services.sessions import refusals
 from services.sessions.access import Seats, Users
 from services.sessions.activity import Activity
 from services.sessions.directory import Directory
@@ -25,6 +27,7 @@ from services.sessions.sessions.service.saving import Saving
 from services.sessions.sessions.service.sessions import Sessions
 from services.sessions.settings import Settings
 from services.sessions.silence import Silence
+from services.sessions.updates.service import Updates
 from services.sessions.users.service import Accounts
 
 
@@ -58,6 +61,8 @@ class Parts:
         self.stakeholders = Stakeholders(turns, self.seats)
         self.buildings = Buildings(turns)
         self.playing = Playing(turns)
+        self.polls = Places(settings.polls_limit, refusals.too_many_polls)
+        self.updates = Updates(self.database, self.directory, Waiter(self.wakeups, clock, self.polls), self.activity, clock)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

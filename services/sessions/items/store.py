@@ -188,15 +188,16 @@ def client(transaction: Transaction, client_id: int) -> Client | None:
 
 @dataclass(slots=True)
 class Changed:
-    """What is new in a list. items: as clients see them, by id. deletes: ids of items that are gone. version: up to which this is all.
+    """What is new in a list. items: as clients see them, by id. deletes: `id` and `version` of those that are gone; clients take the
+    highest version of both for what they then have. version: up to which this is all.
 
-    full: the items are all of the list, and whatever else the client has is gone; `deletes` is empty.
+    full: the items are all of the list, and whatever else the client has is gone.
     """
 
     version: int
     full: bool
     items: list[dict[str, Any]] = field(default_factory=list)
-    deletes: list[int] = field(default_factory=list)
+    deletes: list[dict[str, int]] = field(default_factory=list)
 
 
 def changes_since(transaction: Transaction | sa.Connection, session_id: int, known: Mapping[str, int]) -> dict[str, Changed]:
@@ -220,7 +221,7 @@ def changes_since(transaction: Transaction | sa.Connection, session_id: int, kno
         elif kind == _ITEM:
             found[name].items.append(_shown(name, number, version, values, client_name, user_name))
         else:
-            found[name].deletes.append(number)
+            found[name].deletes.append({"id": number, "version": version})
     return found
 
 
@@ -241,7 +242,7 @@ def _news(session_id: int, known: Mapping[str, int]) -> sa.CompoundSelect[Any]:
     deletions = (
         sa.select(sa.literal(_DELETION), Deletion.list, Deletion.id, Deletion.version, *nothing)
         .join(ItemList, (ItemList.session_id == Deletion.session_id) & (ItemList.name == Deletion.list))
-        .where(*mine, is_partial, Deletion.version > since)
+        .where(*mine, has > 0, Deletion.version > has)
     )
     return sa.union_all(changed, items, deletions)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 
-from services.common.documented import Blueprint
 from services.sessions import refusals
 from services.sessions.access import Seat
 from services.sessions.items.api.showing import get, rows
@@ -16,12 +15,12 @@ from services.sessions.web import json_body, parts, seat
 
 TITLE = "Building density"
 
-blueprint = Blueprint("analysis", __name__, description="Analysis of a session.")
+blueprint = Blueprint("analysis", __name__)
 
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @get(blueprint, "/density/")

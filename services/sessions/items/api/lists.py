@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
-from services.common.documented import Blueprint
-from services.sessions import refusals, rendering
+from services.sessions import refusals
 from services.sessions.items.api.showing import base, get, row, rows
 from services.sessions.items.rules import lists
+from services.sessions.navigation import link
 from services.sessions.sets import SESSION
 from services.sessions.web import parts, seat, show
 
 LARGEST_ID = 2**31 - 1
 
-blueprint = Blueprint("items", __name__, description="The lists of a session.")
+blueprint = Blueprint("items", __name__)
 
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @get(blueprint, "/")
@@ -35,7 +35,7 @@ def overview(slot: int | None) -> Response:
         "events": f"{start}event/{SESSION.names[0]}/",
         **{name: f"{start}items/{name}/" for name in lists.ALL},
     }
-    addresses = {name: rendering.link(path) for name, path in links.items()}
+    addresses = {name: link(path) for name, path in links.items()}
     found = {
         "session": {
             "id": session.id,
@@ -56,7 +56,7 @@ def overview(slot: int | None) -> Response:
 def index(slot: int | None) -> Response:
     """List the lists, each with its size and version."""
     here = seat(slot)
-    links = {name: rendering.link(f"{base(slot)}items/{name}/") for name in lists.ALL}
+    links = {name: link(f"{base(slot)}items/{name}/") for name in lists.ALL}
     return show("Lists", parts().items.index(here), links=links)
 
 
@@ -68,7 +68,7 @@ def items(name: str, slot: int | None) -> Response:
     known = _known(name)
     found = parts().items.all(here, known)
     start = f"{base(slot)}items/{known}/"
-    links = {name: rendering.link(f"{start}{name}/") for name in ("size", "version")}
+    links = {name: link(f"{start}{name}/") for name in ("size", "version")}
     place = (lambda: parts().items.place(here)) if known in lists.WITH_GEOMETRY else None
     return rows(known, found, lists.type_of(known), place, links)
 
@@ -100,7 +100,7 @@ def item(name: str, item_id: int, slot: int | None) -> Response:
     if item_id > LARGEST_ID:  # no store has such a number
         raise refusals.no_such("item", f"{known}/{item_id}")
     found = parts().items.one(here, known, item_id)
-    links = {known: rendering.link(f"{base(slot)}items/{known}/")}
+    links = {known: link(f"{base(slot)}items/{known}/")}
     place = (lambda: parts().items.place(here)) if known in lists.WITH_GEOMETRY else None
     return row(f"{known} {item_id}", found, lists.type_of(known), place, links)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from flask import Response
+from flask import Blueprint, Response
 
-from services.common.documented import Blueprint, View
 from services.sessions import rendering, web
 from services.sessions.items.rules import formats
 from services.sessions.items.rules.places import Place
 
+View = TypeVar("View", bound=Callable[..., Any])
 _DATA: Final = (web.JSON, web.TJSON, web.CSV)
 
 
