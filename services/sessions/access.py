@@ -144,6 +144,22 @@ class Seats:
             raise refusals.client_released()
         return client
 
+    def remembered(self, token: str | None, client_token: str | None, slot: int | None = None) -> Seat | None:
+        """Say whose place it was when the session was seen last, without asking the store; None when that must be asked.
+
+        Whoever uses it checks the place before it tells anything (`updates/parking.py`).
+        """
+        session_id = tokens.session_of(token or "")
+        session = None if session_id is None else self._directory.followed.last(session_id)
+        if session is None or not self.is_token(token or "", session.id, session.key) or slot not in (None, session.id):
+            return None
+        if session.ended_at is not None or self._silence.is_over(session):
+            return None
+        if not client_token:
+            return Seat(session, None)
+        client = self._directory.followed.last_client(session.id, tokens.digest(client_token))
+        return None if client is None else Seat(session, client)
+
     def _session(self, token: str | None, slot: int | None, known: Places) -> SessionRef:
         session_id = tokens.session_of(token or "")
         session = None if session_id is None else known.session(session_id)

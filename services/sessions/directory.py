@@ -106,6 +106,12 @@ def topic(session_id: int) -> str:
     return f"session:{session_id}"
 
 
+def session_of(named: str) -> int | None:
+    """Return the session of a topic; None when it is that of something else."""
+    kind, _, number = named.partition(":")
+    return int(number) if kind == "session" else None
+
+
 class Places(Protocol):
     """Who knows sessions and their clients."""
 
@@ -192,11 +198,15 @@ class Followed:
         one = self._sessions.get(session_id)
         return None if one is None else one.current()
 
-    def remembered_client(self, snapshot: Snapshot, digest: str) -> ClientRef | None:
-        """Return a joined client, if it is remembered. Asks no store."""
-        one = self._sessions.get(snapshot.session.id)
-        found = None if one is None else one.clients.get(digest)
-        return found if found is not None and found.id in snapshot.clients else None
+    def last(self, session_id: int) -> SessionRef | None:
+        """Return a session as it was seen last, however long ago. Asks no store."""
+        one = self._sessions.get(session_id)
+        return None if one is None or one.snapshot is None else one.snapshot.session
+
+    def last_client(self, session_id: int, digest: str) -> ClientRef | None:
+        """Return a client as it was seen last: joined. Asks no store."""
+        one = self._sessions.get(session_id)
+        return None if one is None else one.clients.get(digest)
 
     def snapshot(self, session_id: int) -> Snapshot | None:
         """Return the picture of a session, running or ended, at most a second old; None when there is none. Raises as `session`."""
@@ -239,8 +249,9 @@ class Followed:
 
     def _hear(self, woken: str | None) -> None:
         """Forget the picture of what has changed."""
-        if woken is None:
+        session_id = None if woken is None else session_of(woken)
+        if session_id is not None:
+            self.forget(session_id)
+        elif woken is None:
             for one in list(self._sessions.values()):
                 one.mark = object()
-        elif woken.startswith("session:"):
-            self.forget(int(woken.partition(":")[2]))

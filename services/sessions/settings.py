@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from services.common.addresses import Network, parse_networks
 from services.common.identity import settings as identity
@@ -17,6 +18,8 @@ SEED, MODERN = "seed", "modern"
 @dataclass(frozen=True)
 class Settings:
     """What an operator may choose."""
+
+    worker_class: ClassVar[str] = "services.sessions.serving.Worker"  # gunicorn's
 
     bind: Bind = setting(Bind("127.0.0.1", 8102), help="Address to listen on.")
     workers: int = setting(1, minimum=1, maximum=64, help="Processes; more than one wake each other only through VALKEY_URL.")

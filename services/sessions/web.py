@@ -20,13 +20,18 @@ from services.sessions.formats import GEOJSON as GEOJSON
 from services.sessions.formats import HTML as HTML
 from services.sessions.formats import JSON as JSON
 from services.sessions.formats import TJSON as TJSON
-from services.sessions.settings import SEED
+from services.sessions.settings import SEED, Settings
 from services.sessions.wiring import Parts
 
 NAME: Final = "Gatehouse sessions"
 DESCRIPTION: Final = "Start, join, watch and end running projects, as Tygron's API does."
 VERSION: Final = "1.0.0"
 BODY_LIMIT: Final = 1024 * 1024  # bytes
+HEADERS: Final = (  # of every answer that does not say otherwise
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),  # the token may be in the address
+)
 _AS_SEED: Final = frozenset({"insufficient-rights", "invalid-token", "session-ended", "client-released"})  # 400 in the seed
 
 
@@ -153,9 +158,8 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def finish(answer: Response) -> Response:
-        answer.headers.setdefault("Cache-Control", "no-store")
-        answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        answer.headers.setdefault("Referrer-Policy", "no-referrer")  # the token may be in the address
+        for name, value in HEADERS:
+            answer.headers.setdefault(name, value)
         return answer
 
 
@@ -171,8 +175,13 @@ def _user() -> Caller:
     raise refusals.credentials_needed()
 
 
+def status_of(settings: Settings, status: int, code: str) -> int:
+    """Return the status of a refusal, as the setting `strict_status` wants it."""
+    return 400 if code in _AS_SEED and settings.strict_status == SEED else status
+
+
 def _status(status: int, code: str) -> int:
-    return 400 if code in _AS_SEED and parts().settings.strict_status == SEED else status
+    return status_of(parts().settings, status, code)
 
 
 def _fields(asking: Caller | Seat) -> dict[str, str]:

@@ -27,6 +27,7 @@ from services.sessions.sessions.service.saving import Saving
 from services.sessions.sessions.service.sessions import Sessions
 from services.sessions.settings import Settings
 from services.sessions.silence import Silence
+from services.sessions.updates.parking import Parking
 from services.sessions.updates.service import Updates
 from services.sessions.users.service import Accounts
 
@@ -63,6 +64,7 @@ class Parts:
         self.playing = Playing(turns)
         self.polls = Places(settings.polls_limit, refusals.too_many_polls)
         self.updates = Updates(self.database, self.directory, Waiter(self.wakeups, clock, self.polls), self.activity, clock)
+        self.parking = Parking(self.updates, self.directory.followed, self.wakeups, self.polls)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.documented import Blueprint
 from services.common.held import ClientConnection
-from services.sessions import forms, refusals
+from services.sessions import bodies, forms, refusals
 from services.sessions.access import Seat
 from services.sessions.items.rules import lists
 from services.sessions.updates import rules
@@ -42,7 +42,9 @@ def update(slot: int | None) -> Response:
     known = _known()
     found = parts().updates.poll(here, known, rules.read_timeout(request.args.get("timeout")), connection)
     if found is None:
-        return Response(status=204)
+        answer = Response(status=204)
+        del answer.headers["Content-Type"]
+        return answer
     answer = Response(found.body, mimetype="application/json") if format_ == JSON else show("Changes", json.loads(found.body))
     if found.resync:
         answer.headers[RESYNC] = "1"
@@ -64,8 +66,8 @@ def _known() -> Known:
     afresh = request.args.get("force", "").lower() in ("true", "1")
     if request.method == "GET":
         sent: Any = {name: value for name, value in request.args.items() if lists.find(name)}
-    elif request.form:
-        sent = {name: value for name, value in request.form.items() if value.strip() and name != forms.TOKEN}
+    elif bodies.is_form(request):
+        sent = {name: value for name, value in bodies.fields(request).items() if value.strip() and name != forms.TOKEN}
     else:
         sent = json_body()
     return rules.read_versions(sent, afresh=afresh)

@@ -1,0 +1,188 @@
+"""gunicorn's threads, except for polls: the thread that watches the connections reads them, and lets them wait without a thread each.
+
+A change wakes hundreds of polls at once. With a thread for each, most of the time goes into changing from one thread to the next; here one
+reads the store once, and the answers are written one after the other. `services/common/serving.py` says which requests are taken.
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from services.common import request_id, serving
+from services.sessions.updates.door import LARGEST, Answer, Door, Visit
+from services.sessions.updates.parking import Ask, Outcome, Parked
+
+_MOST: Final = LARGEST + 8 * 1024  # bytes of a request that is taken
+_HEAD: Final = re.compile(rb"POST (/api/(?:session|slots/[0-9]+)/update[!-~]*) HTTP/1\.1\r\n" + serving.FIELDS).match
+_SLOW_S: Final = 20.0  # how long a client may take to read an answer that does not fit into the kernel's buffer
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A connection whose poll is parked. ahead: its next request came already, so that it is not watched any more."""
+
+    conn: Any
+    request: bytes
+    visit: Visit | None = None
+    poll: Parked | None = None
+    ahead: bool = False
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """One process of the service."""
+
+    def init_process(self) -> None:
+        self._door: Door | None = None
+        super().init_process()
+
+    def run(self) -> None:
+        """Serve until the process is told to stop."""
+        self._door = Door(self.wsgi)
+        self._door.parts.parking.start(partial(self.method_queue.defer, self._settle))
+        super().run()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and watch it: its first request may be one that needs no thread, and may be long in coming."""
+        try:
+            connection, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = TConn(self.cfg, connection, address, listener.getsockname())  # which does not block
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        self.poller.register(connection, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        """Take the first request of a connection: by this thread, if it is one that may be."""
+        if not self._take(conn, client, self.pending_conns):
+            super().on_pending_socket_readable(conn, client)
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """Take the next request of a connection: by this thread, if it is one that may be."""
+        if not self._take(conn, client, self.keepalived_conns):
+            super().on_client_socket_readable(conn, client)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Once the process stops: also close those that have sent nothing yet."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def _take(self, conn: Any, client: Any, among: Any) -> bool:
+        """Read a poll, and let it wait. False when nothing was done. among: the connections that this one is one of."""
+        if self._door is None or self.cfg.is_ssl or not self.alive or self.nr + 1 >= self.max_requests:
+            return False
+        request = serving.peek(conn.sock, _MOST)
+        head = _HEAD(request)
+        environ = None if head is None else serving.environ(head[2])
+        if head is None or environ is None or self._door.length(environ) != len(request) - head.end():
+            return False
+        waiting = _Waiting(conn, request)
+        read = self._door.read(head[1].decode(), environ, request[head.end() :], waiting)
+        if read is None:
+            return False
+        waiting.poll, waiting.visit = read
+        conn.sock.recv(len(request))
+        among.remove(conn)
+        self.poller.modify(client, selectors.EVENT_READ, partial(self._on_waiting_readable, waiting))
+        self.nr += 1
+        if not self._door.park(waiting.poll):
+            self._pass_on(waiting)
+        return True
+
+    def _on_waiting_readable(self, waiting: _Waiting, client: Any) -> None:
+        """Forget a client that goes away while it waits. One that sends its next request early is read when it is answered."""
+        if serving.peek(client, 1):
+            self.poller.unregister(client)
+            waiting.ahead = True
+            return
+        assert self._door is not None
+        assert waiting.poll is not None
+        self._door.parts.parking.forget(waiting.poll)
+        self._close(waiting)
+
+    def _settle(self, outcomes: Sequence[tuple[Parked, Outcome]]) -> None:
+        """Answer polls. What is to be noted of them waits until all have their answers."""
+        assert self._door is not None
+        told = []
+        last, before, behind = None, "", b""
+        for poll, outcome in outcomes:
+            waiting: _Waiting = poll.owner
+            if waiting.conn.sock.fileno() < 0:  # its client went away a moment ago
+                continue
+            if outcome is Ask:
+                self._pass_on(waiting)
+                continue
+            answer = self._door.answer(outcome)
+            if answer is not last:
+                last, before, behind = answer, serving.head(answer.status, answer.headers, kept=self.alive), b"\r\n\r\n" + answer.body
+            assert waiting.visit is not None
+            self._send(waiting, f"{before}{request_id.HEADER}: {waiting.visit.request_id}".encode() + behind)
+            told.append((waiting.visit, answer))
+        if told:
+            self.method_queue.defer(self._note, told)
+
+    def _note(self, told: Sequence[tuple[Visit, Answer]]) -> None:
+        assert self._door is not None
+        for visit, answer in told:
+            self._door.told(visit, answer.status)
+
+    def _send(self, waiting: _Waiting, whole: bytes) -> None:
+        """Write an answer, and wait for the connection's next request."""
+        conn = waiting.conn
+        try:
+            sent = conn.sock.send(whole)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._close(waiting)
+            return
+        if sent < len(whole):  # the client is slow: a thread waits for it
+            if not waiting.ahead:
+                self.poller.unregister(conn.sock)
+            future = self.tpool.submit(_send_rest, conn.sock, whole[sent:], self.alive)
+            future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+        elif not self.alive:
+            self._close(waiting)
+        elif waiting.ahead:
+            self.finish_request(conn, serving.KEPT)
+        else:
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            self.poller.modify(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+
+    def _pass_on(self, waiting: _Waiting) -> None:
+        """Give a request back, for a thread to answer it."""
+        conn = waiting.conn
+        if not waiting.ahead:
+            self.poller.unregister(conn.sock)
+        self.nr -= 1
+        conn.init()
+        conn.parser.unreader.unread(waiting.request)
+        self.enqueue_req(conn)
+
+    def _close(self, waiting: _Waiting) -> None:
+        if not waiting.ahead:
+            self.poller.unregister(waiting.conn.sock)
+        self.nr_conns -= 1
+        waiting.conn.close()
+
+
+def _send_rest(connection: socket.socket, rest: bytes, kept: bool) -> bool:
+    """Write what is left of an answer. Returns whether the connection may send its next request."""
+    connection.settimeout(_SLOW_S)
+    try:
+        connection.sendall(rest)
+    except OSError:
+        return False
+    return kept
