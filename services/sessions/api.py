@@ -47,7 +47,9 @@ def slots() -> Response:
 def root_sets() -> Response:
     """Show the sets of events at the root of the API."""
     web.caller()
-    return _overview("Events", "Fire an event by POST; each has a page with a form.", _links(sets.ROOT, navigation.here()))
+    start = navigation.here()
+    today = not start.startswith("/api/services/")
+    return _overview("Events", "Fire an event by POST; each has a page with a form.", _links(sets.ROOT, start, today=today))
 
 
 @blueprint.get("/api/session/event/", defaults={"slot": None})
@@ -99,8 +101,9 @@ def _set(known: tuple[EventSet, ...], name: str) -> EventSet:
     return found
 
 
-def _links(known: Sequence[EventSet], start: str) -> list[Link]:
-    return [Link(one.title, link(f"{start}{one.names[0]}/"), f"{', '.join(one.names)}") for one in known]
+def _links(known: Sequence[EventSet], start: str, *, today: bool = False) -> list[Link]:
+    """Return links to sets of events. today: by the names of today's clients, not those of 2015."""
+    return [Link(one.title, link(f"{start}{one.names[-1 if today else 0]}/"), ", ".join(one.names)) for one in known]
 
 
 def _overview(title: str, about: str, links: Sequence[Link]) -> Response:
