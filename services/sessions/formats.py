@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from flask import Request
 
+from services.common.pages.negotiation import qualities, quality
 from services.sessions import refusals
 
 HTML, JSON, TJSON, CSV, GEOJSON = "HTML", "JSON", "TJSON", "CSV", "GEOJSON"
 # what a program sees in Accept; TJSON has no media type of its own
 _TYPES: Final = {HTML: "text/html", JSON: "application/json", CSV: "text/csv", GEOJSON: "application/geo+json"}
-_TEXT: Final = "text/plain"
 
 
 def asked(request: Request) -> str | None:
@@ -34,10 +35,9 @@ def chosen(request: Request, formats: tuple[str, ...]) -> str:
         return wanted
     sends_json = request.method == "POST" and request.mimetype == "application/json"
     first = JSON if sends_json and JSON in formats else HTML
-    if "Accept" not in request.headers:
-        return first if first in formats else formats[0]
-    ranked = max(formats, key=lambda one: (*_liking(request, _TYPES.get(one)), one == first))
-    if _liking(request, _TYPES.get(ranked))[0] <= 0:
+    accept = qualities(request.headers.get("Accept") or "*/*")
+    ranked = max(formats, key=lambda one: (_liking(accept, one), _TYPES.get(one) in accept, one == first))
+    if _liking(accept, ranked) <= 0:
         raise refusals.not_acceptable(formats)
     return ranked
 
@@ -47,12 +47,10 @@ def wants_page(request: Request) -> bool:
     wanted = {one.upper() for one in request.args.getlist("f")}
     if wanted & {HTML, JSON, TJSON, CSV, GEOJSON}:
         return wanted == {HTML}
-    return _liking(request, _TYPES[HTML]) > _liking(request, _TEXT)
+    accept = qualities(request.headers.get("Accept") or "*/*")
+    html, text = (quality(accept, one) for one in ("text/html", "text/plain"))
+    return html > text or (html == text and "text/html" in accept and "text/plain" not in accept)
 
 
-def _liking(request: Request, media_type: str | None) -> tuple[float, bool]:
-    """Return how much Accept likes a type, and whether it names it."""
-    if media_type is None:
-        return 0.0, False
-    named = any(media_type == one.lower().partition(";")[0].strip() for one in request.accept_mimetypes.values())
-    return request.accept_mimetypes[media_type], named
+def _liking(accept: Mapping[str, float], format: str) -> float:
+    return quality(accept, _TYPES[format]) if format in _TYPES else 0.0

@@ -38,7 +38,7 @@ def post(api: API, body: bytes, who: str = "host", content_type: str = "applicat
         b'{"0":"MULTI","1":"demo"}',
         b'{"0":"MULTI","project":"demo"}',
         b'\xef\xbb\xbf["MULTI","demo"]',
-        b'["MULTI","demo",null,7.0]',
+        b'["MULTI","demo",null,null,"group"]',
     ],
 )
 def test_good_bodies(api: API, body: bytes) -> None:
