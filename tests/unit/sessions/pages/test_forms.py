@@ -14,7 +14,7 @@ from tests.unit.sessions.conftest import API, Joined
 from tests.unit.sessions.pages.reading import Form, Page
 from tests.unit.sessions.pages.test_pages import BROWSER, EVENTS, browse, page
 
-ODD = ["<script>alert(1)</script>", '"\'><img src=x onerror=alert(1)>', "\u202eright to left", "שלום", "x" * 64]
+ODD = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "\u202eright to left", "שלום", "x" * 64]
 
 
 def form_of(api: API, name: str, who: str = "edit", **query: str) -> Form:

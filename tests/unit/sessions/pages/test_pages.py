@@ -43,7 +43,9 @@ def test_all_pages_are_reached_from_the_first_one_and_no_link_is_dead(api: API, 
             continue
         seen.add(path)
         assert path.startswith(f"{mount}/"), address
-        assert query == {} if path.endswith("openapi.json") else {name: [one] for name, one in tokens(joined).items()}.items() <= query.items()
+        assert (
+            query == {} if path.endswith("openapi.json") else {name: [one] for name, one in tokens(joined).items()}.items() <= query.items()
+        )
         answer = api.send("GET", address.removeprefix(mount), "edit", headers={"Accept": BROWSER, "X-Forwarded-Prefix": mount})
         if path.removeprefix(mount) in AHEAD and answer.status_code == 404:
             continue
