@@ -142,7 +142,8 @@ def data(
     """
     asking: Caller | Seat | None = g.get("seat") or g.get("caller")
     below = navigation.below()
-    named = [Link(name, address) for name, address in (links or {}).items()]
+    shown_already = {one.address for one in below}
+    named = [Link(name, address) for name, address in (links or {}).items() if address not in shown_already]
     rows = tables.table(value)
     own_page = rows is not None and "id" in rows.columns and navigation.is_there(f"{navigation.here()}{rows.rows[0].get('id')}/")
     shown = [Form(event, path, asking, request.args.to_dict()) for event, path in events] if asking else []

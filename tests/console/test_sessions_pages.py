@@ -106,7 +106,7 @@ def test_a_mistake_is_told_beside_its_field(browser: Page, root: str) -> None:
 
 
 def test_by_keyboard_alone(browser: Page, root: str) -> None:
-    browser.goto(f"{root}{EVENTS}VALIDATE_PROJECT_NAME/")
+    browser.goto(f"{root}{EVENTS}CREATE_NEW_PROJECT/")
     browser.keyboard.press("Tab")
     expect(browser.get_by_text("Skip to the content")).to_be_focused()
     browser.keyboard.press("Enter")
@@ -114,7 +114,7 @@ def test_by_keyboard_alone(browser: Page, root: str) -> None:
         browser.keyboard.press("Tab")
         if browser.get_by_label("name").evaluate("element => element === document.activeElement"):
             break
-    browser.keyboard.type("demo-keys")
+    browser.keyboard.type(f"keys-{next(_names)}")
     with browser.expect_navigation():
         browser.keyboard.press("Enter")
     expect(browser.get_by_role("status")).to_have_text("Done. The answer:")
@@ -129,8 +129,7 @@ def test_without_an_account_there_is_a_page_that_says_so(chromium: Browser, root
     context.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_every_kind_of_page_is_readable(chromium: Browser, sessions: House, width: int, scheme: Any) -> None:
     root = sessions.url
     context = signed_in(chromium, "edit", viewport={"width": width, "height": 800}, color_scheme=scheme)

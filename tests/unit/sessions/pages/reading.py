@@ -47,9 +47,9 @@ class Page(HTMLParser):
         if tag in ("a", "h1", "textarea", "option"):
             self._text = ""
         if tag == "form":
-            self.forms.append(Form(found["action"]))
+            self.forms.append(Form(found.get("action", "")))
         if tag in ("input", "select", "textarea"):
-            self._field = found["name"]
+            self._field = found.get("name", "")
             self.forms[-1].attributes[self._field] = found
             self.forms[-1].values[self._field] = found.get("value", "")
 
