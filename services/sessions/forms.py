@@ -125,8 +125,8 @@ def _example(parameter: Parameter) -> Any:
     type_ = str(schema.get("type"))
     if parameter.optional:
         return None
-    if schema.get("examples"):
-        return schema["examples"][0]
+    if "example" in schema:
+        return schema["example"]
     if type_ == "boolean":
         return True
     if parameter.kind.choices:

@@ -109,11 +109,10 @@ def test_pages_tell_nobody_where_they_were(api: API) -> None:
     assert "form-action 'self'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/api/nope/<script>alert(1)</script>/", "/api/event/%22%3E%3Cscript%3E/", "/api/event/io/%FF%00/"])
-def test_odd_addresses_are_not_found(api: API, path: str) -> None:
-    answer = browse(api, path, "join")
-    assert "script" not in page(answer, 404).elements
-    assert api.get(path, "join").mimetype == "text/plain"
+def test_odd_addresses_are_not_found(api: API) -> None:
+    for path in ("/api/nope/<script>alert(1)</script>/", "/api/event/%22%3E%3Cscript%3E/", "/api/event/io/%FF%00/"):
+        assert "script" not in page(browse(api, path, "join"), 404).elements
+        assert api.get(path, "join").mimetype == "text/plain"
 
 
 def test_wrong_methods_name_the_right_ones(api: API) -> None:
