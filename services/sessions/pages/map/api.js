@@ -72,9 +72,9 @@ export function explain(error) {
   if (!(error instanceof Refused)) return "Something on this page went wrong. Load it again.";
   if (error.released) return "You were released from this session. Join again.";
   if (error.ended) return "This session has ended.";
-  if (error.message.startsWith("INSUFFICIENT_RIGHTS")) return "Your account does not have the right to do this.";
   if (error.status === 401) return "The name or the password is not right.";
-  const text = error.message.replace(/^INVALID_REQUEST: /, "").trim();
+  if (error.message === "INSUFFICIENT_RIGHTS") return "Your account does not have the right to do this.";
+  const text = error.message.replace(/^(INVALID_REQUEST|INSUFFICIENT_RIGHTS): /, "").trim();
   if (text && text.length < 500 && !/^[<{]/.test(text)) return text[0].toUpperCase() + text.slice(1);
   return error.passing ? "The service is not available now. Try again." : `The service answered ${error.status}.`;
 }

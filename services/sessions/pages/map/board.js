@@ -16,6 +16,7 @@ export class Board {
   #draft = L.featureGroup();
   #drawing = false;
   #fitted = ""; // the view of the whole map
+  #weight = 2;
 
   // on: {pick(id of a building), point([x, y]) while drawing, cancel()}.
   constructor(element, readout, sizeM, on) {
@@ -30,6 +31,7 @@ export class Board {
     new Grid(this.map, sizeM, readout);
     this.#draft.addTo(this.map);
     this.map.on("click", ({ latlng }) => { if (this.#drawing) on.point(this.#point(latlng)); });
+    this.map.on("zoomend", () => this.#weigh());
     this.pick = (id) => { if (!this.#drawing) on.pick(id); };
     element.addEventListener("keydown", (event) => {
       if (!this.#drawing || event.target !== element) return;
@@ -50,7 +52,7 @@ export class Board {
     const color = colorOf(stakeholder);
     const before = this.#shapes.get(id);
     if (before?.building === building && before.color === color) return;
-    const drawn = before?.drawn ?? L.polygon([]).on("click", () => this.pick(id)).bindTooltip(() => this.#label(id), { sticky: true });
+    const drawn = before?.drawn ?? this.#drawn(id);
     this.#shapes.set(id, { drawn, building, color });
     drawn.setStyle(this.#style(id));
     if (before?.building !== building) drawn.setLatLngs(shape(building.polygons).map((polygon) => polygon.map(turned)));
@@ -101,7 +103,13 @@ export class Board {
 
   #style(id) {
     const chosen = id === this.#chosen;
-    return { color: LINE, weight: chosen ? 5 : 2, fillColor: this.#shapes.get(id).color, fillOpacity: chosen ? 0.9 : 0.6 };
+    return { color: LINE, weight: chosen ? 5 : this.#weight, fillColor: this.#shapes.get(id).color, fillOpacity: chosen ? 0.9 : 0.6 };
+  }
+
+  #drawn(id) {
+    const made = L.polygon([], { smoothFactor: 0.5 });
+    made.on("click", () => this.pick(id));
+    return made.bindTooltip(() => this.#label(id), { sticky: true });
   }
 
   #label(id) {
@@ -115,6 +123,14 @@ export class Board {
     this.map.fitBounds(this.edge, { animate: false });
     this.map.setMinZoom(this.map.getZoom() - 1);
     this.#fitted = this.#view();
+  }
+
+  // Lines that are wider than a building would hide it.
+  #weigh() {
+    const weight = Math.min(Math.max(2 ** this.map.getZoom() * 2, 0.25), 2);
+    if (weight === this.#weight) return;
+    this.#weight = weight;
+    for (const [id, { drawn }] of this.#shapes) drawn.setStyle(this.#style(id));
   }
 
   #view() { return `${this.map.getZoom()} ${this.map.getCenter()}`; }

@@ -18,7 +18,9 @@ export function keyed(parent, items, make, update) {
     return element;
   });
   for (const element of known.values()) element.remove();
-  for (const [place, element] of wanted.entries()) if (parent.children[place] !== element) parent.insertBefore(element, parent.children[place] ?? null);
+  for (const [place, element] of wanted.entries()) {
+    if (parent.children[place] !== element) parent.insertBefore(element, parent.children[place] ?? null);
+  }
 }
 
 // Makes a copy of a template's first element.

@@ -2,7 +2,7 @@
 export const LISTS = ["STAKEHOLDERS", "SETTINGS", "BUILDINGS", "MESSAGES", "TIMES"];
 
 // Who has a stakeholder, as people read it; null: nobody.
-export const holder = ({ clientName, userName }) => clientName || userName || null;
+export const holder = ({ clientName, userName }) => (clientName && userName ? `${userName} (${clientName})` : userName || clientName || null);
 
 export class Lists {
   #items = new Map(LISTS.map((name) => [name, new Map()]));

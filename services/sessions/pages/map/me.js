@@ -4,6 +4,7 @@ import { once, part, tell } from "./elements.js";
 import { holder } from "./lists.js";
 
 const PLACE = "client"; // in the storage of this tab
+const PERSON_MS = 120_000; // for who has to type a password
 
 export class Me {
   #stakeholder = null;
@@ -51,14 +52,14 @@ export class Me {
   }
 
   async #join() {
-    const { value } = await ask("event/io/join/?f=JSON", { body: [sessionId, "PARTICIPANT", "Map page"], person: true, timeout: 120_000 });
+    const { value } = await ask("event/io/join/?f=JSON", { body: [sessionId, "PARTICIPANT", "Map page"], person: true, timeout: PERSON_MS });
     if (value.apiToken !== token) throw new Error("another session");
     this.#become(value.client.clientToken, null);
     part("leave").focus();
   }
 
   async #leave() {
-    await fire("SESSION_RELEASE", client());
+    await ask("event/io/close/?f=JSON", { body: [sessionId, client(), true], person: true, timeout: PERSON_MS });
     this.#become(null, null);
     part("join").focus();
   }

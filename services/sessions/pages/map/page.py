@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask import Blueprint, Flask, Response
 
 from services.sessions import rendering, web
 from services.sessions.items.rules import lists
+
+FOLDER = Path(__file__).parent
 
 blueprint = Blueprint("map", __name__)
 
