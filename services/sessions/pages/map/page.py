@@ -22,6 +22,9 @@ def register(app: Flask) -> None:
 @blueprint.get("/api/session/map/", defaults={"slot": None})
 @blueprint.get("/api/slots/<int:slot>/map/")
 def show(slot: int | None) -> Response:
-    """Answer with the page. Raises Refusal 400 (or 401, 404, 410), 406."""
+    """Show the session on a map, live.
+
+    Raises Refusal 400 (or 401, 404, 410), 406.
+    """
     web.chosen(web.HTML)
     return rendering.page("map.html", session=web.seat(slot).session, lists=lists.ALL)
