@@ -1,5 +1,5 @@
 // The map: metres from the south-west corner of a square, a grid below, buildings in the colours of their stakeholders, and what is being drawn.
-import { Grid } from "./grid.js";
+import { Grid, step } from "./grid.js";
 import { bounds, shape, tidy } from "./shapes.js";
 
 const L = window.L;
@@ -96,8 +96,10 @@ export class Board {
     }
   }
 
+  // A point as round as the scale lets anybody draw: a step is one or two pixels.
   #point({ lat, lng }) {
-    const within = (value) => tidy(Math.min(Math.max(value, 0), this.sizeM));
+    const round = Math.max(step(2 ** -this.map.getZoom()), 0.1);
+    const within = (value) => tidy(Math.min(Math.max(Math.round(value / round) * round, 0), this.sizeM));
     return [within(lng), within(lat)];
   }
 

@@ -8,6 +8,7 @@ export class Lists {
   #items = new Map(LISTS.map((name) => [name, new Map()]));
   #versions = new Map(LISTS.map((name) => [name, -1]));
   #listeners = [];
+  #begun = false;
 
   // What to send with the next poll: the newest known version of each list.
   versions() { return Object.fromEntries(this.#versions); }
@@ -17,7 +18,7 @@ export class Lists {
   setting(name) { return this.all("SETTINGS").find((one) => one.name === name)?.value; }
   stakeholder(id) { return this.get("STAKEHOLDERS", id); }
 
-  // listener({list name: {changed: [items], gone: [items as they were], first}}): after each answer. first: nothing was known before.
+  // listener({list name: {changed: [items], gone: [items as they were]}}, first): after each answer. first: nothing was known before.
   listen(listener) { this.#listeners.push(listener); }
 
   // Takes an answer of the poll. whole: its lists are complete, so what is not in them is gone.
@@ -26,12 +27,12 @@ export class Lists {
     for (const name of new Set([...Object.keys(items), ...Object.keys(deletes)])) {
       if (this.#items.has(name)) news[name] = this.#take(name, items[name] ?? [], deletes[name] ?? [], whole && name in items);
     }
-    for (const listener of this.#listeners) listener(news);
+    for (const listener of this.#listeners) listener(news, !this.#begun);
+    this.#begun = true;
   }
 
   #take(name, items, deletes, whole) {
     const known = this.#items.get(name);
-    const first = this.#versions.get(name) < 0;
     const kept = new Set(items.map(({ id }) => id));
     const leaving = whole ? [...known.keys()].filter((id) => !kept.has(id)) : deletes.map(({ id }) => id);
     const gone = leaving.map((id) => known.get(id)).filter(Boolean);
@@ -39,6 +40,6 @@ export class Lists {
     for (const item of items) known.set(item.id, item);
     const newest = (most, { version }) => Math.max(most, version);
     this.#versions.set(name, [...items, ...deletes].reduce(newest, whole ? -1 : this.#versions.get(name)));
-    return { changed: items, gone, first };
+    return { changed: items, gone };
   }
 }

@@ -28,8 +28,10 @@ function end(error) {
   tell(part("live"), "Ended");
   part("now").hidden = true;
   tell(part("me-message"), "");
-  tell(part("message"), error.ended || error.released ? "This session has ended. What you see is how it was." : explain(error));
-  for (const control of document.querySelectorAll("#panel button, #panel input, #panel select, #panel textarea")) control.disabled = true;
+  tell(part("message"), error.ended || error.released ? "This session has ended." : explain(error));
+  tell(part("me"), "You see the last state.");
+  for (const id of ["join", "join-hint", "leave", "host", "build", "talk"]) part(id).hidden = true;
+  for (const control of document.querySelectorAll('#stakeholders button, [data-role="move"], [data-role="remove"]')) control.hidden = true;
 }
 
 // The side of the map in metres. Raises Refused, when asking again is of no use.
@@ -47,8 +49,8 @@ async function size() {
 }
 
 // Says in a few words what others have done, for who does not see the map.
-function news({ changed, gone, first }) {
-  if (first || changed.length + gone.length === 0) return;
+function news({ changed, gone }) {
+  if (changed.length + gone.length === 0) return;
   const words = changed.length + gone.length > MANY
     ? [`${changed.length + gone.length} buildings changed`]
     : [...changed.map((item) => `${nameOf(item)} placed or moved`), ...gone.map((item) => `${nameOf(item)} removed`)];
@@ -66,14 +68,15 @@ async function start() {
   const me = new Me(lists, { changed: () => show(), tokens: () => follower.again() });
   const buildings = new Buildings(lists, me, board, (building) => build.move(building));
   const build = new Build(lists, me, board, (id) => buildings.choose(id));
-  const views = [new Stakeholders(lists, me), buildings, build, new Talk(lists, me), new Clock(lists, me)];
+  const talk = new Talk(lists, me);
+  const views = [new Stakeholders(lists, me), buildings, build, talk, new Clock(lists, me)];
   const show = () => { for (const view of views) view.show(); };
-  lists.listen((changes) => {
+  lists.listen((changes, first) => {
     if (changes.STAKEHOLDERS) me.check();
     if (changes.BUILDINGS || changes.STAKEHOLDERS) buildings.draw(changes.BUILDINGS, Boolean(changes.STAKEHOLDERS));
     show();
-    if (changes.MESSAGES?.first) setTimeout(() => views[3].live());
-    if (changes.BUILDINGS) news(changes.BUILDINGS);
+    if (first) setTimeout(() => talk.live());
+    else if (changes.BUILDINGS) news(changes.BUILDINGS);
   });
   const follower = new Follower(lists, { state, released: () => me.released() });
   part("now").addEventListener("click", () => follower.now());
