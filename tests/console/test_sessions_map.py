@@ -285,7 +285,7 @@ def test_a_client_stays_the_same_until_it_leaves(page: Page, session: Session) -
 
 def test_a_client_that_is_released_goes_on_as_a_reader(page: Page, session: Session) -> None:
     take_part(page, session)
-    kept = json.loads(page.evaluate("sessionStorage.getItem('client')"))
+    kept = json.loads(page.evaluate("sessionStorage.getItem('gatehouse-sessions-client')"))
     session.io("CLOSE_SESSION", session.id, kept["client"], True)
     expect(page.locator("#me-message")).to_contain_text("You were released from this session.")
     expect(page.get_by_role("button", name="Join")).to_be_visible()
@@ -314,6 +314,19 @@ def test_a_service_that_is_away_for_a_while(page: Page, session: Session) -> Non
     page.unroute(asked)
     live(page)
     expect(buildings(page)).to_contain_text("Tower")
+
+
+def test_who_is_too_far_behind_gets_whole_lists(page: Page, session: Session) -> None:
+    watch(page, session)
+    session.place("Tower")
+    expect(buildings(page)).to_contain_text("Tower")
+    whole = {**session.items("BUILDINGS")[0], "id": 7, "name": "Mill"}
+    headers = {"X-Full-Resync": "1", "Content-Type": "application/json"}
+    answer = json.dumps({"items": {"BUILDINGS": [whole]}, "deletes": {}, "timeStamp": 0})
+    page.route("**/api/session/update/**", lambda route: route.fulfill(body=answer, headers=headers), times=1)
+    session.fire("MESSAGE_SEND", 1, None, "Hello")  # ends the poll that waits; the next one is answered as above
+    expect(buildings(page)).to_have_count(1)
+    expect(buildings(page)).to_contain_text("Mill")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,7 +3,7 @@ import { ask, become, client, explain, fire, sessionId, token } from "./api.js";
 import { once, part, tell } from "./elements.js";
 import { holder } from "./lists.js";
 
-const PLACE = "client"; // in the storage of this tab
+const PLACE = "gatehouse-sessions-client"; // in the storage of this tab
 const PERSON_MS = 120_000; // for who has to type a password
 
 export class Me {
