@@ -18,7 +18,7 @@ _NULL: Final = {"tokenPair", "appType"}  # unless a session is continued
 _JOINED: Final = {"client": dict, "serverToken": str, "platform": str, "sessionType": str, "project": str, "languague": str, "lists": list}
 _CLIENT: Final = {
     "address": str, "computerName": str, "fullName": str, "userName": str, "subscription": str, "clientToken": str, "lastSeen": int,
-    "updated": int, "connectionState": str, "serverEventCounter": int,
+    "updated": bool, "connectionState": str, "serverEventCounter": int,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from tests.support.sessions_client_2015 import Refused, Update, checked
 
 RELEASED: Final = "495"
 ENDED: Final = "497"
-_LISTED: Final = {"id": int, "name": str, "language": str, "sessionType": str, "detailed": bool, "mapSizeM": int, "timeoutMS": int}
+_LISTED: Final = {"id": int, "name": str, "language": str, "sessionType": str, "detailed": bool, "mapSizeM": list, "timeoutMS": int}
 _JOINED: Final = {"client": dict, "apiToken": str, "sessionType": str, "project": str, "language": str, "lists": list}
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
-from services.common.documented import Blueprint
 from services.sessions import levels, refusals, web
 from services.sessions.access import Caller
 from services.sessions.events import Parameter
@@ -17,7 +16,7 @@ from services.sessions.sessions.service.steps import Join, Wish
 from services.sessions.sets import IO
 from services.sessions.web import parts
 
-blueprint = Blueprint("sessions", __name__, description="Running sessions and their clients.")
+blueprint = Blueprint("sessions", __name__)
 
 _PLACES_OF_FIVE: Final = 5
 _MOST_PAIRS: Final = 100
@@ -37,7 +36,7 @@ _OBJECTS: Final = {"type": "array", "items": _OBJECT}
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 def _joining(values: list[Any]) -> list[Any]:

@@ -21,11 +21,11 @@ from services.sessions.settings import Settings
 from tests.support.stores import Prepare
 
 # not of the API: what every service has, and the pages' own
-_APART = re.compile(r"/(health|ready|metrics|openapi\.json|pages/.*)?")
+_APART = re.compile(r"/(health|ready|metrics|openapi\.json|pages/.*|)")
 _ALIASES = (
     (re.compile(r"^/api/slots/\{slot\}"), "/api/session"),
     (re.compile(r"^/api/session/lists/"), "/api/session/items/"),
-    (re.compile(r"^/api/(?!session/|services/)(?=.)"), "/api/services/"),
+    (re.compile(r"^/api/(?!session/|services/|slots/)(?=.)"), "/api/services/"),
 )
 
 
