@@ -155,11 +155,7 @@ class Joined:
         found = self.ask("POST", "update/", known, timeout=60)
         if found is None:
             return None
-        checked(found, {"items": dict, "deletes": dict, "timeStamp": int})
-        for items in found["items"].values():
-            for one in items:
-                checked(one, {"id": int, "version": int})
-        return Update(found["items"], found["deletes"], found["timeStamp"])
+        return read_update(found)
 
 
 @dataclass(frozen=True)
@@ -167,10 +163,20 @@ class Update:
     """items, deletes: by the names of the lists that changed. moment: milliseconds since 1970."""
 
     items: dict[str, list[dict[str, Any]]]
-    deletes: dict[str, list[Any]]
+    deletes: dict[str, list[dict[str, Any]]]
     moment: int
 
     def newest(self, name: str) -> int:
-        """Return the highest version of a list's items."""
-        versions: list[int] = [one["version"] for one in self.items[name]]
+        """Return the highest version that a list has in it."""
+        versions: list[int] = [one["version"] for part in (self.items, self.deletes) for one in part.get(name, [])]
         return max(versions)
+
+
+def read_update(found: Any) -> Update:
+    """Read the answer to a poll. Both generations read what is gone as items, too."""
+    checked(found, {"items": dict, "deletes": dict, "timeStamp": int})
+    for part in (found["items"], found["deletes"]):
+        for items in part.values():
+            for one in items:
+                checked(one, {"id": int, "version": int})
+    return Update(found["items"], found["deletes"], found["timeStamp"])

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from tests.support.sessions_client_2015 import Refused, Update, checked
+from tests.support.sessions_client_2015 import Refused, Update, checked, read_update
 
 RELEASED: Final = "495"
 ENDED: Final = "497"
@@ -136,7 +136,4 @@ class Joined:
     def update(self, known: Mapping[str, int], timeout: int = 20) -> Update | None:
         """Wait for what is newer than these versions; None when nothing came. Raises RefusedToday, with RELEASED when it is over."""
         found = self.ask("POST", "update/", dict(known), timeout=str(timeout))
-        if found is None:
-            return None
-        checked(found, {"items": dict, "deletes": dict, "timeStamp": int})
-        return Update(found["items"], found["deletes"], found["timeStamp"])
+        return None if found is None else read_update(found)

@@ -149,7 +149,8 @@ def _asked(formats: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _content(formats: tuple[str, ...], schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {BODIES[name][0]: {"schema": dict(schema) if name == "JSON" else dict(BODIES[name][1])} for name in formats}
+    """Describe a body in each of its formats. TJSON is JSON whose items are wrapped, so `schema` must allow it where it is offered."""
+    return {BODIES[name][0]: {"schema": dict(schema if name == "JSON" else BODIES[name][1])} for name in formats if name != "TJSON"}
 
 
 def _schema_of(schema: Mapping[str, Any], optional: bool) -> dict[str, Any]:
