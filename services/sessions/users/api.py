@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 
-from services.common.documented import Blueprint
 from services.sessions import levels
 from services.sessions.access import Caller
 from services.sessions.events import Parameter
@@ -16,7 +15,7 @@ from services.sessions.sets import USER
 from services.sessions.users import rules
 from services.sessions.web import need, parts, show
 
-blueprint = Blueprint("users", __name__, description="The own account and domain.")
+blueprint = Blueprint("users", __name__)
 _NAME: Final = Parameter("userName", text(254, least=1), "The name, an e-mail address, that the user logs in with.")
 _DOMAIN: Final = optional("domain", text(64), "Your own, when it is left out.")
 _DONE: Final = {"type": "boolean", "description": "Always true."}
@@ -24,7 +23,7 @@ _DONE: Final = {"type": "boolean", "description": "Always true."}
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/api/services/myuser/")

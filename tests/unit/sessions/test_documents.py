@@ -25,6 +25,7 @@ _APART = re.compile(r"/(health|ready|metrics|openapi\.json|pages/.*|)")
 _ALIASES = (
     (re.compile(r"^/api/slots/\{slot\}"), "/api/session"),
     (re.compile(r"^/api/session/lists/"), "/api/session/items/"),
+    (re.compile(r"^/api/myuser/domain/"), "/api/services/mydomain/"),
     (re.compile(r"^/api/(?!session/|services/|slots/)(?=.)"), "/api/services/"),
 )
 

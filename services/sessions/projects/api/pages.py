@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
-from services.common.documented import Blueprint
 from services.sessions import levels
 from services.sessions.navigation import here, link
 from services.sessions.sets import IO
@@ -23,12 +22,12 @@ _NEXT: Final = {
     "Throw it away": "SET_PROJECT_TRASHED",
 }
 
-blueprint = Blueprint("projects", __name__, description="Projects of the own domain.")
+blueprint = Blueprint("projects", __name__)
 
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/api/services/projects/")
