@@ -38,7 +38,6 @@ class Saving:
             if session.type == types.EDITOR or session.project_id is None:
                 raise refusals.conflict("An EDITOR session is saved by SAVE_PROJECT.")
             projects.by_name(transaction, session.project_name, lock=True)
-            content = copy.deepcopy(items.content(transaction, session.id))
             found = store.save(transaction, session.project_id, name)
             if found is None and store.count_saves(transaction, session.project_id) >= places.MOST_SAVES:
                 raise refusals.conflict(f"Project {session.project_name} has {places.MOST_SAVES} saved sessions. Save over one of them.")
