@@ -194,6 +194,9 @@ def test_a_building_is_drawn_moved_and_removed(page: Page, session: Session) -> 
     assert all(150 < x < 350 and 150 < y < 350 for x, y in corners)
 
     page.get_by_role("button", name="Move School", exact=True).click()
+    expect(page.locator("#build-title")).to_have_text("Move School")
+    expect(page.locator("#build-title")).to_be_focused()
+    expect(page.locator("#build-area")).to_contain_text("3 corners.")
     page.mouse.click(*at(page, 0.35, 0.3))
     page.get_by_role("button", name="Move", exact=True).click()
     expect(page.locator("#build-title")).to_have_text("Place a building")
@@ -255,6 +258,18 @@ def test_what_is_refused_is_told_where_it_was_asked(page: Page, session: Session
     place.click()
     expect(buildings(page)).to_have_count(2)
     expect(page.get_by_role("button", name="Remove Tower", exact=True)).to_be_hidden()  # another one's
+
+
+def test_the_whole_map_is_seen_on_any_screen(page: Page, session: Session) -> None:
+    watch(page, session)
+    expect(page.locator("#readout")).to_contain_text("Grid lines are 50 m apart.")
+    page.set_viewport_size({"width": 360, "height": 800})
+    expect(page.locator("#readout")).to_contain_text("Grid lines are 100 m apart.")
+    page.get_by_role("button", name="Zoom in").click()
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator("#readout")).to_contain_text("Grid lines are 20 m apart.")
+    page.set_viewport_size({"width": 400, "height": 800})
+    expect(page.locator("#readout")).to_contain_text("Grid lines are 20 m apart.")  # who looks closely goes on to
 
 
 def test_messages_are_sent(page: Page, session: Session) -> None:

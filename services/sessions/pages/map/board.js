@@ -25,7 +25,7 @@ export class Board {
     this.edge = L.latLngBounds([[0, 0], [sizeM, sizeM]]);
     this.map = L.map(element, {
       crs: L.CRS.Simple, attributionControl: false, preferCanvas: true, maxBounds: this.edge.pad(0.5), minZoom: -8, maxZoom: 5, zoomSnap: 0.25,
-      doubleClickZoom: false,
+      doubleClickZoom: false, trackResize: false,
     });
     this.#fit();
     new Grid(this.map, sizeM, readout);

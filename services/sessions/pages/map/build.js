@@ -51,6 +51,7 @@ export class Build {
     this.text.value = this.#shape.length ? "This building has several parts. Move it on the map." : write(this.#corners);
     this.#face();
     this.#draw(true);
+    this.#preview();
     part("build-title").focus();
   }
 
@@ -89,6 +90,7 @@ export class Build {
     part("building-name").required = part("floors").required = !moving;
     this.text.readOnly = this.#shape.length > 0;
     tell(part("build-how"), moving ? "Click where its middle shall be, or change the corners." : "Click each corner on the map, or write them.");
+    tell(part("draw"), moving ? "Move on the map" : "Draw on the map");
     tell(part("clear"), moving ? "Cancel" : "Clear");
     tell(part("middle"), moving ? "To the middle of the map" : "Corner at the middle of the map");
   }
