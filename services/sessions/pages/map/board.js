@@ -4,6 +4,7 @@ import { bounds, shape, tidy } from "./shapes.js";
 
 const L = window.L;
 const turned = (ring) => ring.map(([x, y]) => [y, x]); // Leaflet writes north first
+const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const NO_COLOR = "#808080";
 const LINE = "#6f7c90"; // is seen on light and dark ground; the stakeholders' colours are not all
 
@@ -25,7 +26,7 @@ export class Board {
     this.edge = L.latLngBounds([[0, 0], [sizeM, sizeM]]);
     this.map = L.map(element, {
       crs: L.CRS.Simple, attributionControl: false, preferCanvas: true, maxBounds: this.edge.pad(0.5), minZoom: -8, maxZoom: 5, zoomSnap: 0.25,
-      doubleClickZoom: false, trackResize: false,
+      doubleClickZoom: false, trackResize: false, zoomAnimation: !STILL, inertia: !STILL,
     });
     this.#fit();
     new Grid(this.map, sizeM, readout);
