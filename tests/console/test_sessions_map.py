@@ -320,12 +320,16 @@ def test_a_session_that_is_killed(page: Page, session: Session) -> None:
 
 
 def test_a_service_that_is_away_for_a_while(page: Page, session: Session) -> None:
-    asked = "**/api/session/update/**"
-    page.route(asked, lambda route: route.abort())
+    size, changes = "**/api/session/location/**", "**/api/session/update/**"
+    for asked in (size, changes):
+        page.route(asked, lambda route: route.abort())
     page.goto(session.page)
     expect(page.locator("#live")).to_have_text("Reconnecting…")
+    page.unroute(size)
+    expect(page.get_by_role("heading", name="Buildings")).to_be_visible()
+    expect(page.locator("#live")).to_have_text("Reconnecting…")
     session.place("Tower")
-    page.unroute(asked)
+    page.unroute(changes)
     live(page)
     expect(buildings(page)).to_contain_text("Tower")
 

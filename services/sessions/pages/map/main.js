@@ -58,9 +58,8 @@ function news({ changed, gone }) {
 }
 
 async function start() {
-  const side = await size();
-  part("layout").hidden = false; // a map has to have a size before it is drawn
-  const board = new Board(part("map"), part("readout"), side, {
+  part("layout").hidden = false;
+  const board = new Board(part("map"), part("readout"), await size(), {
     pick: (id) => buildings.choose(id, "list"),
     point: (at) => build.point(at),
     cancel: () => build.cancel(),
@@ -81,6 +80,7 @@ async function start() {
   const follower = new Follower(lists, { state, released: () => me.released() });
   part("now").addEventListener("click", () => follower.now());
   window.addEventListener("pageshow", ({ persisted }) => { if (persisted) follower.again(); });
+  part("panel").hidden = false;
   show();
   end(await follower.run());
 }
