@@ -297,6 +297,17 @@ def test_a_client_stays_the_same_until_it_leaves(page: Page, session: Session) -
     expect(buildings(page)).to_contain_text("Tower")
 
 
+def test_a_client_whose_token_is_in_the_address(page: Page, session: Session) -> None:
+    number = session.place("Tower")
+    page.goto(f"{session.page}&clientToken={session.client}")
+    live(page)
+    page.get_by_role("button", name="Select Stakeholder 2", exact=True).click()  # it has it already
+    expect(page.get_by_role("button", name="Release Stakeholder 2", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Remove Tower", exact=True).click()
+    expect(buildings(page)).to_have_count(0)
+    assert number not in [one["id"] for one in session.items("BUILDINGS")]
+
+
 def test_a_client_that_is_released_goes_on_as_a_reader(page: Page, session: Session) -> None:
     take_part(page, session)
     kept = json.loads(page.evaluate("sessionStorage.getItem('gatehouse-sessions-client')"))

@@ -8,6 +8,7 @@ const PERSON_MS = 120_000; // for who has to type a password
 
 export class Me {
   #stakeholder = null;
+  #unsure = false;
 
   // on: {changed(): after each change, tokens(): the tokens have changed}.
   constructor(lists, on) {
@@ -17,6 +18,8 @@ export class Me {
     if (kept?.token === token && (client() === null || client() === kept.client)) {
       become(kept.client);
       this.#stakeholder = kept.stakeholder;
+    } else {
+      this.#unsure = this.joined;
     }
     this.told = part("me-message");
     part("join").addEventListener("click", ({ target }) => once(target, this.told, explain, () => this.#join()));
@@ -29,6 +32,10 @@ export class Me {
   // The id of the own stakeholder; null: none.
   get stakeholder() { return this.#stakeholder; }
 
+  // Whether this client may have a stakeholder from before, which nothing in the lists says: its token came with the address.
+  get unsure() { return this.#unsure; }
+
+  // Also gives what the client has already.
   async select(id) {
     if (!(await fire("STAKEHOLDER_SELECT", id, client()))) throw new Error("taken");
     this.#become(client(), id);
@@ -68,6 +75,7 @@ export class Me {
     const another = token_ !== client();
     become(token_);
     this.#stakeholder = stakeholder;
+    this.#unsure = false;
     if (token_) sessionStorage.setItem(PLACE, JSON.stringify({ token, client: token_, stakeholder }));
     else sessionStorage.removeItem(PLACE);
     this.#show();
