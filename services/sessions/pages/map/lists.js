@@ -1,5 +1,5 @@
 // What is known of the session: its lists, brought up to date by the answers of the update poll.
-export const LISTS = ["STAKEHOLDERS", "SETTINGS", "BUILDINGS", "MESSAGES", "TIMES"];
+const LISTS = ["STAKEHOLDERS", "SETTINGS", "BUILDINGS", "MESSAGES", "TIMES"];
 
 // Who has a stakeholder, as people read it; null: nobody.
 export const holder = ({ clientName, userName }) => (clientName && userName ? `${userName} (${clientName})` : userName || clientName || null);

@@ -57,11 +57,6 @@ export function bounds(shape) {
   return found;
 }
 
-export function middle(shape) {
-  const [west, south, east, north] = bounds(shape);
-  return [(west + east) / 2, (south + north) / 2];
-}
-
 // Tenths of a metre are as exact as anybody draws.
 export const tidy = (value) => Math.round(value * 10) / 10 || 0;
 
@@ -69,7 +64,8 @@ export const tidy = (value) => Math.round(value * 10) / 10 || 0;
 export function movedTo(shape, [x, y], sizeM) {
   const [west, south, east, north] = bounds(shape);
   const within = (wanted, low, high) => Math.min(Math.max(wanted, -low), sizeM - high);
-  const east_ = tidy(within(x - (west + east) / 2, west, east));
-  const north_ = tidy(within(y - (south + north) / 2, south, north));
-  return shape.map((polygon) => polygon.map((ring) => ring.map(([cx, cy]) => [tidy(cx + east_), tidy(cy + north_)])));
+  const byX = within(x - (west + east) / 2, west, east);
+  const byY = within(y - (south + north) / 2, south, north);
+  const moved = (value, by) => Math.min(Math.max(tidy(value + by), 0), sizeM);
+  return shape.map((polygon) => polygon.map((ring) => ring.map((corner) => [moved(corner[0], byX), moved(corner[1], byY)])));
 }
