@@ -34,6 +34,18 @@ def password(most: int = 1000) -> Kind:
     return replace(kind, schema={**kind.schema, "format": "password"})
 
 
+def secret(most: int, *, least: int = 0) -> Kind:
+    """Return a kind of text that is never shown: what is wrong with it is told without it, and a form hides it."""
+    plain = text(most, least=least)
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError("expected a text")
+        return plain.read(value)
+
+    return Kind("text", read, str, {**plain.schema, "format": "password"})
+
+
 def integer(least: int = -LARGEST_INTEGER, most: int = LARGEST_INTEGER) -> Kind:
     """Return a kind of whole numbers."""
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, request
 from services.sessions import levels
 from services.sessions.access import Caller
 from services.sessions.events import Parameter
-from services.sessions.kinds import BOOLEAN, choice, optional, text
+from services.sessions.kinds import BOOLEAN, choice, optional, secret, text
 from services.sessions.navigation import link
 from services.sessions.sets import USER
 from services.sessions.users import rules
@@ -18,6 +18,7 @@ from services.sessions.web import need, parts, show
 blueprint = Blueprint("users", __name__)
 _NAME: Final = Parameter("userName", text(254, least=1), "The name, an e-mail address, that the user logs in with.")
 _DOMAIN: Final = optional("domain", text(64), "Your own, when it is left out.")
+_USERS: Final = {"type": "array", "items": {"type": "object"}}
 _DONE: Final = {"type": "boolean", "description": "Always true."}
 
 
@@ -58,7 +59,13 @@ def get_my_login_key(caller: Caller) -> str:
     return parts().accounts.login_key(caller, _address())
 
 
-@USER.event("GET_DOMAIN_USERS", level=levels.DOMAIN_ADMIN, parameters=(_DOMAIN,), changes=False, answer={"type": "array", "items": {}})
+@USER.event(
+    "GET_DOMAIN_USERS",
+    level=levels.DOMAIN_ADMIN,
+    parameters=(_DOMAIN,),
+    changes=False,
+    answer={"type": "array", "items": {"type": "object"}},
+)
 def get_domain_users(caller: Caller, domain: str | None) -> list[dict[str, Any]]:
     """Answer the users of your domain."""
     return parts().accounts.of_domain(caller, _address(), domain)
@@ -76,7 +83,7 @@ def _adding(values: list[Any]) -> list[Any]:
     parameters=(
         _DOMAIN,
         _NAME,
-        optional("password", text(256), "Without one nobody can log in as this user until SET_USER_PASSWD or RESET_PASSWD."),
+        optional("password", secret(256), "Without one nobody can log in as this user until SET_USER_PASSWD or RESET_PASSWD."),
         optional("level", choice(levels.ALL), "JOIN_ONLY, when it is left out."),
         optional("fullName", text(200), "First name, then family name."),
     ),
@@ -118,7 +125,7 @@ def set_user_active(caller: Caller, _domain: str | None, name: str, active: bool
 @USER.event(
     "SET_USER_PASSWD",
     level=levels.JOIN_ONLY,
-    parameters=(_NAME, Parameter("password", text(256, least=1), "The new one: 12 characters or more.")),
+    parameters=(_NAME, Parameter("password", secret(256, least=1), "The new one: 12 characters or more.")),
     answer={"type": "string", "description": "A new login key for yourself; empty for another user."},
 )
 def set_user_passwd(caller: Caller, name: str, password: str) -> str:

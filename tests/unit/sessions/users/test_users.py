@@ -169,6 +169,16 @@ def test_what_auth_refuses(api: API, auth: ScriptedAuth, answer: Any, status: in
     assert "secret word" not in caplog.text and PASSWORD not in caplog.text
 
 
+def test_a_form_never_shows_a_password(api: API, auth: ScriptedAuth) -> None:
+    path, auth.answers["POST /users"] = "/api/services/event/UserServicesEventType/ADD_USER/", no(409, "e-mail taken")
+    assert 'type="password"' in api.send("GET", path, "admin").text
+    page = api.send("POST", path, "admin", data={"userName": "new@example.org", "password": "a very secret word"})
+    assert page.status_code == 409
+    assert "E-mail taken." in page.text and "new@example.org" in page.text and "secret word" not in page.text
+    refused(user(api, "ADD_USER", "admin", None, "new@example.org", 4711), 400, "INVALID_REQUEST: password of ADD_USER: expected a text")
+    assert "4711" not in user(api, "ADD_USER", "admin", None, "new@example.org", 4711).text
+
+
 def test_an_auth_that_does_not_answer_holds_nobody_up(make_api: MakeAPI, auth: ScriptedAuth) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
         api = make_api(auth_url=auth.url)
