@@ -6,7 +6,7 @@ Locks are taken in this order, so that none waits for another in a circle: numbe
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Transaction
@@ -44,9 +44,11 @@ def is_known(transaction: Transaction, session_id: int) -> bool:
     return transaction.get(Session, session_id) is not None
 
 
-def running(transaction: Transaction) -> Sequence[tuple[Session, Project | None]]:
-    """Return the sessions that were not ended, by id, each with its project."""
+def running(transaction: Transaction, domain: str | None) -> Sequence[tuple[Session, Project | None]]:
+    """Return the sessions of a domain that were not ended, by id, each with its project. domain: None for all."""
     found = sa.select(Session, Project).outerjoin(Project, Project.id == Session.project_id).where(_RUNS).order_by(Session.id)
+    if domain is not None:
+        found = found.where(Session.domain == domain)
     return [(session, project) for session, project in transaction.execute(found)]
 
 
@@ -72,9 +74,9 @@ def client(transaction: Transaction, digest: str) -> Client | None:
     return transaction.execute(sa.select(Client).where(Client.token_digest == digest)).scalar_one_or_none()
 
 
-def joined(transaction: Transaction, session_ids: Collection[int]) -> Sequence[Client]:
-    """Return the clients of sessions that were not released, in the order in which they joined."""
-    return transaction.scalars(sa.select(Client).where(Client.session_id.in_(session_ids), _JOINED).order_by(Client.id)).all()
+def joined(transaction: Transaction, first: int, last: int) -> Sequence[Client]:
+    """Return the clients, not released, of all sessions from the first id to the last, in the order in which they joined."""
+    return transaction.scalars(sa.select(Client).where(Client.session_id.between(first, last), _JOINED).order_by(Client.id)).all()
 
 
 def clients(transaction: Transaction, session_id: int, most: int) -> Sequence[Client]:
@@ -152,16 +154,14 @@ def count_all_as_heard(transaction: Transaction, now: dt.datetime) -> None:
 
 def forget(transaction: Transaction, ended_before: dt.datetime, released_before: dt.datetime, most: int) -> int:
     """Remove the oldest ended sessions and released clients, at most so many of each. Returns how many."""
-    ended = sa.select(Session.id).where(Session.ended_at <= ended_before).order_by(Session.ended_at).limit(most)
+    ended = transaction.scalars(sa.select(Session.id).where(Session.ended_at <= ended_before).order_by(Session.ended_at).limit(most)).all()
     released = sa.select(Client.id).where(Client.released_at <= released_before).order_by(Client.released_at).limit(most)
-    still = sa.select(Session.id).where(_RUNS)
-    removed = 0
-    for table, ids in ((Client, released.where(Client.session_id.in_(still))), (Session, ended)):
-        found = transaction.scalars(ids).all()
-        if found:
-            transaction.execute(sa.delete(table).where(table.id.in_(found)))
-        removed += len(found)
-    return removed
+    clients = transaction.scalars(released).all()
+    if clients:
+        transaction.execute(sa.delete(Client).where(Client.id.in_(clients)))
+    if ended:
+        transaction.execute(sa.delete(Session).where(Session.id.in_(ended)))
+    return len(ended) + len(clients)
 
 
 def save(transaction: Transaction, project_id: int, name: str) -> Save | None:

@@ -10,7 +10,7 @@ from services.sessions.sessions.rules import types
 FAILING_S: Final = 20.0  # of a client that polls (Tygron)
 LOST_S: Final = 30.0  # then it is released
 ENDED_KEPT: Final = dt.timedelta(days=30)  # so long the token of a session is known as that of one that has ended
-RELEASED_KEPT: Final = dt.timedelta(days=1)  # so long a client of a running session is known as released
+RELEASED_KEPT: Final = dt.timedelta(days=1)  # so long a client is known as released while its session runs
 
 CONNECTED: Final = "CONNECTED"
 FAILING: Final = "FAILING"

@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy.orm import Session as Transaction
 
 from services.common.database import Database
-from services.sessions import refusals
-from services.sessions.access import Caller, Seat, Seats
+from services.sessions import levels, refusals
+from services.sessions.access import Caller, Seat, Seats, may
 from services.sessions.models import Client, Session
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import tokens
@@ -39,8 +39,9 @@ class Finding:
         with self._database.read() as transaction:
             sessions = self._reached(transaction, caller, moments)
             clients: dict[int, list[Client]] = {one.id: [] for one in sessions}
-            for client in store.joined(transaction, list(clients)):
-                clients[client.session_id].append(client)
+            for client in store.joined(transaction, sessions[0].id, sessions[-1].id) if sessions else ():
+                if client.session_id in clients:
+                    clients[client.session_id].append(client)
             return [answers.data(one, clients[one.id], moments.now) for one in sessions]
 
     def continuable(self, caller: Caller, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -85,9 +86,10 @@ class Finding:
             return [answers.seen_by_others(one, now) for one in store.clients(transaction, seat.session.id, MOST_CLIENTS_SHOWN)]
 
     def _reached(self, transaction: Transaction, caller: Caller, moments: Moments) -> Sequence[Session]:
+        everywhere = may(caller, levels.SUPER_USER)
         return [
             session
-            for session, project in store.running(transaction)
+            for session, project in store.running(transaction, None if everywhere else caller.user.domain)
             if steps.reaches(caller, session, project) and not self._silence.is_over(session, moments)
         ]
 

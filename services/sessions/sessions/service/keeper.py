@@ -136,7 +136,7 @@ class Keeper:
             log.info("session timed out", session=session_id)
             return True
         lost = store.lost_clients(transaction, session_id, moments)
-        steps.release(transaction, session, lost, moments.now)
+        steps.release(transaction, session, lost, steps.LOST, moments.now)
         return bool(lost)
 
     def _forget(self) -> None:

@@ -90,7 +90,8 @@ class Sessions:
             client = store.client(transaction, tokens.digest(client_token))
             if client is None or client.session_id != session.id or client.released_at is not None:
                 return False, False
-            steps.release(transaction, session, [client, *store.lost_clients(transaction, session.id, moments)], moments.now)
+            steps.release(transaction, session, [client], "CLOSE_SESSION", moments.now)
+            steps.release(transaction, session, store.lost_clients(transaction, session.id, moments), steps.LOST, moments.now)
             transaction.flush()
             if keep_open or session.keep_alive != "NEVER" or store.count_joined(transaction, session.id):
                 return True, False

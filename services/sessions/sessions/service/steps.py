@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session as Transaction
 
@@ -20,6 +20,8 @@ from services.sessions.projects import store as projects
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import places, tokens, types
 from services.sessions.silence import Moments, Silence
+
+LOST: Final = "CLIENT_LOST"  # what the list LOGS calls the release of a client that is lost
 
 Content = Mapping[str, Iterable[Mapping[str, Any]]]
 
@@ -167,13 +169,18 @@ def join(transaction: Transaction, caller: Caller, session: Session, wish: Join,
     return client
 
 
-def release(transaction: Transaction, session: Session, clients: Iterable[Client], now: dt.datetime) -> None:
-    """Release clients of a locked session, and free what they hold."""
-    released = list(clients)
-    for client in released:
+def release(transaction: Transaction, session: Session, clients: Iterable[Client], event: str, now: dt.datetime) -> None:
+    """Release clients of a locked session, and free what they hold. event: why, for the list LOGS."""
+    released = {client.id: client for client in clients}
+    for client in released.values():
         client.released_at = now
-    if released:
-        items.Changes(transaction, session).release([client.id for client in released])
+    if not released:
+        return
+    changes = items.Changes(transaction, session)
+    held = [(one, released[one.holder]) for one in changes.held(released) if one.holder is not None]
+    changes.release(released)
+    for one, client in held:
+        changes.log(event, one.id, client.user_name, f"{one.content['name']} is free.", now)
 
 
 def end(transaction: Transaction, session: Session, now: dt.datetime) -> None:
@@ -213,12 +220,11 @@ def _number(transaction: Transaction, preferred: int | None) -> int:
 
 
 def _content(transaction: Transaction, project: Project, save: str | None, now: dt.datetime) -> Content:
+    new = lists.at_start(now)
     if save is None:
-        new = lists.at_start(now)
         # its time begins with the session
         return {**new, **(projects.content_of(transaction, project) or {}), lists.TIMES: new[lists.TIMES]}
     found = store.save(transaction, project.id, save)
     if found is None:
         raise refusals.no_such("saved session", save)
-    content: Content = found.content
-    return content
+    return {**new, **found.content}

@@ -97,6 +97,9 @@ def test_what_a_client_held_is_free_when_it_leaves(api: API) -> None:
     assert count(api, Item, Item.holder.is_not(None)) == 0
     after = {one["id"]: one["version"] for one in api.items(stays, "STAKEHOLDERS")}
     assert [id for id in after if after[id] > before[id]] == [2]
+    (logged,) = api.items(stays, "LOGS")
+    assert (logged["event"], logged["stakeholderID"], logged["userName"]) == ("CLOSE_SESSION", 2, "join@example.org")
+    assert logged["text"] == "Stakeholder 3 is free."
 
 
 def test_a_client_that_has_left_is_refused(api: API) -> None:
