@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.unit.sessions.conftest import API, MakeAPI, refused, value
 
 START = "START_NEW_SESSION"
@@ -28,9 +26,9 @@ def test_a_played_project_is_not_edited_and_an_edited_one_is_not_opened(api: API
     assert ids(api, "edit") == [edited]
 
 
-@pytest.mark.parametrize(
-    ("who", "values", "status", "text"),
-    [
+def test_what_cannot_start(api: API) -> None:
+    api.project()
+    for who, values, status, text in (
         ("host", ["EDITOR", "demo"], 400, "INSUFFICIENT_RIGHTS"),
         ("join", ["MULTI", "demo"], 400, "INSUFFICIENT_RIGHTS"),
         ("edit2", ["EDITOR", "demo"], 400, "INSUFFICIENT_RIGHTS"),  # may only read the project
@@ -40,11 +38,8 @@ def test_a_played_project_is_not_edited_and_an_edited_one_is_not_opened(api: API
         ("host", ["MULTI", "nope"], 404, "There is no project 'nope'."),
         ("out", ["MULTI", "demo"], 404, "There is no project 'demo'."),
         ("root", ["MULTI", "demo"], 404, "There is no project 'demo'."),  # its owner lets no support in
-    ],
-)
-def test_what_cannot_start(api: API, who: str, values: list[str], status: int, text: str) -> None:
-    api.project()
-    refused(api.io(START, who, *values), status, text)
+    ):
+        refused(api.io(START, who, *values), status, text)
     assert ids(api, "edit") == []
 
 
