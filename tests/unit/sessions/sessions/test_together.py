@@ -74,15 +74,15 @@ def test_editors_and_players_never_have_one_project_together(apis: list[API]) ->
 
 
 def test_every_session_has_a_number_of_its_own(apis: list[API]) -> None:
-    apis[0].project()
-    answers = spread(apis, 12, lambda api, n: api.io("START_NEW_SESSION", "host", "MULTI", "demo", None, 3 if n % 3 else None))
+    names = [apis[0].project(f"demo{n}") for n in range(12)]
+    answers = spread(apis, 12, lambda api, n: api.io("START_NEW_SESSION", "host", "MULTI", names[n], None, 3 if n % 3 else None))
     assert len({value(one) for one in answers}) == 12
 
 
 def test_places_are_not_given_twice(make_api: MakeAPI) -> None:
     apis = [make_api(limit=3, requests=64), make_api(limit=3, requests=64)]
-    apis[0].project()
-    answers = spread(apis, 10, lambda api, _: api.io("START_NEW_SESSION", "host", "MULTI", "demo"))
+    names = [apis[0].project(f"demo{n}") for n in range(10)]
+    answers = spread(apis, 10, lambda api, n: api.io("START_NEW_SESSION", "host", "MULTI", names[n]))
     assert statuses(answers) == {200: 3, 503: 7}
 
 
