@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response
 
 from services.sessions import refusals
-from services.sessions.items.api.showing import base, get, row, rows
+from services.sessions.items.api.showing import base, events_of, get, row, rows
 from services.sessions.items.rules import lists
 from services.sessions.navigation import link
 from services.sessions.sets import SESSION
@@ -25,30 +25,12 @@ def register(app: Flask) -> None:
 def overview(slot: int | None) -> Response:
     """Show the session: what it is, its lists, and where all else is found."""
     here = seat(slot)
-    session = here.session
     start = base(slot)
-    links = {
-        "items": f"{start}items/",
-        "location": f"{start}location/",
-        "density": f"{start}density/",
-        "update": f"{start}update/",
-        "events": f"{start}event/{SESSION.names[0]}/",
-        **{name: f"{start}items/{name}/" for name in lists.ALL},
-    }
-    addresses = {name: link(path) for name, path in links.items()}
-    found = {
-        "session": {
-            "id": session.id,
-            "name": session.name,
-            "project": session.project_name,
-            "sessionType": session.type,
-            "language": session.language,
-            "mapSizeM": parts().items.place(here).size_m,
-        },
-        "lists": parts().items.index(here),
-        "links": addresses,
-    }
-    return show(f"Session {session.name}", found, links=addresses)
+    of_lists = {name: link(f"{start}items/{name}/") for name in lists.ALL}
+    others = {name: link(f"{start}{name}/") for name in ("items", "location", "density", "update", "info", "clients")}
+    events = {"events": link(f"{start}event/{SESSION.names[0]}/")}
+    found = {"session": parts().finding.info(here), "lists": parts().items.index(here), "links": {**of_lists, **others, **events}}
+    return show(f"Session {here.session.name}", found, links=of_lists)
 
 
 @get(blueprint, "/lists/")
@@ -67,10 +49,8 @@ def items(name: str, slot: int | None) -> Response:
     here = seat(slot)
     known = _known(name)
     found = parts().items.all(here, known)
-    start = f"{base(slot)}items/{known}/"
-    links = {name: link(f"{start}{name}/") for name in ("size", "version")}
     place = (lambda: parts().items.place(here)) if known in lists.WITH_GEOMETRY else None
-    return rows(known, found, lists.type_of(known), place, links)
+    return rows(known, found, lists.type_of(known), place, events=events_of(known, slot))
 
 
 @get(blueprint, "/lists/<name>/size/")
@@ -100,9 +80,8 @@ def item(name: str, item_id: int, slot: int | None) -> Response:
     if item_id > LARGEST_ID:  # no store has such a number
         raise refusals.no_such("item", f"{known}/{item_id}")
     found = parts().items.one(here, known, item_id)
-    links = {known: link(f"{base(slot)}items/{known}/")}
     place = (lambda: parts().items.place(here)) if known in lists.WITH_GEOMETRY else None
-    return row(f"{known} {item_id}", found, lists.type_of(known), place, links)
+    return row(f"{known} {item_id}", found, lists.type_of(known), place)
 
 
 @get(blueprint, "/location/")

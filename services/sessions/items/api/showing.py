@@ -8,8 +8,10 @@ from typing import Any, Final, TypeVar
 from flask import Blueprint, Response
 
 from services.sessions import rendering, web
-from services.sessions.items.rules import formats
+from services.sessions.events import Event
+from services.sessions.items.rules import formats, lists
 from services.sessions.items.rules.places import Place
+from services.sessions.sets import SESSION
 
 View = TypeVar("View", bound=Callable[..., Any])
 _DATA: Final = (web.JSON, web.TJSON, web.CSV)
@@ -30,20 +32,28 @@ def base(slot: int | None) -> str:
     return "/api/session/" if slot is None else f"/api/slots/{slot}/"
 
 
+def events_of(name: str, slot: int | None) -> list[tuple[Event, str]]:
+    """Return the events that change a list, each with its path: those whose names begin as its type. name: of the list."""
+    start = f"{base(slot)}event/{SESSION.names[0]}/"
+    return [(one, f"{start}{one.name}/") for one in SESSION if one.name.startswith(lists.type_of(name).upper())]
+
+
 def rows(
     title: str,
     found: Sequence[Mapping[str, Any]],
     type_name: str,
     place: Callable[[], Place] | None = None,
-    links: Mapping[str, str] | None = None,
+    events: Sequence[tuple[Event, str]] = (),
 ) -> Response:
-    """Answer with items. type_name: of each, in TJSON. place: finds the map of items with outlines, which GEOJSON shows; None: they have
-    none. Raises Refusal 406.
+    """Answer with items. Raises Refusal 406.
+
+    type_name: of each, in TJSON. place: finds the map of items with outlines, which GEOJSON shows; None: they have none. events: that may
+    be fired from the page, each with its path.
     """
     data = _DATA if place is None else (*_DATA, web.GEOJSON)
     chosen = web.chosen(web.HTML, *data)
     if chosen == web.HTML:
-        return rendering.data(title, found, formats=data, links=links)
+        return rendering.data(title, found, formats=data, events=events)
     return _as_data(chosen, found, type_name, place)
 
 
@@ -52,13 +62,12 @@ def row(
     found: Mapping[str, Any],
     type_name: str,
     place: Callable[[], Place] | None = None,
-    links: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer with one item; as `rows`."""
     data = _DATA if place is None else (*_DATA, web.GEOJSON)
     chosen = web.chosen(web.HTML, *data)
     if chosen == web.HTML:
-        return rendering.data(title, found, formats=data, links=links)
+        return rendering.data(title, found, formats=data)
     if chosen == web.JSON:
         return web.answer(found)
     if chosen == web.TJSON:

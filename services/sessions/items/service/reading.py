@@ -39,14 +39,14 @@ class Items:
             return store.size(transaction, seat.session.id, name)
 
     def version(self, seat: Seat, name: str) -> int:
-        """Return the version of a list's newest change."""
+        """Return the version of a list's newest change. Raises Refusal 400 (or 404)."""
         with self._database.read() as transaction:
-            return store.versions(transaction, seat.session.id)[name]
+            return _of_running(store.versions(transaction, seat.session.id))[name]
 
     def index(self, seat: Seat) -> list[dict[str, Any]]:
-        """Return the name, the size and the version of each list."""
+        """Return the name, the size and the version of each list. Raises Refusal 400 (or 404)."""
         with self._database.read() as transaction:
-            versions = store.versions(transaction, seat.session.id)
+            versions = _of_running(store.versions(transaction, seat.session.id))
             sizes = store.sizes(transaction, seat.session.id)
         return [{"name": name, "size": sizes.get(name, 0), "version": versions[name]} for name in lists.ALL]
 
@@ -58,3 +58,10 @@ class Items:
     def density(self, seat: Seat, areas: Sequence[Area]) -> list[dict[str, Any]]:
         """Return how densely each of these areas is built on, as `density.measure`."""
         return density.measure(areas, self.all(seat, lists.BUILDINGS))
+
+
+def _of_running(versions: dict[str, int]) -> dict[str, int]:
+    """Return the versions of lists; there are none when the session has ended since its token was checked."""
+    if not versions:
+        raise refusals.session_ended()
+    return versions

@@ -69,13 +69,22 @@ def test_nothing_is_read_without_the_token_and_all_in_a_browser(api: API, joined
 
 def test_the_overview_leads_everywhere(api: API, joined: Joined) -> None:
     found = value(api.get("/api/session/", token=joined.token))
-    assert found["session"] == {
-        "id": joined.id, "name": "demo", "project": "demo", "sessionType": "MULTI", "language": "EN", "mapSizeM": 500,
-    }  # fmt: skip
+    assert {name: found["session"][name] for name in ("id", "name", "sessionType")} == {
+        "id": joined.id,
+        "name": "demo",
+        "sessionType": "MULTI",
+    }
     assert [one["name"] for one in found["lists"]] == list(lists.ALL)
     for name, address in found["links"].items():
         if name not in ("update", "events"):
             value(api.send("GET", f"{address}&f=JSON"))
+
+
+def test_the_page_of_a_list_has_a_form_for_each_event_that_changes_it(api: API, joined: Joined) -> None:
+    page = api.send("GET", "/api/session/items/BUILDINGS/", query_string={"token": joined.token}).text
+    for event in ("BUILDING_PLACE", "BUILDING_MOVE", "BUILDING_REMOVE"):
+        assert f"/api/session/event/LogicEventType/{event}/?token=" in page
+    assert 'name="polygon"' in page
 
 
 def test_a_list_as_tjson(api: API, joined: Joined) -> None:
