@@ -156,9 +156,10 @@ class Poller:
                 assert mine.get(one["id"]) != one, "told twice"
                 mine[one["id"]] = one
             for gone in changed.deletes:
-                mine.pop(gone, None)  # it may have come and gone between two polls
-            assert changed.full or changed.version > self.known[name]
-            self.known[name] = changed.version
+                mine.pop(gone["id"], None)  # it may have come and gone between two polls
+            before = -1 if changed.full else self.known[name]
+            self.known[name] = max(one["version"] for one in ({"version": before}, *changed.items, *changed.deletes))
+            assert changed.full or self.known[name] == changed.version > before
 
 
 class Played:
