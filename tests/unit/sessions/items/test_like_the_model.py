@@ -258,7 +258,7 @@ def test_like_the_model(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "KEPT_DELETIONS", 2)  # so that pollers are often behind the horizon
     api.project()
 
-    @settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.lists(STEPS, min_size=5, max_size=25))
     def play(steps: list[tuple[Any, ...]]) -> None:
         played = Played(api)
