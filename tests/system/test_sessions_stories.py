@@ -112,7 +112,8 @@ def test_a_client_of_today_plays_a_session(sessions_at_home: House, project: str
     places = mine.ask("GET", "items/BUILDINGS/", f="GEOJSON")
     assert (places["type"], len(places["features"])) == ("FeatureCollection", 1)
 
-    assert refused(theirs.event, "building_remove", 0, building).status == 400  # stakeholder 0 is another's
+    another = player.join(session)
+    assert refused(another.event, "building_remove", 0, building).status == 400  # stakeholder 0 is another's; only hosts act for all
     theirs.event("settings_allow_game_interaction", False, group="logic")
     assert refused(mine.event, "building_remove", 0, building).status == 409
     theirs.event("settings_allow_game_interaction", True, group="logic")

@@ -9,6 +9,7 @@ from typing import Final
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _RANDOM: Final = 24  # characters
+_LARGEST_ID: Final = 2**31 - 1  # that the store can be asked for
 _SESSION_TOKEN: Final = re.compile(r"[0-9a-fA-F]{8}[A-Za-z0-9]{24}").fullmatch
 _CLIENT_TOKEN: Final = re.compile(r"[A-Za-z0-9-]{16,64}").fullmatch
 
@@ -28,7 +29,8 @@ def session_token(session_id: int, derived: bytes) -> str:
 
 def session_of(token: str) -> int | None:
     """Return the id in a session token, for finding the session only; None when it has not the form of one."""
-    return int(token[:8], 16) if _SESSION_TOKEN(token) else None
+    number = int(token[:8], 16) if _SESSION_TOKEN(token) else None
+    return number if number is not None and number <= _LARGEST_ID else None
 
 
 def new_client_token() -> str:
