@@ -61,7 +61,7 @@ class Event:
     @property
     def description(self) -> str:
         """Return what the event does, as its handler says."""
-        return " ".join((self.run.__doc__ or "").split())
+        return (self.run.__doc__ or "").strip()
 
     def described(self) -> dict[str, Any]:
         """Return what the event is, for programs."""

@@ -107,15 +107,23 @@ def fire(found: EventSet, name: str, who: Callable[[], Caller | Seat]) -> Respon
     format_ = chosen(HTML, JSON)
     asking = who()
     if request.method in ("GET", "HEAD"):
-        if format_ == JSON:
-            raise MethodNotAllowed(["POST"])
-        return rendering.form(event, asking)
+        return form(event, asking)
     if format_ == HTML and bodies.is_form(request):
         return _fire_form(event, asking)
     access.require(asking, event)
-    check_site()
-    value = event.run(asking, *_sent(event))
-    return answer(value) if format_ == JSON else rendering.result(event, asking, value)
+    return done(event, asking, event.run(asking, *_sent(event, asking)))
+
+
+def form(event: Event, asking: Caller | Seat) -> Response:
+    """Answer GET at an address where only POST does something: a browser gets the form. Raises Refusal 406, MethodNotAllowed."""
+    if chosen(HTML, JSON) == JSON:
+        raise MethodNotAllowed(["POST"])
+    return rendering.form(event, asking)
+
+
+def done(event: Event, asking: Caller | Seat, value: Any) -> Response:
+    """Answer what an event has done: with the bare value, or with its page and the value in it."""
+    return answer(value) if chosen(HTML, JSON) == JSON else rendering.result(event, asking, value)
 
 
 def _fire_form(event: Event, asking: Caller | Seat) -> Response:
@@ -123,7 +131,7 @@ def _fire_form(event: Event, asking: Caller | Seat) -> Response:
     fields: dict[str, str] = {}
     try:
         access.require(asking, event)
-        fields = _fields(asking)
+        fields = form_fields(asking)
         value = event.run(asking, *events.from_form(event, fields))
     except Refusal as error:
         wrong = {name: str(text) for name, text in (error.fields or {}).items()}
@@ -138,6 +146,21 @@ def check_site() -> None:
     """Let no other site's page send a request in its reader's name: browsers send Basic credentials on their own. Raises Refusal 403."""
     if mounted.cross_site(request.host):
         raise refusals.cross_site()
+
+
+def form_fields(asking: Caller | Seat) -> dict[str, str]:
+    """Return the fields of a form that no other site sent; none when the body is no form. Raises Refusal 400, 403.
+
+    A page that tells nobody where it was (`no-referrer`) sends the Origin `null`; so may a foreign one. The token in our forms tells them
+    apart.
+    """
+    fields = bodies.fields(request)
+    token = fields.pop(forms.TOKEN, None)
+    if token is not None and not forms.is_token(rendering.name_of(asking), token):
+        raise refusals.form_expired()
+    if token is None or request.headers.get("Origin") != "null":
+        check_site()
+    return fields
 
 
 def json_body() -> Any:
@@ -184,25 +207,11 @@ def _status(status: int, code: str) -> int:
     return status_of(parts().settings, status, code)
 
 
-def _fields(asking: Caller | Seat) -> dict[str, str]:
-    """Return the fields of a form that may be believed. Raises Refusal 400, 403.
-
-    A page that tells nobody where it was (`no-referrer`) sends the Origin `null`; so may a foreign one. The token in our forms tells them
-    apart.
-    """
-    fields = bodies.fields(request)
-    token = fields.pop(forms.TOKEN, None)
-    if token is not None and not forms.is_token(rendering.name_of(asking), token):
-        raise refusals.form_expired()
-    if token is None or request.headers.get("Origin") != "null":
-        check_site()
-    return fields
-
-
-def _sent(event: Event) -> Sequence[Any]:
-    """Return the values that were sent for an event. Raises Refusal 400, 415."""
+def _sent(event: Event, asking: Caller | Seat) -> Sequence[Any]:
+    """Return the values that were sent for an event. Raises Refusal 400, 403, 415."""
     if bodies.is_form(request):
-        return events.from_form(event, bodies.fields(request))
+        return events.from_form(event, form_fields(asking))
+    check_site()
     sent = json_body()
     if sent is None:
         sent = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
 
 from services.sessions import levels, refusals, web
 from services.sessions.access import Caller
-from services.sessions.events import Parameter
+from services.sessions.events import Event, Parameter
 from services.sessions.kinds import BOOLEAN, choice, integer, optional, text, value_of
 from services.sessions.projects.rules import LANGUAGES
 from services.sessions.sessions.rules import tokens, types
@@ -228,14 +228,20 @@ def clients(slot: int | None) -> Response:
     return web.show("Clients", parts().finding.clients(web.seat(slot)))
 
 
-@blueprint.post("/api/session/resettimeout/", defaults={"slot": None})
-@blueprint.post("/api/slots/<int:slot>/resettimeout/")
+@blueprint.route("/api/session/resettimeout/", methods=["GET", "POST"], defaults={"slot": None})
+@blueprint.route("/api/slots/<int:slot>/resettimeout/", methods=["GET", "POST"])
 def reset_timeout(slot: int | None) -> Response:
     """Count as heard, so that the session goes on."""
-    web.check_site()
-    if web.seat(slot).client is None:
+    seat = web.seat(slot)
+    if request.method != "POST":
+        return web.form(_RESET, seat)
+    web.form_fields(seat)
+    if seat.client is None:
         raise refusals.invalid_request("only a known client keeps a session going; send its clientToken as a header.")
-    return web.answer(True)
+    return web.done(_RESET, seat, True)
+
+
+_RESET: Final = Event(("resettimeout",), levels.JOIN_ONLY, (), reset_timeout)
 
 
 @blueprint.get("/test/")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import MethodNotAllowed
+from flask import Blueprint, Flask, Response, request
 
-from services.common.documented import Blueprint
 from services.common.held import ClientConnection
-from services.sessions import bodies, forms, refusals
+from services.sessions import bodies, levels, refusals
 from services.sessions.access import Seat
+from services.sessions.events import Event
 from services.sessions.items.rules import lists
+from services.sessions.kinds import integer, optional
 from services.sessions.updates import rules
 from services.sessions.updates.rules import Known
-from services.sessions.web import HTML, JSON, chosen, json_body, parts, seat, show
+from services.sessions.web import HTML, JSON, chosen, done, form, form_fields, json_body, parts, seat
 
 RESYNC = "X-Full-Resync"
 STREAM = "text/event-stream"
@@ -31,28 +31,41 @@ def register(app: Flask) -> None:
 @blueprint.route("/api/session/update/", methods=["GET", "POST"], defaults={"slot": None})
 @blueprint.route("/api/slots/<int:slot>/update/", methods=["GET", "POST"])
 def update(slot: int | None) -> Response:
-    """Answer what the client does not know of the lists that it names, at once or when there is something: 204 when there was nothing."""
+    """Answer what the client does not know of the lists that it names, at once or when there is something: 204 when there was nothing.
+
+    It sends the versions that it has, by list: {"BUILDINGS": 12}. Nothing means all lists.
+    """
     here = seat(slot, following=True)
     connection = ClientConnection(request.environ.get("gunicorn.socket"))
     if STREAM in request.headers.get("Accept", "").lower():
         return _stream(here, connection)
     if request.method != "POST":
-        raise MethodNotAllowed(["POST"])
-    format_ = chosen(HTML, JSON)
-    known = _known()
+        return form(_FORM, here)
+    as_page = chosen(HTML, JSON) == HTML
+    known = _known(here)
     found = parts().updates.poll(here, known, rules.read_timeout(request.args.get("timeout")), connection)
-    if found is None:
+    if found is None and not as_page:
         answer = Response(status=204)
         del answer.headers["Content-Type"]
         return answer
-    answer = Response(found.body, mimetype="application/json") if format_ == JSON else show("Changes", json.loads(found.body))
-    if found.resync:
+    body = b"null" if found is None else found.body
+    answer = done(_FORM, here, json.loads(body)) if as_page else Response(body, mimetype="application/json")
+    if found is not None and found.resync:
         answer.headers[RESYNC] = "1"
     return answer
 
 
+_FORM: Final = Event(
+    ("update",),
+    levels.JOIN_ONLY,
+    tuple(optional(name, integer(rules.NOTHING), "Version that you have of this list; -1 for nothing.") for name in lists.ALL),
+    update,
+    changes=False,
+)
+
+
 def _stream(here: Seat, connection: ClientConnection) -> Response:
-    known = _resumed() or _known()
+    known = _resumed() or _known(here)
     updates = parts().updates
     updates.take()
     answer = Response(
@@ -62,12 +75,12 @@ def _stream(here: Seat, connection: ClientConnection) -> Response:
     return answer
 
 
-def _known() -> Known:
+def _known(here: Seat) -> Known:
     afresh = request.args.get("force", "").lower() in ("true", "1")
     if request.method == "GET":
         sent: Any = {name: value for name, value in request.args.items() if lists.find(name)}
     elif bodies.is_form(request):
-        sent = {name: value for name, value in bodies.fields(request).items() if value.strip() and name != forms.TOKEN}
+        sent = {name: value for name, value in form_fields(here).items() if value.strip()}
     else:
         sent = json_body()
     return rules.read_versions(sent, afresh=afresh)
