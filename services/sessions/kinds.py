@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from services.sessions.events import Kind, Parameter
@@ -26,12 +25,6 @@ def text(most: int = LONGEST_TEXT, *, least: int = 0) -> Kind:
         return value
 
     return Kind("text", read, str, {"type": "string", "minLength": least, "maxLength": most})
-
-
-def password(most: int = 1000) -> Kind:
-    """Return a kind of secret text: no form shows it, or writes it back."""
-    kind = text(most, least=1)
-    return replace(kind, schema={**kind.schema, "format": "password"})
 
 
 def secret(most: int, *, least: int = 0) -> Kind:

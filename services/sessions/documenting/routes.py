@@ -97,7 +97,8 @@ _SESSION: Final = (
     Route("/api/session/clients/", "Who is in the session, and who was.", "session", "session", _OBJECTS),
     Route("/api/session/location/", "Size of the map, and where it is on Earth.", "session", "session", _OBJECT),
     Route("/api/session/map/", "The session on a map, live.", "session", "session", formats=_PAGE),
-    Route("/api/session/resettimeout/", "Count as activity of the client.", "session", "session", method="post", formats=("JSON",)),
+    Route("/api/session/resettimeout/", "Count as activity of the client.", "session", "session", method="post"),
+    Route("/api/session/resettimeout/", "The form for it.", "session", "session", formats=_PAGE),
 )
 _LISTS: Final = (
     Route("/api/session/items/", "The lists, each with its size and version.", "items", "session"),

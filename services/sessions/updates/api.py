@@ -20,12 +20,12 @@ from services.sessions.web import HTML, JSON, chosen, done, form, form_fields, j
 RESYNC = "X-Full-Resync"
 STREAM = "text/event-stream"
 
-blueprint = Blueprint("updates", __name__, description="What has changed in a session, as it happens.")
+blueprint = Blueprint("updates", __name__)
 
 
 def register(app: Flask) -> None:
     """Add the routes."""
-    app.extensions["api"].register_blueprint(blueprint)
+    app.register_blueprint(blueprint)
 
 
 @blueprint.route("/api/session/update/", methods=["GET", "POST"], defaults={"slot": None})

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from services.common.refusal import Refusal
 from services.sessions import refusals
 from services.sessions.events import Event, Kind, Parameter, by_name, by_position, from_form
-from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, password, text, value_of
+from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
 from services.sessions.sets import IO, SESSION, USER
 from tests.unit.sessions.conftest import API, refused, value
 from tests.unit.sessions.pages.test_pages import EVENTS
@@ -109,7 +109,7 @@ def test_a_form_with_a_file_is_refused(api: API) -> None:
 
 
 KINDS: tuple[Kind, ...] = (
-    text(64), text(), password(), integer(), integer(0, 5), number(-1, 1e6), choice(("A", "B")), choice({"A": "A", "a_b": "A"}), BOOLEAN,
+    text(64), text(), secret(256), integer(), integer(0, 5), number(-1, 1e6), choice(("A", "B")), choice({"A": "A", "a_b": "A"}), BOOLEAN,
 )  # fmt: skip
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from services.sessions.events import Event, Parameter
 from services.sessions.forms import body, curl, fields
-from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, password, text, value_of
+from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
 from tests.unit.sessions.conftest import API, Joined, value
 from tests.unit.sessions.pages.reading import Form, Page
 from tests.unit.sessions.pages.test_pages import BROWSER, EVENTS, browse, page
@@ -138,6 +138,42 @@ def test_origin_null_without_the_token_is_refused(api: API) -> None:
     assert answer.status_code == 403
 
 
+def test_a_list_has_the_forms_of_the_events_that_change_it(api: API) -> None:
+    joined = api.join(api.running())
+    query = {"token": joined.token, "clientToken": joined.client}
+    shown = page(browse(api, "/api/session/items/BUILDINGS/", **query))
+    assert [one.action.partition("?")[0].split("/")[-2] for one in shown.forms] == ["BUILDING_PLACE", "BUILDING_MOVE", "BUILDING_REMOVE"]
+    outline = "[[10, 10], [30, 10], [30, 25]]"
+    answer = send(api, shown.forms[0], None, stakeholderID=0, name="<b>House</b>", floors=2, polygon=outline)
+    assert page(answer).heading == "BUILDING_PLACE"
+    shown = page(browse(api, "/api/session/items/BUILDINGS/", **query))
+    assert "&lt;b&gt;House&lt;/b&gt;" in api.send("GET", shown.links["0"], headers={"Accept": BROWSER}).text
+    assert shown.links["Show in GEOJSON format"].endswith("f=GEOJSON")
+    again = page(send(api, shown.forms[0], None, stakeholderID=0, name="House", floors=2, polygon="[[1, 1], [0, NaN"), 400)
+    assert (again.forms[0].values["polygon"], again.forms[0].attributes["polygon"]["aria-invalid"]) == ("[[1, 1], [0, NaN", "true")
+
+
+def test_a_password_is_not_written_back(api: API) -> None:
+    form = page(browse(api, "/api/services/event/UserServicesEventType/SET_USER_PASSWD/", "admin")).forms[0]
+    assert form.attributes["password"]["type"] == "password"
+    answer = send(api, form, "admin", password="p" * 300)  # too long
+    assert "p" * 200 not in answer.text
+    assert page(answer, 400).forms[0].values["password"] == ""
+
+
+def test_waiting_and_life_signs_have_forms(api: API) -> None:
+    joined = api.join(api.running())
+    query = {"token": joined.token, "clientToken": joined.client}
+    form = page(browse(api, "/api/session/update/", **query)).forms[0]
+    answer = send(api, form, None, headers={"Origin": "null"}, TIMES=-1)
+    assert "TIMES" in answer.text
+    assert page(answer).heading == "update"
+    form = page(browse(api, "/api/session/resettimeout/", **query)).forms[0]
+    assert "true" in send(api, form, None).text
+    assert api.get("/api/session/update/", **query).status_code == 405
+    assert api.send("POST", "/api/session/resettimeout/?f=JSON", headers=query).json is True
+
+
 def _event(*parameters: Parameter) -> Event:
     return Event(("NAME",), "NONE", parameters, lambda: None)
 
@@ -149,7 +185,7 @@ def test_fields_examples_and_commands_of_all_kinds() -> None:
         Parameter("floors", integer(1, 200), ""),
         Parameter("share", number(0.5, 1.5), ""),
         Parameter("open", BOOLEAN, ""),
-        Parameter("secret", password(), ""),
+        Parameter("secret", secret(256), ""),
         Parameter("name", text(64), ""),
         Parameter("story", text(), ""),
         Parameter("polygon", polygon, ""),
