@@ -155,7 +155,7 @@ def data(
         about=about,
         value=value,
         formats=formats,
-        links=[*below, *named],
+        links=[*named, *below],
         rows_lead_on=own_page,
         forms=shown,
     )
