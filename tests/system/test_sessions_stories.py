@@ -95,7 +95,8 @@ def test_a_client_of_today_plays_a_session(sessions_at_home: House, project: str
     assert player.joinable()[session]["name"] == project
     mine, theirs = player.join(session), host.join(session, "TOOLS")
     assert mine.ask("GET", "", client=False)
-    assert mine.ask("GET", "info/", client=False)["sessionType"] == "MULTI"
+    info = mine.ask("GET", "info/", client=False)
+    assert (info["sessionType"], info["type"], info["state"]) == ("MULTI", "MULTI", "NORMAL")
 
     assert mine.select(0) == 0
     given = theirs.select(0)
@@ -112,8 +113,9 @@ def test_a_client_of_today_plays_a_session(sessions_at_home: House, project: str
     places = mine.ask("GET", "items/BUILDINGS/", f="GEOJSON")
     assert (places["type"], len(places["features"])) == ("FeatureCollection", 1)
 
-    another = player.join(session)
-    assert refused(another.event, "building_remove", 0, building).status == 400  # stakeholder 0 is another's; only hosts act for all
+    other = refused(mine.event, "building_place", given, "Shed", 1, [[100, 100], [110, 100], [110, 110]])
+    assert other.status == 400  # a host may act for every stakeholder, this one for its own
+    assert other.text.startswith("INSUFFICIENT_RIGHTS")
     theirs.event("settings_allow_game_interaction", False, group="logic")
     assert refused(mine.event, "building_remove", 0, building).status == 409
     theirs.event("settings_allow_game_interaction", True, group="logic")
@@ -132,7 +134,7 @@ def test_a_client_of_today_plays_a_session(sessions_at_home: House, project: str
     after = refused(mine.items, "TIMES")
     assert isinstance(after, of_today.RefusedToday)
     assert (after.text, after.detail) == ("INVALID_TOKEN", of_today.ENDED)
-    assert player.close(session) is False
+    assert refused(player.close, session).status == 404
 
 
 def test_both_generations_share_a_session(sessions_at_home: House, project: str) -> None:
