@@ -10,6 +10,7 @@ would bring 5 MB into every worker of every service.)
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import logging
 import re
@@ -50,16 +51,21 @@ def mask_secrets(text: str) -> str:
 
 def redact(event: dict[str, Any]) -> dict[str, Any]:
     """Mask values whose names say that they are secret, and credentials inside texts."""
-    return {
-        name: MASK if _SECRET_NAME.search(name) and name not in _SAFE_NAMES and value else _masked(value) for name, value in event.items()
-    }
+    return {name: MASK if _is_secret(name) and value else _masked(value) for name, value in event.items()}
+
+
+@functools.lru_cache(1000)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None and name not in _SAFE_NAMES
 
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
         if "://" in value:
             value = _CREDENTIALS_IN_URL.sub(r"\1" + MASK + "@", value)
-        return mask_secrets(_BEARER.sub(r"\1 " + MASK, value))
+        if " " in value or not value.isprintable():  # else it has no white space, and no scheme with its credential
+            value = _BEARER.sub(r"\1 " + MASK, value)
+        return mask_secrets(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dict):

@@ -22,6 +22,7 @@ from services.sessions.sessions.rules import tokens
 from services.sessions.silence import Silence
 
 SESSION_TOKEN: Final = "session token"  # noqa: S105  the purpose of a derived key
+_MOST_TOKENS: Final = 1000  # that are remembered
 SCOPE: Final = "sessions"
 _PERSONS: Final = ("basic", "user", "account", "client")
 
@@ -116,10 +117,17 @@ class Seats:
         self._directory = directory
         self._keys = keys
         self._silence = silence
+        self._tokens: dict[tuple[int, str], str] = {}  # deriving one takes longer than all else about a poll
 
     def token(self, session_id: int, key: str) -> str:
         """Return the token of a session. key: of its row."""
-        return tokens.session_token(session_id, self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}"))
+        found = self._tokens.get((session_id, key))
+        if found is None:
+            found = tokens.session_token(session_id, self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}"))
+            if len(self._tokens) >= _MOST_TOKENS:
+                self._tokens.clear()
+            self._tokens[session_id, key] = found
+        return found
 
     def is_token(self, token: str, session_id: int, key: str) -> bool:
         """Say whether this is the token of a session."""

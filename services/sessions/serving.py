@@ -58,18 +58,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self.nr_conns += 1
         conn = TConn(self.cfg, connection, address, listener.getsockname())  # which does not block
+        conn.fresh = True
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
-        self.poller.register(connection, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        self.poller.register(connection, selectors.EVENT_READ, partial(self._on_readable, conn))
+
+    def _on_readable(self, conn: Any, client: Any) -> None:
+        """Take a request of a connection that is watched since it was accepted."""
+        (self.on_pending_socket_readable if conn.fresh else self.on_client_socket_readable)(conn, client)
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
         """Take the first request of a connection: by this thread, if it is one that may be."""
-        if not self._take(conn, client, self.pending_conns):
+        if not self._waits(conn, client) and not self._take(conn, client, self.pending_conns):
             super().on_pending_socket_readable(conn, client)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """Take the next request of a connection: by this thread, if it is one that may be."""
-        if not self._take(conn, client, self.keepalived_conns):
+        if not self._waits(conn, client) and not self._take(conn, client, self.keepalived_conns):
             super().on_client_socket_readable(conn, client)
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -94,22 +99,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         waiting.poll, waiting.visit = read
         conn.sock.recv(len(request))
         among.remove(conn)
-        self.poller.modify(client, selectors.EVENT_READ, partial(self._on_waiting_readable, waiting))
+        conn.waiting, conn.fresh = waiting, False  # and stays where it is watched
         self.nr += 1
         if not self._door.park(waiting.poll):
+            conn.waiting = None
             self._pass_on(waiting)
         return True
 
-    def _on_waiting_readable(self, waiting: _Waiting, client: Any) -> None:
-        """Forget a client that goes away while it waits. One that sends its next request early is read when it is answered."""
+    def _waits(self, conn: Any, client: Any) -> bool:
+        """Say whether a connection has a poll that waits. If so, it was closed, or its next request came early: that is read later."""
+        waiting: _Waiting | None = getattr(conn, "waiting", None)
+        if waiting is None:
+            return False
         if serving.peek(client, 1):
             self.poller.unregister(client)
             waiting.ahead = True
-            return
+            return True
         assert self._door is not None
         assert waiting.poll is not None
         self._door.parts.parking.forget(waiting.poll)
         self._close(waiting)
+        return True
 
     def _settle(self, outcomes: Sequence[tuple[Parked, Outcome]]) -> None:
         """Answer polls. What is to be noted of them waits until all have their answers."""
@@ -118,6 +128,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         last, before, behind = None, "", b""
         for poll, outcome in outcomes:
             waiting: _Waiting = poll.owner
+            waiting.conn.waiting = None
             if waiting.conn.sock.fileno() < 0:  # its client went away a moment ago
                 continue
             if outcome is Ask:
@@ -159,7 +170,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             conn.set_timeout()
             self.keepalived_conns.append(conn)
-            self.poller.modify(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
 
     def _pass_on(self, waiting: _Waiting) -> None:
         """Give a request back, for a thread to answer it."""

@@ -19,10 +19,12 @@ from services.sessions import bodies, refusals, web
 from services.sessions.updates import rules
 from services.sessions.updates.api import RESYNC, STREAM
 from services.sessions.updates.parking import TICKS, Outcome, Parked, Released
+from services.sessions.updates.rules import Known
 from services.sessions.updates.service import Update
 from services.sessions.wiring import Parts
 
 LARGEST: Final = 4096  # bytes of a body
+_MOST_READ: Final = 256  # bodies that are remembered
 _TARGET: Final = re.compile(r"(/api/session/update|/api/slots/([0-9]{1,9})/update)(/?)(?:\?([A-Za-z0-9=&.-]*))?").fullmatch
 _ROUTES: Final = ("/api/session/update/", "/api/slots/<int:slot>/update/")
 _QUERY: Final = frozenset({"f", "token", "clientToken", "timeout", "force"})
@@ -55,6 +57,7 @@ class Door:
     def __init__(self, app: Flask) -> None:
         self._extensions = app.extensions
         self._last: tuple[Outcome, Answer] | None = None
+        self._read: dict[tuple[bytes, bool], Known] = {}
 
     @property
     def parts(self) -> Parts:
@@ -87,7 +90,7 @@ class Door:
             if seat is None:
                 return None
             afresh = query.get("force", "").lower() in ("true", "1")
-            known = rules.read_versions(bodies.read_json(content), afresh=afresh)
+            known = self._known(content, afresh)
             seconds = rules.read_timeout(query.get("timeout"))
         except Exception:  # whatever it is: the application finds it, too
             return None
@@ -97,6 +100,16 @@ class Door:
         path = found[1] + found[3]
         visit = Visit(path, _ROUTES[slot is not None], request_id.accept(environ.get("HTTP_X_REQUEST_ID")), began)
         return Parked(seat, known, tick, owner), visit
+
+    def _known(self, content: bytes, afresh: bool) -> Known:
+        """Read a body; hundreds send the same one. Raises Refusal 400."""
+        found = self._read.get((content, afresh))
+        if found is None:
+            found = rules.read_versions(bodies.read_json(content), afresh=afresh)
+            if len(self._read) >= _MOST_READ:
+                self._read.clear()
+            self._read[content, afresh] = found
+        return found
 
     def park(self, poll: Parked) -> bool:
         """Have a poll wait. False when the application must answer it."""
