@@ -65,8 +65,8 @@ class Silence:
         """Return how long a session of this keep-alive may be silent."""
         return self._limits[keep_alive]
 
-    def moments(self) -> Moments:
-        """Return what is too long ago; nothing is while the clock is in doubt.
+    def moments(self, grace_s: float = 0.0) -> Moments:
+        """Return what is too long ago; nothing is while the clock is in doubt. grace_s: how much later than that.
 
         No client is lost before this process has listened for as long as it may be silent: it could not be heard while nobody listened.
         """
@@ -75,8 +75,9 @@ class Silence:
             if self._doubts != self._settled:
                 return Moments(now, dict.fromkeys(self._limits, _NEVER), _NEVER)
         listened = steady - self._began >= timing.LOST_S
-        over = {keep_alive: now - limit for keep_alive, limit in self._limits.items()}
-        return Moments(now, over, now - dt.timedelta(seconds=timing.LOST_S) if listened else _NEVER)
+        since = now - dt.timedelta(seconds=grace_s)
+        over = {keep_alive: since - limit for keep_alive, limit in self._limits.items()}
+        return Moments(now, over, since - dt.timedelta(seconds=timing.LOST_S) if listened else _NEVER)
 
     def is_over(self, session: Running, moments: Moments | None = None) -> bool:
         """Say whether a session has timed out, whether or not it was ended already."""

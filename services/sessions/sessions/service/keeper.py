@@ -28,6 +28,7 @@ from services.sessions.silence import JUMP_S, Moments, Silence
 log = logs.get(__name__)
 
 EVERY_S: Final = 1.0
+GRACE_S: Final = 2.0  # what other processes have noted may not be written yet
 TIDY_EVERY_S: Final = 60.0
 _SLICE: Final = 200  # rows that are forgotten in one transaction
 
@@ -89,7 +90,7 @@ class Keeper:
     def keep(self) -> None:
         """Do all that is due. Raises the store's errors; the next round does the rest."""
         self.flush()
-        doubts, moments = self._silence.doubts(), self._silence.moments()
+        doubts, moments = self._silence.doubts(), self._silence.moments(GRACE_S)
         if doubts is not None:
             self._database.run(lambda transaction: store.count_all_as_heard(transaction, moments.now))
             self._activity.forget()

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.sessions.models import Client, Item, ItemList, Session
+from services.sessions.sessions.service.keeper import GRACE_S
 from tests.unit.sessions.conftest import API, MakeAPI, value
 from tests.unit.sessions.sessions.test_ending import count
 
@@ -43,14 +44,14 @@ class Story:
 
     def pass_time(self) -> None:
         """Let time pass; both processes keep, so that the model need not know what each has noted."""
-        seconds = self.random.choice((1, 7, 29, 40, 400, 899))
+        seconds = self.random.choice((1, 7, 25, 40, 400, 890, 910))
         self.apis[0].clock.move(seconds)
         self.now += seconds
         for number, one in list(self.sessions.items()):
             if not one.kept and self.now - one.active_at >= TIMEOUT_S:
                 del self.sessions[number]
                 continue
-            for token in [token for token in one.polls if self.now - one.clients[token] >= LOST_S]:
+            for token in [token for token in one.polls if self.now - one.clients[token] >= LOST_S + GRACE_S]:
                 self.leave(one, token)
         self.keep()
 

@@ -12,7 +12,7 @@ from services.common.clock import SettableClock
 from services.sessions import levels
 from services.sessions.app import build
 from services.sessions.models import Project
-from services.sessions.sets import ROOT
+from services.sessions.sets import ROOT, SESSION
 from services.sessions.settings import MODERN, Settings
 from tests.support.fake_auth import FakeAuth
 from tests.unit.sessions.conftest import API, refused, value
@@ -151,3 +151,19 @@ def test_a_project_that_the_domain_may_not_read_is_its_owners(api: API) -> None:
     refused(api.io("KILL_SESSION", "host", session), 400, "INSUFFICIENT_RIGHTS")
     api.join(session, "edit")
     api.join(session, "admin")
+
+
+def test_events_of_a_session_are_for_clients_of_their_level(api: API) -> None:
+    session = api.running()
+    watcher = dataclasses.replace(api.join(session), client="")
+    seats = {
+        "JOIN_ONLY": (watcher, api.join(session, "join")),
+        "HOST_SESSION": (api.join(session, "host"),),
+        "EDITOR": (api.join(session, "edit"),),
+    }
+    for level, several in seats.items():
+        for joined in several:
+            for event in SESSION:
+                answer = api.fire(event.name, joined, *["x"] * 50)
+                may = levels.at_least(level, event.level)
+                refused(answer, 400, f"INVALID_REQUEST: {event.name} takes" if may else "INSUFFICIENT_RIGHTS")

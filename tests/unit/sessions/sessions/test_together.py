@@ -167,7 +167,7 @@ def test_keepers_and_clients_at_once_leave_nothing(apis: list[API]) -> None:
         assert seat.client is not None
         apis[0].parts.activity.note(seat.client.id, session, polled=True)
     apis[0].parts.keeper.keep()
-    apis[0].clock.move(31)
+    apis[0].clock.move(33)
     spread(
         apis,
         8,
