@@ -74,7 +74,7 @@ def test_invented_tokens_disturb_nobody(api: API) -> None:
     made = [api.join(session, "join", "VIEWER", "agent", f"invented-token-{number:04}") for number in range(10)]
     assert len({one.client for one in made}) == 10
     assert len(clients(api, real.token)) == 11
-    assert value(api.send("POST", "/api/session/resettimeout/", headers={"token": real.token, "clientToken": real.client})) is True
+    assert value(api.send("POST", "/api/session/resettimeout/?f=JSON", headers={"token": real.token, "clientToken": real.client})) is True
 
 
 def test_only_those_join_who_may(api: API) -> None:

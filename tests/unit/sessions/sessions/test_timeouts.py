@@ -18,7 +18,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 def post(api: API, joined: Joined) -> None:
     """Send what counts as activity."""
     headers = {"token": joined.token, "clientToken": joined.client}
-    assert value(api.send("POST", "/api/session/resettimeout/", headers=headers)) is True
+    assert value(api.send("POST", "/api/session/resettimeout/?f=JSON", headers=headers)) is True
 
 
 def poll(api: API, joined: Joined) -> None:
@@ -120,7 +120,7 @@ def test_what_another_process_has_heard_lately_counts(make_api: MakeAPI) -> None
 
 
 def test_only_a_known_client_keeps_a_session_going(api: API, joined: Joined) -> None:
-    answer = api.send("POST", "/api/session/resettimeout/", headers={"token": joined.token})
+    answer = api.send("POST", "/api/session/resettimeout/?f=JSON", headers={"token": joined.token})
     refused(answer, 400, "INVALID_REQUEST: only a known client")
 
 
