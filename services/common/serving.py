@@ -47,6 +47,9 @@ def environ(lines: bytes) -> Environ | None:
 
 
 def head(status: int, headers: Any, *, kept: bool) -> str:
-    """Write the head of an answer as gunicorn does, without the empty line at its end. headers: pairs. kept: the connection stays."""
-    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\n"
+    """Write the head of an answer as gunicorn and Werkzeug do, without the empty line at its end.
+
+    headers: names and values. kept: the connection stays.
+    """
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase.upper()}\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\n"
     return line + f"Connection: {'keep-alive' if kept else 'close'}\r\n" + "".join([f"{name}: {value}\r\n" for name, value in headers])
