@@ -124,3 +124,11 @@ def test_wrong_methods_name_the_right_ones(api: API) -> None:
     assert answer.headers["Allow"] == "POST"
     assert api.send("HEAD", f"{EVENTS}JOIN_SESSION/", "host").status_code == 200
     assert "POST" in api.send("OPTIONS", f"{EVENTS}JOIN_SESSION/").headers["Allow"]
+
+
+def test_odd_tokens_are_no_tokens(api: API) -> None:
+    joined = api.join(api.running())
+    for odd in ("\x00", "é" * 32, "0" * 32, "x" * 5000, f"{joined.token}\n", joined.token.upper(), "<script>", "ffffffff" + "A" * 24):
+        refused(api.get("/api/session/", token=odd), 400, "INVALID_TOKEN")
+        refused(api.get("/api/session/", token=joined.token, clientToken=odd), 400, "INVALID_TOKEN")
+        assert "script" not in page(browse(api, "/api/session/", token=odd), 400).elements
