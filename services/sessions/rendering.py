@@ -144,8 +144,8 @@ def data(
     below = navigation.below()
     shown_already = {one.address for one in below}
     named = [Link(name, address) for name, address in (links or {}).items() if address not in shown_already]
-    if isinstance(value, Mapping):  # links are shown as such
-        value = {name: one for name, one in value.items() if one is not links}
+    if isinstance(value, Mapping) and links:  # they are shown as links
+        value = {name: one for name, one in value.items() if name != "links"}
     rows = tables.table(value)
     own_page = rows is not None and "id" in rows.columns and navigation.is_there(f"{navigation.here()}{rows.rows[0].get('id')}/")
     shown = [Form(event, path, asking, request.args.to_dict()) for event, path in events] if asking else []
