@@ -11,6 +11,8 @@ from tests.support import sessions_client_today as of_today
 from tests.support.sessions_house import PASSWORD, House, email
 from tests.support.waiting import wait_until
 
+_NEW = "a password that was never set"
+
 
 def _raw(port: int, data: bytes) -> bytes:
     """Send bytes as they are, and return the first of what comes back."""
@@ -57,6 +59,9 @@ def test_no_secret_is_logged(sessions_at_home: House) -> None:
         _raw(port, b"GET /sessions/api/?" + query + b" HTTP/1.1\r\nHost: h\r\ntoken " + token.encode() + b"\r\n\r\n")
         _raw(port, b"GET /api/ HTTP/1.1\r\nHost: h\r\nAuthorization: Basic " + basic + b"\r\n\x00bad: x\r\n\r\n")
         _raw(port, b"POST /sessions/api/session/update/?" + query + b" HTTP/1.1\r\nHost: h\r\nContent-Length: -5\r\n\r\n")
+    for body in ([email("edit"), _NEW], [email("edit"), {"password": _NEW}], [_NEW] * 5):
+        address = f"{house.url}/api/event/user/set_user_passwd/?f=JSON"
+        assert requests.post(address, json=body, auth=person.auth, timeout=20).status_code == 400
     requests.get(f"{house.url}/api/", auth=(email("edit"), f"wrong {PASSWORD}"), timeout=20)
     requests.get(f"{house.url}/api/", auth=(email("edit"), person.auth[1] + "x"), timeout=20)
 
@@ -70,6 +75,7 @@ def test_no_secret_is_logged(sessions_at_home: House) -> None:
         "its random part": token[8:],
         "client token": client,
         "password": PASSWORD,
+        "new password": _NEW,
         "Basic": basic.decode(),
         "login key": person.auth[1],
     }
