@@ -84,14 +84,20 @@ def from_geojson(kept: Iterable[Mapping[str, Any]]) -> Any:
     return shapely.from_geojson([json.dumps(one) for one in kept])
 
 
-def overlaps(outline: MultiPolygon, others: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return by how many square metres an outline overlaps each of the others. others: as `to_geojson` wrote them."""
+def overlap(outline: MultiPolygon, others: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
+    """Find the first of the others that an outline overlaps: its place among them, and by how many square metres; None: it is on none.
+
+    others: as `to_geojson` wrote them. What follows the first one is not measured, because rough outlines cost milliseconds each.
+    """
     if not others:
-        return []
+        return None
     known = from_geojson(others)
     shapely.prepare(outline)
-    meeting = shapely.intersects(outline, known)
-    return [float(shapely.intersection(outline, one).area) if meets else 0.0 for one, meets in zip(known, meeting, strict=True)]
+    for place in shapely.intersects(outline, known).nonzero()[0].tolist():
+        shared = float(shapely.intersection(outline, known[place]).area)
+        if shared > LEAST_OVERLAP_M2:
+            return place, shared
+    return None
 
 
 def bounds_of(content: Mapping[str, Any]) -> Bounds | None:

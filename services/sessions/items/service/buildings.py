@@ -84,10 +84,11 @@ def _fits(turn: Turn, outline: MultiPolygon, besides: int | None = None) -> None
     except ValueError as error:
         raise refusals.invalid_request(f"the polygon {error}.") from None
     others: Sequence[Item] = [one for one in turn.changes.near(lists.BUILDINGS, outline.bounds) if one.id != besides]
-    shared = polygons.overlaps(outline, [one.content["polygons"] for one in others])
-    for other, area in zip(others, shared, strict=True):
-        if area > polygons.LEAST_OVERLAP_M2:
-            raise refusals.conflict(f"The polygon overlaps the building {other.content['name']} (id {other.id}) by {area:.2f} m2.")
+    found = polygons.overlap(outline, [one.content["polygons"] for one in others])
+    if found is not None:
+        place, shared = found
+        other = others[place]
+        raise refusals.conflict(f"The polygon overlaps the building {other.content['name']} (id {other.id}) by {shared:.2f} m2.")
 
 
 def _sizes(outline: MultiPolygon, floors: int) -> dict[str, Any]:

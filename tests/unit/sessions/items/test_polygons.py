@@ -156,7 +156,8 @@ def test_an_outline_on_the_edge_is_inside() -> None:
     polygons.within(polygons.read([[0, 0], [100, 0], [100, 100], [0, 100]]), 100)
 
 
-def test_overlaps_are_measured() -> None:
-    others = [polygons.to_geojson(polygons.read([[x, 0], [x + 10, 0], [x + 10, 10], [x, 10]])) for x in (5, 10, 50)]
-    assert polygons.overlaps(polygons.read(SQUARE), others) == [50, 0, 0]
-    assert polygons.overlaps(polygons.read(SQUARE), []) == []
+def test_the_first_overlap_is_measured() -> None:
+    others = [polygons.to_geojson(polygons.read([[x, 0], [x + 10, 0], [x + 10, 10], [x, 10]])) for x in (10, 5, 1)]
+    assert polygons.overlap(polygons.read(SQUARE), others) == (1, 50)
+    assert polygons.overlap(polygons.read(SQUARE), others[:1]) is None  # they share an edge
+    assert polygons.overlap(polygons.read(SQUARE), []) is None
