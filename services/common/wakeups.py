@@ -15,6 +15,7 @@ always looks at its store: take a ticket, look, wait, look again.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -29,6 +30,7 @@ log = logs.get(__name__)
 _LONGEST_WAIT_S = 0.5  # of the subscriber thread for a message, and of the end for Valkey
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _MOST_UNSENT = 10_000
+_FROM = "from:"  # begins the line of a message that is no topic
 
 Hear = Callable[[str | None], None]
 
@@ -168,6 +170,7 @@ class ThroughValkey:
         self._client = redis.Redis.from_url(self._url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=15)
         self._stop = threading.Event()
         self._subscribed = threading.Event()
+        self._name = f"{_FROM}{secrets.token_hex(8)}"  # a process wakes itself without Valkey, and need not hear itself again
         self._unsent: set[str] = set()
         self._something_to_do = threading.Condition()
         self._thread = threading.Thread(target=self._listen, name="wakeups", daemon=True)
@@ -231,7 +234,7 @@ class ThroughValkey:
             if not topics:
                 return
             try:
-                self._client.publish(self._channel, "\n".join(topics))
+                self._client.publish(self._channel, "\n".join([self._name, *topics]))
                 pause = _SHORTEST_PAUSE_S
             except (redis.RedisError, OSError) as error:
                 log.warning("wake-up not sent, trying again", error=type(error).__name__, pause_s=pause)
@@ -256,8 +259,7 @@ class ThroughValkey:
                         self._board.wake_all()
                         self._subscribed.set()
                     elif message["type"] == "message":
-                        for topic in message["data"].decode().split("\n"):
-                            self._board.wake(topic)
+                        self._take(message["data"].decode().split("\n"))
             except (redis.RedisError, OSError) as error:
                 self._subscribed.clear()
                 log.warning("subscription lost, trying again", error=type(error).__name__, pause_s=pause)
@@ -266,6 +268,14 @@ class ThroughValkey:
             finally:
                 with contextlib.suppress(redis.RedisError, OSError):
                     subscription.close()
+
+    def _take(self, lines: list[str]) -> None:
+        """Wake who waits for these topics, unless this process sent them. lines: the first names the process that did."""
+        if lines[0] == self._name:
+            return
+        for topic in lines:
+            if not topic.startswith(_FROM):
+                self._board.wake(topic)
 
 
 def create(valkey_url: str | None, channel: str) -> InProcess | ThroughValkey:

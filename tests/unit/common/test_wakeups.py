@@ -121,6 +121,34 @@ def test_one_process_wakes_another(valkey: Valkey) -> None:
     there.close()
 
 
+def test_a_process_does_not_hear_itself_again(valkey: Valkey) -> None:
+    here, there = ThroughValkey(valkey.url, "example"), ThroughValkey(valkey.url, "example")
+    assert here.wait_until_subscribed(30)
+    assert there.wait_until_subscribed(30)
+    heard: list[str | None] = []
+    here.listen(heard.append)
+    here.publish(["mine"])
+    there.publish(["theirs"])
+    wait_until(lambda: "theirs" in heard, what="the wake-up of the other process")
+    here.publish(["last"])
+    with there.ticket("last") as ticket:
+        here.publish(["last"])
+        assert ticket.wait(30) is True
+    assert heard == ["mine", "theirs", "last", "last"]
+    here.close()
+    there.close()
+
+
+def test_who_listens_hears_before_those_who_wait(wakeups: Wakeups) -> None:
+    heard: list[tuple[str | None, bool]] = []
+    with wakeups.ticket("a") as ticket:
+        wakeups.listen(lambda topic: heard.append((topic, ticket._event.is_set())))
+        wakeups.publish(["a"])
+        assert ticket.wait(30) is True
+        wakeups.publish(["b"])
+    assert heard == [("a", False), ("b", False)]
+
+
 def test_nobody_waits_for_a_valkey_that_hangs_and_the_others_are_woken_when_it_goes_on(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
