@@ -41,6 +41,12 @@ def refused(call: Callable[..., Any], *arguments: Any) -> Refused:
     return caught.value
 
 
+def is_heard(host: of_today.Connection, session: int, name: str) -> bool:
+    """Say whether this person's client in a session has polled."""
+    found = next(one for one in host.io("get_sessions") if one["sessionID"] == session)
+    return any(one["userName"] == email(name) and one["updated"] for one in found["clients"])
+
+
 def watched(poll: Future[Update | None]) -> Update:
     """What a waiting poll was answered."""
     found = poll.result(30)
@@ -125,8 +131,10 @@ def test_a_client_of_today_plays_a_session(sessions_at_home: House, project: str
         mine.event("building_remove", 0, building)
         assert [one["id"] for one in watched(poll).deletes["BUILDINGS"]] == [building]
 
+    watcher = today(sessions_at_home, "edit").join(session)
     with ThreadPoolExecutor(1) as pool:
-        poll = pool.submit(mine.update, {"TIMES": mine.number("TIMES", "version")})
+        poll = pool.submit(watcher.update, {"TIMES": watcher.number("TIMES", "version")})
+        wait_until(lambda: is_heard(host, session, "edit"), what="the poll")  # else it comes to a session that is gone
         assert host.io("kill", session) is True
         ended = poll.exception(30)
     assert isinstance(ended, of_today.RefusedToday)

@@ -36,6 +36,7 @@ def test_y29_a_waiting_poll_gets_the_change_alone(api: API) -> None:
     known = max(one["version"] for one in found["items"]["STAKEHOLDERS"])
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(update, api, joined, {"STAKEHOLDERS": known, "BUILDINGS": known})
+        wait_until(lambda: api.parts.polls.taken, what="the held poll")
         value(api.fire("STAKEHOLDER_SELECT", other, 2, other.client))
         seen = value(poll.result(20))
     assert list(seen["items"]) == ["STAKEHOLDERS"]
@@ -54,6 +55,7 @@ def test_y32_y33_a_kill_ends_the_polls(moded: API, mode: Mode) -> None:
     known = max(one["version"] for one in found["items"]["TIMES"])
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(update, moded, joined, {"TIMES": known})
+        wait_until(lambda: moded.parts.polls.taken, what="the held poll")
         assert value(moded.io("KILL_SESSION", "host", joined.id)) is True
         answer = poll.result(20)
     refused(answer, mode.released, "CLIENT_RELEASED")
