@@ -27,6 +27,8 @@ def fields(request: Request) -> dict[str, str]:
         raise refusals.invalid_request("a form may not send files; send texts.")
     found: dict[str, str] = {}
     for name, texts in request.form.lists():
+        if not isinstance(name, str):  # a part without one, which Werkzeug calls None
+            raise refusals.invalid_request("the form has a part without a name.")
         if len(texts) > 1:
             raise refusals.invalid_request(f"the form has {name[:50]!r} more than once.")
         found[name] = texts[0]

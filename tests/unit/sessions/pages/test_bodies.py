@@ -105,6 +105,9 @@ def test_a_form_with_a_file_is_refused(api: API) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="project"; filename="a"\r\n\r\ndemo\r\n--x--\r\n'
     answer = api.send("POST", START, "host", data=body, content_type="multipart/form-data; boundary=x")
     refused(answer, 400, "INVALID_REQUEST: a form may not send files")
+    nameless = b"--x\r\nContent-Disposition: form-data\r\n\r\nMULTI\r\n--x--\r\n"
+    answer = api.send("POST", START, "host", data=nameless, content_type="multipart/form-data; boundary=x")
+    refused(answer, 400, "INVALID_REQUEST: the form has a part without a name")
     assert api.send("POST", START, "host", data=b"--x\r\nnonsense", content_type="multipart/form-data; boundary=x").status_code == 400
 
 
