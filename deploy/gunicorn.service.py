@@ -7,12 +7,14 @@ and wake-ups are then exact without Valkey; a service with long polls declares a
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -81,6 +83,7 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa:
 control_socket_disable = True
 timeout = 60
 graceful_timeout = 20
+MOST_LEFT = 32 * 1024  # bytes of a body that nobody has read, on a connection that stays
 keepalive = 75  # above the idle time of the gateway's pool, so that the caller closes first and no request meets a closing connection
 # A method besides the 16 KB of path and query that the gateway lets through; gunicorn caps the setting at half of it, so the cap goes up.
 limit_request_line = message.MAX_REQUEST_LINE = 17 * 1024
@@ -103,6 +106,18 @@ strip_header_spaces = False
 def pre_request(worker: Any, request: Any) -> None:
     """Leave out `Proxy`, which a CGI program would take for the proxy of its environment (CVE-2016-5385)."""
     request.headers = [field for field in request.headers if field[0] != "PROXY"]
+    request.should_close = functools.partial(_closes, request, request.should_close)
+
+
+def _closes(request: Any, asked: Callable[[], bool]) -> bool:
+    """Say whether the connection ends with this request, before its answer goes out.
+
+    gunicorn reads what the application has left of a body, up to 64 KB, and closes the connection when there is more. It says so to
+    nobody, and so the gateway would send somebody else's request into a closing connection.
+    """
+    reader = request.body.reader
+    chunks = getattr(reader, "parser", None) is not None  # how many are left is not known
+    return asked() or request.body.failed or chunks or getattr(reader, "length", 0) > MOST_LEFT
 
 
 def post_worker_init(worker: Any) -> None:

@@ -197,3 +197,17 @@ def test_what_is_not_public_stays_so(service: str, tmp_path: Path) -> None:
         assert client.get("/metrics").status == 200
         for line in SPELLINGS:
             assert client.get("/x/metrics", line).status == 404
+
+
+@pytest.mark.parametrize("left", [0, 10, 20_000, 70_000, 300_000, None])
+def test_a_connection_that_will_close_is_announced(echo: Echo, left: int | None) -> None:
+    """Else the gateway sends the next request of somebody else into it. left: bytes of a body that the application does not read."""
+    length, body = (b"Content-Length: %d" % left, b"x" * left) if left is not None else (b"Transfer-Encoding: chunked", b"0\r\n\r\n")
+    with RawClient(echo.port) as client:
+        client.send(request("/unread", length, method="POST"), body)
+        answer = client.answer()
+        assert answer.status == 200
+        if answer.field("connection") == "close":
+            assert client.closed()
+        else:
+            assert client.get("/").status == 200
