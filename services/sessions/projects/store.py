@@ -27,6 +27,8 @@ def by_name(transaction: Transaction, name: str, *, lock: bool = False, trashed:
 
     lock: nobody else changes it, or starts a session of it, until the transaction ends.
     """
+    if "\0" in name:  # PostgreSQL refuses to be asked for it
+        return None
     found = sa.select(Project).where(Project.name == name)
     if not trashed:
         found = found.where(Project.trashed_at.is_(None))

@@ -271,6 +271,12 @@ def test_projects_have_addresses(api: API, mount: str) -> None:
     assert api.get(mount).status_code == 401
 
 
+def test_a_name_that_no_project_can_have(api: API) -> None:
+    for name in ("%00", "demo%00", "%ff", "%ED%A0%80", "x" * 1000):
+        for path in (f"/api/projects/{name}/", f"/api/projects/{name}/location/"):
+            assert api.get(path, "edit").status_code == 404, path
+
+
 def test_modern_statuses(make_api: MakeAPI) -> None:
     api = make_api(strict_status="modern")
     api.project()
