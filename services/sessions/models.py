@@ -187,6 +187,7 @@ class ItemList(Base):
 class Item(Base):
     """One item of a list. version: of its newest change. content: all else that clients see. holder: id of the client that has it (of
     stakeholders). west, south, east, north: bounds of its geometry, metres (of buildings); None: it has none.
+    points: of its geometry.
     """
 
     __tablename__ = "items"
@@ -204,6 +205,7 @@ class Item(Base):
     south: Mapped[float | None]
     east: Mapped[float | None]
     north: Mapped[float | None]
+    points: Mapped[int]
     content: Mapped[dict[str, Any]]
 
 

@@ -43,9 +43,11 @@ class Changes:
         found = sa.select(Item).where(Item.session_id == self._session.id, Item.list == name).order_by(Item.id)
         return list(self._transaction.scalars(found))
 
-    def size(self, name: str) -> int:
-        """Return how many items a list has."""
-        return size(self._transaction, self._session.id, name)
+    def amount(self, name: str) -> tuple[int, int]:
+        """Return how many items a list has, and how many points their outlines have together."""
+        found = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Item.points), 0))
+        count, points = self._transaction.execute(found.where(Item.session_id == self._session.id, Item.list == name)).one()
+        return count, points
 
     def near(self, name: str, bounds: polygons.Bounds) -> list[Item]:
         """Return the items of a list whose bounds meet these, by id."""
@@ -74,6 +76,7 @@ class Changes:
         if content is not None:
             item.content = dict(content)
             item.west, item.south, item.east, item.north = polygons.bounds_of(content) or (None,) * 4
+            item.points = polygons.points_of(content)
 
     def remove(self, item: Item) -> None:
         """Remove an item."""
@@ -259,6 +262,7 @@ def _item(session_id: int, name: str, item_id: int, version: int, content: Mappi
         south=south,
         east=east,
         north=north,
+        points=polygons.points_of(content),
         content=dict(content),
     )
 

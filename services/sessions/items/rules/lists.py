@@ -17,6 +17,7 @@ WITH_GEOMETRY: Final = (BUILDINGS,)
 MOST_LOGS: Final = 500  # the newest are kept
 MOST_MESSAGES: Final = 1000  # the newest are kept
 MOST_BUILDINGS: Final = 10_000
+MOST_POINTS: Final = 200_000  # of all buildings: to read as many takes about a second, and 3 MB of JSON
 MOST_SETTINGS: Final = 200
 
 ALLOW_GAME_INTERACTION: Final = "ALLOW_GAME_INTERACTION"

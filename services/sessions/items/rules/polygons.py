@@ -109,6 +109,12 @@ def bounds_of(content: Mapping[str, Any]) -> Bounds | None:
     return min(x for x, _ in points), min(y for _, y in points), max(x for x, _ in points), max(y for _, y in points)
 
 
+def points_of(content: Mapping[str, Any]) -> int:
+    """Count the points of an item's outline; 0 for an item without one."""
+    outline = content.get("polygons")
+    return sum(len(ring) for rings in outline["coordinates"] for ring in rings) if isinstance(outline, Mapping) else 0
+
+
 class _Rings:
     """Reads rings, and no more points than may be."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shapely import MultiPolygon
@@ -25,10 +25,9 @@ class Buildings:
 
         def work(turn: Turn) -> int:
             stakeholder = _playing(turn, stakeholder_id)
-            if turn.changes.size(lists.BUILDINGS) >= lists.MOST_BUILDINGS:
-                raise refusals.conflict(f"This session has {lists.MOST_BUILDINGS} buildings, as many as may be. Remove one first.")
-            _fits(turn, outline)
             content = {"name": name, "stakeholderID": stakeholder_id, "floors": floors, **_sizes(outline, floors)}
+            _has_room(turn, content)
+            _fits(turn, outline)
             building = turn.changes.add(lists.BUILDINGS, content)
             turn.log("BUILDING_PLACE", stakeholder_id, f"{stakeholder.content['name']} placed the building {name} ({building.id}).")
             return building.id
@@ -40,8 +39,10 @@ class Buildings:
 
         def work(turn: Turn) -> bool:
             stakeholder, building = _own(turn, stakeholder_id, building_id)
+            content = {**building.content, **_sizes(outline, building.content["floors"])}
+            _has_room(turn, content, instead=building)
             _fits(turn, outline, besides=building_id)
-            turn.changes.change(building, {**building.content, **_sizes(outline, building.content["floors"])})
+            turn.changes.change(building, content)
             text = f"{stakeholder.content['name']} moved the building {building.content['name']} ({building.id})."
             turn.log("BUILDING_MOVE", stakeholder_id, text)
             return True
@@ -75,6 +76,19 @@ def _own(turn: Turn, stakeholder_id: int, building_id: int) -> tuple[Item, Item]
     if owner != stakeholder_id and not turn.is_host:
         raise refusals.insufficient_rights(f"building {building_id} is of stakeholder {owner}, not of {stakeholder_id}")
     return stakeholder, building
+
+
+def _has_room(turn: Turn, content: Mapping[str, Any], instead: Item | None = None) -> None:
+    """Check that a session can hold a building. instead: the one that it takes the place of."""
+    count, points = turn.changes.amount(lists.BUILDINGS)
+    if instead is None and count >= lists.MOST_BUILDINGS:
+        raise refusals.conflict(f"This session has {lists.MOST_BUILDINGS} buildings, as many as may be. Remove one first.")
+    more = polygons.points_of(content) - (0 if instead is None else instead.points)
+    if more > 0 and points + more > lists.MOST_POINTS:
+        raise refusals.conflict(
+            f"The buildings of this session have {points} points; with this one they would have more than {lists.MOST_POINTS}. Draw it with"
+            " fewer, or remove a building."
+        )
 
 
 def _fits(turn: Turn, outline: MultiPolygon, besides: int | None = None) -> None:

@@ -154,6 +154,7 @@ def upgrade() -> None:
         sa.Column("south", sa.Double(), nullable=True),
         sa.Column("east", sa.Double(), nullable=True),
         sa.Column("north", sa.Double(), nullable=True),
+        sa.Column("points", sa.Integer(), nullable=False),
         sa.Column("content", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("session_id", "list", "id", name="pk_items"),
         sa.ForeignKeyConstraint(["holder"], ["clients.id"], name="fk_items_holder_clients"),

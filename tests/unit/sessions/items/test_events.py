@@ -213,6 +213,20 @@ def test_there_is_room_for_so_many_buildings(api: API, table: Table, monkeypatch
     value(api.fire("BUILDING_PLACE", table.one, 0, "House", 1, square(50, 0)))
 
 
+def test_there_is_room_for_so_many_points_of_buildings(api: API, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "MOST_POINTS", 9)  # a square has 5, its first one twice
+    number = value(api.fire("BUILDING_PLACE", table.one, 0, "House", 1, square(0, 0)))
+    text = "The buildings of this session have 5 points; with this one they would have more than 9."
+    refused(api.fire("BUILDING_PLACE", table.one, 0, "House", 1, square(50, 0)), 409, text)
+    triangle, fan = [[50, 0], [60, 0], [60, 10]], [[50 + x, x * x] for x in range(10)]
+    other = value(api.fire("BUILDING_PLACE", table.one, 0, "Hut", 1, triangle))
+    refused(api.fire("BUILDING_MOVE", table.one, 0, other, fan), 409, "The buildings of this session have 9 points")
+    assert value(api.fire("BUILDING_MOVE", table.one, 0, other, [[x, y + 50] for x, y in triangle])) is True
+    value(api.fire("BUILDING_REMOVE", table.one, 0, number))
+    refused(api.fire("BUILDING_MOVE", table.one, 0, other, fan), 409, "The buildings of this session have 4 points")
+    assert value(api.fire("BUILDING_MOVE", table.one, 0, other, fan[:8])) is True
+
+
 def test_nothing_is_built_while_the_session_is_paused(api: API, table: Table) -> None:
     number = value(api.fire("BUILDING_PLACE", table.one, 0, "House", 1, square(0, 0)))
     refused(api.fire("SETTINGS_ALLOW_GAME_INTERACTION", table.one, False), 400, "INSUFFICIENT_RIGHTS")
