@@ -6,11 +6,15 @@ reads the store once, and the answers are written one after the other. `services
 
 from __future__ import annotations
 
+import errno
 import re
+import resource
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -24,6 +28,9 @@ from services.sessions.updates.parking import Ask, Outcome, Parked
 _MOST: Final = LARGEST + 8 * 1024  # bytes of a request that is taken
 _HEAD: Final = re.compile(rb"POST (/api/(?:session|slots/[0-9]+)/update[!-~]*) HTTP/1\.1\r\n" + serving.FIELDS).match
 _SLOW_S: Final = 20.0  # how long a client may take to read an answer that does not fit into the kernel's buffer
+_OWN_FILES: Final = 256  # that a process needs besides its clients' connections: those of the store, of auth, of Valkey
+_USED_UP: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_S: Final = 0.02  # until a connection is accepted again, after there was no file for it
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +49,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         self._door: Door | None = None
+        self._used_up = False
+        self.worker_connections: int = min(self.cfg.worker_connections, _connections_possible())
         super().init_process()
 
     def run(self) -> None:
@@ -54,8 +63,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Accept a connection, and watch it: its first request may be one that needs no thread, and may be long in coming."""
         try:
             connection, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            if error.errno in _USED_UP:  # those who are connected must not suffer
+                self._pause(error)
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                raise
             return
+        self._used_up = False
         self.nr_conns += 1
         conn = TConn(self.cfg, connection, address, listener.getsockname())  # which does not block
         conn.fresh = True
@@ -63,19 +77,30 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.pending_conns.append(conn)
         self.poller.register(connection, selectors.EVENT_READ, partial(self._on_readable, conn))
 
+    def _pause(self, error: OSError) -> None:
+        """Let whoever wants to connect wait a moment: the listener stays readable, and would be asked without a break."""
+        if not self._used_up:
+            self.log.warning("no connection accepted: %s", error.strerror)
+        self._used_up = True
+        time.sleep(_PAUSE_S)
+
     def _on_readable(self, conn: Any, client: Any) -> None:
         """Take a request of a connection that is watched since it was accepted."""
         (self.on_pending_socket_readable if conn.fresh else self.on_client_socket_readable)(conn, client)
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
         """Take the first request of a connection: by this thread, if it is one that may be."""
-        if not self._waits(conn, client) and not self._take(conn, client, self.pending_conns):
+        if self._is_watched(client) and not self._waits(conn, client) and not self._take(conn, client, self.pending_conns):
             super().on_pending_socket_readable(conn, client)
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """Take the next request of a connection: by this thread, if it is one that may be."""
-        if not self._waits(conn, client) and not self._take(conn, client, self.keepalived_conns):
+        if self._is_watched(client) and not self._waits(conn, client) and not self._take(conn, client, self.keepalived_conns):
             super().on_client_socket_readable(conn, client)
+
+    def _is_watched(self, client: socket.socket) -> bool:
+        """Say whether a connection is still watched: what happened earlier in this round may have closed it, or given it to a thread."""
+        return client.fileno() >= 0 and client.fileno() in self.poller.get_map()
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Once the process stops: also close those that have sent nothing yet."""
@@ -162,14 +187,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if not waiting.ahead:
                 self.poller.unregister(conn.sock)
             future = self.tpool.submit(_send_rest, conn.sock, whole[sent:], self.alive)
-            future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+            future.add_done_callback(lambda done: self.method_queue.defer(self._finish, conn, done))
         elif not self.alive:
             self._close(waiting)
         elif waiting.ahead:
-            self.finish_request(conn, serving.KEPT)
+            self._finish(conn, serving.KEPT)
         else:
             conn.set_timeout()
             self.keepalived_conns.append(conn)
+
+    def _finish(self, conn: Any, done: Future[bool]) -> None:
+        """Have a connection watched again, or closed. It has a parser then, which gunicorn asks for what it has read."""
+        conn.init()
+        self.finish_request(conn, done)
 
     def _pass_on(self, waiting: _Waiting) -> None:
         """Give a request back, for a thread to answer it."""
@@ -186,6 +216,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.poller.unregister(waiting.conn.sock)
         self.nr_conns -= 1
         waiting.conn.close()
+
+
+def _connections_possible() -> int:
+    """Return how many connections of clients the limit of open files leaves room for; it is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):
+        hard = soft
+    return sys.maxsize if hard == resource.RLIM_INFINITY else max(16, hard - _OWN_FILES)
 
 
 def _send_rest(connection: socket.socket, rest: bytes, kept: bool) -> bool:

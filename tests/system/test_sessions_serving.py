@@ -197,13 +197,24 @@ def test_requests_that_come_early_are_answered_in_order(service: Service, game: 
         assert texts(connection.answer()) == ["first"]
 
 
+def test_an_early_request_of_a_new_connection_is_answered(service: Service, game: Game) -> None:
+    with service.client() as known_before, service.client() as new:
+        known = up_to_date(game, known_before)
+        new.send(game.poll(known))
+        assert get(service.port, "/health")[0] == 200  # so that the poll has been read
+        new.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        game.say("first")
+        assert texts(new.answer()) == ["first"]
+        assert new.answer().json()["service"] == "sessions"
+
+
 def test_odd_requests_are_answered_by_the_application(service: Service, game: Game) -> None:
     with service.client() as connection:
         known = up_to_date(game, connection)
         body = b'{"MESSAGES":-1,"STAKEHOLDERS":-1}'
         head = game.poll({"LOGS": 0}).split(b"\r\nContent-Type")[0]
         sent = [
-            (game.poll(known, "Accept: text/html", query="timeout=0"), 204),
+            (game.poll(known, "Accept: text/html", query="timeout=0"), 200),
             (game.poll({"HOUSES": 1}), 400),
             (game.poll(known, query="f=XML"), 406),
             (game.poll(known, query="f=JSON&timeout=99"), 400),
