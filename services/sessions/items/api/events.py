@@ -54,7 +54,7 @@ _TRUE: Final = {"type": "boolean"}
     "STAKEHOLDER_SELECT",
     level=levels.JOIN_ONLY,
     parameters=(optional("stakeholderID", _ID, "Id of the stakeholder; the first free one when it is left out."), _CLIENT),
-    answer={"oneOf": [_TRUE, {"type": "integer", "nullable": True}]},
+    answer={"oneOf": [_TRUE, {"type": ["integer", "null"]}]},
 )
 def select(seat: Seat, stakeholder_id: int | None, client_token: str | None) -> bool | int | None:
     """Play a stakeholder; the one that the client played before is free then. Answers true or false, whether the client plays it now; in
