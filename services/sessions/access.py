@@ -16,10 +16,10 @@ from services.common.identity.identity import Identity, User
 from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Throttled, Unauthenticated
 from services.sessions import levels, refusals
 from services.sessions.directory import ClientRef, Directory, Places, SessionRef
-from services.sessions.events import Event
+from services.sessions.events.events import Event
 from services.sessions.keys import Keys
+from services.sessions.presence.silence import Silence
 from services.sessions.sessions.rules import tokens
-from services.sessions.silence import Silence
 
 SESSION_TOKEN: Final = "session token"  # noqa: S105  the purpose of a derived key
 _MOST_TOKENS: Final = 1000  # that are remembered

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Flask, Response
 
-from services.sessions import access, navigation, refusals, rendering, sets, web
+from services.sessions import access, refusals, web
 from services.sessions.access import Caller, Seat
-from services.sessions.events import EventSet
-from services.sessions.navigation import Link, link
+from services.sessions.events import sets
+from services.sessions.events.events import EventSet
+from services.sessions.pages import navigation, rendering
+from services.sessions.pages.navigation import Link, link
 
 blueprint = Blueprint("frame", __name__, template_folder="pages/templates")
 

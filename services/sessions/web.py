@@ -12,14 +12,16 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from services.common.pages import mounted
 from services.common.refusal import Refusal
-from services.sessions import access, bodies, events, formats, forms, navigation, refusals, rendering
+from services.sessions import access, bodies, formats, refusals
 from services.sessions.access import Caller, Seat
-from services.sessions.events import Event, EventSet
+from services.sessions.events import events
+from services.sessions.events.events import Event, EventSet
 from services.sessions.formats import CSV as CSV
 from services.sessions.formats import GEOJSON as GEOJSON
 from services.sessions.formats import HTML as HTML
 from services.sessions.formats import JSON as JSON
 from services.sessions.formats import TJSON as TJSON
+from services.sessions.pages import forms, navigation, rendering
 from services.sessions.settings import SEED, Settings
 from services.sessions.wiring import Parts
 

@@ -10,7 +10,6 @@ from services.common.identity.client import IdentityClient
 from services.common.lookups import Lookups
 from services.sessions import refusals
 from services.sessions.access import Seats, Users
-from services.sessions.activity import Activity
 from services.sessions.directory import Directory
 from services.sessions.items.service.buildings import Buildings
 from services.sessions.items.service.playing import Playing
@@ -19,6 +18,8 @@ from services.sessions.items.service.stakeholders import Stakeholders
 from services.sessions.items.service.turns import Turns
 from services.sessions.keys import Keys
 from services.sessions.models import db
+from services.sessions.presence.activity import Activity
+from services.sessions.presence.silence import Silence
 from services.sessions.projects.service.projects import Projects
 from services.sessions.projects.service.versions import Versions
 from services.sessions.sessions.service.finding import Finding
@@ -26,7 +27,6 @@ from services.sessions.sessions.service.keeper import Keeper
 from services.sessions.sessions.service.saving import Saving
 from services.sessions.sessions.service.sessions import Sessions
 from services.sessions.settings import Settings
-from services.sessions.silence import Silence
 from services.sessions.updates.parking import Parking
 from services.sessions.updates.service import Updates
 from services.sessions.users.service import Accounts

@@ -12,9 +12,10 @@ from typing import Any, Final
 from apispec import APISpec
 from flask import Flask
 
-from services.sessions import levels, sets
+from services.sessions import levels
 from services.sessions.documenting.routes import BODIES, ROUTES, Route
-from services.sessions.events import Event, EventSet, signature
+from services.sessions.events import sets
+from services.sessions.events.events import Event, EventSet, signature
 
 Security = dict[str, list[str]]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from services.sessions import sets
-from services.sessions.events import Event, EventSet, signature
+from services.sessions.events import sets
+from services.sessions.events.events import Event, EventSet, signature
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "sessions.md"
 _BEGIN, _END = "<!-- events: begin -->\n", "<!-- events: end -->\n"

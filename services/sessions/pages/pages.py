@@ -6,7 +6,8 @@ from flask import Blueprint, Flask, Response, redirect, request
 from werkzeug.wrappers import Response as Redirect
 
 from services.common.pages import assets, mounted
-from services.sessions import navigation, rendering, web
+from services.sessions import web
+from services.sessions.pages import navigation, rendering
 
 blueprint = Blueprint("pages", __name__)
 

@@ -8,12 +8,12 @@ from flask import Blueprint, Flask, Response, request
 
 from services.sessions import levels, refusals, web
 from services.sessions.access import Caller
-from services.sessions.events import Event, Parameter
-from services.sessions.kinds import BOOLEAN, choice, integer, optional, text, value_of
+from services.sessions.events.events import Event, Parameter
+from services.sessions.events.kinds import BOOLEAN, choice, integer, optional, text, value_of
+from services.sessions.events.sets import IO
 from services.sessions.projects.rules import LANGUAGES
 from services.sessions.sessions.rules import tokens, types
 from services.sessions.sessions.service.steps import Join, Wish
-from services.sessions.sets import IO
 from services.sessions.web import parts
 
 blueprint = Blueprint("sessions", __name__)

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Transaction
 
-from services.sessions.activity import Heard
 from services.sessions.models import Client, ItemList, Numbering, Project, Save, Session
-from services.sessions.silence import Moments
+from services.sessions.presence.activity import Heard
+from services.sessions.presence.silence import Moments
 
 _RUNS = Session.ended_at.is_(None)
 _JOINED = Client.released_at.is_(None)

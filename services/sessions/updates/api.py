@@ -10,9 +10,9 @@ from flask import Blueprint, Flask, Response, request
 from services.common.held import ClientConnection
 from services.sessions import bodies, levels, refusals
 from services.sessions.access import Seat
-from services.sessions.events import Event
+from services.sessions.events.events import Event
+from services.sessions.events.kinds import integer, optional
 from services.sessions.items.rules import lists
-from services.sessions.kinds import integer, optional
 from services.sessions.updates import rules
 from services.sessions.updates.rules import Known
 from services.sessions.web import HTML, JSON, chosen, done, form, form_fields, json_body, parts, seat

@@ -16,9 +16,9 @@ from services.common.held import ClientConnection, Waiter
 from services.common.refusal import Refusal
 from services.sessions import refusals
 from services.sessions.access import Seat
-from services.sessions.activity import Activity
 from services.sessions.directory import MOST_ANSWERS, Directory, Snapshot, topic
 from services.sessions.items import store
+from services.sessions.presence.activity import Activity
 from services.sessions.updates import rules
 from services.sessions.updates.rules import Known
 

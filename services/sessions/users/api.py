@@ -8,10 +8,10 @@ from flask import Blueprint, Flask, Response, request
 
 from services.sessions import levels
 from services.sessions.access import Caller
-from services.sessions.events import Parameter
-from services.sessions.kinds import BOOLEAN, choice, optional, secret, text
-from services.sessions.navigation import link
-from services.sessions.sets import USER
+from services.sessions.events.events import Parameter
+from services.sessions.events.kinds import BOOLEAN, choice, optional, secret, text
+from services.sessions.events.sets import USER
+from services.sessions.pages.navigation import link
 from services.sessions.users import rules
 from services.sessions.web import need, parts, show
 

@@ -12,10 +12,10 @@ from services.common import openapi
 from services.common.database import Database
 from services.common.migrations import migrate
 from services.common.settings import markdown
-from services.sessions import sets
 from services.sessions.app import describe
 from services.sessions.documenting import documenting, tables
-from services.sessions.events import EventSet
+from services.sessions.events import sets
+from services.sessions.events.events import EventSet
 from services.sessions.models import db
 from services.sessions.settings import Settings
 from tests.support.stores import Prepare

@@ -8,10 +8,10 @@ from shapely import MultiPolygon
 
 from services.sessions import levels
 from services.sessions.access import Seat
-from services.sessions.events import Parameter
+from services.sessions.events.events import Parameter
+from services.sessions.events.kinds import BOOLEAN, integer, optional, text, value_of
+from services.sessions.events.sets import SESSION
 from services.sessions.items.rules import polygons
-from services.sessions.kinds import BOOLEAN, integer, optional, text, value_of
-from services.sessions.sets import SESSION
 from services.sessions.web import parts
 
 MOST_DAYS: Final = 36_525

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response
 
 from services.sessions import refusals
+from services.sessions.events.sets import SESSION
 from services.sessions.items.api.showing import base, events_of, get, row, rows
 from services.sessions.items.rules import lists
-from services.sessions.navigation import link
-from services.sessions.sets import SESSION
+from services.sessions.pages.navigation import link
 from services.sessions.web import parts, seat, show
 
 LARGEST_ID = 2**31 - 1

@@ -7,11 +7,12 @@ from typing import Any, Final, TypeVar
 
 from flask import Blueprint, Response
 
-from services.sessions import rendering, web
-from services.sessions.events import Event
+from services.sessions import web
+from services.sessions.events.events import Event
+from services.sessions.events.sets import SESSION
 from services.sessions.items.rules import formats, lists
 from services.sessions.items.rules.places import Place
-from services.sessions.sets import SESSION
+from services.sessions.pages import rendering
 
 View = TypeVar("View", bound=Callable[..., Any])
 _DATA: Final = (web.JSON, web.TJSON, web.CSV)

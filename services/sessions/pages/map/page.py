@@ -6,8 +6,9 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response
 
-from services.sessions import rendering, web
+from services.sessions import web
 from services.sessions.items.rules import lists
+from services.sessions.pages import rendering
 
 FOLDER = Path(__file__).parent
 

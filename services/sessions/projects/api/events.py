@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from services.sessions import levels
 from services.sessions.access import Caller
-from services.sessions.events import Parameter
-from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, text
+from services.sessions.events.events import Parameter
+from services.sessions.events.kinds import BOOLEAN, choice, integer, number, optional, text
+from services.sessions.events.sets import IO
 from services.sessions.projects import rules
-from services.sessions.sets import IO
 from services.sessions.web import parts
 
 _PROJECT: Final = Parameter("project", text(64, least=1), "Name of the project.")

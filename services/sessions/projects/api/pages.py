@@ -7,8 +7,8 @@ from typing import Final
 from flask import Blueprint, Flask, Response
 
 from services.sessions import levels
-from services.sessions.navigation import here, link
-from services.sessions.sets import IO
+from services.sessions.events.sets import IO
+from services.sessions.pages.navigation import here, link
 from services.sessions.web import need, parts, show
 
 _NEXT: Final = {

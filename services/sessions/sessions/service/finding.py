@@ -11,10 +11,10 @@ from services.common.database import Database
 from services.sessions import levels, refusals
 from services.sessions.access import Caller, Seat, Seats, may
 from services.sessions.models import Client, Session
+from services.sessions.presence.silence import Moments, Silence
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import tokens
 from services.sessions.sessions.service import answers, steps
-from services.sessions.silence import Moments, Silence
 
 MOST_CLIENTS_SHOWN: Final = 1000
 

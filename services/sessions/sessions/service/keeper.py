@@ -18,12 +18,12 @@ from services.common.clock import Clock
 from services.common.core_database import is_transient, is_unavailable
 from services.common.database import Database
 from services.common.lookups import Lookups
-from services.sessions.activity import Activity
 from services.sessions.directory import Directory
+from services.sessions.presence.activity import Activity
+from services.sessions.presence.silence import JUMP_S, Moments, Silence
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import timing
 from services.sessions.sessions.service import steps
-from services.sessions.silence import JUMP_S, Moments, Silence
 
 log = logs.get(__name__)
 

@@ -11,12 +11,12 @@ from services.sessions import refusals
 from services.sessions.access import Caller
 from services.sessions.items import store as items
 from services.sessions.models import Save
+from services.sessions.presence.silence import Silence
 from services.sessions.projects import rules as rights
 from services.sessions.projects import store as projects
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import places, types
 from services.sessions.sessions.service import answers, steps
-from services.sessions.silence import Silence
 
 
 class Saving:

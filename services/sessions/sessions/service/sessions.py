@@ -13,11 +13,11 @@ from services.sessions import levels, refusals
 from services.sessions.access import Caller, Seats, may
 from services.sessions.directory import Directory
 from services.sessions.models import Session
+from services.sessions.presence.silence import Moments, Silence
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import tokens, types
 from services.sessions.sessions.service import answers, steps
 from services.sessions.sessions.service.steps import Join, Wish
-from services.sessions.silence import Moments, Silence
 
 R = TypeVar("R")
 

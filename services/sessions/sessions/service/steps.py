@@ -15,11 +15,11 @@ from services.sessions.access import Caller, may
 from services.sessions.items import store as items
 from services.sessions.items.rules import lists
 from services.sessions.models import Client, Project, Session
+from services.sessions.presence.silence import Moments, Silence
 from services.sessions.projects import rules as rights
 from services.sessions.projects import store as projects
 from services.sessions.sessions import store
 from services.sessions.sessions.rules import places, tokens, types
-from services.sessions.silence import Moments, Silence
 
 LOST: Final = "CLIENT_LOST"  # what the list LOGS calls the release of a client that is lost
 

@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 
 from services.common.refusal import Refusal
 from services.sessions import refusals
-from services.sessions.events import Event, Kind, Parameter, by_name, by_position, from_form
-from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
-from services.sessions.sets import IO, SESSION, USER
+from services.sessions.events.events import Event, Kind, Parameter, by_name, by_position, from_form
+from services.sessions.events.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
+from services.sessions.events.sets import IO, SESSION, USER
 from tests.unit.sessions.conftest import API, refused, value
 from tests.unit.sessions.pages.test_pages import EVENTS
 

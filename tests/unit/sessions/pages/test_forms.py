@@ -6,9 +6,9 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from services.sessions.events import Event, Parameter
-from services.sessions.forms import body, curl, fields
-from services.sessions.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
+from services.sessions.events.events import Event, Parameter
+from services.sessions.events.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
+from services.sessions.pages.forms import body, curl, fields
 from tests.unit.sessions.conftest import API, Joined, value
 from tests.unit.sessions.pages.reading import Form, Page
 from tests.unit.sessions.pages.test_pages import BROWSER, EVENTS, browse, page

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from services.sessions.sets import IO, SESSION
+from services.sessions.events.sets import IO, SESSION
 from tests.unit.sessions.conftest import API, Joined, refused, value
 from tests.unit.sessions.pages.reading import Page
 

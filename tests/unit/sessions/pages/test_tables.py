@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import render_template_string
 
-from services.sessions import tables
+from services.sessions.pages import tables
 from tests.unit.sessions.conftest import API
 from tests.unit.sessions.pages.reading import Page
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from services.common.clock import SettableClock
 from services.sessions import levels
 from services.sessions.app import build
+from services.sessions.events.sets import ROOT, SESSION
 from services.sessions.models import Project
-from services.sessions.sets import ROOT, SESSION
 from services.sessions.settings import MODERN, Settings
 from tests.support.fake_auth import FakeAuth
 from tests.unit.sessions.conftest import API, refused, value

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from services.common import logging as logs
 from services.common.clock import Clock
-from services.sessions.activity import Activity
+from services.sessions.presence.activity import Activity
 from services.sessions.sessions.rules import timing
 
 log = logs.get(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from services.sessions.navigation import Link, link
-from services.sessions.sets import IO
+from services.sessions.events.sets import IO
+from services.sessions.pages.navigation import Link, link
 
 _MOST: Final = 50  # links
 

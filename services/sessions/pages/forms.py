@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from flask import current_app
 
-from services.sessions.events import Event, Kind, Parameter
+from services.sessions.events.events import Event, Kind, Parameter
 
 TOKEN: Final = "csrf"  # noqa: S105  the name of a field
 _TOKEN_S: Final = 24 * 3600

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from services.sessions.events import Kind, Parameter
+from services.sessions.events.events import Kind, Parameter
 
 LONGEST_TEXT: Final = 10_000  # characters
 LARGEST_INTEGER: Final = 2**31 - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.sessions.events import EventSet
+from services.sessions.events.events import EventSet
 
 IO: Final = EventSet("IOServicesEventType", "io", title="Projects and sessions")
 USER: Final = EventSet("UserServicesEventType", "user", title="Users")

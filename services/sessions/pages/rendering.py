@@ -16,13 +16,14 @@ from flask import Response, g, render_template, request
 
 from services.common.pages import mounted
 from services.common.pages.assets import LEAFLET, Assets
-from services.sessions import access, forms, leads, navigation, tables
+from services.sessions import access
 from services.sessions.access import Caller, Seat
-from services.sessions.events import Event, EventSet, signature
-from services.sessions.navigation import Link, link
+from services.sessions.events.events import Event, EventSet, signature
+from services.sessions.pages import forms, leads, navigation, tables
+from services.sessions.pages.navigation import Link, link
 
 BRAND: Final = "Sessions"
-_FOLDER: Final = Path(__file__).parent / "pages"
+_FOLDER: Final = Path(__file__).parent
 ASSETS: Final = Assets("/pages", _FOLDER, _FOLDER / "map", LEAFLET)
 POLICY: Final = mounted.policy("'self' data:").replace("form-action 'none'", "form-action 'self'")
 _WITHOUT_SESSION: Final = frozenset({"invalid-token", "session-ended", "client-released"})
