@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from flask import Flask
@@ -18,7 +18,7 @@ from services.devices import access
 from services.devices.access import GENERIC, TYPED, Caller, DeviceRef
 from services.devices.data.ingest.batches import Batch
 from services.devices.data.rules import records
-from services.devices.data.rules.records import Record
+from services.devices.data.rules.records import Records
 from services.devices.registry.rules.ids import new_id
 from services.devices.registry.rules.tokens import is_token
 from services.devices.web import FAILED, HEADERS, LARGE_BODY
@@ -104,7 +104,7 @@ class Door:
         body = _ANSWER % count
         return [("Content-Type", "application/json"), ("Content-Length", str(len(body))), (request_id.HEADER, known), *HEADERS], body
 
-    def _read(self, caller: Caller, content: bytes) -> tuple[DeviceRef, Sequence[Record]]:
+    def _read(self, caller: Caller, content: bytes) -> tuple[DeviceRef, Records]:
         """Read the records, and say whose they are. Raises whatever is wrong."""
         device = access.require(caller, "write", "device").device
         assert device is not None

@@ -21,10 +21,13 @@ class Sent:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
+
+    @functools.cached_property
+    def _values(self) -> dict[str, _Values]:
         places: dict[str, list[int]] = {}
-        for place, record in enumerate(records):
+        for place, record in enumerate(self._records):
             places.setdefault(record.variable, []).append(place)
-        self._values = {variable: _Values(records, found) for variable, found in places.items()}
+        return {variable: _Values(self._records, found) for variable, found in places.items()}
 
     @property
     def variables(self) -> Iterable[str]:

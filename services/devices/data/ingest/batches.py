@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from services.devices.access import DeviceRef
-from services.devices.data.rules.records import Record
-from services.devices.data.store import writing
+from services.devices.data.rules.records import Records
+from services.devices.data.store import rows
 
 _finishing = threading.Lock()
 
@@ -18,12 +18,12 @@ class Batch:
     key, digest: the client's Idempotency-Key and the digest of its body, or None.
     """
 
-    __slots__ = ("_done", "_outcome", "device", "digest", "first", "key", "last", "names", "records", "tails", "told", "variables")
+    __slots__ = ("_done", "_outcome", "device", "digest", "first", "key", "last", "names", "prepared", "records", "told")
 
     def __init__(
         self,
         device: DeviceRef,
-        records: Sequence[Record],
+        records: Records,
         idempotency: tuple[str, str] | None,
         dialect: str,
         told: Callable[[Batch], None] | None = None,
@@ -35,11 +35,10 @@ class Batch:
         self.digest = ""
         if idempotency is not None:
             self.key, self.digest = idempotency
-        self.variables = [record.variable for record in records]
-        self.names = frozenset(self.variables)
-        times = [record.time for record in records]
-        self.first, self.last = min(times), max(times)
-        self.tails = writing.tails(dialect, records)
+        columns = records.columns
+        self.names = frozenset(columns.variables)
+        self.first, self.last = min(columns.times), max(columns.times)
+        self.prepared = rows.prepare(dialect, columns)
         self.told = told
         self._outcome: int | Exception | None = None
         self._done = threading.Lock()  # a bare lock wakes its waiter in a third of the time of an Event

@@ -19,9 +19,10 @@ from services.devices.data.ingest.batches import Batch
 from services.devices.data.rules import chunks
 from services.devices.data.rules.fields import milliseconds
 from services.devices.data.rules.records import Record
-from services.devices.data.store import writing
+from services.devices.data.store import rows, writing
 from services.devices.data.store.partitions import Partition
-from services.devices.data.store.writing import Key, Locked, Rows, Span, State
+from services.devices.data.store.rows import Rows
+from services.devices.data.store.writing import Key, Locked, Span, State
 
 MOST_OF_MUTABLE: Final = 50_000  # records (TagoIO)
 MOST_VARIABLES: Final = 10_000  # names that a device ever used; every process remembers them, and some queries look at each
@@ -158,17 +159,17 @@ class Group:
         if self._dialect == "postgresql":
             self._check_partitions(accepted, counts)
         numbers = self._numbers(session, accepted, written)
-        rows = {name: Rows(self._dialect, name) for name in writing.TABLES}
+        tables = {name: Rows(self._dialect, name) for name in rows.TABLES}
         created_at = milliseconds(now)
         for one in accepted:
             locked = one.device.locked
-            numbered = list(map(numbers[locked.no].__getitem__, one.batch.variables))
+            numbered = list(map(numbers[locked.no].__getitem__, one.batch.records.columns.variables))
             if one.device.kept is None:
-                rows["mutable_records"].add(numbered, one.first_seq, one.batch.tails, created_at, locked.data_no)
+                tables["mutable_records"].add(numbered, one.first_seq, one.batch.prepared, created_at, locked.data_no)
             else:
                 owner = (locked.data_no, _class(locked))
-                rows["immutable_records"].add(numbered, one.first_seq, one.batch.tails, created_at, *owner)
-        for table in rows.values():
+                tables["immutable_records"].add(numbered, one.first_seq, one.batch.prepared, created_at, *owner)
+        for table in tables.values():
             table.write(session)
         changed = {one.device.locked.no: one.device for one in accepted}
         states = [State(no, device.next_seq, device.added if device.kept is None else 0) for no, device in sorted(changed.items())]
@@ -238,6 +239,6 @@ def _chunk_counts(accepted: Iterable[_Accepted]) -> dict[Span, int]:
         if one.batch.last < first.ends:
             counts[Span(no, *first)] += len(one.batch)
         else:
-            for record in one.batch.records:
-                counts[Span(no, *chunks.span(period, record.time))] += 1
+            for time in one.batch.records.columns.times:
+                counts[Span(no, *chunks.span(period, time))] += 1
     return counts

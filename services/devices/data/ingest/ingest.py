@@ -26,7 +26,7 @@ from services.devices import refusals
 from services.devices.access import DeviceRef
 from services.devices.data.ingest.batches import Batch
 from services.devices.data.ingest.group import Group, MissingPartitions, Note, Written
-from services.devices.data.rules.records import Record
+from services.devices.data.rules.records import Records
 from services.devices.data.store import partitions
 from services.devices.data.store.partitions import Partition
 
@@ -80,7 +80,7 @@ class Ingest:
         if self._of_account.get(account, 0) >= MOST_OF_ACCOUNT or self._records >= MOST_WAITING:
             raise refusals.too_busy()
 
-    def add(self, device: DeviceRef, records: Sequence[Record], *, idempotency: tuple[str, str] | None = None) -> int:
+    def add(self, device: DeviceRef, records: Records, *, idempotency: tuple[str, str] | None = None) -> int:
         """Store the records of one request; return how many once they are committed.
 
         idempotency: the client's key and the digest of its body; a repetition returns what the first one did.
@@ -92,7 +92,7 @@ class Ingest:
             self.give_up(batch)
         return batch.result()
 
-    def begin(self, device: DeviceRef, records: Sequence[Record], told: Callable[[Batch], None]) -> Batch:
+    def begin(self, device: DeviceRef, records: Records, told: Callable[[Batch], None]) -> Batch:
         """Begin to store the records of one request, and return without waiting.
 
         told: called once, in another thread, when the batch has a result: it returns or raises what `add` does. Who asks for it keeps the

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, NoReturn, overload
 
 from services.common.remembered import Remembered
 from services.devices import refusals
@@ -39,6 +40,49 @@ class Record(NamedTuple):
     metadata: str | None
 
 
+class Columns(NamedTuple):
+    """Checked records by column, each of the same length; see `Record`."""
+
+    variables: Sequence[str]
+    times: Sequence[int]
+    numbers: Sequence[float | None]
+    values: Sequence[str | None]
+    units: Sequence[str | None]
+    groups: Sequence[str]
+    locations: Sequence[str | None]
+    metadata: Sequence[str | None]
+
+
+class Records(Sequence[Record]):
+    """The checked records of a request. They are kept as columns, because they are stored so: a record is made when one is asked for."""
+
+    __slots__ = ("_rows", "columns")
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._rows: list[Record] | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Records:
+        """Return the same records as columns."""
+        rows = list(records)
+        return cls(Columns(*(list(map(itemgetter(place), rows)) for place in range(len(Record._fields)))))
+
+    def __len__(self) -> int:
+        return len(self.columns.times)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        if self._rows is None:
+            self._rows = list(map(Record, *self.columns))
+        return self._rows[place]
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
@@ -58,7 +102,7 @@ def parse(body: bytes) -> Any:
     return parsed
 
 
-def read(body: Any, now: dt.datetime, group: str) -> list[Record]:
+def read(body: Any, now: dt.datetime, group: str) -> Records:
     """Check the records of a request. Raises Refusal 400 with `field_errors`; in a list they begin with the index, as `1.variable`.
 
     body: one object or a list of them; each a record (TagoIO), or `{ts, values: {name: value}}` (ThingsBoard). now: the time of records
@@ -83,7 +127,7 @@ def read(body: Any, now: dt.datetime, group: str) -> list[Record]:
                 break
     if wrong:
         raise refusals.body_invalid(wrong)
-    return found
+    return Records.of(found)
 
 
 def _record(item: Mapping[str, Any], arrival: int, group: str) -> Record:

@@ -1,38 +1,18 @@
-"""Statements that write records, and what changes with them: the device's state, its variables, its chunks, its idempotency keys."""
+"""What changes when records are written: the device's state, its variables, its chunks, its idempotency keys."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.common import upsert
-from services.common.remembered import Remembered
-from services.devices.data.rules.records import Record
 from services.devices.data.store import driver
 from services.devices.models import Device, DeviceState, IdempotencyKey, Variable
-
-Table: TypeAlias = Literal["mutable_records", "immutable_records"]
-Tail: TypeAlias = Any  # of a row, see `tails`
-
-TABLES: Final[tuple[Table, ...]] = ("mutable_records", "immutable_records")
-_COLUMNS: Final = (
-    "variable_no", "seq", "time", "number", "value", "unit", "group", "location", "metadata", "created_at", "data_no", "retention_class",
-)  # fmt: skip
-_COLUMNS_OF: Final[Mapping[Table, Sequence[str]]] = {"mutable_records": _COLUMNS[:-1], "immutable_records": _COLUMNS}
-_INTO: Final = {table: '{} ("{}")'.format(table, '", "'.join(names)) for table, names in _COLUMNS_OF.items()}
-_COPY: Final = {table: f"COPY {into} FROM STDIN" for table, into in _INTO.items()}
-_INSERT: Final = {
-    table: f"INSERT INTO {into} VALUES ({', '.join('?' * len(_COLUMNS_OF[table]))})"  # noqa: S608  no value of a client
-    for table, into in _INTO.items()
-}
-_NULL: Final = r"\N"
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_escaped: Final = Remembered[str, str]()  # units and groups
 
 
 class Locked(NamedTuple):
@@ -187,67 +167,3 @@ def remember(session: Session, dialect: str, used: Sequence[Key], now: dt.dateti
     fresh = {name: insert.excluded[name] for name in ("digest", "added", "created_at")}
     statement = insert.on_conflict_do_update(index_elements=["device_no", "key"], set_=fresh)
     session.execute(statement, [{**key._asdict(), "created_at": now} for key in used])
-
-
-def tails(dialect: str, records: Sequence[Record]) -> list[Tail]:
-    """Prepare the rows of records as far as they are known before the device is locked.
-
-    For SQLite as tuples, for PostgreSQL as the middle of lines in the text format of COPY.
-    """
-    if dialect == "sqlite":
-        return [record[1:] for record in records]
-    known = _escaped.get
-    lines = []
-    for (
-        _,
-        time,
-        number,
-        value,
-        unit,
-        group,
-        location,
-        metadata,
-    ) in records:
-        start = f"{time}\t{_NULL if number is None else repr(number)}\t"
-        end = f"\t{_NULL if unit is None else known(unit) or _escape(unit)}\t{known(group) or _escape(group)}\t"
-        if value is None and location is None and metadata is None:  # as most are
-            lines.append(f"{start}\\N{end}\\N\t\\N\t")
-        else:
-            lines.append(f"{start}{_json(value)}{end}{_json(location)}\t{_json(metadata)}\t")
-    return lines
-
-
-def _json(text: str | None) -> str:
-    return _NULL if text is None else text.replace("\\", "\\\\")  # no control character is in it as it is
-
-
-def _escape(text: str) -> str:
-    return _escaped.keep(text, text.translate(_ESCAPES), len(text))
-
-
-class Rows:
-    """Rows of one table, collected from several batches."""
-
-    def __init__(self, dialect: str, table: Table) -> None:
-        self._dialect = dialect
-        self._table: Table = table
-        self._rows: list[Any] = []
-
-    def add(self, variables: Sequence[int], first_seq: int, tails: Sequence[Tail], created_at: int, *owner: int) -> None:
-        """Add the records of a batch. created_at: milliseconds. owner: data_no, and the retention class of an immutable device."""
-        numbered = zip(variables, range(first_seq, first_seq + len(tails)), tails, strict=True)
-        if self._dialect == "sqlite":
-            end = (created_at, *owner)
-            self._rows += [(variable, seq, *tail, *end) for variable, seq, tail in numbered]
-        else:
-            line_end = "\t".join(map(str, (created_at, *owner))) + "\n"
-            self._rows += [f"{variable}\t{seq}\t{tail}{line_end}" for variable, seq, tail in numbered]
-
-    def write(self, session: Session) -> None:
-        """Write them: PostgreSQL gets them by COPY, which takes a third of the time of INSERTs."""
-        if not self._rows:
-            return
-        if self._dialect == "sqlite":
-            session.connection().exec_driver_sql(_INSERT[self._table], self._rows)
-            return
-        driver.copy(session.connection(), _COPY[self._table], "".join(self._rows).encode())

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.common.refusal import Refusal
-from services.devices.data.rules.records import Record
+from services.devices.data.rules.records import Record, Records
 from services.devices.models import Device, DeviceState, DeviceTag, DeviceToken, Param
 from tests.unit.devices.conftest import ACC2, API, MadeDevice, MakeAPI, refused, result
 
@@ -23,7 +23,7 @@ def send(api: API, made: MadeDevice, count: int = 1, *, days_ago: float = 0) -> 
     device = api.parts.tokens.caller({"token": made.token}).device
     assert device is not None
     time = int(NOW.timestamp() * 1000 - days_ago * DAY)
-    api.parts.ingest.add(device, [Record("a", time, 1.0, None, None, "g", None, None)] * count)
+    api.parts.ingest.add(device, Records.of([Record("a", time, 1.0, None, None, "g", None, None)] * count))
 
 
 def amount(api: API, made: MadeDevice) -> int:
@@ -136,7 +136,7 @@ def test_nothing_of_a_removed_device_is_left(api: API, kind: str) -> None:
         tables = (Device, DeviceState, DeviceTag, DeviceToken, Param)
         assert [session.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables] == [0] * 5
     with pytest.raises(Refusal, match="Invalid Device ID"):
-        api.parts.ingest.add(device, [Record("a", device.no, 1.0, None, None, "g", None, None)])
+        api.parts.ingest.add(device, Records.of([Record("a", device.no, 1.0, None, None, "g", None, None)]))
     again = make(api, kind)
     found = api.parts.tokens.caller({"token": again.token}).device
     assert found is not None and found.no > device.no  # a number is never used again

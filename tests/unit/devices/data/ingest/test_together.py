@@ -16,7 +16,7 @@ from services.common.refusal import Refusal
 from services.devices.access import DeviceRef
 from services.devices.data.ingest import group, ingest
 from services.devices.data.ingest.batches import Batch
-from services.devices.data.rules.records import Record
+from services.devices.data.rules.records import Record, Records
 from services.devices.data.store import writing
 from tests.support.waiting import wait_until
 from tests.unit.devices.conftest import ACC2, API, MakeAPI
@@ -109,7 +109,7 @@ def test_a_batch_that_breaks_the_transaction_keeps_no_other_out(
     calls: list[Callable[[], int]] = [
         lambda: writers[0].add({"variable": "a"}),
         lambda: writers[0].add({"variable": "a"}),
-        lambda: api.parts.ingest.add(writers[0].device, [Record("b", 0, 1.0, None, None, "g", None, None), poison]),
+        lambda: api.parts.ingest.add(writers[0].device, Records.of([Record("b", 0, 1.0, None, None, "g", None, None), poison])),
         lambda: writers[1].add({"variable": "a"}),
     ]
     first, second, broken, last = gathered(api, held, pool, calls)
@@ -236,7 +236,7 @@ def test_a_transaction_takes_something_of_every_account(monkeypatch: pytest.Monk
     monkeypatch.setattr(ingest, "MOST_AT_ONCE", 10)
 
     def batch(device: DeviceRef, records: int) -> Batch:
-        return Batch(device, [Record("a", 0, 1.0, None, None, "g", None, None)] * records, None, "sqlite")
+        return Batch(device, Records.of([Record("a", 0, 1.0, None, None, "g", None, None)] * records), None, "sqlite")
 
     busy, calm = DeviceRef(1, 1, "1", "one", "mutable", True, None, None), DeviceRef(2, 2, "2", "two", "mutable", True, None, None)
     sent = [batch(busy, 4), batch(busy, 4), batch(busy, 1), batch(busy, 4), batch(calm, 2), batch(calm, 8)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +37,17 @@ def test_every_field_comes_back_as_it_was_sent(writer: Writer) -> None:
     assert (first.time, first.created_at) == (1_767_225_600_001, int(writer.now.timestamp() * 1000))
     assert (second.number, json.loads(second.value), second.unit, second.location) == (None, 'tab\t "quoted" \\N \\ \r\n', None, None)
     assert (third.number, third.value, third.unit, third.group) == (2.0**60, str(2**60), "", "g")
+
+
+@pytest.mark.parametrize("rest", [{}, {"unit": "C"}, {"unit": "°"}, {"value": "on"}, {"value": None}, {"group": "own"}, {"metadata": [1]}])
+def test_records_of_all_kinds_share_a_batch(writer: Writer, rest: dict[str, Any]) -> None:
+    one, odd = {"variable": "a", "value": -0.5, "unit": "C"}, {"variable": "b", "value": 2.5} | rest
+    mixed = [one, odd, one, one, odd]
+    writer.add(mixed)
+    writer.add([odd] * 2, group="another")
+    assert [(row.number, row.value, row.unit, row.group, row.location, row.metadata) for row in writer.rows()] == [
+        tuple(record)[2:] for group, body in (("g", mixed), ("another", [odd] * 2)) for record in read(body, writer.now, group)
+    ]
 
 
 def test_records_are_numbered_in_the_order_of_the_requests(writer: Writer) -> None:
