@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from flask import Response, request
@@ -18,6 +18,7 @@ from services.devices import refusals
 from services.devices.access import GENERIC, TYPED, DeviceRef
 from services.devices.data import schemas
 from services.devices.data.rules import records
+from services.devices.data.rules.bodies import Body
 from services.devices.data.service.data import Answer
 from services.devices.registry.rules.ids import new_id
 from services.devices.schemas import Failure
@@ -170,12 +171,12 @@ def _lead_on(response: Response, found: Answer) -> None:
         response.headers["Link"] = link
 
 
-def _body() -> tuple[bytes, Any]:
-    """The body, and what it says. Raises Refusal 400: for text, too, which only a parser of the client's own could read."""
+def _content() -> bytes:
+    """The body. Raises Refusal 400 for text, which only a parser of the client's own could read."""
     content = request.get_data()
     if request.mimetype == "text/plain":
         raise refusals.body_invalid()
-    return content, records.parse(content)
+    return content
 
 
 def _added(device: DeviceRef) -> Response:
@@ -183,7 +184,7 @@ def _added(device: DeviceRef) -> Response:
     content = request.get_data()
     # a large body is read in tens of milliseconds: those of one account take turns
     with parts().reading.one(device.account) if len(content) > LARGE_BODY else contextlib.nullcontext():
-        content, body = _body()
+        body = Body(_content())
         if not device.active:
             raise refusals.deactivated()
         key = request.headers.get("Idempotency-Key")
@@ -191,13 +192,13 @@ def _added(device: DeviceRef) -> Response:
             raise refusals.key_too_long(LONGEST_KEY)
         if (failed := request.environ.get(FAILED)) is not None:
             raise failed
-        read = records.read(body, parts().clock.now(), new_id())
+        read = body.read(parts().clock.now(), new_id())
     count = parts().ingest.add(device, read, idempotency=None if key is None else (key, hashlib.sha256(content).hexdigest()))
     return answer(f"{count} Data Added")
 
 
 def _edited(device: DeviceRef) -> Response:
-    return answer(f"{parts().data.edit(device, _body()[1])} item(s) updated")
+    return answer(f"{parts().data.edit(device, records.parse(_content()))} item(s) updated")
 
 
 def _removed(device: DeviceRef) -> Response:

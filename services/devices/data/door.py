@@ -17,7 +17,7 @@ from services.common import request_id
 from services.devices import access
 from services.devices.access import GENERIC, TYPED, Caller, DeviceRef
 from services.devices.data.ingest.batches import Batch
-from services.devices.data.rules import records
+from services.devices.data.rules.bodies import Body
 from services.devices.data.rules.records import Records
 from services.devices.registry.rules.ids import new_id
 from services.devices.registry.rules.tokens import is_token
@@ -112,4 +112,4 @@ class Door:
             raise ValueError("the application says so")
         parts = self._parts
         parts.ingest.check_room(caller.account)
-        return device, records.read(records.parse(content), parts.clock.now(), new_id())
+        return device, Body(content).read(parts.clock.now(), new_id())

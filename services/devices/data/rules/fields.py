@@ -13,7 +13,7 @@ GROUP_LENGTH: Final = 100
 UNIT_LENGTH: Final = 25
 VALUE_SIZE: Final = 6 * 1000  # bytes of UTF-8 (TagoIO: 6 kB)
 METADATA_SIZE: Final = 10 * 1000  # bytes of JSON
-_EXACT: Final = 1 << 53  # a double holds every whole number up to here
+EXACT: Final = 1 << 53  # a double holds every whole number up to here
 _UNIX_MILLISECONDS: Final = 10**11  # from here on a number counts milliseconds, below it seconds
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST: Final = -62_135_596_800_000  # year 1; what `datetime` knows
@@ -57,7 +57,7 @@ def value(raw: Any) -> tuple[float | None, str | None]:
             raise ValueError("Expected a finite number")
         return raw, None
     if kind is int:
-        return (float(raw), None) if -_EXACT <= raw <= _EXACT else _large(raw)
+        return (float(raw), None) if -EXACT <= raw <= EXACT else _large(raw)
     if kind is bool:
         return None, "true" if raw else "false"
     if kind is not str:
@@ -88,9 +88,14 @@ def time(raw: Any) -> int:
         raise ValueError("Expected a date or a Unix number")
     else:
         found = round(raw) if abs(raw) >= _UNIX_MILLISECONDS else round(raw * 1000)
-    if not _FIRST <= found <= _LAST:
-        raise ValueError("Invalid date")
+    check_range(found, found)
     return found
+
+
+def check_range(first: int, last: int) -> None:
+    """Raise ValueError when there is a time that no datetime holds among those from first to last. Both: milliseconds since 1970."""
+    if first < _FIRST or last > _LAST:
+        raise ValueError("Invalid date")
 
 
 def unit(raw: Any) -> str:

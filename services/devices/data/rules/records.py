@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, NoReturn, overload
 from services.common.remembered import Remembered
 from services.devices import refusals
 from services.devices.data.rules import fields
+from services.devices.data.rules.fields import EXACT
 
 MOST_ERRORS: Final = 50  # told of one request
-_EXACT: Final = 1 << 53
 _new = tuple.__new__
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]").search
 _names: Remembered[str, str] = Remembered(largest=fields.VARIABLE_LENGTH)
@@ -130,6 +130,12 @@ def read(body: Any, now: dt.datetime, group: str) -> Records:
     return Records.of(found)
 
 
+def names(raw: Sequence[str]) -> list[str]:
+    """Return names of variables as they are stored. Raises ValueError, see `fields.variable`."""
+    found = list(map(_names.get, raw))
+    return [name or _names.keep(sent, fields.variable(sent), len(sent)) for name, sent in zip(found, raw, strict=True)]
+
+
 def _record(item: Mapping[str, Any], arrival: int, group: str) -> Record:
     """Read one record. Raises ValueError, or whatever Python raises for what is no object at all."""
     get = item.get
@@ -139,7 +145,7 @@ def _record(item: Mapping[str, Any], arrival: int, group: str) -> Record:
     kind = type(raw)
     if kind is float and raw - raw == 0.0:  # the two that come most often, without a call
         number, value = raw, None
-    elif kind is int and -_EXACT <= raw <= _EXACT:
+    elif kind is int and -EXACT <= raw <= EXACT:
         number, value = float(raw), None
     else:
         number, value = fields.value(raw)
