@@ -12,6 +12,7 @@ from services.common.refusal import Refusal
 from services.devices.data.ingest import group
 from services.devices.data.ingest.ingest import topic
 from services.devices.data.rules.records import read
+from services.devices.data.store import rows
 from services.devices.models import Device, DeviceState, IdempotencyKey, Variable
 from tests.unit.devices.conftest import API
 from tests.unit.devices.data.ingest.house import Writer, immutable, mutable
@@ -48,6 +49,15 @@ def test_records_of_all_kinds_share_a_batch(writer: Writer, rest: dict[str, Any]
     assert [(row.number, row.value, row.unit, row.group, row.location, row.metadata) for row in writer.rows()] == [
         tuple(record)[2:] for group, body in (("g", mixed), ("another", [odd] * 2)) for record in read(body, writer.now, group)
     ]
+
+
+def test_large_batches_are_written_in_portions(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_PORTION", 3)
+    for size in (1, 2, 8):
+        writer.add([{"variable": f"v{number % 3}", "value": number} for number in range(size)], group=f"{size}")
+    stored = [(row.seq, row.variable_no, row.number, row.group) for row in writer.rows()]
+    sent = [(number, size) for size in (1, 2, 8) for number in range(size)]
+    assert stored == [(seq, number % 3 + 1, number, f"{size}") for seq, (number, size) in enumerate(sent, 1)]
 
 
 def test_records_are_numbered_in_the_order_of_the_requests(writer: Writer) -> None:
