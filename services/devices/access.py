@@ -7,7 +7,7 @@ a header of its own; `Authorization`, `Authentication` and `Token` take any (Tag
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -146,18 +146,22 @@ class Tokens:
 
     def remembered(self, token: str) -> Caller | None:
         """Say whose device token this is, without asking the store; None when that would be needed, or the token is no longer good."""
-        known = self._known.get(digest(token), lambda: None)
+        known = self._known.recall(digest(token), self._look_up_all)
         return None if known is None or (known[1] is not None and self._clock.now() >= known[1]) else known[0]
 
     def _look_up(self, key: str) -> tuple[Caller, dt.datetime | None] | None:
-        row = self._lookups.one(store.WHOSE, {"digest": key})
-        if row is None:
-            return None
-        token_id, permission, ends, no, data_no, device_id, account, *rest = tuple(row)
-        now = self._clock.now()
-        if ends is None or now < ends:
-            self._last_used.note(token_id, now)
-        return Caller("device", account, permission, token_id, device=DeviceRef(no, data_no or no, device_id, account, *rest)), ends
+        return self._look_up_all([key]).get(key)
+
+    def _look_up_all(self, keys: Collection[str]) -> dict[str, tuple[Caller, dt.datetime | None]]:
+        found = {}
+        for row in self._lookups.all(store.WHOSE, {"digests": list(keys)}):
+            key, token_id, permission, ends, no, data_no, device_id, account, *rest = tuple(row)
+            now = self._clock.now()
+            if ends is None or now < ends:
+                self._last_used.note(token_id, now)
+            device = DeviceRef(no, data_no or no, device_id, account, *rest)
+            found[key] = Caller("device", account, permission, token_id, device=device), ends
+        return found
 
     def _of_house(self, token: str) -> Caller:
         try:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Generic, TypeVar
 
+from services.common import logging as logs
 from services.common.clock import Clock
 from services.common.wakeups import Wakeups
 
 T = TypeVar("T")
 
+log = logs.get(__name__)
+
 KEPT_S: Final = 1.0  # a process that does not hear of a change finds it after so long
+RENEWED_S: Final = 0.5  # what is recalled later than that after it was looked up is looked up again
+GATHER_S: Final = 0.1  # so long others may join
 TOPIC: Final = "registry"
 _MOST: Final = 20_000
 _LISTEN_S: Final = 60.0
@@ -25,6 +31,8 @@ class Known(Generic[T]):
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, T]] = {}
         self._generation = 0
+        self._ending: set[str] = set()  # keys that are renewed next
+        self._renewing = False
 
     def get(self, key: str, find: Callable[[], T | None]) -> T | None:
         """Return what is known of the key. find: asks the store; what it raises is raised."""
@@ -42,6 +50,43 @@ class Known(Generic[T]):
                     self._kept.clear()
                 self._kept[key] = until, found
         return found
+
+    def recall(self, key: str, find: Callable[[Collection[str]], Mapping[str, T]]) -> T | None:
+        """Return what is known of the key, and ask for nothing.
+
+        find: asks the store for several keys. It is called in a thread for those that are recalled shortly before they end, so that what is
+        asked for all the time costs a question now and then, together with others, and nobody waits for it.
+        """
+        kept = self._kept.get(key)
+        now = self._clock.monotonic()
+        if kept is None or now >= kept[0]:
+            return None
+        if now >= kept[0] - (KEPT_S - RENEWED_S) and key not in self._ending:
+            with self._lock:
+                self._ending.add(key)
+                begin = not self._renewing
+                self._renewing = True
+            if begin:
+                threading.Thread(target=self._renew, args=(find,), name="renewing", daemon=True).start()
+        return kept[1]
+
+    def _renew(self, find: Callable[[Collection[str]], Mapping[str, T]]) -> None:
+        time.sleep(GATHER_S)
+        generation = self._generation
+        with self._lock:
+            keys, self._ending = self._ending, set()
+        until = self._clock.monotonic() + KEPT_S
+        found: Mapping[str, T] | None = None
+        try:
+            found = find(keys)
+        except Exception as error:  # who asks next meets it, too, and tells the client
+            log.warning("not renewed", keys=len(keys), error=type(error).__name__)
+        with self._lock:
+            self._renewing = False
+            if found is not None and generation == self._generation:
+                for key in keys:
+                    self._kept.pop(key, None)
+                self._kept.update((key, (until, one)) for key, one in found.items())
 
     def forget(self) -> None:
         """Look everything up again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 
 import pytest
 
@@ -29,6 +30,54 @@ def test_an_answer_is_kept_for_a_second() -> None:
     assert known.get("a", lambda: next(answers)) == 1
     assert known.get("b", lambda: None) is None
     assert known.get("b", lambda: next(answers)) == 2  # what was not there is looked up again
+
+
+def test_what_is_recalled_shortly_before_its_end_is_looked_up_together_in_the_background() -> None:
+    clock = SettableClock()
+    known: Known[int] = Known(clock)
+    asked: list[set[str]] = []
+    goes_on = threading.Event()
+
+    def find(keys: Collection[str]) -> dict[str, int]:
+        asked.append(set(keys))
+        assert goes_on.wait(30)
+        return {key: 2 for key in keys if key != "gone"}
+
+    for key in ("a", "b", "gone", "unused"):
+        known.get(key, lambda: 1)
+    assert [known.recall(key, find) for key in ("a", "b", "gone", "c")] == [1, 1, 1, None]
+    clock.move(0.6)
+    assert [known.recall(key, find) for key in ("a", "b", "gone", "a")] == [1, 1, 1, 1]
+    wait_until(lambda: asked, 10, "the look-up")
+    assert (asked, known.recall("b", find)) == ([{"a", "b", "gone"}], 1)  # nobody waits for it
+    goes_on.set()
+    wait_until(lambda: known.recall("a", find) == 2, 10, "what was looked up")
+    assert known.recall("gone", find) is None
+    clock.move(0.6)
+    assert (known.recall("unused", find), known.get("a", lambda: 3)) == (None, 2)
+
+
+def test_a_look_up_in_the_background_changes_nothing_when_it_fails_or_is_out_of_date() -> None:
+    clock = SettableClock()
+    changes = Changes(InProcess(), clock)
+    known: Known[int] = changes.known()
+
+    def fail(keys: Collection[str]) -> dict[str, int]:
+        raise OSError("no store")
+
+    def late(keys: Collection[str]) -> dict[str, int]:
+        changes.announce()
+        return dict.fromkeys(keys, 2)
+
+    for find in (fail, late):
+        known.get("a", lambda: 1)
+        clock.move(0.6)
+        assert known.recall("a", find) == 1
+        wait_until(lambda: not known._renewing, 10, "the end of the look-up")
+        assert known.recall("a", find) == (1 if find is fail else None)
+        wait_until(lambda: not known._renewing, 10, "the end of the look-up")
+        clock.move(0.6)
+        assert known.recall("a", find) is None
 
 
 def test_an_answer_that_was_on_its_way_when_something_changed_is_not_kept() -> None:

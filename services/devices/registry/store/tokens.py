@@ -21,14 +21,14 @@ _ORDERS: Final[dict[str, Any]] = {
 }
 
 
-# for `Lookups`: of a token, and of its device in the order of `access.DeviceRef`
+# for `Lookups`: of tokens, and of their devices in the order of `access.DeviceRef`
 WHOSE: Final = (
     sa.select(
-        *(DeviceToken.id, DeviceToken.permission, DeviceToken.expires_at),
+        *(DeviceToken.digest, DeviceToken.id, DeviceToken.permission, DeviceToken.expires_at),
         *(Device.no, Device.data_no, Device.id, Device.account, Device.type, Device.active, Device.chunk_period, Device.chunk_retention),
     )
     .join(Device, Device.no == DeviceToken.device_no)
-    .where(DeviceToken.digest == sa.bindparam("digest"))
+    .where(DeviceToken.digest.in_(sa.bindparam("digests", expanding=True)))
 )
 
 
