@@ -9,11 +9,14 @@ header once, in plain characters. They are looked at before they are read, and s
 
 from __future__ import annotations
 
+import functools
+import math
 import re
 import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gunicorn import SERVER, util
@@ -34,11 +37,23 @@ _KEPT: Final[Future[bool]] = Future()  # what gunicorn takes for a connection th
 _KEPT.set_result(True)
 
 
+@dataclass(slots=True)
+class _Request:
+    """A request whose records are on their way. content: all of it. began: time.perf_counter(). until: time.monotonic()."""
+
+    door: Door
+    conn: Any
+    environ: Environ
+    content: bytes
+    began: float
+    until: float
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """One process of the service."""
 
     def init_process(self) -> None:
-        self._begun: dict[Any, tuple[float, Batch]] = {}  # until when it is waited for, by connection, the oldest first
+        self._begun: dict[Batch, _Request] = {}  # the oldest first
         super().init_process()
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
@@ -50,10 +65,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """In every round: also give up what has waited for too long."""
         super().murder_pending()
         now = time.monotonic()
-        for conn, (until, batch) in list(self._begun.items()):
-            if until > now:
+        while self._begun:
+            batch, request = next(iter(self._begun.items()))
+            if request.until > now:
                 break
-            del self._begun[conn]
+            request.until = math.inf  # once
             self.wsgi.wsgi_app.give_up(batch)  # which has it answered
 
     def _take(self, conn: Any, client: Any) -> bool:
@@ -70,31 +86,39 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         length = door.takes(environ)
         if not length or length != len(request) - head.end():
             return False
-        answer = partial(self._answer, door, conn, environ, request, began)
-        batch = door.begin(environ, request[head.end() :], partial(self.method_queue.defer, answer))
+        batch = door.begin(environ, request[head.end() :], self._told)
         if batch is None:
             return False
+        self._begun[batch] = _Request(door, conn, environ, request, began, time.monotonic() + DEADLINE_S)
         conn.sock.recv(len(request))
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
-        self._begun[conn] = (time.monotonic() + DEADLINE_S, batch)
         self.nr += 1
         return True
 
-    def _answer(self, door: Door, conn: Any, environ: Environ, request: bytes, began: float, batch: Batch) -> None:
+    def _told(self, batches: Sequence[Batch]) -> None:
+        """Have requests answered by the thread that polls."""
+        self.method_queue.defer(self._answer_all, batches)
+
+    def _answer_all(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self._answer(self._begun.pop(batch), batch)
+
+    def _answer(self, begun: _Request, batch: Batch) -> None:
         """Write the answer, and wait for the connection's next request."""
-        self._begun.pop(conn, None)
+        conn = begun.conn
         try:
             count = batch.result()
         except Exception as error:  # whatever it is: the application answers it
-            door.failed[conn.sock] = error
-            conn.parser.unreader.unread(request)
+            begun.door.failed[conn.sock] = error
+            conn.parser.unreader.unread(begun.content)
             self.enqueue_req(conn)
             return
-        headers, body = door.answer(environ, count, began)
+        headers, body = begun.door.answer(begun.environ, count, begun.began)
         fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
         kept = "keep-alive" if self.alive else "close"  # a process that ends takes no more requests
-        whole = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\nConnection: {kept}\r\n{fields}\r\n".encode() + body
+        head = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\nConnection: {kept}\r\n{fields}\r\n"
+        whole = head.encode() + body
         try:
             sent = conn.sock.send(whole)
         except OSError:
@@ -104,6 +128,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:  # or a client that is gone, or that reads no answers: there is room for hundreds
             self.nr_conns -= 1
             conn.close()
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Write the moment as HTTP does. second: Unix time."""
+    written: str = util.http_date(second)
+    return written
 
 
 def _look(connection: socket.socket) -> bytes:

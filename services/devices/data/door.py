@@ -16,7 +16,7 @@ from flask import Flask
 from services.common import request_id
 from services.devices import access
 from services.devices.access import GENERIC, TYPED, Caller, DeviceRef
-from services.devices.data.ingest.batches import Batch
+from services.devices.data.ingest.batches import Batch, Told
 from services.devices.data.rules.bodies import Body
 from services.devices.data.rules.records import Records
 from services.devices.registry.rules.ids import new_id
@@ -80,7 +80,7 @@ class Door:
             return 0
         return int(said) if int(said) <= LARGE_BODY else 0
 
-    def begin(self, environ: Mapping[str, Any], content: bytes, told: Callable[[Batch], None]) -> Batch | None:
+    def begin(self, environ: Mapping[str, Any], content: bytes, told: Told) -> Batch | None:
         """Begin to store what came in; None when the application must answer. Never waits.
 
         environ: as `takes` has accepted it. told: see `Ingest.begin`.

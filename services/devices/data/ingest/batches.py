@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from services.devices.access import DeviceRef
 from services.devices.data.rules.records import Records
 from services.devices.data.store import rows
+
+# called once for each batch, in any thread, when it has an outcome; with others that have theirs at the same time
+Told: TypeAlias = Callable[[Sequence["Batch"]], None]
 
 _finishing = threading.Lock()
 
@@ -26,9 +30,8 @@ class Batch:
         records: Records,
         idempotency: tuple[str, str] | None,
         dialect: str,
-        told: Callable[[Batch], None] | None = None,
+        told: Told | None = None,
     ) -> None:
-        """told: called once, in any thread, when there is an outcome."""
         self.device = device
         self.records = records
         self.key: str | None = None
@@ -47,15 +50,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.records)
 
-    def finish(self, outcome: int | Exception) -> None:
-        """Give the answer. The first one counts."""
+    def finish(self, outcome: int | Exception) -> bool:
+        """Give the answer. The first one counts; returns whether this was it."""
         with _finishing:
             if self._outcome is not None:
-                return
+                return False
             self._outcome = outcome
         self._done.release()
-        if self.told is not None:
-            self.told(self)
+        return True
 
     @property
     def done(self) -> bool:

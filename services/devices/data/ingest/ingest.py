@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError
@@ -24,7 +24,7 @@ from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
 from services.devices import refusals
 from services.devices.access import DeviceRef
-from services.devices.data.ingest.batches import Batch
+from services.devices.data.ingest.batches import Batch, Told
 from services.devices.data.ingest.group import Group, MissingPartitions, Note, Written
 from services.devices.data.rules.records import Records
 from services.devices.data.store import partitions
@@ -92,10 +92,10 @@ class Ingest:
             self.give_up(batch)
         return batch.result()
 
-    def begin(self, device: DeviceRef, records: Records, told: Callable[[Batch], None]) -> Batch:
+    def begin(self, device: DeviceRef, records: Records, told: Told) -> Batch:
         """Begin to store the records of one request, and return without waiting.
 
-        told: called once, in another thread, when the batch has a result: it returns or raises what `add` does. Who asks for it keeps the
+        told: called in another thread when the batch has a result: it returns or raises what `add` does. Who asks for it keeps the
         deadline, too: after `DEADLINE_S` it calls `give_up`. Raises Refusal 503.
         """
         batch = Batch(device, records, None, self._database.dialect, told)
@@ -110,7 +110,7 @@ class Ingest:
                     waiting.remove(batch)
                     self._count(batch, -len(batch))
         log.error("records not written in time", device=batch.device.id, records=len(batch))
-        batch.finish(refusals.too_busy())
+        _finish({batch: refusals.too_busy()})
 
     def close(self) -> None:
         """Take no more, write what waits, and end the threads."""
@@ -226,9 +226,7 @@ class Ingest:
                     self._divert(batch)
                 else:
                     self._count(batch, -len(batch))
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            if outcome is not None:
-                batch.finish(outcome)
+        _finish({batch: outcome for batch, outcome in zip(batches, outcomes, strict=True) if outcome is not None})
 
     def _divert(self, batch: Batch) -> None:
         """Let a lane wait for the batch's device. With the lock held."""
@@ -262,6 +260,16 @@ class Ingest:
 def topic(device_no: int) -> str:
     """Name the wake-ups about new records of a device."""
     return f"data:{device_no}"
+
+
+def _finish(outcomes: Mapping[Batch, int | Exception]) -> None:
+    """Give answers, and tell who wants to know: all at once, because each change to another thread costs as much as an answer."""
+    told: dict[Told, list[Batch]] = {}
+    for batch, outcome in outcomes.items():
+        if batch.finish(outcome) and batch.told is not None:
+            told.setdefault(batch.told, []).append(batch)
+    for tell, finished in told.items():
+        tell(finished)
 
 
 def _some(waiting: deque[Batch]) -> list[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,12 @@ def copy(connection: sa.Connection, statement: str, data: bytes) -> None:
     """Run COPY … FROM STDIN. Raises what SQLAlchemy raises."""
     with _driver(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copying:
         copying.write(data)
+
+
+def run(connection: sa.Connection, statement: str, parameters: Mapping[str, Any]) -> None:
+    """Run a statement that gives no rows; for one that runs all the time, SQLAlchemy costs more than the driver. Raises what it raises."""
+    with _driver(connection, statement) as driver:
+        driver.execute(statement, parameters)
 
 
 def fetch(connection: sa.Connection, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:

@@ -67,18 +67,16 @@ _LOCK_SQLITE: Final = sa.text(
     """
 )
 # In one statement, because each costs a round trip, and as much of our processor time as several batches.
-_ADVANCE: Final = sa.text(
-    """
+_ADVANCE: Final = """
     WITH counted AS (
         INSERT INTO chunks (device_no, starts, ends, records)
-        SELECT * FROM unnest(CAST(:chunk_of AS integer[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]), CAST(:counts AS bigint[]))
+        SELECT * FROM unnest(%(chunk_of)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[], %(counts)s::bigint[])
         ON CONFLICT (device_no, starts) DO UPDATE SET records = chunks.records + excluded.records
     )
-    UPDATE device_states SET next_seq = new.next_seq, records = records + added, last_input = :now
-    FROM unnest(CAST(:devices AS integer[]), CAST(:next AS bigint[]), CAST(:added AS integer[])) AS new (no, next_seq, added)
+    UPDATE device_states SET next_seq = new.next_seq, records = records + added, last_input = %(now)s
+    FROM unnest(%(devices)s::integer[], %(next)s::bigint[], %(added)s::integer[]) AS new (no, next_seq, added)
     WHERE device_no = new.no
-    """
-)
+"""
 _ADVANCE_SQLITE: Final = "UPDATE device_states SET next_seq = ?, records = records + ?, last_input = ? WHERE device_no = ?"
 _COUNT_SQLITE: Final = """
     INSERT INTO chunks (device_no, starts, ends, records) VALUES (?, ?, ?, ?)
@@ -118,7 +116,7 @@ def advance(session: Session, states: Sequence[State], counts: Mapping[Span, int
         return
     names = ("devices", "next", "added", "chunk_of", "starts", "ends", "counts")
     columns = [*zip(*states, strict=True), *(zip(*rows, strict=True) if rows else [()] * 4)]
-    connection.execute(_ADVANCE, {"now": last_input, **{name: _array(column) for name, column in zip(names, columns, strict=True)}})
+    driver.run(connection, _ADVANCE, {"now": last_input, **{name: _array(column) for name, column in zip(names, columns, strict=True)}})
 
 
 def _array(numbers: Iterable[int]) -> str:
