@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, NoReturn, overload
+from typing import Any, Final, NamedTuple, NoReturn, cast, overload
 
 from services.common.remembered import Remembered
 from services.devices import refusals
@@ -133,7 +133,9 @@ def read(body: Any, now: dt.datetime, group: str) -> Records:
 def names(raw: Sequence[str]) -> list[str]:
     """Return names of variables as they are stored. Raises ValueError, see `fields.variable`."""
     found = list(map(_names.get, raw))
-    return [name or _names.keep(sent, fields.variable(sent), len(sent)) for name, sent in zip(found, raw, strict=True)]
+    if None in found:
+        return [_names.get(sent) or _names.keep(sent, fields.variable(sent), len(sent)) for sent in raw]
+    return cast("list[str]", found)
 
 
 def _record(item: Mapping[str, Any], arrival: int, group: str) -> Record:
