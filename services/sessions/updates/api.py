@@ -43,7 +43,8 @@ def update(slot: int | None) -> Response:
         return form(_FORM, here)
     as_page = chosen(HTML, JSON) == HTML
     known = _known(here)
-    found = parts().updates.poll(here, known, rules.read_timeout(request.args.get("timeout")), connection)
+    seconds = rules.read_timeout(request.args.get("timeout", "0" if as_page else None))  # no reader waits for a page
+    found = parts().updates.poll(here, known, seconds, connection)
     if found is None and not as_page:
         answer = Response(status=204)
         del answer.headers["Content-Type"]

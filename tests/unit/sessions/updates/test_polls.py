@@ -233,3 +233,20 @@ def test_a_client_that_joined_elsewhere_is_known(api: API) -> None:
         version = transaction.get_one(Item, (joined.id, "MESSAGES", number)).version
     answer = poll(api, late, {"MESSAGES": version})
     assert answer.status_code == 204
+
+
+def test_a_browser_gets_a_form_and_its_answer(api: API) -> None:
+    joined = api.join(api.running())
+    query = {"token": joined.token}
+    page = api.send("GET", UPDATE, headers={"Accept": "text/html"}, query_string=query)
+    assert page.status_code == 200
+    assert 'name="STAKEHOLDERS"' in page.text
+    sent = {"STAKEHOLDERS": "-1", "LOGS": ""}
+    shown = api.send("POST", UPDATE, headers={"Accept": "text/html"}, query_string=query, data=sent)
+    assert shown.status_code == 200
+    assert "Stakeholder 4" in shown.text
+    nothing = api.send("POST", UPDATE, headers={"Accept": "text/html"}, query_string=query, data={"STAKEHOLDERS": "1"})
+    assert nothing.status_code == 200
+    refused(
+        api.send("POST", UPDATE, headers={"Accept": "text/html"}, query_string={"f": "JSON", **query}, data={"HOUSES": "1"}), 400, "INVALID"
+    )
