@@ -6,7 +6,9 @@ header once, in plain characters. They are looked at before they are read, and s
 
 from __future__ import annotations
 
+import functools
 import socket
+import time
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Final
@@ -51,5 +53,12 @@ def head(status: int, headers: Any, *, kept: bool) -> str:
 
     headers: names and values. kept: the connection stays.
     """
-    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase.upper()}\r\nServer: {SERVER}\r\nDate: {util.http_date()}\r\n"
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase.upper()}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
     return line + f"Connection: {'keep-alive' if kept else 'close'}\r\n" + "".join([f"{name}: {value}\r\n" for name, value in headers])
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Write the moment as HTTP does. second: Unix time."""
+    written: str = util.http_date(second)
+    return written

@@ -2,39 +2,28 @@
 
 A request that waits for the store would keep a thread, and each change from one thread to the next costs the interpreter's lock: with 32
 connections that is more than all work on the request. Here one thread reads, others write many batches at a time, and none waits.
-
-Only the plainest requests are taken: whole in the kernel's buffer to their last byte, so that reading them cannot block the thread, each
-header once, in plain characters. They are looked at before they are read, and so gunicorn reads all others itself.
+`services/common/serving.py` says which requests are taken.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 import re
-import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gunicorn import SERVER, util
 from gunicorn.workers.gthread import ThreadWorker
 
+from services.common import serving
 from services.devices.data.door import PATH, Door
 from services.devices.data.ingest.batches import Batch
 from services.devices.data.ingest.ingest import DEADLINE_S
 from services.devices.web import LARGE_BODY
 
-Environ = dict[str, str]
-
 _LARGEST: Final = LARGE_BODY + 8 * 1024  # bytes of a request that is taken; larger ones are worth a thread
-_MOST_FIELDS: Final = 50
-_LONGEST_FIELD: Final = 4 * 1024  # bytes of a header line; gunicorn refuses those of twice as many
-_HEAD: Final = re.compile(rb"POST %s HTTP/1\.1\r\n((?:[A-Za-z0-9-]+: ?[!-~](?:[ -~]*[!-~])?\r\n)+)\r\n" % PATH.encode()).match
-_KEPT: Final[Future[bool]] = Future()  # what gunicorn takes for a connection that may send its next request
-_KEPT.set_result(True)
+_HEAD: Final = re.compile(rb"POST %s HTTP/1\.1\r\n" % PATH.encode() + serving.FIELDS).match
 
 
 @dataclass(slots=True)
@@ -43,7 +32,7 @@ class _Request:
 
     door: Door
     conn: Any
-    environ: Environ
+    environ: serving.Environ
     content: bytes
     began: float
     until: float
@@ -78,9 +67,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not isinstance(door, Door) or self.cfg.is_ssl or not self.alive or self.nr + 1 >= self.max_requests:
             return False
         began = time.perf_counter()
-        request = _look(conn.sock)
+        request = serving.peek(conn.sock, _LARGEST)
         head = _HEAD(request)
-        environ = None if head is None else _environ(head[1])
+        environ = None if head is None else serving.environ(head[1])
         if head is None or environ is None:
             return False
         length = door.takes(environ)
@@ -115,47 +104,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.enqueue_req(conn)
             return
         headers, body = begun.door.answer(begun.environ, count, begun.began)
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        kept = "keep-alive" if self.alive else "close"  # a process that ends takes no more requests
-        head = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\nConnection: {kept}\r\n{fields}\r\n"
-        whole = head.encode() + body
+        whole = f"{serving.head(200, headers, kept=self.alive)}\r\n".encode() + body  # a process that ends takes no more requests
         try:
             sent = conn.sock.send(whole)
         except OSError:
             sent = 0
         if sent == len(whole) and self.alive:
-            self.finish_request(conn, _KEPT)
+            self.finish_request(conn, serving.KEPT)
         else:  # or a client that is gone, or that reads no answers: there is room for hundreds
             self.nr_conns -= 1
             conn.close()
-
-
-@functools.lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    """Write the moment as HTTP does. second: Unix time."""
-    written: str = util.http_date(second)
-    return written
-
-
-def _look(connection: socket.socket) -> bytes:
-    """Return what has come, without taking it out."""
-    try:
-        return connection.recv(_LARGEST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except OSError:
-        return b""
-
-
-def _environ(lines: bytes) -> Environ | None:
-    """Read header lines as WSGI has them. None when one comes twice, or something is to be done besides answering."""
-    split = lines.decode("ascii").split("\r\n")[:-1]
-    fields = [line.partition(":") for line in split]
-    environ = {f"HTTP_{name.upper().replace('-', '_')}": value.strip() for name, _, value in fields}
-    if len(environ) != len(fields) or len(fields) > _MOST_FIELDS or "HTTP_HOST" not in environ:
-        return None
-    if max(map(len, split)) > _LONGEST_FIELD:
-        return None
-    if environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
-        return None
-    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
-    environ["CONTENT_LENGTH"] = environ.pop("HTTP_CONTENT_LENGTH", "")
-    return environ
