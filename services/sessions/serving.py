@@ -150,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Answer polls. What is to be noted of them waits until all have their answers."""
         assert self._door is not None
         told = []
-        last, before, behind = None, "", b""
+        last, before = None, ""
         for poll, outcome in outcomes:
             waiting: _Waiting = poll.owner
             waiting.conn.waiting = None
@@ -161,9 +161,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 continue
             answer = self._door.answer(outcome)
             if answer is not last:
-                last, before, behind = answer, serving.head(answer.status, answer.headers, kept=self.alive), b"\r\n\r\n" + answer.body
+                last, before = answer, serving.head(answer.status, answer.headers, kept=self.alive)
             assert waiting.visit is not None
-            self._send(waiting, f"{before}{request_id.HEADER}: {waiting.visit.request_id}".encode() + behind)
+            self._send(waiting, f"{before}{request_id.HEADER}: {waiting.visit.request_id}\r\n\r\n".encode(), answer.body)
             told.append((waiting.visit, answer))
         if told:
             self.method_queue.defer(self._note, told)
@@ -173,20 +173,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         for visit, answer in told:
             self._door.told(visit, answer.status)
 
-    def _send(self, waiting: _Waiting, whole: bytes) -> None:
-        """Write an answer, and wait for the connection's next request."""
+    def _send(self, waiting: _Waiting, head: bytes, body: bytes) -> None:
+        """Write an answer, and wait for the connection's next request. The body, which may be large and go to hundreds, is not copied."""
         conn = waiting.conn
         try:
-            sent = conn.sock.send(whole)
+            sent = conn.sock.sendmsg((head, body))
         except BlockingIOError:
             sent = 0
         except OSError:
             self._close(waiting)
             return
-        if sent < len(whole):  # the client is slow: a thread waits for it
+        if sent < len(head) + len(body):  # the client is slow: a thread waits for it
             if not waiting.ahead:
                 self.poller.unregister(conn.sock)
-            future = self.tpool.submit(_send_rest, conn.sock, whole[sent:], self.alive)
+            future = self.tpool.submit(_send_rest, conn.sock, head, body, sent, self.alive)
             future.add_done_callback(lambda done: self.method_queue.defer(self._finish, conn, done))
         elif not self.alive:
             self._close(waiting)
@@ -228,11 +228,12 @@ def _connections_possible() -> int:
     return sys.maxsize if hard == resource.RLIM_INFINITY else max(16, hard - _OWN_FILES)
 
 
-def _send_rest(connection: socket.socket, rest: bytes, kept: bool) -> bool:
+def _send_rest(connection: socket.socket, head: bytes, body: bytes, sent: int, kept: bool) -> bool:
     """Write what is left of an answer. Returns whether the connection may send its next request."""
     connection.settimeout(_SLOW_S)
     try:
-        connection.sendall(rest)
+        connection.sendall(head[sent:])
+        connection.sendall(memoryview(body)[max(0, sent - len(head)) :])
     except OSError:
         return False
     return kept

@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        """Threads a process needs: one for each held poll, and those for the short requests."""
+        """Threads a process needs at most: one for each stream or poll that is not plain, and those for the short requests."""
         return self.polls_limit + self.requests
 
 

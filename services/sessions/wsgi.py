@@ -11,7 +11,7 @@ from services.common.settings import load_or_exit
 from services.sessions.app import build
 from services.sessions.settings import load
 
-# a thousand polls are a thousand threads that wait; 512 KB of stack each is ample for Flask and SQLAlchemy
+# streams, and polls that are not plain, are threads that wait; 512 KB of stack each is ample for Flask and SQLAlchemy
 threading.stack_size(512 * 1024)
 # many wake at once when a session changes; with the default of 5 ms each would hold up the next one for as long
 sys.setswitchinterval(0.0005)
