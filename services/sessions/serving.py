@@ -110,7 +110,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _take(self, conn: Any, client: Any, among: Any) -> bool:
         """Read a poll, and let it wait. False when nothing was done. among: the connections that this one is one of."""
-        if self._door is None or self.cfg.is_ssl or not self.alive or self.nr + 1 >= self.max_requests:
+        if self._door is None or self.cfg.is_ssl or self.nr + 1 >= self.max_requests:
             return False
         request = serving.peek(conn.sock, _MOST)
         head = _HEAD(request)
@@ -126,7 +126,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         among.remove(conn)
         conn.waiting, conn.fresh = waiting, False  # and stays where it is watched
         self.nr += 1
-        if not self._door.park(waiting.poll):
+        if not self.alive:  # a thread would close it gently, which keeps this one
+            self._settle([(waiting.poll, None)])
+        elif not self._door.park(waiting.poll):
             conn.waiting = None
             self._pass_on(waiting)
         return True

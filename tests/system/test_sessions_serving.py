@@ -57,9 +57,13 @@ def up_to_date(game: Game, connection: RawClient) -> dict[str, int]:
 
 
 def parked(game: Game, number: int) -> tuple[list[RawClient], dict[str, int]]:
-    """So many connections whose polls wait."""
+    """So many connections whose polls wait, or will as soon as they are read: the service has accepted all of them."""
     connections = [game.service.client() for _ in range(number)]
     known = up_to_date(game, connections[0])
+    for connection in connections[1:]:
+        connection.send(game.poll(known, query="f=JSON&timeout=0.05"))
+    for connection in connections[1:]:
+        assert connection.answer().status == 204
     for connection in connections:
         connection.send(game.poll(known))
     return connections, known
