@@ -75,8 +75,8 @@ def test_a_lost_connection_is_not_noticed(postgresql_url: str) -> None:
 
 def test_a_wrong_statement_is_not_repeated(lookups: Lookups, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    ask = lookups._one
-    monkeypatch.setattr(lookups, "_one", lambda statement, parameters: asked.append(1) or ask(statement, parameters))
+    ask = lookups._try
+    monkeypatch.setattr(lookups, "_try", lambda *given: asked.append(1) or ask(*given))
     with pytest.raises(sa.exc.DBAPIError):
         lookups.one(sa.select(sa.column("nonsense")).select_from(sa.table("nowhere")), {})
     assert len(asked) == 1
