@@ -22,6 +22,7 @@ from services.sessions.models import Client, Item, ItemList, Session
 KEPT_S: Final = 1.0  # how long a picture is good, should the wake-up of another process be lost
 MOST_KEPT: Final = 1000  # pictures; the oldest is forgotten first
 MOST_ANSWERS: Final = 64  # of a picture, each for other versions that clients have
+MOST_KEPT_BYTES: Final = 256 * 1024  # of the answers of a picture; of longer ones only the newest is kept
 
 _REF: Final = (
     Session.id,

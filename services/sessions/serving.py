@@ -27,7 +27,8 @@ from services.sessions.updates.parking import Ask, Outcome, Parked
 
 _MOST: Final = LARGEST + 8 * 1024  # bytes of a request that is taken
 _HEAD: Final = re.compile(rb"POST (/api/(?:session|slots/[0-9]+)/update[!-~]*) HTTP/1\.1\r\n" + serving.FIELDS).match
-_SLOW_S: Final = 20.0  # how long a client may take to read an answer that does not fit into the kernel's buffer
+_SLOW_S: Final = 20.0  # how long a client may take to read a piece of an answer that does not fit into the kernel's buffer
+_PIECE: Final = 256 * 1024  # bytes
 _OWN_FILES: Final = 256  # that a process needs besides its clients' connections: those of the store, of auth, of Valkey
 _USED_UP: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_S: Final = 0.02  # until a connection is accepted again, after there was no file for it
@@ -235,7 +236,9 @@ def _send_rest(connection: socket.socket, head: bytes, body: bytes, sent: int, k
     connection.settimeout(_SLOW_S)
     try:
         connection.sendall(head[sent:])
-        connection.sendall(memoryview(body)[max(0, sent - len(head)) :])
+        rest = memoryview(body)[max(0, sent - len(head)) :]
+        for place in range(0, len(rest), _PIECE):
+            connection.sendall(rest[place : place + _PIECE])  # the time is that of one call
     except OSError:
         return False
     return kept

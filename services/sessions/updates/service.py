@@ -16,7 +16,7 @@ from services.common.held import ClientConnection, Waiter
 from services.common.refusal import Refusal
 from services.sessions import refusals
 from services.sessions.access import Seat
-from services.sessions.directory import MOST_ANSWERS, Directory, Snapshot, topic
+from services.sessions.directory import MOST_ANSWERS, MOST_KEPT_BYTES, Directory, Snapshot, topic
 from services.sessions.items import store
 from services.sessions.presence.activity import Activity
 from services.sessions.updates import rules
@@ -118,8 +118,8 @@ class Updates:
             found: Update | None = snapshot.answers.get(asked)
             if found is None:
                 found = self._read(snapshot.session.id, known)
-                if len(snapshot.answers) < MOST_ANSWERS and found is not None:
-                    snapshot.answers[asked] = found
+                if found is not None:
+                    _keep(snapshot.answers, asked, found)
         return found
 
     def _read(self, session_id: int, known: Known) -> Update | None:
@@ -142,6 +142,13 @@ class Updates:
         }
         versions = {name: one.version for name, one in found.items()}
         return Update(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(), resync, versions)
+
+
+def _keep(answers: dict[Any, Update], asked: Any, answer: Update) -> None:
+    """Keep an answer for others who ask the same. Who asks for ever other versions cannot fill the memory with them."""
+    if len(answers) >= MOST_ANSWERS or len(answer.body) + sum(len(one.body) for one in answers.values()) > MOST_KEPT_BYTES:
+        answers.clear()
+    answers[asked] = answer
 
 
 def is_released(snapshot: Snapshot, seat: Seat) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.sessions.models import Item, ItemList
+from services.sessions.updates import service
 from tests.unit.sessions.conftest import API, MakeAPI, refused, value
 from tests.unit.sessions.updates.conftest import UPDATE, add, change, end, held, poll, release, remove, versions
 
@@ -250,3 +251,16 @@ def test_a_browser_gets_a_form_and_its_answer(api: API) -> None:
     refused(
         api.send("POST", UPDATE, headers={"Accept": "text/html"}, query_string={"f": "JSON", **query}, data={"HOUSES": "1"}), 400, "INVALID"
     )
+
+
+def test_few_large_answers_are_remembered(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for ever other versions cannot fill the memory."""
+    monkeypatch.setattr(service, "MOST_KEPT_BYTES", 1000)
+    joined = api.join(api.running())
+    for name in ("STAKEHOLDERS", "SETTINGS", "TIMES"):
+        value(poll(api, joined, {name: -1}))
+    snapshot = api.parts.directory.followed.remembered(joined.id)
+    assert snapshot is not None
+    assert sum(len(one.body) for one in snapshot.answers.values()) <= 1000
+    value(poll(api, joined))
+    assert [len(one.versions) for one in snapshot.answers.values()] == [3], "the newest, though it is longer"
