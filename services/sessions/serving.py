@@ -11,6 +11,7 @@ import re
 import resource
 import selectors
 import socket
+import struct
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ _MOST: Final = LARGEST + 8 * 1024  # bytes of a request that is taken
 _HEAD: Final = re.compile(rb"POST (/api/(?:session|slots/[0-9]+)/update[!-~]*) HTTP/1\.1\r\n" + serving.FIELDS).match
 _SLOW_S: Final = 20.0  # how long a client may take to read a piece of an answer that does not fit into the kernel's buffer
 _PIECE: Final = 256 * 1024  # bytes
+_STUCK_S: Final = 10  # an answer of a thread is given up when its client reads nothing for so long, or twice as long
 _OWN_FILES: Final = 256  # that a process needs besides its clients' connections: those of the store, of auth, of Valkey
 _USED_UP: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_S: Final = 0.02  # until a connection is accepted again, after there was no file for it
@@ -71,6 +73,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self._used_up = False
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _STUCK_S, 0))
         self.nr_conns += 1
         conn = TConn(self.cfg, connection, address, listener.getsockname())  # which does not block
         conn.fresh = True
@@ -88,6 +91,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _on_readable(self, conn: Any, client: Any) -> None:
         """Take a request of a connection that is watched since it was accepted."""
         (self.on_pending_socket_readable if conn.fresh else self.on_client_socket_readable)(conn, client)
+
+    def handle_request(self, request: Any, conn: Any) -> bool:
+        """Answer a request, in a thread. A client that reads nothing must not keep it, and no stream, for ever."""
+        try:
+            return bool(super().handle_request(request, conn))
+        except BlockingIOError:
+            self.log.debug("answer given up: its client does not read")
+            return False
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
         """Take the first request of a connection: by this thread, if it is one that may be."""

@@ -43,6 +43,8 @@ class _Log:
 
     def debug(self, *_: Any) -> None: ...
 
+    def access(self, *_: Any) -> None: ...
+
 
 def connected(worker: Worker) -> tuple[Any, socket.socket]:
     """A connection that is watched, and its client's end."""
@@ -73,6 +75,33 @@ def test_a_connection_that_a_thread_has_since_this_round_is_left_to_it(worker: W
     assert worker.tpool._work_queue.empty()
     conn.close()
     theirs.close()
+
+
+def test_a_client_that_reads_nothing_keeps_no_thread(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_STUCK_S", 1)
+    closed = []
+
+    class Endless:
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield b"x" * 65536
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def answer(environ: Any, start: Any) -> Endless:
+        start("200 OK", [("Content-Type", "text/plain")])
+        return Endless()
+
+    worker.wsgi = answer
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        worker.accept(listener)
+        conn = worker.pending_conns.pop()
+        conn.data_ready = True
+        assert worker.handle(conn) is False
+        assert closed == [True]
+        conn.close()
 
 
 class _Listener(socket.socket):
