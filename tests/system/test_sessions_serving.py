@@ -104,6 +104,19 @@ def test_the_answers_are_those_of_the_application(service: Service, game: Game) 
     assert [[one["event"] for one in found] for found in lines[0]] == [["request"]] * 4
 
 
+def test_who_names_no_format_gets_the_same_on_both_ways(service: Service, game: Game) -> None:
+    """Without a body nothing says that it is a program which asks."""
+    lines = ["POST /api/session/update/?timeout=0.05 HTTP/1.1", "Host: x", f"token: {game.token}"]
+    with service.client() as connection:
+        up_to_date(game, connection)
+        for accept in ((), ("Accept: */*",), ("Accept: application/json",)):
+            types = []
+            for fields in (PLAIN, BY_A_THREAD):
+                connection.send("\r\n".join([*lines, *accept, *fields, "", ""]).encode())
+                types.append(connection.answer().field("content-type"))
+            assert types[0] == types[1]
+
+
 _VARYING = ("ms", "time", "request_id")
 
 

@@ -29,7 +29,7 @@ _TARGET: Final = re.compile(r"(/api/session/update|/api/slots/([0-9]{1,9})/updat
 _ROUTES: Final = ("/api/session/update/", "/api/slots/<int:slot>/update/")
 _QUERY: Final = frozenset({"f", "token", "clientToken", "timeout", "force"})
 _UNUSUAL: Final = ("HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_TRAILER")
-_ACCEPTED: Final = frozenset({"", "*/*", "application/json"})  # when `f` says nothing
+_ANYTHING: Final = ("", "*/*")  # of Accept: whoever sends JSON gets JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Door:
         if found is None:
             return None
         query = _query(found[4] or "")
-        if query is None or not _wants_json(environ.get("HTTP_ACCEPT", ""), query.get("f")):
+        if query is None or not _wants_json(environ, query.get("f")):
             return None
         token = environ.get("HTTP_TOKEN") or environ.get("HTTP_SERVERTOKEN") or query.get("token")
         client = environ.get("HTTP_CLIENTTOKEN") or query.get("clientToken")
@@ -161,7 +161,8 @@ def _query(text: str) -> dict[str, str] | None:
     return found if len(found) == len(pairs) and found.keys() <= _QUERY else None
 
 
-def _wants_json(accept: str, format_: str | None) -> bool:
+def _wants_json(environ: Mapping[str, str], format_: str | None) -> bool:
+    accept = environ.get("HTTP_ACCEPT", "")
     if format_ is None:
-        return accept in _ACCEPTED
+        return accept == "application/json" or (accept in _ANYTHING and environ.get("CONTENT_TYPE") == "application/json")
     return format_.upper() == "JSON" and STREAM not in accept.lower()
