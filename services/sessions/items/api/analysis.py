@@ -54,7 +54,10 @@ def of_areas(slot: int | None) -> Response:
 
 
 def _measured(here: Seat, areas: list[Area]) -> Response:
-    found = parts().items.density(here, areas)
+    try:
+        found = parts().items.density(here, areas)
+    except ValueError as error:
+        raise refusals.invalid_request(f"{error}.") from None
     return rows(TITLE, found, "Density", lambda: parts().items.place(here))
 
 

@@ -18,6 +18,8 @@ DEFAULT_CELL_M: Final = 100
 MOST_CELLS: Final = 10_000
 MOST_AREAS: Final = 1000
 MOST_POINTS: Final = 10_000  # of one area
+MOST_PARTS: Final = 100_000  # of buildings in areas: a few seconds of work
+_AT_ONCE: Final = 10  # areas; all may have a part of every building
 LOCAL, WGS84 = "local", "wgs84"
 
 
@@ -70,22 +72,35 @@ def measure(areas: Sequence[Area], buildings: Sequence[Mapping[str, Any]]) -> li
     """Return how densely each area is built on. buildings: items of the list BUILDINGS.
 
     Of each: `buildings` that have a part in it, `footprintM2` of these parts and their share of the area, `floorAreaM2` of all their floors
-    and its ratio to the area, and the area itself. Buildings do not overlap, so their parts add up.
+    and its ratio to the area, and the area itself. Buildings do not overlap, so their parts add up. Raises ValueError for too many parts.
     """
     outlines = polygons.from_geojson(one["polygons"] for one in buildings)
     floors = [one["floors"] for one in buildings]
     shapes = [area.outline for area in areas]
-    pairs = shapely.STRtree(outlines).query(shapes, predicate="intersects")
-    parts = shapely.area(shapely.intersection([shapes[one] for one in pairs[0]], outlines[pairs[1]]))
+    places, numbers = _meetings(shapes, shapely.STRtree(outlines))
+    parts = shapely.area(shapely.intersection([shapes[one] for one in places], outlines[numbers]))
     counts: dict[int, int] = defaultdict(int)
     footprints: dict[int, float] = defaultdict(float)
     floor_areas: dict[int, float] = defaultdict(float)
-    for place, building, part in zip(pairs[0].tolist(), pairs[1].tolist(), parts.tolist(), strict=True):
+    for place, building, part in zip(places, numbers, parts.tolist(), strict=True):
         if part > 0:
             counts[place] += 1
             footprints[place] += part
             floor_areas[place] += part * floors[building]
     return [_density(area, counts[place], footprints[place], floor_areas[place]) for place, area in enumerate(areas)]
+
+
+def _meetings(shapes: Sequence[MultiPolygon], outlines: shapely.STRtree) -> tuple[list[int], list[int]]:
+    """Return the places of areas and of buildings that meet, pair by pair. Raises ValueError for too many."""
+    areas: list[int] = []
+    buildings: list[int] = []
+    for start in range(0, len(shapes), _AT_ONCE):
+        some, others = outlines.query(shapes[start : start + _AT_ONCE], predicate="intersects").tolist()
+        areas += [start + place for place in some]
+        buildings += others
+        if len(areas) > MOST_PARTS:
+            raise ValueError(f"buildings have more than {MOST_PARTS} parts in these areas; measure fewer of them at a time")
+    return areas, buildings
 
 
 def _density(area: Area, buildings: int, footprint: float, floor_area: float) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Items:
             return store.place(transaction, seat.session.id)
 
     def density(self, seat: Seat, areas: Sequence[Area]) -> list[dict[str, Any]]:
-        """Return how densely each of these areas is built on, as `density.measure`."""
+        """Return how densely each of these areas is built on, as `density.measure`, whose ValueError it raises."""
         return density.measure(areas, self.all(seat, lists.BUILDINGS))
 
 

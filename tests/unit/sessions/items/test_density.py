@@ -8,9 +8,11 @@ import json
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from services.sessions.items.rules import density, formats, polygons
 from services.sessions.items.rules.places import Place
+from tests.unit.sessions.conftest import API, refused, value
 
 FLAT = Place(500, None, None)
 DELFT = Place(500, 52.0, 4.36)
@@ -50,6 +52,29 @@ def test_a_building_that_only_touches_is_not_in_it() -> None:
 
 def test_no_buildings_no_density() -> None:
     assert [cell["floorAreaRatio"] for cell in density.measure(density.squares(200, 100), [])] == [0, 0, 0, 0]
+
+
+def test_the_work_for_one_question_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many areas over many buildings have parts without end."""
+    monkeypatch.setattr(density, "MOST_PARTS", 8)
+    buildings = [building(number, square(10 * number, 0, 5)) for number in range(4)]
+    whole = density.squares(100, 100)
+    assert [one["buildings"] for one in density.measure(whole * 2, buildings)] == [4, 4]
+    with pytest.raises(ValueError, match="more than 8 parts"):
+        density.measure(whole * 3, buildings)
+
+
+def test_too_much_work_is_refused(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = api.join(api.running())
+    value(api.fire("BUILDING_PLACE", joined, 0, "house", 1, square(0, 0, 10)))
+    monkeypatch.setattr(density, "MOST_PARTS", 1)
+
+    def asked(times: int) -> TestResponse:
+        path = f"/api/session/density/?f=JSON&token={joined.token}"
+        return api.send("POST", path, json=[square(0, 0, 50)] * times)
+
+    assert len(value(asked(1))) == 1
+    refused(asked(2), 400, "INVALID_REQUEST: buildings have more")
 
 
 def test_areas_are_features_or_outlines() -> None:
