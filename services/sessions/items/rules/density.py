@@ -19,6 +19,7 @@ MOST_CELLS: Final = 10_000
 MOST_AREAS: Final = 1000
 MOST_POINTS: Final = 10_000  # of one area
 MOST_PARTS: Final = 100_000  # of buildings in areas: a few seconds of work
+_ROUNDING: Final = 1e-9  # of a square; a seventh of the map is a little less than that, and seven of them are the whole map
 _AT_ONCE: Final = 10  # areas; all may have a part of every building
 LOCAL, WGS84 = "local", "wgs84"
 
@@ -37,7 +38,7 @@ def squares(size_m: int, cell_m: float) -> list[Area]:
 
     cell_m: of a side.
     """
-    count = math.ceil(size_m / cell_m)
+    count = max(1, math.ceil(size_m / cell_m - _ROUNDING))
     if count * count > MOST_CELLS:
         least = size_m / math.isqrt(MOST_CELLS)
         raise ValueError(f"these are more than {MOST_CELLS} squares; the smallest cell of this map is {least:g} metres")

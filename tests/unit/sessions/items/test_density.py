@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def test_a_grid_covers_the_map_from_the_south_west() -> None:
     assert [cell.outline.bounds for cell in cells[:4]] == [(0, 0, 200, 200), (200, 0, 400, 200), (400, 0, 500, 200), (0, 200, 200, 400)]
     assert sum(cell.outline.area for cell in cells) == 500 * 500
     assert len(density.squares(500, 1e308)) == 1
+    assert [cell.outline.bounds[2] for cell in density.squares(100, 14.285714285714285)[5:7]] == pytest.approx([600 / 7, 100])
     with pytest.raises(ValueError, match="more than 10000 squares; the smallest cell of this map is 5 metres"):
         density.squares(500, 4.9)
 
@@ -62,6 +64,15 @@ def test_the_work_for_one_question_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert [one["buildings"] for one in density.measure(whole * 2, buildings)] == [4, 4]
     with pytest.raises(ValueError, match="more than 8 parts"):
         density.measure(whole * 3, buildings)
+
+
+def test_a_cell_that_divides_the_map_leaves_no_square_without_area(api: API) -> None:
+    joined = api.join(api.running())
+    for parts in (1, 3, 7, 14):
+        exact = 500 / parts
+        for cell in (exact, math.nextafter(exact, 0), math.nextafter(math.nextafter(exact, 0), 0)):
+            assert len(density.squares(500, cell)) == parts * parts
+    assert len(value(api.get("/api/session/density/", token=joined.token, cell=repr(math.nextafter(500 / 7, 0))))) == 49
 
 
 def test_too_much_work_is_refused(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
