@@ -298,14 +298,31 @@ def test_a_client_stays_the_same_until_it_leaves(page: Page, session: Session) -
 
 
 def test_a_client_whose_token_is_in_the_address(page: Page, session: Session) -> None:
-    number = session.place("Tower")
+    session.place("Tower")
+    io(session.url, "JOIN_SESSION", session.id, "PARTICIPANT", "robot")  # another client of the same name
     page.goto(f"{session.page}&clientToken={session.client}")
     live(page)
-    page.get_by_role("button", name="Select Stakeholder 2", exact=True).click()  # it has it already
     expect(page.get_by_role("button", name="Release Stakeholder 2", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Select Stakeholder 1", exact=True)).to_be_hidden()
+    page.get_by_label("Name", exact=True).fill("Mill")
+    page.get_by_label("Corners").fill("10 10, 60 10, 60 60")
+    page.get_by_role("button", name="Place", exact=True).click()
+    expect(buildings(page)).to_have_count(2)
     page.get_by_role("button", name="Remove Tower", exact=True).click()
-    expect(buildings(page)).to_have_count(0)
-    assert number not in [one["id"] for one in session.items("BUILDINGS")]
+    expect(buildings(page)).to_have_count(1)
+    assert [(one["name"], one["stakeholderID"]) for one in session.items("BUILDINGS")] == [("Mill", 1)]
+    page.get_by_role("button", name="Release Stakeholder 2", exact=True).click()
+    expect(page.get_by_role("button", name="Select Stakeholder 1", exact=True)).to_be_visible()
+
+
+def test_a_client_that_was_released_while_the_page_was_closed(page: Page, session: Session) -> None:
+    take_part(page, session)
+    kept = json.loads(page.evaluate("sessionStorage.getItem('gatehouse-sessions-client')"))
+    page.goto("about:blank")
+    session.io("CLOSE_SESSION", session.id, kept["client"], True)
+    watch(page, session)
+    expect(page.locator("#me-message")).to_contain_text("You were released from this session.")
+    expect(page.get_by_role("button", name="Join")).to_be_visible()
 
 
 def test_a_client_that_is_released_goes_on_as_a_reader(page: Page, session: Session) -> None:

@@ -43,6 +43,14 @@ _ITEM: Final = {"name": "item_id", "schema": {"type": "integer", "minimum": 0}, 
 _PROJECT: Final = {"name": "name", "schema": {"type": "string", "minLength": 1}, "description": "Name of a project."}
 _OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": _OBJECT}
+_INFO: Final = {
+    "type": "object",
+    "required": ["id", "clientID"],
+    "properties": {
+        "id": {"type": "integer", "description": "Of the session."},
+        "clientID": {"type": ["integer", "null"], "description": "Of the client that asks; null without a client token."},
+    },
+}
 _NUMBER: Final = {"type": "integer", "minimum": 0}
 _PAGE: Final = ("HTML",)
 _WITH_GEOMETRY: Final = ("HTML", "JSON", "TJSON", "CSV", "GEOJSON")
@@ -93,7 +101,7 @@ _SESSION: Final = (
     Route("/api/session/", "The session, its lists, and where all else is found.", "session", "session", _OBJECT),
     Route("/api/session/event/", "The sets of events of a session.", "session", "session", formats=_PAGE),
     Route("/api/session/event/{set_name}/", "The events of a session.", "session", "session", formats=_PAGE, places=(_SET,)),
-    Route("/api/session/info/", "The session.", "session", "session", _OBJECT),
+    Route("/api/session/info/", "The session, and which of its clients asks.", "session", "session", _INFO),
     Route("/api/session/clients/", "Who is in the session, and who was.", "session", "session", _OBJECTS),
     Route("/api/session/location/", "Size of the map, and where it is on Earth.", "session", "session", _OBJECT),
     Route("/api/session/map/", "The session on a map, live.", "session", "session", formats=_PAGE),

@@ -16,7 +16,7 @@ from services.sessions.models import Client, Deletion, Item, ItemList, Session
 KEPT_DELETIONS: Final = 1000  # of a list; whoever is further behind gets the whole list
 _NEWEST: Final = 2**62  # above all versions
 _LIST, _ITEM, _DELETION = range(3)
-_SHOWN: Final = (Item.list, Item.id, Item.version, Item.content, Client.computer_name, Client.user_name)
+_SHOWN: Final = (Item.list, Item.id, Item.version, Item.content, Item.holder, Client.computer_name, Client.user_name)
 
 
 class Changes:
@@ -218,11 +218,11 @@ def changes_since(transaction: Transaction | sa.Connection, session_id: int, kno
         return {}
     found: dict[str, Changed] = {}
     rows = sorted(transaction.execute(_news(session_id, new)), key=lambda row: (row[0], row[2]))
-    for kind, name, number, version, values, client_name, user_name in rows:
+    for kind, name, number, version, *shown in rows:
         if kind == _LIST:  # number: its horizon
             found[name] = Changed(version, not max(number, 1) <= new[name] <= version)
         elif kind == _ITEM:
-            found[name].items.append(_shown(name, number, version, values, client_name, user_name))
+            found[name].items.append(_shown(name, number, version, *shown))
         else:
             found[name].deletes.append({"id": number, "version": version})
     return found
@@ -234,7 +234,7 @@ def _news(session_id: int, known: Mapping[str, int]) -> sa.CompoundSelect[Any]:
     is_partial = has.between(ItemList.horizon, ItemList.version) & (has > 0)
     since = sa.case((is_partial, has), else_=-1)
     mine = (ItemList.session_id == session_id, ItemList.name.in_(known))
-    nothing = (sa.cast(sa.null(), sa.JSON), sa.cast(sa.null(), sa.String), sa.cast(sa.null(), sa.String))
+    nothing = tuple(sa.cast(sa.null(), one) for one in (sa.JSON, sa.BigInteger, sa.String, sa.String))  # of `_SHOWN`, from its content on
     changed = sa.select(sa.literal(_LIST), ItemList.name, ItemList.horizon, ItemList.version, *nothing).where(*mine)
     items = (
         sa.select(sa.literal(_ITEM), *_SHOWN)
@@ -267,9 +267,11 @@ def _item(session_id: int, name: str, item_id: int, version: int, content: Mappi
     )
 
 
-def _shown(name: str, item_id: int, version: int, content: Mapping[str, Any], client: str | None, user: str | None) -> dict[str, Any]:
-    """Return an item as clients see it; that of a stakeholder says who holds it, or null."""
+def _shown(
+    name: str, item_id: int, version: int, content: Mapping[str, Any], holder: int | None, client: str | None, user: str | None
+) -> dict[str, Any]:
+    """Return an item as clients see it; that of a stakeholder says who holds it, or null. holder: id of this client."""
     shown = {"id": item_id, "version": version, **content}
     if name == lists.STAKEHOLDERS:
-        shown |= {"clientName": client, "userName": user}
+        shown |= {"clientID": holder, "clientName": client, "userName": user}
     return shown

@@ -5,7 +5,7 @@ const TIMEOUT_MS = 20_000;
 
 export const token = given.get("token") ?? "";
 export const sessionId = Number.parseInt(token.slice(0, 8), 16);
-let clientToken = given.get("clientToken");
+let clientToken = given.get("clientToken") || null;
 
 export const client = () => clientToken;
 export function become(value) { clientToken = value; }
@@ -28,11 +28,11 @@ export class Refused extends Error {
 export class Away extends Error {}
 
 // Sends a request with the tokens, and returns the answer when all of it is there: {value, headers}. Raises Refused and Away; what `signal`
-// ends, with AbortError. person: let the browser send, and ask for, the name and password of an account.
-export async function ask(path, { body, signal, timeout = TIMEOUT_MS, person = false } = {}) {
+// ends, with AbortError. person: let the browser send, and ask for, the name and password of an account. reader: send no client token.
+export async function ask(path, { body, signal, timeout = TIMEOUT_MS, person = false, reader = false } = {}) {
   const limit = AbortSignal.timeout(timeout);
   const headers = { Accept: "application/json", token };
-  if (clientToken && !person) headers.clientToken = clientToken;
+  if (clientToken && !person && !reader) headers.clientToken = clientToken;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   let text;

@@ -19,7 +19,8 @@ export class Follower {
   #restart = () => {};
   #failures = 0;
 
-  // on: {state("live" | "waiting" | "away", pause in ms), released(): the client is no longer joined, so this goes on as a reader}.
+  // on: {state("live" | "waiting" | "away", pause in ms), learn(signal): before each poll, raises as `ask`, released(): the client is no
+  // longer joined, so this goes on as a reader}.
   constructor(lists, on) {
     this.lists = lists;
     this.on = on;
@@ -56,6 +57,7 @@ export class Follower {
     // the first answer tells whether the service is there: it must not wait for a change
     const path = `session/update/?f=JSON&timeout=${this.#failures ? 0 : POLL_S}`;
     try {
+      await this.on.learn(attempt.signal);
       const { value, headers } = await ask(path, options);
       this.#failures = 0;
       this.on.state("live");

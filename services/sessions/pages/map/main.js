@@ -38,7 +38,7 @@ function end(error) {
 async function size() {
   for (;;) {
     try {
-      const { value } = await ask("session/location/?f=JSON");
+      const { value } = await ask("session/location/?f=JSON", { reader: true });
       return value.mapSizeM;
     } catch (error) {
       if (error instanceof Refused ? !error.passing : !(error instanceof Away)) throw error;
@@ -71,13 +71,12 @@ async function start() {
   const views = [new Stakeholders(lists, me), buildings, build, talk, new Clock(lists, me)];
   const show = () => { for (const view of views) view.show(); };
   lists.listen((changes, first) => {
-    if (changes.STAKEHOLDERS) me.check();
     if (changes.BUILDINGS || changes.STAKEHOLDERS) buildings.draw(changes.BUILDINGS, Boolean(changes.STAKEHOLDERS));
     show();
     if (first) setTimeout(() => talk.live());
     else if (changes.BUILDINGS) news(changes.BUILDINGS);
   });
-  const follower = new Follower(lists, { state, released: () => me.released() });
+  const follower = new Follower(lists, { state, learn: (signal) => me.learn(signal), released: () => me.released() });
   part("now").addEventListener("click", () => follower.now());
   window.addEventListener("pageshow", ({ persisted }) => { if (persisted) follower.again(); });
   part("panel").hidden = false;

@@ -31,7 +31,7 @@ export class Stakeholders {
     tell(role(element, "holder"), mine ? "you" : holder(item) ?? "free");
     element.classList.toggle("own", mine);
     const button = element.querySelector("button");
-    const selectable = this.me.joined && this.me.stakeholder === null && (holder(item) === null || this.me.unsure);
+    const selectable = this.me.joined && this.me.stakeholder === null && holder(item) === null;
     button.hidden = !(mine || selectable);
     tell(button, mine ? "Release" : "Select");
     button.setAttribute("aria-label", `${mine ? "Release" : "Select"} ${item.name}`);

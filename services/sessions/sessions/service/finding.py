@@ -74,13 +74,15 @@ class Finding:
     def info(self, seat: Seat) -> dict[str, Any]:
         """Return what there is to know of the session of a place in it. Raises Refusal 404 (or 400) when it was forgotten meanwhile.
 
-        `type` and `state` are for today's SDK, which asks by them whether a session is edited, tested or played.
+        `clientID` is the client's that asks: by it, it finds itself in the lists. `type` and `state` are for today's SDK, which asks
+        by them whether a session is edited, tested or played.
         """
         with self._database.read() as transaction:
             session = transaction.get(Session, seat.session.id)
         if session is None:
             raise refusals.session_ended()
-        return {**self._info(session), "type": session.type, "state": "NORMAL"}
+        asking = {"clientID": seat.client.id if seat.client else None}
+        return {**self._info(session), **asking, "type": session.type, "state": "NORMAL"}
 
     def clients(self, seat: Seat) -> list[dict[str, Any]]:
         """Return the clients of the session of a place in it: those that are joined, then the newest of those that were."""

@@ -122,6 +122,8 @@ def test_a_stakeholder_shows_who_holds_it(api: API) -> None:
     with api.parts.database.read() as transaction:
         known = store.versions(transaction, running)["STAKEHOLDERS"] - 1
     (shown,) = since(api, running, STAKEHOLDERS=known)["STAKEHOLDERS"].items
+    with api.parts.database.read() as transaction:
+        assert shown["clientID"] == transaction.scalar(sa.select(Client.id))
     assert (shown["clientName"], shown["userName"]) == ("agent", "host@example.org")
     with api.parts.database.read() as transaction:
         assert store.items(transaction, running, "STAKEHOLDERS", 1) == [shown]

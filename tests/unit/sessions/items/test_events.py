@@ -58,7 +58,20 @@ def test_a_client_of_2015_selects_and_is_told_whether_it_has_it(api: API, table:
     shown = table.item("STAKEHOLDERS", 0)
     assert (shown["userName"], shown["clientName"]) == ("join@example.org", "")
     assert not {"holder", "clientToken"} & set(shown)
+    assert table.one.client not in api.get("/api/session/items/STAKEHOLDERS/", token=table.one.token).text
     assert table.logged() == ["STAKEHOLDER_SELECT"]
+
+
+def test_a_client_finds_its_own_stakeholder(api: API, table: Table) -> None:
+    """Names do not tell: both clients are of one user."""
+    value(api.fire("STAKEHOLDER_SELECT", table.one, 2))
+    value(api.fire("STAKEHOLDER_SELECT", table.two, 0))
+    ids = [value(api.get("/api/session/info/", token=one.token, clientToken=one.client))["clientID"] for one in (table.one, table.two)]
+    assert [one["clientID"] for one in api.items(table.one, "STAKEHOLDERS")] == [ids[1], None, ids[0], None]
+    assert set(ids) <= {one["id"] for one in value(api.get("/api/session/clients/", token=table.one.token))}
+    assert value(api.get("/api/session/info/", token=table.one.token))["clientID"] is None
+    value(api.fire("STAKEHOLDER_RELEASE", table.one, 2))
+    assert table.item("STAKEHOLDERS", 2)["clientID"] is None
 
 
 def test_the_token_in_the_list_is_enough(api: API, table: Table) -> None:

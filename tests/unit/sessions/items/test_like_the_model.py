@@ -230,8 +230,8 @@ class Played:
         with self.api.parts.database.read() as transaction:
             found = {name: store.items(transaction, self.id, name) for name in lists.ALL}
             versions = store.versions(transaction, self.id)
-        holders = {one["id"]: one["userName"] is not None for one in found["STAKEHOLDERS"]}
-        assert holders == {number: holder is not None for number, holder in self.model.holders.items()}
+        holders = {one["id"]: one["clientID"] for one in found["STAKEHOLDERS"]}
+        assert holders == {number: self._client_id(holder) for number, holder in self.model.holders.items()}
         assert {one["id"]: one["name"] for one in found["STAKEHOLDERS"]} == self.model.names
         assert {one["id"]: (one["stakeholderID"], _cell(one)) for one in found["BUILDINGS"]} == self.model.buildings
         assert [one["id"] for one in found["MESSAGES"]] == self.model.messages
@@ -240,6 +240,10 @@ class Played:
         assert newest in (self.version, self.version + 1)
         assert all(one["version"] <= versions[name] for name, items in found.items() for one in items)
         self.version = newest
+
+    def _client_id(self, place: int | None) -> int | None:
+        client = None if place is None else self.seats[place].client
+        return None if client is None else client.id
 
 
 def _outline(cell: int) -> Any:
