@@ -189,7 +189,7 @@ def test_a_building_is_drawn_moved_and_removed(page: Page, session: Session) -> 
     page.get_by_role("button", name="Place", exact=True).click()
     expect(buildings(page)).to_contain_text("Stakeholder 1, 4 floors")
     (before,) = session.items("BUILDINGS")
-    corners = before["polygons"]["coordinates"][0][0]
+    corners = before["polygons"]["coordinates"][0]
     assert (before["name"], before["stakeholderID"], len(corners)) == ("School", 0, 4)
     assert all(150 < x < 350 and 150 < y < 350 for x, y in corners)
 
@@ -201,12 +201,27 @@ def test_a_building_is_drawn_moved_and_removed(page: Page, session: Session) -> 
     page.get_by_role("button", name="Move", exact=True).click()
     expect(page.locator("#build-title")).to_have_text("Place a building")
     (after,) = session.items("BUILDINGS")
-    moved = after["polygons"]["coordinates"][0][0]
+    moved = after["polygons"]["coordinates"][0]
     assert max(x for x, _ in moved) < max(x for x, _ in corners) and min(y for _, y in moved) > min(y for _, y in corners)
 
     page.get_by_role("button", name="Remove School", exact=True).click()
     expect(buildings(page)).to_have_count(0)
     assert session.items("BUILDINGS") == []
+
+
+def test_a_building_of_several_parts_is_seen_and_moved(page: Page, session: Session) -> None:
+    take_part(page, session)
+    parts = [[[[x, 100], [x + 20, 100], [x + 20, 120], [x, 120]]] for x in (100, 150)]
+    session.fire("BUILDING_PLACE", 0, "Twins", 1, {"type": "MultiPolygon", "coordinates": parts})  # an editor acts for all
+    expect(buildings(page)).to_contain_text("Stakeholder 1, 1 floor, 800 m²")
+    page.get_by_role("button", name="Move Twins", exact=True).click()
+    expect(page.get_by_label("Corners")).to_have_value("This building has several parts. Move it on the map.")
+    page.mouse.click(*at(page, 0.5, 0.5))
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(page.locator("#build-title")).to_have_text("Place a building")
+    (moved,) = session.items("BUILDINGS")
+    assert (moved["polygons"]["type"], moved["areaM2"]) == ("MultiPolygon", 800)
+    assert all(y > 150 for part in moved["polygons"]["coordinates"] for _, y in part[0])
 
 
 def test_a_building_is_drawn_by_touch(page: Page, session: Session) -> None:
@@ -237,7 +252,7 @@ def test_a_building_is_placed_by_keyboard(page: Page, session: Session) -> None:
     expect(page.get_by_role("button", name="Draw on the map")).to_have_attribute("aria-pressed", "false")
     page.get_by_role("button", name="Place", exact=True).press("Enter")
     expect(buildings(page)).to_contain_text("Mill")
-    assert session.items("BUILDINGS")[0]["polygons"]["coordinates"] == [[[[10, 10], [60, 10], [250, 250], [10, 10]]]]
+    assert session.items("BUILDINGS")[0]["polygons"] == {"type": "Polygon", "coordinates": [[[10, 10], [60, 10], [250, 250], [10, 10]]]}
 
 
 def test_what_is_refused_is_told_where_it_was_asked(page: Page, session: Session) -> None:

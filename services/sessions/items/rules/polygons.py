@@ -1,7 +1,7 @@
 """Outlines on the map: how clients write them, and what makes one good. Pure.
 
-Coordinates are metres east and north of the map's south-west corner. An outline is kept as a GeoJSON MultiPolygon, to the millimetre, with
-outer rings counter-clockwise (RFC 7946, 3.1.6).
+Coordinates are metres east and north of the map's south-west corner. An outline is kept as GeoJSON, a Polygon when it has one part, else
+a MultiPolygon, to the millimetre, with outer rings counter-clockwise (RFC 7946, 3.1.6).
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def within(outline: MultiPolygon, size_m: float) -> None:
 
 
 def to_geojson(outline: BaseGeometry) -> dict[str, Any]:
-    """Return an outline as GeoJSON."""
-    found: dict[str, Any] = shapely.geometry.mapping(outline)
+    """Return an outline as GeoJSON: a Polygon when it has one part, else a MultiPolygon."""
+    parts = shapely.get_parts(outline)
+    found: dict[str, Any] = shapely.geometry.mapping(parts[0] if len(parts) == 1 else outline)
     return {"type": found["type"], "coordinates": _lists(found["coordinates"])}
 
 
@@ -105,7 +106,7 @@ def bounds_of(content: Mapping[str, Any]) -> Bounds | None:
     outline = content.get("polygons")
     if not isinstance(outline, Mapping):
         return None
-    points = [point for rings in outline["coordinates"] for point in rings[0]]
+    points = [point for rings in _geojson(outline) for point in rings[0]]
     return min(x for x, _ in points), min(y for _, y in points), max(x for x, _ in points), max(y for _, y in points)
 
 

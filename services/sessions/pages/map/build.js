@@ -1,7 +1,7 @@
 // Placing a building, or moving one: its corners are drawn on the map by mouse or touch, added from the middle of the map, or written.
 import { explain, fire } from "./api.js";
 import { once, part, tell } from "./elements.js";
-import { area, closed, movedTo, open, read, shape, write } from "./shapes.js";
+import { area, closed, geometry, movedTo, open, read, shape, write } from "./shapes.js";
 
 const whole = (value) => Math.round(value).toLocaleString("en");
 
@@ -129,11 +129,11 @@ export class Build {
 
   async #send() {
     if (!this.#shape.length && this.#corners.length < 3) throw new RangeError("A building needs at least three corners.");
-    const geometry = { type: "MultiPolygon", coordinates: this.#whole() };
+    const outline = geometry(this.#whole());
     const moving = this.#moving;
     const id = moving
-      ? (await fire("BUILDING_MOVE", moving.stakeholderID, moving.id, geometry), moving.id)
-      : await fire("BUILDING_PLACE", this.me.stakeholder, part("building-name").value.trim(), Number(part("floors").value), geometry);
+      ? (await fire("BUILDING_MOVE", moving.stakeholderID, moving.id, outline), moving.id)
+      : await fire("BUILDING_PLACE", this.me.stakeholder, part("building-name").value.trim(), Number(part("floors").value), outline);
     this.reset();
     if (!moving) part("building-name").value = "";
     this.onDone(id);

@@ -28,6 +28,11 @@ export function shape(geometry) {
   return geometry?.type === "Polygon" ? [geometry.coordinates] : [];
 }
 
+// The GeoJSON geometry of a shape.
+export function geometry(shape) {
+  return shape.length === 1 ? { type: "Polygon", coordinates: shape[0] } : { type: "MultiPolygon", coordinates: shape };
+}
+
 // Square metres.
 export function area(shape) {
   let sum = 0;

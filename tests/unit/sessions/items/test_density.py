@@ -150,13 +150,20 @@ def test_geojson_is_in_degrees_where_the_map_has_a_place() -> None:
     found = formats.to_geojson([building(7, square(250, 250, 10), name="House")], DELFT)
     (feature,) = found["features"]
     assert (found["type"], feature["id"], feature["properties"]["name"]) == ("FeatureCollection", 7, "House")
-    assert feature["geometry"]["coordinates"][0][0][0] == [4.36, 52.0]
+    assert (feature["geometry"]["type"], feature["geometry"]["coordinates"][0][0]) == ("Polygon", [4.36, 52.0])
     assert "units" not in found and "polygons" not in feature["properties"]
+
+
+def test_geojson_has_a_multipolygon_where_there_are_several_parts() -> None:
+    two = {"type": "MultiPolygon", "coordinates": [[square(0, 0, 10)], [square(20, 0, 10)]]}
+    item = {"id": 1, "floors": 1, "polygons": polygons.to_geojson(polygons.read(two))}
+    (feature,) = formats.to_geojson([item], FLAT)["features"]
+    assert (feature["geometry"]["type"], len(feature["geometry"]["coordinates"])) == ("MultiPolygon", 2)
 
 
 def test_geojson_says_that_it_is_in_metres() -> None:
     found = formats.to_geojson([building(7, square(250, 250, 10))], FLAT)
-    assert found["features"][0]["geometry"]["coordinates"][0][0][0] == [250, 250]
+    assert found["features"][0]["geometry"]["coordinates"][0][0] == [250, 250]
     assert found["units"].startswith("metres")
     assert formats.to_geojson([], DELFT) == {"type": "FeatureCollection", "features": []}
 
@@ -171,7 +178,7 @@ def test_csv_has_a_line_of_names_and_outlines_as_wkt() -> None:
     items = [{"id": 1, "value": True, "deep": {"a": [1]}, "of": None, "n": -5}, building(2, square(0, 0, 1), name='a "b", c')]
     rows = list(csv.DictReader(io.StringIO(formats.to_csv(items), newline="")))
     assert rows[0] == {"id": "1", "value": "true", "deep": '{"a": [1]}', "of": "", "n": "-5", "floors": "", "polygons": "", "name": ""}
-    assert rows[1]["polygons"] == "MULTIPOLYGON (((0 0, 1 0, 1 1, 0 1, 0 0)))"
+    assert rows[1]["polygons"] == "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"
     assert rows[1]["name"] == 'a "b", c'
     assert formats.to_csv([]) == "\r\n"
 

@@ -252,7 +252,7 @@ def _outline(cell: int) -> Any:
 
 
 def _cell(building: dict[str, Any]) -> int:
-    found: float = building["polygons"]["coordinates"][0][0][0][0] / 10
+    found: float = building["polygons"]["coordinates"][0][0][0] / 10
     return int(found)
 
 

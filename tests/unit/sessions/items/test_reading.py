@@ -97,7 +97,7 @@ def test_a_list_as_csv(api: API, joined: Joined) -> None:
     answer = api.get("/api/session/items/BUILDINGS/", token=joined.token, f="CSV")
     assert (answer.status_code, answer.content_type) == (200, "text/csv; charset=utf-8")
     (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
-    assert (row["name"], row["polygons"]) == ("'=House", "MULTIPOLYGON (((0 0, 10 0, 10 10, 0 10, 0 0)))")
+    assert (row["name"], row["polygons"]) == ("'=House", "POLYGON ((0 0, 10 0, 10 10, 0 10, 0 0))")
 
 
 def test_a_list_with_geometry_as_geojson(api: API, joined: Joined) -> None:
@@ -105,7 +105,8 @@ def test_a_list_with_geometry_as_geojson(api: API, joined: Joined) -> None:
     answer = api.send("GET", "/api/session/items/BUILDINGS/", headers={"token": joined.token, "Accept": "application/geo+json"})
     assert (answer.status_code, answer.mimetype) == (200, "application/geo+json")
     (feature,) = answer.get_json(force=True)["features"]
-    lon, lat = feature["geometry"]["coordinates"][0][0][0]
+    assert feature["geometry"]["type"] == "Polygon"
+    lon, lat = feature["geometry"]["coordinates"][0][0]
     assert lon == pytest.approx(4.36, abs=0.01) and lat == pytest.approx(52.0, abs=0.01) and (lon, lat) < (4.36, 52.0)
     assert feature["properties"]["name"] == "=House"
     one = api.get("/api/session/items/BUILDINGS/0/", token=joined.token, f="GEOJSON").get_json(force=True)
@@ -131,6 +132,7 @@ def test_density_of_a_grid(api: API, joined: Joined) -> None:
     assert len(value(api.get("/api/session/density/", token=joined.token, cell=250))) == 4
     shown = api.get("/api/session/density/", token=joined.token, f="GEOJSON", cell=500).get_json(force=True)
     assert shown["features"][0]["properties"]["buildings"] == 1
+    assert shown["features"][0]["geometry"]["type"] == "Polygon"
     assert api.get("/api/session/density/", token=joined.token, f="CSV").text.count("\r\n") == 26
     for bad in ("", "x", "nan", "0", "-5", "0.5", "1"):
         refused(api.get("/api/session/density/", token=joined.token, cell=bad), 400, "INVALID_REQUEST: cell:")
