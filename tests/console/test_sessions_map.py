@@ -275,6 +275,26 @@ def test_what_is_refused_is_told_where_it_was_asked(page: Page, session: Session
     expect(page.get_by_role("button", name="Remove Tower", exact=True)).to_be_hidden()  # another one's
 
 
+def test_only_hosts_are_offered_what_hosts_do(page: Page, session: Session) -> None:
+    take_part(page, session)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="One day on")).to_be_visible()
+    expect(page.locator("#host-hint")).to_be_hidden()
+    page.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    expect(page.locator("#host-hint")).to_be_hidden()
+    player = io(session.url, "JOIN_SESSION", session.id, "PARTICIPANT", "robot", who="join")["client"]["clientToken"]
+    page.goto(f"{session.page}&clientToken={player}")
+    expect(page.locator("#host-hint")).to_contain_text("Yours is JOIN_ONLY.")
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    expect(page.get_by_role("button", name="One day on")).to_be_hidden()
+    page.get_by_role("button", name="Select Stakeholder 1", exact=True).click()
+    expect(page.get_by_role("button", name="Release Stakeholder 1", exact=True)).to_be_visible()
+    session.io("KILL_SESSION", session.id)
+    expect(page.locator("#live")).to_have_text("Ended")
+    expect(page.locator("#host-hint")).to_be_hidden()
+
+
 def test_the_whole_map_is_seen_on_any_screen(page: Page, session: Session) -> None:
     watch(page, session)
     expect(page.locator("#readout")).to_contain_text("Grid lines are 50 m apart.")

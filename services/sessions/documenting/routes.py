@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from services.sessions import levels
+
 TEXT: Final = {"type": "string"}
 # media type and schema of each format besides JSON's
 BODIES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
@@ -45,10 +47,15 @@ _OBJECT: Final = {"type": "object"}
 _OBJECTS: Final = {"type": "array", "items": _OBJECT}
 _INFO: Final = {
     "type": "object",
-    "required": ["id", "clientID"],
+    "required": ["id", "clientID", "level"],
     "properties": {
         "id": {"type": "integer", "description": "Of the session."},
         "clientID": {"type": ["integer", "null"], "description": "Of the client that asks; null without a client token."},
+        "level": {
+            "type": "string",
+            "enum": list(levels.ALL),
+            "description": "With which it fires events; JOIN_ONLY without a client token.",
+        },
     },
 }
 _NUMBER: Final = {"type": "integer", "minimum": 0}

@@ -217,7 +217,7 @@ def listing() -> Response:
 @blueprint.get("/api/session/info/", defaults={"slot": None})
 @blueprint.get("/api/slots/<int:slot>/info/")
 def info(slot: int | None) -> Response:
-    """Answer what there is to know of the session itself, and which of its clients asks."""
+    """Answer what there is to know of the session itself, and which of its clients asks, with which level."""
     return web.show("Session", parts().finding.info(web.seat(slot)))
 
 

@@ -1,4 +1,4 @@
-// The session's time, and whether it is paused; who may, pauses it and lets a day go by.
+// The session's time, and whether it is paused; a host pauses it and lets a day go by.
 import { explain, fire } from "./api.js";
 import { once, part, tell } from "./elements.js";
 import { shown } from "./dates.js";
@@ -27,7 +27,9 @@ export class Clock {
     tell(part("paused"), this.paused ? "Paused: nothing is built." : "Running");
     part("paused").dataset.paused = this.paused;
     tell(part("pause"), this.paused ? "Go on" : "Pause");
-    part("host").hidden = !this.me.joined;
+    part("host").hidden = !this.me.isHost;
+    part("host-hint").hidden = this.me.level === null || this.me.isHost;
+    tell(part("host-hint"), `A client with the level HOST_SESSION or above pauses the session and lets a day go by. Yours is ${this.me.level}.`);
     part("day").hidden = this.paused;
   }
 }

@@ -30,7 +30,7 @@ function end(error) {
   tell(part("me-message"), "");
   tell(part("message"), error.ended || error.released ? "This session has ended." : explain(error));
   tell(part("me"), "You see the last state.");
-  for (const id of ["join", "join-hint", "leave", "host", "build", "talk"]) part(id).hidden = true;
+  for (const id of ["join", "join-hint", "leave", "host", "host-hint", "build", "talk"]) part(id).hidden = true;
   for (const control of document.querySelectorAll('#stakeholders button, [data-role="move"], [data-role="remove"]')) control.hidden = true;
 }
 

@@ -3,10 +3,12 @@ import { ask, become, client, explain, fire, sessionId, token } from "./api.js";
 import { once, part, tell } from "./elements.js";
 
 const PLACE = "gatehouse-sessions-client"; // in the storage of this tab
+const HOSTS = ["HOST_SESSION", "EDITOR", "DOMAIN_ADMIN", "SUPER_USER"];
 const PERSON_MS = 120_000; // for who has to type a password
 
 export class Me {
   #id = null; // of this client, as the lists name it; null: of a reader, or not known yet
+  #level = null; // as #id
 
   // on: {changed(): after each change, tokens(): the tokens have changed}.
   constructor(lists, on) {
@@ -28,11 +30,18 @@ export class Me {
     return this.lists.all("STAKEHOLDERS").find(({ clientID }) => clientID === this.#id)?.id ?? null;
   }
 
+  // The access level of this client's user; null: it is a reader, or not known yet.
+  get level() { return this.#level; }
+
+  // Whether this client may pause the session and let time go by.
+  get isHost() { return HOSTS.includes(this.#level); }
+
   // Asks which client this is, unless that is known. Raises as `ask`.
   async learn(signal) {
     if (!this.joined || this.#id !== null) return;
     const { value } = await ask("session/info/?f=JSON", { signal });
     this.#id = value.clientID;
+    this.#level = value.level;
     this.on.changed();
   }
 
@@ -63,7 +72,7 @@ export class Me {
 
   #become(value) {
     become(value);
-    this.#id = null;
+    this.#id = this.#level = null;
     if (value) sessionStorage.setItem(PLACE, JSON.stringify({ token, client: value }));
     else sessionStorage.removeItem(PLACE);
     this.#show();

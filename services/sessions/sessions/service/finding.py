@@ -74,14 +74,14 @@ class Finding:
     def info(self, seat: Seat) -> dict[str, Any]:
         """Return what there is to know of the session of a place in it. Raises Refusal 404 (or 400) when it was forgotten meanwhile.
 
-        `clientID` is the client's that asks: by it, it finds itself in the lists. `type` and `state` are for today's SDK, which asks
-        by them whether a session is edited, tested or played.
+        `clientID` is the client's that asks: by it, it finds itself in the lists. `level` says which events it may fire. `type` and
+        `state` are for today's SDK, which asks by them whether a session is edited, tested or played.
         """
         with self._database.read() as transaction:
             session = transaction.get(Session, seat.session.id)
         if session is None:
             raise refusals.session_ended()
-        asking = {"clientID": seat.client.id if seat.client else None}
+        asking = {"clientID": seat.client.id if seat.client else None, "level": seat.level}
         return {**self._info(session), **asking, "type": session.type, "state": "NORMAL"}
 
     def clients(self, seat: Seat) -> list[dict[str, Any]]:

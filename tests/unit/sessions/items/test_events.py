@@ -74,6 +74,11 @@ def test_a_client_finds_its_own_stakeholder(api: API, table: Table) -> None:
     assert table.item("STAKEHOLDERS", 2)["clientID"] is None
 
 
+def test_a_client_is_told_its_level(api: API, table: Table) -> None:
+    found = [value(api.get("/api/session/info/", token=one.token, clientToken=one.client)) for one in (table.one, table.host, table.nobody)]
+    assert [one["level"] for one in found] == ["JOIN_ONLY", "HOST_SESSION", "JOIN_ONLY"]
+
+
 def test_the_token_in_the_list_is_enough(api: API, table: Table) -> None:
     assert value(api.fire("STAKEHOLDER_SELECT", table.nobody, 1, table.two.client)) is True
     assert value(api.fire("STAKEHOLDER_RELEASE", table.two, 1)) is True
