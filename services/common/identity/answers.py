@@ -23,8 +23,12 @@ class Answers:
         self._kept: dict[bytes, tuple[float, Identity | Refusal]] = {}
         self._asking: dict[bytes, Future[Identity | Refusal]] = {}
 
-    def get(self, key: bytes, ask: Callable[[], tuple[Identity | Refusal, float]]) -> Identity | Refusal:
-        """ask: gives the answer and for how many seconds it may be kept; it must not raise."""
+    def get(self, key: bytes, ask: Callable[[], tuple[Identity | Refusal, float]], *, share_refusals: bool = True) -> Identity | Refusal:
+        """ask: gives the answer and for how many seconds it may be kept; it must not raise.
+
+        share_refusals: False where auth must hear of each attempt: then a refusal is for the one who asked alone, neither kept nor given to
+        those who wait for it; they ask themselves.
+        """
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and self._clock.monotonic() < kept[0]:
@@ -33,13 +37,14 @@ class Answers:
             if running is None:
                 mine = self._asking[key] = Future[Identity | Refusal]()
         if running is not None:
-            return running.result()
+            shared = running.result()
+            return ask()[0] if isinstance(shared, Refusal) and not share_refusals else shared
         started = self._clock.monotonic()  # before auth looked: what it said may be old when it arrives
         found: Identity | Refusal = AuthUnavailable()
         try:
             found, seconds = ask()
             with self._lock:
-                if seconds > 0:
+                if seconds > 0 and (share_refusals or isinstance(found, Identity)):
                     self._make_room(started)
                     self._kept[key] = (started + seconds, found)
                 else:

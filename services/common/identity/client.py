@@ -5,6 +5,8 @@
     who = identities.token(token, scope="sessions")     # any token of the house; an application's only when the person allowed it this
 
 An answer is kept for at most 5 seconds and never past the credential's end, so that a revocation counts everywhere within those 5 seconds.
+A refused token is kept for one second. A refused password is not kept at all: auth counts each failure, and itself answers those who go on
+without a check of the password.
 A JWT is checked against the public keys first: a forged one never reaches auth. When auth cannot be asked, nobody is let in: Refusal 503.
 """
 
@@ -72,7 +74,7 @@ class IdentityClient:
             raise Unauthenticated("invalid credentials", "invalid-credentials")
         body = {"username": username, "password": password, **({"address": address} if address else {})}
         key = self._key("basic", username, password)
-        return self._out(self._answers.get(key, lambda: self._ask("/verify/basic", body, read_basic)))
+        return self._out(self._answers.get(key, lambda: self._ask("/verify/basic", body, read_basic), share_refusals=False))
 
     def token(self, token: str, *, scope: str | None = None) -> Identity:
         """Find who a token of the house belongs to, whatever its kind.

@@ -46,12 +46,19 @@ def test_the_reasons_are_passed_on(auth: Auth, admin: str, identities: IdentityC
     auth.clock.move(8 * 86400)
     with pytest.raises(Unauthenticated, match="login key expired, log in with the password"):
         identities.basic(ADMIN, key)
+
+
+@pytest.mark.parametrize("guess", ["always the same", "another one, the {n}th"])
+def test_each_wrong_password_counts(auth: Auth, admin: str, identities: IdentityClient, guess: str) -> None:
     for n in range(5):
         with pytest.raises(Unauthenticated, match="invalid credentials"):
-            identities.basic(ADMIN, f"wrong password {n}")
-    with pytest.raises(Throttled) as refused:
-        identities.basic(ADMIN, "wrong password 6")
-    assert refused.value.headers["Retry-After"] == "2"
+            identities.basic(ADMIN, guess.format(n=n))
+    for _ in range(5):
+        with pytest.raises(Throttled) as refused:
+            identities.basic(ADMIN, guess.format(n=6))
+        assert refused.value.headers["Retry-After"] == "2"
+    auth.clock.move(2)
+    assert identities.basic(ADMIN, PASSWORD).credential == "password"
 
 
 def test_a_wrong_service_secret_lets_nobody_in(auth: Auth, admin: str, served: str) -> None:

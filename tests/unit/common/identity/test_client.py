@@ -193,15 +193,28 @@ def test_different_credentials_share_no_answer(auth: StandIn, client: IdentityCl
     assert len(auth.asked) == 3
 
 
-def test_a_refusal_is_kept_for_one_second(auth: StandIn, client: IdentityClient, clock: SettableClock) -> None:
+def test_a_refused_token_is_kept_for_one_second(auth: StandIn, client: IdentityClient, clock: SettableClock) -> None:
+    auth.answer = (401, {"error": "token expired", "code": "token-expired"}, {})
+    for _ in range(3):
+        with pytest.raises(Unauthenticated, match="token expired"):
+            client.token("gh_ana_x")
+    assert len(auth.asked) == 1
+    auth.answer = (200, TOKEN, {})
+    clock.move(1)
+    client.token("gh_ana_x")
+
+
+def test_auth_hears_of_each_wrong_password(auth: StandIn, client: IdentityClient) -> None:
+    """It counts failures; one that is not passed on is a guess for nothing."""
     auth.answer = (401, {"error": "login key expired, log in with the password", "code": "login-key-expired"}, {})
     for _ in range(3):
         with pytest.raises(Unauthenticated, match="log in with the password"):
             client.basic("a", "b")
-    assert len(auth.asked) == 1
+    assert len(auth.asked) == 3
     auth.answer = (200, BASIC, {})
-    clock.move(1)
     client.basic("a", "b")
+    client.basic("a", "b")
+    assert len(auth.asked) == 4  # a right one is kept, whatever was said before
 
 
 def test_throttling_is_passed_on_and_not_kept(auth: StandIn, client: IdentityClient) -> None:
@@ -219,6 +232,27 @@ def test_many_who_ask_the_same_at_once_are_one_question(auth: StandIn, client: I
         asking = [pool.submit(client.token, "gh_ana_x") for _ in range(20)]
         auth.hold.set()
         assert {one.result().id for one in asking} == {"t1"}
+    assert len(auth.asked) == 1
+
+
+def test_auth_hears_of_each_of_many_wrong_passwords_at_once(auth: StandIn, client: IdentityClient) -> None:
+    """From different places, too: whom it tells to wait is not told for the others."""
+    auth.hold = threading.Event()
+    auth.answer = (401, {"error": "invalid credentials", "code": "invalid-credentials"}, {})
+    with ThreadPoolExecutor(10) as pool:
+        asking = [pool.submit(client.basic, "a", "b", f"203.0.113.{place}") for place in range(10)]
+        auth.hold.set()
+        assert {type(one.exception(30)) for one in asking} == {Unauthenticated}
+    assert {body["address"] for _, body, _ in auth.asked} == {f"203.0.113.{place}" for place in range(10)}
+
+
+def test_many_who_send_the_same_right_password_at_once_are_one_question(auth: StandIn, client: IdentityClient) -> None:
+    auth.hold = threading.Event()
+    auth.answer = (200, BASIC, {})
+    with ThreadPoolExecutor(20) as pool:
+        asking = [pool.submit(client.basic, "a", "b") for _ in range(20)]
+        auth.hold.set()
+        assert {one.result(30).id for one in asking} == {"u1"}
     assert len(auth.asked) == 1
 
 
