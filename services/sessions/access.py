@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.common.identity.client import IdentityClient
@@ -30,12 +30,13 @@ _PERSONS: Final = ("basic", "user", "account", "client")
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The user who asks. permission: `full`, `read` or `write`, of the token. credential: the Authorization header, to ask auth in the
-    user's name.
+    user's name. today: whether the address is one of today's clients, not one of 2015.
     """
 
     user: User
     permission: str = "full"
     credential: str = field(default="", repr=False)
+    today: bool = False
 
     @property
     def level(self) -> str:
@@ -44,8 +45,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A place in a session. client: None without a client token. today: whether the event was named as today's clients name it, not those
-    of 2015.
+    """A place in a session. client: None without a client token. today: whether the address, of an event the name of its set, is one of
+    today's clients, not one of 2015.
     """
 
     session: SessionRef
@@ -178,8 +179,3 @@ class Seats:
         if slot is not None and slot != session.id:
             raise refusals.invalid_token()
         return session
-
-
-def today(seat: Seat) -> Seat:
-    """Return the seat of somebody who names events as today's clients do."""
-    return replace(seat, today=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flask import Blueprint, Flask, Response
 
-from services.sessions import access, refusals, web
+from services.sessions import refusals, web
 from services.sessions.access import Caller, Seat
 from services.sessions.events import sets
 from services.sessions.events.events import EventSet
@@ -48,10 +49,8 @@ def slots() -> Response:
 @blueprint.get("/api/event/")
 def root_sets() -> Response:
     """Show the sets of events at the root of the API."""
-    web.caller()
-    start = navigation.here()
-    today = not start.startswith("/api/services/")
-    return _overview("Events", "Fire an event by POST; each has a page with a form.", _links(sets.ROOT, start, today=today))
+    links = _links(sets.ROOT, navigation.here(), today=web.caller().today)
+    return _overview("Events", "Fire an event by POST; each has a page with a form.", links)
 
 
 @blueprint.get("/api/session/event/", defaults={"slot": None})
@@ -88,12 +87,7 @@ def session_set(set_name: str, slot: int | None) -> Response:
 @blueprint.route("/api/slots/<int:slot>/event/<set_name>/<name>/", methods=["GET", "POST"])
 def session_event(set_name: str, name: str, slot: int | None) -> Response:
     """Fire an event in a session."""
-
-    def who() -> Seat:
-        seat = web.seat(slot)
-        return access.today(seat) if sets.is_of_today(set_name) else seat
-
-    return web.fire(_set(sets.IN_SESSION, set_name), name, who)
+    return web.fire(_set(sets.IN_SESSION, set_name), name, lambda: replace(web.seat(slot), today=sets.is_of_today(set_name)))
 
 
 def _set(known: tuple[EventSet, ...], name: str) -> EventSet:

@@ -80,14 +80,14 @@ class Version(Base):
 
 
 class Save(Base):
-    """A session that was saved, to be loaded later. token: names it; the client chose it. content: as of a `Version`."""
+    """A session that was saved, to be loaded later. name: the client chose it. started_as: of the session. content: as of a `Version`."""
 
     __tablename__ = "saves"
 
     project_id: Mapped[int] = mapped_column(sa.ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     session_name: Mapped[str] = mapped_column(sa.String(64))
-    session_type: Mapped[str] = mapped_column(sa.String(6))
+    started_as: Mapped[str] = mapped_column(sa.String(13))
     language: Mapped[str] = mapped_column(sa.String(2))
     content: Mapped[dict[str, Any]]
     created_at: Mapped[dt.datetime]
@@ -105,9 +105,9 @@ class Numbering(Base):
 class Session(Base):
     """One session of a project, running until `ended_at`. Ids are small and never used again.
 
-    project_name, domain, map_size_m, lat, lon: the project's at the start. key: what the session token is derived from, with the master
-    key. version: of the newest change of its lists; each change counts it up by one under the lock of this row. keep_alive: `NEVER`,
-    `SHORT` or `LONG`. active_at: when a known client last sent a POST.
+    project_name, domain, map_size_m, lat, lon: the project's at the start. started_as: the name of its type that the starter used. key:
+    what the session token is derived from, with the master key. version: of the newest change of its lists; each change counts it up by
+    one under the lock of this row. keep_alive: `NEVER`, `SHORT` or `LONG`. active_at: when a known client last sent a POST.
     """
 
     __tablename__ = "sessions"
@@ -116,6 +116,7 @@ class Session(Base):
         sa.Index("ix_sessions_domain_ended_at", "domain", "ended_at"),
         sa.Index("ix_sessions_ended_at", "ended_at"),
         sa.CheckConstraint("type IN ('SINGLE', 'MULTI', 'EDITOR')", name="type"),
+        sa.CheckConstraint("started_as IN (type, type || '_PLAYER')", name="started_as"),
         sa.CheckConstraint("keep_alive IN ('NEVER', 'SHORT', 'LONG')", name="keep_alive"),
     )
 
@@ -125,6 +126,7 @@ class Session(Base):
     domain: Mapped[str] = mapped_column(sa.String(100))
     name: Mapped[str] = mapped_column(sa.String(64))
     type: Mapped[str] = mapped_column(sa.String(6))
+    started_as: Mapped[str] = mapped_column(sa.String(13))
     language: Mapped[str] = mapped_column(sa.String(2))
     group_token: Mapped[str | None] = mapped_column(sa.String(64))
     key: Mapped[str] = mapped_column(sa.String(32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def caller() -> Caller:
     """Return the user who asks; looked up once a request. Raises Refusal 401, 429, 503."""
     found: Caller | None = g.get("caller")
     if found is None:
-        found = g.caller = _user()
+        found = g.caller = replace(_user(), today=navigation.is_of_today())
     return found
 
 
@@ -60,7 +61,8 @@ def seat(slot: int | None = None, *, following: bool = False) -> Seat:
     if found is None:
         token = request.headers.get("token") or request.headers.get("serverToken") or request.args.get("token")
         client = request.headers.get("clientToken") or request.args.get("clientToken")
-        found = g.seat = parts().seats.seat(token, client, slot, following=following)
+        found = replace(parts().seats.seat(token, client, slot, following=following), today=navigation.is_of_today())
+        g.seat = found
         if request.method == "POST" and found.client is not None:
             parts().activity.note(found.client.id, found.session.id)
     return found

@@ -60,7 +60,7 @@ def test_a_client_of_2015_plays_a_session(sessions_at_home: House, project: str)
     assert [one["name"] for one in player.joinable() if one["id"] == slot] == [project]
 
     agent = player.join(slot)
-    assert agent.reply["sessionType"] == "MULTI"
+    assert agent.reply["sessionType"] == "MULTI_PLAYER"
     assert agent.reply["project"] == project
     assert {"STAKEHOLDERS", "BUILDINGS"} <= set(agent.reply["lists"])
     assert player.join(slot, client_token=agent.client_token).client_token == agent.client_token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from services.sessions.events.events import Kind, Parameter
@@ -67,11 +67,9 @@ def number(least: float, most: float) -> Kind:
     return Kind("number", read, _json_or_text, {"type": "number", "minimum": least, "maximum": most})
 
 
-def choice(choices: Mapping[str, str] | tuple[str, ...]) -> Kind:
-    """Return a kind of one of several words, in any case. choices: a mapping has further words that mean one of its values."""
-    words = dict(choices) if isinstance(choices, Mapping) else {one: one for one in choices}
-    known = {word.lower(): meant for word, meant in words.items()}
-    shown = tuple(dict.fromkeys(words.values()))
+def choice(words: Sequence[str], shown: Sequence[str] = ()) -> Kind:
+    """Return a kind of one of several words, in any case. shown: those that a selection has; all, when it is left out."""
+    known = {word.lower(): word for word in words}
 
     def read(value: Any) -> str:
         found = known.get(value.strip().lower()) if isinstance(value, str) else None
@@ -79,7 +77,7 @@ def choice(choices: Mapping[str, str] | tuple[str, ...]) -> Kind:
             raise ValueError(f"expected one of {', '.join(words)}, not {_shown(value)}")
         return found
 
-    return Kind("choice", read, str, {"type": "string", "enum": list(words)}, shown)
+    return Kind("choice", read, str, {"type": "string", "enum": list(words)}, tuple(shown or words))
 
 
 def _read_boolean(value: Any) -> bool:

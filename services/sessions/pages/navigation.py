@@ -12,6 +12,7 @@ from werkzeug.routing import RequestRedirect
 
 KEPT: Final = ("token", "clientToken")  # of the query: whoever has them in an address has them in all links from there
 TOP: Final = "/api/"
+_OF_2015: Final = ("/api/services/", "/api/slots/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ def link(path: str, **query: object) -> str:
 def here() -> str:
     """Return the path of this address, with its final slash."""
     return request.path if request.path.endswith("/") else request.path + "/"
+
+
+def is_of_today() -> bool:
+    """Say whether today's clients use this address, not those of 2015."""
+    return not here().startswith(_OF_2015)
 
 
 def is_there(path: str) -> bool:

@@ -21,7 +21,9 @@ blueprint = Blueprint("sessions", __name__)
 _PLACES_OF_FIVE: Final = 5
 _MOST_PAIRS: Final = 100
 _ID: Final = Parameter("sessionID", integer(0), "Id of the session.")
-_TYPE: Final = Parameter("sessionType", choice(types.SESSION_TYPES), "SINGLE or MULTI to play the project, EDITOR to change it.")
+_TYPE: Final = Parameter(
+    "sessionType", choice(tuple(types.OF_NAME), types.TYPES), "SINGLE or MULTI to play the project, EDITOR to change it."
+)
 _PROJECT: Final = Parameter("project", text(64, least=1), "Name of the project.")
 _LANGUAGE: Final = optional("language", choice(LANGUAGES), "The project's, when it is left out.")
 _PREFERRED: Final = optional(

@@ -171,7 +171,7 @@ def save(transaction: Transaction, project_id: int, name: str) -> Save | None:
 
 def saves(transaction: Transaction, project_id: int) -> Sequence[sa.Row[str, str, str, str, dt.datetime]]:
     """Return what is known of a project's saved sessions, without their content, the newest first."""
-    found = sa.select(Save.name, Save.session_name, Save.session_type, Save.language, Save.created_at)
+    found = sa.select(Save.name, Save.session_name, Save.started_as, Save.language, Save.created_at)
     return transaction.execute(found.where(Save.project_id == project_id).order_by(Save.created_at.desc(), Save.name)).all()
 
 

@@ -7,13 +7,19 @@ from typing import Final
 SINGLE: Final = "SINGLE"
 MULTI: Final = "MULTI"
 EDITOR: Final = "EDITOR"
-SESSION_TYPES: Final = {SINGLE: SINGLE, MULTI: MULTI, EDITOR: EDITOR, "SINGLE_PLAYER": SINGLE, "MULTI_PLAYER": MULTI}
+TYPES: Final = (SINGLE, MULTI, EDITOR)
+OF_NAME: Final = {SINGLE: SINGLE, MULTI: MULTI, EDITOR: EDITOR, "SINGLE_PLAYER": SINGLE, "MULTI_PLAYER": MULTI}  # today's, then 2015's
 APP_TYPES: Final = (
     "VIEWER", "ADMIN", "BEAMER", "EDITOR", "FACILITATOR",  # 2015
     "LAUNCHER", "PARTICIPANT", "SERVER", "SHARE", "TOOLS",  # today
 )  # fmt: skip
 KEEP_ALIVE_S: Final = {"SHORT": 14 * 86_400, "LONG": 365 * 86_400}  # seconds; NEVER: the setting `timeout`
 KEEP_ALIVE: Final = ("NEVER", *KEEP_ALIVE_S)
+
+
+def shown(started_as: str, *, today: bool) -> str:
+    """Return the name of a type for a client. started_as: how the starter named it. today: the client is one of today's."""
+    return OF_NAME[started_as] if today else started_as
 
 
 def app_type(session_type: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.sessions.items.rules import lists
 from services.sessions.models import Client, Session
-from services.sessions.sessions.rules import timing
+from services.sessions.sessions.rules import timing, types
 
 
 def client(one: Client, now: dt.datetime, token: str | None = None) -> dict[str, Any]:
@@ -39,14 +39,14 @@ def seen_by_others(one: Client, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def joined(session: Session, one: Client, client_token: str, session_token: str, now: dt.datetime) -> dict[str, Any]:
-    """Answer a join."""
+def joined(session: Session, one: Client, client_token: str, session_token: str, now: dt.datetime, *, today: bool) -> dict[str, Any]:
+    """Answer a join. today: as today's clients name types, here and below."""
     return {
         "client": client(one, now, client_token),
         "serverToken": session_token,
         "apiToken": session_token,
         "platform": "Gatehouse",
-        "sessionType": session.type,
+        "sessionType": types.shown(session.started_as, today=today),
         "sessionID": session.id,
         "project": session.project_name,
         "languague": session.language,  # Tygron writes it so
@@ -55,7 +55,9 @@ def joined(session: Session, one: Client, client_token: str, session_token: str,
     }
 
 
-def info(session: Session, limit: dt.timedelta, *, app_type: str | None = None, tokens: dict[str, str] | None = None) -> dict[str, Any]:
+def info(
+    session: Session, limit: dt.timedelta, *, today: bool, app_type: str | None = None, tokens: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Show a session to those who may join it. limit: how long it may be silent. app_type, tokens: of the client that may go on."""
     return {
         "id": session.id,
@@ -65,7 +67,7 @@ def info(session: Session, limit: dt.timedelta, *, app_type: str | None = None, 
         "tokenPair": tokens,
         "groupToken": session.group_token,
         "appType": app_type,
-        "sessionType": session.type,
+        "sessionType": types.shown(session.started_as, today=today),
         "wizardFinished": True,
         "detailed": session.detailed,
         "mapSizeM": [session.map_size_m, session.map_size_m],
@@ -73,14 +75,14 @@ def info(session: Session, limit: dt.timedelta, *, app_type: str | None = None, 
     }
 
 
-def data(session: Session, clients: Iterable[Client], now: dt.datetime) -> dict[str, Any]:
+def data(session: Session, clients: Iterable[Client], now: dt.datetime, *, today: bool) -> dict[str, Any]:
     """Show a session to those who may host it."""
     return {
         "clients": [client(one, now) for one in clients],
         "sessionID": session.id,
         "name": session.name,
         "keepAlive": session.keep_alive,
-        "sessionType": session.type,
+        "sessionType": types.shown(session.started_as, today=today),
     }
 
 

@@ -31,7 +31,7 @@ class Finding:
         """Return the sessions that a user may join, by id."""
         moments = self._silence.moments()
         with self._database.read() as transaction:
-            return [self._info(one) for one in self._reached(transaction, caller, moments)]
+            return [self._info(one, today=caller.today) for one in self._reached(transaction, caller, moments)]
 
     def running(self, caller: Caller) -> list[dict[str, Any]]:
         """Return the sessions that a user may join, by id, each with its clients."""
@@ -42,7 +42,7 @@ class Finding:
             for client in store.joined(transaction, sessions[0].id, sessions[-1].id) if sessions else ():
                 if client.session_id in clients:
                     clients[client.session_id].append(client)
-            return [answers.data(one, clients[one.id], moments.now) for one in sessions]
+            return [answers.data(one, clients[one.id], moments.now, today=caller.today) for one in sessions]
 
     def continuable(self, caller: Caller, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
         """Return the sessions in which the caller's clients are still joined. pairs: (session token, client token)."""
@@ -59,7 +59,7 @@ class Finding:
                     continue
                 pair = {"clientToken": client_token, "apiToken": session_token, "serverToken": session_token}
                 limit = self._silence.limit(session.keep_alive)
-                found.append(answers.info(session, limit, app_type=client.app_type, tokens=pair))
+                found.append(answers.info(session, limit, today=caller.today, app_type=client.app_type, tokens=pair))
             return found
 
     def keep_alive(self, caller: Caller, session_id: int) -> str:
@@ -82,7 +82,7 @@ class Finding:
         if session is None:
             raise refusals.session_ended()
         asking = {"clientID": seat.client.id if seat.client else None, "level": seat.level}
-        return {**self._info(session), **asking, "type": session.type, "state": "NORMAL"}
+        return {**self._info(session, today=seat.today), **asking, "type": session.type, "state": "NORMAL"}
 
     def clients(self, seat: Seat) -> list[dict[str, Any]]:
         """Return the clients of the session of a place in it: those that are joined, then the newest of those that were."""
@@ -98,5 +98,5 @@ class Finding:
             if steps.reaches(caller, session, project) and not self._silence.is_over(session, moments)
         ]
 
-    def _info(self, session: Session) -> dict[str, Any]:
-        return answers.info(session, self._silence.limit(session.keep_alive))
+    def _info(self, session: Session, *, today: bool) -> dict[str, Any]:
+        return answers.info(session, self._silence.limit(session.keep_alive), today=today)

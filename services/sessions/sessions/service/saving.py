@@ -44,7 +44,7 @@ class Saving:
             content = items.content(transaction, session.id)
             found = found or Save(project_id=session.project_id, name=name)
             found.session_name = session.name
-            found.session_type = session.type
+            found.started_as = session.started_as
             found.language = session.language
             found.content = content
             found.created_at = moments.now
@@ -65,7 +65,7 @@ class Saving:
                 {
                     "saveName": one.name,
                     "sessionName": one.session_name,
-                    "sessionType": one.session_type,
+                    "sessionType": types.shown(one.started_as, today=caller.today),
                     "projectName": project.name,
                     "projectDomain": project.domain,
                     "language": one.language,

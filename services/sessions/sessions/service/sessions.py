@@ -162,7 +162,8 @@ class Sessions:
 
     def _joined(self, transaction: Transaction, caller: Caller, session: Session, wish: Join, moments: Moments) -> dict[str, Any]:
         client = steps.join(transaction, caller, session, wish, moments.now)
-        return answers.joined(session, client, wish.token, self._seats.token(session.id, session.key), moments.now)
+        token = self._seats.token(session.id, session.key)
+        return answers.joined(session, client, wish.token, token, moments.now, today=caller.today)
 
 
 def _require_to_start(caller: Caller, wish: Wish) -> None:

@@ -28,18 +28,22 @@ Content = Mapping[str, Iterable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A session that somebody wants to start. preferred_id: it gets this one if no session has had it. name: None for the project's.
+    """A session that somebody wants to start. started_as: how they name its type. preferred_id: it gets this one if no session has had it.
 
-    save: name of the saved session that it begins with; None to begin with the project.
+    name: None for the project's. save: name of the saved session that it begins with; None to begin with the project.
     """
 
-    type: str
+    started_as: str
     project: str
     language: str | None = None
     preferred_id: int | None = None
     group: str | None = None
     name: str | None = None
     save: str | None = None
+
+    @property
+    def type(self) -> str:
+        return types.OF_NAME[self.started_as]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ def start(transaction: Transaction, caller: Caller, project: Project, wish: Wish
         domain=project.domain,
         name=wish.name or project.name,
         type=wish.type,
+        started_as=wish.started_as,
         language=wish.language or project.language,
         group_token=wish.group or None,
         key=secrets.token_hex(16),
