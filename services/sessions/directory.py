@@ -110,7 +110,7 @@ def topic(session_id: int) -> str:
 def session_of(named: str) -> int | None:
     """Return the session of a topic; None when it is that of something else."""
     kind, _, number = named.partition(":")
-    return int(number) if kind == "session" else None
+    return int(number) if kind == "session" and number.isdecimal() else None
 
 
 class Places(Protocol):

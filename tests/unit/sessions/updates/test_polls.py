@@ -264,3 +264,8 @@ def test_few_large_answers_are_remembered(api: API, monkeypatch: pytest.MonkeyPa
     assert sum(len(one.body) for one in snapshot.answers.values()) <= 1000
     value(poll(api, joined))
     assert [len(one.versions) for one in snapshot.answers.values()] == [3], "the newest, though it is longer"
+
+
+def test_a_topic_of_something_else_is_not_a_session() -> None:
+    """What raises there ends the thread that listens to Valkey."""
+    assert [directory.session_of(one) for one in ("session:7", "session:", "session:x", "other:7", "")] == [7, None, None, None, None]
