@@ -161,6 +161,12 @@ class _Followed:
         self.loaded = 0.0
         self.clients: dict[str, ClientRef] = {}
 
+    def forget(self) -> None:
+        """Have the next who asks look; answers from before are of no use any more."""
+        self.mark = object()
+        if self.snapshot is not None:
+            self.snapshot.answers.clear()
+
     def current(self) -> Snapshot | None:
         """Return the picture if it is still good."""
         if self.snapshot is None or self.mark is not self.marked or time.monotonic() - self.loaded > KEPT_S:
@@ -223,7 +229,7 @@ class Followed:
         """Have the session looked up again by the next who asks."""
         one = self._sessions.get(session_id)
         if one is not None:
-            one.mark = object()
+            one.forget()
 
     def _load(self, session_id: int, one: _Followed) -> Snapshot | None:
         mark, now = one.mark, time.monotonic()  # before the first look
@@ -255,4 +261,4 @@ class Followed:
             self.forget(session_id)
         elif woken is None:
             for one in list(self._sessions.values()):
-                one.mark = object()
+                one.forget()

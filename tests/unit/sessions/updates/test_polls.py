@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.sessions import directory
 from services.sessions.models import Item, ItemList
 from services.sessions.updates import service
 from tests.unit.sessions.conftest import API, MakeAPI, refused, value
@@ -264,6 +265,8 @@ def test_few_large_answers_are_remembered(api: API, monkeypatch: pytest.MonkeyPa
     assert sum(len(one.body) for one in snapshot.answers.values()) <= 1000
     value(poll(api, joined))
     assert [len(one.versions) for one in snapshot.answers.values()] == [3], "the newest, though it is longer"
+    end(api, joined.id)
+    assert snapshot.answers == {}
 
 
 def test_a_topic_of_something_else_is_not_a_session() -> None:
