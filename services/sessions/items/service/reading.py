@@ -21,22 +21,30 @@ class Items:
         self._database = database
 
     def all(self, seat: Seat, name: str) -> list[dict[str, Any]]:
-        """Return the items of a list, by id."""
+        """Return the items of a list, by id. Raises Refusal 400 (or 404)."""
         with self._database.read() as transaction:
-            return store.items(transaction, seat.session.id, name)
+            found = store.items(transaction, seat.session.id, name)
+            if not found:
+                _of_running(store.versions(transaction, seat.session.id))
+        return found
 
     def one(self, seat: Seat, name: str, item_id: int) -> dict[str, Any]:
-        """Return an item. Raises Refusal 404."""
+        """Return an item. Raises Refusal 404, and 400 (or 404)."""
         with self._database.read() as transaction:
             found = store.items(transaction, seat.session.id, name, item_id)
+            if not found:
+                _of_running(store.versions(transaction, seat.session.id))
         if not found:
             raise refusals.no_such("item", f"{name}/{item_id}")
         return found[0]
 
     def size(self, seat: Seat, name: str) -> int:
-        """Return how many items a list has."""
+        """Return how many items a list has. Raises Refusal 400 (or 404)."""
         with self._database.read() as transaction:
-            return store.size(transaction, seat.session.id, name)
+            found = store.size(transaction, seat.session.id, name)
+            if not found:
+                _of_running(store.versions(transaction, seat.session.id))
+        return found
 
     def version(self, seat: Seat, name: str) -> int:
         """Return the version of a list's newest change. Raises Refusal 400 (or 404)."""

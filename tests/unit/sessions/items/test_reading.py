@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from services.common.refusal import Refusal
 from services.sessions.items.rules import lists
 from services.sessions.models import Session
 from tests.unit.sessions.conftest import API, Joined, refused, value
@@ -164,3 +165,16 @@ def test_bad_areas(api: API, joined: Joined) -> None:
     ]
     for body, query, text in cases:
         refused(post(api, joined, body, **query), 400, text)
+
+
+def test_a_session_that_ends_meanwhile_has_no_empty_lists(api: API) -> None:
+    """Whoever reads would take its buildings for removed."""
+    joined = api.join(api.running())
+    seat = api.parts.seats.seat(joined.token, joined.client)
+    items = api.parts.items
+    assert items.all(seat, "BUILDINGS") == []
+    assert items.size(seat, "BUILDINGS") == 0
+    assert value(api.io("KILL_SESSION", "host", joined.id)) is True
+    for read in (lambda: items.all(seat, "BUILDINGS"), lambda: items.size(seat, "BUILDINGS"), lambda: items.one(seat, "STAKEHOLDERS", 0)):
+        with pytest.raises(Refusal, match="INVALID_TOKEN"):
+            read()
