@@ -30,7 +30,7 @@ _PERSONS: Final = ("basic", "user", "account", "client")
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The user who asks. permission: `full`, `read` or `write`, of the token. credential: the Authorization header, to ask auth in the
-    user's name. today: whether the address is one of today's clients, not one of 2015.
+    user's name. today: whether the address, with the name of the set of events in it, is one of today's clients, not one of 2015.
     """
 
     user: User

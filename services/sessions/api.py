@@ -73,7 +73,12 @@ def root_set(set_name: str) -> Response:
 @blueprint.route("/api/event/<set_name>/<name>/", methods=["GET", "POST"])
 def root_event(set_name: str, name: str) -> Response:
     """Fire an event at the root of the API."""
-    return web.fire(_set(sets.ROOT, set_name), name, web.caller)
+
+    def who() -> Caller:
+        caller = web.caller()
+        return replace(caller, today=caller.today and sets.is_of_today(set_name))
+
+    return web.fire(_set(sets.ROOT, set_name), name, who)
 
 
 @blueprint.get("/api/session/event/<set_name>/", defaults={"slot": None})

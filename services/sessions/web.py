@@ -103,13 +103,18 @@ def show(
 def fire(found: EventSet, name: str, who: Callable[[], Caller | Seat]) -> Response:
     """Fire an event by POST; a browser's GET gets its form. Raises Refusal, MethodNotAllowed.
 
-    who: finds who asks. Rights are judged before anything of the body is read.
+    who: finds who asks. Rights are judged before anything of the body is read. Tygron's Python SDK logs in by a GET, so that one event is
+    fired by it as well (`Event.by_get`).
     """
     event = found.find(name)
     if event is None:
         raise refusals.no_such("event", name)
     format_ = chosen(HTML, JSON)
     asking = who()
+    if request.method == "GET" and format_ == JSON and event.by_get and asking.today:
+        check_site()
+        access.require(asking, event)
+        return answer(event.run(asking))
     if request.method in ("GET", "HEAD"):
         return form(event, asking)
     if format_ == HTML and bodies.is_form(request):

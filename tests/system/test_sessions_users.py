@@ -54,6 +54,8 @@ def test_a_login_key_stands_for_the_password(sessions_at_home: House, person: tu
     found = done(fire(sessions_at_home, "GET_MY_USER", (name, key)))
     assert (found["userName"], found["lastName"], found["maxOption"]) == (name, "Body", "HOST_SESSION")
     assert done(fire(sessions_at_home, "GET_MY_LOGIN_KEY", (name, key))) == key
+    by_get = f"{sessions_at_home.url}/api/event/user/get_my_login_key/?f=JSON"  # as Tygron's Python SDK does
+    assert done(requests.get(by_get, auth=(name, key), timeout=20)) == key
     wrong = ask(sessions_at_home, (name, key[:-1] + ("0" if key[-1] != "0" else "1")))
     assert (wrong.status_code, wrong.text) == (401, "invalid credentials")
     assert wrong.headers["WWW-Authenticate"].startswith("Basic ")

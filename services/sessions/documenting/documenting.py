@@ -125,6 +125,8 @@ def _event(found: EventSet, event: Event) -> dict[str, Any]:
     if len(event.names) > 1:
         notes.append(f"Also called {', '.join(f'`{name}`' for name in event.names[1:])}.")
     notes.append("GET answers a browser with a form.")
+    if event.by_get:
+        notes.append(f"Under the address `/api/event/{found.names[-1]}/{event.name.lower()}/` GET with `f=JSON` fires it, too.")
     return {
         "summary": summary,
         "description": " ".join(notes),

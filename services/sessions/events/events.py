@@ -42,7 +42,8 @@ class Parameter:
 @dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One event. names: the first is primary, the others mean the same. level: what the caller must have. changes: whether it changes
-    anything; a token that may only read fires those that do not. run: the handler; its docstring is the description.
+    anything; a token that may only read fires those that do not. by_get: whether programs may also fire it by GET, where today's clients
+    do; it has no parameters then. run: the handler; its docstring is the description.
     shape: turns a positional list into one of all parameters, for events whose lists have come in several shapes.
     """
 
@@ -53,6 +54,7 @@ class Event:
     changes: bool = True
     answer: Mapping[str, Any] = field(default_factory=dict)
     shape: Callable[[list[Any]], list[Any]] = list
+    by_get: bool = False
 
     @property
     def name(self) -> str:
@@ -94,11 +96,12 @@ class EventSet:
         changes: bool = True,
         answer: Mapping[str, Any] | None = None,
         shape: Callable[[list[Any]], list[Any]] = list,
+        by_get: bool = False,
     ) -> Callable[[Run], Run]:
         """Add the decorated function as an event; see `Event`."""
 
         def decorate(run: Run) -> Run:
-            made = Event(names, level, tuple(parameters), run, changes, answer or {}, shape)
+            made = Event(names, level, tuple(parameters), run, changes, answer or {}, shape, by_get)
             for name in names:
                 if name.lower() in self._events:
                     raise ValueError(f"{name} is there twice")

@@ -50,7 +50,7 @@ def get_my_user(caller: Caller) -> dict[str, Any]:
     return _own(caller)
 
 
-@USER.event("GET_MY_LOGIN_KEY", level=levels.JOIN_ONLY, answer={"type": "string"})
+@USER.event("GET_MY_LOGIN_KEY", level=levels.JOIN_ONLY, by_get=True, answer={"type": "string"})
 def get_my_login_key(caller: Caller) -> str:
     """Answer a login key, to be sent in the place of the password from now on.
 

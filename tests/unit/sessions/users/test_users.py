@@ -59,6 +59,45 @@ def test_a_login_key_is_made_by_auth(api: API, auth: ScriptedAuth) -> None:
     assert len(auth.asked) == 1
 
 
+TODAY = "/api/event/user/get_my_login_key/"
+
+
+def test_todays_sdk_gets_the_login_key_by_get(api: API, auth: ScriptedAuth) -> None:
+    auth.answers["POST /me/login-key"] = (201, {"key": "gh_key_1", "expires_at": "2026-02-01T00:00:00Z"})
+    assert value(api.get(TODAY, "host")) == "gh_key_1"
+    assert (
+        value(api.send("GET", TODAY.upper().replace("/API/EVENT", "/api/event"), "host", headers={"Accept": "application/json"}))
+        == "gh_key_1"
+    )
+    assert auth.asked == [Asked("POST", "/me/login-key", None, "host@example.org", PASSWORD, "127.0.0.1")] * 2
+    refused(api.get(TODAY), 401, "Log in")
+    refused(api.get(TODAY, "none"), 400, "INSUFFICIENT_RIGHTS")
+    assert len(auth.asked) == 2
+
+
+def test_nothing_else_is_fired_by_get(api: API, auth: ScriptedAuth) -> None:
+    for path in (
+        "/api/services/event/UserServicesEventType/GET_MY_LOGIN_KEY/",
+        "/api/services/event/user/get_my_login_key/",
+        "/api/event/UserServicesEventType/GET_MY_LOGIN_KEY/",
+        "/api/event/user/get_my_user/",
+        "/api/event/io/get_my_joinable_sessions/",
+    ):
+        answer = api.get(path, "host")
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "POST"), path
+    assert api.send("HEAD", TODAY, "host", query_string={"f": "JSON"}).status_code == 405
+    form = api.send("GET", TODAY, "host", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (form.status_code, form.mimetype) == (200, "text/html")
+    assert "gh_key" not in form.text
+    assert auth.asked == []
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
+def test_no_other_site_gets_a_login_key_made(api: API, auth: ScriptedAuth, headers: dict[str, str]) -> None:
+    assert api.send("GET", TODAY, "host", query_string={"f": "JSON"}, headers=headers).status_code == 403
+    assert auth.asked == []
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
