@@ -19,6 +19,7 @@ from services.sessions.events.events import Event, Kind, Parameter, by_name, by_
 from services.sessions.events.kinds import BOOLEAN, choice, integer, number, optional, secret, text, value_of
 from services.sessions.events.sets import IO, SESSION, USER
 from tests.unit.sessions.conftest import API, refused, value
+from tests.unit.sessions.pages.conftest import BOTH_STORES
 from tests.unit.sessions.pages.test_pages import EVENTS
 
 START = f"{EVENTS}START_NEW_SESSION/?f=JSON"
@@ -77,13 +78,13 @@ BAD = (
 )
 
 
-def test_bad_bodies(api: API) -> None:
+def test_bad_bodies(sqlite_api: API) -> None:
     for body, said in BAD:
-        refused(post(api, body), 400, f"INVALID_REQUEST: {said}")
+        refused(post(sqlite_api, body), 400, f"INVALID_REQUEST: {said}")
 
 
-def test_rights_come_before_the_body(api: API) -> None:
-    refused(post(api, b"{", "join"), 400, "INSUFFICIENT_RIGHTS")
+def test_rights_come_before_the_body(sqlite_api: API) -> None:
+    refused(post(sqlite_api, b"{", "join"), 400, "INSUFFICIENT_RIGHTS")
 
 
 BAD_FORMS: tuple[tuple[dict[str, Any], str], ...] = (
@@ -96,19 +97,20 @@ BAD_FORMS: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def test_bad_forms(api: API) -> None:
+def test_bad_forms(sqlite_api: API) -> None:
     for (form, said), content_type in itertools.product(BAD_FORMS, ("application/x-www-form-urlencoded", "multipart/form-data")):
-        refused(api.send("POST", START, "host", data=form, content_type=content_type), 400, f"INVALID_REQUEST: {said}")
+        refused(sqlite_api.send("POST", START, "host", data=form, content_type=content_type), 400, f"INVALID_REQUEST: {said}")
 
 
-def test_a_form_with_a_file_is_refused(api: API) -> None:
+def test_a_form_with_a_file_is_refused(sqlite_api: API) -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="project"; filename="a"\r\n\r\ndemo\r\n--x--\r\n'
-    answer = api.send("POST", START, "host", data=body, content_type="multipart/form-data; boundary=x")
+    answer = sqlite_api.send("POST", START, "host", data=body, content_type="multipart/form-data; boundary=x")
     refused(answer, 400, "INVALID_REQUEST: a form may not send files")
     nameless = b"--x\r\nContent-Disposition: form-data\r\n\r\nMULTI\r\n--x--\r\n"
-    answer = api.send("POST", START, "host", data=nameless, content_type="multipart/form-data; boundary=x")
+    answer = sqlite_api.send("POST", START, "host", data=nameless, content_type="multipart/form-data; boundary=x")
     refused(answer, 400, "INVALID_REQUEST: the form has a part without a name")
-    assert api.send("POST", START, "host", data=b"--x\r\nnonsense", content_type="multipart/form-data; boundary=x").status_code == 400
+    answer = sqlite_api.send("POST", START, "host", data=b"--x\r\nnonsense", content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 400
 
 
 KINDS: tuple[Kind, ...] = (
@@ -122,7 +124,7 @@ JSON_VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(value=JSON_VALUES, written=st.text(st.characters()))
 def test_kinds_read_anything_or_say_what_they_expect(kind: Kind, value: Any, written: str) -> None:
     event = Event(("NAME",), "NONE", (Parameter("one", kind, ""), optional("two", kind, "")), lambda: None)
@@ -176,7 +178,8 @@ def _of_kind(parameter: Parameter) -> st.SearchStrategy[Any]:
     return st.sampled_from(["demo", "<b>", "a b", "x" * 100, "[[0,0],[9,0],[9,9]]"]) | st.just([[0, 0], [9, 0], [9, 9]])
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@BOTH_STORES
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_event_breaks_by_what_is_sent(api: API, data: st.DataObject) -> None:
     """Whatever is sent to any event in any way: a good answer, or a refusal in plain text."""

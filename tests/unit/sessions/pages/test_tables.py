@@ -26,18 +26,18 @@ def test_a_list_of_objects_is_a_table_of_all_their_names() -> None:
     assert tables.table([]) is tables.table([1, 2]) is tables.table({"a": 1}) is tables.table("text") is tables.table([{}, 1]) is None
 
 
-def test_a_long_list_is_cut_and_says_so(api: API) -> None:
-    text = shown(api, [{"id": one} for one in range(tables.MOST_ROWS + 7)])
+def test_a_long_list_is_cut_and_says_so(sqlite_api: API) -> None:
+    text = shown(sqlite_api, [{"id": one} for one in range(tables.MOST_ROWS + 7)])
     assert text.count("<tr>") == tables.MOST_ROWS + 1
     assert "And 7 more" in text
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\"><img src=x>'", "\u202eright to left", "x" * 10_000, "a\x00b"])
-def test_texts_are_only_texts(api: API, name: str) -> None:
+def test_texts_are_only_texts(sqlite_api: API, name: str) -> None:
     for it in (name, [name], [{"name": name}], {name: name}, {"inner": [{name: [name]}]}, [{"deep": {"deeper": [name]}}]):
-        elements = Page(shown(api, it)).elements
+        elements = Page(shown(sqlite_api, it)).elements
         assert not {"script", "img"} & set(elements)
-    assert len(shown(api, [{"name": name}])) < 2000
+    assert len(shown(sqlite_api, [{"name": name}])) < 2000
 
 
 def test_moments_are_dates() -> None:
@@ -48,7 +48,7 @@ def test_moments_are_dates() -> None:
         assert tables.moment(name, value) is None
 
 
-def test_values_of_all_sorts(api: API) -> None:
+def test_values_of_all_sorts(sqlite_api: API) -> None:
     for it, part in ((None, "null"), (True, "true"), (0, "0"), (1.5, "1.5"), ("", "<bdi></bdi>"), ([], "it is empty"), ({}, "it is empty")):
-        assert part in shown(api, it)
-    assert "[[1, 2]]" in shown(api, [{"polygon": [[1, 2]]}])
+        assert part in shown(sqlite_api, it)
+    assert "[[1, 2]]" in shown(sqlite_api, [{"polygon": [[1, 2]]}])

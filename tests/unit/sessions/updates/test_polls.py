@@ -7,7 +7,7 @@ import pytest
 from services.sessions import directory
 from services.sessions.models import Item, ItemList
 from services.sessions.updates import service
-from tests.unit.sessions.conftest import API, MakeAPI, refused, value
+from tests.unit.sessions.conftest import API, Joined, MakeAPI, refused, value
 from tests.unit.sessions.updates.conftest import UPDATE, add, change, end, held, poll, release, remove, versions
 
 
@@ -129,17 +129,16 @@ BAD = (
 )
 
 
-def test_what_cannot_be_read_is_refused(api: API) -> None:
-    joined = api.join(api.running())
+def test_what_cannot_be_read_is_refused(sqlite_api: API, sqlite_joined: Joined) -> None:
+    headers = {"token": sqlite_joined.token}
     for sent, said in BAD:
-        answer = api.send("POST", UPDATE + "?f=JSON", data=sent, content_type="application/json", headers={"token": joined.token})
+        answer = sqlite_api.send("POST", UPDATE + "?f=JSON", data=sent, content_type="application/json", headers=headers)
         refused(answer, 400, said)
 
 
-def test_a_timeout_out_of_range_is_refused(api: API) -> None:
-    joined = api.join(api.running())
+def test_a_timeout_out_of_range_is_refused(sqlite_api: API, sqlite_joined: Joined) -> None:
     for timeout in ("-1", "26", "nan", "inf", "x", "1" * 400):
-        refused(poll(api, joined, timeout=timeout), 400, "INVALID_REQUEST: timeout")
+        refused(poll(sqlite_api, sqlite_joined, timeout=timeout), 400, "INVALID_REQUEST: timeout")
 
 
 def test_a_poll_needs_the_tokens(api: API) -> None:

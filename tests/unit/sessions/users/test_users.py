@@ -23,6 +23,12 @@ def auth() -> Iterator[ScriptedAuth]:
 
 
 @pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """No user is in the database."""
+    return sqlite_url
+
+
+@pytest.fixture
 def api(make_api: MakeAPI, auth: ScriptedAuth) -> API:
     return make_api(auth_url=auth.url)
 
@@ -183,28 +189,29 @@ def test_the_password_of_another(api: API, auth: ScriptedAuth) -> None:
     assert len(told) >= 20
 
 
-@pytest.mark.parametrize(
-    ("answer", "status", "text"),
-    [
-        (no(401, "invalid credentials"), 401, "invalid credentials"),
-        (no(403, "not allowed: sign in with the password for this"), 400, "INSUFFICIENT_RIGHTS: not allowed: sign in"),
-        (no(409, "e-mail taken"), 409, "E-mail taken."),
-        (no(422, "some fields are not valid", password=["Too short."]), 400, "INVALID_REQUEST: password: Too short."),
-        (no(429, "too many failures, try again in 9 s"), 429, "too many failures"),
-        (no(500, "internal error"), 503, "Accounts cannot be checked now"),
-        ((200, "<html>"), 503, "Accounts cannot be checked now"),
-        ((502, "[]"), 503, "Accounts cannot be checked now"),
-        (None, 503, "Accounts cannot be checked now"),
-    ],
-)  # fmt: skip
-def test_what_auth_refuses(api: API, auth: ScriptedAuth, answer: Any, status: int, text: str, caplog: pytest.LogCaptureFixture) -> None:
-    auth.answers["POST /users"] = answer
-    auth.retry_after = "9" if status == 429 else None
-    got = user(api, "ADD_USER", "admin", None, "new@example.org", "a very secret word")
-    refused(got, status, text)
-    assert got.headers.get("Retry-After") == {429: "9", 503: "1"}.get(status)
-    assert ("WWW-Authenticate" in got.headers) == (status == 401)
-    assert len(auth.asked) == 1  # a change is never sent twice
+REFUSED: tuple[tuple[Any, int, str], ...] = (
+    (no(401, "invalid credentials"), 401, "invalid credentials"),
+    (no(403, "not allowed: sign in with the password for this"), 400, "INSUFFICIENT_RIGHTS: not allowed: sign in"),
+    (no(409, "e-mail taken"), 409, "E-mail taken."),
+    (no(422, "some fields are not valid", password=["Too short."]), 400, "INVALID_REQUEST: password: Too short."),
+    (no(429, "too many failures, try again in 9 s"), 429, "too many failures"),
+    (no(500, "internal error"), 503, "Accounts cannot be checked now"),
+    ((200, "<html>"), 503, "Accounts cannot be checked now"),
+    ((502, "[]"), 503, "Accounts cannot be checked now"),
+    (None, 503, "Accounts cannot be checked now"),
+)
+
+
+def test_what_auth_refuses(api: API, auth: ScriptedAuth, caplog: pytest.LogCaptureFixture) -> None:
+    for answer, status, text in REFUSED:
+        auth.asked.clear()
+        auth.answers["POST /users"] = answer
+        auth.retry_after = "9" if status == 429 else None
+        got = user(api, "ADD_USER", "admin", None, "new@example.org", "a very secret word")
+        refused(got, status, text)
+        assert got.headers.get("Retry-After") == {429: "9", 503: "1"}.get(status)
+        assert ("WWW-Authenticate" in got.headers) == (status == 401)
+        assert len(auth.asked) == 1  # a change is never sent twice
     assert "secret word" not in caplog.text and PASSWORD not in caplog.text
 
 
