@@ -262,7 +262,7 @@ def test_like_the_model(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "KEPT_DELETIONS", 1)  # with a full log pollers are often behind the horizon, with items that they know
     api.project()
 
-    @settings(max_examples=10, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=5, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     @given(st.lists(STEPS, min_size=15, max_size=25))
     def play(steps: list[tuple[Any, ...]]) -> None:
         played = Played(api)

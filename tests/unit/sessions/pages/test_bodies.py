@@ -179,7 +179,7 @@ def _of_kind(parameter: Parameter) -> st.SearchStrategy[Any]:
 
 
 @BOTH_STORES
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_event_breaks_by_what_is_sent(api: API, data: st.DataObject) -> None:
     """Whatever is sent to any event in any way: a good answer, or a refusal in plain text."""

@@ -135,7 +135,7 @@ class Story:
         assert count(api, ItemList, ItemList.session_id.in_(ended)) == count(api, Item, Item.session_id.in_(ended)) == 0
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "database_url"), [(0, "sqlite"), (1, "postgresql")], indirect=["database_url"])
 def test_a_random_story(make_api: MakeAPI, seed: int) -> None:
     story = Story([make_api(), make_api()], seed)
     deeds = (

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
-from services.common.clock import SettableClock
 from services.sessions import levels
-from services.sessions.app import build
 from services.sessions.events.sets import ROOT, SESSION
 from services.sessions.models import Project
-from services.sessions.settings import MODERN, Settings
+from services.sessions.settings import MODERN
 from tests.support.fake_auth import FakeAuth
-from tests.unit.sessions.conftest import API, refused, value
+from tests.unit.sessions.conftest import API, Apps, MakeAPI, making, refused, value
 
 LEVELS = {
     "START_NEW_SESSION": "HOST_SESSION",
@@ -37,14 +35,17 @@ READING = {name for name in LEVELS if name.startswith("GET_")}
 PERMISSIONS = ("full", "read", "write")
 
 
-@pytest.fixture
-def nowhere(tmp_path: Path, house: FakeAuth) -> API:
-    """An application without a store: rights are judged before it is asked."""
-    settings = dataclasses.replace(
-        Settings(), database_url=f"sqlite:///{tmp_path}/none.db", data=tmp_path, auth_url=house.url, auth_secret="s"
-    )
-    clock = SettableClock()
-    return API(build(settings, clock), clock)
+@pytest.fixture(scope="module")
+def make_nowhere(apps: Apps, tmp_path_factory: pytest.TempPathFactory, house: FakeAuth) -> Iterator[MakeAPI]:
+    """Builds applications without a store: rights are judged before it is asked."""
+    folder = tmp_path_factory.mktemp("nowhere")
+    with making(apps, f"sqlite:///{folder}/none.db", folder, house) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def nowhere(make_nowhere: MakeAPI) -> API:
+    return make_nowhere()
 
 
 def fire(api: API, path: str, token: str, status: int = 400) -> str:
@@ -109,17 +110,8 @@ def test_a_page_of_data_is_for_those_who_may_read(nowhere: API, house: FakeAuth)
     refused(answer, 400, "INSUFFICIENT_RIGHTS: this token may only write")
 
 
-def test_todays_status_numbers(tmp_path: Path, house: FakeAuth) -> None:
-    settings = dataclasses.replace(
-        Settings(),
-        strict_status=MODERN,
-        database_url=f"sqlite:///{tmp_path}/none.db",
-        data=tmp_path,
-        auth_url=house.url,
-        auth_secret="s",
-    )
-    clock = SettableClock()
-    answer = API(build(settings, clock), clock).io("KILL_SESSION", "join", 1)
+def test_todays_status_numbers(make_nowhere: MakeAPI) -> None:
+    answer = make_nowhere(strict_status=MODERN).io("KILL_SESSION", "join", 1)
     refused(answer, 403, "INSUFFICIENT_RIGHTS")
     assert answer.headers["X-Status-Detail"] == "403"
 
