@@ -113,7 +113,7 @@ def bounds_of(content: Mapping[str, Any]) -> Bounds | None:
 def points_of(content: Mapping[str, Any]) -> int:
     """Count the points of an item's outline; 0 for an item without one."""
     outline = content.get("polygons")
-    return sum(len(ring) for rings in outline["coordinates"] for ring in rings) if isinstance(outline, Mapping) else 0
+    return sum(len(ring) for rings in _geojson(outline) for ring in rings) if isinstance(outline, Mapping) else 0
 
 
 class _Rings:

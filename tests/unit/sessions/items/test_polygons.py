@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ def test_an_outline_is_read_in_every_form(written: Any, area: float) -> None:
     assert kept["type"] == ("Polygon" if len(outline.geoms) == 1 else "MultiPolygon")
     assert polygons.from_geojson([kept])[0].equals(outline)
     assert polygons.bounds_of({"polygons": kept}) == outline.bounds
+    assert polygons.points_of({"polygons": kept}) == shapely.get_num_coordinates(outline)
     for rings in parts:  # outer rings counter-clockwise, holes clockwise
         assert [_turn(ring) > 0 for ring in rings] == [True] + [False] * (len(rings) - 1)
 
