@@ -1,8 +1,8 @@
 """Wake threads that wait for a topic: long polls, streams, delivery threads.
 
 `InProcess` serves one process; `ThroughValkey` carries every wake-up to all processes that share a Valkey. A wake-up is only a hint: it may
-come twice or without cause, and after a broken connection every waiter is woken once, because one may have been lost. So a waiter
-always looks at its store: take a ticket, look, wait, look again.
+come twice or without cause, and while a connection is broken every waiter is woken at each attempt to mend it, because one may have been
+lost. So a waiter always looks at its store: take a ticket, look, wait, look again.
 
     ticket = wakeups.ticket("interaction:42")
     try:
@@ -263,6 +263,7 @@ class ThroughValkey:
             except (redis.RedisError, OSError) as error:
                 self._subscribed.clear()
                 log.warning("subscription lost, trying again", error=type(error).__name__, pause_s=pause)
+                self._board.wake_all()  # what others publish is not heard: waiters look by themselves, at each attempt
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
             finally:
