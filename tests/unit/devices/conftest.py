@@ -16,10 +16,10 @@ from werkzeug.test import TestResponse
 
 from services.common.clock import SettableClock
 from services.common.migrations import migrate
-from services.common.readiness import DatabaseCheck
 from services.devices.app import build
 from services.devices.settings import Settings
 from services.devices.wiring import Parts
+from tests.support.applications import Applications
 from tests.support.fake_auth import FakeAuth
 from tests.support.stores import Prepare, SQLite
 
@@ -117,30 +117,20 @@ def prepare_database() -> Prepare | None:
     return functools.partial(migrate, "devices")
 
 
-class Apps:
-    """Applications, used again by one test after the other: to make the routes of one takes 25 ms, its parts less than one."""
-
-    def __init__(self) -> None:
-        self._free: list[Flask] = []
+class Apps(Applications):
+    """Applications of devices. Limits are compared with the routes when they are made, so those have one of their own."""
 
     def take(self, settings: Settings, clock: SettableClock) -> Flask:
-        """Give an application parts of its own. Limits are compared with the routes when they are made."""
-        if not self._free or settings.rate_limits:
+        if settings.rate_limits:
             return build(settings, clock)
-        app, parts = self._free.pop(), Parts(settings, clock)
-        app.extensions.update(devices=parts, database=parts.database, wakeups=parts.wakeups)
-        app.extensions["checks"].add("database", DatabaseCheck("devices", parts.database))
-        app.extensions["checks"].add("limits", parts.counter.check)
+        app = super().take(settings, clock)
+        app.extensions["checks"].add("limits", app.extensions["devices"].counter.check)
         return app
-
-    def give_back(self, app: Flask) -> None:
-        app.extensions["devices"].close()
-        self._free.append(app)
 
 
 @pytest.fixture(scope="session")
 def apps() -> Apps:
-    return Apps()
+    return Apps("devices", build, Parts)
 
 
 @contextlib.contextmanager

@@ -16,10 +16,10 @@ from werkzeug.test import TestResponse
 
 from services.common.clock import SettableClock
 from services.common.migrations import migrate
-from services.common.readiness import DatabaseCheck
 from services.sessions.app import build
 from services.sessions.settings import Settings
 from services.sessions.wiring import Parts
+from tests.support.applications import Applications
 from tests.support.fake_auth import FakeAuth
 from tests.support.stores import Prepare, SQLite
 
@@ -125,33 +125,13 @@ def prepare_database() -> Prepare | None:
     return functools.partial(migrate, "sessions")
 
 
-class Apps:
-    """Applications, used again by one test after the other: to make the routes of one takes 60 ms, its parts less than one."""
-
-    def __init__(self) -> None:
-        self._free: list[Flask] = []
-
-    def take(self, settings: Settings, clock: SettableClock) -> Flask:
-        """Give an application parts of its own. Proxies are known to the application itself; no test chooses any."""
-        if not self._free:
-            return build(settings, clock)
-        app, parts = self._free.pop(), Parts(settings, clock)
-        app.extensions.update(sessions=parts, database=parts.database, wakeups=parts.wakeups)
-        app.extensions["checks"].add("database", DatabaseCheck("sessions", parts.database))
-        return app
-
-    def give_back(self, app: Flask) -> None:
-        app.extensions["sessions"].close()
-        self._free.append(app)
-
-
 @pytest.fixture(scope="session")
-def apps() -> Apps:
-    return Apps()
+def apps() -> Applications:
+    return Applications("sessions", build, Parts)
 
 
 @contextlib.contextmanager
-def making(apps: Apps, database_url: str, folder: Path, house: FakeAuth) -> Iterator[MakeAPI]:
+def making(apps: Applications, database_url: str, folder: Path, house: FakeAuth) -> Iterator[MakeAPI]:
     """Let a block make applications on one database, with one clock."""
     made: list[Flask] = []
     clock = SettableClock()
@@ -168,7 +148,7 @@ def making(apps: Apps, database_url: str, folder: Path, house: FakeAuth) -> Iter
 
 
 @pytest.fixture
-def make_api(apps: Apps, database_url: str, tmp_path: Path, house: FakeAuth) -> Iterator[MakeAPI]:
+def make_api(apps: Applications, database_url: str, tmp_path: Path, house: FakeAuth) -> Iterator[MakeAPI]:
     """Builds applications on the same migrated database, each as another process would have it; settings by name."""
     with making(apps, database_url, tmp_path, house) as make:
         yield make
@@ -181,7 +161,7 @@ def api(make_api: MakeAPI) -> API:
 
 @pytest.fixture(scope="module")
 def sqlite_api(
-    apps: Apps, sqlite: SQLite, prepare_database: Prepare | None, tmp_path_factory: pytest.TempPathFactory, house: FakeAuth
+    apps: Applications, sqlite: SQLite, prepare_database: Prepare | None, tmp_path_factory: pytest.TempPathFactory, house: FakeAuth
 ) -> Iterator[API]:
     """An application on SQLite that the tests of a file share: for what no store takes part in, and what is refused."""
     with making(apps, sqlite.new_database(prepare_database), tmp_path_factory.mktemp("sessions"), house) as make:

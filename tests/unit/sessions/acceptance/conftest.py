@@ -29,10 +29,7 @@ class Mode:
 SEEDS, MODERNS = Mode(SEED, 400, 400, 400, 400), Mode(MODERN, 403, 401, 404, 410)
 
 
-@pytest.fixture(params=[SEEDS, MODERNS], ids=lambda mode: mode.name)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    found: Mode = request.param
-    return found
+BOTH_MODES = pytest.mark.parametrize(("mode", "database_url"), [(SEEDS, "sqlite"), (MODERNS, "postgresql")], indirect=["database_url"])
 
 
 @pytest.fixture

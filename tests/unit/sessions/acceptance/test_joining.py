@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.sessions.acceptance.conftest import Mode, at_once, update
+from tests.unit.sessions.acceptance.conftest import BOTH_MODES, Mode, at_once, update
 from tests.unit.sessions.conftest import API, Joined, refused, value
 
 MINUTE = 60
@@ -45,6 +45,7 @@ def test_y21_other_domains_find_nothing(api: API) -> None:
     refused(api.io("JOIN_SESSION", "out", api.running(), "VIEWER"), 404, "")
 
 
+@BOTH_MODES
 def test_y22_y23_y24_the_session_token_opens(moded: API, mode: Mode) -> None:
     first = moded.join(moded.running())
     second = moded.join(moded.start())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.sessions.acceptance.conftest import Mode, at_once, io, post
+from tests.unit.sessions.acceptance.conftest import BOTH_MODES, Mode, at_once, io, post
 from tests.unit.sessions.conftest import API, MakeAPI, refused, value
 
 # case, who asks, method, address, body, status, how the text begins
@@ -66,6 +66,7 @@ def test_y10_of_twenty_editors_one_starts(api: API) -> None:
     assert len(value(api.io("GET_SESSIONS", "edit"))) == 1
 
 
+@BOTH_MODES
 def test_y11_y12_y39_rights_in_both_modes(moded: API, mode: Mode) -> None:
     session = moded.running()
     refused(moded.io("START_NEW_SESSION", "host", "EDITOR", "demo"), mode.rights, "INSUFFICIENT_RIGHTS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.waiting import wait_until
-from tests.unit.sessions.acceptance.conftest import Mode, update
+from tests.unit.sessions.acceptance.conftest import BOTH_MODES, Mode, update
 from tests.unit.sessions.conftest import API, refused, value
 
 
@@ -49,6 +49,7 @@ def test_y31_a_version_of_the_future_gets_all(api: API) -> None:
     assert len(value(update(api, joined, {"STAKEHOLDERS": 999_999}))["items"]["STAKEHOLDERS"]) == 4
 
 
+@BOTH_MODES
 def test_y32_y33_a_kill_ends_the_polls(moded: API, mode: Mode) -> None:
     joined = moded.join(moded.running())
     found = value(update(moded, joined, {"TIMES": -1}))

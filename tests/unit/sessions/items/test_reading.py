@@ -14,6 +14,7 @@ from services.sessions.items.rules import lists
 from services.sessions.models import Session
 from tests.unit.sessions.conftest import API, Joined, refused, value
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # what is done with that which a store has answered
 SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10]]
 
 
@@ -59,6 +60,7 @@ def test_what_is_not_there(api: API, joined: Joined) -> None:
         refused(api.get(f"/api/session/{path}", token=joined.token), 404, text)
 
 
+@ON_SQLITE
 def test_nothing_is_read_without_the_token_and_all_in_a_browser(api: API, joined: Joined) -> None:
     for path in ("", "items/", "items/LOGS/", "items/LOGS/0/", "items/LOGS/size/", "items/LOGS/version/", "location/", "density/"):
         refused(api.get(f"/api/session/{path}"), 400, "INVALID_TOKEN")
@@ -68,6 +70,7 @@ def test_nothing_is_read_without_the_token_and_all_in_a_browser(api: API, joined
         refused(api.get(f"/api/session/{path}", token=joined.token, f="WEIRD"), 406, "This address has no such format.")
 
 
+@ON_SQLITE
 def test_the_overview_leads_everywhere(api: API, joined: Joined) -> None:
     found = value(api.get("/api/session/", token=joined.token))
     assert {name: found["session"][name] for name in ("id", "name", "sessionType")} == {
@@ -81,6 +84,7 @@ def test_the_overview_leads_everywhere(api: API, joined: Joined) -> None:
             value(api.send("GET", f"{address}&f=JSON"))
 
 
+@ON_SQLITE
 def test_the_page_of_a_list_has_a_form_for_each_event_that_changes_it(api: API, joined: Joined) -> None:
     page = api.send("GET", "/api/session/items/BUILDINGS/", query_string={"token": joined.token}).text
     for event in ("BUILDING_PLACE", "BUILDING_MOVE", "BUILDING_REMOVE"):
@@ -88,12 +92,14 @@ def test_the_page_of_a_list_has_a_form_for_each_event_that_changes_it(api: API, 
     assert 'name="polygon"' in page
 
 
+@ON_SQLITE
 def test_a_list_as_tjson(api: API, joined: Joined) -> None:
     (one,) = value(api.get("/api/session/items/BUILDINGS/", token=joined.token, f="TJSON"))
     assert one["Building"]["name"] == "=House"
     assert value(api.get("/api/session/items/TIMES/0/", token=joined.token, f="tjson"))["Time"]["name"] == "START"
 
 
+@ON_SQLITE
 def test_a_list_as_csv(api: API, joined: Joined) -> None:
     answer = api.get("/api/session/items/BUILDINGS/", token=joined.token, f="CSV")
     assert (answer.status_code, answer.content_type) == (200, "text/csv; charset=utf-8")
@@ -101,6 +107,7 @@ def test_a_list_as_csv(api: API, joined: Joined) -> None:
     assert (row["name"], row["polygons"]) == ("'=House", "POLYGON ((0 0, 10 0, 10 10, 0 10, 0 0))")
 
 
+@ON_SQLITE
 def test_a_list_with_geometry_as_geojson(api: API, joined: Joined) -> None:
     put_on_earth(api, joined)
     answer = api.send("GET", "/api/session/items/BUILDINGS/", headers={"token": joined.token, "Accept": "application/geo+json"})
@@ -115,6 +122,7 @@ def test_a_list_with_geometry_as_geojson(api: API, joined: Joined) -> None:
     refused(api.get("/api/session/items/TIMES/", token=joined.token, f="GEOJSON"), 406, "This address has no such format.")
 
 
+@ON_SQLITE
 def test_location(api: API, joined: Joined) -> None:
     flat = value(api.get("/api/session/location/", token=joined.token))
     assert (flat["mapSizeM"], flat["lat"], flat["boundsM"], flat["boundsLonLat"]) == (500, None, [0, 0, 500, 500], None)
@@ -155,6 +163,7 @@ def test_density_of_own_areas(api: API, joined: Joined) -> None:
     assert (whole["buildings"], whole["areaM2"]) == (1, pytest.approx(250_000, rel=1e-4))
 
 
+@ON_SQLITE
 def test_bad_areas(api: API, joined: Joined) -> None:
     features = {"type": "FeatureCollection", "features": [5]}
     cases: list[tuple[Any, dict[str, str], str]] = [

@@ -12,8 +12,9 @@ from services.sessions import levels
 from services.sessions.events.sets import ROOT, SESSION
 from services.sessions.models import Project
 from services.sessions.settings import MODERN
+from tests.support.applications import Applications
 from tests.support.fake_auth import FakeAuth
-from tests.unit.sessions.conftest import API, Apps, MakeAPI, making, refused, value
+from tests.unit.sessions.conftest import API, MakeAPI, making, refused, value
 
 LEVELS = {
     "START_NEW_SESSION": "HOST_SESSION",
@@ -36,7 +37,7 @@ PERMISSIONS = ("full", "read", "write")
 
 
 @pytest.fixture(scope="module")
-def make_nowhere(apps: Apps, tmp_path_factory: pytest.TempPathFactory, house: FakeAuth) -> Iterator[MakeAPI]:
+def make_nowhere(apps: Applications, tmp_path_factory: pytest.TempPathFactory, house: FakeAuth) -> Iterator[MakeAPI]:
     """Builds applications without a store: rights are judged before it is asked."""
     folder = tmp_path_factory.mktemp("nowhere")
     with making(apps, f"sqlite:///{folder}/none.db", folder, house) as make:
