@@ -13,6 +13,8 @@ import requests
 from tests.support.sessions_house import PASSWORD, House, email
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.parametrize("sessions_at_home", ["sqlite"], indirect=True)  # users are in auth's database
+
 NEW = "another horse battery"
 FORGOTTEN_S = 10.0  # the service keeps an answer of auth for 5
 

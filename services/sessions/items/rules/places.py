@@ -11,7 +11,6 @@ import pyproj
 import shapely
 from pyproj.enums import TransformDirection
 
-LONLAT: Final = "OGC:CRS84"  # longitude and latitude in degrees (RFC 7946, 4)
 _DEGREE_DIGITS: Final = 8  # a millimetre
 _METRE_DIGITS: Final = 3
 

@@ -29,7 +29,7 @@ export class Follower {
   // Ends the pause.
   now() { this.#wake(); }
 
-  // Asks anew at once: the tokens have changed.
+  // Asks again at once: the tokens have changed.
   again() {
     this.#restart();
     this.#wake();

@@ -57,7 +57,7 @@ class Join:
 
 
 def wanted(session_type: str, project: Project) -> rights.Right:
-    """Return the right on the project that a session of this type needs: editing is writing, but a template is edited to be saved anew."""
+    """Return the right on the project that a session of this type needs: editing is writing, but a template is saved as another project."""
     return "WRITE" if session_type == types.EDITOR and not project.template else "READ"
 
 
