@@ -100,7 +100,8 @@ def _write(spec: APISpec) -> None:
 
 
 def _route(route: Route) -> dict[str, Any]:
-    parameters = [_asked(route.formats)] if len(route.formats) > 1 else []
+    by_query = tuple(one for one in route.formats if one != "STREAM")  # a stream is asked for by the Accept header
+    parameters = [_asked(by_query)] if len(by_query) > 1 else []
     parameters += [{"in": "path", "required": True, **one} for one in route.places]
     parameters += [{"in": "query", **one} for one in route.query]
     answers = {"200": {"description": "OK", "content": _content(route.formats, route.answer)}}

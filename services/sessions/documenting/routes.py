@@ -134,8 +134,8 @@ _LISTS: Final = (
         _CHANGES, method="post", query=(_TIMEOUT, _FORCE), body=_KNOWN, others={"204": "Nothing came: ask again."},
     ),
     Route(
-        "/api/session/update/", "The same as a stream, for `EventSource`; versions by name in the query.", "items", "session",
-        formats=("STREAM",), query=(_FORCE,),
+        "/api/session/update/", "With `Accept: text/event-stream` a stream, for `EventSource`, versions by name in the query; else a form.",
+        "items", "session", formats=("HTML", "STREAM"), query=(_FORCE,),
     ),
 )  # fmt: skip
 ROUTES: Final = (*_ROOT, *_SESSION, *_LISTS)
