@@ -23,7 +23,8 @@ def test_the_first_poll_gets_all_items(api: API) -> None:
 
 def test_ways_to_say_that_nothing_is_known(api: API) -> None:
     joined = api.join(api.running())
-    for known in (None, {}, [], {"stakeholders": 0}, {"STAKEHOLDERS": -7}, {"STAKEHOLDERS": 1.0 - 1}):
+    several: tuple[object, ...] = (None, {}, [], {"stakeholders": 0}, {"STAKEHOLDERS": -7}, {"STAKEHOLDERS": 1.0 - 1})
+    for known in several:
         answer = api.send("POST", UPDATE, json=known, headers={"token": joined.token}, query_string={"f": "JSON", "timeout": 0})
         assert [one["id"] for one in value(answer)["items"]["STAKEHOLDERS"]] == [0, 1, 2, 3], known
     form = {"STAKEHOLDERS": "0", "MESSAGES": ""}
