@@ -42,9 +42,10 @@ class Known(Generic[T]):
         generation = self._generation
         until = self._clock.monotonic() + KEPT_S  # counted from before the store looked
         found = find()
-        if found is None:
-            return None
         with self._lock:
+            if found is None:
+                self._kept.pop(key, None)  # so that a look-up in the background that began before does not bring it back
+                return None
             if generation == self._generation:  # else it changed while the store looked
                 if len(self._kept) >= _MOST:
                     self._kept.clear()
@@ -67,26 +68,39 @@ class Known(Generic[T]):
                 begin = not self._renewing
                 self._renewing = True
             if begin:
-                threading.Thread(target=self._renew, args=(find,), name="renewing", daemon=True).start()
+                self._begin(find)
         return kept[1]
+
+    def _begin(self, find: Callable[[Collection[str]], Mapping[str, T]]) -> None:
+        try:
+            threading.Thread(target=self._renew, args=(find,), name="renewing", daemon=True).start()
+        except RuntimeError:  # the system has no thread to spare: what is recalled next tries again
+            with self._lock:
+                self._ending, self._renewing = set(), False
 
     def _renew(self, find: Callable[[Collection[str]], Mapping[str, T]]) -> None:
         time.sleep(GATHER_S)
-        generation = self._generation
         with self._lock:
+            generation = self._generation
             keys, self._ending = self._ending, set()
+            before = {key: self._kept[key] for key in keys if key in self._kept}
         until = self._clock.monotonic() + KEPT_S
         found: Mapping[str, T] | None = None
         try:
-            found = find(keys)
+            found = find(before.keys())
         except Exception as error:  # who asks next meets it, too, and tells the client
-            log.warning("not renewed", keys=len(keys), error=type(error).__name__)
+            log.warning("not renewed", keys=len(before), error=type(error).__name__)
         with self._lock:
             self._renewing = False
-            if found is not None and generation == self._generation:
-                for key in keys:
-                    self._kept.pop(key, None)
-                self._kept.update((key, (until, one)) for key, one in found.items())
+            if found is None or generation != self._generation:
+                return
+            for key, kept in before.items():
+                if self._kept.get(key) is not kept:  # who asked meanwhile knows better
+                    continue
+                if key in found:
+                    self._kept[key] = until, found[key]
+                else:
+                    del self._kept[key]
 
     def forget(self) -> None:
         """Look everything up again."""

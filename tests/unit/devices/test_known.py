@@ -80,6 +80,45 @@ def test_a_look_up_in_the_background_changes_nothing_when_it_fails_or_is_out_of_
         assert known.recall("a", find) is None
 
 
+@pytest.mark.parametrize("newer", ["new", None])
+def test_a_look_up_in_the_background_that_is_late_leaves_what_was_learned_meanwhile(newer: str | None) -> None:
+    clock = SettableClock()
+    known: Known[str] = Known(clock)
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def slow(keys: Collection[str]) -> dict[str, str]:
+        found = dict.fromkeys(keys, "old")
+        looks.set()
+        assert goes_on.wait(30)
+        return found
+
+    known.get("a", lambda: "old")
+    clock.move(0.6)
+    assert known.recall("a", slow) == "old"
+    assert looks.wait(30)
+    clock.move(0.5)
+    assert known.get("a", lambda: newer) == newer
+    goes_on.set()
+    wait_until(lambda: not known._renewing, 10, "the end of the look-up")
+    assert known.recall("a", slow) == newer
+
+
+def test_without_a_thread_to_spare_the_next_one_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SettableClock()
+    known: Known[int] = Known(clock)
+
+    def none_to_spare(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    known.get("a", lambda: 1)
+    clock.move(0.6)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_to_spare)
+        assert known.recall("a", lambda keys: dict.fromkeys(keys, 2)) == 1
+    assert known.recall("a", lambda keys: dict.fromkeys(keys, 2)) == 1
+    wait_until(lambda: known.recall("a", lambda keys: dict.fromkeys(keys, 2)) == 2, 10, "what was looked up")
+
+
 def test_an_answer_that_was_on_its_way_when_something_changed_is_not_kept() -> None:
     changes = Changes(InProcess(), SettableClock())
     known: Known[str] = changes.known()
