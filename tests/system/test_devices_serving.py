@@ -45,6 +45,13 @@ class Service:
         fields = [line, "Host: x", f"Device-Token: {token or self.token}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*fields, *headers, "", ""]).encode() + body
 
+    def takes_connections(self) -> bool:
+        """Whether it answers on a new connection. One that ends accepts none; its address is still listened at."""
+        try:
+            return requests.get(f"{self.url}/health", timeout=1).ok
+        except (requests.Timeout, requests.ConnectionError):
+            return False
+
     def client(self) -> RawClient:
         """A connection that the service keeps: it has answered one request on it, and then takes the next ones as they come."""
         client = RawClient(self.port)
@@ -185,6 +192,7 @@ def test_what_is_under_way_is_answered_at_the_end(service: Service) -> None:
             connection.send(service.post())
         stopping = threading.Thread(target=service.process.stop, args=(30,))
         stopping.start()
+        wait_until(lambda: not service.takes_connections(), 4, "the end of accepting")  # so that a process that ends gives the answers
     answers = []
     for connection in connections:
         answers.append(connection.answer())
