@@ -2,6 +2,7 @@
 
     ./dev bench devices                         both stores, three rounds; reads of 1,000,000 records
     ./dev bench devices --store sqlite          one of them
+    ./dev bench devices --workers 1             so many processes of the service; on PostgreSQL two otherwise, as many as write without it
     ./dev bench devices --large                 reads of 10,000,000 records on PostgreSQL
 
 Ingest: batches of 100 records from 32 connections, through a gateway, each answered when it is on the disk. In turns with it the same
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.measure import filling, load, report  # noqa: E402
+from bench.measure.bare import PROCESSES  # noqa: E402
 from bench.measure.processes import cpu_seconds  # noqa: E402
 from tests.support.fake_auth import FakeAuth  # noqa: E402
 from tests.support.gateway import Gateway  # noqa: E402
@@ -251,7 +253,9 @@ def reads(database: str, running: House, records: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench devices", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--store", choices=STORES, action="append")
-    parser.add_argument("--workers", type=int, default=1, help="processes of the service")
+    parser.add_argument(
+        "--workers", type=int, help=f"processes of the service (SQLite 1; PostgreSQL {PROCESSES}, as many as write without it)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=6, help="of a measurement")
     parser.add_argument("--large", action="store_true", help="10,000,000 records on PostgreSQL instead of 1,000,000")
@@ -265,7 +269,8 @@ def main() -> None:
     for kind in options.store or STORES:
         folder = Path(tempfile.mkdtemp(dir=options.folder, prefix="bench-devices-"))
         try:
-            with store(kind, folder) as database, house(database, folder, options.workers) as running_house:
+            workers = options.workers or (1 if kind == "sqlite" else PROCESSES)
+            with store(kind, folder) as database, house(database, folder, workers) as running_house:
                 show_ingest(kind, ingest(database, running_house, folder, options.rounds, options.seconds))
                 if not options.no_reads:
                     reads(database, running_house, 10_000_000 if options.large and kind == "postgresql" else 1_000_000)
