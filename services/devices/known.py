@@ -20,7 +20,6 @@ RENEWED_S: Final = 0.5  # what is recalled later than that after it was looked u
 GATHER_S: Final = 0.1  # so long others may join
 TOPIC: Final = "registry"
 _MOST: Final = 20_000
-_LISTEN_S: Final = 60.0
 
 
 class Known(Generic[T]):
@@ -117,6 +116,7 @@ class Changes:
         self._topic = topic
         self._clock = clock
         self._forget: list[Callable[[], None]] = []
+        wakeups.listen(self._hear)
 
     def known(self) -> Known[T]:
         """Return a new store of answers, which is emptied at every change."""
@@ -125,24 +125,14 @@ class Changes:
         return known
 
     def call(self, forget: Callable[[], None]) -> None:
-        """Have this called at every change, in any thread."""
+        """Have this called at every change, in any thread; it must not wait and must not raise."""
         self._forget.append(forget)
 
     def announce(self) -> None:
         """Forget in this process now, in all others as soon as they hear of it. Call it after the commit, before the answer."""
-        self._all()
         self._wakeups.publish([self._topic])
 
-    def start(self) -> None:
-        """Listen to the other processes until the wake-ups are closed."""
-        threading.Thread(target=self._listen, name="changes", daemon=True).start()
-
-    def _all(self) -> None:
-        for forget in self._forget:
-            forget()
-
-    def _listen(self) -> None:
-        with self._wakeups.ticket(self._topic) as ticket:
-            while not self._wakeups.closing:
-                if ticket.wait(_LISTEN_S):
-                    self._all()
+    def _hear(self, topic: str | None) -> None:
+        if topic is None or topic == self._topic:
+            for forget in self._forget:
+                forget()

@@ -80,10 +80,8 @@ class Parts:
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
         startup.answers("devices", self.database)
-        self.changes.start()
         self.keeper.start()
         self.last_used.start()
-        self.changes_of_actions.start()
         self.courier.start()
 
     def close(self) -> None:

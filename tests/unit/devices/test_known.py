@@ -167,7 +167,6 @@ def test_many_threads_look_up_at_once() -> None:
 def test_another_process_hears_of_a_change_through_valkey(make_api: MakeAPI, valkey: Valkey) -> None:
     """The clock stands still, so nothing is forgotten by its age."""
     here, there = make_api(valkey_url=valkey.url), make_api(valkey_url=valkey.url)
-    there.parts.changes.start()
     assert there.parts.wakeups.wait_until_subscribed(10)
     made = here.device()
     result(there.get("/info", made.token))
