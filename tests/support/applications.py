@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Flask
@@ -32,3 +33,16 @@ class Applications:
     def give_back(self, app: Flask) -> None:
         app.extensions[self._service].close()
         self._free.append(app)
+
+    @contextlib.contextmanager
+    def lending(self, clock: Any) -> Iterator[Callable[[Any], Flask]]:
+        """Let a block take applications by their settings, all with one clock; they come back at its end."""
+        lent: list[Flask] = []
+
+        def lend(settings: Any) -> Flask:
+            lent.append(self.take(settings, clock))
+            return lent[-1]
+
+        yield lend
+        for app in lent:
+            self.give_back(app)

@@ -136,18 +136,10 @@ def apps() -> Apps:
 @contextlib.contextmanager
 def making(apps: Apps, database_url: str, folder: Path, house: FakeAuth) -> Iterator[MakeAPI]:
     """Let a block make applications on one database, with one clock."""
-    made: list[Flask] = []
     clock = SettableClock()
-
-    def make(**chosen: Any) -> API:
-        chosen = {"auth_url": house.url, "auth_secret": "a secret", "data": folder / "devices", **chosen}
-        app = apps.take(dataclasses.replace(Settings(), database_url=database_url, **chosen), clock)
-        made.append(app)
-        return API(app, clock, house)
-
-    yield make
-    for app in made:
-        apps.give_back(app)
+    usual = {"auth_url": house.url, "auth_secret": "a secret", "data": folder / "devices"}
+    with apps.lending(clock) as lend:
+        yield lambda **chosen: API(lend(dataclasses.replace(Settings(), database_url=database_url, **{**usual, **chosen})), clock, house)
 
 
 @pytest.fixture

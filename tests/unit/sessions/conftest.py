@@ -133,18 +133,10 @@ def apps() -> Applications:
 @contextlib.contextmanager
 def making(apps: Applications, database_url: str, folder: Path, house: FakeAuth) -> Iterator[MakeAPI]:
     """Let a block make applications on one database, with one clock."""
-    made: list[Flask] = []
     clock = SettableClock()
-
-    def make(**chosen: Any) -> API:
-        chosen = {"auth_url": house.url, "auth_secret": "secret", "data": folder, "database_url": database_url, **chosen}
-        app = apps.take(dataclasses.replace(Settings(), **chosen), clock)
-        made.append(app)
-        return API(app, clock)
-
-    yield make
-    for app in made:
-        apps.give_back(app)
+    usual = {"auth_url": house.url, "auth_secret": "secret", "data": folder, "database_url": database_url}
+    with apps.lending(clock) as lend:
+        yield lambda **chosen: API(lend(dataclasses.replace(Settings(), **{**usual, **chosen})), clock)
 
 
 @pytest.fixture
