@@ -25,8 +25,10 @@ _MOST: Final = 20_000
 class Known(Generic[T]):
     """Answers of the store by a text, each for a second. What is not there is not kept: it is found as soon as it is. Thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, is_over: Callable[[], bool] = lambda: False) -> None:
+        """is_over: whether the process ends, so that nothing is renewed any more."""
         self._clock = clock
+        self._is_over = is_over
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, T]] = {}
         self._generation = 0
@@ -79,6 +81,8 @@ class Known(Generic[T]):
 
     def _renew(self, find: Callable[[Collection[str]], Mapping[str, T]]) -> None:
         time.sleep(GATHER_S)
+        if self._is_over():  # the store is closed
+            return
         with self._lock:
             generation = self._generation
             keys, self._ending = self._ending, set()
@@ -120,7 +124,7 @@ class Changes:
 
     def known(self) -> Known[T]:
         """Return a new store of answers, which is emptied at every change."""
-        known = Known[T](self._clock)
+        known = Known[T](self._clock, lambda: self._wakeups.closing)
         self.call(known.forget)
         return known
 

@@ -74,6 +74,7 @@ class Parts:
     def close(self) -> None:
         """End every wait and close the connections."""
         self.wakeups.close()
+        self.parking.close()
         self.keeper.close()
         self.lookups.dispose()
         self.database.dispose()

@@ -73,12 +73,20 @@ class Parking:
         self._next: float = -1  # the tick that the thread waits for
         self._again: dict[int, float] = {}
         self._settle: Settle | None = None
+        self._thread: threading.Thread | None = None
         wakeups.listen(self._hear)
 
     def start(self, settle: Settle) -> None:
         """Begin to look. settle: is given polls and their outcomes, in the thread that looks; it must not wait."""
         self._settle = settle
-        threading.Thread(target=self._keep_on, name="polls", daemon=True).start()
+        self._thread = threading.Thread(target=self._keep_on, name="polls", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the thread that looks, once the wake-ups are closed: the store is closed next, and it may be using it."""
+        self._asked.put(None)
+        if self._thread is not None:
+            self._thread.join(5)
 
     def park(self, poll: Parked) -> bool:
         """Have a poll wait. False when the process stops. Raises Refusal 503 when all places are taken."""
