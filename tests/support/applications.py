@@ -26,7 +26,9 @@ class Applications:
         if not self._free:
             return self._build(settings, clock)
         app, parts = self._free.pop(), self._parts(settings, clock)
-        app.extensions.update({self._service: parts, "database": parts.database, "wakeups": parts.wakeups})
+        app.extensions.update({self._service: parts, "database": parts.database})
+        if "wakeups" in app.extensions:
+            app.extensions["wakeups"] = parts.wakeups
         app.extensions["checks"].add("database", DatabaseCheck(self._service, parts.database))
         return app
 

@@ -86,8 +86,8 @@ class FakeAuth:
         }
         return token
 
-    def add_person(self, name: str, password: str, *, level: str, domain: str) -> None:
-        """Let it know a person, whose address is `name@example.org`."""
+    def add_person(self, name: str, password: str, *, level: str, domain: str, layer_domains: Sequence[str] = ()) -> None:
+        """Let it know a person, whose address is `name@example.org`. layer_domains: where it may create layers of mobility."""
         email = f"{name}@example.org"
         self._people[email, password] = {
             "id": name,
@@ -95,7 +95,7 @@ class FakeAuth:
             "full_name": name.title(),
             "domain": domain,
             "level": level,
-            "layer_domains": [],
+            "layer_domains": list(layer_domains),
             "credential": "password",
             "expires_at": None,
         }

@@ -1,0 +1,98 @@
+"""Every way the service says no. The texts are the original's where it has one; the status numbers are better ones.
+
+`fields` stand in the answer beside `status` and `message` (`web.render_error`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.common.refusal import Refusal
+
+
+def not_authorized() -> Refusal:
+    """No session key, one that is unknown or has ended, or a wrong e-mail or password."""
+    return Refusal(401, "Not Authorized", "not-authorized")
+
+
+def token_refused(reason: str) -> Refusal:
+    """A token of the house that does not count. reason: auth's."""
+    return Refusal(401, reason, "token-refused", headers={"WWW-Authenticate": "Bearer"})
+
+
+def out_of_scope() -> Refusal:
+    """An application's token, and the person has not allowed the application this."""
+    return Refusal(403, "This token may not change mobility data.", "out-of-scope")
+
+
+def too_many_failures(reason: str, headers: Mapping[str, str]) -> Refusal:
+    """Too many wrong passwords. reason, headers: auth's."""
+    return Refusal(429, reason, "too-many-failures", headers=headers)
+
+
+def auth_unavailable() -> Refusal:
+    """The auth service does not answer."""
+    return Refusal(503, "Accounts cannot be checked now; try again.", "auth-unavailable", headers={"Retry-After": "1"})
+
+
+def needs_https() -> Refusal:
+    """A password must not travel in the open."""
+    return Refusal(403, "Ask for a session key over HTTPS: a password must not travel in plain HTTP.", "needs-https")
+
+
+def session_busy(left_s: int) -> Refusal:
+    """The owner has a live session. left_s: seconds until it ends, unless it is used."""
+    return Refusal(409, "session busy", "session-busy", fields={"results": ["session busy"]}, headers={"Retry-After": str(max(1, left_s))})
+
+
+def invalid_layer_spec(name: str) -> Refusal:
+    """There is no such layer, or a write names several."""
+    return Refusal(404, f"Invalid layer spec: {name}", "invalid-layer-spec")
+
+
+def not_authorized_for_layer(name: str) -> Refusal:
+    return Refusal(403, f"Not authorized for layer '{name}'.", "not-authorized-for-layer")
+
+
+def not_authorized_for_domain(domain: str) -> Refusal:
+    return Refusal(403, f"Not authorized for domain '{domain}'.", "not-authorized-for-domain")
+
+
+def node_not_found(cdk_id: str) -> Refusal:
+    """In a write."""
+    return Refusal(404, f"Node '{cdk_id}' not found.", "node-not-found")
+
+
+def no_such_node(cdk_id: str) -> Refusal:
+    """In a read."""
+    return Refusal(404, f"Node not found: '{cdk_id}'", "node-not-found")
+
+
+def json_invalid(reason: str) -> Refusal:
+    """reason: what is wrong, and where."""
+    return Refusal(422, f"Error parsing JSON - {reason}", "json-invalid")
+
+
+def no_data() -> Refusal:
+    return Refusal(422, "No 'data' found in post.", "no-data")
+
+
+def data_nested(where: Mapping[str, Any] | None = None) -> Refusal:
+    """where: such as the index of the node."""
+    return Refusal(422, "'data' object in POST data cannot contain arrays or objects", "data-nested", fields=where)
+
+
+def invalid(message: str, code: str = "invalid", where: Mapping[str, Any] | None = None) -> Refusal:
+    """message: what is wrong and what to do. where: such as the index of the node."""
+    return Refusal(422, message, code, fields=where)
+
+
+def invalid_fields(fields: Mapping[str, Sequence[str]]) -> Refusal:
+    """A layer whose fields are wrong: the message is an object, as in the original."""
+    return Refusal(422, "Some fields are not valid.", "invalid-fields", fields={"message": fields})
+
+
+def precondition_failed() -> Refusal:
+    """`If-Match` names another version."""
+    return Refusal(412, "The data has changed meanwhile. Read it again.", "precondition-failed")

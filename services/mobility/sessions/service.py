@@ -1,0 +1,55 @@
+"""Sessions of owners: one session key each, for a minute, and again for a minute from each write."""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy.orm import Session
+
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.lookups import Lookups
+from services.mobility import refusals
+from services.mobility.access import Caller, Owners
+from services.mobility.sessions import store
+from services.mobility.sessions.rules import LIFE, digest, is_key, new_key
+
+
+class Sessions:
+    """All sessions. Thread-safe."""
+
+    def __init__(self, database: Database, lookups: Lookups, owners: Owners, clock: Clock) -> None:
+        self._database = database
+        self._lookups = lookups
+        self._owners = owners
+        self._clock = clock
+
+    def open(self, email: str, password: str, address: str | None) -> str:
+        """Start the session of an owner; return its key. address: the client's. Raises Refusal 401, 409, 429, 503."""
+        owner = self._owners.by_password(email, password, address)
+        key = new_key()
+        now = self._clock.now()
+        busy_until = self._database.run(lambda session: store.open_session(session, owner, digest(key), now, now + LIFE))
+        if busy_until is not None:
+            raise refusals.session_busy(math.ceil((busy_until - now).total_seconds()))
+        return key
+
+    def release(self, key: str) -> None:
+        """End a session. Raises Refusal 401."""
+        now = self._clock.now()
+        if not is_key(key) or not self._database.run(lambda session: store.release(session, digest(key), now)):
+            raise refusals.not_authorized()
+
+    def caller(self, key: str) -> Caller:
+        """Say whose session key this is. Raises Refusal 401."""
+        found = self._lookups.one(store.WHOSE, {"digest": digest(key), "now": self._clock.now()}) if is_key(key) else None
+        if found is None:
+            raise refusals.not_authorized()
+        owner_id, email, level, layer_domains = tuple(found)
+        return Caller(owner_id, email, level, tuple(layer_domains), digest(key))
+
+    def renew(self, session: Session, caller: Caller) -> None:
+        """Let the caller's session live for another minute, with the transaction that is given. Other credentials need nothing."""
+        if caller.key_digest is not None:
+            now = self._clock.now()
+            store.renew(session, caller.key_digest, now, now + LIFE)

@@ -1,0 +1,49 @@
+"""The session keys of owners in the database: one row an owner."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from services.common.upsert import insert
+from services.mobility.access import Caller
+from services.mobility.models import OwnerSession
+
+WHOSE = sa.select(OwnerSession.owner_id, OwnerSession.email, OwnerSession.level, OwnerSession.layer_domains).where(
+    OwnerSession.key_digest == sa.bindparam("digest"), OwnerSession.ends_at > sa.bindparam("now", type_=OwnerSession.ends_at.type)
+)
+
+
+def open_session(session: Session, owner: Caller, digest: str, now: dt.datetime, ends_at: dt.datetime) -> dt.datetime | None:
+    """Give the owner a session with this key, unless one is alive: then return when that ends."""
+    values = {
+        "key_digest": digest,
+        "email": owner.email,
+        "level": owner.level,
+        "layer_domains": list(owner.layer_domains),
+        "ends_at": ends_at,
+    }
+    statement = (
+        insert(session.get_bind().dialect.name, OwnerSession)
+        .values(owner_id=owner.id, **values)
+        .on_conflict_do_update(index_elements=["owner_id"], set_=values, where=OwnerSession.ends_at <= now)
+        .returning(OwnerSession.owner_id)
+    )
+    if session.execute(statement).one_or_none() is not None:
+        return None
+    return session.execute(sa.select(OwnerSession.ends_at).where(OwnerSession.owner_id == owner.id)).scalar_one()
+
+
+def renew(session: Session, digest: str, now: dt.datetime, ends_at: dt.datetime) -> None:
+    """Let a live session end later."""
+    session.execute(sa.update(OwnerSession).where(OwnerSession.key_digest == digest, OwnerSession.ends_at > now).values(ends_at=ends_at))
+
+
+def release(session: Session, digest: str, now: dt.datetime) -> bool:
+    """End a session. Returns whether it was alive."""
+    gone = session.execute(
+        sa.delete(OwnerSession).where(OwnerSession.key_digest == digest, OwnerSession.ends_at > now).returning(OwnerSession.owner_id)
+    )
+    return gone.one_or_none() is not None

@@ -1,0 +1,42 @@
+"""The parts of the mobility service, made from its settings."""
+
+from __future__ import annotations
+
+from services.common import startup
+from services.common.clock import Clock
+from services.common.database import Database
+from services.common.identity.client import IdentityClient
+from services.common.lookups import Lookups
+from services.mobility.access import Owners
+from services.mobility.layers.writing import Writing
+from services.mobility.models import db
+from services.mobility.nodes.service.single import SingleWrites
+from services.mobility.reads.service.nodes import Nodes
+from services.mobility.sessions.service import Sessions
+from services.mobility.settings import Settings
+
+
+class Parts:
+    """One of each object of the service. To make them asks no database and no neighbour; `start` does."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(
+            db, settings.database_url, pool_size=20, at_once=settings.requests - 4, sqlite_synchronous=settings.sqlite_synchronous
+        )
+        self.lookups = Lookups(settings.database_url, self.database.guard)
+        self.owners = Owners(IdentityClient(settings.auth_url, "mobility", settings.auth_secret, issuer=settings.auth_issuer, clock=clock))
+        self.sessions = Sessions(self.database, self.lookups, self.owners, clock)
+        writing = Writing(self.database, self.sessions)
+        self.single_writes = SingleWrites(writing)
+        self.nodes = Nodes(self.database)
+
+    def start(self) -> None:
+        """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""
+        startup.answers("mobility", self.database)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.lookups.dispose()
+        self.database.dispose()
