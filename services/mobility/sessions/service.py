@@ -29,7 +29,14 @@ class Sessions:
         owner = self._owners.by_password(email, password, address)
         key = new_key()
         now = self._clock.now()
-        busy_until = self._database.run(lambda session: store.open_session(session, owner, digest(key), now, now + LIFE))
+        values = {
+            "key_digest": digest(key),
+            "email": owner.email,
+            "level": owner.level,
+            "layer_domains": list(owner.layer_domains),
+            "ends_at": now + LIFE,
+        }
+        busy_until = self._database.run(lambda session: store.open_session(session, owner.id, values, now))
         if busy_until is not None:
             raise refusals.session_busy(math.ceil((busy_until - now).total_seconds()))
         return key

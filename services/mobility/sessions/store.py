@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from services.common.upsert import insert
-from services.mobility.access import Caller
 from services.mobility.models import OwnerSession
 
 WHOSE = sa.select(OwnerSession.owner_id, OwnerSession.email, OwnerSession.level, OwnerSession.layer_domains).where(
@@ -16,24 +17,17 @@ WHOSE = sa.select(OwnerSession.owner_id, OwnerSession.email, OwnerSession.level,
 )
 
 
-def open_session(session: Session, owner: Caller, digest: str, now: dt.datetime, ends_at: dt.datetime) -> dt.datetime | None:
-    """Give the owner a session with this key, unless one is alive: then return when that ends."""
-    values = {
-        "key_digest": digest,
-        "email": owner.email,
-        "level": owner.level,
-        "layer_domains": list(owner.layer_domains),
-        "ends_at": ends_at,
-    }
+def open_session(session: Session, owner_id: str, values: Mapping[str, Any], now: dt.datetime) -> dt.datetime | None:
+    """Give an owner a session, unless one is alive: then return when that ends. values: of the other columns."""
     statement = (
         insert(session.get_bind().dialect.name, OwnerSession)
-        .values(owner_id=owner.id, **values)
+        .values(owner_id=owner_id, **values)
         .on_conflict_do_update(index_elements=["owner_id"], set_=values, where=OwnerSession.ends_at <= now)
         .returning(OwnerSession.owner_id)
     )
     if session.execute(statement).one_or_none() is not None:
         return None
-    return session.execute(sa.select(OwnerSession.ends_at).where(OwnerSession.owner_id == owner.id)).scalar_one()
+    return session.execute(sa.select(OwnerSession.ends_at).where(OwnerSession.owner_id == owner_id)).scalar_one()
 
 
 def renew(session: Session, digest: str, now: dt.datetime, ends_at: dt.datetime) -> None:
