@@ -88,6 +88,18 @@ def invalid(message: str, code: str = "invalid", where: Mapping[str, Any] | None
     return Refusal(422, message, code, fields=where)
 
 
+def srid_invalid(given: object) -> Refusal:
+    """There is no such coordinate system, or none with a longitude or x."""
+    return invalid(f"Invalid 'srid' parameter supplied. ({str(given)[:40]}).", "srid-invalid")
+
+
+def geometry_invalid(reason: str, where: Mapping[str, Any] | None = None) -> Refusal:
+    """reason: what is wrong with it; empty: it is a collection. where: such as the index of the node."""
+    if not reason:
+        return invalid("GeoJSON GeometryCollections are not allowed as object geometry", "geometry-invalid", where)
+    return invalid(f"Invalid GeoJSON geometry encountered: {reason}", "geometry-invalid", where)
+
+
 def invalid_fields(fields: Mapping[str, Sequence[str]]) -> Refusal:
     """A layer whose fields are wrong: the message is an object, as in the original."""
     return Refusal(422, "Some fields are not valid.", "invalid-fields", fields={"message": fields})
