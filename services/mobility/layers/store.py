@@ -19,8 +19,8 @@ def find(session: Session, name: str) -> Layer | None:
 
 def names(session: Session, ids: Sequence[int]) -> Mapping[int, str]:
     """Return the names of layers by id."""
-    rows: Any = session.execute(sa.select(Layer.id, Layer.name).where(Layer.id.in_(ids)))
-    return dict(rows)
+    found = session.execute(sa.select(Layer.id, Layer.name).where(Layer.id.in_(ids)))
+    return {row.id: row.name for row in found}
 
 
 def grow(session: Session, layer: Layer, box: Box) -> None:

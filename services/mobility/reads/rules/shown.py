@@ -1,16 +1,81 @@
-"""How a node looks in an answer. No framework."""
+"""How nodes and records look in an answer: the one place where their JSON is made. No framework."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Protocol
 
 from services.mobility import modalities
+from services.mobility.geometry import geometries
+
+NO_LAYER: Final = "none"  # shown as the layer of a node whose creator has deleted it while others have data there
 
 
-def record(data: Mapping[str, Any], bits: int | None) -> dict[str, Any]:
-    """What a layer says of a node: `{"data", "modalities"?}`."""
-    shown: dict[str, Any] = {"data": data}
-    if bits is not None:
-        shown["modalities"] = modalities.names(bits)
+class NodeRow(Protocol):
+    """What is read of a node to show it."""
+
+    @property
+    def cdk_id(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def node_type(self) -> str: ...
+    @property
+    def modalities(self) -> int | None: ...
+    @property
+    def geom(self) -> bytes: ...
+
+
+class RecordRow(Protocol):
+    """What is read of a record to show it."""
+
+    @property
+    def data(self) -> dict[str, Any]: ...
+    @property
+    def modalities(self) -> int | None: ...
+    @property
+    def valid_from(self) -> dt.datetime | None: ...
+    @property
+    def valid_to(self) -> dt.datetime | None: ...
+
+
+def node(
+    row: NodeRow,
+    layer: str | None,
+    records: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    geom: bool = False,
+    distance: float | None = None,
+) -> dict[str, Any]:
+    """Show a node.
+
+    layer: the name of its creator. records: what layers say of it, as `record` shows it, by the layers' names; None: none was asked for.
+    geom: with its geometry, as GeoJSON. distance: metres from the place that was asked for; shown to the centimetre.
+    """
+    shown: dict[str, Any] = {"cdk_id": row.cdk_id, "name": row.name or "", "node_type": row.node_type}
+    if row.modalities is not None:
+        shown["modalities"] = modalities.names(row.modalities)
+    if records is not None:
+        shown["layers"] = records
+    shown["layer"] = layer or NO_LAYER
+    if distance is not None:
+        shown["distance"] = round(distance, 2)
+    if geom:
+        shown["geom"] = geometries.to_geojson(row.geom)
     return shown
+
+
+def record(row: RecordRow) -> dict[str, Any]:
+    """Show what a layer says of a node: `{"data", "modalities"?, "validity"?}`. validity: from, to; ISO 8601, UTC."""
+    shown: dict[str, Any] = {"data": row.data}
+    if row.modalities is not None:
+        shown["modalities"] = modalities.names(row.modalities)
+    if row.valid_from is not None or row.valid_to is not None:
+        shown["validity"] = [time(row.valid_from), time(row.valid_to)]
+    return shown
+
+
+def time(moment: dt.datetime | None) -> str | None:
+    """Write a moment: ISO 8601, in UTC, with `Z`."""
+    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
