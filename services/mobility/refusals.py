@@ -74,6 +74,26 @@ def json_invalid(reason: str) -> Refusal:
     return Refusal(422, f"Error parsing JSON - {reason}", "json-invalid")
 
 
+def unknown_layer(name: str) -> Refusal:
+    """In a read of layers."""
+    return Refusal(404, f"Unknown layer or invalid layer spec: {name}", "unknown-layer")
+
+
+def permanent_layer() -> Refusal:
+    return Refusal(422, "OSM, GTFS or ADMR layers cannot be deleted..", "permanent-layer")
+
+
+def not_finished() -> Refusal:
+    """A layer with so much data that one request does not delete it."""
+    message = "Much of the layer's data is deleted, not all. Send the request again, until it is done."
+    return Refusal(503, message, "not-finished", headers={"Retry-After": "1"})
+
+
+def data_missing() -> Refusal:
+    """In a call on layers."""
+    return Refusal(422, "Data missing..", "data-missing")
+
+
 def no_data() -> Refusal:
     return Refusal(422, "No 'data' found in post.", "no-data")
 

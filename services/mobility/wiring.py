@@ -8,6 +8,7 @@ from services.common.database import Database
 from services.common.identity.client import IdentityClient
 from services.common.lookups import Lookups
 from services.mobility.access import Owners
+from services.mobility.layers.service import Layers
 from services.mobility.layers.writing import Writing
 from services.mobility.models import db
 from services.mobility.nodes.service.single import SingleWrites
@@ -29,6 +30,7 @@ class Parts:
         self.owners = Owners(IdentityClient(settings.auth_url, "mobility", settings.auth_secret, issuer=settings.auth_issuer, clock=clock))
         self.sessions = Sessions(self.database, self.lookups, self.owners, clock)
         writing = Writing(self.database, self.sessions)
+        self.layers = Layers(self.database, self.sessions, writing, clock, settings.admin_email)
         self.single_writes = SingleWrites(writing)
         self.nodes = Nodes(self.database)
 

@@ -41,7 +41,7 @@ class Writing:
             raise refusals.not_authorized_for_layer(name)
 
         def write(session: Session) -> R:
-            found = store.find(session, name)
+            found = store.hold(session, name)
             if found is None:  # deleted meanwhile
                 raise refusals.invalid_layer_spec(name)
             done = work(session, found)
@@ -51,5 +51,9 @@ class Writing:
         try:
             return self._database.run(write)
         except Refusal:
-            self._database.run(lambda session: self._sessions.renew(session, caller))
+            self.renew(caller)
             raise
+
+    def renew(self, caller: Caller) -> None:
+        """Let the caller's session live for another minute."""
+        self._database.run(lambda session: self._sessions.renew(session, caller))
