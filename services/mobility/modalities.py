@@ -23,11 +23,6 @@ def names(bits: int) -> list[str]:
     return [name for name, one in _BITS.items() if bits & one]
 
 
-def first_unknown(given: Iterable[object]) -> object | None:
-    """Return the first of the values that is not a modality's name, None when all are."""
-    return next((name for name in given if bit(name) is None), None)
-
-
 def bits(given: Iterable[object]) -> int:
     """Return the set of these names, all of which must be known."""
     found = 0

@@ -108,6 +108,15 @@ def invalid(message: str, code: str = "invalid", where: Mapping[str, Any] | None
     return Refusal(422, message, code, fields=where)
 
 
+def record_changed() -> Refusal:
+    """The record is not the one that If-Match names, or is the one that If-None-Match excludes."""
+    return Refusal(
+        412,
+        "The condition in If-Match or If-None-Match is not met: read again what the layer says of the node, and send its ETag.",
+        "record-changed",
+    )
+
+
 def srid_invalid(given: object) -> Refusal:
     """There is no such coordinate system, or none with a longitude or x."""
     return invalid(f"Invalid 'srid' parameter supplied. ({str(given)[:40]}).", "srid-invalid")

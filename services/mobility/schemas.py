@@ -18,3 +18,9 @@ class Failure(Schema):
     message = fields.Raw(required=True, metadata={"type": ["string", "object"], "description": "What is wrong and what to do."})
     index = fields.Integer(metadata={"description": "Of the node in the request that is wrong, from 0 on."})
     results = fields.List(fields.String(), metadata={"description": "`session busy` only."})
+
+
+class Deleted(Success):
+    """The data are gone."""
+
+    node = fields.String(metadata={"enum": ["kept", "deleted"], "description": "What became of the node; with `delete_node=true` only."})
