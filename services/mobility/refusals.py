@@ -59,9 +59,19 @@ def not_authorized_for_domain(domain: str) -> Refusal:
     return Refusal(403, f"Not authorized for domain '{domain}'.", "not-authorized-for-domain")
 
 
-def node_not_found(cdk_id: str) -> Refusal:
-    """In a write."""
-    return Refusal(404, f"Node '{cdk_id}' not found.", "node-not-found")
+def node_not_found(cdk_id: str, where: Mapping[str, Any] | None = None) -> Refusal:
+    """In a write. where: the index of the node in a bulk."""
+    return Refusal(404, f"Node '{cdk_id}' not found.", "node-not-found", fields=where)
+
+
+def member_not_found(cdk_id: str, where: Mapping[str, Any]) -> Refusal:
+    """A route in a bulk names a node that does not exist."""
+    return Refusal(422, f"Nonexistent cdk_id --> {cdk_id}", "member-not-found", fields=where)
+
+
+def cdk_id_not_unique(cdk_id: str, where: Mapping[str, Any]) -> Refusal:
+    """Two nodes of a bulk are the same, or another node has this cdk_id already."""
+    return Refusal(422, f"cdk_id must be unique: '{cdk_id}'", "cdk-id-not-unique", fields=where)
 
 
 def no_such_node(cdk_id: str) -> Refusal:

@@ -11,6 +11,7 @@ from services.mobility.access import Owners
 from services.mobility.layers.service import Layers
 from services.mobility.layers.writing import Writing
 from services.mobility.models import db
+from services.mobility.nodes.service.bulk import BulkWrites
 from services.mobility.nodes.service.single import SingleWrites
 from services.mobility.reads.service.nodes import Nodes
 from services.mobility.sessions.service import Sessions
@@ -32,6 +33,7 @@ class Parts:
         writing = Writing(self.database, self.sessions)
         self.layers = Layers(self.database, self.sessions, writing, clock, settings.admin_email)
         self.single_writes = SingleWrites(writing)
+        self.bulk_writes = BulkWrites(writing, clock)
         self.nodes = Nodes(self.database)
 
     def start(self) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.common.database import Database
 from services.common.refusal import Refusal
+from services.common.store_guard import ANSWER_S
 from services.mobility import access, refusals
 from services.mobility.access import Caller
 from services.mobility.layers import store
@@ -25,12 +26,21 @@ class Writing:
         self._database = database
         self._sessions = sessions
 
-    def run(self, name: str, who: Callable[[], Caller], work: Callable[[Session, Layer], R]) -> R:
+    def run(
+        self,
+        name: str,
+        who: Callable[[], Caller],
+        work: Callable[[Session, Layer], R],
+        *,
+        before: Callable[[], None] | None = None,
+        patience_s: float = ANSWER_S,
+    ) -> R:
         """Do work on a layer that the caller may write, in one transaction; all of it or nothing.
 
-        who: says who writes, asked once there is such a layer, as in the original. work: may run twice. A write that is refused after the
-        caller was found to be the owner renews its session all the same, as in the original. Raises Refusal 401, 403, 404, and what `work`
-        raises.
+        who: says who writes, asked once there is such a layer, as in the original. work: may run twice. before: reads the request, once the
+        caller was found to be the owner and before the transaction, which should be short. patience_s: as `Database.run`. A write that is
+        refused after the caller was found to be the owner renews its session all the same, as in the original. Raises Refusal 401, 403,
+        404, and what `work` and `before` raise.
         """
         with self._database.read() as session:
             layer = store.find(session, name)
@@ -49,7 +59,9 @@ class Writing:
             return done
 
         try:
-            return self._database.run(write)
+            if before is not None:
+                before()
+            return self._database.run(write, patience_s=patience_s)
         except Refusal:
             self.renew(caller)
             raise

@@ -1,0 +1,41 @@
+"""`PUT /nodes/<layer>`: many nodes at once."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from services.mobility import refusals
+from services.mobility.nodes.schemas import BODY, BulkAnswer
+from services.mobility.schemas import Failure
+from services.mobility.web import WRITER, Blueprint, answer, caller, json_body, parts
+
+blueprint = Blueprint("bulk", __name__, description="Writes of many nodes at once.")
+
+_DRY_RUN = {
+    "name": "dry_run",
+    "in": "query",
+    "description": "`true`: answer as if it were written, and write nothing.",
+    "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
+
+
+@blueprint.put("/nodes/<layer>")
+@blueprint.doc(**WRITER, requestBody=BODY, parameters=[_DRY_RUN])
+@blueprint.response(200, BulkAnswer)
+@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
+@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
+@blueprint.alt_response(404, schema=Failure, description="There is no such layer, or a node with one of the cdk_ids does not exist.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 10 MiB.")
+@blueprint.alt_response(422, schema=Failure, description="The body is wrong; `index` says which node. Nothing is written.")
+def write(layer: str) -> Response:
+    """Create nodes and write data to existing ones: all of it, or nothing."""
+    dry_run = _dry_run()
+    done = parts().bulk_writes.write(caller, layer, json_body, dry_run=dry_run)
+    return answer({"create": done, "dry_run": True} if dry_run else {"create": done})
+
+
+def _dry_run() -> bool:
+    given = request.args.get("dry_run", "false").lower()
+    if given not in ("true", "1", "false", "0"):  # better than writing what was to be tried
+        raise refusals.invalid("'dry_run' must be true or false.", "dry-run-invalid")
+    return given in ("true", "1")
