@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.mobility.models import Layer, Node
 from services.mobility.nodes.rules.planning import Known
+from services.mobility.nodes.store.arrays import array, columns
 
 _PORTION: Final = 2000  # rows of one statement: each must end within the time that a store may be silent
 _IMPORTED: Final = dt.timedelta(seconds=60)  # how exact `imported_at` is: imports at the same time would wait for each other's row
@@ -85,7 +86,7 @@ def find(session: Session, cdk_ids: Collection[str], lock: bool | None) -> dict[
     if _on_postgresql(session):
         waits = "" if lock is None else "FOR NO KEY UPDATE" if lock else "FOR KEY SHARE"
         statement = _FIND.format(length="octet_length", among="= ANY(%(cdk_ids)s::text[])", lock=waits)
-        rows = connection.exec_driver_sql(statement, {"cdk_ids": list(cdk_ids)})
+        rows = connection.exec_driver_sql(statement, {"cdk_ids": array(list(cdk_ids))})
     else:
         statement = _FIND.format(length="length", among="IN (SELECT value FROM json_each(?))", lock="")
         rows = connection.exec_driver_sql(statement, (json.dumps(list(cdk_ids)),))
@@ -119,8 +120,8 @@ def create(session: Session, layer_id: int, modalities: int | None, nodes: Itera
         connection.exec_driver_sql(_CREATE_SQLITE, [(*row, layer_id, modalities) for row in rows])
         return {row.id for row in rows}
     made: set[int] = set()
-    for columns in _portions(NewNode._fields, rows):
-        found = connection.exec_driver_sql(_CREATE_POSTGRESQL, {**columns, "layer_id": layer_id, "modalities": modalities})
+    for some in _portions(NewNode._fields, rows):
+        found = connection.exec_driver_sql(_CREATE_POSTGRESQL, {**some, "layer_id": layer_id, "modalities": modalities})
         made.update(row[0] for row in found)
     return made
 
@@ -134,8 +135,8 @@ def add_members(session: Session, routes: Mapping[int, Sequence[int]]) -> None:
     if not _on_postgresql(session):
         connection.exec_driver_sql(_MEMBERS_SQLITE, rows)
         return
-    for columns in _portions(("route_id", "position", "node_id"), rows):
-        connection.exec_driver_sql(_MEMBERS_POSTGRESQL, columns)
+    for some in _portions(("route_id", "position", "node_id"), rows):
+        connection.exec_driver_sql(_MEMBERS_POSTGRESQL, some)
 
 
 def write_records(session: Session, layer_id: int, records: Iterable[NewRecord]) -> None:
@@ -149,8 +150,8 @@ def write_records(session: Session, layer_id: int, records: Iterable[NewRecord])
             _RECORDS_SQLITE, [(node_id, data, bits, _text(begins), _text(ends), layer_id) for node_id, data, bits, begins, ends in rows]
         )
         return
-    for columns in _portions(NewRecord._fields, rows):
-        connection.exec_driver_sql(_RECORDS_POSTGRESQL, {**columns, "layer_id": layer_id})
+    for some in _portions(NewRecord._fields, rows):
+        connection.exec_driver_sql(_RECORDS_POSTGRESQL, {**some, "layer_id": layer_id})
 
 
 def make_ptstops(session: Session, ids: Sequence[int]) -> None:
@@ -170,10 +171,10 @@ def _on_postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
-def _portions(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterable[dict[str, list[Any]]]:
+def _portions(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterable[dict[str, Any]]:
     """Cut rows into portions, each as columns by name."""
     for begin in range(0, len(rows), _PORTION):
-        yield {name: list(column) for name, column in zip(names, zip(*rows[begin : begin + _PORTION], strict=True), strict=True)}
+        yield columns(names, rows[begin : begin + _PORTION])
 
 
 def _text(moment: dt.datetime | None) -> str | None:
