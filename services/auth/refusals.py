@@ -46,6 +46,11 @@ def subject_expired() -> Refusal:
     return Refusal(401, "subject expired", "subject-expired", headers=_CHALLENGE)
 
 
+def user_unknown() -> Refusal:
+    """Refuse a user who is gone, disabled, or never was."""
+    return Refusal(401, "unknown user", "unknown-user", headers=_CHALLENGE)
+
+
 def not_a_service() -> Refusal:
     return Refusal(
         401,

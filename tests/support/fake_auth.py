@@ -28,6 +28,9 @@ class FakeAuth:
                 if self.path == "/verify/basic":
                     said = fake._people.get((given["username"], given["password"]))
                     refused = {"error": "invalid credentials", "code": "invalid-credentials"}
+                elif self.path == "/verify/user":
+                    said = fake._user(given["id"])
+                    refused = {"error": "unknown user", "code": "unknown-user"}
                 else:
                     assert self.path == "/verify/token"
                     said = fake._known.get(given["token"])
@@ -86,8 +89,14 @@ class FakeAuth:
         }
         return token
 
-    def add_person(self, name: str, password: str, *, level: str, domain: str, layer_domains: Sequence[str] = ()) -> None:
-        """Let it know a person, whose address is `name@example.org`. layer_domains: where it may create layers of mobility."""
+    def add_person(
+        self, name: str, password: str, *, level: str, domain: str, layer_domains: Sequence[str] = (), ends: str | None = None
+    ) -> None:
+        """Let it know a person, whose address is `name@example.org`; one it knows already is changed, and has this password only.
+
+        layer_domains: where it may create layers of mobility. ends: of the password, which then is a login key.
+        """
+        self.remove_person(name)
         email = f"{name}@example.org"
         self._people[email, password] = {
             "id": name,
@@ -95,10 +104,20 @@ class FakeAuth:
             "full_name": name.title(),
             "domain": domain,
             "level": level,
+            "active": True,
             "layer_domains": list(layer_domains),
-            "credential": "password",
-            "expires_at": None,
+            "password_stamp": f"stamp of {password}",
+            "credential": "login_key" if ends else "password",
+            "expires_at": ends,
         }
+
+    def remove_person(self, name: str) -> None:
+        """Let a person be unknown from now on."""
+        for email, password in [key for key, person in self._people.items() if person["id"] == name]:
+            del self._people[email, password]
+
+    def _user(self, user_id: str) -> Mapping[str, Any] | None:
+        return next((person for person in list(self._people.values()) if person["id"] == user_id), None)
 
     def remove(self, token: str) -> None:
         """Let a token be unknown from now on."""

@@ -8,7 +8,6 @@ from typing import Any
 from flask import g
 
 from services.auth import refusals
-from services.auth.people.schemas import user_shown
 from services.auth.schemas import REFUSED, moment
 from services.auth.verification import schemas
 from services.auth.verification.service import Service
@@ -48,7 +47,7 @@ def verify_basic(given: Answer) -> Answer:
     address = given.get("address")
     place = dataclasses.replace(origin(), actor=asking.name, actor_id=asking.id, address=str(address) if address else None)
     proven = parts().sign_in.check(given["username"], given["password"], place)
-    return {**user_shown(proven.user), "credential": proven.method, "expires_at": moment(proven.ends)}
+    return {**schemas.known_user(proven.user), "credential": proven.method, "expires_at": moment(proven.ends)}
 
 
 @blueprint.post("/verify/token")
@@ -62,3 +61,16 @@ def verify_token(given: Answer) -> Answer:
     if verified is None:
         raise refusals.not_a_service()
     return schemas.verified_token(verified)
+
+
+@blueprint.post("/verify/user")
+@needs(_pair)
+@quick_arguments(blueprint, schemas.UserToVerify, otherwise=service)
+@answers(blueprint, 200, schemas.KnownUser)
+@blueprint.alt_response(401, schema=REFUSED, description="there is no such user, or it is disabled")
+def verify_user(given: Answer) -> Answer:
+    """The id of a user → the user as it is now, for services whose own credentials stand for one."""
+    person = parts().verifier.user_for(*_pair(), given["id"])  # one statement judges the service and the user
+    if person is None:
+        raise refusals.not_a_service()
+    return schemas.known_user(person)

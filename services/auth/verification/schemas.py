@@ -7,8 +7,9 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from services.auth.access import Verified
-from services.auth.credentials.rules import policies
+from services.auth.credentials.rules import passwords, policies
 from services.auth.credentials.schemas import PolicyRule
+from services.auth.models import Person
 from services.auth.people.schemas import User, user_shown
 from services.auth.schemas import ALWAYS, OR_NULL, moment, visible
 
@@ -25,7 +26,15 @@ class TokenToVerify(Schema):
     token = fields.String(required=True)
 
 
-class VerifiedUser(User):
+class UserToVerify(Schema):
+    id = fields.String(required=True)
+
+
+class KnownUser(User):
+    password_stamp = fields.String(**ALWAYS, metadata={"description": "Changes when the password does; says nothing of it."})
+
+
+class VerifiedUser(KnownUser):
     credential = fields.String(**ALWAYS, validate=validate.OneOf(("password", "login_key")))
     expires_at = fields.DateTime(**OR_NULL)
 
@@ -41,6 +50,11 @@ class VerifiedToken(Schema):
     scope = fields.String(**OR_NULL)
     client_id = fields.String(**OR_NULL)
     expires_at = fields.DateTime(**OR_NULL)
+
+
+def known_user(person: Person) -> dict[str, Any]:
+    """Return a user as neighbours see one."""
+    return {**user_shown(person), "password_stamp": passwords.stamp(person.password_hash)}
 
 
 def verified_token(one: Verified) -> dict[str, Any]:

@@ -57,6 +57,17 @@ class Verifier:
         digest, allowed, *found = self._look(store.SERVICE, {}, client_id)
         return Service(*found) if _is_service(digest, allowed, secret) else None
 
+    def user_for(self, client_id: str, secret: str, user_id: str) -> Person | None:
+        """Return an active user, for a neighbour; None when its credentials are not a service's. Raises Refusal 401 for any other user."""
+        asked = user_id if len(user_id) <= 36 and "\x00" not in user_id and user_id.isascii() else None
+        row = self._look(store.USER, {"user": asked}, client_id)
+        if not _is_service(row[0], row[1], secret):
+            return None
+        person = person_in(row)
+        if person is None or not person.active:
+            raise refusals.user_unknown()
+        return person
+
     def token(self, token: str) -> Verified:
         """Say what a token is worth. Raises Refusal 401 with the reason."""
         question = self._question(token)

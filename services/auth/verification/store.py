@@ -31,6 +31,9 @@ _Other = aliased(Client)
 # parameter client: id of who asks, or None
 SERVICE = sa.select(*_CREDENTIALS, Client.id, Client.name).select_from(_ASKING)
 
+# also: user
+USER = sa.select(*_CREDENTIALS, *PERSON).select_from(_ASKING.outerjoin(User, User.id == sa.bindparam("user")))
+
 # also: digest
 ACCESS_TOKEN = sa.select(
     *_CREDENTIALS,

@@ -3,6 +3,7 @@
     identities = IdentityClient(settings.auth_url, "sessions", settings.auth_secret, issuer=settings.auth_issuer)
     who = identities.basic(user, password, address)     # user with password or login key; the client's address
     who = identities.token(token, scope="sessions")     # any token of the house; an application's only when the person allowed it this
+    user = identities.user(user_id, password_stamp)     # behind a credential of the service's own: while auth lets the user in
 
 An answer is kept for at most 5 seconds and never past the credential's end, so that a revocation counts everywhere within those 5 seconds.
 A refused token is kept for one second. A refused password is not kept at all: auth counts each failure, and itself answers those who go on
@@ -25,7 +26,7 @@ from services.common.clock import Clock, SystemClock
 from services.common.http_client import Client
 from services.common.identity import house_jwt
 from services.common.identity.answers import Answers
-from services.common.identity.identity import Identity, read_basic, read_token
+from services.common.identity.identity import Identity, User, read_basic, read_token, read_user
 from services.common.identity.key_set import KeySet
 from services.common.identity.refusals import AuthUnavailable, InsufficientScope, Throttled, Unauthenticated
 from services.common.refusal import Refusal
@@ -75,6 +76,19 @@ class IdentityClient:
         body = {"username": username, "password": password, **({"address": address} if address else {})}
         key = self._key("basic", username, password)
         return self._out(self._answers.get(key, lambda: self._ask("/verify/basic", body, read_basic), share_refusals=False))
+
+    def user(self, user_id: str, password_stamp: str | None = None) -> User:
+        """Find an active user by the id. Raises Unauthenticated for any other, AuthUnavailable.
+
+        password_stamp: of the user when the credential was made that stands for it; a user with another password is refused. What is kept
+        is kept for this stamp: who signs in anew is not judged by what was true before.
+        """
+        key = self._key("user", user_id, password_stamp or "")
+        found = self._out(self._answers.get(key, lambda: self._ask("/verify/user", {"id": user_id}, read_user))).user
+        assert found is not None
+        if password_stamp is not None and found.password_stamp != password_stamp:
+            raise Unauthenticated("password changed", "password-changed")
+        return found
 
     def token(self, token: str, *, scope: str | None = None) -> Identity:
         """Find who a token of the house belongs to, whatever its kind.

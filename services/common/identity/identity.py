@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person."""
+    """A person. password_stamp: changes when the password does; empty where auth does not say it."""
 
     id: str
     email: str
@@ -18,12 +18,14 @@ class User:
     domain: str
     level: str
     layer_domains: tuple[str, ...]
+    password_stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking and with what. kind: `basic`, or that of the token: `account`, `analysis`, `middleware`, `user`, `role`, `client`.
+    """Who is asking and with what.
 
+    kind: `basic`, `known` (asked for by id), or that of the token: `account`, `analysis`, `middleware`, `user`, `role`, `client`.
     credential: `password` or `login_key`, of Basic. permission: `full`, `read` or `write`. policy: (resource, actions) pairs.
     expires_at: end of the credential, None for never. client_id: the OAuth2 client that the token was made for; scope: what that
     client may do, words separated by spaces.
@@ -54,6 +56,7 @@ def _user(said: Mapping[str, Any]) -> User:
         domain=str(said["domain"]),
         level=str(said["level"]),
         layer_domains=tuple(map(str, said["layer_domains"])),
+        password_stamp=str(said.get("password_stamp", "")),
     )
 
 
@@ -61,6 +64,12 @@ def read_basic(said: Mapping[str, Any]) -> Identity:
     """Read the answer of `/verify/basic`. Raises KeyError, TypeError, ValueError."""
     user = _user(said)
     return Identity("basic", user.id, user.id, user, credential=str(said["credential"]), expires_at=_moment(said["expires_at"]))
+
+
+def read_user(said: Mapping[str, Any]) -> Identity:
+    """Read the answer of `/verify/user`. Raises as `read_basic`."""
+    user = _user(said)
+    return Identity("known", user.id, user.id, user)
 
 
 def read_token(said: Mapping[str, Any]) -> Identity:

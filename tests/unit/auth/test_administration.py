@@ -303,6 +303,7 @@ def test_only_services_may_ask(auth: Auth, admin: str) -> None:
     made = auth.ask("POST", "/clients", {"name": "App", "redirect_uris": ["https://app.example.org/"]}, token=admin).json
     service = auth.ask("POST", "/clients", {"name": "New service", "service": True}, token=admin).json
     body = {"token": admin}
+    user_id = auth.verify(admin).json["user"]["id"]
     for basic, status in [
         ((made["client_id"], made["client_secret"]), 401),
         (SERVICE, 200),
@@ -314,7 +315,16 @@ def test_only_services_may_ask(auth: Auth, admin: str) -> None:
     ]:
         assert auth.ask("POST", "/verify/token", body, basic=basic).status_code == status
         assert auth.ask("POST", "/verify/basic", {"username": ADMIN, "password": PASSWORD}, basic=basic).status_code == status
-    assert auth.ask("POST", "/verify/token", body, token=admin).status_code == 401
+        answer = auth.ask("POST", "/verify/user", {"id": user_id}, basic=basic)
+        assert (answer.status_code, answer.json.get("email")) == (status, ADMIN if status == 200 else None)
+    for path, asked in (("token", body), ("user", {"id": user_id})):
+        assert auth.ask("POST", f"/verify/{path}", asked, token=admin).status_code == 401
+
+
+@pytest.mark.parametrize("body", [{}, {"id": 5}, {"id": None}, {"id": "x", "more": 1}, [1]])
+def test_wrong_questions_about_a_user_are_refused(auth: Auth, body: Any) -> None:
+    assert auth.ask("POST", "/verify/user", body, basic=SERVICE).status_code == 422
+    assert auth.ask("POST", "/verify/user", body, basic=("nobody", "x")).json["code"] == "service-credentials-needed"
 
 
 def test_clients(auth: Auth, admin: str) -> None:

@@ -80,3 +80,36 @@ def test_keys_that_could_not_be_had_are_asked_for_again_soon(
         identities.claims(admin)
     auth.clock.move(0.5)
     assert identities.claims(admin)["sub"]
+
+
+def test_a_user_is_known_as_long_as_auth_lets_it_in(auth: Auth, admin: str, identities: IdentityClient) -> None:
+    body = {
+        "email": "u@example.org",
+        "password": PASSWORD,
+        "full_name": "U",
+        "domain": "gatehouse",
+        "level": "EDITOR",
+        "layer_domains": ["a"],
+    }
+    user_id = auth.ask("POST", "/users", body, token=admin).json["id"]
+    at_login = identities.basic("u@example.org", PASSWORD).user
+    assert at_login is not None
+    assert identities.user(user_id) == at_login
+    assert (at_login.layer_domains, len(at_login.password_stamp)) == (("a",), 32)
+    auth.ask("PATCH", f"/users/{user_id}", {"layer_domains": [], "level": "NONE"}, token=admin)
+    auth.clock.move(5)
+    assert (identities.user(user_id).layer_domains, identities.user(user_id).level) == ((), "NONE")
+    assert identities.user(user_id).password_stamp == at_login.password_stamp
+    auth.ask("POST", f"/users/{user_id}/password", {"new_password": "another " + PASSWORD}, token=admin)
+    signed_in = identities.basic("u@example.org", "another " + PASSWORD).user
+    assert signed_in is not None
+    assert identities.user(user_id, signed_in.password_stamp) == signed_in
+    assert identities.user(user_id) != signed_in  # kept for 5 seconds
+    auth.clock.move(5)
+    with pytest.raises(Unauthenticated, match="password changed"):
+        identities.user(user_id, at_login.password_stamp)
+    auth.ask("PATCH", f"/users/{user_id}", {"active": False}, token=admin)
+    auth.clock.move(5)
+    for gone in (user_id, "nobody", "", "a\x00b", "\ud800", "é", "x" * 5000):
+        with pytest.raises(Unauthenticated, match=r"unknown user|invalid credentials"):
+            identities.user(gone)

@@ -94,6 +94,8 @@ def test_real_answers_fit(auth: Auth, contract: Contract) -> None:
     for_itself = ask("POST", "/oauth/token", data={"grant_type": "client_credentials"}, basic=SERVICE).json
     ask("POST", "/oauth/token", data={"grant_type": "none"}, basic=SERVICE)
     ask("POST", "/oauth/token", data={"grant_type": "client_credentials"}, basic=("sessions", "wrong"))
+    for user_id in (user["id"], "nobody"):
+        ask("POST", "/verify/user", {"id": user_id}, basic=SERVICE)
     for token in (own, rotated["secret"], role["token"], for_itself["access_token"], refreshed["access_token"], "rubbish"):
         auth.verify(token)
         ask("POST", "/oauth/introspect", data={"token": token}, basic=SERVICE)

@@ -101,8 +101,8 @@ def test_the_body_of_a_stranger_is_not_even_read(auth: Auth) -> None:
         for headers in CREDENTIALS.values():
             if (path, bool(headers)) == ("/oauth/introspect", False):
                 continue  # the credentials may stand in the form
-            if path == "/verify/token" and headers is CREDENTIALS["a wrong secret"]:
-                continue  # one statement judges the service and the token
+            if path in ("/verify/token", "/verify/user") and headers is CREDENTIALS["a wrong secret"]:
+                continue  # one statement judges the service and what it asks about
             auth.clock.move(16 * 60)  # wrong credentials are forgotten
             environ = {"wsgi.input": Unread(), "CONTENT_LENGTH": "10", "CONTENT_TYPE": "application/json", "REMOTE_ADDR": "198.51.100.7"}
             client = auth.app.test_client(use_cookies=False)

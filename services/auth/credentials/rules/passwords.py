@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 
 MIN_LENGTH = 12
@@ -11,6 +12,15 @@ MAX_LENGTH = 256  # characters; beyond it nothing is hashed, so that a huge pass
 def normalise(password: str) -> str:
     """Return one spelling for what different keyboards send for the same text (NIST SP 800-63B 5.1.1.2: NFKC)."""
     return unicodedata.normalize("NFKC", password)
+
+
+def stamp(password_hash: str) -> str:
+    """Return a text that changes with the password, for neighbours whose own credentials end with it.
+
+    It tells nothing of the password: the hash, of which it is a digest, is salted and slow. A hash that is renewed at a sign-in, because
+    hashing was made harder, changes it, too.
+    """
+    return hashlib.sha256(f"password stamp {password_hash}".encode()).hexdigest()[:32]
 
 
 def impossible(password: str) -> bool:

@@ -163,6 +163,23 @@ def test_an_access_token(auth: StandIn, client: IdentityClient) -> None:
     assert auth.asked[0][:2] == ("/verify/token", {"token": "gh_ana_x"})
 
 
+def test_a_user_is_asked_for_once_in_five_seconds_for_each_password(auth: StandIn, client: IdentityClient, clock: SettableClock) -> None:
+    auth.answer = (200, {**USER, "password_stamp": "one"}, {})
+    for _ in range(2):
+        assert client.user("u1", "one").layer_domains == ("trees",)
+    assert [asked[:2] for asked in auth.asked] == [("/verify/user", {"id": "u1"})]
+    auth.answer = (200, {**USER, "password_stamp": "two", "layer_domains": []}, {})
+    assert client.user("u1", "two").layer_domains == ()
+    assert client.user("u1", "one").layer_domains == ("trees",)
+    clock.move(5)
+    with pytest.raises(Unauthenticated, match="password changed"):
+        client.user("u1", "one")
+    auth.answer = (401, {"error": "unknown user", "code": "unknown-user"}, {})
+    clock.move(5)
+    with pytest.raises(Unauthenticated, match="unknown user"):
+        client.user("u1", "two")
+
+
 def test_an_answer_is_kept_for_five_seconds(auth: StandIn, client: IdentityClient, clock: SettableClock) -> None:
     for _ in range(3):
         client.token("gh_ana_x")
