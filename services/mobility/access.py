@@ -6,7 +6,7 @@ An owner is a user at auth. A session key, which this service issues (`sessions/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,29 +47,46 @@ def may_create(caller: Caller, domain: str) -> bool:
     return is_root(caller) or domain in caller.layer_domains
 
 
-def of_user(user: User, layer_domains: Sequence[str] | None = None) -> Caller:
+def of_user(user: User, key_digest: str | None = None) -> Caller:
     """Return the caller that a user of auth is."""
-    return Caller(user.id, user.email, user.level, tuple(user.layer_domains if layer_domains is None else layer_domains))
+    return Caller(user.id, user.email, user.level, user.layer_domains, key_digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An owner whose password or login key was right. ends: of the login key; None with the password."""
+
+    user: User
+    ends: dt.datetime | None
 
 
 class Owners:
-    """Asks auth who a password or a token belongs to. Thread-safe."""
+    """Asks auth who a password, a session or a token belongs to. Thread-safe."""
 
     def __init__(self, identities: IdentityClient) -> None:
         self._identities = identities
 
-    def by_password(self, email: str, password: str, address: str | None) -> Caller:
+    def by_password(self, email: str, password: str, address: str | None) -> Proven:
         """address: the client's. Raises Refusal 401, 429, 503."""
         try:
-            user = self._identities.basic(email, password, address).user
+            found = self._identities.basic(email, password, address)
         except Unauthenticated:
             raise refusals.not_authorized() from None
         except Throttled as error:
             raise refusals.too_many_failures(error.message, error.headers) from None
         except AuthUnavailable:
             raise refusals.auth_unavailable() from None
-        assert user is not None
-        return of_user(user)
+        assert found.user is not None
+        return Proven(found.user, found.expires_at)
+
+    def by_id(self, user_id: str, password_stamp: str) -> User | None:
+        """Find an owner as it is now (at most 5 s ago); None when it is gone, disabled, or has another password. Raises Refusal 503."""
+        try:
+            return self._identities.user(user_id, password_stamp)
+        except Unauthenticated:
+            return None
+        except AuthUnavailable:
+            raise refusals.auth_unavailable() from None
 
     def by_token(self, token: str) -> Caller:
         """Raises Refusal 401, 403, 503."""

@@ -21,19 +21,19 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's integers
 
 
 class OwnerSession(Base):
-    """The one session key of an owner. key_digest: SHA-256, in hex. ends_at: a minute after the last write.
+    """The one session key of an owner, who is a user at auth. key_digest: SHA-256, in hex. ends_at: a minute after the last write.
 
-    email, level, layer_domains: of the user at auth, as they were at login.
+    password_stamp: auth's, at login: the session ends when the password changes. last_at: when it ends in any case, because it was opened
+    with a login key, which ends then; None with a password.
     """
 
     __tablename__ = "sessions"
 
     owner_id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     key_digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    email: Mapped[str] = mapped_column(sa.String(254))
-    level: Mapped[str] = mapped_column(sa.String(16))
-    layer_domains: Mapped[list[Any]]
+    password_stamp: Mapped[str] = mapped_column(sa.String(64))
     ends_at: Mapped[dt.datetime]
+    last_at: Mapped[dt.datetime | None]
 
 
 class Layer(Base):
@@ -74,14 +74,17 @@ class Node(Base):
     """
 
     __tablename__ = "nodes"
-    __table_args__ = (sa.CheckConstraint("node_type IN ('node', 'route', 'ptstop', 'ptline')", name="node_type"),)
+    __table_args__ = (
+        sa.CheckConstraint("node_type IN ('node', 'route', 'ptstop', 'ptline')", name="node_type"),
+        sa.Index("ix_nodes_layer_id_id", "layer_id", "id"),  # a layer's nodes in their order
+    )
 
     id: Mapped[int] = mapped_column(_BIG, primary_key=True)
     cdk_id: Mapped[str] = mapped_column(sa.String(255), unique=True)
     given_id: Mapped[str | None] = mapped_column(sa.String(255))
     name: Mapped[str | None] = mapped_column(sa.Text)
     node_type: Mapped[str] = mapped_column(sa.String(6))
-    layer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("layers.id"), index=True)
+    layer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("layers.id"))
     modalities: Mapped[int | None]
     min_lon: Mapped[float] = mapped_column(sa.Double)
     min_lat: Mapped[float] = mapped_column(sa.Double)

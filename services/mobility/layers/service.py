@@ -22,7 +22,7 @@ from services.mobility.models import Layer
 from services.mobility.paging import Page
 from services.mobility.sessions.service import Sessions
 
-PIECE: Final = 2_000  # nodes or records deleted in one transaction, which other writers wait for
+PIECE: Final = 1_000  # nodes or records deleted in one transaction, which other writers wait for
 BUDGET_S: Final = 45.0  # of one request that deletes; the gateway waits for 75 s
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from flask import Response, request
 
 from services.mobility import refusals
@@ -44,14 +46,18 @@ def get_session() -> Response:
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`: the e-mail or the password is wrong.")
 @blueprint.alt_response(403, schema=Failure, description="Over plain HTTP.")
 @blueprint.alt_response(409, schema=Failure, description="`session busy`: the owner has a live session.")
-@blueprint.alt_response(422, schema=Failure, description="The body is neither JSON nor a form.")
+@blueprint.alt_response(422, schema=Failure, description="The body is neither JSON nor a form, or holds no texts.")
 @blueprint.alt_response(429, schema=Failure, description="Too many wrong passwords.")
 @blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 @blueprint.doc(requestBody=_LOGIN_BODY)
 def post_session() -> Response:
     """Start a session, with the e-mail and the password in the body."""
-    given = json_body() if not request.form else request.form
-    return _open(str(given.get("e", "")), str(given.get("p", "")))
+    content = request.get_data()  # before the form, which leaves nothing to read
+    given = request.form if request.form and not content.lstrip().startswith(b"{") else json_body()
+    email, password = given.get("e", ""), given.get("p", "")
+    if not isinstance(email, str) or not isinstance(password, str):
+        raise refusals.invalid("'e' and 'p' must be texts: the e-mail and the password", "login-invalid")
+    return _open(email, password)
 
 
 @blueprint.get("/release_session")
@@ -66,7 +72,7 @@ def release_session() -> Response:
 
 def _open(email: str, password: str) -> Response:
     plain = parts().settings.plain_login
-    loopback = request.remote_addr in ("127.0.0.1", "::1")
+    loopback = ipaddress.ip_address(request.remote_addr or "::").is_loopback
     if request.scheme != "https" and plain != ALWAYS and not (plain == LOOPBACK and loopback):
         raise refusals.needs_https()
     return answer(results=[parts().sessions.open(email, password, request.remote_addr)])

@@ -13,8 +13,8 @@ _LONGEST: Final = 200
 
 
 def new_key() -> str:
-    """Generate a session key."""
-    return PREFIX + secrets.token_urlsafe(32)
+    """Generate a session key: letters and digits behind the prefix, as logs know what to mask."""
+    return PREFIX + secrets.token_hex(32)
 
 
 def digest(key: str) -> str:

@@ -10,7 +10,7 @@ from services.common.clock import Clock
 from services.common.database import Database
 from services.common.lookups import Lookups
 from services.mobility import refusals
-from services.mobility.access import Caller, Owners
+from services.mobility.access import Caller, Owners, of_user
 from services.mobility.sessions import store
 from services.mobility.sessions.rules import LIFE, digest, is_key, new_key
 
@@ -26,17 +26,16 @@ class Sessions:
 
     def open(self, email: str, password: str, address: str | None) -> str:
         """Start the session of an owner; return its key. address: the client's. Raises Refusal 401, 409, 429, 503."""
-        owner = self._owners.by_password(email, password, address)
+        proven = self._owners.by_password(email, password, address)
         key = new_key()
         now = self._clock.now()
         values = {
             "key_digest": digest(key),
-            "email": owner.email,
-            "level": owner.level,
-            "layer_domains": list(owner.layer_domains),
-            "ends_at": now + LIFE,
+            "password_stamp": proven.user.password_stamp,
+            "ends_at": min(now + LIFE, proven.ends or now + LIFE),
+            "last_at": proven.ends,
         }
-        busy_until = self._database.run(lambda session: store.open_session(session, owner.id, values, now))
+        busy_until = self._database.run(lambda session: store.open_session(session, proven.user.id, values, now))
         if busy_until is not None:
             raise refusals.session_busy(math.ceil((busy_until - now).total_seconds()))
         return key
@@ -48,12 +47,19 @@ class Sessions:
             raise refusals.not_authorized()
 
     def caller(self, key: str) -> Caller:
-        """Say whose session key this is. Raises Refusal 401."""
+        """Say whose session key this is, with the rights that auth gives its owner now. Raises Refusal 401, 503.
+
+        A key ends when its owner is gone or disabled, or has another password.
+        """
         found = self._lookups.one(store.WHOSE, {"digest": digest(key), "now": self._clock.now()}) if is_key(key) else None
         if found is None:
             raise refusals.not_authorized()
-        owner_id, email, level, layer_domains = tuple(found)
-        return Caller(owner_id, email, level, tuple(layer_domains), digest(key))
+        owner_id, stamp = tuple(found)
+        user = self._owners.by_id(owner_id, stamp)
+        if user is None:
+            self._database.run(lambda session: store.end(session, digest(key)))
+            raise refusals.not_authorized()
+        return of_user(user, digest(key))
 
     def renew(self, session: Session, caller: Caller) -> None:
         """Let the caller's session live for another minute, with the transaction that is given. Other credentials need nothing."""

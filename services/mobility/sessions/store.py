@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from services.common.upsert import insert
 from services.mobility.models import OwnerSession
 
-WHOSE = sa.select(OwnerSession.owner_id, OwnerSession.email, OwnerSession.level, OwnerSession.layer_domains).where(
+WHOSE = sa.select(OwnerSession.owner_id, OwnerSession.password_stamp).where(
     OwnerSession.key_digest == sa.bindparam("digest"), OwnerSession.ends_at > sa.bindparam("now", type_=OwnerSession.ends_at.type)
 )
 
@@ -31,8 +31,9 @@ def open_session(session: Session, owner_id: str, values: Mapping[str, Any], now
 
 
 def renew(session: Session, digest: str, now: dt.datetime, ends_at: dt.datetime) -> None:
-    """Let a live session end later."""
-    session.execute(sa.update(OwnerSession).where(OwnerSession.key_digest == digest, OwnerSession.ends_at > now).values(ends_at=ends_at))
+    """Let a live session end later, but not after its last moment."""
+    until = sa.case((OwnerSession.last_at < ends_at, OwnerSession.last_at), else_=sa.literal(ends_at, OwnerSession.ends_at.type))
+    session.execute(sa.update(OwnerSession).where(OwnerSession.key_digest == digest, OwnerSession.ends_at > now).values(ends_at=until))
 
 
 def release(session: Session, digest: str, now: dt.datetime) -> bool:
@@ -41,3 +42,8 @@ def release(session: Session, digest: str, now: dt.datetime) -> bool:
         sa.delete(OwnerSession).where(OwnerSession.key_digest == digest, OwnerSession.ends_at > now).returning(OwnerSession.owner_id)
     )
     return gone.one_or_none() is not None
+
+
+def end(session: Session, digest: str) -> None:
+    """End a session whose owner may not have one any more."""
+    session.execute(sa.delete(OwnerSession).where(OwnerSession.key_digest == digest))

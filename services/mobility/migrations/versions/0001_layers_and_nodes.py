@@ -29,10 +29,9 @@ def upgrade() -> None:
         "sessions",
         sa.Column("owner_id", sa.String(64), nullable=False),
         sa.Column("key_digest", sa.String(64), nullable=False),
-        sa.Column("email", sa.String(254), nullable=False),
-        sa.Column("level", sa.String(16), nullable=False),
-        sa.Column("layer_domains", sa.JSON(), nullable=False),
+        sa.Column("password_stamp", sa.String(64), nullable=False),
         sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("last_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("owner_id", name="pk_sessions"),
         sa.UniqueConstraint("key_digest", name="uq_sessions_key_digest"),
     )
@@ -78,7 +77,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["layer_id"], ["layers.id"], name="fk_nodes_layer_id_layers"),
         sa.CheckConstraint("node_type IN ('node', 'route', 'ptstop', 'ptline')", name="node_type"),
     )
-    op.create_index("ix_nodes_layer_id", "nodes", ["layer_id"])
+    op.create_index("ix_nodes_layer_id_id", "nodes", ["layer_id", "id"])
     op.create_table(
         "members",
         sa.Column("route_id", _BIG, nullable=False),
