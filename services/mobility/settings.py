@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from services.common.addresses import Network, parse_networks
 from services.common.identity import settings as identity
@@ -10,6 +12,23 @@ from services.common.settings import Bind, database_url, setting, sqlite_synchro
 from services.common.settings import load as load_settings
 
 LOOPBACK, ALWAYS, NEVER = "loopback", "always", "never"
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?").fullmatch  # what a Content-Security-Policy can name
+_IN_A_URL = re.compile(r"[!#-&(-;=?-Z_a-z~{}]+").fullmatch  # no space, quote or backslash
+
+
+def parse_tiles(text: str) -> str:
+    """Read the address of tiles, with the places of zoom, column and row. Raises ValueError."""
+    try:
+        scheme, host, *_ = parts = urlsplit(text)
+        port = parts.port  # one above 65535 is an error
+    except ValueError:
+        scheme = host = ""
+        port = None
+    if scheme not in ("http", "https") or port == 0 or not _HOST(host) or not _IN_A_URL(text):
+        raise ValueError("must be a URL that begins with http:// or https://, without a user and without placeholders in the host")
+    if sorted(re.findall(r"\{[^{}]*\}", text)) != ["{x}", "{y}", "{z}"] or text.count("{") != 3 or text.count("}") != 3:
+        raise ValueError("must have the placeholders {z}, {x} and {y}, each once, and no others")
+    return text
 
 
 @dataclass(frozen=True)
@@ -44,8 +63,12 @@ class Settings:
         env="GATEWAY_TRUSTED_PROXIES",
         help="The proxies before the gateway, as the gateway has them: addresses that are not a client's.",
     )
-    tiles_url: str = setting("", help="Tiles of the map page, such as `https://tiles.example/{z}/{x}/{y}.png`. Unset: a plain background.")
-    tiles_credit: str = setting("", help="Text beside those tiles that names their source.")
+    tiles_url: str = setting(
+        "",
+        help="Tiles of the map page, such as `https://tiles.example/{z}/{x}/{y}.png`. Unset: a plain background.",
+        parse=parse_tiles,
+    )
+    tiles_credit: str = setting("", help="Text beside those tiles that names their source. An address in it becomes a link.")
 
     @property
     def threads(self) -> int:
