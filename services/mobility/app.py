@@ -12,7 +12,9 @@ from services.common.proxies import TrustedProxies
 from services.mobility import web
 from services.mobility.layers import api as layers
 from services.mobility.nodes.api import bulk, single
+from services.mobility.pages import pages
 from services.mobility.reads.api import nodes as node_reads
+from services.mobility.reads.api import start
 from services.mobility.sessions import api as sessions
 from services.mobility.settings import Settings
 from services.mobility.wiring import Parts
@@ -31,8 +33,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
         description=web.DESCRIPTION,
     )
     app.extensions["mobility"] = parts
-    for group in (sessions, layers, bulk, single, node_reads):
+    for group in (start, sessions, layers, bulk, single, node_reads):
         app.extensions["api"].register_blueprint(group.blueprint)
+    pages.register(app)
     web.register(app)
     app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies, settings.gateway_proxies)  # type: ignore[method-assign]
     return app
