@@ -100,7 +100,7 @@ export class Board {
   inSight() {
     const seen = this.map.getBounds();
     const middle = this.map.getCenter();
-    const found = [...this.#shapes.values()].filter((one) => one.seen?.intersects(seen));
+    const found = [...this.#shapes.values()].filter((one) => !one.extra && one.seen?.intersects(seen));
     const far = new Map(found.map((one) => [one, middle.distanceTo(one.seen.getCenter())]));
     return found.sort((one, other) => far.get(one) - far.get(other)).map(({ node }) => node);
   }
