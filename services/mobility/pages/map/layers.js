@@ -4,6 +4,7 @@ import { copy, part, role, tell } from "./elements.js";
 import { box } from "./shapes.js";
 
 const MOST = 1000;
+const MOST_ON = 50; // that a query names
 
 export class Layers {
   #layers = []; // as the service lists them
@@ -43,6 +44,7 @@ export class Layers {
   }
 
   #set(on) {
+    tell(part("layers-message"), "");
     this.#on = on !== null && on.size === this.#layers.length && this.#layers.every(({ name }) => on.has(name)) ? null : on;
     this.#show();
     this.on.changed();
@@ -52,7 +54,9 @@ export class Layers {
     const now = new Set(this.#on ?? this.#layers.map((layer) => layer.name));
     if (on) now.add(name);
     else now.delete(name);
-    this.#set(now);
+    if (now.size <= MOST_ON || now.size >= this.#layers.length) return this.#set(now);
+    tell(part("layers-message"), `All layers are on, or at most ${MOST_ON}. Choose “None”, then those you want.`);
+    this.#show();
   }
 
   #show() {

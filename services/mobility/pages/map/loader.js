@@ -1,6 +1,6 @@
 // Loads the nodes of the box in sight, page by page. A list's `bbox` finds what is wholly inside, so a box a little larger is asked for; what
 // reaches into the box from outside, or is larger than it, is found around its middle.
-import { ask, pages } from "./api.js";
+import { Refused, ask, pages } from "./api.js";
 
 const MOST = 1000; // nodes of a box that are shown
 const PER_PAGE = 250;
@@ -71,10 +71,16 @@ export class Loader {
 
   #around(query, { radius, lat, lon }, take, signal) {
     const middle = { ...query, lat: degrees(lat), lon: degrees(lon) };
-    const about = (path, radius, perPage) => ask(path, { ...middle, radius, per_page: perPage }, signal).then((page) => {
-      take(page.results);
-      return page.next_page > 1;
-    });
+    const about = async (path, radius, perPage) => {
+      try {
+        const page = await ask(path, { ...middle, radius, per_page: perPage }, signal);
+        take(page.results);
+        return page.next_page > 1;
+      } catch (error) {
+        if (error instanceof Refused && error.status === 422) return true; // it would take too long
+        throw error;
+      }
+    };
     return [about("nodes", 1, 20).then(() => false), ...REACHING.map((path) => about(path, radius, PER_REACHING))];
   }
 }

@@ -79,7 +79,7 @@ export class Details {
       if (signal.aborted) return;
       const lines = results.filter((line) => Array.isArray(line?.times) && line.times.length).map(departure);
       part("departure-list").replaceChildren(...lines);
-      tell(part("departures-message"), lines.length ? "" : "None soon.");
+      tell(part("departures-message"), lines.length ? "" : "None in the next hour.");
       part("departures").hidden = false;
     } catch (error) {
       if (signal.aborted || (error instanceof Refused && error.status < 500 && error.status !== 429)) return;

@@ -2,7 +2,6 @@
 import { ask, explain } from "./api.js";
 import { part, tell } from "./elements.js";
 import { fill } from "./entries.js";
-import { box } from "./shapes.js";
 
 const SHOWN = 20;
 const PLACE = /^\s*(-?\d{1,2}(?:\.\d+)?)\s*[,;\s]\s*(-?\d{1,3}(?:\.\d+)?)\s*$/;
@@ -21,7 +20,7 @@ export class Search {
     part("forget").addEventListener("click", () => this.#forget());
   }
 
-  show(chosen) { fill(part("results"), this.#found, { chosen, more: (node) => this.#far(node), pick: this.on.pick }); }
+  show(chosen) { fill(part("results"), this.#found, { chosen, more: far, pick: this.on.pick }); }
 
   async #find(words) {
     this.#asked?.abort();
@@ -31,7 +30,6 @@ export class Search {
     if (place && Math.abs(place[1]) <= 85 && Math.abs(place[2]) <= 180) this.on.go({ lat: Number(place[1]), lon: Number(place[2]) });
     const name = place ? "" : words;
     const { lat, lon } = this.board.view();
-    this.middle = [lat, lon];
     const layers = this.on.layers();
     if (layers === null) return tell(part("search-state"), "All layers are off.");
     tell(part("search-state"), "Looking…");
@@ -63,12 +61,11 @@ export class Search {
     part("words").focus();
     this.on.found();
   }
+}
 
-  // How far a point was from the middle of the map; of lines and areas only the service knows.
-  #far(node) {
-    const found = node.geom?.type === "Point" ? box(node.geom) : null;
-    if (!found) return "";
-    const metres = this.board.map.distance(this.middle, found.slice(0, 2));
-    return metres < 1000 ? `${Math.round(metres)} m away` : `${(metres / 1000).toLocaleString("en", { maximumFractionDigits: metres < 10_000 ? 1 : 0 })} km away`;
-  }
+// distance: metres, as the service has them.
+function far({ distance }) {
+  if (!Number.isFinite(distance)) return "";
+  if (distance < 1000) return `${Math.round(distance)} m away`;
+  return `${(distance / 1000).toLocaleString("en", { maximumFractionDigits: distance < 10_000 ? 1 : 0 })} km away`;
 }
