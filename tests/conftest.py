@@ -1,4 +1,4 @@
-"""Fixtures for every test: `database_url` on both stores, `postgresql`, `valkey`, `log_restored`; `prepare_database`: what they hold."""
+"""Fixtures for every test: `database_url` on both stores, `postgresql`, `postgis`, `valkey`; `prepare_database`: what they hold."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.postgis import ABSENT, PostGIS, programs
 from tests.support.stores import PostgreSQL, Prepare, SQLite, Valkey
 
 # By itself Hypothesis fails what took more than 200 ms once, as anything does on a machine that is busy.
@@ -42,6 +43,16 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
+def postgis() -> Iterator[PostGIS]:
+    """A PostgreSQL with PostGIS, where the machine has one; else what asks for it is skipped."""
+    if programs() is None:
+        pytest.skip(ABSENT)
+    server = PostGIS()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Valkey]:
     server = Valkey()
     yield server
@@ -61,6 +72,14 @@ def postgresql_url(postgresql: PostgreSQL, prepare_database: Prepare | None) -> 
     url = postgresql.new_database(prepare_database)
     yield url
     postgresql.drop(url)
+
+
+@pytest.fixture
+def postgis_url(postgis: PostGIS, prepare_database: Prepare | None) -> Iterator[str]:
+    """A database with PostGIS of the test's own, empty or as `prepare_database` leaves it."""
+    url = postgis.new_database(prepare_database)
+    yield url
+    postgis.drop(url)
 
 
 @pytest.fixture(scope="session")

