@@ -108,6 +108,9 @@ def upgrade() -> None:
 def _index_boxes() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("CREATE INDEX ix_nodes_box ON nodes USING gist (box(point(min_lon, min_lat), point(max_lon, max_lat)))")
+        # PostGIS, where it is; later by `python -m services.mobility.cli spatial-index`
+        if op.get_bind().scalar(sa.text("SELECT to_regprocedure('st_geomfromwkb(bytea, integer)') IS NOT NULL")):
+            op.execute("CREATE INDEX ix_nodes_geom ON nodes USING gist (ST_GeomFromWKB(geom, 4326))")
         return
     op.execute("CREATE VIRTUAL TABLE nodes_boxes USING rtree(id, min_lon, max_lon, min_lat, max_lat)")
     insert = "INSERT INTO nodes_boxes VALUES (new.id, new.min_lon, new.max_lon, new.min_lat, new.max_lat)"
