@@ -67,6 +67,14 @@ def json_body() -> dict[str, Any]:
     return found
 
 
+def flag(name: str) -> bool:
+    """Read a parameter that is true or false; without it, false. Raises Refusal 422: a write must not guess."""
+    given = request.args.get(name, "").lower()
+    if given not in ("true", "1", "false", "0", ""):
+        raise refusals.invalid(f"'{name}' must be true or false.", f"{name.replace('_', '-')}-invalid")
+    return given in ("true", "1")
+
+
 def answer(value: Mapping[str, Any] | None = None, **more: Any) -> Response:
     """Answer with success. value, more: what stands beside `status`."""
     body = {"status": "success", **(value or {}), **more}

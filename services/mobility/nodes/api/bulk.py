@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response
 
-from services.mobility import refusals
 from services.mobility.nodes.schemas import BODY, BulkAnswer
 from services.mobility.schemas import Failure
-from services.mobility.web import WRITER, Blueprint, answer, caller, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, json_body, parts
 
 blueprint = Blueprint("bulk", __name__, description="Writes of many nodes at once.")
 
@@ -29,13 +28,6 @@ _DRY_RUN = {
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong; `index` says which node. Nothing is written.")
 def write(layer: str) -> Response:
     """Create nodes and write data to existing ones: all of it, or nothing."""
-    dry_run = _dry_run()
+    dry_run = flag("dry_run")
     done = parts().bulk_writes.write(caller, layer, json_body, dry_run=dry_run)
     return answer({"create": done, "dry_run": True} if dry_run else {"create": done})
-
-
-def _dry_run() -> bool:
-    given = request.args.get("dry_run", "false").lower()
-    if given not in ("true", "1", "false", "0"):  # better than writing what was to be tried
-        raise refusals.invalid("'dry_run' must be true or false.", "dry-run-invalid")
-    return given in ("true", "1")

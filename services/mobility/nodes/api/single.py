@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from flask import Response, request
 
-from services.mobility import modalities, refusals
+from services.mobility import modalities
 from services.mobility.nodes.rules.versions import Conditions
 from services.mobility.schemas import Deleted, Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, json_body, parts
 
 blueprint = Blueprint("nodes", __name__, description="Writes of what a layer says of a node.")
 
@@ -76,16 +76,9 @@ def merge(cdk_id: str, layer: str) -> Response:
 @blueprint.alt_response(422, schema=Failure, description="`delete_node` is neither `true` nor `false`.")
 def delete(cdk_id: str, layer: str) -> Response:
     """Delete what a layer says of a node, if it says something; with `delete_node=true` the node, too, unless others need it."""
-    fate = parts().single_writes.delete(caller, cdk_id, layer, _conditions(), also_node=_delete_node())
+    fate = parts().single_writes.delete(caller, cdk_id, layer, _conditions(), also_node=flag("delete_node"))
     return answer() if fate is None else answer(node=fate)
 
 
 def _conditions() -> Conditions:
     return Conditions(request.headers.get("If-Match"), request.headers.get("If-None-Match"))
-
-
-def _delete_node() -> bool:
-    given = request.args.get("delete_node", "false").lower()
-    if given not in ("true", "1", "false", "0", ""):
-        raise refusals.invalid("'delete_node' must be true or false.", "delete-node-invalid")
-    return given in ("true", "1")

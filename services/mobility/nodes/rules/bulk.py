@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from services.mobility import refusals
 from services.mobility.geometry import geometries
 from services.mobility.geometry.geometries import Geometry
@@ -114,9 +112,7 @@ def _read_node(given: object, index: int, layer: str, how: Params) -> Given | Sk
         if how.create_type == "routes" and not members:
             return Skipped(index, _NOT_BY_ROUTES)
         given_id, cdk_id = _named(given, layer, members, where)
-    data = msgspec.json.encode(records.read_data(given["data"], where))
-    if len(data) > records.DATA_LIMIT:
-        raise refusals.invalid(f"The data of a node has at most {records.DATA_LIMIT} bytes, not {len(data)}.", "data-too-large", where)
+    data = records.to_json(records.read_data(given["data"], where), where)
     return Given(
         index,
         cdk_id,

@@ -28,7 +28,8 @@ class Known(NamedTuple):
 def check(nodes: Sequence[Given], known: Mapping[str, Known], layer_id: int) -> None:
     """Check that nodes which must exist do, and that those which a layer creates are not others' already.
 
-    A node whose layer has been deleted belongs again to the layer that gave its id. Raises Refusal 404, 422.
+    A node that its layer has let go, because others have data there, is the same node when that layer sends it again. Raises Refusal 404,
+    422.
     """
     for node in nodes:
         there = known.get(node.cdk_id)

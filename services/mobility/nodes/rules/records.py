@@ -27,12 +27,13 @@ def read_data(given: object, where: Mapping[str, Any] | None = None) -> dict[str
     return given
 
 
-def check_size(data: Mapping[str, Any]) -> None:
-    """Check that all the data of a record are not too large. Raises Refusal 422."""
-    size = len(msgspec.json.encode(data))
-    if size > DATA_LIMIT:
-        message = f"'data' of a layer on a node has at most {DATA_LIMIT:,} bytes as JSON; these would be {size:,}"
-        raise refusals.invalid(message, "data-too-large")
+def to_json(data: Mapping[str, Any], where: Mapping[str, Any] | None = None) -> bytes:
+    """Write data as JSON. where: as `read_data`. Raises Refusal 422 when they are too large."""
+    found = msgspec.json.encode(data)
+    if len(found) > DATA_LIMIT:
+        message = f"'data' of a layer on a node has at most {DATA_LIMIT:,} bytes as JSON; these would be {len(found):,}"
+        raise refusals.invalid(message, "data-too-large", where)
+    return found
 
 
 def read_modalities(given: object, unknown: str, where: Mapping[str, Any] | None = None) -> int | None:

@@ -47,7 +47,9 @@ class Sizes:
         self._total += found
         if self._total > MOST_BYTES:
             raise refusals.invalid(
-                f"The geometries of the routes' members have more than {MOST_BYTES} bytes together.", "routes-too-large", route.where
+                f"The geometries of the routes' members have more than {MOST_BYTES} bytes together. Send fewer routes at a time.",
+                "routes-too-large",
+                route.where,
             )
         return found
 

@@ -162,8 +162,9 @@ class _Attempt:
         """Write the records of nodes that exist, and note on the layer that it was written to."""
         known = [self._known[node.cdk_id] for node in nodes]
         if self._bulk.params.node_type == "ptstop":
-            stale = [one.id for one in known if one.node_type == "node"]
-            store.make_ptstops(self._session, stale)
+            store.make_ptstops(self._session, sorted(one.id for one in known if one.node_type == "node"))
+        orphans = [one.id for one, node in zip(known, nodes, strict=True) if node.given_id is not None and one.layer_id is None]
+        store.adopt(self._session, self._layer.id, sorted(orphans))
         store.write_records(
             self._session,
             self._layer.id,

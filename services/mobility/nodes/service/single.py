@@ -59,7 +59,7 @@ class SingleWrites:
                 data = {**old.data, **data}
                 bits = old.modalities if bits is None else bits | (old.modalities or 0)
                 times = old.validity if times == (None, None) else times
-            rules.check_size(data)
+            rules.to_json(data)  # is not too large
             records.write(session, node_id, layer.id, Kept(data, bits, times))
             layers.grow(session, layer, box)
 

@@ -161,6 +161,12 @@ def make_ptstops(session: Session, ids: Sequence[int]) -> None:
         session.execute(sa.update(Node).where(Node.id.in_(some), Node.node_type == "node").values(node_type="ptstop"))
 
 
+def adopt(session: Session, layer_id: int, ids: Sequence[int]) -> None:
+    """Let a layer be again the one that created nodes."""
+    for begin in range(0, len(ids), _PORTION):
+        session.execute(sa.update(Node).where(Node.id.in_(ids[begin : begin + _PORTION])).values(layer_id=layer_id))
+
+
 def note_import(session: Session, layer: Layer, now: dt.datetime) -> None:
     """Note that something was written to a layer, unless that was noted a moment ago."""
     if layer.imported_at is None or now - layer.imported_at >= _IMPORTED:

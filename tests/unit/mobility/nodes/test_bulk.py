@@ -9,6 +9,7 @@ import pytest
 
 from services.mobility.models import Layer, Node, Record
 from tests.unit.mobility.conftest import API, ROOT, STATION, B, good, point, refused
+from tests.unit.mobility.nodes.conftest import node_layer
 
 ASD: dict[str, Any] = {
     "id": "ASD",
@@ -99,6 +100,17 @@ def test_a_bulk_replaces_what_the_layer_said_and_leaves_the_node(api: API) -> No
     assert shown["layers"] == {"a.rail": {"data": {"c": None}}, "b.poi": {"data": {"theirs": True}}}
     with api.parts.database.read() as session:
         assert session.connection().exec_driver_sql("SELECT count(valid_from) FROM records").scalar() == 0
+
+
+def test_a_node_that_its_layer_has_let_go_comes_back_to_it(api: API) -> None:
+    api.bulk("a.rail", [node("x")])
+    api.bulk("b.poi", [{"cdk_id": "a.rail.x", "data": {}}], B)
+    good(api.delete("/a.rail.x/a.rail?delete_node=true"))
+    assert node_layer(api, "a.rail.x") == "none"
+    api.bulk("a.rail", [{"cdk_id": "a.rail.x", "data": {}}])
+    assert node_layer(api, "a.rail.x") == "none"
+    assert api.bulk("a.rail", [node("x")])["totals"]["updated"] == 1
+    assert node_layer(api, "a.rail.x") == "a.rail"
 
 
 def test_two_ids_with_one_cdk_id_are_refused_against_the_store_too(api: API) -> None:

@@ -14,6 +14,7 @@ from tests.unit.mobility.conftest import API, STATION, A, B, good, point, refuse
 GOOD = {"id": "good", "geom": point(4.9, 52.4), "data": {}}
 DATA: dict[str, Any] = {"data": {}}
 CREATE = {"params": {"create_type": "create"}}
+TOO_LARGE = "'data' of a layer on a node has at most 100,000 bytes as JSON; these would be 100,008"
 VALIDITY = "Object with cdk_id={} submitted with incorrect validity field, must be array with two datetime values, with value 1 < value 2"
 
 
@@ -50,7 +51,7 @@ def nothing_written(api: API) -> bool:
         ({**GOOD, "id": "x", "name": ["x"]}, 422, "'name' must be a string or a number"),
         ({**GOOD, "id": "x", "name": "x" * 1001}, 422, "A name has at most 1000 characters."),
         ({"cdk_id": STATION, "data": {"x": {"y": 1}}}, 422, "'data' object in POST data cannot contain arrays or objects"),
-        ({"cdk_id": STATION, "data": {"x": "é" * 50_000}}, 422, "The data of a node has at most 100000 bytes, not 100008."),
+        ({"cdk_id": STATION, "data": {"x": "é" * 50_000}}, 422, TOO_LARGE),
         ({**DATA, "cdk_id": STATION, "modalities": "rail"}, 422, "'modalities' parameter must be an array."),
         (
             {**DATA, "cdk_id": STATION, "modalities": ["rail", "hovercraft"]},

@@ -110,5 +110,5 @@ def test_routes_of_great_geometries_are_refused(sqlite_api: API) -> None:
     sqlite_api.bulk("a.rail", [{"id": "long", "geom": long, "data": {}}])
     count = routes.MOST_BYTES // size + 1
     answer = sqlite_api.put("/nodes/a.rail", {"create": CREATE, "nodes": [route(f"big {n}", "long", STATION) for n in range(count)]})
-    message = f"The geometries of the routes' members have more than {routes.MOST_BYTES} bytes together."
+    message = f"The geometries of the routes' members have more than {routes.MOST_BYTES} bytes together. Send fewer routes at a time."
     assert refused(answer, 422, message)["index"] in (count - 2, count - 1)
