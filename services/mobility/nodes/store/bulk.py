@@ -18,7 +18,7 @@ from services.mobility.models import Layer, Node
 from services.mobility.nodes.rules.planning import Known
 from services.mobility.nodes.store.arrays import array, columns
 
-_PORTION: Final = 2000  # rows of one statement: each must end within the time that a store may be silent
+PORTION: Final = 2000  # rows of one statement: each must end within the time that a store may be silent
 _IMPORTED: Final = dt.timedelta(seconds=60)  # how exact `imported_at` is: imports at the same time would wait for each other's row
 
 _FIND: Final = """
@@ -97,8 +97,8 @@ def geometries(session: Session, ids: Collection[int]) -> dict[int, bytes]:
     """Read the geometries of nodes, WKB by id."""
     found: dict[int, bytes] = {}
     wanted = sorted(ids)
-    for begin in range(0, len(wanted), _PORTION):
-        rows = session.execute(sa.select(Node.id, Node.geom).where(Node.id.in_(wanted[begin : begin + _PORTION])))
+    for begin in range(0, len(wanted), PORTION):
+        rows = session.execute(sa.select(Node.id, Node.geom).where(Node.id.in_(wanted[begin : begin + PORTION])))
         found.update((node_id, geom) for node_id, geom in rows)
     return found
 
@@ -156,15 +156,15 @@ def write_records(session: Session, layer_id: int, records: Iterable[NewRecord])
 
 def make_ptstops(session: Session, ids: Sequence[int]) -> None:
     """Let nodes of the type `node`, which are locked, be stops of public transport."""
-    for begin in range(0, len(ids), _PORTION):
-        some = ids[begin : begin + _PORTION]
+    for begin in range(0, len(ids), PORTION):
+        some = ids[begin : begin + PORTION]
         session.execute(sa.update(Node).where(Node.id.in_(some), Node.node_type == "node").values(node_type="ptstop"))
 
 
 def adopt(session: Session, layer_id: int, ids: Sequence[int]) -> None:
     """Let a layer be again the one that created nodes."""
-    for begin in range(0, len(ids), _PORTION):
-        session.execute(sa.update(Node).where(Node.id.in_(ids[begin : begin + _PORTION])).values(layer_id=layer_id))
+    for begin in range(0, len(ids), PORTION):
+        session.execute(sa.update(Node).where(Node.id.in_(ids[begin : begin + PORTION])).values(layer_id=layer_id))
 
 
 def note_import(session: Session, layer: Layer, now: dt.datetime) -> None:
@@ -179,8 +179,8 @@ def _on_postgresql(session: Session) -> bool:
 
 def _portions(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterable[dict[str, Any]]:
     """Cut rows into portions, each as columns by name."""
-    for begin in range(0, len(rows), _PORTION):
-        yield columns(names, rows[begin : begin + _PORTION])
+    for begin in range(0, len(rows), PORTION):
+        yield columns(names, rows[begin : begin + PORTION])
 
 
 def _text(moment: dt.datetime | None) -> str | None:

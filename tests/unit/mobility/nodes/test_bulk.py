@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
 
-from services.mobility.models import Layer, Node, Record
-from tests.unit.mobility.conftest import API, ROOT, STATION, B, good, point, refused
+from services.mobility.models import Layer, Member, Node, Record
+from services.mobility.nodes.store import bulk as store
+from tests.unit.mobility.conftest import API, ROOT, STATION, A, B, good, point, refused
 from tests.unit.mobility.nodes.conftest import node_layer
 
 ASD: dict[str, Any] = {
@@ -230,9 +232,21 @@ def layer(api: API) -> tuple[Any, ...]:
     return found.min_lon, found.min_lat, found.max_lon, found.max_lat, found.imported_at
 
 
-def test_more_nodes_than_one_statement_takes(api: API) -> None:
-    nodes = [node(number, geom=point(4 + number / 1e4, 52)) for number in range(2100)]
-    assert api.bulk("a.rail", nodes)["totals"] == {"created": 2100, "updated": 0, "skipped": 0}
-    line = {"id": "line", "cdk_ids": [f"a.rail.{number}" for number in range(2100)], "data": {}}
-    assert api.bulk("a.rail", [line])["totals"]["created"] == 1
-    assert api.bulk("a.rail", nodes)["totals"]["updated"] == 2100
+def test_more_nodes_than_one_statement_takes(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PORTION", 2)
+    nodes = [node(number, geom=point(4 + number, 52), data={"n": number}) for number in range(5)]
+    line = {"id": "line", "cdk_ids": [f"a.rail.{number}" for number in (4, 3, 2, 1, 0)], "data": {}}
+    assert api.bulk("a.rail", [*nodes, line])["totals"] == {"created": 6, "updated": 0, "skipped": 0}
+    assert api.bulk("a.rail", nodes, node_type="ptstop")["totals"]["updated"] == 5
+    for number in range(5):
+        shown = good(api.get(f"/a.rail.{number}"))["results"][0]
+        assert (shown["node_type"], shown["layers"]["a.rail"]["data"]) == ("ptstop", {"n": number})
+    with api.parts.database.read() as session:
+        members = session.query(Node.given_id).join(Member, Member.node_id == Node.id).order_by(Member.position)
+        assert [one for (one,) in members] == ["4", "3", "2", "1", "0"]
+
+
+def test_a_body_that_says_it_is_a_form_is_read_as_json(api: API) -> None:
+    text = json.dumps({"nodes": [ON_STATION]})
+    answer = api.send("PUT", "/nodes/a.rail", A, data=text, content_type="application/x-www-form-urlencoded")
+    assert good(answer)["create"]["results"]["totals"]["updated"] == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import string
+
 import pytest
 
 from services.common.refusal import Refusal
@@ -58,8 +61,12 @@ def test_a_route_without_id_is_named_by_its_members() -> None:
     one, other = ids.of_members("a.rail", ["n1", "n2"]), ids.of_members("a.rail", ["n2", "n1"])
     assert one != other
     assert one == ids.of_members("a.rail", ["n1", "n2"])
-    # md5("n1n2") = 0x0c0c64e5… in base 62
-    assert len(one) == len("a.rail.") + 22
+    layer, _, text = one.rpartition(".")
+    assert (layer, len(text)) == ("a.rail", 22)
+    number = 0
+    for digit in text:
+        number = number * 62 + (string.digits + string.ascii_lowercase + string.ascii_uppercase).index(digit)
+    assert number == int(hashlib.md5(b"n1n2").hexdigest(), 16)
 
 
 @pytest.mark.parametrize("given", [True, None, [], {}])
