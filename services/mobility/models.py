@@ -77,6 +77,14 @@ class Node(Base):
     __table_args__ = (
         sa.CheckConstraint("node_type IN ('node', 'route', 'ptstop', 'ptline')", name="node_type"),
         sa.Index("ix_nodes_layer_id_id", "layer_id", "id"),  # a layer's nodes in their order
+        # most nodes are plain ones: a list of the others must not walk past them
+        sa.Index(
+            "ix_nodes_node_type_id",
+            "node_type",
+            "id",
+            sqlite_where=sa.text("node_type <> 'node'"),
+            postgresql_where=sa.text("node_type <> 'node'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(_BIG, primary_key=True)

@@ -64,8 +64,8 @@ def node_not_found(cdk_id: str, where: Mapping[str, Any] | None = None) -> Refus
     return Refusal(404, f"Node '{cdk_id}' not found.", "node-not-found", fields=where)
 
 
-def member_not_found(cdk_id: str, where: Mapping[str, Any]) -> Refusal:
-    """A route in a bulk names a node that does not exist."""
+def member_not_found(cdk_id: str, where: Mapping[str, Any] | None = None) -> Refusal:
+    """There is no such node that a route goes through: a route in a bulk, or routes that are sought."""
     return Refusal(422, f"Nonexistent cdk_id --> {cdk_id}", "member-not-found", fields=where)
 
 
@@ -147,3 +147,60 @@ def invalid_fields(fields: Mapping[str, Sequence[str]]) -> Refusal:
 def precondition_failed() -> Refusal:
     """`If-Match` names another version."""
     return Refusal(412, "The data has changed meanwhile. Read it again.", "precondition-failed")
+
+
+def containing_node_not_found(cdk_id: str) -> Refusal:
+    """In `/<cdk_id>/nodes`."""
+    return Refusal(404, f"Containing node not found: {cdk_id}", "node-not-found")
+
+
+def layer_not_found(name: str) -> Refusal:
+    """In a read."""
+    return Refusal(404, f"Layer not found: '{name}'", "layer-not-found")
+
+
+def no_layer_data(layer: str, cdk_id: str) -> Refusal:
+    """A key is asked for, and the layer says nothing of the node."""
+    return Refusal(404, f"No {layer} layer data for node '{cdk_id}'", "no-layer-data")
+
+
+def layer_separators() -> Refusal:
+    return Refusal(
+        422,
+        "Layer parameter cannot contain a combination of '|' and ',' characters. Use '|' to request nodes with data on any of the "
+        "specified layers, use ',' for nodes with data on all of the specified layers.",
+        "layer-separators",
+    )
+
+
+def layer_wildcard() -> Refusal:
+    message = "You can only use wildcards in layer names directly after a name separator (e.g. osm.*)"
+    return Refusal(422, message, "layer-wildcard")
+
+
+def filter_separators() -> Refusal:
+    return Refusal(
+        422,
+        "'data_op=or' can only be used in combination with 'layer::key=a|b|c', 'data_op=and' can only be used in combination with "
+        "'layer::key=a,b,c'. Default is 'and'.",
+        "filter-separators",
+    )
+
+
+def parameter(name: str, value: str, reason: str) -> Refusal:
+    """A parameter of the address is wrong. reason: what it should be."""
+    return Refusal(422, f"Invalid '{name}' parameter supplied ({value}): {reason}.", "parameter-invalid")
+
+
+def query_too_slow(seconds: float) -> Refusal:
+    return Refusal(
+        422,
+        f"The query takes longer than {seconds:g} s. Ask for less: a smaller radius or box, a layer, fewer pages, no count.",
+        "query-too-slow",
+    )
+
+
+def page_too_deep(most: int) -> Refusal:
+    return Refusal(
+        422, f"Of results in order of distance or likeness only the first {most} can be read. Ask for less at a time.", "page-too-deep"
+    )

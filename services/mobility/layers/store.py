@@ -25,6 +25,15 @@ def names(session: Session, ids: Sequence[int]) -> Mapping[int, str]:
     return dict(rows.all())  # of the result itself dict() takes the columns for keys
 
 
+def matching(session: Session, name: str) -> list[int]:
+    """Return the ids of the layers that a name stands for: one or none, or with `.*` at its end all below it."""
+    own = Layer.name == name
+    if name.endswith(".*"):
+        start = name[:-1]
+        own = sa.func.substr(Layer.name, 1, len(start)) == start  # LIKE is blind to capitals on SQLite alone
+    return list(session.scalars(sa.select(Layer.id).where(own).order_by(Layer.id)))
+
+
 def grow(session: Session, layer: Layer, box: Box) -> None:
     """Let the layer's box hold this one, too. The row is written, and so locked, only when it does not yet."""
     if _holds(layer, box):

@@ -78,6 +78,8 @@ def upgrade() -> None:
         sa.CheckConstraint("node_type IN ('node', 'route', 'ptstop', 'ptline')", name="node_type"),
     )
     op.create_index("ix_nodes_layer_id_id", "nodes", ["layer_id", "id"])
+    other = sa.text("node_type <> 'node'")
+    op.create_index("ix_nodes_node_type_id", "nodes", ["node_type", "id"], sqlite_where=other, postgresql_where=other)
     op.create_table(
         "members",
         sa.Column("route_id", _BIG, nullable=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from services.mobility import modalities
@@ -79,3 +79,19 @@ def record(row: RecordRow) -> dict[str, Any]:
 def time(moment: dt.datetime | None) -> str | None:
     """Write a moment: ISO 8601, in UTC, with `Z`."""
     return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def collection(nodes: Sequence[Mapping[str, Any]], total: int | None, links: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Show nodes that have their geometry as a GeoJSON FeatureCollection (RFC 7946). total: if it is known. links: relation, address."""
+    found: dict[str, Any] = {"type": "FeatureCollection", "numberReturned": len(nodes)}
+    if total is not None:
+        found["numberMatched"] = total
+    found["links"] = [{"rel": rel, "href": href, "type": "application/geo+json"} for rel, href in links]
+    found["features"] = [feature(one) for one in nodes]
+    return found
+
+
+def feature(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Show a node that has its geometry as a GeoJSON Feature."""
+    properties = {name: value for name, value in node.items() if name != "geom"}
+    return {"type": "Feature", "id": node["cdk_id"], "geometry": node["geom"], "properties": properties}

@@ -32,7 +32,7 @@ def node(given_id: object, **more: Any) -> dict[str, Any]:
 
 
 def layers(api: API, cdk_id: str) -> Any:
-    return good(api.get(f"/{cdk_id}"))["results"][0].get("layers", {})
+    return good(api.get(f"/{cdk_id}", layer="*"))["results"][0]["layers"]
 
 
 def missing(api: API, *cdk_ids: str) -> bool:
@@ -97,7 +97,7 @@ def test_a_bulk_replaces_what_the_layer_said_and_leaves_the_node(api: API) -> No
     api.bulk("b.poi", [{"cdk_id": "a.rail.x", "data": {"theirs": True}}], B)
     again = api.bulk("a.rail", [{"id": "x", "name": "second", "data": {"c": None}}])
     assert again["updated"] == [{"id": "x", "cdk_id": "a.rail.x"}]
-    shown = good(api.get("/a.rail.x"))["results"][0]
+    shown = good(api.get("/a.rail.x", layer="*"))["results"][0]
     assert shown["name"] == "first"
     assert shown["layers"] == {"a.rail": {"data": {"c": None}}, "b.poi": {"data": {"theirs": True}}}
     with api.parts.database.read() as session:
@@ -144,7 +144,7 @@ def test_ids_may_be_numbers(api: API) -> None:
 def test_values_stay_as_they_were_given(api: API) -> None:
     data = {"é\"'\\": "ü {} , \\", "n": 123456789012345678901234567890, "f": 0.1, "t": True, "null": None, "empty": "", "%s": "%(x)s"}
     api.bulk("a.rail", [node("x", data=data, name='a "b" \\ {c},d')])
-    shown = good(api.get("/a.rail.x"))["results"][0]
+    shown = good(api.get("/a.rail.x", layer="*"))["results"][0]
     assert shown["name"] == 'a "b" \\ {c},d'
     assert shown["layers"]["a.rail"]["data"] == data
     assert list(shown["layers"]["a.rail"]["data"]) == list(data)

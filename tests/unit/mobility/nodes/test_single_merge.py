@@ -28,7 +28,7 @@ def test_data_of_a_layer_are_merged(api: API) -> None:
     found = record(api, STATION)
     assert found is not None
     assert (list(found.data.items()), modalities.names(found.modalities or 0)) == ([("a", "1"), ("b", "3"), ("c", "4")], ["rail", "bus"])
-    shown = good(api.get(f"/{STATION}"))["results"][0]["layers"]["a.rail"]
+    shown = good(api.get(f"/{STATION}", layer="*"))["results"][0]["layers"]["a.rail"]
     assert (shown["data"], shown["modalities"]) == ({"a": "1", "b": "3", "c": "4"}, ["rail", "bus"])
     good(api.put(PATH, {"data": {}}))
     assert record(api, STATION).modalities == found.modalities  # type: ignore[union-attr]

@@ -96,7 +96,7 @@ def test_without_a_key_nothing_is_written(api: API) -> None:
         for method, path in (("PUT", f"/{STATION}/a.rail"), ("PUT", f"/{STATION}/osm"), ("PUT", "/layers"), ("GET", "/release_session")):
             refused(api.send(method, path, headers={"X-Auth": key}, json=WRITE), 401, "Not Authorized")
     refused(api.send("PUT", f"/{STATION}/osm", json=WRITE), 401, "Not Authorized")
-    assert "k" not in good(api.get(f"/{STATION}"))["results"][0]["layers"]["osm"]["data"]
+    assert "k" not in good(api.get(f"/{STATION}", layer="*"))["results"][0]["layers"]["osm"]["data"]
 
 
 def test_a_super_user_s_session_ends_like_others(api: API) -> None:

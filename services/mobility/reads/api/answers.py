@@ -1,0 +1,58 @@
+"""How lists of nodes are answered: the original's JSON, or GeoJSON for who asks for it (RFC 7946)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Response, request
+
+from services.common.pages.negotiation import qualities, quality
+from services.mobility import paging, refusals
+from services.mobility.paging import Page
+from services.mobility.reads.rules import shown
+from services.mobility.reads.service.lists import Listing
+from services.mobility.web import answer
+
+GEOJSON: Final = "application/geo+json"
+
+
+def wants_geojson() -> bool:
+    """Say whether the answer is GeoJSON: by `format`, else by the Accept header. Raises Refusal 422."""
+    asked = last("format")
+    if asked is not None:
+        if asked not in ("geojson", "json"):
+            raise refusals.parameter("format", asked, "it is `json` or `geojson`")
+        return asked == "geojson"
+    accept = qualities(request.headers.get("Accept") or "*/*")
+    return GEOJSON in accept and quality(accept, GEOJSON) > quality(accept, "application/json")
+
+
+def listing(page: Page, found: Listing, *, as_geojson: bool) -> Response:
+    """Answer with a page of nodes, which have their geometry when it is GeoJSON; `Link` leads to the next page."""
+    following = paging.next_url(request.url, page) if found.more else None
+    if as_geojson:
+        links = [("self", request.url), *([("next", following)] if following else [])]
+        response = _geojson(shown.collection(found.results, found.total, links))
+    else:
+        head = paging.head(page, len(found.results), more=found.more, total=found.total)
+        response = answer(url=request.url, **head, results=found.results)
+    if following:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
+
+
+def feature(node: Mapping[str, Any]) -> Response:
+    """Answer with one node that has its geometry, as a GeoJSON feature."""
+    return _geojson(shown.feature(node))
+
+
+def last(name: str) -> str | None:
+    """Return a parameter, the last one when it comes twice, as in the original; None when it is missing."""
+    found = request.args.getlist(name)
+    return found[-1] if found else None
+
+
+def _geojson(value: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False, separators=(",", ":")), mimetype=GEOJSON)
