@@ -26,7 +26,8 @@ HELP = """\
 ./dev bench    the load suite: ./dev bench [attacks | auth | commits | gateway | tokens | all]
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
-                 both take the --data and --port-base that ./dev up was started with
+./dev mobility imports GTFS and GeoJSON: ./dev mobility import --help
+                 these three take the --data and --port-base that ./dev up was started with
 ./dev help     this text; ./dev --version
 """
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if command == "--version":
         print(f"gatehouse {tomllib.loads(_PROJECT.read_text())['project']['version']} (Python {platform.python_version()})")
         return 0
-    if command in ("auth", "gateway"):
+    if command in ("auth", "gateway", "mobility"):
         return command_line.main(command, rest)
     if command in ("test", "check", "bench"):
         return _run(command, rest)

@@ -1,4 +1,4 @@
-"""`./dev auth`, `./dev gateway`: a service's command line, in the house that `./dev up` started with these `--data` and `--port-base`."""
+"""`./dev auth` and such: a service's command line, in the house that `./dev up` started with these `--data` and `--port-base`."""
 
 from __future__ import annotations
 
@@ -28,4 +28,8 @@ def of_house(service: str, data: Path, ports: plan.Ports) -> dict[str, str]:
     if service == "gateway":
         program.env.setdefault("GATEHOUSE_URL", f"http://127.0.0.1:{ports.operator}")
         program.env.setdefault("GATEHOUSE_KEY_FILE", str(plan.operator_key(data)))
+    if service == "mobility":
+        program.env.setdefault("GATEHOUSE_MOBILITY_URL", f"{plan.public_url(ports)}/mobility")
+        program.env.setdefault("GATEHOUSE_ADMIN_PASSWORD_FILE", str(data / "auth" / "admin.password"))
+        program.env.setdefault("GATEHOUSE_IMPORTS", str(data / "mobility" / "imports"))
     return program.env
