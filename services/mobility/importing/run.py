@@ -65,7 +65,7 @@ class Run:
                 yield from geojson.items(path, keys, self._options.layer, seen, self._problems, self._progress.advance)
 
         files = [(path.name, lambda path=path: path.open("rb")) for path in paths]
-        return self._run(files, {"id": keys.id, "name": keys.name, "srid": chosen}, chosen, items, lambda count: None)
+        return self._run(paths, files, {"id": keys.id, "name": keys.name, "srid": chosen}, chosen, items, lambda count: None)
 
     def gtfs(self, paths: Sequence[Path]) -> dict[str, Any]:
         """Import GTFS feeds; return what was done. Raises Stopped, Refused, Unreachable, OSError."""
@@ -87,7 +87,7 @@ class Run:
                     files += [(name, lambda feed=feed, name=name: feed.open(name)) for name in feed.names()]  # type: ignore[misc]
                 else:
                     files.append((feed.path.name, lambda path=feed.path: path.open("rb")))  # type: ignore[misc]
-            return self._run(files, {}, geojson.WGS84, items, self._progress.advance)
+            return self._run(paths, files, {}, geojson.WGS84, items, self._progress.advance)
 
     def _feed(self, feed: Feed, seen: Seen, folder: Path) -> Iterator[Item]:
         names = feed.names()
@@ -106,13 +106,14 @@ class Run:
 
     def _run(
         self,
+        paths: Sequence[Path],
         files: Files,
         key: Mapping[str, Any],
         srid: int,
         items: Callable[[Seen, Path], Iterable[Item]],
         confirmed: Callable[[int], None],
     ) -> dict[str, Any]:
-        options, names = self._options, [name for name, _ in files]
+        options, names = self._options, [path.name for path in paths]
         self._ensure_layer()
         state = State(None, "", {})
         if not options.dry_run:

@@ -25,7 +25,7 @@ _ELSEWHERE: Final = frozenset({"stop_name", "stop_lat", "stop_lon"})  # columns 
 class Nodes:
     """The nodes of a feed for one layer. trips: None for a feed of stops alone.
 
-    dry_run: lines are sent as nodes with a geometry, because their stops are not there.
+    dry_run: lines are sent without their stops, which are not there.
     """
 
     def __init__(
@@ -93,15 +93,14 @@ class Nodes:
         if not self._seen.add(self._layer, given, where, self._problems):
             return None
         node: dict[str, Any] = {"id": given, "name": _name(route, line)}
-        if self._dry_run:
-            places = [(stop.lon, stop.lat) for stop in (self._network.stops[number] for number in members)]
-            node["geom"] = {"type": "LineString", "coordinates": places}
-        else:
+        places = [(stop.lon, stop.lat) for stop in (self._network.stops[number] for number in members)]
+        node["geom"] = {"type": "LineString", "coordinates": places}  # the service would make it of points alone
+        if not self._dry_run:
             node["cdk_ids"] = [self._cdk_ids[number] for number in members]
         node["data"] = self._data(route, line, members, where)
         if route.modality is not None:
             node["modalities"] = [route.modality]
-        kind = Kind("create", None, route.modality) if self._dry_run else Kind("routes", "ptline", route.modality)
+        kind = Kind("create" if self._dry_run else "routes", "ptline", route.modality)
         return Item(kind, node, where)
 
     def _id(self, route: Route, line: Line) -> str:
