@@ -147,7 +147,7 @@ def test_a_node_goes_with_its_last_data(api: API) -> None:
     assert record(api, "a.rail.both", "b.poi")["data"] == {"k": 1}
     assert record(api, "a.rail.both", "a.rail") is None
     refused(api.get("/a.rail.own"), 404, "Node not found: 'a.rail.own'")
-    assert good(api.get(f"/{STATION}"))["results"][0]["layers"].keys() == {"osm"}
+    assert good(api.get(f"/{STATION}", layer="*"))["results"][0]["layers"].keys() == {"osm"}
 
 
 def test_layers_stay_in_their_domain(sqlite_api: API) -> None:
