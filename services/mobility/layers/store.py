@@ -157,7 +157,8 @@ def delete_nodes(session: Session, layer_id: int, before: int, piece: int) -> in
     others = session.scalars(sa.select(Record.node_id).distinct().where(Record.node_id.in_(those)))
     routes: Any = session.execute(sa.select(Member.node_id, Member.route_id).distinct().where(Member.node_id.in_(those)))
     kept = surviving(locked, set(others), routes)
-    session.execute(sa.update(Node).where(Node.id.in_(kept)).values(layer_id=None))
+    if kept:
+        session.execute(sa.update(Node).where(Node.id.in_(kept)).values(layer_id=None))
     session.execute(sa.delete(Member).where(Member.route_id.in_(those)))  # PostgreSQL's cascade comes after its check of the members
     session.execute(sa.delete(Node).where(*mine))
     return ids[-1] if len(ids) == piece else None
