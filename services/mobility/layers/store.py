@@ -146,12 +146,13 @@ def delete_nodes(session: Session, layer_id: int, before: int, piece: int) -> in
 
     Those that others need stay, without a layer. Returns the id to go on before, None when none are left. before: an id, not included.
     """
+    _close(session, layer_id)
     mine = [Node.layer_id == layer_id, Node.id < before]
     ids = list(session.scalars(sa.select(Node.id).where(*mine).order_by(Node.id.desc()).limit(piece)))
     if not ids:
         return None
     mine.append(Node.id >= ids[-1])
-    locked = list(session.scalars(sa.select(Node.id).where(*mine).order_by(Node.id).with_for_update()))  # no record comes from now on
+    locked = list(session.scalars(sa.select(Node.id).where(*mine).order_by(Node.id).with_for_update()))  # no other layer's record comes
     those = sa.select(Node.id).where(*mine)
     session.execute(sa.delete(Record).where(Record.layer_id == layer_id, Record.node_id.in_(those)))
     others = session.scalars(sa.select(Record.node_id).distinct().where(Record.node_id.in_(those)))
@@ -165,10 +166,15 @@ def delete_nodes(session: Session, layer_id: int, before: int, piece: int) -> in
 
 
 def is_empty(session: Session, layer_id: int) -> bool:
-    """Say whether nothing of a layer is left. Locks its row, so that nothing comes."""
-    session.execute(sa.select(Layer.id).where(Layer.id == layer_id).with_for_update())
+    """Say whether nothing of a layer is left; nothing comes until the transaction ends."""
+    _close(session, layer_id)
     found = (sa.exists().where(Record.layer_id == layer_id), sa.exists().where(Node.layer_id == layer_id))
     return not session.scalar(sa.select(sa.or_(*found)))
+
+
+def _close(session: Session, layer_id: int) -> None:
+    """Lock a layer's row, which all who write to the layer hold: none of them is under way, and none begins."""
+    session.execute(sa.select(Layer.id).where(Layer.id == layer_id).with_for_update())
 
 
 def delete(session: Session, layer_id: int) -> None:
