@@ -113,6 +113,8 @@ class _Attempt:
         shapes = {**here, **{cdk_id: kept[number] for cdk_id, number in there.items() if number in kept}}
         found = []
         for node in ordered:
+            if node.geometry is None:
+                planning.check_members([node], shapes)  # a dry run keeps nobody from deleting them
             geometry = node.geometry or routes.derive([shapes[member] for member in node.members])
             shapes[node.cdk_id] = geometry.wkb
             found.append((node, geometry))
@@ -141,18 +143,8 @@ class _Attempt:
             for row in rows:
                 if row.id in made:
                     self._created.add(row.cdk_id)
-                    self._known[row.cdk_id] = Known(
-                        row.id,
-                        row.cdk_id,
-                        row.given_id,
-                        self._layer.id,
-                        row.node_type,
-                        row.west,
-                        row.south,
-                        row.east,
-                        row.north,
-                        len(row.geom),
-                    )
+                    box = (row.west, row.south, row.east, row.north)
+                    self._known[row.cdk_id] = Known(row.id, row.cdk_id, row.given_id, self._layer.id, row.node_type, *box, len(row.geom))
             left = {cdk_id: one for cdk_id, one in left.items() if cdk_id not in self._created}
             if left:
                 self._find(set(left), [node for node, _ in left.values()])

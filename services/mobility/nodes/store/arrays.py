@@ -1,4 +1,4 @@
-"""PostgreSQL's arrays as text. psycopg writes them as well, in three times as long: most of what a bulk costs this process.
+"""PostgreSQL's arrays as text. psycopg can write them, too, but takes so long that a bulk costs this process half as much again.
 
 https://www.postgresql.org/docs/current/arrays.html, "Array Input and Output Syntax"
 """
