@@ -30,7 +30,8 @@ _LOOK_ASKED: Final = 10_000  # when only some of them are found
 _LOOK_MOST: Final = 20_000  # after looks that were too wide: from far away a box holds much that its circle does not
 _NARROWEST_M: Final = 1.0
 _MOST_GROWTH: Final = 8.0
-_SLOW_GROWTH: Final = 1.1
+_SLOW_GROWTH: Final = 1.1  # of the first stream, then more
+_A_LITTLE_MORE: Final = 1.000_001
 _SAME: Final = 1.01  # radii that are not told apart: what is between them is at one distance
 _LOOKS: Final = 2  # without success; then what is sought may be rare
 
@@ -146,7 +147,8 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
     asked = bool(search.layers or search.filters or search.nodes or search.few is not None)
     most = max(_LOOK_ASKED if asked else _LOOK, 4 * need)
     few = None if search.few is None else searching.boxes_of_few(session, search)
-    too_few, too_many, streams = 0.0, math.inf, False  # radii
+    too_few, too_many = 0.0, math.inf  # radii
+    streams, growth = False, math.sqrt(_SLOW_GROWTH)
     radius = min(_FIRST_M if few is None or not len(few) else few.reach(place.lon, place.lat, need), last)
     for look in itertools.count():
         deadline.check()
@@ -154,7 +156,6 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
             asked = False
             if searching.gather(session, search):  # what is sought is rare
                 return _nearest(session, search, sieve, place, need, deadline)
-        growth = _MOST_GROWTH
         boxes = around(place.lon, place.lat, radius)
         ids = spatial.some(session, boxes, most + 1) if few is None else few.meeting(boxes)
         if len(ids) <= most:
@@ -166,13 +167,16 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
         else:  # many at one place, or in the corners of a wide box: all are read, the best are kept
             streams = True
             hits, _ = _best(searching.all_rows(session, search, boxes=boxes), sieve, need, deadline)
-            too_many, growth = math.inf, _SLOW_GROWTH
+            too_many, growth = math.inf, min(growth * growth, _MOST_GROWTH)
         near = [hit for hit in hits if hit[2] is not None and hit[2] <= radius]
         if len(near) >= need:
             return near[:need], None
         if radius >= last:
             return hits[:need], len(hits) if len(hits) < need else None
         too_few = radius
-        wider = radius * min(growth, max(_SLOW_GROWTH, math.sqrt(1.5 * need / max(len(near), 0.5))))
+        if len(hits) >= need:  # some are in the corners of the boxes: so far one must look, and no farther
+            radius = min((hits[need - 1][2] or 0) * _A_LITTLE_MORE, last)
+            continue
+        wider = radius * (growth if streams else min(_MOST_GROWTH, max(_SLOW_GROWTH, math.sqrt(1.5 * need / max(len(near), 0.5)))))
         radius = min(wider, last, math.sqrt(too_few * too_many) if too_many < math.inf else math.inf)
     raise AssertionError("unreachable")
