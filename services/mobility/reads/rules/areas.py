@@ -22,7 +22,7 @@ class Area:
         self._shapely = shapely
         self._whole = shapely.from_wkb(wkb)
         self._is_point = len(wkb) == POINT_BYTES  # a point contains nothing else
-        inner = shapely.buffer(self._whole, -_NEIGHBOURS)
+        inner = shapely.buffer(self._whole, -_NEIGHBOURS, quad_segs=1)
         self._inner = self._whole if inner.is_empty else inner  # a point and a line have no inside
         shapely.prepare(self._inner)
         self.box = Box(*shapely.bounds(self._inner).tolist())

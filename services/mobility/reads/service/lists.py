@@ -11,7 +11,6 @@ from services.common.database import Database
 from services.mobility.reads.rules.queries import Query
 from services.mobility.reads.service import presenting, ranking, resolving
 from services.mobility.reads.service.ranking import Found, Sieve
-from services.mobility.reads.service.resolving import LISTS as LISTS
 from services.mobility.reads.store import nodes, searching
 from services.mobility.reads.store.deadline import Deadline, limited
 from services.mobility.reads.store.searching import Search

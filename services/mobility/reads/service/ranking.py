@@ -7,7 +7,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -22,7 +22,7 @@ from services.mobility.reads.store import searching
 from services.mobility.reads.store.deadline import Deadline
 from services.mobility.reads.store.searching import Rows, Search
 
-DEEPEST: Final = 100_000  # results in order that are kept while the best are sought
+DEEPEST: Final = 50_000  # results in order that are kept while the best are sought
 _FIRST_M: Final = 250.0  # radius of the first look around a place
 _LAST_M: Final = math.pi * EARTH_M  # no place is farther
 _LOOK: Final = 1000  # nodes that a look may read
@@ -32,7 +32,7 @@ _NARROWEST_M: Final = 1.0
 _MOST_GROWTH: Final = 8.0
 _SLOW_GROWTH: Final = 1.1  # of the first stream, then more
 _A_LITTLE_MORE: Final = 1.000_001
-_SAME: Final = 1.01  # radii that are not told apart: what is between them is at one distance
+_SAME: Final = 1.01  # radii that are not told apart
 _LOOKS: Final = 2  # without success; then what is sought may be rare
 
 Hit = tuple[tuple[Any, ...], int, float | None]  # rank, id, distance
@@ -55,7 +55,6 @@ class Sieve:
     area: Area | None = None
     sought: frozenset[str] = frozenset()
     place: Place | None = None
-    _alike: dict[str, float] = field(default_factory=dict)
 
     def sift(self, rows: Sequence[Any]) -> list[Hit]:
         """Return those rows (id, cdk_id, name, geom) that pass, ranked: the likest first, then the nearest, then by cdk_id; else by id."""
@@ -133,7 +132,7 @@ def _best(chunks: Rows, sieve: Sieve, need: int, deadline: Deadline) -> tuple[li
             hits = sieve.sift(rows)
             total += len(hits)
             found += hits
-            if len(found) > 4 * need:
+            if len(found) > 2 * need + _LOOK:
                 found = heapq.nsmallest(need, found)
     return heapq.nsmallest(need, found), total
 
@@ -145,7 +144,7 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
     """
     last = _LAST_M if place.radius is None else min(place.radius, _LAST_M)
     asked = bool(search.layers or search.filters or search.nodes or search.few is not None)
-    most = max(_LOOK_ASKED if asked else _LOOK, 4 * need)
+    most = max(_LOOK_ASKED if asked else _LOOK, 2 * need)
     few = None if search.few is None else searching.boxes_of_few(session, search)
     too_few, too_many = 0.0, math.inf  # radii
     streams, growth = False, math.sqrt(_SLOW_GROWTH)
@@ -159,20 +158,20 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
         boxes = around(place.lon, place.lat, radius)
         ids = spatial.some(session, boxes, most + 1) if few is None else few.meeting(boxes)
         if len(ids) <= most:
-            hits = sorted(sieve.sift(searching.those(session, search, sorted(ids))))
+            hits, total = _best(searching.all_rows(session, replace(search, few=sorted(ids))), sieve, need, deadline)
         elif not streams and radius > max(_NARROWEST_M, too_few * _SAME):
             too_many, most = radius, max(most, min(2 * most, _LOOK_MOST))
             radius = max(math.sqrt(max(too_few, radius / 16) * radius), _NARROWEST_M)
             continue
         else:  # many at one place, or in the corners of a wide box: all are read, the best are kept
             streams = True
-            hits, _ = _best(searching.all_rows(session, search, boxes=boxes), sieve, need, deadline)
+            hits, total = _best(searching.all_rows(session, search, boxes=boxes), sieve, need, deadline)
             too_many, growth = math.inf, min(growth * growth, _MOST_GROWTH)
         near = [hit for hit in hits if hit[2] is not None and hit[2] <= radius]
         if len(near) >= need:
             return near[:need], None
         if radius >= last:
-            return hits[:need], len(hits) if len(hits) < need else None
+            return hits, total
         too_few = radius
         if len(hits) >= need:  # some are in the corners of the boxes: so far one must look, and no farther
             radius = min((hits[need - 1][2] or 0) * _A_LITTLE_MORE, last)

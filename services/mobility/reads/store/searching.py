@@ -6,7 +6,6 @@ Then these are read first, and the other conditions are asked of them alone, wha
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,7 +26,7 @@ MOST_GATHERED: Final = 20_000
 _VERY_FEW: Final = 200  # no other source is asked
 _MANY: Final = 100_000  # a layer that is counted no further
 _MERGED: Final = 8  # layers whose lists are merged; more are tested node by node
-_CHUNK: Final = 2000  # rows of a stream
+_CHUNK: Final = 1000  # rows of a stream: a geometry may be long
 
 Rows = Generator[Sequence[Any], None, None]
 
@@ -106,7 +105,7 @@ def count(session: Session, search: Search) -> int:
 
 
 def _walked(session: Session, search: Search) -> tuple[int, ...]:
-    """Return the layers whose records, in order of the nodes, lead to the nodes. None: the nodes themselves are walked through."""
+    """Return the layers whose records, in order of the nodes, lead to the nodes; none: the nodes themselves are walked through."""
     if search.few is not None:
         return ()
     sets = [*search.layers, *_sets_of_filters(search)]
@@ -164,21 +163,12 @@ def boxes_of_few(session: Session, search: Search) -> Boxes:
     return Boxes(session.execute(sa.select(Node.id, *sides).where(conditions.among(search.postgres, search.few or []))).all())
 
 
-def those(session: Session, search: Search, ids: Sequence[int]) -> Sequence[Any]:
-    """Read those of some nodes that are found, as rows (id, cdk_id, name, geom)."""
-    return session.execute(_rows(dataclasses.replace(search, few=list(ids)))).all()
-
-
 def all_rows(session: Session, search: Search, *, boxes: Sequence[Box] = (), in_order: bool = False) -> Rows:
     """Read what is found as rows (id, cdk_id, name, geom), some at a time. boxes: that the node's box meets, besides; found by an index."""
-    found = _rows(search)
+    found = sa.select(Node.id, Node.cdk_id, Node.name, Node.geom).where(*_all(search, Node.id))
     if boxes and search.few is None:
         found = found.where(spatial.overlapping(session, boxes))
     if in_order:
         found = found.order_by(Node.id)
     with session.execute(found, execution_options={"yield_per": _CHUNK}) as rows:
         yield from rows.partitions()
-
-
-def _rows(search: Search) -> sa.Select[int, str, str | None, bytes]:
-    return sa.select(Node.id, Node.cdk_id, Node.name, Node.geom).where(*_all(search, Node.id))
