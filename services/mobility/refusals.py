@@ -144,6 +144,12 @@ def invalid_fields(fields: Mapping[str, Sequence[str]]) -> Refusal:
     return Refusal(422, "Some fields are not valid.", "invalid-fields", fields={"message": fields})
 
 
+def match_too_slow(longest_s: int) -> Refusal:
+    """longest_s: seconds that a request to match may take."""
+    text = f"Matching takes longer than {longest_s} s: send fewer nodes at once, a smaller radius, or 'layers' that fewer nodes have."
+    return Refusal(422, text, "match-too-slow")
+
+
 def precondition_failed() -> Refusal:
     """`If-Match` names another version."""
     return Refusal(412, "The data has changed meanwhile. Read it again.", "precondition-failed")

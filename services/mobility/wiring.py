@@ -14,6 +14,7 @@ from services.mobility.models import db
 from services.mobility.nodes.service.bulk import BulkWrites
 from services.mobility.nodes.service.single import SingleWrites
 from services.mobility.reads.service.lists import Lists
+from services.mobility.reads.service.match import Matching
 from services.mobility.reads.service.nodes import Nodes
 from services.mobility.sessions.service import Sessions
 from services.mobility.settings import Settings
@@ -37,6 +38,7 @@ class Parts:
         self.bulk_writes = BulkWrites(writing, clock)
         self.nodes = Nodes(self.database)
         self.lists = Lists(self.database)
+        self.matching = Matching(self.database, self.sessions, clock)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

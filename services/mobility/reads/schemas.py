@@ -59,3 +59,10 @@ class LayerKey(Success):
 
     url = fields.String(required=True)
     results = fields.Dict(required=True, metadata={"description": "`{<key>: <value>}`; null when the key is not there."})
+
+
+class Matched(Success):
+    """nodes: what can be sent to the bulk call as it is: with the `cdk_id` that was found, or else as it came."""
+
+    match = fields.Dict(required=True, metadata={"description": "`params` as they count, and `results`: found, not_found, totals, debug."})
+    nodes = fields.List(fields.Dict(), required=True)
