@@ -13,7 +13,7 @@ from services.mobility import web
 from services.mobility.layers import api as layers
 from services.mobility.nodes.api import bulk, single
 from services.mobility.pages import pages
-from services.mobility.reads.api import lists, match, start
+from services.mobility.reads.api import lists, match, select, start
 from services.mobility.reads.api import nodes as node_reads
 from services.mobility.sessions import api as sessions
 from services.mobility.settings import Settings
@@ -33,7 +33,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
         description=web.DESCRIPTION,
     )
     app.extensions["mobility"] = parts
-    for group in (start, sessions, layers, bulk, single, node_reads, lists, match):
+    for group in (start, sessions, layers, bulk, single, node_reads, lists, match, select):
         app.extensions["api"].register_blueprint(group.blueprint)
     pages.register(app)
     web.register(app)

@@ -16,6 +16,7 @@ from services.mobility.nodes.service.single import SingleWrites
 from services.mobility.reads.service.lists import Lists
 from services.mobility.reads.service.match import Matching
 from services.mobility.reads.service.nodes import Nodes
+from services.mobility.reads.service.select import Select
 from services.mobility.sessions.service import Sessions
 from services.mobility.settings import Settings
 
@@ -38,6 +39,7 @@ class Parts:
         self.bulk_writes = BulkWrites(writing, clock)
         self.nodes = Nodes(self.database)
         self.lists = Lists(self.database)
+        self.select = Select(self.database, clock)
         self.matching = Matching(self.database, self.sessions, clock)
 
     def start(self) -> None:

@@ -61,6 +61,18 @@ class LayerKey(Success):
     results = fields.Dict(required=True, metadata={"description": "`{<key>: <value>}`; null when the key is not there."})
 
 
+class Selected(Success):
+    """A page of nodes, as lists are; or a timetable, which has `results` of its own."""
+
+    url = fields.String(required=True)
+    pages = fields.Raw(required=True, metadata={"type": ["integer", "string"]})
+    per_page = fields.Integer()
+    record_count = fields.Raw(metadata={"type": ["integer", "string"]})
+    next_page = fields.Integer(metadata={"description": "-1 at the end."})
+    results = fields.List(fields.Dict(), required=True)
+    truncated = fields.Boolean(metadata={"description": "The timetable has more than is shown."})
+
+
 class Matched(Success):
     """nodes: what can be sent to the bulk call as it is: with the `cdk_id` that was found, or else as it came."""
 

@@ -44,13 +44,14 @@ class Lists:
             found = Found([], more=False, total=0)
             if resolved.search is not None:
                 searching.narrow(session, resolved.search)
-                found = _find(session, query, resolved.search, resolved.sieve, deadline)
+                found = find(session, query, resolved.search, resolved.sieve, deadline)
             shown = nodes.by_ids(session, found.ids, geom=geom)
             results = presenting.present(session, shown, resolved.wanted, geom, found.distances)
         return Listing(results, found.more, found.total)
 
 
-def _find(session: Session, query: Query, search: Search, sieve: Sieve, deadline: Deadline) -> Found:
+def find(session: Session, query: Query, search: Search, sieve: Sieve, deadline: Deadline) -> Found:
+    """Find a page of what a search that was narrowed finds. Raises Refusal 422."""
     limit, offset = query.page.size, query.page.offset
     if sieve.place is not None or sieve.sought:
         found = ranking.best(session, search, sieve, limit, offset, deadline)
