@@ -148,6 +148,11 @@ def read(data: Mapping[str, Any], members: int) -> Timetable | None:
     return Timetable(zone, calendars, times, members)
 
 
+def is_cut(data: Mapping[str, Any]) -> bool:
+    """Say whether the importer left out trips, because a record holds only so much."""
+    return bool(data.get("trips_left_out"))
+
+
 def clock(seconds: int) -> str:
     """Write a time of a service day as GTFS does: `08:05:00`, `24:10:00`."""
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

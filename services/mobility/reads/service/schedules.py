@@ -23,7 +23,8 @@ _Line = tuple[int, str, dict[str, Any], Timetable, list[int]]  # id, cdk_id, dat
 
 def of_line(session: Session, line: Node, now: dt.datetime, ahead: int) -> dict[str, Any]:
     """Answer with the trips of a line on one day. ahead: days from today, where the line is."""
-    timetable = rules.read(store.data(session, line), store.sizes(session, [line.id]).get(line.id, 0))
+    data = store.data(session, line)
+    timetable = rules.read(data, store.sizes(session, [line.id]).get(line.id, 0))
     if timetable is None:
         return _answer([])
     day = timetable.today(now) + dt.timedelta(days=ahead)
@@ -36,7 +37,7 @@ def of_line(session: Session, line: Node, now: dt.datetime, ahead: int) -> dict[
         if left < 0:
             break
         trips.append([(stops[position], rules.clock(seconds)) for position, seconds in trip])
-    return _answer([{"line": line.cdk_id, "date": rules.date(day), "trips": trips}], truncated=left < 0)
+    return _answer([{"line": line.cdk_id, "date": rules.date(day), "trips": trips}], left < 0 or rules.is_cut(data))
 
 
 def of_stop(session: Session, stop: Node, now: dt.datetime) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _lines(session: Session, stop: Node) -> tuple[list[_Line], bool]:
         timetable = rules.read(data, sizes[line_id])
         if timetable is not None:
             found.append((line_id, cdk_id, data, timetable, positions[line_id][:_VISITS_MOST]))
-    return found, left < 0 or len(rows) > LINES_MOST
+    return found, left < 0 or len(rows) > LINES_MOST or any(rules.is_cut(data) for _, _, data, _, _ in found)
 
 
 def _answer(results: list[dict[str, Any]], truncated: bool = False) -> dict[str, Any]:

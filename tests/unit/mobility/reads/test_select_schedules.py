@@ -98,6 +98,13 @@ def test_only_the_layer_that_created_a_line_says_its_times(api: API) -> None:
     assert [one["cdk_id"] for one in ask(api, "/gtfs.stop.b/select/now")] == ["gtfs.line.0-0"]
 
 
+def test_a_timetable_that_the_importer_cut_is_truncated(api: API) -> None:
+    add_lines(api, trips_left_out=7)
+    for path in ("/gtfs.line.1-0/select/schedule", "/gtfs.stop.b/select/schedule", "/gtfs.stop.b/select/now"):
+        assert good(api.get(path))["truncated"] is True
+    assert "truncated" not in good(api.get("/gtfs.line.0-0/select/schedule"))
+
+
 def test_answers_are_cut_where_they_would_be_too_long(sqlite_api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     if sqlite_api.get("/gtfs.line.1-0").status_code == 404:
         add_lines(sqlite_api)
