@@ -94,6 +94,19 @@ class Client:
         """Leave a text at the layer that says what was imported."""
         self._write(f"/layer/{quote(layer, safe='')}/status", encode({"data": text}))
 
+    def data(self, cdk_id: str, layer: str) -> dict[str, Any]:
+        """Read what a layer says of a node; nothing when it says nothing."""
+        answer, body = self._repeated("GET", f"/{quote(cdk_id, safe='')}?layer={quote(layer, safe='')}", None, {})
+        if answer.status_code == 404:
+            return {}
+        found: dict[str, Any] = _result(answer, body)["results"][0].get("layers", {}).get(layer, {}).get("data", {})
+        return found
+
+    def delete_node(self, cdk_id: str, layer: str) -> bool:
+        """Delete a layer's data of a node, and the node; return False when the node is kept, as others use it."""
+        path = f"/{quote(cdk_id, safe='')}/{quote(layer, safe='')}?delete_node=true"
+        return self._write(path, None, "DELETE").get("node") == "deleted"
+
     def write(self, layer: str, nodes: Sequence[Mapping[str, Any]], **params: Any) -> dict[str, Any]:
         """Write nodes in one transaction. params: of `create`. Returns the results."""
         return self.write_encoded(layer, [encode(node) for node in nodes], params)
@@ -106,14 +119,14 @@ class Client:
             raise Unreachable(f"{self.url} answered a write without results; is it the mobility service?")
         return found
 
-    def _write(self, path: str, content: bytes) -> dict[str, Any]:
-        """Put a body with the session key; with a new one, once, when it has ended."""
+    def _write(self, path: str, content: bytes | None, method: str = "PUT") -> dict[str, Any]:
+        """Make a call with the session key; with a new one, once, when it has ended."""
         if self._key is None:
             self.log_in()
-        answer, body = self._repeated("PUT", path, content, {"X-Auth": self._key or ""})
+        answer, body = self._repeated(method, path, content, {"X-Auth": self._key or ""})
         if answer.status_code == 401:
             self.log_in()
-            answer, body = self._repeated("PUT", path, content, {"X-Auth": self._key or ""})
+            answer, body = self._repeated(method, path, content, {"X-Auth": self._key or ""})
         return _result(answer, body)
 
     def _repeated(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> tuple[requests.Response, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.mobility.importing import courses
 from services.mobility.importing.client import Client, Refused, encode
 from services.mobility.importing.problems import Problems
 from services.mobility.importing.progress import Progress
@@ -113,6 +114,8 @@ class Sender:
             part = waiting.pop()
             contents = [content for _, content in part]
             try:
+                if kind.create_type == "routes" and not target.dry_run:
+                    self._prepare(part, contents, kind.params(target.srid))
                 results = target.client.write_encoded(target.layer, contents, kind.params(target.srid), target.dry_run)
             except Refused as error:
                 if error.status == 413 and len(part) > 1:
@@ -128,6 +131,13 @@ class Sender:
                 waiting += [part[half:], part[:half]]
                 continue
             self._count(results, part)
+
+    def _prepare(self, part: Sequence[tuple[Item, bytes]], contents: list[bytes], params: Mapping[str, Any]) -> None:
+        target = self._target
+        for place in courses.prepare(target.client, target.layer, [item.node for item, _ in part], contents, params):
+            self._problems.note(
+                "lines without a timetable", f"{part[place][0].where}: takes another course now, but its node is in use; no timetable"
+            )
 
     def _refused(self, item: Item, error: Refused) -> None:
         self._problems.wrong("nodes that the service refuses", f"{item.where}: {error} ({error.status})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from services.mobility.importing.courses import COURSE, digest
 from services.mobility.importing.gtfs.lines import Line, add_timetable, by_direction
 from services.mobility.importing.gtfs.network import Network, Route, Stop, short_names
 from services.mobility.importing.gtfs.tables import Feed
@@ -112,7 +113,7 @@ class Nodes:
 
     def _data(self, route: Route, line: Line, members: list[int], where: str) -> dict[str, Any]:
         agency = self._network.agency(route.data)
-        data: dict[str, Any] = dict(route.data)
+        data: dict[str, Any] = {**route.data, COURSE: digest([self._cdk_ids[number] for number in members])}
         if agency is not None:
             data |= {key: value for key, value in (("agency_id", agency.id), ("agency_name", agency.name)) if value}
         if line.told:

@@ -45,6 +45,8 @@ class Service:
         self.says_index = True
         self.body_limit = 10 * 1024 * 1024
         self.dry_runs = 0
+        self.in_use: set[str] = set()
+        self.deleted: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -84,8 +86,17 @@ class Service:
             return _good()
         if method == "GET" and parts[0] == "layer":
             return _good(results=[self.layers[parts[1]]]) if parts[1] in self.layers else _fail(404, "Unknown layer or invalid layer spec")
+        if method == "GET" and len(parts) == 1:
+            layer = query.removeprefix("layer=")
+            return _good(results=[{"layers": {layer: {"data": self.nodes[parts[0]]["data"]}}}])
         if key not in self.keys:
             return _fail(401, "Not Authorized")
+        if method == "DELETE":
+            if parts[0] in self.in_use:
+                return _good(node="kept")
+            del self.nodes[parts[0]]
+            self.deleted.append(parts[0])
+            return _good(node="deleted")
         body = json.loads(content)
         if path == "/layers":
             self.layers[body["data"]["name"]] = body["data"]
@@ -97,11 +108,13 @@ class Service:
             return _fail(404, f"Invalid layer spec: {parts[1]}")
         if len(content) > self.body_limit:
             return _fail(413, "The body is too large.")
-        self.bodies.append(body)
-        return self._bulk(parts[1], body, "dry_run=true" in query)
+        dry_run = "dry_run=true" in query
+        if not dry_run or body["create"]["params"]["create_type"] != "routes":  # these look only which lines there are
+            self.bodies.append(body)
+        return self._bulk(parts[1], body, dry_run)
 
     def _bulk(self, layer: str, body: Mapping[str, Any], dry_run: bool) -> Answer:
-        created, updated, pending = [], 0, {}
+        created, updated, pending = [], [], {}
         for index, node in enumerate(body["nodes"]):
             where = {"index": index} if self.says_index else {}
             try:
@@ -114,14 +127,15 @@ class Service:
             if missing:
                 return _fail(422, f"Nonexistent cdk_id --> {missing[0]}", **where)
             if cdk_id in self.nodes:
-                updated += 1
+                updated.append({"id": node["id"], "cdk_id": cdk_id})
             else:
                 created.append({"id": node["id"], "cdk_id": cdk_id})
             pending[cdk_id] = {**node, **body["create"]["params"]}
         self.dry_runs += dry_run
         if not dry_run:
-            self.nodes.update(pending)
-        results = {"created": created, "updated": [], "totals": {"created": len(created), "updated": updated}}
+            for cdk_id, node in pending.items():  # what exists keeps its members
+                self.nodes[cdk_id] = {**node, **({"cdk_ids": self.nodes[cdk_id].get("cdk_ids")} if cdk_id in self.nodes else {})}
+        results = {"created": created, "updated": updated, "totals": {"created": len(created), "updated": len(updated)}}
         return _good(create={"params": body["create"]["params"], "results": results})
 
 
@@ -150,7 +164,7 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = do_POST = _serve
+        do_GET = do_PUT = do_POST = do_DELETE = _serve
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""

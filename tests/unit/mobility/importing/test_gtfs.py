@@ -77,6 +77,7 @@ def test_stops_and_lines(run: Import, service: Service, feed: Feed) -> None:
     [(cdk_id, line)] = lines(service).items()
     assert (cdk_id, line["id"]) == ("gtfs.line.ab.7.0", "line.Ab.7-0")
     assert line["cdk_ids"] == ["gtfs.stop.a", "gtfs.stop.b", "gtfs.stop.c"]
+    assert line["data"].pop("course")
     assert line["data"] == {
         "route_id": "R",
         "route_short_name": "7",
@@ -118,6 +119,27 @@ def test_resume_goes_on_with_the_lines(run: Import, service: Service) -> None:
     assert len(service.nodes) == 40
     found = done(run("gtfs", EXAMPLE, "--resume", "--json"))
     assert (found["resumed"], found["created"], found["updated"]) == (40, 11, 0)
+
+
+def test_a_line_that_takes_another_course_is_created_again(run: Import, service: Service, feed: Feed) -> None:
+    """The service keeps the members of a line; with another course its timetable would name the wrong stops."""
+    done(run("gtfs", feed(), "--json"))
+    assert done(run("gtfs", feed(), "--json"))["updated"] == 5
+    assert service.deleted == []
+    other = feed(stop_times=SMALL["stop_times.txt"].replace(",C,", ",D,"))
+    assert done(run("gtfs", other, "--json"))["created"] == 1
+    assert service.deleted == ["gtfs.line.ab.7.0"]
+    assert [one[-1] for one in only_line(service)["cdk_ids"]] == [*"abd"]
+    service.in_use.add("gtfs.line.ab.7.0")
+    found = done(run("gtfs", feed(), "--json"))
+    assert found["notes"] == {"lines without a timetable": 1}
+    assert only_line(service)["data"] == {
+        "route_id": "R",
+        "route_short_name": "7",
+        "route_type": "3",
+        "agency_name": "Ab",
+        "direction_id": "0",
+    }
 
 
 def test_a_dry_run_needs_no_stops(run: Import, service: Service, feed: Feed) -> None:
