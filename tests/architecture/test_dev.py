@@ -70,7 +70,7 @@ def test_programs_live_in_the_data_folder_and_find_each_other(tmp_path: Path) ->
 
 
 def test_the_command_lines_speak_of_the_house_that_was_started_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AUTH_DATABASE_URL", "AUTH_ISSUER", "GATEHOUSE_URL", "GATEHOUSE_KEY_FILE"):
+    for name in ("AUTH_DATABASE_URL", "AUTH_ISSUER", "GATEHOUSE_URL", "GATEHOUSE_KEY_FILE", "GATEHOUSE_MOBILITY_URL", "GATEHOUSE_IMPORTS"):
         monkeypatch.delenv(name, raising=False)
     gateway = command_line.of_house("gateway", tmp_path, Ports.counted_from(9000))
     assert gateway["GATEHOUSE_URL"] == "http://127.0.0.1:9001"
@@ -78,6 +78,10 @@ def test_the_command_lines_speak_of_the_house_that_was_started_there(tmp_path: P
     auth = command_line.of_house("auth", tmp_path, Ports.counted_from(9000))
     assert auth["AUTH_DATABASE_URL"] == f"sqlite:///{tmp_path}/auth/auth.db"
     assert auth["AUTH_ISSUER"] == "http://127.0.0.1:9000/auth"
+    mobility = command_line.of_house("mobility", tmp_path, Ports.counted_from(9000))
+    assert mobility["GATEHOUSE_MOBILITY_URL"] == "http://127.0.0.1:9000/mobility"
+    assert mobility["GATEHOUSE_ADMIN_PASSWORD_FILE"] == f"{tmp_path}/auth/admin.password"
+    assert mobility["GATEHOUSE_IMPORTS"] == f"{tmp_path}/mobility/imports"
 
 
 @pytest.mark.parametrize("base", ["0", "65511", "x", "-1"])
