@@ -1,6 +1,6 @@
 // The map: a plain ground with lines of latitude and longitude, or tiles; the nodes upon it, areas below lines below points.
 import { Grid } from "./grid.js";
-import { RADIUS, box, classes, corners, kind, nameOf, pointPath, type } from "./shapes.js";
+import { RADIUS, box, classes, corners, geometry, kind, nameOf, pointPath, type } from "./shapes.js";
 
 const L = window.L;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -108,12 +108,12 @@ export class Board {
   #draw(node, before) {
     before?.drawn?.remove();
     const found = box(node.geom);
-    const shape = { node, kind: kind(node.geom), seen: found && L.latLngBounds(corners(found)), drawn: null };
+    const shape = { node, kind: kind(node), seen: found && L.latLngBounds(corners(found)), drawn: null };
     this.#shapes.set(node.cdk_id, shape);
     if (!found || !shape.kind) return;
     const className = classes(type(node), shape.kind);
     const options = { className, type: type(node), radius: RADIUS, renderer: this.#renderers[shape.kind], pane: shape.kind };
-    shape.drawn = drawn(node.geom, shape.kind, options).addTo(this.map);
+    shape.drawn = drawn(geometry(node), shape.kind, options).addTo(this.map);
     shape.drawn.bindTooltip(() => label(this.#shapes.get(node.cdk_id)?.node ?? node), { sticky: true });
     shape.drawn.on("click", () => { this.hit = node.cdk_id; }); // before the map's own
     if (node.cdk_id === this.#chosen) this.#mark(shape.drawn, true);

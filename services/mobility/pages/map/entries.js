@@ -19,7 +19,7 @@ export function fill(list, nodes, { chosen, more = () => "", pick }) {
   };
   keyed(list, nodes.map((node) => ({ id: node.cdk_id, node })), make, (element, { node }) => {
     element.node = node;
-    draw(element, type(node), kind(node.geom));
+    draw(element, type(node), kind(node));
     tell(role(element, "name"), nameOf(node));
     tell(role(element, "about"), [about(node), more(node)].filter(Boolean).join(", "));
     element.querySelector("button").setAttribute("aria-pressed", String(node.cdk_id === chosen));

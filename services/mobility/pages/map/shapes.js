@@ -8,9 +8,15 @@ const AREA = "M-9,-6L7,-8L9,7L-6,8z";
 export const type = (node) => (node.node_type in TYPES ? node.node_type : "node");
 export const nameOf = (node) => node.name || node.cdk_id;
 
-// "point", "line" or "area"; null for what is no geometry.
-export function kind(geometry) {
-  const name = String(geometry?.type ?? "").replace("Multi", "");
+// How a node is drawn. What goes through points has the points for its geometry, in their order: it is drawn as a line through them.
+export function geometry({ node_type: type, geom }) {
+  const through = geom?.type === "MultiPoint" && (type === "route" || type === "ptline");
+  return through ? { type: "LineString", coordinates: geom.coordinates } : geom;
+}
+
+// "point", "line" or "area"; null for what has no geometry.
+export function kind(node) {
+  const name = String(geometry(node)?.type ?? "").replace("Multi", "");
   return { Point: "point", LineString: "line", Polygon: "area" }[name] ?? null;
 }
 
@@ -48,6 +54,6 @@ export const corners = ([south, west, north, east]) => [[south, west], [north, e
 // What a node is, in words. what: also its kind when the type does not say it.
 export function about(node) {
   const name = TYPES[type(node)];
-  const found = kind(node.geom);
+  const found = kind(node);
   return type(node) === "node" && found !== "point" ? { line: "Way", area: "Area" }[found] ?? name : name;
 }
