@@ -40,14 +40,13 @@ export class Board {
 
   look({ zoom, lat, lon }) { this.map.setView([lat, lon], zoom, { animate: false }); }
   view() {
-    const { lat, lng } = this.map.getCenter();
-    return { zoom: this.map.getZoom(), lat, lon: lng };
+    const { lat, lng } = this.map.getCenter(); // of a small world it may be beside it
+    return { zoom: this.map.getZoom(), lat: within(lat, 90), lon: within(lng, 180) };
   }
 
   // The box in sight; pad: how much more on each side, as a part of it.
   box(pad = 0) {
     const seen = this.map.getBounds().pad(pad);
-    const within = (value, most) => Math.min(Math.max(value, -most), most);
     return [within(seen.getSouth(), 90), within(seen.getWest(), 180), within(seen.getNorth(), 90), within(seen.getEast(), 180)];
   }
 
@@ -163,4 +162,5 @@ function label(node) {
   return label;
 }
 
+const within = (value, most) => Math.min(Math.max(value, -most), most);
 const size = ({ seen }) => (seen.getNorth() - seen.getSouth()) * (seen.getEast() - seen.getWest());
