@@ -83,7 +83,7 @@ export class Board {
   // Takes away all that is not among these.
   keep(ids) {
     for (const [id, { extra }] of this.#shapes) if (!extra && !ids.has(id)) this.#remove(id);
-    const areas = [...this.#shapes.values()].filter((one) => one.kind === "area");
+    const areas = [...this.#shapes.values()].filter((one) => one.drawn && one.kind === "area");
     for (const { drawn } of areas.sort((one, other) => size(other) - size(one))) drawn.bringToFront();
     if (this.#chosen !== null) this.choose(this.#chosen);
   }

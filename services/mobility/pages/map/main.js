@@ -19,6 +19,7 @@ let resting = null;
 let slow = [];
 let more = false;
 let begun = false;
+let listing = false;
 
 function state(text) { tell(part("state"), text); }
 
@@ -53,6 +54,7 @@ function settled() {
 
 async function load() {
   clearTimeout(resting);
+  if (!layers.loaded) list();
   if (loader.known(layers.query())) return settled();
   failed(null);
   slow = [[SLOW_MS, "Loading…"], [VERY_SLOW_MS, "Still loading. The service is slow."]].map(([ms, text]) => setTimeout(state, ms, text));
@@ -139,22 +141,22 @@ async function start() {
   await follow(true);
 }
 
+// Lists the layers; where that fails, it is tried again whenever the map loads something.
 async function list() {
+  if (listing) return;
+  listing = true;
   try {
     await layers.load();
     tell(part("layers-message"), "");
   } catch (error) {
     tell(part("layers-message"), `The layers could not be listed. ${explain(error)}`);
+  } finally {
+    listing = false;
   }
 }
 
-async function again() {
-  if (!layers.loaded) await list();
-  await load();
-}
-
 part("layout").hidden = false;
-part("again").addEventListener("click", again);
-window.addEventListener("online", () => { if (!part("failed").hidden) again(); });
+part("again").addEventListener("click", load);
+window.addEventListener("online", () => { if (!part("failed").hidden || !layers.loaded) load(); });
 window.addEventListener("hashchange", () => follow(false));
 start();
