@@ -38,13 +38,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.measure import importing, nodes, questions, report  # noqa: E402
-from bench.measure.processes import memory_mb  # noqa: E402
+from bench.measure.processes import cpu_seconds, memory_mb  # noqa: E402
 from services.common.migrations import migrate  # noqa: E402
 from tests.support import postgis  # noqa: E402
 from tests.support.fake_auth import FakeAuth  # noqa: E402
 from tests.support.processes import running  # noqa: E402
 
 STORES = ("sqlite", "postgresql", "postgis")
+WARM, EACH = 3, 4  # requests that connect and prepare; one bare query to so many requests
 PASSWORD = secrets.token_hex(8)
 
 
@@ -120,10 +121,11 @@ def house(database: str, folder: Path) -> Iterator[House]:
 
 @dataclass
 class Read:
-    """Milliseconds of one question. found: results of the last answer."""
+    """Milliseconds of one question. cpu: of the service's processor, a request. found: results of the last answer."""
 
     p50: float
     p95: float
+    cpu: float
     bare_p50: float
     bare_p95: float
     found: int
@@ -135,40 +137,41 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def reads(kind: str, database: str, one: House, requests: int) -> dict[str, Read]:
-    """Ask each question so often, in turns with its bare query."""
+    """Ask each question so often, and its bare query now and then."""
     here, found = nodes.country(), {}
     with questions.bare(kind, database) as bare:
         for question in questions.QUESTIONS:
             chance = random.Random(11)
             took, alone, failed, results = [], [], 0, 0
-            for number in range(requests + 3):  # the first ones connect and prepare
+            before = sum(cpu_seconds(one.process))
+            for number in range(requests + WARM):  # the first ones connect and prepare
                 path, values = question.ask(chance, here)
                 begun = time.perf_counter()
                 status, text = one.ask("GET", path)
                 spent = (time.perf_counter() - begun) * 1000
-                begun = time.perf_counter()
-                bare(question, values)
-                if number >= 3:
-                    took.append(spent)
+                if number % EACH == 0:
+                    begun = time.perf_counter()
+                    bare(question, values)
                     alone.append((time.perf_counter() - begun) * 1000)
+                if number >= WARM:
+                    took.append(spent)
                 failed += status != 200
                 results = len(json.loads(text).get("results", ())) if status == 200 else 0
+            cpu = (sum(cpu_seconds(one.process)) - before) / (requests + WARM) * 1000
             found[question.name] = Read(
-                statistics.median(took), percentile(took, 0.95), statistics.median(alone), percentile(alone, 0.95), results, failed
+                statistics.median(took), percentile(took, 0.95), cpu, statistics.median(alone), percentile(alone, 0.95), results, failed
             )
     return found
 
 
 def show_reads(kind: str, count: int, seconds: float, memory: float, found: dict[str, Read]) -> None:
     print(f"\n{kind}: reads of {count:,} nodes (filled in {seconds:.0f} s), one client; milliseconds; the service has {memory:.0f} MB\n")
-    print("| question | median | p95 | bare median | bare p95 | × bare | results | failed |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| question | median | p95 | service CPU | bare median | bare p95 | × bare | results | failed |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, one in found.items():
         ratio = f"{one.p50 / one.bare_p50:.1f}" if one.bare_p50 else "–"
-        print(
-            f"| {name} | {one.p50:.1f} | {one.p95:.1f} | {one.bare_p50:.2f} | {one.bare_p95:.2f} | {ratio} | {one.found} | {one.failed} |",
-            flush=True,
-        )
+        bare = f"{one.bare_p50:.2f} | {one.bare_p95:.2f} | {ratio}"
+        print(f"| {name} | {one.p50:.1f} | {one.p95:.1f} | {one.cpu:.1f} | {bare} | {one.found} | {one.failed} |", flush=True)
 
 
 def measure(kind: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def through(chance: random.Random, known: list[str]) -> dict[str, str]:
 
 
 def paged(chance: random.Random, _: list[str]) -> dict[str, str]:
-    some = {"per_page": str(chance.choice((1, 7, 30, 30, 200))), "page": str(chance.choice((1, 1, 2, 9)))}
+    some = {"per_page": str(chance.choice((1, 5, 20, 20, 100))), "page": str(chance.choice((1, 1, 2, 9)))}
     for flag in ("count", "geom"):
         if chance.random() < 0.4:
             some[flag] = ""
@@ -225,7 +225,7 @@ def test_the_stores_give_the_same_answers(stores: dict[str, API], seed: int) -> 
     with stores["SQLite"].parts.database.read() as session:
         known = list(session.scalars(sa.select(Node.cdk_id).where(Node.id >= 1000).order_by(Node.id)))
     found = 0
-    for _ in range(50):
+    for _ in range(30):
         path, query = question(chance, known)
         answers = {name: api.get(path, **query) for name, api in stores.items()}
         first = answers.pop("SQLite")
@@ -233,4 +233,4 @@ def test_the_stores_give_the_same_answers(stores: dict[str, API], seed: int) -> 
         found += first.status_code == 200 and first.text.count('"cdk_id"') > 0
         for name, answer in answers.items():
             assert (answer.status_code, answer.text) == (first.status_code, first.text), (name, path, query)
-    assert found >= 12  # else it compares nothing
+    assert found >= 8  # else it compares nothing
