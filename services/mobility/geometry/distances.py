@@ -58,14 +58,17 @@ def _to_shapes(lon: float, lat: float, wkbs: Sequence[bytes]) -> Floats:
         if len(near):
             chosen = np.repeat(np.isin(np.arange(len(shapes)), near), counts)
             plane = np.column_stack([(east[chosen] + turn) * scale, vertices[chosen, 1] - lat])
-            found[near] = np.minimum(found[near], _in_plane(shapes[near], plane, lon, lat, scale))
+            found[near] = np.fmin(found[near], _in_plane(shapes[near], plane, lon, lat, scale))
     return found
 
 
 def _in_plane(shapes: Any, plane: Floats, lon: float, lat: float, scale: float) -> Floats:
-    """Return the distances from the origin of a plane. plane: the vertices of the shapes in it."""
+    """Return the distances from the origin of a plane, NaN where GEOS finds none. plane: the vertices of the shapes in it."""
     import shapely
 
-    lines = shapely.shortest_line(shapely.set_coordinates(shapes.copy(), plane), shapely.Point(0, 0))
-    nearest = shapely.get_coordinates(lines)[::2]
+    with np.errstate(all="ignore"):  # GEOS divides by the lengths of sides, which may be nothing, and numpy tells of it
+        lines = shapely.shortest_line(shapely.set_coordinates(shapes.copy(), plane), shapely.Point(0, 0))
+    there = shapely.get_num_coordinates(lines) == 2
+    nearest = np.full((len(lines), 2), np.nan)
+    nearest[there] = shapely.get_coordinates(lines[there])[::2]
     return _haversine(lon, lat, lon + nearest[:, 0] / scale, lat + nearest[:, 1])

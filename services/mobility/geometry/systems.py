@@ -53,7 +53,14 @@ class System:
         wild = ~((abs(x) <= (180 if self._degrees else _LARGEST)) & (abs(y) <= (90 if self._degrees else _LARGEST)))  # NaN is wild
         x[wild] = y[wild] = np.inf  # PROJ would turn it around the Earth until it fits
         lon, lat = self._transformer.transform(x, y, errcheck=False)
-        return np.column_stack([lon, lat])
+        return np.column_stack([_rounded(lon, 180), _rounded(lat, 90)])
+
+
+def _rounded(degrees: Floats, most: float) -> Floats:
+    """Bring back what only PROJ's arithmetic, 1e-13 of a degree, has moved over the edge."""
+    over = (abs(degrees) > most) & (abs(degrees) < most + 1e-9)
+    degrees[over] = np.copysign(most, degrees[over])
+    return degrees
 
 
 @functools.lru_cache(_KEPT)
@@ -80,6 +87,6 @@ def check(coordinates: Floats) -> None:
         raise Fault("a coordinate is not a finite number, or has no place in EPSG:4326")
     (west, south), (east, north) = coordinates.min(axis=0).tolist(), coordinates.max(axis=0).tolist()
     if west < -180 or east > 180:
-        raise Fault(f"longitude {west if west < -180 else east:g} is not between -180 and 180")
+        raise Fault(f"longitude {west if west < -180 else east} is not between -180 and 180")
     if south < -90 or north > 90:
-        raise Fault(f"latitude {south if south < -90 else north:g} is not between -90 and 90")
+        raise Fault(f"latitude {south if south < -90 else north} is not between -90 and 90")

@@ -119,6 +119,13 @@ def test_odd_geometries_are_measured() -> None:
     assert metres(3, 52, [bow, flat, still, mixed]) == [about(between(3, 52, 4, 52))] * 4
 
 
+@pytest.mark.filterwarnings("error")
+def test_sides_too_short_to_divide_by_are_measured() -> None:
+    for text in ("LINESTRING (0 0, 5e-324 0)", "LINESTRING (1e-200 1e-200, 2e-200 2e-200)", "POLYGON ((0 0, 5e-324 0, 0 5e-324, 0 0))"):
+        for lon in (0, 1e-15, 1):
+            assert metres(lon, 0, [kept(text)]) == [about(between(lon, 0, 0, 0))]
+
+
 def test_nothing_and_a_mixture_in_order() -> None:
     assert metres(4, 52, []) == []
     shapes = [kept("POINT (4 53)"), kept("LINESTRING (4 54, 5 54)"), kept("POINT (4 52)"), kept("LINESTRING (4 52, 5 52)")]

@@ -8,8 +8,10 @@ import random
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pyproj
 import pytest
 import shapely
 
@@ -101,12 +103,13 @@ def test_a_collection_of_a_route_can_be_shown() -> None:
         ({"type": "Point", "coordinates": [4, math.inf]}, "a coordinate is not a finite number"),
         ({"type": "Point", "coordinates": [10**400, 52]}, "a coordinate is too large"),
         ({"type": "Point", "coordinates": [180.5, 52]}, "longitude 180.5 is not between -180 and 180"),
+        ({"type": "Point", "coordinates": [180.00000001, 52]}, "longitude 180.00000001 is not between -180 and 180"),
         ({"type": "Point", "coordinates": [52, -90.5]}, "latitude -90.5 is not between -90 and 90"),
         ({"type": "LineString", "coordinates": []}, "it is empty"),
         ({"type": "LineString", "coordinates": [[4, 52]]}, "a line has at least 2 positions"),
         ({"type": "LineString", "coordinates": [4, 52]}, "a position is 4, not an array of 2 or 3 numbers"),
         ({"type": "LineString", "coordinates": {"0": [4, 52]}}, "'coordinates' hold an object where an array is needed"),
-        ({"type": "LineString", "coordinates": [[4, 52], [4, 91]]}, "latitude 91 is not"),
+        ({"type": "LineString", "coordinates": [[4, 52], [4, 91]]}, "latitude 91.0 is not"),
         ({"type": "Polygon", "coordinates": []}, "it is empty"),
         ({"type": "Polygon", "coordinates": [[]]}, "it is empty"),
         ({"type": "Polygon", "coordinates": [RING[:3]]}, "a ring has at least 4 positions"),
@@ -159,6 +162,19 @@ def test_other_systems_are_re_projected() -> None:
     assert web.box.south == pytest.approx(0)
     london = geometries.read({"type": "Point", "coordinates": [530000, 180000]}, 27700)
     assert (round(london.box.west, 2), round(london.box.south, 2)) == (-0.13, 51.50)
+
+
+def test_what_arithmetic_moves_over_the_date_line_is_brought_back() -> None:
+    edge = pyproj.Transformer.from_crs(4326, 32601, always_xy=True).transform([-180.0, 180.0] * 40, [n + n / 7 for n in range(-40, 40)])
+    for x, y in zip(*edge, strict=True):
+        assert abs(geometries.read({"type": "Point", "coordinates": [x, y]}, 32601).box.west) == pytest.approx(180)
+
+
+def test_systems_serve_many_threads() -> None:
+    places = [{"type": "Point", "coordinates": [x, 480000]} for x in range(100000, 200000, 1000)]
+    alone = geometries.read_all(places, 28992)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: geometries.read_all(places, 28992) == alone, range(12))) == [True] * 12
 
 
 def test_a_wkb_may_name_its_own_system() -> None:
