@@ -38,9 +38,9 @@ class SingleWrites:
     ) -> None:
         """Merge data and modalities into a record; a validity replaces the old one.
 
-        body: reads the request, once the caller is known. conditions: on the record as it is. Raises Refusal 401, 403, 404, 412, 422.
+        body: reads the request, once the caller may write. conditions: on the record as it is. Raises Refusal 401, 403, 404, 412, 422.
         """
-        sent = _Sent(who, body)
+        sent = _Sent(body)
 
         def work(session: Session, layer: Layer) -> None:
             node = nodes.lock(session, cdk_id, alone=False)
@@ -63,7 +63,7 @@ class SingleWrites:
             records.write(session, node_id, layer.id, Kept(data, bits, times))
             layers.grow(session, layer, box)
 
-        self._writing.run(layer_name, sent.who, work)
+        self._writing.run(layer_name, who, work, before=sent.fetch)
 
     def delete(
         self, who: Callable[[], Caller], cdk_id: str, layer_name: str, conditions: Conditions = UNCONDITIONAL, *, also_node: bool = False
@@ -87,21 +87,18 @@ class SingleWrites:
 
 
 class _Sent:
-    """The body of a request, read before a transaction waits for it, and refused only where the order of checks has its place."""
+    """The body of a request: read before the transaction, as a slow client must hold no lock, and refused where the checks come to it."""
 
-    def __init__(self, who: Callable[[], Caller], body: Callable[[], dict[str, Any]]) -> None:
-        self._who = who
+    def __init__(self, body: Callable[[], dict[str, Any]]) -> None:
         self._body = body
         self._found: dict[str, Any] | Refusal | None = None
 
-    def who(self) -> Caller:
-        """Say who writes, and read the body: a slow client must hold no lock."""
-        caller = self._who()
+    def fetch(self) -> None:
+        """Read the body."""
         try:
             self._found = self._body()
         except Refusal as refusal:
             self._found = refusal
-        return caller
 
     def read(self) -> dict[str, Any]:
         """Return the body. Raises the refusal with which it was read."""
