@@ -103,3 +103,13 @@ def test_a_refused_condition_renews_the_session(sqlite_api: API) -> None:
     for _ in range(2):
         sqlite_api.clock.move(59)
         assert sqlite_api.put(PATH, {"data": {}}, None, headers={"X-Auth": key, "If-Match": '"x"'}).status_code == 412
+
+
+def test_the_tag_that_a_read_shows_is_the_one_that_a_write_compares(api: API) -> None:
+    good(api.put(PATH, {"data": {"k": 1.0, "ü": None}, "modalities": ["rail"], "validity": ["2026-01-01T01:00+01:00", "2026-03-01"]}))
+    for _ in range(2):
+        seen = api.get(PATH).headers["ETag"]
+        good(api.put(PATH, {"data": {"l": 1}}, headers={"If-Match": seen}))
+        assert api.get(PATH, format="json").headers["ETag"] == tag(api)
+    good(api.delete(PATH, headers={"If-Match": api.get(PATH).headers["ETag"]}))
+    assert "ETag" not in api.get(PATH).headers
