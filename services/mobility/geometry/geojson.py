@@ -66,6 +66,8 @@ def _list(value: Any) -> list[Any]:
 
 def _take(positions: list[Any], flat: list[float]) -> int:
     """Append x and y of each position; return how many positions there were."""
+    if not positions:
+        raise Fault("it is empty")
     if len(flat) // 2 + len(positions) > VERTEX_LIMIT:
         raise too_many()
     for position in positions:

@@ -51,10 +51,11 @@ def _read_all(given: Sequence[Any], srid: int, indexes: Sequence[int] | None) ->
         else:
             try:
                 shape, own = _parse(one)
-                if own is None or own == srid:
-                    own = srid
-                elif own not in shapes and len(shapes) >= systems.SYSTEMS_A_REQUEST:
-                    raise Fault(f"there are more than {systems.SYSTEMS_A_REQUEST} coordinate systems in one request")
+                own = own or srid
+                if own not in shapes and own not in (srid, WGS84):
+                    if len(shapes) >= systems.SYSTEMS_A_REQUEST:
+                        raise Fault(f"there are more than {systems.SYSTEMS_A_REQUEST} coordinate systems in one request")
+                    systems.system(own, _where(place, indexes))
             except Fault as fault:
                 _refuse(fault, place, indexes)
             shapes.setdefault(own, {})[place] = shape
@@ -128,7 +129,11 @@ def _pieces(coordinates: Any, counts: Sequence[int]) -> Iterable[Any]:
 
 
 def _refuse(fault: Fault, place: int, indexes: Sequence[int] | None) -> NoReturn:
-    raise refusals.geometry_invalid(str(fault), None if indexes is None else {"index": indexes[place]}) from None
+    raise refusals.geometry_invalid(str(fault), _where(place, indexes)) from None
+
+
+def _where(place: int, indexes: Sequence[int] | None) -> dict[str, int] | None:
+    return None if indexes is None else {"index": indexes[place]}
 
 
 def to_geojson(kept: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Floats = npt.NDArray[np.float64]
 VERTEX_LIMIT: Final = 100_000  # of one geometry
 KINDS: Final = ("Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon")  # in WKB's order, from 1 on
 FEWEST: Final = {1: 1, 2: 2, 3: 4}  # positions, by the kind of a part: of a point, of a line, of a ring
+_TOO_FEW: Final = {2: "a line has at least 2 positions", 3: "a ring has at least 4 positions"}
 COLLECTION: Final = 7  # WKB's number of a GeometryCollection
 
 
@@ -33,7 +34,7 @@ class Shape:
 
 
 def checked(kind: int, parts: tuple[tuple[int, ...], ...], coordinates: Floats) -> Shape:
-    """Return a shape that is not empty, has enough positions and closed rings. Raises Fault."""
+    """Return a shape that is not empty, has enough positions and closed rings. Its rings are not empty. Raises Fault."""
     single = kind if kind <= 3 else kind - 3
     if not parts or not all(parts):
         raise Fault("it is empty")
@@ -42,14 +43,11 @@ def checked(kind: int, parts: tuple[tuple[int, ...], ...], coordinates: Floats) 
     for part in parts:
         for count in part:
             if count < fewest:
-                raise Fault("it is empty" if count == 0 else _TOO_FEW[single])
+                raise Fault(_TOO_FEW[single])
             if single == 3 and (coordinates[at] != coordinates[at + count - 1]).any():
                 raise Fault("a ring is not closed: its last position must be its first")
             at += count
     return Shape(kind, parts, coordinates)
-
-
-_TOO_FEW: Final = {1: "", 2: "a line has at least 2 positions", 3: "a ring has at least 4 positions"}
 
 
 def too_many() -> Fault:

@@ -7,6 +7,7 @@ wheel.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -32,12 +33,15 @@ def read_srid(given: Any) -> int:
     return found
 
 
-def system(srid: int) -> System:
-    """Return a system other than 4326. Raises Refusal 422 when there is no such one, or it has no longitude or x."""
+def system(srid: int, where: Mapping[str, Any] | None = None) -> System:
+    """Return a system other than 4326. where: such as the index of the node that names it.
+
+    Raises Refusal 422 when there is no such one, or it has no longitude or x.
+    """
     try:
         return _system(srid)
     except LookupError:
-        raise refusals.srid_invalid(srid) from None
+        raise refusals.srid_invalid(srid, where) from None
 
 
 class System:

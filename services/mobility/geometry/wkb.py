@@ -62,6 +62,8 @@ def parse(data: bytes) -> tuple[Shape, int | None]:
             if inner != single:
                 raise Fault(f"a {KINDS[kind - 1]} holds something other than {KINDS[single - 1]}s")
         rings = reader.count(least=_COUNT.size) if single == 3 else 1
+        if not rings:
+            raise Fault("it is empty")
         parts.append(tuple(reader.positions(1 if single == 1 else None, dimensions) for _ in range(rings)))
     if reader.at != len(data):
         raise Fault("bytes follow the WKB's end")
@@ -107,6 +109,8 @@ class _Reader:
         """Read positions, as many as it says there or as `count` says; return how many."""
         size = 8 * dimensions
         number = self.count(size) if count is None else count
+        if not number:  # here, as megabytes of nothing take seconds to be read
+            raise Fault("it is empty")
         self._total += number
         if self._total > VERTEX_LIMIT:
             raise too_many()

@@ -130,6 +130,9 @@ def test_a_collection_of_a_route_can_be_shown() -> None:
         (wkb("01" + "01000000" + "00" * 17), "bytes follow the WKB's end"),
         (wkb("01" + "01000000" + "000000000000f87f" * 2), "a coordinate is not a finite number"),
         (wkb("01" + "02000000" + "00000000"), "it is empty"),
+        (wkb("01" + "03000000" + "02000000" + "00000000" + "ffffffff"), "it is empty"),  # said at once: there may be millions of them
+        (wkb("01" + "06000000" + "01000000" + "01" + "03000000" + "00000000"), "it is empty"),
+        (wkb("01" + "04000000" + "00000000"), "it is empty"),
         (wkb("01" + "02000000" + "ffffffff"), "the WKB ends too early"),
         (wkb("01" + "02000000" + struct.pack("<I", 100_001).hex() + "00" * 1_600_016), "it has more than 100,000 positions"),
         (wkb("01" + "03000000" + "ffffffff"), "the WKB ends too early"),
@@ -186,6 +189,9 @@ def test_a_wkb_may_name_its_own_system() -> None:
     assert geometries.read(wkb(shapely.to_wkb(shape, hex=True)), 28992) == geometries.read(plain, 28992)
     unknown = shapely.to_wkb(shapely.set_srid(shape, 999_999), hex=True, include_srid=True)
     assert message(wkb(unknown)) == "Invalid 'srid' parameter supplied. (999999)."
+    with pytest.raises(Refusal) as caught:
+        geometries.read_all([GOOD[0], wkb(unknown)], indexes=[4, 7])
+    assert caught.value.fields == {"index": 7}
 
 
 def test_one_request_does_not_make_the_service_prepare_many_systems() -> None:
