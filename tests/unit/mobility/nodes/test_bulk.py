@@ -239,7 +239,7 @@ def test_more_nodes_than_one_statement_takes(api: API, monkeypatch: pytest.Monke
     assert api.bulk("a.rail", [*nodes, line])["totals"] == {"created": 6, "updated": 0, "skipped": 0}
     assert api.bulk("a.rail", nodes, node_type="ptstop")["totals"]["updated"] == 5
     for number in range(5):
-        shown = good(api.get(f"/a.rail.{number}"))["results"][0]
+        shown = good(api.get(f"/a.rail.{number}", layer="*"))["results"][0]
         assert (shown["node_type"], shown["layers"]["a.rail"]["data"]) == ("ptstop", {"n": number})
     with api.parts.database.read() as session:
         members = session.query(Node.given_id).join(Member, Member.node_id == Node.id).order_by(Member.position)

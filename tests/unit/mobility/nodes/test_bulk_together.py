@@ -57,7 +57,7 @@ def test_a_bulk_beside_merges_of_its_nodes(make_api: MakeAPI) -> None:
 
     together(bulk, merge, merge)
     for cdk_id in names:
-        data = good(first.get(f"/{cdk_id}"))["results"][0]["layers"]["a.rail"]["data"]
+        data = good(first.get(f"/{cdk_id}", layer="*"))["results"][0]["layers"]["a.rail"]["data"]
         assert data["bulk"] is True
 
 
@@ -101,7 +101,7 @@ def test_a_node_that_another_transaction_creates_meanwhile_is_updated(
     done = good(meanwhile(postgresql_api, postgresql_url, other.commit))["create"]["results"]
     assert [one["cdk_id"] for one in done["created"]] == ["a.rail.n.0", "a.rail.n.2"]
     assert done["updated"] == [{"id": "n 1", "cdk_id": "a.rail.n.1"}]
-    assert good(postgresql_api.get("/a.rail.n.1"))["results"][0]["layers"] == {"a.rail": {"data": {"n": 1}}}
+    assert good(postgresql_api.get("/a.rail.n.1", layer="*"))["results"][0]["layers"] == {"a.rail": {"data": {"n": 1}}}
 
 
 def test_a_node_that_another_transaction_does_not_create_after_all_is_created(
