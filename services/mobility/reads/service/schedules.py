@@ -34,7 +34,7 @@ def of_line(session: Session, line: Node, now: dt.datetime, ahead: int) -> dict[
     for trip in timetable.trips(day):
         stops = stops or store.stops(session, line.id)
         left -= len(trip)
-        if left < 0:
+        if left < 0 or len(stops) <= trip[-1][0]:  # the line is deleted meanwhile
             break
         trips.append([(stops[position], rules.clock(seconds)) for position, seconds in trip])
     return _answer([{"line": line.cdk_id, "date": rules.date(day), "trips": trips}], left < 0 or rules.is_cut(data))
@@ -87,6 +87,8 @@ def _lines(session: Session, stop: Node) -> tuple[list[_Line], bool]:
     found: list[_Line] = []
     left = DATA_MOST
     for line_id, cdk_id, data in rows[:LINES_MOST]:
+        if line_id not in sizes or line_id not in positions:  # it is deleted meanwhile
+            continue
         left -= sum(len(value) for value in data.values() if isinstance(value, str))
         if left < 0:
             break
