@@ -157,25 +157,31 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
                 return _nearest(session, search, sieve, place, need, deadline)
         boxes = around(place.lon, place.lat, radius)
         ids = spatial.some(session, boxes, most + 1) if few is None else few.meeting(boxes)
-        if len(ids) <= most:
-            hits, total = _best(searching.all_rows(session, replace(search, few=sorted(ids))), sieve, need, deadline)
-        elif not streams and radius > max(_NARROWEST_M, too_few * _SAME):
+        if len(ids) > most and not streams and radius > max(_NARROWEST_M, too_few * _SAME):
             too_many, most = radius, max(most, min(2 * most, _LOOK_MOST))
             radius = max(math.sqrt(max(too_few, radius / 16) * radius), _NARROWEST_M)
             continue
+        if len(ids) <= most:
+            rows = searching.all_rows(session, replace(search, few=sorted(ids)))
         else:  # many at one place, or in the corners of a wide box: all are read, the best are kept
             streams = True
-            hits, total = _best(searching.all_rows(session, search, boxes=boxes), sieve, need, deadline)
-            too_many, growth = math.inf, min(growth * growth, _MOST_GROWTH)
+            rows = searching.all_rows(session, search, boxes=boxes)
+        hits, total = _best(rows, sieve, need, deadline)
         near = [hit for hit in hits if hit[2] is not None and hit[2] <= radius]
         if len(near) >= need:
-            return near[:need], None
+            return near, None
         if radius >= last:
             return hits, total
         too_few = radius
+        # From here on every branch ends: what streams never looks less far again, and its growth grows.
         if len(hits) >= need:  # some are in the corners of the boxes: so far one must look, and no farther
-            radius = min((hits[need - 1][2] or 0) * _A_LITTLE_MORE, last)
-            continue
-        wider = radius * (growth if streams else min(_MOST_GROWTH, max(_SLOW_GROWTH, math.sqrt(1.5 * need / max(len(near), 0.5)))))
-        radius = min(wider, last, math.sqrt(too_few * too_many) if too_many < math.inf else math.inf)
+            radius, streams = min((hits[-1][2] or 0) * _A_LITTLE_MORE, last), True
+        elif streams:
+            growth = min(growth * growth, _MOST_GROWTH)
+            radius = min(radius * growth, last)
+        elif too_many <= too_few * _SAME:
+            radius, streams = too_many, True
+        else:
+            wider = radius * min(_MOST_GROWTH, max(_SLOW_GROWTH, math.sqrt(1.5 * need / max(len(near), 0.5))))
+            radius = min(wider, last, math.sqrt(too_few * too_many))
     raise AssertionError("unreachable")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.mobility import refusals
 
-_STEPS = 50_000  # of SQLite's virtual machine, some milliseconds, between two looks at the clock
+_STEPS = 10_000  # of SQLite's virtual machine, less than a millisecond, between two looks at the clock
 _CANCELED = "57014"  # PostgreSQL: query_canceled
 
 
