@@ -17,6 +17,7 @@ from services.mobility.geometry.boxes import EARTH_M, around
 from services.mobility.geometry.distances import metres
 from services.mobility.reads.rules import names
 from services.mobility.reads.rules.areas import Area
+from services.mobility.reads.rules.nearby import bands
 from services.mobility.reads.rules.queries import Place
 from services.mobility.reads.store import searching
 from services.mobility.reads.store.deadline import Deadline
@@ -155,7 +156,7 @@ def _nearest(session: Session, search: Search, sieve: Sieve, place: Place, need:
             asked = False
             if searching.gather(session, search):  # what is sought is rare
                 return _nearest(session, search, sieve, place, need, deadline)
-        boxes = around(place.lon, place.lat, radius)
+        boxes = bands(place.lon, place.lat, radius)
         ids = spatial.some(session, boxes, most + 1) if few is None else few.meeting(boxes)
         if len(ids) > most and not streams and radius > max(_NARROWEST_M, too_few * _SAME):
             too_many, most = radius, max(most, min(2 * most, _LOOK_MOST))
