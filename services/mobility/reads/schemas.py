@@ -8,6 +8,15 @@ from services.mobility.modalities import NAMES
 from services.mobility.schemas import Success
 
 
+class Start(Success):
+    """What the service is, and whether it can work."""
+
+    url = fields.String(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    health = fields.Dict(keys=fields.String(), values=fields.String(), required=True, metadata={"description": "`ok`, by check."})
+
+
 class RecordSchema(Schema):
     """What a layer says of a node."""
 

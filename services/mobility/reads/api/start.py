@@ -7,14 +7,14 @@ from flask import Response, current_app, request
 from services.common.pages import mounted
 from services.mobility import web
 from services.mobility.pages import pages
-from services.mobility.schemas import Success
+from services.mobility.reads.schemas import Start
 from services.mobility.web import Blueprint, answer
 
 blueprint = Blueprint("start", __name__, description="What the service is.")
 
 
 @blueprint.get("/")
-@blueprint.response(200, Success)
+@blueprint.response(200, Start)
 def start() -> Response:
     """What the service is; a browser gets a page."""
     if mounted.wants_page():
