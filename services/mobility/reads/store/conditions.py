@@ -66,7 +66,7 @@ def _has_value_sqlite(record: type[Record], key: str, value: str | None) -> Cond
     path = f'$."{key}"'
     if value is None:
         return sa.func.json_type(data, path).is_not(None)
-    text_is: Condition = sa.and_(sa.func.json_type(data, path) == "text", sa.func.json_extract(data, path) == value)
+    text_is: Condition = sa.func.json_extract(data, path) == value  # a text equals no number
     if _NOT_TEXT.fullmatch(value):
         return sa.or_(text_is, sa.and_(sa.func.json_type(data, path) != "text", data.op("->")(path) == value))
     return text_is
