@@ -84,6 +84,16 @@ def json_invalid(reason: str) -> Refusal:
     return Refusal(422, f"Error parsing JSON - {reason}", "json-invalid")
 
 
+def body_too_large(limit: int) -> Refusal:
+    """limit: bytes."""
+    return Refusal(413, f"The body has more than {limit:,} bytes. Send less at a time.", "body-too-large")
+
+
+def too_many_large_bodies() -> Refusal:
+    """Others with large bodies are at work."""
+    return Refusal(503, "Too many large requests are at work; try again.", "too-many-large-bodies", headers={"Retry-After": "2"})
+
+
 def unknown_layer(name: str) -> Refusal:
     """In a read of layers."""
     return Refusal(404, f"Unknown layer or invalid layer spec: {name}", "unknown-layer")
@@ -148,11 +158,6 @@ def match_too_slow(longest_s: int) -> Refusal:
     """longest_s: seconds that a request to match may take."""
     text = f"Matching takes longer than {longest_s} s: send fewer nodes at once, a smaller radius, or 'layers' that fewer nodes have."
     return Refusal(422, text, "match-too-slow")
-
-
-def precondition_failed() -> Refusal:
-    """`If-Match` names another version."""
-    return Refusal(412, "The data has changed meanwhile. Read it again.", "precondition-failed")
 
 
 def containing_node_not_found(cdk_id: str) -> Refusal:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from services.common import documented
 from services.mobility import refusals
@@ -18,7 +20,10 @@ from services.mobility.wiring import Parts
 NAME = "Gatehouse mobility"
 DESCRIPTION = "Nodes, layers and what layers say of nodes, as CitySDK's Mobility API has them."
 VERSION = "1.0.0"
-BODY_LIMIT = 10 * 1024 * 1024  # bytes
+BODY_LIMIT = 10 * 1024 * 1024  # bytes, of bulks and matches
+SMALL_BODY_LIMIT = 1024 * 1024  # bytes, of all else: the largest record, with every letter escaped, is smaller
+PLACE_S = 10.0  # that a large body waits for its place
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")  # escaped; a backslash that is escaped itself begins nothing
 WRITER: dict[str, Any] = {"security": [{"session": []}, {"token": []}]}  # for the OpenAPI document: the call writes
 HEADERS = (  # of every answer. Any page may ask (CORS): a credential travels only in a header that the page itself sets
     ("Cache-Control", "no-store"),
@@ -51,9 +56,19 @@ def _caller() -> Caller:
     return parts().sessions.caller(key)
 
 
-def json_body() -> dict[str, Any]:
-    """Read the body as a JSON object, whatever its Content-Type says: the original's client names a form. Raises Refusal 422."""
-    content = request.get_data()
+def small_json_body() -> dict[str, Any]:
+    """Read a body as `json_body` does, of at most SMALL_BODY_LIMIT."""
+    return json_body(SMALL_BODY_LIMIT)
+
+
+def json_body(limit: int = BODY_LIMIT) -> dict[str, Any]:
+    """Read the body as a JSON object, whatever its Content-Type says: the original's client names a form.
+
+    limit: bytes. Raises Refusal 413, 422, and 503 for a large body when others are at work for too long.
+    """
+    content = read_body(limit)
+    if len(content) > SMALL_BODY_LIMIT:
+        _take_place()
     try:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -62,9 +77,31 @@ def json_body() -> dict[str, Any]:
         raise refusals.json_invalid("the body is not UTF-8") from None
     if not isinstance(found, dict):
         raise refusals.json_invalid('the body must be an object, such as {"data": {…}}')
-    if b"\\u0000" in content:
+    if _NUL.search(content):
         raise refusals.json_invalid("the body holds the character U+0000, which the database does not")
     return found
+
+
+def read_body(limit: int) -> bytes:
+    """Read the body. limit: bytes. Raises Refusal 413."""
+    request.max_content_length = limit
+    try:
+        content: bytes = request.get_data()
+    except RequestEntityTooLarge:
+        raise refusals.body_too_large(limit) from None
+    return content
+
+
+def _take_place() -> None:
+    """Wait for the place of a large body: decoded it may take twenty times as much memory. The place is free again after the request.
+
+    Raises Refusal 503.
+    """
+    if "has_place" in g:
+        return
+    if not parts().large_bodies.acquire(timeout=PLACE_S):
+        raise refusals.too_many_large_bodies()
+    g.has_place = True
 
 
 def flag(name: str) -> bool:
@@ -99,6 +136,11 @@ def register(app: Flask) -> None:
     def admit() -> None:
         if "\x00" in request.path or b"%00" in request.query_string:  # PostgreSQL's texts do not hold it
             raise refusals.invalid("The address holds the character U+0000.", "nul-in-address")
+
+    @app.teardown_request
+    def leave_place(_: BaseException | None) -> None:
+        if g.pop("has_place", False):
+            parts().large_bodies.release()
 
     @app.after_request
     def finish(answer: Response) -> Response:

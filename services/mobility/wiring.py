@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Final
+
 from services.common import startup
 from services.common.clock import Clock
 from services.common.database import Database
@@ -20,6 +23,8 @@ from services.mobility.reads.service.select import Select
 from services.mobility.sessions.service import Sessions
 from services.mobility.settings import Settings
 
+LARGE_BODIES: Final = 3  # at once in a process: each may take 200 MB
+
 
 class Parts:
     """One of each object of the service. To make them asks no database and no neighbour; `start` does."""
@@ -27,6 +32,7 @@ class Parts:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
+        self.large_bodies = threading.BoundedSemaphore(LARGE_BODIES)
         self.database = Database(
             db, settings.database_url, pool_size=20, at_once=settings.requests - 4, sqlite_synchronous=settings.sqlite_synchronous
         )

@@ -10,7 +10,7 @@ from services.mobility import paging
 from services.mobility.layers import rules
 from services.mobility.layers.schemas import LayerList, OneLayer
 from services.mobility.schemas import Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, small_json_body
 
 blueprint = Blueprint("layers", __name__, description="Layers: who says something of nodes.")
 
@@ -26,6 +26,12 @@ _LIST = [
     {"name": "per_page", "in": "query", "description": "At most 1000; 10 by default.", "schema": _TEXT},
     _GEOM,
 ]
+_DELETE_LAYER = {
+    "name": "delete_layer",
+    "in": "query",
+    "description": "`true`: the layer itself, too.",
+    "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
+}
 _REQUIRED = ("name", "description", "organization", "category")
 _FIELDS = {
     **dict.fromkeys(_REQUIRED, _TEXT),
@@ -76,11 +82,12 @@ def layer(layer: str) -> Response:
 @blueprint.response(200, Success)
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
 @blueprint.alt_response(403, schema=Failure, description="The owner may not create layers in this domain.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong; `message` has the mistakes by field.")
 @blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def create() -> Response:
     """Create a layer. A name that exists is refused: `PUT /layer/<layer>` changes a layer."""
-    parts().layers.create(caller(), json_body)
+    parts().layers.create(caller(), small_json_body)
     return answer()
 
 
@@ -90,11 +97,12 @@ def create() -> Response:
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
 @blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
 @blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong; `message` has the mistakes by field.")
 @blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def change(layer: str) -> Response:
     """Change fields of a layer; those that are not given stay."""
-    parts().layers.change(layer, caller, json_body)
+    parts().layers.change(layer, caller, small_json_body)
     return answer()
 
 
@@ -104,26 +112,27 @@ def change(layer: str) -> Response:
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
 @blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
 @blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong.")
 @blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def status(layer: str) -> Response:
     """Let a layer show a text, such as how its import went."""
-    parts().layers.write_status(layer, caller, json_body)
+    parts().layers.write_status(layer, caller, small_json_body)
     return answer()
 
 
 @blueprint.delete("/layer/<layer>")
 @blueprint.doc(
     **WRITER,
-    parameters=[{"name": "delete_layer", "in": "query", "description": "`true`: the layer itself, too.", "schema": _TEXT}],
+    parameters=[_DELETE_LAYER],
 )
 @blueprint.response(200, Success)
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
 @blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
 @blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
-@blueprint.alt_response(422, schema=Failure, description="The layer is permanent.")
+@blueprint.alt_response(422, schema=Failure, description="The layer is permanent, or `delete_layer` is neither `true` nor `false`.")
 @blueprint.alt_response(503, schema=Failure, description="Not finished: send the request again. Or accounts cannot be checked now.")
 def delete(layer: str) -> Response:
     """Delete a layer's data, and the nodes it created unless others need them."""
-    parts().layers.delete(layer, caller, layer_too=request.args.get("delete_layer") == "true")
+    parts().layers.delete(layer, caller, layer_too=flag("delete_layer"))
     return answer()

@@ -10,10 +10,11 @@ from services.mobility import refusals
 from services.mobility.schemas import Failure, Success
 from services.mobility.sessions.schemas import Key
 from services.mobility.settings import ALWAYS, LOOPBACK
-from services.mobility.web import WRITER, Blueprint, answer, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, json_body, parts, read_body
 
 blueprint = Blueprint("sessions", __name__, description="Session keys, which writes need.")
 
+_LIMIT = 16 * 1024  # bytes: nobody is known yet who sends it
 _LOGIN_BODY = {
     "required": True,
     "content": {
@@ -46,14 +47,15 @@ def get_session() -> Response:
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`: the e-mail or the password is wrong.")
 @blueprint.alt_response(403, schema=Failure, description="Over plain HTTP.")
 @blueprint.alt_response(409, schema=Failure, description="`session busy`: the owner has a live session.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 16 KiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is neither JSON nor a form, or holds no texts.")
 @blueprint.alt_response(429, schema=Failure, description="Too many wrong passwords.")
 @blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 @blueprint.doc(requestBody=_LOGIN_BODY)
 def post_session() -> Response:
     """Start a session, with the e-mail and the password in the body."""
-    content = request.get_data()  # before the form, which leaves nothing to read
-    given = request.form if request.form and not content.lstrip().startswith(b"{") else json_body()
+    content = read_body(_LIMIT)  # before the form, which leaves nothing to read
+    given = request.form if request.form and not content.lstrip().startswith(b"{") else json_body(_LIMIT)
     email, password = given.get("e", ""), given.get("p", "")
     if not isinstance(email, str) or not isinstance(password, str):
         raise refusals.invalid("'e' and 'p' must be texts: the e-mail and the password", "login-invalid")

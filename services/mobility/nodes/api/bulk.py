@@ -26,6 +26,7 @@ _DRY_RUN = {
 @blueprint.alt_response(404, schema=Failure, description="There is no such layer, or a node with one of the cdk_ids does not exist.")
 @blueprint.alt_response(413, schema=Failure, description="The body has more than 10 MiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong; `index` says which node. Nothing is written.")
+@blueprint.alt_response(503, schema=Failure, description="Other large bulks are at work, or accounts cannot be checked now.")
 def write(layer: str) -> Response:
     """Create nodes and write data to existing ones: all of it, or nothing."""
     dry_run = flag("dry_run")

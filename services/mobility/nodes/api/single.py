@@ -9,7 +9,7 @@ from flask import Response, request
 from services.mobility import modalities
 from services.mobility.nodes.rules.versions import Conditions
 from services.mobility.schemas import Deleted, Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, small_json_body
 
 blueprint = Blueprint("nodes", __name__, description="Writes of what a layer says of a node.")
 
@@ -58,11 +58,11 @@ _DELETE_NODE: Final[dict[str, Any]] = {
 @blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
 @blueprint.alt_response(404, schema=Failure, description="There is no such layer or node.")
 @blueprint.alt_response(412, schema=Failure, description="The record is another one than the conditions say.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 10 MiB.")
+@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
 @blueprint.alt_response(422, schema=Failure, description="The body is wrong.")
 def merge(cdk_id: str, layer: str) -> Response:
     """Merge data into what a layer says of a node: keys overwrite, modalities are added, a validity replaces the one before."""
-    parts().single_writes.merge(caller, cdk_id, layer, json_body, _conditions())
+    parts().single_writes.merge(caller, cdk_id, layer, small_json_body, _conditions())
     return answer()
 
 

@@ -131,9 +131,15 @@ def test_permanent_layers_stay(sqlite_api: API) -> None:
 
 
 def test_only_true_deletes_the_layer(sqlite_api: API) -> None:
-    for value in ("false", "1", ""):
+    add_record(sqlite_api, "b.poi", STATION)
+    for value in ("yes", "2", "tru"):
+        refused(sqlite_api.delete(f"/layer/b.poi?delete_layer={value}", B), 422, "'delete_layer' must be true or false.")
+    assert kept(sqlite_api)[STATION] == ("osm", ["osm", "b.poi"])
+    for value in ("false", "0", ""):
         good(sqlite_api.delete(f"/layer/b.poi?delete_layer={value}", B))
     good(sqlite_api.get("/layer/b.poi"))
+    good(sqlite_api.delete("/layer/b.poi?delete_layer=TRUE", B))
+    refused(sqlite_api.get("/layer/b.poi"), 404, "Unknown layer or invalid layer spec: b.poi")
 
 
 def test_a_write_that_waited_for_the_deletion_finds_no_layer(make_api: MakeAPI) -> None:

@@ -70,7 +70,7 @@ def test_wrong_types_are_named(api: API, given: dict[str, Any]) -> None:
     refused(post(api, json=given), 422, "'e' and 'p' must be texts: the e-mail and the password")
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"e": "a\\u0000", "p": "x"}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"e": "a\\u0000", "p": "x"}', b"[" * 10_000])
 def test_bodies_that_cannot_be_read_are_refused(api: API, body: bytes) -> None:
     assert post(api, data=body, content_type="application/json").status_code == 422
 
