@@ -21,6 +21,8 @@ GROUPS: Final = frozenset(
         "commercial",
     )
 )
+# `/<cdk_id>/<name>` is something else than a layer's data, or the name says that there is no layer.
+RESERVED: Final = frozenset({"nodes", "routes", "ptstops", "ptlines", "regions", "select", "none"})
 SIDES: Final = ("min_lon", "min_lat", "max_lon", "max_lat")  # columns
 STATUS_LIMIT: Final = 10_000  # characters
 _LENGTHS: Final = {"name": 100, "category": 100, "organization": 200, "description": 10_000}
@@ -54,11 +56,6 @@ class NewLayer:
     valid_from: dt.datetime | None
     valid_to: dt.datetime | None
 
-    @property
-    def domain(self) -> str:
-        """The first part of the name, for which its creator needs a right."""
-        return domain_of(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -83,6 +80,8 @@ def read(given: Mapping[str, Any]) -> NewLayer:
         wrong.setdefault(field, []).append(message)
 
     texts = {field: _text(given.get(field), field, mistake) for field in _LENGTHS}
+    if texts["name"] in RESERVED:
+        mistake("name", "is reserved")
     group = texts["category"].partition(".")[0]
     if "category" not in wrong and group not in GROUPS:
         mistake("category", f"Cannot be '{group}'")

@@ -40,7 +40,7 @@ class Layers:
         self.budget_s = BUDGET_S
 
     def create(self, caller: Caller, body: Callable[[], dict[str, Any]]) -> None:
-        """Create a layer that belongs to the caller. body: reads the request. Raises Refusal 403, 422."""
+        """Create a layer that belongs to the caller. body: reads the request. Raises Refusal 403, 413, 422."""
         given = _data(body())
         name = given.get("name")
         domain = rules.domain_of(name).strip() if isinstance(name, str) else ""
@@ -61,23 +61,27 @@ class Layers:
             raise
 
     def change(self, name: str, who: Callable[[], Caller], body: Callable[[], dict[str, Any]]) -> None:
-        """Change fields of a layer; those that are not given stay. Raises Refusal 401, 403, 404, 422."""
+        """Change fields of a layer; those that are not given stay. body: as `create`. Raises Refusal 401, 403, 404, 413, 422."""
+        sent: list[dict[str, Any]] = []
 
         def work(session: Session, layer: Layer) -> None:
-            given = _data(body())
+            (given,) = sent
             if given.get("name", name) != name:
                 raise refusals.invalid_fields({"name": ["cannot be changed"]})
             new = dataclasses.asdict(rules.read({**_fields(layer), **given}))
             columns = {column for field in given for column in rules.columns(field)}
             store.change(session, layer.id, {column: value for column, value in new.items() if column in columns})
 
-        self._writing.run(name, who, work)
+        self._writing.run(name, who, work, before=lambda: sent.append(_data(body())))
 
     def write_status(self, name: str, who: Callable[[], Caller], body: Callable[[], dict[str, Any]]) -> None:
-        """Let a layer show a text. Raises Refusal 401, 403, 404, 422."""
-        self._writing.run(
-            name, who, lambda session, layer: store.change(session, layer.id, {"status": rules.read_status(body().get("data"))})
-        )
+        """Let a layer show a text. body: as `create`. Raises Refusal 401, 403, 404, 413, 422."""
+        sent: list[str] = []
+
+        def work(session: Session, layer: Layer) -> None:
+            store.change(session, layer.id, {"status": sent[0]})
+
+        self._writing.run(name, who, work, before=lambda: sent.append(rules.read_status(body().get("data"))))
 
     def delete(self, name: str, who: Callable[[], Caller], *, layer_too: bool) -> None:
         """Delete a layer's records, and its nodes unless others need them; then the layer itself, if that is asked.
@@ -99,6 +103,7 @@ class Layers:
         try:
             self._clear(layer_id, last, until)
             while layer_too and not self._remove(layer_id):  # somebody wrote meanwhile
+                self._check_time(until)
                 self._clear(layer_id, self._database.run(store.last_node), until)
         finally:
             self._writing.renew(who())
@@ -115,9 +120,13 @@ class Layers:
 
     def _piece(self, until: float, work: Callable[[Session], int | None]) -> int | None:
         left = self._database.run(work)
-        if left is not None and self._clock.monotonic() > until:
-            raise refusals.not_finished()
+        if left is not None:
+            self._check_time(until)
         return left
+
+    def _check_time(self, until: float) -> None:
+        if self._clock.monotonic() > until:
+            raise refusals.not_finished()
 
     def _remove(self, layer_id: int) -> bool:
         def work(session: Session) -> bool:
@@ -197,5 +206,6 @@ def _meeting(session: Session, wanted: rules.Wanted, cdk_id: str) -> list[int]:
         raise refusals.no_such_node(cdk_id)
     boxes = store.boxes(session, wanted)
     place = shapely.from_wkb(wkb)
+    shapely.prepare(place)  # a region has many sides, and there may be many layers
     outlines = shapely.box(*([getattr(box, side) for _, box in boxes] for side in ("west", "south", "east", "north")))
     return [layer_id for (layer_id, _), meets in zip(boxes, shapely.intersects(place, outlines), strict=True) if meets]

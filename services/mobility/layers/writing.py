@@ -54,6 +54,8 @@ class Writing:
             found = store.hold(session, name)
             if found is None:  # deleted meanwhile
                 raise refusals.invalid_layer_spec(name)
+            if not access.may_write(caller, found.owner_id):  # and another one has taken the name
+                raise refusals.not_authorized_for_layer(name)
             done = work(session, found)
             self._sessions.renew(session, caller)  # last: the row is locked until the transaction ends
             return done

@@ -142,6 +142,33 @@ def test_only_true_deletes_the_layer(sqlite_api: API) -> None:
     refused(sqlite_api.get("/layer/b.poi"), 404, "Unknown layer or invalid layer spec: b.poi")
 
 
+def test_a_layer_that_others_go_on_writing_to_is_not_cleared_for_ever(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def always_something(*_: object) -> bool:
+        tries.append(1)
+        api.clock.move(10)
+        return False
+
+    monkeypatch.setattr(store, "is_empty", always_something)
+    assert api.delete("/layer/a.rail?delete_layer=true").status_code == 503
+    assert len(tries) == 5  # in 45 s
+
+
+def test_a_write_that_waited_finds_a_layer_of_the_name_that_is_another_s(make_api: MakeAPI) -> None:
+    one, two = make_api(), make_api()
+    who = two.parts.sessions.caller(two.key(A))
+
+    def late() -> Any:
+        good(one.delete("/layer/a.rail?delete_layer=true", ROOT))
+        new = {"name": "a.rail", "description": "d", "organization": "o", "category": "mobility.x"}
+        good(one.put("/layers", {"data": new}, ROOT))
+        return who
+
+    with pytest.raises(Exception, match=r"Not authorized for layer 'a\.rail'\."):
+        two.parts.single_writes.merge(late, STATION, "a.rail", lambda: {"data": {"k": "v"}})
+
+
 def test_a_write_that_waited_for_the_deletion_finds_no_layer(make_api: MakeAPI) -> None:
     """The write found the layer before, and comes to write after it is gone: it says so, and breaks no foreign key."""
     one, two = make_api(), make_api()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -101,6 +102,7 @@ def test_only_its_owner_and_super_users_write_a_layer(sqlite_api: API) -> None:
         ({"category": "mobility.x.y"}, {"category": ["is invalid"]}),
         ({"name": None}, {"name": ["is not present"]}),
         ({"name": " "}, {"name": ["is not present"]}),
+        *(({"name": name}, {"name": ["is reserved"]}) for name in ("nodes", "routes", "ptstops", "ptlines", "regions", "select", "none")),
         ({"name": ["a.b"]}, {"name": ["is invalid"]}),
         ({"name": "a..b"}, {"name": ["is invalid"]}),
         ({"name": "a.b\n"}, {"name": ["is invalid"]}),
@@ -123,7 +125,7 @@ def test_only_its_owner_and_super_users_write_a_layer(sqlite_api: API) -> None:
     ],
 )
 def test_wrong_fields_are_named(sqlite_api: API, fields: dict[str, Any], wrong: dict[str, list[str]]) -> None:
-    refused(create(sqlite_api, name=fields.pop("name", "a.wrong"), **fields), 422, wrong)
+    refused(create(sqlite_api, ROOT, **{"name": "a.wrong", **fields}), 422, wrong)
     assert "a.wrong" not in listed(sqlite_api, per_page=1000)
 
 
@@ -148,6 +150,25 @@ def test_bodies_that_are_no_layer(sqlite_api: API) -> None:
     refused(sqlite_api.put("/layer/a.rail/status", {"data": 5}), 422, "'data' must be a text of at most 10000 characters")
     refused(sqlite_api.put("/layer/a.rail", {"data": {"name": "a.x"}}), 422, {"name": ["cannot be changed"]})
     assert sqlite_api.put("/layers", data=b"{").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/layer/a.rail", b'{"data":{"description":"slow"}}'), ("/layer/a.rail/status", b'{"data":"slow"}')]
+)
+def test_a_slow_client_holds_no_lock(sqlite_api: API, path: str, body: bytes) -> None:
+    """While the body of one write comes in, another is done: on SQLite, whose writers wait for each other."""
+    done: list[Any] = []
+    key = sqlite_api.key(A)
+
+    class Slow(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            if not done:
+                done.append(sqlite_api.put("/layer/a.rail/status", {"data": "other"}))
+            return super().readinto(buffer)
+
+    good(sqlite_api.put(path, None, None, headers={"X-Auth": key}, input_stream=Slow(body)))
+    good(done[0])
+    assert "slow" in good(sqlite_api.get("/layer/a.rail"))["results"][0].values()
 
 
 def test_a_refused_call_of_the_owner_renews_the_session(sqlite_api: API) -> None:
