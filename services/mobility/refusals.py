@@ -139,7 +139,8 @@ def record_changed() -> Refusal:
 
 def srid_invalid(given: object, where: Mapping[str, Any] | None = None) -> Refusal:
     """There is no such coordinate system, or none with a longitude or x. where: such as the index of the node."""
-    return invalid(f"Invalid 'srid' parameter supplied. ({str(given)[:40]}).", "srid-invalid", where)
+    shown = "…" if isinstance(given, (list, dict)) else str(given)[:100]
+    return invalid(f"Invalid 'srid' parameter supplied. ({shown}).", "srid-invalid", where)
 
 
 def geometry_invalid(reason: str, where: Mapping[str, Any] | None = None) -> Refusal:

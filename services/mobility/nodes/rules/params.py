@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from services.mobility import refusals
+from services.mobility.geometry import systems
 from services.mobility.nodes.rules.records import read_modalities
 
 CreateType = Literal["update", "routes", "create"]
 
 NODE_TYPES: Final = ("node", "route", "ptstop", "ptline")
-_WGS84: Final = 4326
-_LARGEST_SRID: Final = 2**31 - 1
 _SHOWN: Final = 100  # characters of a wrong value
 
 
@@ -41,17 +40,7 @@ def read(body: Mapping[str, Any]) -> Params:
     if node_type is not None and node_type not in NODE_TYPES:
         raise _invalid("node_type", node_type)
     modalities = read_modalities(given.get("modalities"), "Incorrect modality encountered in root modalities")
-    return Params(given, kind or "update", _srid(given.get("srid")), modalities, node_type)
-
-
-def _srid(given: object) -> int:
-    """A number in a string counts, as in the original."""
-    if given is None:
-        return _WGS84
-    number = int(given) if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 10 else given
-    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= _LARGEST_SRID:
-        return number
-    raise _invalid("srid", given)
+    return Params(given, kind or "update", systems.read_srid(given.get("srid")), modalities, node_type)
 
 
 def _invalid(name: str, value: object) -> Exception:

@@ -44,6 +44,6 @@ def read_modalities(given: object, unknown: str, where: Mapping[str, Any] | None
         raise refusals.invalid("'modalities' parameter must be an array.", "modalities-invalid", where)
     for name in given:
         if modalities.bit(name) is None:
-            shown = name if isinstance(name, str) else json.dumps(name, ensure_ascii=False)
+            shown = name if isinstance(name, str) else "…" if isinstance(name, (list, dict)) else json.dumps(name)
             raise refusals.invalid(f'{unknown}: "{shown[:_SHOWN]}"', "modalities-invalid", where)
     return modalities.bits(given)

@@ -92,6 +92,9 @@ def test_the_place_of_a_wrong_geometry(sqlite_api: API) -> None:
         ({"nodes": [], "create": {"params": {"srid": 0}}}, "Invalid 'srid' parameter supplied. (0)."),
         ({"nodes": [], "create": {"params": {"srid": True}}}, "Invalid 'srid' parameter supplied. (True)."),
         ({"nodes": [], "create": {"params": {"srid": 10**400}}}, f"Invalid 'srid' parameter supplied. (1{'0' * 99})."),
+        ({"nodes": [], "create": {"params": {"srid": [28992]}}}, "Invalid 'srid' parameter supplied. (…)."),
+        ({"nodes": [], "create": {"params": {"srid": 999_999}}}, "Invalid 'srid' parameter supplied. (999999)."),
+        ({"nodes": [], "create": {"params": {"srid": 5709}}}, "Invalid 'srid' parameter supplied. (5709)."),
         ({"nodes": [], "create": {"params": {"modalities": "rail"}}}, "'modalities' parameter must be an array."),
         (
             {"nodes": [], "create": {"params": {"modalities": ["hovercraft"]}}},
