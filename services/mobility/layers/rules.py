@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.mobility import refusals
+from services.mobility import moments, refusals
 from services.mobility.geometry.boxes import Box
 
 PERMANENT: Final = frozenset({"osm", "gtfs", "admr"})
@@ -140,24 +140,11 @@ def _validity(value: object, mistake: Mistake) -> tuple[dt.datetime | None, dt.d
         return None, None
     if isinstance(value, str) and (found := _TEXT_OF_VALIDITY.fullmatch(value.strip())):
         value = [found[1].strip(), found[2].strip()]
-    try:
-        if not isinstance(value, list):
-            raise ValueError
-        first, last = (_moment(one) for one in value)
-        if last < first:
-            raise ValueError
-    except (ValueError, OverflowError):
+    first, last = map(moments.read, value) if isinstance(value, list) and len(value) == 2 else (None, None)
+    if first is None or last is None or last < first:
         mistake("validity", "must be a list of two moments (ISO 8601), the earlier one first")
         return None, None
     return first, last
-
-
-def _moment(value: object) -> dt.datetime:
-    """Read a moment or a day; without a time zone it is UTC. Raises ValueError, OverflowError."""
-    if not isinstance(value, str):
-        raise ValueError
-    found = dt.datetime.fromisoformat(value)
-    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def columns(field: str) -> tuple[str, ...]:
@@ -177,11 +164,6 @@ def read_status(given: object) -> str:
 def shown_source(source: str) -> str:
     """Return a data source as readers see it: what stands before the first `=` is for importers (the original's)."""
     return source.partition("=")[2] if "=" in source else source
-
-
-def moment(value: dt.datetime | None) -> str | None:
-    """Return a moment as JSON has it (ISO 8601, UTC)."""
-    return None if value is None else value.isoformat().replace("+00:00", "Z")
 
 
 def outline(box: Box) -> dict[str, Any]:

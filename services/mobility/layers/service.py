@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from services.common.clock import Clock
 from services.common.database import Database
 from services.common.refusal import Refusal
-from services.mobility import access, refusals
+from services.mobility import access, moments, refusals
 from services.mobility.access import Caller
 from services.mobility.geometry.boxes import Box
 from services.mobility.layers import rules, store
@@ -165,12 +165,12 @@ class Layers:
             "owner": layer.owner if layer.owner_id else self._admin_email,
             "description": layer.description,
             "data_sources": [rules.shown_source(source) for source in layer.data_sources],
-            "imported_at": rules.moment(layer.imported_at),
+            "imported_at": moments.show(layer.imported_at),
         }
         if layer.realtime:
             shown["update_rate"] = layer.update_rate
         elif layer.valid_from is not None:
-            shown["validity"] = [rules.moment(layer.valid_from), rules.moment(layer.valid_to)]
+            shown["validity"] = [moments.show(layer.valid_from), moments.show(layer.valid_to)]
         shown["status"] = layer.status
         box = _box(layer)
         if geom and box is not None:
@@ -190,7 +190,7 @@ def _data(body: Mapping[str, Any]) -> dict[str, Any]:
 def _fields(layer: Layer) -> dict[str, Any]:
     """Return the fields of a layer as they are given."""
     names = ("name", "category", "organization", "description", "data_sources", "realtime", "update_rate")
-    validity = None if layer.valid_from is None else [rules.moment(layer.valid_from), rules.moment(layer.valid_to)]
+    validity = None if layer.valid_from is None else [moments.show(layer.valid_from), moments.show(layer.valid_to)]
     return {**{name: getattr(layer, name) for name in names}, "validity": validity}
 
 

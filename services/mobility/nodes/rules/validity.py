@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from services.mobility import refusals
+from services.mobility import moments, refusals
 
 Validity: TypeAlias = tuple[dt.datetime | None, dt.datetime | None]
 
@@ -16,7 +16,7 @@ def read(given: object, cdk_id: str, where: Mapping[str, Any]) -> Validity:
     if given is None:
         return None, None
     if isinstance(given, list) and len(given) == 2:
-        begins, ends = (_moment(one) for one in given)
+        begins, ends = map(moments.read, given)
         if begins is not None and ends is not None and begins < ends:
             return begins, ends
     raise refusals.invalid(
@@ -25,16 +25,3 @@ def read(given: object, cdk_id: str, where: Mapping[str, Any]) -> Validity:
         "validity-invalid",
         where,
     )
-
-
-def _moment(given: object) -> dt.datetime | None:
-    """Read a moment; None when it is none. The first and the last year that Python knows are left out: in another zone they are not."""
-    if not isinstance(given, str):
-        return None
-    try:
-        found = dt.datetime.fromisoformat(given)
-    except ValueError:
-        return None
-    if not dt.MINYEAR < found.year < dt.MAXYEAR:
-        return None
-    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
