@@ -44,6 +44,7 @@ class Layer(Base):
     """
 
     __tablename__ = "layers"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # a deletion in pieces must not come upon another layer under the same id
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(100), unique=True)

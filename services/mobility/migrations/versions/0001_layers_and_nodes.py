@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("max_lat", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_layers"),
         sa.UniqueConstraint("name", name="uq_layers_name"),
+        sqlite_autoincrement=True,
     )
     nodes = op.create_table(
         "nodes",

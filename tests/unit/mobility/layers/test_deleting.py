@@ -142,6 +142,17 @@ def test_only_true_deletes_the_layer(sqlite_api: API) -> None:
     refused(sqlite_api.get("/layer/b.poi"), 404, "Unknown layer or invalid layer spec: b.poi")
 
 
+def test_a_layer_created_meanwhile_is_not_the_one_that_is_deleted(api: API) -> None:
+    """Two calls delete the layer; between two pieces of the slower one the other ends, and the layer is created anew."""
+    begun = layer_id(api, "b.poi")
+    good(api.delete("/layer/b.poi?delete_layer=true", B))
+    new = {"name": "b.poi", "description": "d", "organization": "o", "category": "mobility.x"}
+    good(api.put("/layers", {"data": new}, B))
+    assert layer_id(api, "b.poi") != begun
+    api.parts.layers._remove(begun)
+    good(api.get("/layer/b.poi"))
+
+
 def test_a_layer_that_others_go_on_writing_to_is_not_cleared_for_ever(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[int] = []
 
