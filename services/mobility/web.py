@@ -48,8 +48,13 @@ def caller() -> Caller:
     return found
 
 
+def session_key() -> str:
+    """Return the session key that is shown; empty without one."""
+    return request.headers.get("X-Auth", "").strip()
+
+
 def _caller() -> Caller:
-    key = request.headers.get("X-Auth", "").strip()
+    key = session_key()
     shown = request.authorization
     if not key and shown is not None and shown.type == "bearer" and shown.token:
         return parts().owners.by_token(shown.token)
@@ -104,9 +109,14 @@ def _take_place() -> None:
     g.has_place = True
 
 
+def query() -> dict[str, str]:
+    """Return the parameters of the address; of one that comes twice the last, as in the original."""
+    return dict(request.args.items(multi=True))
+
+
 def flag(name: str) -> bool:
     """Read a parameter that is true or false; without it, false. Raises Refusal 422: a write must not guess."""
-    given = request.args.get(name, "").lower()
+    given = query().get(name, "").lower()
     if given not in ("true", "1", "false", "0", ""):
         raise refusals.invalid(f"'{name}' must be true or false.", f"{name.replace('_', '-')}-invalid")
     return given in ("true", "1")

@@ -10,7 +10,7 @@ from services.mobility import paging
 from services.mobility.layers import rules
 from services.mobility.layers.schemas import LayerList, OneLayer
 from services.mobility.schemas import Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, small_json_body
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, query, small_json_body
 
 blueprint = Blueprint("layers", __name__, description="Layers: who says something of nodes.")
 
@@ -59,8 +59,9 @@ _STATUS = _body(_TEXT)
 @blueprint.doc(parameters=_LIST)
 def layers() -> Response:
     """A page of layers, in the order of creation; always counted."""
-    page = paging.read(request.args)
-    found, total = parts().layers.page(page, rules.wanted(request.args), request.args.get("where"), geom="geom" in request.args)
+    given = query()
+    page = paging.read(given)
+    found, total = parts().layers.page(page, rules.wanted(given), given.get("where"), geom="geom" in given)
     more = page.offset + len(found) < total and bool(found)
     response = answer(url=request.url, **paging.head(page, len(found), more=more, total=total), results=found)
     if more:

@@ -10,7 +10,7 @@ from services.mobility import refusals
 from services.mobility.schemas import Failure, Success
 from services.mobility.sessions.schemas import Key
 from services.mobility.settings import ALWAYS, LOOPBACK
-from services.mobility.web import WRITER, Blueprint, answer, json_body, parts, read_body
+from services.mobility.web import WRITER, Blueprint, answer, json_body, parts, query, read_body, session_key
 
 blueprint = Blueprint("sessions", __name__, description="Session keys, which writes need.")
 
@@ -39,7 +39,8 @@ _LOGIN_BODY = {
 )
 def get_session() -> Response:
     """Start a session: a key for one minute. Prefer POST, which keeps the password out of addresses."""
-    return _open(request.args.get("e", ""), request.args.get("p", ""))
+    given = query()
+    return _open(given.get("e", ""), given.get("p", ""))
 
 
 @blueprint.post("/get_session")
@@ -68,7 +69,7 @@ def post_session() -> Response:
 @blueprint.alt_response(401, schema=Failure, description="`Not Authorized`: the key is unknown or has ended.")
 def release_session() -> Response:
     """End the session, so that the owner can start another at once."""
-    parts().sessions.release(request.headers.get("X-Auth", ""))
+    parts().sessions.release(session_key())
     return answer()
 
 

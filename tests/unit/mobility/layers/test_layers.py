@@ -225,6 +225,13 @@ def test_lists_are_counted_and_lead_to_the_next_page(sqlite_api: API) -> None:
     assert good(sqlite_api.get("/layers", page=9**50))["results"] == []
 
 
+def test_of_a_parameter_that_comes_twice_the_last_counts_in_every_list(sqlite_api: API) -> None:
+    for path in ("/layers", "/nodes"):
+        body = good(sqlite_api.send("GET", f"{path}?per_page=3&per_page=2&page=2&page=1&name=x&name=a"))
+        assert (body["per_page"], bool(body["results"])) == (2, True)
+        assert good(sqlite_api.get(path, per_page="2.9"))["per_page"] == 10
+
+
 def test_wrong_places_are_refused(sqlite_api: API) -> None:
     for lat in ("", "north", "nan", "91", "52');DROP TABLE layers;--"):
         refused(sqlite_api.get("/layers", lat=lat, lon="4"), 422, f"Invalid 'lat' parameter supplied. ({lat}).")

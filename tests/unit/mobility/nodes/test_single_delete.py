@@ -81,7 +81,7 @@ def test_checks_come_in_the_original_s_order(sqlite_api: API) -> None:
 
 def test_a_flag_that_says_neither_is_refused(sqlite_api: API) -> None:
     add_node(sqlite_api, "x")
-    refused(sqlite_api.delete("/x/a.rail?delete_node=maybe"), 422, "'delete_node' must be true or false.")
+    refused(sqlite_api.delete("/x/a.rail?delete_node=true&delete_node=maybe"), 422, "'delete_node' must be true or false.")
     assert node_layer(sqlite_api, "x") == "a.rail"
     for flag in ("", "0", "False"):
         assert "node" not in good(sqlite_api.delete(f"/x/a.rail?delete_node={flag}"))
