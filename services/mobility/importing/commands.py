@@ -72,7 +72,7 @@ def _shared(layer: Mapping[str, Any]) -> Callable[[F], F]:
         ),
         click.option("--layer", **layer),
         click.option("--email", envvar="GATEHOUSE_MOBILITY_EMAIL", help="Of the layer's owner. On this machine: its administrator."),
-        click.option("--password-file", type=path, help="File with the password; else MOBILITY_PASSWORD, else a prompt."),
+        click.option("--password-file", type=path, help="File with the password; else GATEHOUSE_MOBILITY_PASSWORD, else a prompt."),
         click.option("--ca-file", type=path, help="Certificates (PEM) that vouch for the service's own."),
         click.option("--plain-http", is_flag=True, help="Send the password over plain HTTP to another machine."),
         click.option("--create-layer", is_flag=True, help="Create the layer when it does not exist."),
@@ -185,7 +185,7 @@ def _credentials(settings: Settings) -> tuple[str, str]:
         fail("--email is needed: who owns the layer?", WRONG_USAGE)
     if settings.password_file is not None:
         return email, _secret(settings.password_file)
-    given = os.environ.get("MOBILITY_PASSWORD")
+    given = os.environ.get("GATEHOUSE_MOBILITY_PASSWORD")
     if given:
         return email, given
     if email == administrator and _is_here(settings.url):
@@ -196,7 +196,7 @@ def _credentials(settings: Settings) -> tuple[str, str]:
         if given or file.exists():
             return email, given or _secret(file)
     if not sys.stdin.isatty():
-        fail("there is no password: name its file with --password-file, or set MOBILITY_PASSWORD for this command", WRONG_USAGE)
+        fail("there is no password: name its file with --password-file, or set GATEHOUSE_MOBILITY_PASSWORD", WRONG_USAGE)
     return email, click.prompt(f"Password of {email}", hide_input=True, err=True)
 
 

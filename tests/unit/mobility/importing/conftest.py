@@ -196,7 +196,7 @@ def run(service: Service, pauses: list[float], tmp_path: Path) -> Import:
 
     def run(*arguments: str | Path, environ: Mapping[str, str] | None = None, url: str = "") -> Result:
         options = ["--url", url or service.url, "--email", "owner@example.org", "--states", str(tmp_path / "states")]
-        usual = {"MOBILITY_PASSWORD": PASSWORD, "AUTH_ADMIN_PASSWORD": ""}
+        usual = {"GATEHOUSE_MOBILITY_PASSWORD": PASSWORD, "AUTH_ADMIN_PASSWORD": ""}
         return CliRunner().invoke(program, ["import", *map(str, arguments), *options], env={**usual, **(environ or {})})
 
     return run

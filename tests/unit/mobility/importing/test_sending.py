@@ -64,7 +64,7 @@ def test_a_busy_session_is_waited_for(run: Import, service: Service, pauses: lis
 
 
 def test_a_wrong_password_is_told(run: Import, service: Service, places: Path) -> None:
-    result = run("geojson", places, "--layer", "my.places", environ={"MOBILITY_PASSWORD": "wrong"})
+    result = run("geojson", places, "--layer", "my.places", environ={"GATEHOUSE_MOBILITY_PASSWORD": "wrong"})
     assert "the e-mail or the password is wrong" in stopped(result)
     assert len(service.logins) == 1  # each failure counts against the account
 
@@ -148,7 +148,7 @@ def test_the_administrators_password_stays_here(run: Import, places: Path, tmp_p
     """`var/auth/admin.password` is of the house on this machine, so no other address gets it."""
     secret = tmp_path / "admin.password"
     secret.write_text("right\n")
-    environ = {"MOBILITY_PASSWORD": "", "GATEHOUSE_ADMIN_PASSWORD_FILE": str(secret), "AUTH_ADMIN_EMAIL": "owner@example.org"}
+    environ = {"GATEHOUSE_MOBILITY_PASSWORD": "", "GATEHOUSE_ADMIN_PASSWORD_FILE": str(secret), "AUTH_ADMIN_EMAIL": "owner@example.org"}
     assert run("geojson", places, "--layer", "my.places", environ=environ).exit_code == 0
     told = stopped(run("geojson", places, "--layer", "my.places", environ=environ, url="https://mobility.example"), 2)
     assert "there is no password" in told
