@@ -18,6 +18,7 @@ from services.mobility.importing.sending import Item, Kind
 LINES: Final = (".geojsonl", ".geojsons", ".ndjson", ".jsonl", ".ndgeojson")
 WGS84: Final = 4326
 _NODE: Final = Kind()
+_DEGREES: Final = "CRS84"  # the end of what OGC calls longitude and latitude
 _EPSG: Final = re.compile(r"(?:urn:ogc:def:crs:EPSG:[\d.]*:|EPSG:|https?://www\.opengis\.net/def/crs/EPSG/0/)(\d{1,6})", re.I)
 _LONGEST_LINE: Final = LARGEST  # bytes
 _UNFIT: Final = "features that are no nodes"
@@ -37,13 +38,27 @@ def is_lines(path: Path) -> bool:
 
 
 def srid_of(path: Path) -> int:
-    """Say which reference system the file names before its features (`crs` of GeoJSON 2008). Raises NotJSON, OSError."""
+    """Say which reference system the file names before its features (`crs` of GeoJSON 2008). Raises Stopped, OSError."""
     if is_lines(path):
         return WGS84
+    try:
+        found = _crs(path)
+    except NotJSON as error:
+        raise Stopped(f"{path} cannot be read: {error}") from None
+    name = found.get("properties", {}).get("name", "") if isinstance(found.get("properties"), dict) else ""
+    if not name or str(name).upper().endswith(_DEGREES):
+        return WGS84
+    match = _EPSG.fullmatch(str(name))
+    if match is None:
+        raise Stopped(f"{path}: its reference system {str(name)[:100]!r} has no EPSG number that is known here; name one with --srid")
+    return int(match[1])
+
+
+def _crs(path: Path) -> Mapping[str, Any]:
     with path.open("rb") as file:
         cursor = Cursor(file)
         if not cursor.took("{"):
-            return WGS84
+            return {}
         while cursor.peek() == '"':
             key = cursor.value()
             cursor.take(":")
@@ -51,16 +66,10 @@ def srid_of(path: Path) -> int:
                 break
             value = cursor.value()
             if key == "crs":
-                return _srid(value)
+                return value if isinstance(value, dict) else {}
             if not cursor.took(","):
                 break
-    return WGS84
-
-
-def _srid(crs: Any) -> int:
-    name = str(crs.get("properties", {}).get("name", "")) if isinstance(crs, dict) and isinstance(crs.get("properties"), dict) else ""
-    match = _EPSG.fullmatch(name)
-    return int(match[1]) if match else WGS84
+    return {}
 
 
 def items(path: Path, keys: Keys, layer: str, seen: Seen, problems: Problems, read: Callable[[int], None]) -> Iterator[Item]:

@@ -16,7 +16,6 @@ from services.mobility.importing.gtfs.network import Network
 from services.mobility.importing.gtfs.nodes import Nodes
 from services.mobility.importing.gtfs.tables import Feed
 from services.mobility.importing.gtfs.trips import Trips
-from services.mobility.importing.json_stream import NotJSON
 from services.mobility.importing.problems import Problems, Stopped
 from services.mobility.importing.progress import Progress
 from services.mobility.importing.resume import State
@@ -51,10 +50,7 @@ class Run:
 
     def geojson(self, paths: Sequence[Path], keys: geojson.Keys, srid: int | None) -> dict[str, Any]:
         """Import GeoJSON files; return what was done. srid: None takes what they say. Raises Stopped, Refused, Unreachable, OSError."""
-        try:
-            srids = {path: srid or geojson.srid_of(path) for path in paths}
-        except NotJSON as error:
-            raise Stopped(f"{paths[0]} cannot be read: {error}") from None
+        srids = {path: srid or geojson.srid_of(path) for path in paths}
         if len(set(srids.values())) > 1:
             raise Stopped("the files have different reference systems; import them one by one, or say --srid")
         chosen = srids[paths[0]]
@@ -114,6 +110,7 @@ class Run:
         confirmed: Callable[[int], None],
     ) -> dict[str, Any]:
         options, names = self._options, [path.name for path in paths]
+        self._client.log_in()  # a wrong password, or none such layer, is told before a large file is read
         self._ensure_layer()
         state = State(None, "", {})
         if not options.dry_run:
@@ -139,8 +136,10 @@ class Run:
 
     def _ensure_layer(self) -> None:
         fields = self._options.create
-        if fields is None or self._client.layer(self._options.layer) is not None:
+        if self._client.layer(self._options.layer) is not None:
             return
+        if fields is None:
+            raise Stopped(f"there is no layer {self._options.layer} (--create-layer creates it)")
         if self._options.dry_run:
             raise Stopped(f"the layer {self._options.layer} does not exist, and a dry run creates none; create it first, without --dry-run")
         self._client.create_layer({"name": self._options.layer, **fields})

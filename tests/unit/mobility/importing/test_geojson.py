@@ -99,6 +99,22 @@ def test_the_reference_system_is_the_files_or_the_option(run: Import, service: S
     assert [body["create"]["params"]["srid"] for body in service.bodies] == [28992, 3857]
 
 
+@pytest.mark.parametrize("crs", [None, {}, {"properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}])
+def test_degrees_are_known_by_their_names(run: Import, service: Service, tmp_path: Path, crs: object) -> None:
+    path = write(tmp_path, json.dumps({"crs": crs, "features": [feature("a")], "type": "FeatureCollection"}))
+    done(run("geojson", path, *LAYER, "--json"))
+    assert service.bodies[0]["create"]["params"]["srid"] == 4326
+
+
+def test_an_unknown_reference_system_is_not_taken_for_degrees(run: Import, service: Service, tmp_path: Path) -> None:
+    good = write(tmp_path, json.dumps({"type": "FeatureCollection", "features": [feature("a")]}))
+    path = tmp_path / "local.geojson"
+    path.write_text(json.dumps({"crs": {"properties": {"name": "ESRI:102100"}}, "features": [], "type": "FeatureCollection"}))
+    said = stopped(run("geojson", good, path, *LAYER))
+    assert "local.geojson: its reference system 'ESRI:102100'" in said and "--srid" in said
+    assert service.bodies == []
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

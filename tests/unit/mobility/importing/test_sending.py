@@ -69,6 +69,17 @@ def test_a_wrong_password_is_told(run: Import, service: Service, places: Path) -
     assert len(service.logins) == 1  # each failure counts against the account
 
 
+@pytest.mark.parametrize(
+    ("layer", "password", "said"), [("my.places", "wrong", "the password is wrong"), ("no.such", "right", "no layer no.such")]
+)
+def test_what_stops_it_is_told_before_a_large_file_is_read(
+    run: Import, service: Service, tmp_path: Path, layer: str, password: str, said: str
+) -> None:
+    broken = tmp_path / "broken.geojson"
+    broken.write_text('{"type": "FeatureCollection", "features": [')
+    assert said in stopped(run("geojson", broken, "--layer", layer, environ={"GATEHOUSE_MOBILITY_PASSWORD": password}))
+
+
 def test_calls_are_repeated_with_growing_pauses(run: Import, service: Service, pauses: list[float], places: Path) -> None:
     """The third answer is lost after the write: the repetition finds its nodes and updates them."""
     service.fail_with(NODES, DOWN, Answer(502), Answer(cut=True))
