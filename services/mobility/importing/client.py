@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -144,7 +145,7 @@ class Client:
             except requests.exceptions.InvalidHeader:
                 raise Unreachable("the session key holds a character that a header cannot carry") from None
             except requests.RequestException as error:
-                reason, asked = f"{self.url} cannot be reached ({type(error).__name__})", None
+                reason, asked = f"{self.url} cannot be reached ({_cause(error)})", None
             else:
                 if answer.status_code not in _REPEATED:
                     return answer, _body(answer)
@@ -164,6 +165,20 @@ def encode(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half a character: the service says what it thinks of that
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _cause(error: BaseException) -> str:
+    """Say what the network said. Raises Unreachable for a certificate that does not count: it will not next time, either."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise Unreachable(
+                f"its certificate is not accepted ({cause.verify_message}); name those that vouch for it with --ca-file"
+            ) from None
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 def _retry_after(answer: requests.Response) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -167,6 +168,11 @@ def _check(settings: Settings) -> None:
     missing = [f"--{name}" for name in ("description", "organization", "category") if not getattr(settings, name)]
     if settings.create_layer and missing:
         fail(f"--create-layer needs {', '.join(missing)}", WRONG_USAGE)
+    if settings.ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=settings.ca_file)
+        except OSError:
+            fail(f"{settings.ca_file} holds no certificates in PEM", WRONG_USAGE)
 
 
 def _is_here(url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.mobility.importing.client import PAUSES
+from tests.support import certificates
 from tests.unit.mobility.importing.conftest import Answer, Import, Service, done, stopped
 
 NODES = "/nodes/my.places"
@@ -173,3 +174,20 @@ def test_an_address_is_one(run: Import, places: Path, url: str) -> None:
 def test_another_servers_answer_is_told(run: Import, service: Service, places: Path) -> None:
     service.fail_with("/get_session", Answer(404, {"error": "no such page"}))
     assert "not as the mobility service; is --url right?" in stopped(run("geojson", places, "--layer", "my.places"), 3)
+
+
+def test_a_certificate_must_be_vouched_for(run: Import, service: Service, pauses: list[float], places: Path, tmp_path: Path) -> None:
+    made = certificates.make(tmp_path / "tls")
+    url = service.secure(made.certificate, made.key)
+    told = stopped(run("geojson", places, "--layer", "my.places", url=url), 3)
+    assert "its certificate is not accepted" in told and "--ca-file" in told
+    assert pauses == []  # it will not be another the next time
+    assert run("geojson", places, "--layer", "my.places", "--ca-file", made.authority, url=url).exit_code == 0
+    assert len(service.nodes) == 10
+    assert "holds no certificates" in stopped(run("geojson", places, "--layer", "my.places", "--ca-file", places, url=url), 2)
+
+
+def test_what_the_network_says_is_told(run: Import, service: Service, places: Path) -> None:
+    url = service.url
+    service.close()
+    assert "cannot be reached (Connection refused)" in stopped(run("geojson", places, "--layer", "my.places", url=url), 3)
