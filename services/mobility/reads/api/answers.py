@@ -40,18 +40,24 @@ def listing(page: Page, found: Listing, *, as_geojson: bool) -> Response:
         response = answer(url=request.url, **head, results=found.results)
     if following:
         response.headers["Link"] = f'<{following}>; rel="next"'
-    return response
+    return _varied(response)
 
 
-def feature(node: Mapping[str, Any]) -> Response:
-    """Answer with one node that has its geometry, as a GeoJSON feature."""
-    return _geojson(shown.feature(node))
+def one(node: Mapping[str, Any], *, as_geojson: bool) -> Response:
+    """Answer with one node, which has its geometry when it is GeoJSON."""
+    return _varied(_geojson(shown.feature(node)) if as_geojson else answer(url=request.url, results=[node]))
 
 
 def last(name: str) -> str | None:
     """Return a parameter, the last one when it comes twice, as in the original; None when it is missing."""
     found = request.args.getlist(name)
     return found[-1] if found else None
+
+
+def _varied(response: Response) -> Response:
+    """Say that the Accept header chooses (`wants_geojson`)."""
+    response.vary.add("Accept")
+    return response
 
 
 def _geojson(value: Mapping[str, Any]) -> Response:

@@ -21,7 +21,7 @@ def node(cdk_id: str) -> Response:
     """One node."""
     as_geojson = answers.wants_geojson()
     found = parts().nodes.one(cdk_id, answers.last("layer"), geom=as_geojson or "geom" in request.args)
-    return answers.feature(found) if as_geojson else answer(url=request.url, results=[found])
+    return answers.one(found, as_geojson=as_geojson)
 
 
 @blueprint.get("/<cdk_id>/<layer>")

@@ -1,4 +1,4 @@
-"""Conditions of lists in SQL: each store finds the same nodes. `sets.py` says which of them find nodes by an index."""
+"""Conditions of lists in SQL: each store finds the same nodes. `searching.py` says which of them find nodes by an index."""
 
 from __future__ import annotations
 

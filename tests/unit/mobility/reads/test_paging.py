@@ -67,7 +67,7 @@ def test_a_page_of_geojson(data: Data) -> None:
     data.node("r", "LINESTRING (4 52, 4.5 52.5)", kind="route", name="R", a__rail={"k": 1})
     for query, headers in (({"format": "geojson"}, {}), ({}, {"Accept": "application/geo+json"})):
         answer = data.api.send("GET", "/nodes", query_string={**query, "per_page": 1, "page": 2, "layer": "*"}, headers=headers)
-        assert answer.mimetype == "application/geo+json"
+        assert (answer.mimetype, answer.headers["Vary"]) == ("application/geo+json", "Accept")
         assert answer.json == {
             "type": "FeatureCollection",
             "numberReturned": 1,
@@ -93,6 +93,7 @@ def test_a_page_of_geojson(data: Data) -> None:
     assert [one["rel"] for one in links] == ["self", "next"]
     assert first.headers["Link"] == f'<{links[1]["href"]}>; rel="next"'
     assert data.api.get("/nodes", format="csv").status_code == 422
+    assert [data.api.get(path).headers["Vary"] for path in ("/nodes", "/r", "/r/select/nodes")] == ["Accept"] * 3
     one = data.api.get("/r", format="geojson")
     feature: Any = json.loads(one.data)
     assert (one.mimetype, feature["id"], feature["geometry"]["type"]) == ("application/geo+json", "r", "LineString")
