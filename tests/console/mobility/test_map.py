@@ -142,6 +142,7 @@ def test_nodes_are_found_by_name_and_by_place(page: Page, service: str) -> None:
 def test_a_link_shows_a_node_and_what_a_stop_is_left_by(page: Page, service: str) -> None:
     lines = [
         {"cdk_id": "gtfs.line.gvb.2-0", "route_name": "2", "headsign": "<i>Harbour", "times": ["10:12", "10:20"]},
+        {"route_name": "N1", "times": ["24:12:30"], "departures": ["2026-03-29T00:12:30+01:00"]},
         {"times": None},
         None,
     ]
@@ -150,12 +151,26 @@ def test_a_link_shows_a_node_and_what_a_stop_is_left_by(page: Page, service: str
     page.goto(f"{service}/map#node=gtfs.stop.1")
     expect(page.locator("#departures")).to_contain_text("2 to <i>Harbour")
     expect(page.locator("#departures")).to_contain_text("10:12, 10:20")
+    expect(page.locator("#departures li").nth(1)).to_have_text(re.compile("N1 *00:12$"))  # as clocks show it
     expect(page.locator("#list")).to_contain_text("East")  # the map went there
     page.route("**/gtfs.stop.2/select/now", lambda route: route.fulfill(status=422, json={"status": "fail", "message": "Command now …"}))
     select(page, "Farther east")
     expect(page.locator("#node-layers")).to_contain_text("stop_id")
     expect(page.locator("#departures")).to_be_hidden()
     expect(page.locator("#node-message")).to_have_text("")
+
+
+def test_a_link_is_followed_whatever_happens_meanwhile(page: Page, service: str) -> None:
+    show(page, service)
+    page.evaluate(
+        """() => {
+          location.hash = "#map=16/52.442/5.0176&node=gtfs.stop.1";
+          document.querySelector("#list button").click();
+        }"""
+    )
+    expect(page.locator("#list")).to_contain_text("Far mill")
+    expect(page.locator("#node-title")).to_have_text("East")
+    expect(page).to_have_url(re.compile(r"#map=[\d./]+&node=gtfs\.stop\.1$"))
 
 
 def test_names_and_data_are_texts(page: Page, service: str) -> None:
@@ -220,7 +235,7 @@ def test_errors_are_told_in_words(page: Page, service: str) -> None:
     for said in (
         "The service says: Too slow.",
         "The service answered 404.",
-        "That were too many requests.",
+        "Too many requests.",
         "The service is not available now.",
     ):
         expect(page.locator("#failed-text")).to_contain_text(said)

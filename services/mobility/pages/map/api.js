@@ -65,7 +65,7 @@ export async function* pages(path, query, { perPage, most, signal }) {
 export function explain(error) {
   if (error instanceof Away) return navigator.onLine ? "The service does not answer. Try again." : "You are offline. Try again when you are online.";
   if (!(error instanceof Refused)) return "Something on this page went wrong. Load it again.";
-  if (error.status === 429) return "That were too many requests. Wait a little and try again.";
+  if (error.status === 429) return "Too many requests. Wait a little and try again.";
   if (error.status >= 500) return "The service is not available now. Try again.";
   return error.message && error.message.length < 500 ? `The service says: ${error.message}` : `The service answered ${error.status}.`;
 }

@@ -115,6 +115,7 @@ const search = new Search(board, {
 // Brings the page to what its address says. first: nothing was shown before.
 async function follow(first) {
   const { view, layers: chosen, node } = place.read();
+  begun = false; // what is half done is not written
   layers.chosen = chosen;
   if (view) board.look(view);
   else if (first) board.fit(layers.box());

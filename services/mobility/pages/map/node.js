@@ -94,9 +94,13 @@ function departure(line) {
   const element = copy("departure");
   tell(role(element, "line"), String(line.route_name ?? line.cdk_id ?? ""));
   tell(role(element, "headsign"), line.headsign ? `to ${line.headsign}` : "");
-  tell(role(element, "times"), line.times.slice(0, TIMES).map(String).join(", "));
+  const moments = Array.isArray(line.departures) ? line.departures.map(clock) : line.times;
+  tell(role(element, "times"), moments.slice(0, TIMES).map(String).join(", "));
   return element;
 }
+
+// Of `2026-03-29T00:10:00+01:00` what a clock at the stop shows; `times` counts past 24:00.
+const clock = (moment) => String(moment).slice(11, 16);
 
 const words = (names) => (Array.isArray(names) ? names.join(", ").replaceAll("_", " ") : "");
 
