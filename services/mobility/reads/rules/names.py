@@ -33,7 +33,7 @@ def _fold_letter(letter: str) -> str:
 
 
 def others(folded: str) -> list[tuple[str, str]]:
-    """Return what a store must replace in a name, besides ASCII's capitals, to compare it with a folded text: (letter, replacement)."""
+    """Return which letters beyond ASCII equal those of a folded text: (other, letter of the text)."""
     if folded.isascii():
         return []
     return [(other, letter) for letter in dict.fromkeys(folded) for other in _equals().get(letter, ())]

@@ -74,26 +74,36 @@ def _has_value_sqlite(record: type[Record], key: str, value: str | None) -> Cond
 
 def named(postgres: bool, text: str) -> Condition:
     """The name has the text in it, whatever its capitals."""
-    return _folded(postgres, text).like(f"%{_escaped(names.fold(text))}%", escape="\\")
+    return _having(postgres, [names.fold(text)])[0]
 
 
 def alike(postgres: bool, sought: frozenset[str]) -> Condition:
     """The name has as many of the trigrams as every similar one has; others may have them, too."""
-    parts = {trigram.strip() for trigram in sought}
-    column = _folded(postgres, "".join(sorted(parts)))
-    hits = (column.like(f"%{_escaped(trigram.strip())}%", escape="\\") for trigram in sorted(sought))
-    total: Any = sum((sa.case((hit, 1), else_=0) for hit in hits), start=sa.literal(0))
-    return sa.and_(Node.name.is_not(None), total >= names.least_shared(sought))
+    hits = [sa.case((hit, 1), else_=0) for hit in _having(postgres, [trigram.strip() for trigram in sorted(sought)])]
+    while len(hits) > 1:  # a chain of sums would be deeper than SQLAlchemy and SQLite go
+        hits = [sum(hits[at + 1 : at + 2], start=hits[at]) for at in range(0, len(hits), 2)]
+    return sa.and_(Node.name.is_not(None), hits[0] >= names.least_shared(sought))
 
 
-def _folded(postgres: bool, text: str) -> sa.ColumnElement[str]:
-    """The name with the letters of this text in the form that stands for all; ASCII's on SQLite are left to LIKE, which equals them."""
+def _having(postgres: bool, folded: Sequence[str]) -> list[Condition]:
+    """The name has these folded texts in it. However many letters they are of, a condition is as deep."""
     column: sa.ColumnElement[str] = sa.type_coerce(Node.name, sa.Text)
-    if postgres:
-        column = sa.func.lower(sa.collate(column, "C"))
-    for other, letter in names.others(names.fold(text)):
-        column = sa.func.replace(column, other, letter)
-    return column
+    if not postgres:
+        return [column.op("GLOB", is_comparison=True)(_pattern(text)) for text in folded]
+    column = sa.func.lower(sa.collate(column, "C"))
+    others = names.others("".join(folded))
+    if others:
+        column = sa.func.translate(column, "".join(other for other, _ in others), "".join(letter for _, letter in others))
+    return [column.like(f"%{_escaped(text)}%", escape="\\") for text in folded]
+
+
+def _pattern(folded: str) -> str:
+    """Write SQLite's GLOB for names with a folded text in them: for each letter the set of those that equal it."""
+    equals = {letter: letter + letter.upper() for letter in folded if letter.isascii() and letter.isalpha()}
+    for other, letter in names.others(folded):
+        equals[letter] = equals.get(letter, letter) + other
+    equals |= {sign: sign for sign in "*?["}  # which in a set stand for themselves
+    return f"*{''.join(f'[{equals[letter]}]' if letter in equals else letter for letter in folded)}*"
 
 
 def _escaped(text: str) -> str:
