@@ -110,6 +110,7 @@ def read_layers(text: str | None) -> tuple[Terms | None, bool]:
     terms = Terms(tuple(dict.fromkeys(text.split(OR if either else AND))), either)
     if any("*" in name and not _is_wildcard(name) for name in terms.names):
         raise refusals.layer_wildcard()
+    _check_number(len(terms.names))
     return terms, False
 
 
@@ -204,5 +205,9 @@ def number(name: str, text: str) -> float:
 
 def _check_size(query: Query) -> None:
     asked = len(query.contains) + len(query.layers.names if query.layers else ()) + sum(max(1, len(one.values)) for one in query.filters)
+    _check_number(asked)
+
+
+def _check_number(asked: int) -> None:
     if asked > MOST_CONDITIONS:
         raise refusals.invalid(f"A query has at most {MOST_CONDITIONS} layers, values of filters and members.", "too-many-conditions")

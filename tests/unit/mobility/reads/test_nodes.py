@@ -24,6 +24,7 @@ def test_a_node_shows_data_only_of_the_layers_that_are_asked_for(data: Data) -> 
     assert good(data.api.get("/x", geom=""))["results"][0]["geom"] == {"type": "Point", "coordinates": [4.0, 52.0]}
     refused(data.api.get("/nope"), 404, "Node not found: 'nope'")
     assert data.api.get("/x", layer="a.rail|osm,gtfs").status_code == 422
+    assert data.api.get("/x", layer=",".join(f"l{number}" for number in range(51))).status_code == 422  # each is looked up
 
 
 def test_what_a_layer_says(data: Data) -> None:
