@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ from services.mobility.geometry.boxes import Box
 from services.mobility.geometry.wkb import POINT_BYTES
 
 _NEIGHBOURS: Final = 0.00002  # degrees, about 2 m: areas that only share a border are no part of each other, as in the original
+_CORNERS: Final = 20_000  # of an area that is made smaller by that
+_CROWD: Final = 8  # sides near to a side, on average
+_STRIPS: Final = 64
+_TRIED: Final = 100  # corners of an area that tell most shapes which do not contain it
 
 
 class Area:
@@ -22,8 +27,13 @@ class Area:
         self._shapely = shapely
         self._whole = shapely.from_wkb(wkb)
         self._is_point = len(wkb) == POINT_BYTES  # a point contains nothing else
-        inner = shapely.buffer(self._whole, -_NEIGHBOURS, quad_segs=1)
-        self._inner = self._whole if inner.is_empty else inner  # a point and a line have no inside
+        self._inner = self._whole
+        self._crowded = crowded(self._whole)
+        positions = shapely.get_coordinates(self._whole)
+        self._corners = shapely.points(positions[:: -(-len(positions) // _TRIED)])
+        if shapely.get_dimensions(self._whole) == 2 and not self._crowded:  # a point and a line have no inside
+            inner = shapely.buffer(self._whole, -_NEIGHBOURS, quad_segs=1)
+            self._inner = self._whole if inner.is_empty else inner
         shapely.prepare(self._inner)
         self.box = Box(*shapely.bounds(self._inner).tolist())
 
@@ -42,7 +52,46 @@ class Area:
         own = self._shapely.bounds(shape).tolist()
         if own[0] > west or own[1] > south or own[2] < east or own[3] < north:
             return False
+        self._shapely.prepare(shape)
+        if not self._shapely.covers(shape, self._corners).all():
+            return False
+        if self._crowded or crowded(shape):
+            return True
         try:
             return bool(self._shapely.covers(shape, self._whole))
         except self._shapely.errors.GEOSException:  # its sides cross each other
             return bool(self._shapely.covers(self._shapely.make_valid(shape), self._whole))
+
+
+def crowded(shape: Any) -> bool:
+    """Say whether so many sides are near to each other that GEOS could take minutes, and gigabytes, to compute with them.
+
+    It takes so long for a comb of 10,000 teeth, and for 3,000 sides that all cross each other: it looks for all the places where.
+    """
+    import shapely
+
+    pieces = shapely.get_rings(shape) if shapely.get_dimensions(shape) == 2 else shapely.get_parts(shape)
+    positions, ring = shapely.get_coordinates(pieces, return_index=True)
+    if len(positions) > _CORNERS:
+        return True
+    same = ring[1:] == ring[:-1]
+    low = np.minimum(positions[:-1], positions[1:])[same] - _NEIGHBOURS
+    high = np.maximum(positions[:-1], positions[1:])[same] + _NEIGHBOURS
+    if not len(low):
+        return False
+    allowed = _CROWD * len(low) + 1000
+    edges = np.linspace(low[:, 0].min(), high[:, 0].max(), _STRIPS + 1)
+    met = 0
+    for west, east in itertools.pairwise(edges):
+        here = (low[:, 0] <= east) & (high[:, 0] >= west)
+        met += min(_overlaps(low[here, axis], high[here, axis]) for axis in (0, 1))
+        if met > allowed:
+            return True
+    return False
+
+
+def _overlaps(low: Any, high: Any) -> int:
+    """Count the pairs of spans that overlap."""
+    count = len(low)
+    apart = count * count - int(np.searchsorted(np.sort(low), high, "right").sum())
+    return count * (count - 1) // 2 - apart

@@ -27,6 +27,7 @@ _VERY_FEW: Final = 200  # no other source is asked
 _MANY: Final = 100_000  # a layer that is counted no further
 _MERGED: Final = 8  # layers whose lists are merged; more are tested node by node
 _CHUNK: Final = 1000  # rows of a stream: a geometry may be long
+_BYTES: Final = 1_000_000  # of the geometries that are looked at between two looks at the clock
 
 Rows = Generator[Sequence[Any], None, None]
 
@@ -171,4 +172,17 @@ def all_rows(session: Session, search: Search, *, boxes: Sequence[Box] = (), in_
     if in_order:
         found = found.order_by(Node.id)
     with session.execute(found, execution_options={"yield_per": _CHUNK}) as rows:
-        yield from rows.partitions()
+        for some in rows.partitions():
+            yield from _pieces(some)
+
+
+def _pieces(rows: Sequence[Any]) -> Rows:
+    """Cut rows where their geometries are long: to compute with them takes time."""
+    begin = size = 0
+    for place, row in enumerate(rows):
+        size += len(row.geom)
+        if size > _BYTES:
+            yield rows[begin : place + 1]
+            begin, size = place + 1, 0
+    if begin < len(rows):
+        yield rows[begin:]
