@@ -44,12 +44,16 @@ def mobility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _add_owner(auth)
         env = {"MOBILITY_DATABASE_URL": f"sqlite:///{folder}/mobility.db", "MOBILITY_AUTH_SECRET": _SECRET, "AUTH_URL": auth}
         with running("mobility", env, folder) as (service, _):
-            definition = json.loads((ROOT / "deploy/apis/mobility.json").read_text())
-            gateway = Gateway(folder, [definition], {"UPSTREAM_MOBILITY": service})
+            gateway = Gateway(folder, _definitions(), {"UPSTREAM_MOBILITY": service})
             try:
                 yield f"{gateway.url}/mobility"
             finally:
                 gateway.stop()
+
+
+def _definitions() -> list[dict[str, Any]]:
+    """The mount at a path, and the one that owns a host name."""
+    return [json.loads((ROOT / f"deploy/apis/{name}.json").read_text()) for name in ("mobility", "mobility-host")]
 
 
 def _add_owner(auth: str) -> None:
@@ -132,3 +136,22 @@ def test_an_owner_writes_reads_and_deletes(mobility: str) -> None:
     client.ask("GET", "/release_session")
     assert client.refused("GET", "/release_session") == (401, "Not Authorized")
     client.log_in()  # at once, as the session was released
+
+
+def test_clients_that_know_no_path_before_theirs_have_a_host(mobility: str) -> None:
+    """The original's client takes a host and a port."""
+    root = mobility.removesuffix("/mobility")
+    answer = requests.get(f"{root}/{STATION}", headers={"Host": "mobility.localhost"}, timeout=20)
+    assert answer.json()["results"][0]["cdk_id"] == STATION
+    assert answer.json()["url"] == f"http://mobility.localhost/{STATION}"
+    assert requests.get(f"{root}/{STATION}", timeout=20).status_code == 404
+
+
+def test_the_two_definitions_differ_in_their_place_alone() -> None:
+    plain, host = _definitions()
+    assert host.pop("domain") == "mobility.localhost"
+    for one in (plain, host):
+        for name in ("name", "api_id"):
+            del one[name]
+        del one["proxy"]["listen_path"]
+    assert plain == host
