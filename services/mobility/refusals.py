@@ -212,6 +212,13 @@ def query_too_slow(seconds: float) -> Refusal:
     )
 
 
+def page_too_large(what: str) -> Refusal:
+    """Nodes of one page have too much of something. what: geometries or data."""
+    return Refusal(
+        422, f"The {what} of the nodes on this page are too large: ask for a smaller per_page, or without {what}.", "page-too-large"
+    )
+
+
 def page_too_deep(most: int) -> Refusal:
     return Refusal(
         422, f"Of results in order of distance or likeness only the first {most} can be read. Ask for less at a time.", "page-too-deep"

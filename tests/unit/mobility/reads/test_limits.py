@@ -7,7 +7,9 @@ import sqlalchemy as sa
 
 from services.mobility.models import Node
 from services.mobility.reads.service.lists import Lists
+from services.mobility.reads.store import nodes
 from tests.unit.mobility.conftest import API, good, refused
+from tests.unit.mobility.reads.conftest import Data
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,22 @@ def test_results_in_order_of_distance_end_somewhere(sqlite_api: API) -> None:
     answer = sqlite_api.get("/nodes", lat=52, lon=4, page=51, per_page=1000)
     assert answer.status_code == 422
     assert good(sqlite_api.get("/nodes", page=10**9, per_page=1000))["results"] == []
+
+
+def test_a_page_has_only_so_much(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand nodes may have ten megabytes each; one alone is always shown."""
+    monkeypatch.setattr(nodes, "GEOMETRIES_MOST", 62)
+    monkeypatch.setattr(nodes, "RECORDS_MOST", 9)
+    for name in ("x", "y"):
+        data.node(name, a__rail={"text": "12345"})
+    api = data.api
+    assert len(data.ids("/nodes")) == 3
+    asked = "The {0} of the nodes on this page are too large: ask for a smaller per_page, or without {0}."
+    refused(api.get("/nodes", geom=""), 422, asked.format("geometries"))
+    refused(api.get("/nodes", format="geojson"), 422, asked.format("geometries"))
+    refused(api.get("/nodes", layer="a.rail"), 422, asked.format("data"))
+    assert len(data.ids("/nodes", geom="", per_page=2)) == 2
+    assert len(data.ids("/nodes", layer="a.rail", per_page=1)) == 1
+    monkeypatch.setattr(nodes, "GEOMETRIES_MOST", 1)
+    monkeypatch.setattr(nodes, "RECORDS_MOST", 1)
+    assert data.ids("/x", geom="", layer="*") == ["x"]
