@@ -46,12 +46,11 @@ class Item:
 
 @dataclass(slots=True)
 class Totals:
-    """What an import did, in nodes. resumed: those that an earlier run had written. refused: left out because the service refused them."""
+    """What an import did, in nodes. resumed: those that an earlier run had written."""
 
     created: int = 0
     updated: int = 0
     skipped: int = 0
-    refused: int = 0
     resumed: int = 0
 
 
@@ -141,7 +140,6 @@ class Sender:
 
     def _refused(self, item: Item, error: Refused) -> None:
         self._problems.wrong("nodes that the service refuses", f"{item.where}: {error} ({error.status})")
-        self.totals.refused += 1
 
     def _count(self, results: Mapping[str, Any], part: Sequence[tuple[Item, bytes]]) -> None:
         totals = results.get("totals", {})
