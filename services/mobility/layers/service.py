@@ -96,6 +96,7 @@ class Layers:
         def begin(session: Session, layer: Layer) -> tuple[int, int]:
             if layer.name in rules.PERMANENT:
                 raise refusals.permanent_layer()
+            store.close(session, layer.id)  # who has seen the old box, and so will not widen it, is done before it goes
             store.change(session, layer.id, {"status": rules.CLEARING, **dict.fromkeys(rules.SIDES)})
             return layer.id, store.last_node(session)
 

@@ -124,6 +124,11 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     return found
 
 
+def close(session: Session, layer_id: int) -> None:
+    """Lock a layer's row, which all who write to the layer hold: none of them is under way, and none begins."""
+    session.execute(sa.select(Layer.id).where(Layer.id == layer_id).with_for_update())
+
+
 def last_node(session: Session) -> int:
     """Return the id of the node that was created last; 0 without nodes."""
     return session.scalar(sa.select(sa.func.max(Node.id))) or 0
@@ -146,7 +151,7 @@ def delete_nodes(session: Session, layer_id: int, before: int, piece: int) -> in
 
     Those that others need stay, without a layer. Returns the id to go on before, None when none are left. before: an id, not included.
     """
-    _close(session, layer_id)
+    close(session, layer_id)
     mine = [Node.layer_id == layer_id, Node.id < before]
     ids = list(session.scalars(sa.select(Node.id).where(*mine).order_by(Node.id.desc()).limit(piece)))
     if not ids:
@@ -167,14 +172,9 @@ def delete_nodes(session: Session, layer_id: int, before: int, piece: int) -> in
 
 def is_empty(session: Session, layer_id: int) -> bool:
     """Say whether nothing of a layer is left; nothing comes until the transaction ends."""
-    _close(session, layer_id)
+    close(session, layer_id)
     found = (sa.exists().where(Record.layer_id == layer_id), sa.exists().where(Node.layer_id == layer_id))
     return not session.scalar(sa.select(sa.or_(*found)))
-
-
-def _close(session: Session, layer_id: int) -> None:
-    """Lock a layer's row, which all who write to the layer hold: none of them is under way, and none begins."""
-    session.execute(sa.select(Layer.id).where(Layer.id == layer_id).with_for_update())
 
 
 def delete(session: Session, layer_id: int) -> None:

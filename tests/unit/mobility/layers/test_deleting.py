@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from services.mobility.geometry.boxes import Box
 from services.mobility.layers import store
 from services.mobility.models import Layer, Member, Node, Record
+from tests.support.waiting import wait_until
 from tests.unit.mobility.conftest import API, ROOT, STATION, A, B, MakeAPI, good, refused
 
 
@@ -191,3 +194,24 @@ def test_a_write_that_waited_for_the_deletion_finds_no_layer(make_api: MakeAPI) 
 
     with pytest.raises(Exception, match=r"Invalid layer spec: a\.rail"):
         two.parts.single_writes.merge(late, STATION, "a.rail", lambda: {"data": {"k": "v"}})
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_a_deletion_waits_for_who_writes_to_the_layer(api: API) -> None:
+    """Else what is written then has no place in the layer's box, which was wide enough when the write began."""
+    with api.parts.database.transaction() as session:
+        store.change(session, layer_id(api, "a.rail"), {"min_lon": 4.0, "min_lat": 52.0, "max_lon": 5.0, "max_lat": 53.0})
+    key = {"X-Auth": api.key(A)}
+    with ThreadPoolExecutor(1) as pool, api.parts.database.transaction() as session:
+        layer = store.hold(session, "a.rail")
+        assert layer is not None
+        deletion = pool.submit(api.delete, "/layer/a.rail", None, headers=key)
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with api.parts.database.read() as other:
+            wait_until(lambda: other.scalar(waiting) or deletion.done(), what="a deletion that waits")
+        session.add(Node(cdk_id="late", node_type="node", layer_id=layer.id, min_lon=4, min_lat=52, max_lon=4, max_lat=52, geom=b""))
+        session.flush()
+        store.grow(session, layer, Box(4, 52, 4, 52))
+        session.commit()
+        good(deletion.result(60))
+    assert (list(kept(api)), "bbox" in good(api.get("/layer/a.rail", geom=""))["results"][0]) == ([STATION], False)
