@@ -204,12 +204,12 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     return Wanted(name, below, query.get("category"), point)
 
 
-def _degrees(query: Mapping[str, str], name: str, most: float) -> float:
+def _degrees(query: Mapping[str, str], name: str, most: int) -> float:
     text = query.get(name, "")
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not -most <= number <= most:
-        raise refusals.invalid(f"Invalid '{name}' parameter supplied. ({text[:50]}).", "place-invalid")
+        raise refusals.parameter(name, text[:50], f"degrees, from -{most} to {most}")
     return number

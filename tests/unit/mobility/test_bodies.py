@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,13 @@ def test_what_is_too_large_is_refused_and_renews_the_session(sqlite_api: API, me
         sqlite_api.clock.move(50)
         refused(sqlite_api.send(method, path, headers=key, data=body(limit + 1)), 413, message)
     assert sqlite_api.send(method, path, headers=key, data=body(limit)).status_code in (200, 401, 422)
+
+
+def test_a_body_whose_length_is_not_said_before_has_the_same_limit(sqlite_api: API) -> None:
+    for size, status in ((LOGIN_LIMIT, 401), (LOGIN_LIMIT + 1, 413)):
+        stream = io.BytesIO(b'{"e": "x", "p": "y"}'.ljust(size))
+        options: dict[str, Any] = {"input_stream": stream, "environ_overrides": {"wsgi.input_terminated": True}}
+        assert sqlite_api.send("POST", "/get_session", **options).status_code == status
 
 
 def test_a_form_that_is_too_large_is_no_login(sqlite_api: API) -> None:

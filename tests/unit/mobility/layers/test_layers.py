@@ -234,8 +234,8 @@ def test_of_a_parameter_that_comes_twice_the_last_counts_in_every_list(sqlite_ap
 
 def test_wrong_places_are_refused(sqlite_api: API) -> None:
     for lat in ("", "north", "nan", "91", "52');DROP TABLE layers;--"):
-        refused(sqlite_api.get("/layers", lat=lat, lon="4"), 422, f"Invalid 'lat' parameter supplied. ({lat}).")
-    refused(sqlite_api.get("/layers", lat="4"), 422, "Invalid 'lon' parameter supplied. ().")
+        refused(sqlite_api.get("/layers", lat=lat, lon="4"), 422, f"Invalid 'lat' parameter supplied ({lat}): degrees, from -90 to 90.")
+    refused(sqlite_api.get("/layers", lat="4"), 422, "Invalid 'lon' parameter supplied (): degrees, from -180 to 180.")
     refused(sqlite_api.get("/layers", where="nope"), 404, "Node not found: 'nope'")
     refused(sqlite_api.get("/layer/a.*"), 404, "Unknown layer or invalid layer spec: a.*")
     refused(sqlite_api.get("/layer/A.RAIL"), 404, "Unknown layer or invalid layer spec: A.RAIL")
