@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from flask import Flask, Response, current_app, g, request
@@ -32,6 +32,7 @@ HEADERS = (  # of every answer. Any page may ask (CORS): a credential travels on
     ("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, ETag, Link"),
 )
 Blueprint = documented.Blueprint
+R = TypeVar("R")
 
 
 def parts() -> Parts:
@@ -87,6 +88,16 @@ def json_body(limit: int = BODY_LIMIT) -> dict[str, Any]:
     return found
 
 
+def read_json_body(read: Callable[[dict[str, Any]], R]) -> R:
+    """Read the body as `json_body` does, and make something smaller of it, which is returned; then the next large body may come.
+
+    When `read` refuses it, the next one comes after the request: until then the refusal's traceback keeps the body.
+    """
+    found = read(json_body())
+    _leave_place()
+    return found
+
+
 def read_body(limit: int) -> bytes:
     """Read the body. limit: bytes. Raises Refusal 413."""
     request.max_content_length = limit
@@ -98,7 +109,7 @@ def read_body(limit: int) -> bytes:
 
 
 def _take_place() -> None:
-    """Wait for the place of a large body: decoded it may take twenty times as much memory. The place is free again after the request.
+    """Wait for the place of a large body: decoded it may take twenty times as much memory. After the request the place is free again.
 
     Raises Refusal 503.
     """
@@ -112,6 +123,11 @@ def _take_place() -> None:
 def query() -> dict[str, str]:
     """Return the parameters of the address; of one that comes twice the last, as in the original."""
     return dict(request.args.items(multi=True))
+
+
+def _leave_place() -> None:
+    if g.pop("has_place", False):
+        parts().large_bodies.release()
 
 
 def flag(name: str) -> bool:
@@ -149,8 +165,7 @@ def register(app: Flask) -> None:
 
     @app.teardown_request
     def leave_place(_: BaseException | None) -> None:
-        if g.pop("has_place", False):
-            parts().large_bodies.release()
+        _leave_place()
 
     @app.after_request
     def finish(answer: Response) -> Response:

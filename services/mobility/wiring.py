@@ -23,7 +23,7 @@ from services.mobility.reads.service.select import Select
 from services.mobility.sessions.service import Sessions
 from services.mobility.settings import Settings
 
-LARGE_BODIES: Final = 3  # at once in a process: each may take 200 MB
+LARGE_BODIES: Final = 1  # at once in a process: each may take 270 MB until it is read, and reading is work for one core
 
 
 class Parts:

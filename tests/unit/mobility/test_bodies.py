@@ -77,6 +77,24 @@ def test_large_bodies_wait_for_a_place(sqlite_api: API, monkeypatch: pytest.Monk
         places.release()
 
 
+def test_a_bulk_that_waits_for_the_database_has_no_place(sqlite_api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its body is read, and takes little memory from then on."""
+    places = sqlite_api.parts.large_bodies
+    run = sqlite_api.parts.database.run
+    free: list[bool] = []
+
+    def watched(*given: Any, **options: Any) -> Any:
+        free.append(places.acquire(blocking=False))
+        if free[-1]:
+            places.release()
+        return run(*given, **options)
+
+    key = {"X-Auth": sqlite_api.key(A)}
+    monkeypatch.setattr(sqlite_api.parts.database, "run", watched)
+    good(sqlite_api.put("/nodes/a.rail", None, None, headers=key, data=body(SMALL_BODY_LIMIT + 1)))
+    assert free == [True]
+
+
 @pytest.mark.parametrize(("escaped", "value"), [(r"\\u0000", r"\u0000"), (r"\\\\u0000", r"\\u0000"), (r"\"\\u0000", r'"\u0000')])
 def test_an_escaped_backslash_begins_no_nul(sqlite_api: API, escaped: str, value: str) -> None:
     good(sqlite_api.put(RECORD, data=f'{{"data":{{"x":"{escaped}"}}}}'))

@@ -6,7 +6,7 @@ from flask import Response
 
 from services.mobility.nodes.schemas import BODY, BulkAnswer
 from services.mobility.schemas import Failure
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, json_body, parts
+from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, read_json_body
 
 blueprint = Blueprint("bulk", __name__, description="Writes of many nodes at once.")
 
@@ -30,5 +30,5 @@ _DRY_RUN = {
 def write(layer: str) -> Response:
     """Create nodes and write data to existing ones: all of it, or nothing."""
     dry_run = flag("dry_run")
-    done = parts().bulk_writes.write(caller, layer, json_body, dry_run=dry_run)
+    done = parts().bulk_writes.write(caller, layer, read_json_body, dry_run=dry_run)
     return answer({"create": done, "dry_run": True} if dry_run else {"create": done})

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+import msgspec
+
 from services.mobility import refusals
 from services.mobility.geometry import systems
 from services.mobility.nodes.rules.records import read_modalities
@@ -13,6 +15,7 @@ from services.mobility.nodes.rules.records import read_modalities
 CreateType = Literal["update", "routes", "create"]
 
 NODE_TYPES: Final = ("node", "route", "ptstop", "ptline")
+_LONGEST: Final = 10_000  # bytes of all parameters as JSON
 _SHOWN: Final = 100  # characters of a wrong value
 
 
@@ -33,6 +36,8 @@ def read(body: Mapping[str, Any]) -> Params:
     given = create.get("params", {}) if isinstance(create, dict) else None
     if not isinstance(given, dict):
         raise refusals.invalid("No 'create/params' object supplied", "params-invalid")
+    if _is_long(given):
+        raise refusals.invalid(f"'create/params' has at most {_LONGEST:,} bytes as JSON", "params-invalid")
     kind = given.get("create_type")
     if kind is not None and kind not in get_args(CreateType):
         raise _invalid("create_type", kind)
@@ -41,6 +46,14 @@ def read(body: Mapping[str, Any]) -> Params:
         raise _invalid("node_type", node_type)
     modalities = read_modalities(given.get("modalities"), "Incorrect modality encountered in root modalities")
     return Params(given, kind or "update", systems.read_srid(given.get("srid")), modalities, node_type)
+
+
+def _is_long(given: Mapping[str, Any]) -> bool:
+    """Say whether parameters, which stand in the answer as they were given, are too many."""
+    try:
+        return len(msgspec.json.encode(given)) > _LONGEST
+    except RecursionError:
+        return True
 
 
 def _invalid(name: str, value: object) -> Exception:

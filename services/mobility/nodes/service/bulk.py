@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,8 @@ from services.mobility.nodes.rules.planning import Known
 from services.mobility.nodes.store import bulk as store
 from services.mobility.nodes.store.bulk import NewNode, NewRecord
 
+Body: TypeAlias = Callable[[Callable[[dict[str, Any]], Bulk]], Bulk]
+
 PATIENCE_S: Final = 30.0  # of a bulk: it waits for others that create the same nodes, and its own statements are long
 
 
@@ -31,10 +33,10 @@ class BulkWrites:
         self._writing = writing
         self._clock = clock
 
-    def write(self, who: Callable[[], Caller], layer_name: str, body: Callable[[], dict[str, Any]], *, dry_run: bool) -> dict[str, Any]:
-        """Write the nodes of a request, all or none. body: reads the request. dry_run: only say what would become of it.
+    def write(self, who: Callable[[], Caller], layer_name: str, body: Body, *, dry_run: bool) -> dict[str, Any]:
+        """Write the nodes of a request, all or none. body: reads the request, and hands it to what it is given.
 
-        Returns `{"params", "results"}`. Raises Refusal 401, 403, 404, 422.
+        dry_run: only say what would become of it. Returns `{"params", "results"}`. Raises Refusal 401, 403, 404, 422.
         """
         read: list[Bulk] = []
 
@@ -42,7 +44,10 @@ class BulkWrites:
             results = _Attempt(session, layer, read[0], dry_run=dry_run).run(self._clock.now())
             return {"params": read[0].params.echo, "results": results}
 
-        return self._writing.run(layer_name, who, work, before=lambda: read.append(rules.read(body(), layer_name)), patience_s=PATIENCE_S)
+        def before() -> None:
+            read.append(body(lambda given: rules.read(given, layer_name)))
+
+        return self._writing.run(layer_name, who, work, before=before, patience_s=PATIENCE_S)
 
 
 class _Attempt:

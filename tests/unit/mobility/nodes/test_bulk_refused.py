@@ -86,6 +86,7 @@ def test_the_place_of_a_wrong_geometry(sqlite_api: API) -> None:
         ({"nodes": [GOOD] * 10_001}, "At most 10000 nodes may be in a request, not 10001."),
         ({"nodes": [], "create": []}, "No 'create/params' object supplied"),
         ({"nodes": [], "create": {"params": "create"}}, "No 'create/params' object supplied"),
+        ({"nodes": [], "create": {"params": {"x": "y" * 10_000}}}, "'create/params' has at most 10,000 bytes as JSON"),
         ({"nodes": [], "create": {"params": {"create_type": "all"}}}, "Invalid 'create_type' parameter supplied. (all)."),
         ({"nodes": [], "create": {"params": {"create_type": []}}}, "Invalid 'create_type' parameter supplied. (…)."),
         ({"nodes": [], "create": {"params": {"node_type": "line"}}}, "Invalid 'node_type' parameter supplied. (line)."),
