@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ def json_body(limit: int = BODY_LIMIT) -> dict[str, Any]:
     if len(content) > SMALL_BODY_LIMIT:
         _take_place()
     try:
-        found = msgspec.json.decode(content)
+        found = _decoded(content)
     except (msgspec.DecodeError, RecursionError) as error:
         raise refusals.json_invalid(str(error)) from None
     except UnicodeDecodeError:
@@ -96,6 +97,18 @@ def read_json_body(read: Callable[[dict[str, Any]], R]) -> R:
     found = read(json_body())
     _leave_place()
     return found
+
+
+def _decoded(content: bytes) -> Any:
+    """Decode JSON without collections of garbage, of which there is none yet: for 3,000,000 arrays they take 2 s, the rest takes 0.3 s.
+
+    All other threads wait meanwhile, so that none of them needs the collector.
+    """
+    gc.disable()
+    try:
+        return msgspec.json.decode(content)
+    finally:
+        gc.enable()
 
 
 def read_body(limit: int) -> bytes:

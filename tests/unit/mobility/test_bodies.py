@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from typing import Any
 
 import pytest
+from flask import request
 
 from services.mobility import web
 from services.mobility.web import BODY_LIMIT, SMALL_BODY_LIMIT
@@ -105,3 +107,23 @@ def test_an_escaped_backslash_begins_no_nul(sqlite_api: API, escaped: str, value
 def test_nul_is_refused(sqlite_api: API, escaped: str) -> None:
     answer = sqlite_api.put(RECORD, data=f'{{"data":{{"x":"{escaped}"}}}}')
     refused(answer, 422, "Error parsing JSON - the body holds the character U+0000, which the database does not")
+
+
+def test_a_long_body_is_read_without_collections_of_garbage(sqlite_api: API) -> None:
+    """They looked at all that was read so far again and again: 2 s of 10 MiB, while every other thread of the process waited."""
+    seen: list[str] = []
+
+    def note(phase: str, info: dict[str, Any]) -> None:
+        seen.append(phase)
+
+    content = b'{"a":[' + b"[]," * 200_000 + b"[]]}"
+    with sqlite_api.app.test_request_context("/nodes/a.rail", method="PUT", data=content):
+        request.get_data()
+        gc.collect()
+        gc.callbacks.append(note)
+        try:
+            web._decoded(content)
+        finally:
+            gc.callbacks.remove(note)
+    assert len(seen) <= 2  # the one that was due when it came on again
+    assert gc.isenabled()

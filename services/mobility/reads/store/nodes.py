@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, defer
 from services.mobility import refusals
 from services.mobility.models import Layer, Node, Record
 
-GEOMETRIES_MOST: Final = 32 * 1024 * 1024  # bytes of a page as they are kept; ten times as many in memory, and five as text
+GEOMETRIES_MOST: Final = 16 * 1024 * 1024  # bytes of a page as they are kept; ten times as many in memory, and five as text
 RECORDS_MOST: Final = 64 * 1024 * 1024  # letters of a page
 _AT_ONCE: Final = 1000  # values of one statement
 _RECORDS_AT_ONCE: Final = 100  # nodes whose records are read before their size is looked at
