@@ -19,7 +19,7 @@ from tests.support.postgis import programs
 from tests.support.stores import PostgreSQL, Prepare, SQLite
 from tests.unit.mobility.conftest import API, making
 
-NODES = 1000
+NODES = 400
 LAYERS = ("a.rail", "b.poi", "osm", "admr", "c.one", "c.two", "d.few")
 NAMES = (
     None, "", "Station", "STATION NORD", "station süd", "Straße", "STRASSE", "École", "ÉCOLE", "école du Nord", "İstanbul", "ISTANBUL",
@@ -29,6 +29,8 @@ VALUES = ("x", "X", "", "1", "true", "null", "é", 'q"', "a,b", "a|b", 1, 10, 1.
 KEYS = ("kind", "a b", "é", "x.y", 'q"', "K", "naam-lang", "$", "0")
 CENTRES = ((4.9, 52.4), (179.99, -17.0), (-179.99, -17.0), (25.0, 89.99), (-130.0, -89.99), (0.0, 0.0), (4.9, 52.4))
 AREAS = ("area.world", "area.big", "area.line", "area.point", "area.dateline", "area.many", "n46419880", "area.small")
+
+pytestmark = pytest.mark.slow  # it starts every server that there is
 
 
 @pytest.fixture(scope="module")
@@ -229,9 +231,8 @@ def same(stores: dict[str, API], path: str, query: dict[str, str]) -> bool:
     return '"cdk_id"' in first.text
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_stores_give_the_same_answers(stores: dict[str, API], seed: int) -> None:
-    chance = random.Random(seed)
+def test_the_stores_give_the_same_answers(stores: dict[str, API]) -> None:
+    chance = random.Random(0)
     with stores["SQLite"].parts.database.read() as session:
         known = list(session.scalars(sa.select(Node.cdk_id).where(Node.id >= 1000).order_by(Node.id)))
     assert sum(same(stores, *question(chance, known)) for _ in range(30)) >= 8  # else it compares nothing
@@ -239,5 +240,5 @@ def test_the_stores_give_the_same_answers(stores: dict[str, API], seed: int) -> 
 
 def test_the_stores_fold_the_same_letters(stores: dict[str, API]) -> None:
     """Capitals are folded by the code: each server would do it in a way of its own, and SQLite only for ASCII."""
-    sought = {text for name in NAMES if name for text in (name.upper(), name.lower(), name[:2])}
-    assert sum(same(stores, "/nodes", {"name": text, "per_page": "3", "count": ""}) for text in sorted(sought)) >= 40
+    sought = {text for name in NAMES if name and not name.isascii() for text in (name.upper(), name.lower())}
+    assert sum(same(stores, "/nodes", {"name": text, "per_page": "3", "count": ""}) for text in sorted(sought)) >= 20

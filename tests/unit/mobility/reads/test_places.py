@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -113,9 +114,18 @@ def scattered(api: API) -> list[tuple[str, tuple[float, float]]]:
     return named
 
 
-@pytest.mark.parametrize("few", [0, 5000])
+FROM = ((4.0, 52.0), (150.0, -30.0), (-179.9, -80.0))
+
+
+@pytest.mark.parametrize(
+    ("database_url", "few", "places"), [("sqlite", 0, FROM), ("sqlite", 5000, FROM), ("postgresql", 0, FROM[:1])], indirect=["database_url"]
+)
 def test_the_nearest_are_the_nearest_wherever_one_asks(
-    api: API, scattered: list[tuple[str, tuple[float, float]]], monkeypatch: pytest.MonkeyPatch, few: int
+    api: API,
+    scattered: list[tuple[str, tuple[float, float]]],
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+    places: Sequence[tuple[float, float]],
 ) -> None:
     """By windows and by the few of a layer, from among many and from far away: the same as by sorting all."""
     monkeypatch.setattr(searching, "FEW", few)
@@ -124,7 +134,7 @@ def test_the_nearest_are_the_nearest_wherever_one_asks(
         monkeypatch.setattr(ranking, name, value)
     data = Data(api)
     chosen = [("n46419880", (4.9002776, 52.378887)), *scattered]
-    for lon, lat in ((4.0, 52.0), (150.0, -30.0), (-179.9, 0.0), (90.0, -85.0)):
+    for lon, lat in places:
         for wanted, query in ((chosen, {}), (scattered[::10], {"layer": "a.rail"})):
             far = metres(lon, lat, [struct.pack("<BIdd", 1, 1, *place) for _, place in wanted])
             order = [cdk_id for _, cdk_id in sorted(zip(far, (cdk_id for cdk_id, _ in wanted), strict=True))]
