@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tests.support import retrying
 
 pytestmark = pytest.mark.slow
+# importing what plugins need takes most of the time of a run of one test
+LEAN = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
 # fails the first time it is run, passes afterwards
 ONCE = """
 import pathlib, pytest
@@ -41,7 +44,7 @@ def run(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider -p no:valkey --import-mode=importlib\n")
     code = f"import sys; from pathlib import Path; from tests.support import retrying; retrying.ROOT = Path({str(folder)!r}); "
     code += f"sys.exit(retrying.run(['-q', '--rootdir', {str(folder)!r}, {str(folder)!r}, *{list(arguments)!r}]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100, env=LEAN)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -86,7 +89,7 @@ again = []
 status = retrying.run(["-q", "-p", "no:cacheprovider", "--rootdir", *sys.argv[1:]], alone=lambda node: again.append(node) or True)
 print(status, len(again))
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path, tmp_path], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path, tmp_path], capture_output=True, text=True, check=False, timeout=100, env=LEAN)
     assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
 
 
