@@ -26,6 +26,7 @@ LOOKED_UP_S: Final = 60.0  # an index of PostGIS that is made or dropped counts 
 # The R*Tree keeps 32-bit numbers, rounded outwards: it finds too much rather than too little.
 _BOXES = sa.table("nodes_boxes", *(sa.column(name, sa.Double) for name in ("id", "min_lon", "max_lon", "min_lat", "max_lat")))
 _POSTGIS = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_nodes_geom')")
+_WALKING: Final = "walking"  # of a session: the transaction that was told to
 _known: WeakKeyDictionary[sa.Engine, tuple[float, bool]] = WeakKeyDictionary()
 
 
@@ -47,16 +48,22 @@ def some(session: Session, boxes: Sequence[Box], most: int) -> set[int]:
     """
     found: set[int] = set()
     on_postgresql = _on_postgresql(session)
-    if on_postgresql:  # a bitmap is made of all that the index finds, and only then cut
-        session.execute(sa.text("SET LOCAL enable_bitmapscan = off"))
+    if on_postgresql:
+        _without_bitmaps(session)
     for box in boxes:  # one at a time: neither store goes by its index for one box or another
         one = sa.select(Node.id).where(overlapping(session, [box])) if on_postgresql else _in_rtree([box])
         found.update(session.scalars(one.limit(most)))
         if len(found) >= most:
             break
-    if on_postgresql:
-        session.execute(sa.text("SET LOCAL enable_bitmapscan TO DEFAULT"))  # after an error the transaction is over
     return set(itertools.islice(found, most))
+
+
+def _without_bitmaps(session: Session) -> None:
+    """Let the transaction walk indexes: a bitmap is made of all that an index finds, and only then cut. It is told once."""
+    transaction = session.get_transaction()
+    if session.info.get(_WALKING) is not transaction:
+        session.execute(sa.text("SET LOCAL enable_bitmapscan = off"))
+        session.info[_WALKING] = transaction
 
 
 def has_postgis(session: Session) -> bool:

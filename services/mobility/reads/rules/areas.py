@@ -25,6 +25,7 @@ class Area:
         import shapely  # here: it takes time and memory, and most processes are never asked
 
         self._shapely = shapely
+        self._wkb = wkb
         self._whole = shapely.from_wkb(wkb)
         self._is_point = len(wkb) == POINT_BYTES  # a point contains nothing else
         self._inner = self._whole
@@ -42,7 +43,9 @@ class Area:
         shapes = self._shapely.from_wkb(np.array(wkbs, object))
         found = self._shapely.intersects(self._inner, shapes)
         for place in np.flatnonzero(found).tolist():
-            if (self._is_point or len(wkbs[place]) != POINT_BYTES) and self._contained_by(shapes[place]):
+            if wkbs[place] == self._wkb or (
+                (self._is_point or len(wkbs[place]) != POINT_BYTES) and self._contained_by(shapes[place])
+            ):  # itself as a rule, or something as large
                 found[place] = False
         held: list[bool] = found.tolist()
         return held

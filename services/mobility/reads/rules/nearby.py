@@ -1,4 +1,4 @@
-"""Boxes near a place. No framework."""
+"""How near boxes are to a place. No framework."""
 
 from __future__ import annotations
 
@@ -9,82 +9,71 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.mobility.geometry.boxes import EARTH_M, METRES_PER_DEGREE, Box, around
+from services.mobility.geometry.boxes import EARTH_M, Box
+from services.mobility.geometry.shapes import Floats
 
-_WIDE_M: Final = 200_000.0
-_BANDS: Final = 16
-_SLACK: Final = 1.05  # the plane's distances are not the sphere's
+_SLACK, _SLACK_M = 1 - 1e-7, 0.001  # numbers are rounded
+SMALLEST: Final = 1e-6  # degrees; what is smaller is not cut
 
 
-def bands(lon: float, lat: float, radius_m: float) -> list[Box]:
-    """Return boxes that hold every point nearer to a place than the radius, as `around`, and little besides: a wide circle is cut in bands.
+def least(lon: float, lat: float, sides: Floats) -> Floats:
+    """Return for each box a distance in metres that nothing in it is nearer than; no more than a hair less than the box's own.
 
-    In the corners of one wide box may lie whole countries that the circle does not touch.
+    sides: west, south, east, north of each. On the sphere, the other way round the Earth, too.
     """
-    whole = around(lon, lat, radius_m)
-    if radius_m < _WIDE_M:
-        return whole
-    south, north = whole[0].south, whole[0].north
-    edges = [south + (north - south) * step / _BANDS for step in range(_BANDS + 1)]
-    found = []
-    for low, high in itertools.pairwise(edges):
-        reach = _reach(lat, low, high, radius_m)
-        if reach is None:
-            continue
-        west, east = lon - reach, lon + reach
-        if reach >= 180:
-            found.append(Box(-180, low, 180, high))
-        elif west < -180:
-            found += [Box(west + 360, low, 180, high), Box(-180, low, east, high)]
-        elif east > 180:
-            found += [Box(west, low, 180, high), Box(-180, low, east - 360, high)]
-        else:
-            found.append(Box(west, low, east, high))
+    west, south, east, north = np.radians(sides.T)
+    x, y = math.radians(lon), math.radians(lat)
+    inside = (west <= x) & (x <= east)
+    turn = np.minimum(_turn(west - x), _turn(east - x))
+    turn[inside] = 0
+    # On a meridian the nearest point is where a great circle from the place meets it at a right angle, or an end.
+    foot = np.clip(np.arctan2(math.sin(y), math.cos(y) * np.cos(turn)), south, north)
+    half = np.minimum.reduce([_half(y, one, turn) for one in (south, foot, north)])
+    distances: Floats = 2 * EARTH_M * np.arcsin(np.sqrt(np.clip(half, 0, 1))) * _SLACK - _SLACK_M
+    return np.maximum(distances, 0)
+
+
+def _turn(angle: Floats) -> Floats:
+    """The angle between two meridians, at most half a turn."""
+    turned: Floats = np.abs(np.mod(angle + np.pi, 2 * np.pi) - np.pi)
+    return turned
+
+
+def _half(one: float, other: Floats, turn: Floats) -> Floats:
+    found: Floats = np.sin((other - one) / 2) ** 2 + math.cos(one) * np.cos(other) * np.sin(turn / 2) ** 2
     return found
 
 
-def _reach(lat: float, low: float, high: float, radius_m: float) -> float | None:
-    """Return how many degrees east a circle goes between two latitudes, None when it is not there."""
-    angle, north = radius_m / EARTH_M * (1 + 1e-9), math.radians(lat)
-    sides = {math.radians(low), math.radians(high)}
-    if abs(math.sin(north)) < math.cos(angle):  # it has a meridian of contact: there it is widest
-        widest = math.asin(math.sin(north) / math.cos(angle))
-        sides |= {min(max(widest, min(sides)), max(sides))}
-    reaches = []
-    for side in sides:
-        across = math.cos(side) * math.cos(north)
-        if across < 1e-12:
-            return 180.0
-        reaches.append((math.cos(angle) - math.sin(side) * math.sin(north)) / across)
-    least = min(reaches)
-    if least > 1:
-        return None
-    return 180.0 if least <= -1 else math.degrees(math.acos(least)) + 1e-7
+def least_of(lon: float, lat: float, boxes: Sequence[Box]) -> list[float]:
+    """As `least`."""
+    sides = np.array([(box.west, box.south, box.east, box.north) for box in boxes], np.float64).reshape(-1, 4)
+    distances: list[float] = least(lon, lat, sides).tolist()
+    return distances
+
+
+def quarters(box: Box) -> list[Box]:
+    """Cut a box in four, or in two when it is narrow. Nothing when it is too small to be cut."""
+    lons = [(box.west + box.east) / 2] if box.east - box.west > SMALLEST else []
+    lats = [(box.south + box.north) / 2] if box.north - box.south > SMALLEST else []
+    return _cut(box, lons, lats) if lons or lats else []
+
+
+def cut(box: Box, other: Box) -> list[Box]:
+    """Cut a box at the sides of another one."""
+    return _cut(box, (other.west, other.east), (other.south, other.north))
+
+
+def _cut(box: Box, lons: Sequence[float], lats: Sequence[float]) -> list[Box]:
+    across = [box.west, *(lon for lon in lons if box.west < lon < box.east), box.east]
+    along = [box.south, *(lat for lat in lats if box.south < lat < box.north), box.north]
+    return [Box(west, south, east, north) for west, east in itertools.pairwise(across) for south, north in itertools.pairwise(along)]
 
 
 class Boxes:
-    """Boxes of a few nodes, to find those near a place without an index. rows: id, west, south, east, north."""
+    """Boxes of a few nodes, the nearest to a place first. rows: id, west, south, east, north."""
 
-    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
-        self._ids = np.array([row[0] for row in rows], np.int64)
-        self._sides = np.array([tuple(row[1:5]) for row in rows], np.float64).reshape(-1, 4)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def meeting(self, boxes: Sequence[Box]) -> list[int]:
-        """Return the ids of those that meet one of these."""
-        west, south, east, north = self._sides.T
-        found = np.zeros(len(self._ids), bool)
-        for box in boxes:
-            found |= (west <= box.east) & (east >= box.west) & (south <= box.north) & (north >= box.south)
-        ids: list[int] = self._ids[found].tolist()
-        return ids
-
-    def reach(self, lon: float, lat: float, many: int) -> float:
-        """Return a radius in metres within which so many are, more or less."""
-        west, south, east, north = self._sides.T
-        across = (np.clip(lon, west, east) - lon) * np.cos(np.radians(lat))
-        along = np.clip(lat, south, north) - lat
-        distances = np.sort(np.hypot(across, along))
-        return float(distances[min(many, len(distances)) - 1]) * METRES_PER_DEGREE * _SLACK + 1
+    def __init__(self, lon: float, lat: float, rows: Sequence[Sequence[Any]]) -> None:
+        distances = least(lon, lat, np.array([tuple(row[1:5]) for row in rows], np.float64).reshape(-1, 4))
+        order = np.argsort(distances)
+        self.ids: list[int] = np.array([row[0] for row in rows], np.int64)[order].tolist()
+        self.least: list[float] = distances[order].tolist()

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from services.common.database import Database
 from services.mobility.reads.rules.queries import Query
 from services.mobility.reads.service import presenting, ranking, resolving
-from services.mobility.reads.service.ranking import Found, Sieve
+from services.mobility.reads.service.ranking import Found
+from services.mobility.reads.service.sieve import Sieve
 from services.mobility.reads.store import nodes, searching
 from services.mobility.reads.store.deadline import Deadline, limited
 from services.mobility.reads.store.searching import Search

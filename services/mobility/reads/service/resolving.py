@@ -16,7 +16,7 @@ from services.mobility.reads.rules import names
 from services.mobility.reads.rules.areas import Area
 from services.mobility.reads.rules.queries import Query, Terms
 from services.mobility.reads.service.presenting import EVERY, Wanted
-from services.mobility.reads.service.ranking import Sieve
+from services.mobility.reads.service.sieve import Sieve
 from services.mobility.reads.store import conditions
 from services.mobility.reads.store import nodes as store
 from services.mobility.reads.store.searching import Search

@@ -26,12 +26,12 @@ def of_type(node_type: str) -> Condition:
     return sa.and_(Node.node_type == sa.literal_column(f"'{node_type}'"), sa.text("nodes.node_type <> 'node'"))
 
 
-def among(postgres: bool, ids: Sequence[int]) -> Condition:
+def among(postgres: bool, key: Any, ids: Sequence[int]) -> Condition:
     """It is one of these; one parameter, however many they are."""
     if postgres:
-        return Node.id == sa.any_(sa.literal(list(ids), postgresql.ARRAY(sa.BigInteger)))
+        return sa.type_coerce(key == sa.any_(sa.literal(list(ids), postgresql.ARRAY(sa.BigInteger))), sa.Boolean)
     each = sa.func.json_each(json.dumps(list(ids))).table_valued("value")
-    return Node.id.in_(sa.select(each.c.value))
+    return sa.type_coerce(key.in_(sa.select(each.c.value)), sa.Boolean)
 
 
 def has_value(postgres: bool, record: type[Record], one: Filter, *, either: bool) -> Condition:

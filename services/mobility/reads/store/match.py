@@ -54,7 +54,7 @@ def near(session: Session, boxes: Sequence[Box], filters: Filters, limit: int) -
     said = _said_on_postgresql(filters) if postgres else _said_on_sqlite(filters)
     statement = (
         sa.select(Node.cdk_id, Node.name, Node.geom)
-        .where(conditions.among(postgres, list(ids)), Node.name.is_not(None), sa.exists().where(Record.node_id == Node.id, said))
+        .where(conditions.among(postgres, Node.id, list(ids)), Node.name.is_not(None), sa.exists().where(Record.node_id == Node.id, said))
         .limit(limit + 1)
     )
     found = [Near(*row) for row in session.execute(statement)]

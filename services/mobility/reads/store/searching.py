@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from services.mobility import spatial
 from services.mobility.geometry.boxes import Box
-from services.mobility.models import Node, Record
+from services.mobility.models import Layer, Node, Record
 from services.mobility.reads.rules.nearby import Boxes
 from services.mobility.reads.rules.queries import Filter
 from services.mobility.reads.store import conditions
@@ -26,8 +26,9 @@ MOST_GATHERED: Final = 20_000
 _VERY_FEW: Final = 200  # no other source is asked
 _MANY: Final = 100_000  # a layer that is counted no further
 _MERGED: Final = 8  # layers whose lists are merged; more are tested node by node
-_CHUNK: Final = 1000  # rows of a stream: a geometry may be long
 _BYTES: Final = 1_000_000  # of the geometries that are looked at between two looks at the clock
+_CHUNKS: Final = (100, 1000)  # rows of a stream at first, and at most: a geometry may be long
+_SIFTED: Final = 50  # more are looked for among a layer's records before their rows are read
 
 Rows = Generator[Sequence[Any], None, None]
 
@@ -134,7 +135,7 @@ def _statement(search: Search, layer: int | None) -> tuple[sa.Select[int], Any]:
 
 
 def _all(search: Search, key: Any) -> list[Condition]:
-    few = [] if search.few is None else [conditions.among(search.postgres, search.few)]
+    few = [] if search.few is None else [conditions.among(search.postgres, Node.id, search.few)]
     return [*few, *search.nodes, *_of_records(search, key, None)]
 
 
@@ -158,10 +159,32 @@ def _of_records(search: Search, key: Any, walked: int | None) -> list[Condition]
     return found
 
 
-def boxes_of_few(session: Session, search: Search) -> Boxes:
-    """Read the boxes of the few nodes that can be found."""
+def boxes_of_few(session: Session, search: Search, ids: Sequence[int], lon: float, lat: float) -> Boxes:
+    """Read the boxes of nodes, the nearest to a place first."""
     sides = (Node.min_lon, Node.min_lat, Node.max_lon, Node.max_lat)
-    return Boxes(session.execute(sa.select(Node.id, *sides).where(conditions.among(search.postgres, search.few or []))).all())
+    return Boxes(lon, lat, session.execute(sa.select(Node.id, *sides).where(conditions.among(search.postgres, Node.id, ids))).all())
+
+
+def data_box(session: Session) -> Box | None:
+    """Return a box around all that layers say, and somewhat larger; what is outside, as what deleted layers left, is little."""
+    sides = (sa.func.min(Layer.min_lon), sa.func.min(Layer.min_lat), sa.func.max(Layer.max_lon), sa.func.max(Layer.max_lat))
+    found = session.execute(sa.select(*sides)).one()
+    west, south, east, north = found
+    if west is None or south is None or east is None or north is None:
+        return None
+    more = 0.1 * max(east - west, north - south)
+    return Box(west - more, south - more, east + more, north + more)
+
+
+def having(session: Session, search: Search, ids: list[int]) -> list[int]:
+    """Leave out most of the nodes that have no data of the first layers asked for, before anything else of them is read."""
+    sets = [*search.layers, *_sets_of_filters(search)]
+    if not sets or len(ids) < _SIFTED:
+        return ids
+    found = sa.select(Record.node_id).where(Record.layer_id.in_(sets[0]), conditions.among(search.postgres, Record.node_id, ids))
+    if search.filters and not search.either and not search.layers:
+        found = found.where(conditions.has_value(search.postgres, Record, search.filters[0][1], either=False))
+    return list(set(session.scalars(found)))
 
 
 def all_rows(session: Session, search: Search, *, boxes: Sequence[Box] = (), in_order: bool = False) -> Rows:
@@ -171,9 +194,12 @@ def all_rows(session: Session, search: Search, *, boxes: Sequence[Box] = (), in_
         found = found.where(spatial.overlapping(session, boxes))
     if in_order:
         found = found.order_by(Node.id)
-    with session.execute(found, execution_options={"yield_per": _CHUNK}) as rows:
-        for some in rows.partitions():
+    size, most = _CHUNKS
+    # by the connection: of columns, too, a session reads all rows before it gives the first
+    with session.connection().execute(found, execution_options={"stream_results": True, "max_row_buffer": most}) as rows:
+        while some := rows.fetchmany(size):
             yield from _pieces(some)
+            size = min(2 * size, most)
 
 
 def _pieces(rows: Sequence[Any]) -> Rows:

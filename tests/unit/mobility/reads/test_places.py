@@ -13,7 +13,7 @@ import pytest
 from services.mobility.geometry.boxes import METRES_PER_DEGREE
 from services.mobility.geometry.distances import metres
 from services.mobility.models import Layer, Node, Record
-from services.mobility.reads.service import ranking
+from services.mobility.reads.service import nearest
 from services.mobility.reads.store import searching
 from tests.unit.mobility.conftest import API, good, refused
 from tests.unit.mobility.reads.conftest import Data
@@ -130,8 +130,17 @@ def test_the_nearest_are_the_nearest_wherever_one_asks(
     """By windows and by the few of a layer, from among many and from far away: the same as by sorting all."""
     monkeypatch.setattr(searching, "FEW", few)
     monkeypatch.setattr(searching, "MOST_GATHERED", few)
-    for name, value in {"_LOOK": 20, "_LOOK_ASKED": 40, "_LOOK_MOST": 80}.items():
-        monkeypatch.setattr(ranking, name, value)
+    for name, value in {
+        "LOOK": 20,
+        "LOOK_ASKED": 40,
+        "LOOK_MOST": 80,
+        "CELL": 10,
+        "AT_HAND": few,
+        "RARE": few,
+        "_SURE": 0,
+        "_CELLS": 30,
+    }.items():
+        monkeypatch.setattr(nearest, name, value)
     data = Data(api)
     chosen = [("n46419880", (4.9002776, 52.378887)), *scattered]
     for lon, lat in places:
