@@ -43,6 +43,8 @@ def test_unit_tests_pass_alone(service: str, tmp_path: Path) -> None:
         "pytest",
         "-q",
         "-x",
+        "-p",
+        "no:schemathesis",
         "-n",
         "2",
         "-m",

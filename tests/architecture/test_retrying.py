@@ -89,7 +89,9 @@ again = []
 status = retrying.run(["-q", "-p", "no:cacheprovider", "--rootdir", *sys.argv[1:]], alone=lambda node: again.append(node) or True)
 print(status, len(again))
 """
-    done = subprocess.run([sys.executable, "-c", code, tmp_path, tmp_path], capture_output=True, text=True, check=False, timeout=100, env=LEAN)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path, tmp_path], capture_output=True, text=True, check=False, timeout=100, env=LEAN
+    )
     assert done.stdout.splitlines()[-1] == told, done.stdout + done.stderr
 
 

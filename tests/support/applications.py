@@ -45,6 +45,8 @@ class Applications:
             lent.append(self.take(settings, clock))
             return lent[-1]
 
-        yield lend
-        for app in lent:
-            self.give_back(app)
+        try:
+            yield lend
+        finally:
+            for app in lent:
+                self.give_back(app)

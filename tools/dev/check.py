@@ -7,6 +7,7 @@ import sys
 from tools.dev.steps import Step, run, tool
 
 UNIT_PROCESSES = 3  # on two cores: what one test waits for, another computes in
+SPARED = ("-p", "no:schemathesis")  # the contract tests' plugin: importing it takes a second of each other process
 
 
 def static() -> list[Step]:
@@ -33,6 +34,5 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write("dev: check takes no arguments; ./dev test narrows\n")
         return 64
-    spared = ["-p", "no:schemathesis"]  # the contract tests' plugin: a fifth of a second in each process
-    chosen = [*spared, "-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit"]
+    chosen = [*SPARED, "-m", "not slow", "-k", "not postgresql", "tests/architecture", "tests/unit"]
     return run([*static(), pytest("architecture and unit tests", *chosen, workers=UNIT_PROCESSES)])

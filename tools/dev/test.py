@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from tools.dev.check import UNIT_PROCESSES, pytest, static
+from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
 # folder → processes; a browser has the machine to itself
@@ -32,10 +32,11 @@ def suites(*, retry_alone: bool = False) -> list[Step]:
     present = [name for name in FOLDERS if any((ROOT / "tests" / name).rglob("test_*.py"))]
     steps = []
     for name in present:
-        whole = [f"tests/{name}", *(("-m", "not alone") if name == ALONE else ())]
+        spared = () if name == "contract" else SPARED
+        whole = [f"tests/{name}", *spared, *(("-m", "not alone") if name == ALONE else ())]
         steps.append(pytest(f"{name} tests", *whole, workers=FOLDERS[name], by_file=name == ALONE, retry_alone=retry_alone))
         if name == ALONE:
-            steps.append(pytest(f"{name} tests, alone", f"tests/{name}", "-m", "alone", workers=1, retry_alone=retry_alone))
+            steps.append(pytest(f"{name} tests, alone", f"tests/{name}", *spared, "-m", "alone", workers=1, retry_alone=retry_alone))
     return steps
 
 

@@ -27,8 +27,10 @@ SURE = 1e-4  # degrees; nearer to an edge an index may find a node or not: SQLit
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[Database]:
     database = Database(db, url)
-    yield database
-    database.dispose()
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def box(chance: random.Random, size: float) -> Box:
