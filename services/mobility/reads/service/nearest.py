@@ -55,6 +55,8 @@ class Nearest:
         self._deadline = deadline
         self._asked = bool(search.layers or search.filters or search.nodes or search.few is not None)
         self._most = max(LOOK_ASKED if self._asked else LOOK, 2 * need)
+        # routes, regions and names: a walk finds out soon whether they are few, as areas of regions are in every cell
+        self._by_columns = bool(search.nodes) and not (search.layers or search.filters or search.boxes)
         self._seen, self._passed = 0, 0  # nodes that were looked at, and what of them is sought
 
     def find(self) -> Result:
@@ -83,7 +85,7 @@ class Nearest:
                 radius = math.sqrt(max(smaller, radius / 16) * radius)
                 continue
             else:
-                return self._by_cells(self._pieces(boxes))
+                return None if self._by_columns and self._gathers() else self._by_cells(self._pieces(boxes))
             if not ids and not smaller:
                 data = searching.data_box(self._session)
                 if data is not None and least_of(self._lon, self._lat, [data])[0] > radius:
@@ -93,7 +95,7 @@ class Nearest:
                 return near, None
             if radius >= self._last:
                 return hits, total
-            if self._are_rare():
+            if (smaller and self._by_columns and self._gathers()) or self._are_rare():
                 return None
             smaller = radius
             if len(hits) >= self._need:  # some are in the corners of the boxes: so far one must look, and no farther
@@ -125,9 +127,13 @@ class Nearest:
 
     def _are_rare(self) -> bool:
         """Find out whether what is sought is rare, and then gather it: `_few` is known afterwards."""
-        if not self._asked or self._seen < _SURE or self._to_see() < RARE:
+        return self._seen >= _SURE and self._to_see() >= RARE and self._gathers()
+
+    def _gathers(self) -> bool:
+        """Gather what is sought, once; say whether it is few."""
+        if not self._asked:
             return False
-        self._asked = False  # once
+        self._asked = False
         if self._few is None and searching.gather(self._session, self._search):
             self._few = self._search.few
         return self._few is not None
