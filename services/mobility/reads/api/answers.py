@@ -13,14 +13,14 @@ from services.mobility import paging, refusals
 from services.mobility.paging import Page
 from services.mobility.reads.rules import shown
 from services.mobility.reads.service.lists import Listing
-from services.mobility.web import answer
+from services.mobility.web import answer, query
 
 GEOJSON: Final = "application/geo+json"
 
 
 def wants_geojson() -> bool:
     """Say whether the answer is GeoJSON: by `format`, else by the Accept header. Raises Refusal 422."""
-    asked = last("format")
+    asked = query().get("format")
     if asked is not None:
         if asked not in ("geojson", "json"):
             raise refusals.parameter("format", asked, "it is `json` or `geojson`")
@@ -46,12 +46,6 @@ def listing(page: Page, found: Listing, *, as_geojson: bool) -> Response:
 def one(node: Mapping[str, Any], *, as_geojson: bool) -> Response:
     """Answer with one node, which has its geometry when it is GeoJSON."""
     return _varied(_geojson(shown.feature(node)) if as_geojson else answer(url=request.url, results=[node]))
-
-
-def last(name: str) -> str | None:
-    """Return a parameter, the last one when it comes twice, as in the original; None when it is missing."""
-    found = request.args.getlist(name)
-    return found[-1] if found else None
 
 
 def _varied(response: Response) -> Response:

@@ -7,7 +7,7 @@ from flask import Response, request
 from services.mobility.reads.api import answers, parameters
 from services.mobility.reads.schemas import LayerData, LayerKey, NodeOne
 from services.mobility.schemas import Failure
-from services.mobility.web import Blueprint, answer, parts
+from services.mobility.web import Blueprint, answer, parts, query
 
 blueprint = Blueprint("reads", __name__, description="Reads of one node. No session is needed.")
 
@@ -20,7 +20,7 @@ blueprint = Blueprint("reads", __name__, description="Reads of one node. No sess
 def node(cdk_id: str) -> Response:
     """One node."""
     as_geojson = answers.wants_geojson()
-    found = parts().nodes.one(cdk_id, answers.last("layer"), geom=as_geojson or "geom" in request.args)
+    found = parts().nodes.one(cdk_id, query().get("layer"), geom=as_geojson or "geom" in request.args)
     return answers.one(found, as_geojson=as_geojson)
 
 

@@ -66,6 +66,6 @@ LIST: Final[list[Mapping[str, Any]]] = [
     _parameter("bbox", "Nodes fully inside the box `top,left,bottom,right`, in degrees. With left above right it crosses the date line."),
     _parameter("starts_in", "Routes whose first member this cdk_id is."),
     _parameter("ends_in", "Routes whose last member this cdk_id is."),
-    _parameter("contains", "Routes with these members, cdk_ids separated by `,`, in this order."),
+    _parameter("contains", "Routes with these members, at most 10 cdk_ids separated by `,`, in this order."),
     _parameter("modality", f"Nodes with these modalities: `a,b` all of them, `a|b` any. They are {', '.join(modalities.NAMES)}."),
 ]

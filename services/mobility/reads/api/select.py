@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from flask import Response, request
 
+from services.mobility import web
 from services.mobility.reads.api import answers, parameters
 from services.mobility.reads.rules import queries
 from services.mobility.reads.rules import select as rules
@@ -40,8 +41,8 @@ _DAY: Final[dict[str, Any]] = {
 def select(cdk_id: str, command: str) -> Response:
     """Select what belongs to a node: a list as others, or the timetable of a stop (of seven days, or now) or of a line (of one day)."""
     if command in rules.TIMETABLES:
-        return answer({"url": request.url}, **parts().select.timetable(cdk_id, command, answers.last("day")))
-    query = rules.whole(queries.read(request.args.items(multi=True)), command, answers.last("per_page"))
+        return answer({"url": request.url}, **parts().select.timetable(cdk_id, command, web.query().get("day")))
+    query = rules.whole(queries.read(request.args.items(multi=True)), command, web.query().get("per_page"))
     as_geojson = answers.wants_geojson()
     found = parts().select.list(cdk_id, command, query, geom=query.geom or as_geojson)
     return answers.listing(query.page, found, as_geojson=as_geojson)

@@ -15,6 +15,7 @@ from services.mobility.paging import Page
 
 EVERY: Final = "*"
 AND, OR = ",", "|"
+MOST_MEMBERS: Final = 10  # of `contains`, each a join: PostgreSQL plans 50 for 5 s
 MOST_CONDITIONS: Final = 50  # values of filters, layers, members: each is a part of the statement
 NAME_LIMIT: Final = 255  # characters
 _FILTER: Final = re.compile(r"(?P<layer>[\w.]+)::(?P<key>.+)", re.DOTALL)
@@ -204,6 +205,8 @@ def number(name: str, text: str) -> float:
 
 
 def _check_size(query: Query) -> None:
+    if len(query.contains) > MOST_MEMBERS:
+        raise refusals.invalid(f"'contains' takes at most {MOST_MEMBERS} members.", "too-many-conditions")
     asked = len(query.contains) + len(query.layers.names if query.layers else ()) + sum(max(1, len(one.values)) for one in query.filters)
     _check_number(asked)
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from services.mobility import modalities
+from services.mobility import modalities, moments
 from services.mobility.geometry import geometries
 
 NO_LAYER: Final = "none"  # shown as the layer of a node whose creator has deleted it while others have data there
@@ -72,13 +72,8 @@ def record(row: RecordRow) -> dict[str, Any]:
     if row.modalities is not None:
         shown["modalities"] = modalities.names(row.modalities)
     if row.valid_from is not None or row.valid_to is not None:
-        shown["validity"] = [time(row.valid_from), time(row.valid_to)]
+        shown["validity"] = [moments.show(row.valid_from), moments.show(row.valid_to)]
     return shown
-
-
-def time(moment: dt.datetime | None) -> str | None:
-    """Write a moment: ISO 8601, in UTC, with `Z`."""
-    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def collection(nodes: Sequence[Mapping[str, Any]], total: int | None, links: Sequence[tuple[str, str]]) -> dict[str, Any]:

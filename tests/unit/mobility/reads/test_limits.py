@@ -41,7 +41,7 @@ from tests.unit.mobility.reads.conftest import Data
         {"name": "x" * 256},
         {"layer": ",".join(f"l{number}" for number in range(51))},
         {"a::b": ",".join("x" * 51)},
-        {"contains": ",".join(["n46419880"] * 51)},
+        {"contains": ",".join(["n46419880"] * 11)},
         {"::x": "1"},
     ],
 )
