@@ -173,7 +173,7 @@ QUESTIONS = (
     ),
     Question(
         "one node",
-        lambda chance, _: _one(chance.randrange(100_000, 900_000) // 100 * 100 + 50),
+        lambda chance, _: _one(chance.randrange(200) * 100 + 50),
         _all("SELECT {rows}, r.data FROM nodes n JOIN records r ON r.node_id = n.id WHERE n.cdk_id = :cdk_id"),
     ),
 )
