@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +12,10 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from services.common.clock import SettableClock
+from services.common.database import Database
 from services.common.migrations import migrate
 from services.mobility.app import build
-from services.mobility.models import Layer
+from services.mobility.models import Layer, db
 from services.mobility.reads.service.lists import Lists
 from services.mobility.settings import Settings
 from services.mobility.wiring import Parts
@@ -124,7 +124,32 @@ MakeAPI = Callable[..., API]
 
 @pytest.fixture(scope="session")
 def prepare_database() -> Prepare | None:
-    return functools.partial(migrate, "mobility")
+    return prepare
+
+
+def prepare(url: str) -> None:
+    """Migrate a database, and add the layers `a.rail` and `b.poi`."""
+    migrate("mobility", url)
+    database = Database(db, url)
+    try:
+        with database.transaction() as session:
+            session.add_all(new_layer(owner, name) for owner, name in ((A, "a.rail"), (B, "b.poi")))
+    finally:
+        database.dispose()
+
+
+def new_layer(owner: str, name: str) -> Layer:
+    return Layer(
+        name=name,
+        category="mobility.x",
+        organization="o",
+        description="d",
+        owner_id=owner,
+        owner=f"{owner}@example.org",
+        data_sources=[],
+        realtime=False,
+        status="",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -142,30 +167,9 @@ def making(apps: Applications, database_url: str, house: FakeAuth) -> Iterator[M
         def make(**chosen: Any) -> API:
             api = API(lend(dataclasses.replace(Settings(), **{**usual, **chosen})), clock)
             api.parts.lists = Lists(api.parts.database, deadline_s=60)  # on a machine that is busy a list may take long
-            add_layers(api)
             return api
 
         yield make
-
-
-def add_layers(api: API) -> None:
-    """Add the layers `a.rail` and `b.poi`, unless they are there."""
-    with api.parts.database.transaction() as session:
-        if session.query(Layer).where(Layer.name == "a.rail").count() == 0:
-            for owner, name in ((A, "a.rail"), (B, "b.poi")):
-                session.add(
-                    Layer(
-                        name=name,
-                        category="mobility.x",
-                        organization="o",
-                        description="d",
-                        owner_id=owner,
-                        owner=f"{owner}@example.org",
-                        data_sources=[],
-                        realtime=False,
-                        status="",
-                    )
-                )
 
 
 @pytest.fixture
