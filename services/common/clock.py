@@ -60,4 +60,4 @@ class SettableClock:
 
 def isoformat(moment: dt.datetime) -> str:
     """Write a moment as ISO 8601 in UTC with milliseconds and `Z`: `2026-01-01T00:00:00.000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"  # strftime writes the year 278 as `278`
