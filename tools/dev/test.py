@@ -13,7 +13,7 @@ from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
 # folder → processes; a browser has the machine to itself
-FOLDERS = {"architecture": 1, "unit": UNIT_PROCESSES, "contract": 2, "system": 2, "conformance": 1, "console": 1}
+FOLDERS = {"architecture": 2, "unit": UNIT_PROCESSES, "contract": 2, "system": 2, "conformance": 1, "console": 1}
 ALONE = "system"  # the folder whose tests marked `alone`, which measure or fill the machine, run after the others, one by one
 
 
