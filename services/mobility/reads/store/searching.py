@@ -7,7 +7,7 @@ Then these are read first, and the other conditions are asked of them alone, wha
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ _MANY: Final = 100_000  # a layer that is counted no further
 _MERGED: Final = 8  # layers whose lists are merged; more are tested node by node
 _BYTES: Final = 1_000_000  # of the geometries that are looked at between two looks at the clock
 _CHUNKS: Final = (100, 1000)  # rows of a stream at first, and at most: a geometry may be long
+_PIECE: Final = 100  # of the few that a page looks at first
 _SIFTED: Final = 50  # more are looked for among a layer's records before their rows are read
 
 Rows = Generator[Sequence[Any], None, None]
@@ -85,6 +86,8 @@ def gather(session: Session, search: Search) -> bool:
 
 def page(session: Session, search: Search, limit: int, offset: int) -> list[int]:
     """Read the ids of a page, in order."""
+    if search.few is not None and len(search.few) > _PIECE:
+        return _page_of_few(session, search, search.few, limit, offset)
     layers = _walked(session, search)
     if len(layers) < 2:
         found, key = _statement(search, layers[0] if layers else None)
@@ -96,6 +99,17 @@ def page(session: Session, search: Search, limit: int, offset: int) -> list[int]
     merged = sa.union(*pieces).subquery()
     one = merged.columns[0]
     return list(session.scalars(sa.select(one).order_by(one).limit(limit).offset(offset)))
+
+
+def _page_of_few(session: Session, search: Search, few: Sequence[int], limit: int, offset: int) -> list[int]:
+    """Look at the few in their order, and at no more of them than the page needs: PostgreSQL takes 100 ms to be asked for 4000 ids."""
+    found: list[int] = []
+    begun, size = 0, max(_PIECE, 2 * (offset + limit))
+    while begun < len(few) and len(found) < offset + limit:
+        statement, key = _statement(replace(search, few=list(few[begun : begun + size])), None)
+        found.extend(session.scalars(statement.order_by(key)))
+        begun, size = begun + size, 4 * size
+    return found[offset : offset + limit]
 
 
 def count(session: Session, search: Search) -> int:

@@ -15,6 +15,19 @@ def as_few_or_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(searching, "FEW", request.param)
 
 
+def test_few_are_looked_at_in_pieces_until_the_page_is_full(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_PIECE", 1)
+    named = [f"n{number}" for number in range(30)]
+    for number, name in enumerate(named):
+        data.node(name, **({"a__rail": {}} if number % 3 == 2 else {}))
+    wanted = named[2::3]
+    assert data.ids(layer="a.rail", per_page=100) == wanted
+    assert [data.ids(layer="a.rail", per_page=3, page=page) for page in (1, 2, 4, 5)] == [wanted[:3], wanted[3:6], wanted[9:], []]
+    box = "53,4,52,6"
+    assert [one for one in data.ids(bbox=box, per_page=100) if one in named] == named
+    assert data.ids(bbox=box, layer="a.rail", per_page=4, page=2) == wanted[4:8]
+
+
 @pytest.fixture
 def layers(data: Data) -> Data:
     data.layer("a.b.c")
