@@ -32,8 +32,30 @@ HEADERS = (  # of every answer. Any page may ask (CORS): a credential travels on
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, ETag, Link"),
 )
+_REFUSED: Mapping[int, str | None] = {  # by every write
+    401: "`Not Authorized`",
+    403: "The layer is another owner's.",
+    404: "There is no such layer.",
+    503: "Accounts cannot be checked now.",
+}
 Blueprint = documented.Blueprint
 R = TypeVar("R")
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def writes(blueprint: Blueprint, refused: Mapping[int, str | None], **doc: Any) -> Callable[[View], View]:
+    """Document a route that writes: that it needs a session key or a token, and how it says no.
+
+    refused: descriptions by status, besides the usual ones or in their place; None: this one does not occur. doc: OpenAPI's own words.
+    """
+
+    def document(view: View) -> View:
+        for status, description in {**_REFUSED, **refused}.items():
+            if description is not None:
+                view = blueprint.alt_response(status, schema=Failure, description=description)(view)
+        return blueprint.doc(**WRITER, **doc)(view)
+
+    return document
 
 
 def parts() -> Parts:

@@ -10,7 +10,7 @@ from services.mobility import paging
 from services.mobility.layers import rules
 from services.mobility.layers.schemas import LayerList, OneLayer
 from services.mobility.schemas import Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, query, small_json_body
+from services.mobility.web import Blueprint, answer, caller, flag, parts, query, small_json_body, writes
 
 blueprint = Blueprint("layers", __name__, description="Layers: who says something of nodes.")
 
@@ -79,13 +79,17 @@ def layer(layer: str) -> Response:
 
 
 @blueprint.put("/layers")
-@blueprint.doc(**WRITER, requestBody=_NEW)
+@writes(
+    blueprint,
+    {
+        403: "The owner may not create layers in this domain.",
+        404: None,
+        413: "The body has more than 1 MiB.",
+        422: "The body is wrong; `message` has the mistakes by field.",
+    },
+    requestBody=_NEW,
+)
 @blueprint.response(200, Success)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The owner may not create layers in this domain.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong; `message` has the mistakes by field.")
-@blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def create() -> Response:
     """Create a layer. A name that exists is refused: `PUT /layer/<layer>` changes a layer."""
     parts().layers.create(caller(), small_json_body)
@@ -93,14 +97,10 @@ def create() -> Response:
 
 
 @blueprint.put("/layer/<layer>")
-@blueprint.doc(**WRITER, requestBody=_CHANGE)
+@writes(
+    blueprint, {413: "The body has more than 1 MiB.", 422: "The body is wrong; `message` has the mistakes by field."}, requestBody=_CHANGE
+)
 @blueprint.response(200, Success)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong; `message` has the mistakes by field.")
-@blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def change(layer: str) -> Response:
     """Change fields of a layer; those that are not given stay."""
     parts().layers.change(layer, caller, small_json_body)
@@ -108,14 +108,8 @@ def change(layer: str) -> Response:
 
 
 @blueprint.put("/layer/<layer>/status")
-@blueprint.doc(**WRITER, requestBody=_STATUS)
+@writes(blueprint, {413: "The body has more than 1 MiB.", 422: "The body is wrong."}, requestBody=_STATUS)
 @blueprint.response(200, Success)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong.")
-@blueprint.alt_response(503, schema=Failure, description="Accounts cannot be checked now.")
 def status(layer: str) -> Response:
     """Let a layer show a text, such as how its import went."""
     parts().layers.write_status(layer, caller, small_json_body)
@@ -123,16 +117,15 @@ def status(layer: str) -> Response:
 
 
 @blueprint.delete("/layer/<layer>")
-@blueprint.doc(
-    **WRITER,
+@writes(
+    blueprint,
+    {
+        422: "The layer is permanent, or `delete_layer` is neither `true` nor `false`.",
+        503: "Not finished: send the request again. Or accounts cannot be checked now.",
+    },
     parameters=[_DELETE_LAYER],
 )
 @blueprint.response(200, Success)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer.")
-@blueprint.alt_response(422, schema=Failure, description="The layer is permanent, or `delete_layer` is neither `true` nor `false`.")
-@blueprint.alt_response(503, schema=Failure, description="Not finished: send the request again. Or accounts cannot be checked now.")
 def delete(layer: str) -> Response:
     """Delete a layer's data, and the nodes it created unless others need them."""
     parts().layers.delete(layer, caller, layer_too=flag("delete_layer"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from services.mobility.nodes.schemas import BODY, BulkAnswer
-from services.mobility.schemas import Failure
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, read_json_body
+from services.mobility.web import Blueprint, answer, caller, flag, parts, read_json_body, writes
 
 blueprint = Blueprint("bulk", __name__, description="Writes of many nodes at once.")
 
@@ -19,14 +18,18 @@ _DRY_RUN = {
 
 
 @blueprint.put("/nodes/<layer>")
-@blueprint.doc(**WRITER, requestBody=BODY, parameters=[_DRY_RUN])
+@writes(
+    blueprint,
+    {
+        404: "There is no such layer, or a node with one of the cdk_ids does not exist.",
+        413: "The body has more than 10 MiB.",
+        422: "The body is wrong; `index` says which node. Nothing is written.",
+        503: "Other large bulks are at work, or accounts cannot be checked now.",
+    },
+    requestBody=BODY,
+    parameters=[_DRY_RUN],
+)
 @blueprint.response(200, BulkAnswer)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer, or a node with one of the cdk_ids does not exist.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 10 MiB.")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong; `index` says which node. Nothing is written.")
-@blueprint.alt_response(503, schema=Failure, description="Other large bulks are at work, or accounts cannot be checked now.")
 def write(layer: str) -> Response:
     """Create nodes and write data to existing ones: all of it, or nothing."""
     dry_run = flag("dry_run")

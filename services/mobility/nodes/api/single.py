@@ -8,8 +8,8 @@ from flask import Response, request
 
 from services.mobility import modalities
 from services.mobility.nodes.rules.versions import Conditions
-from services.mobility.schemas import Deleted, Failure, Success
-from services.mobility.web import WRITER, Blueprint, answer, caller, flag, parts, small_json_body
+from services.mobility.schemas import Deleted, Success
+from services.mobility.web import Blueprint, answer, caller, flag, parts, small_json_body, writes
 
 blueprint = Blueprint("nodes", __name__, description="Writes of what a layer says of a node.")
 
@@ -52,14 +52,18 @@ _DELETE_NODE: Final[dict[str, Any]] = {
 
 
 @blueprint.put("/<cdk_id>/<layer>")
-@blueprint.doc(**WRITER, requestBody=_BODY, parameters=_CONDITIONS)
+@writes(
+    blueprint,
+    {
+        404: "There is no such layer or node.",
+        412: "The record is another one than the conditions say.",
+        413: "The body has more than 1 MiB.",
+        422: "The body is wrong.",
+    },
+    requestBody=_BODY,
+    parameters=_CONDITIONS,
+)
 @blueprint.response(200, Success)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer or node.")
-@blueprint.alt_response(412, schema=Failure, description="The record is another one than the conditions say.")
-@blueprint.alt_response(413, schema=Failure, description="The body has more than 1 MiB.")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong.")
 def merge(cdk_id: str, layer: str) -> Response:
     """Merge data into what a layer says of a node: keys overwrite, modalities are added, a validity replaces the one before."""
     parts().single_writes.merge(caller, cdk_id, layer, small_json_body, _conditions())
@@ -67,13 +71,16 @@ def merge(cdk_id: str, layer: str) -> Response:
 
 
 @blueprint.delete("/<cdk_id>/<layer>")
-@blueprint.doc(**WRITER, parameters=[_DELETE_NODE, *_CONDITIONS])
+@writes(
+    blueprint,
+    {
+        404: "There is no such layer or node.",
+        412: "The record is another one than the conditions say.",
+        422: "`delete_node` is neither `true` nor `false`.",
+    },
+    parameters=[_DELETE_NODE, *_CONDITIONS],
+)
 @blueprint.response(200, Deleted)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(403, schema=Failure, description="The layer is another owner's.")
-@blueprint.alt_response(404, schema=Failure, description="There is no such layer or node.")
-@blueprint.alt_response(412, schema=Failure, description="The record is another one than the conditions say.")
-@blueprint.alt_response(422, schema=Failure, description="`delete_node` is neither `true` nor `false`.")
 def delete(cdk_id: str, layer: str) -> Response:
     """Delete what a layer says of a node, if it says something; with `delete_node=true` the node, too, unless others need it."""
     fate = parts().single_writes.delete(caller, cdk_id, layer, _conditions(), also_node=flag("delete_node"))

@@ -7,8 +7,7 @@ from typing import Any
 from flask import Response
 
 from services.mobility.reads.schemas import Matched
-from services.mobility.schemas import Failure
-from services.mobility.web import WRITER, Blueprint, answer, caller, json_body, parts
+from services.mobility.web import Blueprint, answer, caller, json_body, parts, writes
 
 blueprint = Blueprint("match", __name__, description="Finds the nodes that a client's own objects are.")
 
@@ -59,10 +58,18 @@ _BODY: dict[str, Any] = {
 
 
 @blueprint.post("/util/match")
-@blueprint.doc(**WRITER, requestBody=_BODY)
+@writes(
+    blueprint,
+    {
+        403: "The token may not write.",
+        404: None,
+        413: "The body has more than 10 MiB.",
+        422: "The body is wrong, or the search takes too long.",
+        503: "Other large bodies are at work, or accounts cannot be checked now.",
+    },
+    requestBody=_BODY,
+)
 @blueprint.response(200, Matched)
-@blueprint.alt_response(401, schema=Failure, description="`Not Authorized`")
-@blueprint.alt_response(422, schema=Failure, description="The body is wrong, or the search takes too long.")
 def match() -> Response:
     """Find the nodes that points of your own are, by distance and name. The answer's `nodes` can be sent to the bulk call as they are."""
     return answer(parts().matching.match(caller(), json_body))
