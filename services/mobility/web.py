@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,8 +13,9 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from services.common import documented
-from services.mobility import refusals
+from services.mobility import paging, refusals
 from services.mobility.access import Caller
+from services.mobility.paging import Page
 from services.mobility.schemas import Failure
 from services.mobility.wiring import Parts
 
@@ -177,6 +178,19 @@ def answer(value: Mapping[str, Any] | None = None, **more: Any) -> Response:
     """Answer with success. value, more: what stands beside `status`."""
     body = {"status": "success", **(value or {}), **more}
     return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), mimetype="application/json")
+
+
+def listing(page: Page, results: Sequence[Any], *, more: bool, total: int | None) -> Response:
+    """Answer with a page of a list. more: there are some after it. total: of all pages, if it was counted."""
+    head = paging.head(page, len(results), more=more, total=total)
+    return link_next(answer(url=request.url, **head, results=results), page, more=more)
+
+
+def link_next(response: Response, page: Page, *, more: bool) -> Response:
+    """Let `Link` lead to the next page, when there is one (RFC 8288)."""
+    if more:
+        response.headers["Link"] = f'<{paging.next_url(request.url, page)}>; rel="next"'
+    return response
 
 
 def render_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:

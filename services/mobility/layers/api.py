@@ -10,7 +10,7 @@ from services.mobility import paging
 from services.mobility.layers import rules
 from services.mobility.layers.schemas import LayerList, OneLayer
 from services.mobility.schemas import Failure, Success
-from services.mobility.web import Blueprint, answer, caller, flag, parts, query, small_json_body, writes
+from services.mobility.web import Blueprint, answer, caller, flag, listing, parts, query, small_json_body, writes
 
 blueprint = Blueprint("layers", __name__, description="Layers: who says something of nodes.")
 
@@ -63,10 +63,7 @@ def layers() -> Response:
     page = paging.read(given)
     found, total = parts().layers.page(page, rules.wanted(given), given.get("where"), geom="geom" in given)
     more = page.offset + len(found) < total and bool(found)
-    response = answer(url=request.url, **paging.head(page, len(found), more=more, total=total), results=found)
-    if more:
-        response.headers["Link"] = f'<{paging.next_url(request.url, page)}>; rel="next"'
-    return response
+    return listing(page, found, more=more, total=total)
 
 
 @blueprint.get("/layer/<layer>", strict_slashes=False)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from flask import Response, request
 
 from services.common.pages.negotiation import qualities, quality
-from services.mobility import paging, refusals
+from services.mobility import paging, refusals, web
 from services.mobility.paging import Page
 from services.mobility.reads.rules import shown
 from services.mobility.reads.service.lists import Listing
@@ -31,15 +31,12 @@ def wants_geojson() -> bool:
 
 def listing(page: Page, found: Listing, *, as_geojson: bool) -> Response:
     """Answer with a page of nodes, which have their geometry when it is GeoJSON; `Link` leads to the next page."""
-    following = paging.next_url(request.url, page) if found.more else None
     if as_geojson:
-        links = [("self", request.url), *([("next", following)] if following else [])]
-        response = _geojson(shown.collection(found.results, found.total, links))
+        following = [("next", paging.next_url(request.url, page))] if found.more else []
+        collection = shown.collection(found.results, found.total, [("self", request.url), *following])
+        response = web.link_next(_geojson(collection), page, more=found.more)
     else:
-        head = paging.head(page, len(found.results), more=found.more, total=found.total)
-        response = answer(url=request.url, **head, results=found.results)
-    if following:
-        response.headers["Link"] = f'<{following}>; rel="next"'
+        response = web.listing(page, found.results, more=found.more, total=found.total)
     return _varied(response)
 
 
