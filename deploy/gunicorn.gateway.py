@@ -60,6 +60,7 @@ def _load() -> Settings:
 _settings = load_or_exit("gateway", _load)
 head_revision("gateway")
 
+wsgi_app = "services.gateway.wsgi:app"
 bind = [str(_settings.proxy_bind), str(_settings.operator_bind)]
 workers = _settings.workers
 worker_class = "services.gateway.worker.GatewayWorker"

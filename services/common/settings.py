@@ -98,7 +98,7 @@ def load(kind: type[T], prefix: str, environ: Mapping[str, str] | None = None) -
         name = field.metadata["env"] or f"{prefix}_{field.name.upper()}"
         known.update((name, f"{name}_FILE") if field.metadata["secret"] else (name,))
         try:
-            text = _text(name, field.metadata["secret"], environ)
+            text = text_of(name, field.metadata["secret"], environ)
             if text is None:
                 if field.default is dataclasses.MISSING:
                     raise ValueError("is required: " + field.metadata["help"])
@@ -134,7 +134,8 @@ def stop(service: str, mistakes: list[str]) -> NoReturn:
     raise SystemExit(EXIT_CONFIGURATION)
 
 
-def _text(name: str, secret: bool, environ: Mapping[str, str]) -> str | None:
+def text_of(name: str, secret: bool, environ: Mapping[str, str]) -> str | None:
+    """Return the text of one variable, None when it is not set or empty. secret: it may come as `NAME_FILE`. Raises ValueError."""
     text = environ.get(name)
     if not secret or f"{name}_FILE" not in environ:
         return text if text != "" else None

