@@ -73,9 +73,9 @@ def _parts(url: str) -> dict[str, Any]:
         return {}
 
 
-def connect(url: str, wait_s: float = WAIT_S) -> psycopg.Connection[Any]:
+def connect(url: str) -> psycopg.Connection[Any]:
     """Connect, waiting for a server that is not there yet. Raises psycopg.OperationalError."""
-    until = time.monotonic() + wait_s
+    until = time.monotonic() + WAIT_S
     while True:
         try:
             options = f"-c statement_timeout={_STATEMENT_MS}"
