@@ -99,6 +99,7 @@ PLANTED: dict[Check, list[tuple[Plant, str]]] = {
         (lambda house: _container(house)["startupProbe"]["httpGet"].update(port="health"), "a probe asks port health"),
         (lambda house: _spec(house, "NetworkPolicy", "auth")["podSelector"].update(matchLabels={"app": "auth"}), "takes no pod"),
         (lambda house: _spec(house, "NetworkPolicy", "gateway")["ingress"][1]["ports"][0].update(port="admin"), "no port admin"),
+        (lambda house: _spec(house, "NetworkPolicy", "to-auth")["egress"][0]["ports"][0].update(port=8111), "no port 8111"),
         (lambda house: _spec(house, "PodDisruptionBudget", "auth")["selector"].update(matchLabels={"app": "a"}), "takes no pod"),
         (lambda house: _spec(house, "Ingress", "gateway")["rules"][0]["http"]["paths"][0]["backend"]["service"].update(
         name="gate"), "no Service gate"),

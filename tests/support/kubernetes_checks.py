@@ -154,12 +154,13 @@ def wrong_addresses(house: House, _: Path) -> Iterator[str]:
 def _policy(spec: Body, pods: list[tuple[str, Body, Body]], ports: Callable[[Body], dict[str, int]]) -> Iterator[str]:
     own = spec["podSelector"]
     for rule in [*spec.get("ingress", []), *spec.get("egress", [])]:
-        peers = [*rule.get("from", []), *rule.get("to", [])]
-        chosen = [peer["podSelector"] for peer in peers if "podSelector" in peer]
+        chosen = [peer["podSelector"] for peer in [*rule.get("from", []), *rule.get("to", [])] if "podSelector" in peer]
         yield from (f"{one} takes no pod" for one in [own, *chosen] if not any(matches(one, labels) for _, labels, _ in pods))
-        there = {port: None for one in ([own] if "from" in rule else chosen) for port in ports(one)}
-        named = [port["port"] for port in rule.get("ports", []) if isinstance(port["port"], str)]
-        yield from (f"no port {port}" for port in named if port not in there)
+        there = [port for one in ([own] if "from" in rule else chosen) for port in ports(one).items()]
+        for port in rule.get("ports", []) if there else []:
+            first, last = port["port"], port.get("endPort", port["port"])
+            if not any(name == first or (isinstance(first, int) and first <= number <= last) for name, number in there):
+                yield f"no port {first}"
 
 
 def too_free(house: House, _: Path) -> Iterator[str]:
