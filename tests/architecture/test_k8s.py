@@ -114,7 +114,7 @@ PLANTED: dict[Check, list[tuple[Plant, str]]] = {
     checks.loses_requests: [
         (lambda house: _container(house)["readinessProbe"]["httpGet"].update(path="/ready"), "its probes ask"),
         (lambda house: _container(house).pop("startupProbe"), "its probes ask"),
-        (lambda house: _container(house).pop("lifecycle"), "it is killed after 35 s"),
+        (lambda house: _container(house).pop("lifecycle"), "it is killed after 45 s"),
         (lambda house: _pod(house, "gateway").update(terminationGracePeriodSeconds=60), "it is killed after 60 s"),
         (lambda house: _deployment(house)["strategy"]["rollingUpdate"].update(maxUnavailable=1), "a rollout takes pods away"),
         (lambda house: house.resources.remove(house.get("PodDisruptionBudget", "auth")), "no PodDisruptionBudget"),
