@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 from pathlib import Path
 from typing import Any, clear_overloads
 
@@ -15,11 +14,12 @@ from services.common.core_database import CoreDatabase, holds_something_else
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, load_or_exit
 from services.common.startup import in_a_line
+from services.common.stopping import lose_no_request, lose_no_signal
 from services.gateway.announcements import factory as announcements
 from services.gateway.certificates import check_tls
 from services.gateway.settings import Settings, load, load_with_key, operator_key
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
-from services.gateway.worker import ENDING, GatewayWorker
+from services.gateway.worker import GatewayWorker
 
 # The overloads that libraries registered for type checkers: nobody asks for them here, and what is imported below takes their room.
 clear_overloads()
@@ -107,8 +107,9 @@ def _check_database(settings: Settings) -> None:
 def on_starting(server: Any) -> None:
     _reload_if_sound(server)
     _replace_leaving(server)
-    _lose_no_signal(server)
+    lose_no_signal(server)
     _end_together(server)
+    lose_no_request(server)  # before its workers are told that they end together
 
 
 def _end_together(server: Any) -> None:
@@ -121,23 +122,6 @@ def _end_together(server: Any) -> None:
         end(*arguments, **more)
 
     server.stop = end_all
-
-
-def _lose_no_signal(server: Any) -> None:
-    """Hold back the signals that end a worker until it has handlers of its own (`GatewayWorker.init_signals`).
-
-    Until then it has its master's, which would only note a signal in a queue that the worker never reads.
-    """
-    spawn_worker = server.spawn_worker
-
-    def spawn_with_signals_waiting() -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        try:
-            return spawn_worker()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    server.spawn_worker = spawn_with_signals_waiting
 
 
 def _replace_leaving(server: Any) -> None:

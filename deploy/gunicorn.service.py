@@ -11,12 +11,9 @@ import functools
 import importlib
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -27,7 +24,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from services.common import logging as logs  # noqa: E402  the project's folder must be on the path first
-from services.common import startup  # noqa: E402
+from services.common import startup, stopping  # noqa: E402
 from services.common.settings import load_or_exit, stop  # noqa: E402
 
 
@@ -75,7 +72,7 @@ class StructuredLogger(Logger):  # type: ignore[misc]
 
 wsgi_app = f"services.{service}.wsgi:app"
 bind = [str(settings.bind)]
-worker_class = getattr(settings, "worker_class", "gthread")
+worker_class = getattr(settings, "worker_class", "services.common.worker.Worker")
 workers = getattr(settings, "workers", 1)
 threads = getattr(settings, "threads", 16)
 worker_connections = max(1000, threads * 2)  # more than threads, or nothing can be kept alive
@@ -120,14 +117,6 @@ def _closes(request: Any, asked: Callable[[], bool]) -> bool:
     return asked() or request.body.failed or chunks or getattr(reader, "length", 0) > MOST_LEFT
 
 
-def post_worker_init(worker: Any) -> None:
-    """On TERM, wake everybody who waits in a long poll or a stream, so that they are answered and the process can go."""
-
-    def on_term(number: int, frame: FrameType | None) -> None:
-        wakeups = getattr(worker.app.callable, "extensions", {}).get("wakeups")
-        if wakeups is not None:
-            threading.Thread(target=wakeups.close, name="closing", daemon=True).start()
-        worker.handle_exit(number, frame)
-
-    signal.signal(signal.SIGTERM, on_term)
-    signal.siginterrupt(signal.SIGTERM, False)
+def on_starting(server: Any) -> None:
+    stopping.lose_no_signal(server)
+    stopping.lose_no_request(server)

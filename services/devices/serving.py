@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gunicorn.workers.gthread import ThreadWorker
-
-from services.common import serving
+from services.common import serving, worker
 from services.devices.data.door import PATH, Door
 from services.devices.data.ingest.batches import Batch
 from services.devices.data.ingest.ingest import DEADLINE_S
@@ -38,7 +36,7 @@ class _Request:
     until: float
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(worker.Worker):
     """One process of the service."""
 
     def init_process(self) -> None:

@@ -21,7 +21,9 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from services.common import logging as logs
+from services.common.listening import queued, refuses_new
 from services.common.migrations import NotMigrated
+from services.common.stopping import ENDING, STILL_ACCEPTS_S
 from services.gateway.certificates import server_tls, upstream_tls
 from services.gateway.counters.turn import Turn
 from services.gateway.forwarding.forwarder import Forwarder
@@ -55,8 +57,6 @@ _LEAST_TO_WRITE: Final = 0.5
 _LEAVES_AFTER: Final = 1.5
 # Seconds that a successor may load before its predecessor exits all the same.
 _SUCCESSOR_WITHIN: Final = 60.0
-# The signals that tell a worker to stop.
-ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]
@@ -235,19 +235,24 @@ class GatewayWorker(Worker):  # type: ignore[misc]
     ) -> None:
         """Take no more connections and let the successor count; end those under way, at the latest after the graceful time-out.
 
-        turn: this worker's, None = it has none.
+        When all workers end, new connections are refused already, and those that were made before are taken until the end: nobody else
+        would. turn: this worker's, None = it has none.
         """
-        for server in servers:
-            server.close()
+        accepted = [listener for listener in self.sockets if refuses_new(listener)]
+        for server, listener in zip(servers, self.sockets, strict=True):
+            if listener not in accepted:
+                server.close()
         front.begin_stop()
         operator.begin_stop()
         loop = sockets.loop
         handing_over = loop.create_task(self._hand_over(gateway, turn))
         started = loop.time()
+        accepts_until = started + (STILL_ACCEPTS_S if accepted else 0.0)
         end = started + max(float(self.cfg.graceful_timeout) - 1.0, 0.0)
         while loop.time() < end:
             waiting = front.open or operator.open or (handshakes is not None and handshakes.under_way)
-            if not waiting and handing_over.done():
+            accepting = loop.time() < accepts_until or any(map(queued, accepted))
+            if not waiting and not accepting and handing_over.done():
                 break
             if loop.time() > started + _GRACE_OF_IDLE:
                 handshakes = None  # silent clients are not waited for
@@ -256,6 +261,8 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             self._tend(sockets, gateway)
             self.notify()
             await asyncio.sleep(0.05)
+        for server in servers:
+            server.close()
         for connection in list(sockets.connections):
             connection.close()
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn
 
-from services.common import request_id, serving
+from services.common import request_id, serving, worker
 from services.sessions.updates.door import LARGEST, Answer, Door, Visit
 from services.sessions.updates.parking import Ask, Outcome, Parked
 
@@ -47,7 +47,7 @@ class _Waiting:
     ahead: bool = False
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(worker.Worker):
     """One process of the service."""
 
     def init_process(self) -> None:
@@ -113,12 +113,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _is_watched(self, client: socket.socket) -> bool:
         """Say whether a connection is still watched: what happened earlier in this round may have closed it, or given it to a thread."""
         return client.fileno() >= 0 and client.fileno() in self.poller.get_map()
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Once the process stops: also close those that have sent nothing yet."""
-        super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
-            conn.timeout = min(conn.timeout, deadline)
 
     def _take(self, conn: Any, client: Any, among: Any) -> bool:
         """Read a poll, and let it wait. False when nothing was done. among: the connections that this one is one of."""

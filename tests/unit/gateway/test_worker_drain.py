@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
+from services.common.stopping import ENDING
 from services.gateway.counters.turn import Turn
 from services.gateway.wire.sockets import Sockets
-from services.gateway.worker import ENDING, GatewayWorker
+from services.gateway.worker import GatewayWorker
 
 
 class Counters:
@@ -44,7 +45,11 @@ def drained(
     async def work() -> float:
         loop = asyncio.get_running_loop()
         worker: Any = SimpleNamespace(
-            cfg=SimpleNamespace(graceful_timeout=60), notify=lambda: None, _tend=lambda *_: None, _hand_over=GatewayWorker._hand_over
+            cfg=SimpleNamespace(graceful_timeout=60),
+            sockets=[],
+            notify=lambda: None,
+            _tend=lambda *_: None,
+            _hand_over=GatewayWorker._hand_over,
         )
         gateway: Any = SimpleNamespace(counters=Counters([] if handed is None else handed, until))
         door: Any = SimpleNamespace(open=set(), begin_stop=lambda: None, close_idle=lambda: None)
@@ -125,7 +130,7 @@ def test_a_worker_that_has_ended_hears_no_more(worker: GatewayWorker) -> None:
 
 
 def test_a_signal_that_comes_before_its_handlers_waits_for_them(worker: GatewayWorker) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # as deploy/gunicorn.gateway.py does before the fork
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # as the master does before the fork
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
     assert worker.alive
     worker.PIPE = os.pipe()
