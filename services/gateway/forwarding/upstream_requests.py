@@ -114,20 +114,20 @@ class UpstreamRequests:
         return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 
     async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[UpstreamConnection, Target]:
-        """Connect to the target, or to another one when it cannot be reached. Raises Refusal."""
-        for left in range(len(api.targets), 0, -1):
+        """Connect to the target, or when it cannot be reached to each of the others in turn. Raises Refusal."""
+        left = list(api.targets)
+        while True:
             try:
                 return await self._upstreams.connect(target.origin, timeouts.connect), target
             except TimeoutError:
                 refusal = faults.no_connection(exchange, target, timeouts)
             except Unreachable as error:
                 refusal = faults.unreachable(exchange, target, str(error))
-            if left > 1:
-                self._upstreams.eject(target)
-                other = self._upstreams.choose(api.api_id, api.targets)
-                if other.origin == target.origin:
-                    break
-                target = other
+            left = [other for other in left if other.origin != target.origin]
+            if not left:
+                break
+            self._upstreams.eject(target)
+            target = self._upstreams.choose(api.api_id, left)
         raise refusal
 
     async def next_head(
