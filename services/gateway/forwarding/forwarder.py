@@ -141,7 +141,7 @@ class Forwarder:
             if reusable:
                 self._upstreams.give(upstream)
             else:
-                upstream.close()
+                self._upstreams.end(upstream)
 
     async def fetch(
         self, client: ClientConnection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
@@ -187,7 +187,7 @@ class Forwarder:
             if reusable:
                 self._upstreams.give(upstream)
             else:
-                upstream.close()
+                self._upstreams.end(upstream)
 
     @staticmethod
     async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:

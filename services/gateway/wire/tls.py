@@ -15,6 +15,7 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from services.gateway.wire import connecting
 from services.gateway.wire.client_connection import ClientConnection, peer_of
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.driving import Driver
@@ -103,7 +104,7 @@ class _BelowUpstream(_Below):
 
 async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> UpstreamConnection:
     """Connect to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
-    below, _ = await sockets.loop.create_connection(asyncio.Protocol, host, port)
+    below = await connecting.connect(sockets.loop, asyncio.Protocol, host, port)
     connection = UpstreamConnection(sockets)
     try:
         await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)

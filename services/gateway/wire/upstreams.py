@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from services.common.addresses import host_port
-from services.gateway.wire import tls
+from services.gateway.wire import connecting, tls
 from services.gateway.wire.sockets import NEVER, Sockets
 from services.gateway.wire.upstream_connection import UpstreamConnection
 
@@ -22,6 +22,8 @@ Origin = tuple[str, str, int]
 IDLE_TIMEOUT: Final = 50.0
 _MOST_IDLE: Final = 256
 _EJECTED_FOR: Final = 10.0
+# Seconds after which an idle connection is not one of those that are always in use.
+_RARELY_USED: Final = 0.5
 
 
 class Target(Protocol):
@@ -98,7 +100,7 @@ class Upstreams:
                 else:
                     connection = UpstreamConnection(self._sockets)
                     try:
-                        await self._sockets.loop.create_connection(lambda: connection, host, port)
+                        await connecting.connect(self._sockets.loop, lambda: connection, host, port)
                     except BaseException:
                         # Cancelled in the turn in which it connected, uvloop closes the socket and does not call `connection_lost`.
                         self._sockets.connections.discard(connection)
@@ -134,6 +136,19 @@ class Upstreams:
         connection.deadline = self._sockets.now + IDLE_TIMEOUT
         connection.idle = True
         pool.append(connection)
+
+    def end(self, connection: UpstreamConnection) -> None:
+        """Close a connection that cannot be kept, and those to the same upstream that have been idle for a while.
+
+        Its process may be stopping: it closes connections on which it is asked nothing more, in the very moment, perhaps, in which a
+        request comes that must not be repeated. Those that are always in use are told by their answers.
+        """
+        connection.close()
+        pool = connection.home
+        while pool and pool[0].deadline < self._sockets.now + IDLE_TIMEOUT - _RARELY_USED:
+            idle = pool.popleft()
+            idle.idle = False
+            idle.close()
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -1,0 +1,60 @@
+"""Which idle connections of an upstream are closed when it ends one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Any
+
+from services.gateway.wire.sockets import Sockets
+from services.gateway.wire.upstreams import Upstreams
+
+
+class Idle:
+    """As much of a connection as the pool uses."""
+
+    def __init__(self, home: deque[Any]) -> None:
+        self.home = home
+        self.lost, self.buffer, self.idle, self.closed = False, b"", False, False
+        self.transport = self
+        self.deadline = 0.0
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def resume(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def no_tls() -> ssl.SSLContext:
+    raise AssertionError("nothing here speaks TLS")
+
+
+def test_those_that_were_idle_for_a_while_end_with_the_one_that_cannot_be_kept() -> None:
+    async def work() -> None:
+        sockets = Sockets(asyncio.get_running_loop())
+        upstreams = Upstreams(sockets, no_tls)
+        origin = ("http", "one", 80)
+        pool, elsewhere = upstreams._pools[origin], upstreams._pools["http", "another", 80]
+        other: Any = Idle(elsewhere)
+        upstreams.give(other)
+        rarely: list[Any] = [Idle(pool) for _ in range(3)]
+        for one in rarely:
+            upstreams.give(one)
+        sockets.now += 1.0
+        often: Any = Idle(pool)
+        upstreams.give(often)
+        ended: Any = Idle(pool)
+        upstreams.end(ended)
+        assert ended.closed
+        assert [one.closed for one in rarely] == [True] * 3
+        assert not often.closed
+        assert not other.closed
+        assert upstreams.take(origin) is often
+        assert upstreams.take(origin) is None
+
+    asyncio.run(work())
