@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,16 @@ class Tokens:
     def start(self, port: int) -> None:
         block = self._blocks[port] = contextlib.ExitStack()
         _, self.processes[port] = block.enter_context(running("tokens", self._env, self._folder, port=port, migrated=True))
+
+    @contextlib.contextmanager
+    def starting(self, port: int) -> Iterator[Process]:
+        """Start one, and do not wait until it serves."""
+        command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.tokens.wsgi:app"]
+        process = Process(command, {**self._env, "TOKENS_BIND": f"127.0.0.1:{port}"}, self._folder / "starting.log")
+        try:
+            yield process
+        finally:
+            process.stop()
 
     def stop(self, port: int) -> None:
         self._blocks.pop(port).close()
@@ -144,12 +155,17 @@ def _frozen(worker: int) -> Iterator[None]:
         os.kill(worker, signal.SIGCONT)
 
 
+def _connected(port: int) -> RawClient | None:
+    with contextlib.suppress(ConnectionRefusedError):
+        return RawClient(port)
+    return None
+
+
 def _refuses(port: int) -> bool:
-    try:
-        RawClient(port).close()
-    except ConnectionRefusedError:
-        return True
-    return False
+    client = _connected(port)
+    if client is not None:
+        client.close()
+    return client is None
 
 
 def _queue_is_answered(process: Process, port: int, asked: bytes) -> None:
@@ -172,6 +188,19 @@ def test_what_is_queued_at_a_service_is_answered(tokens: Tokens) -> None:
     port = tokens.ports[0]
     _queue_is_answered(tokens.processes[port], port, request("/request_interaction", *FIELDS, method="POST", body=b""))
     assert len(tokens.requested()) == QUEUED
+
+
+def test_who_connects_while_a_service_starts_is_answered_before_it_stops(tokens: Tokens) -> None:
+    """Told to stop while it still loads, it serves those who have connected, and ends."""
+    port = tokens.ports[0]
+    tokens.stop(port)
+    with tokens.starting(port) as process:
+        with wait_until(lambda: _connected(port), 60, "the listener") as client:
+            client.send(request("/request_interaction", *FIELDS, method="POST", body=b""))
+            process.signal(signal.SIGTERM)
+            assert client.answer().status == 200
+        wait_until(lambda: not process.alive(), 20, "the end")
+        assert process.child.returncode == 0
 
 
 def test_what_is_queued_at_a_gateway_is_answered(gateways: list[Gateway]) -> None:
