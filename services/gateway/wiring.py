@@ -74,7 +74,7 @@ class Gateway:
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
-        self.counters = counters.create(settings.valkey_url, QuotaLedger(self.database))
+        self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
         self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))

@@ -8,9 +8,9 @@ from services.gateway.counters.port import Counters
 from services.gateway.counters.valkey import ValkeyCounters
 
 
-def create(valkey_url: str | None, ledger: Ledger | None) -> Counters:
+def create(valkey_url: str | None, prefix: str, ledger: Ledger | None) -> Counters:
     """Return shared counters when a Valkey is named, else this process's own, with quotas written behind to `ledger` (None = not kept).
 
-    Raises ValueError for a URL that cannot be understood.
+    prefix: begins every name in Valkey. Raises ValueError for a URL that cannot be understood.
     """
-    return ValkeyCounters(valkey_url) if valkey_url else MemoryCounters(ledger)
+    return ValkeyCounters(valkey_url, prefix) if valkey_url else MemoryCounters(ledger)

@@ -21,12 +21,10 @@ from services.gateway.counters.resp import Address, Away, Client, Link, ServerEr
 
 log = logs.get(__name__)
 
-PREFIX: Final = "gatehouse:counter:"
-_PROBE: Final = PREFIX + "probe"
 _MOST_RESETS: Final = 10_000
 
 # A hash per counter: u = used, e = end of the window in epoch milliseconds, 0 = never. Answers {admitted, used, e, milliseconds left}.
-_SCRIPT: Final = b"""
+SCRIPT: Final = b"""
 local limit, window, charge = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -60,16 +58,17 @@ elseif charge and moved then
 end
 return {admitted and 1 or 0, used, ends, ends > 0 and ends - now or 0}
 """
-_SHA: Final = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
+_SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 _BY_SHA: Final = b"*7\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n" % _SHA.encode()
 
 
 class ValkeyCounters:
     """The `Counters` in Valkey. `take` and `look` answer directly only while Valkey is away."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet. Raises ValueError for a URL that cannot be understood."""
+    def __init__(self, url: str, prefix: str = "gatehouse") -> None:
+        """Connect to nothing yet. prefix: begins every name in Valkey. Raises ValueError for a URL that cannot be understood."""
         self.uncounted = 0
+        self._names = f"{prefix}:counter:"
         self._client = Client(Address.from_url(url), self._prepare)
         self._resets: set[str] = set()  # asked for while Valkey was away
         self._refused_by: Link | None = None  # the connection whose refusal is in the log already
@@ -104,13 +103,13 @@ class ValkeyCounters:
         try:
             if link is None:
                 raise Away
-            await link.call(pack("DEL", PREFIX + counter))
+            await link.call(pack("DEL", self._names + counter))
         except (Away, ServerError):
             if len(self._resets) < _MOST_RESETS:
                 self._resets.add(counter)
 
     async def _ask(self, link: Link, counter: str, limit: int, window: float, charge: str) -> Taken:
-        key = PREFIX + counter
+        key = self._names + counter
         milliseconds = ceil(window * 1000) if window > 0 else 0
         try:
             try:
@@ -119,7 +118,7 @@ class ValkeyCounters:
                 if not str(error).startswith("NOSCRIPT"):
                     raise
                 # the server has forgotten its scripts
-                admitted, used, ends, left = await link.call(pack("EVAL", _SCRIPT, 1, key, limit, milliseconds, charge))
+                admitted, used, ends, left = await link.call(pack("EVAL", SCRIPT, 1, key, limit, milliseconds, charge))
         except (Away, ServerError) as error:
             if isinstance(error, ServerError) and self._refused_by is not link:
                 self._refused_by = link
@@ -133,13 +132,14 @@ class ValkeyCounters:
 
     async def _prepare(self, link: Link) -> None:
         """Load the script, check that a count can be written (not by a replica, nor without memory), and make the resets that are owed."""
+        probe = self._names + "probe"
         calls: list[asyncio.Future[Any]] = [
-            link.call(pack("SCRIPT", "LOAD", _SCRIPT)),
-            link.call(_by_sha(_PROBE, 1, 1, "1")),
-            link.call(pack("DEL", _PROBE)),
+            link.call(pack("SCRIPT", "LOAD", SCRIPT)),
+            link.call(_by_sha(probe, 1, 1, "1")),
+            link.call(pack("DEL", probe)),
         ]
         resets = list(self._resets)
-        calls += [link.call(pack("DEL", PREFIX + counter)) for counter in resets]
+        calls += [link.call(pack("DEL", self._names + counter)) for counter in resets]
         for answer in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(answer, BaseException):
                 raise answer

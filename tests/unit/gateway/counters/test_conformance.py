@@ -26,7 +26,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         url = valkey.url
 
     async def play(scenario: Scenario) -> None:
-        async with started(factory.create(url, None)) as counters:
+        async with started(factory.create(url, "gatehouse", None)) as counters:
             assert counters.available
             await scenario(counters)
             assert counters.uncounted == 0

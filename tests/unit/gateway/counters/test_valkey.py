@@ -13,12 +13,14 @@ import uvloop
 
 from services.gateway.counters import resp
 from services.gateway.counters.port import Taken
-from services.gateway.counters.valkey import PREFIX, ValkeyCounters
+from services.gateway.counters.valkey import ValkeyCounters
 from tests.support.processes import ROOT
 from tests.support.stores import Valkey
 from tests.support.waiting import free_port
 from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
 from tests.unit.gateway.counters.conftest import PATIENCE_S
+
+PREFIX = "gatehouse:counter:"
 
 
 @pytest.fixture
@@ -58,6 +60,18 @@ def test_two_counters_of_one_server_see_each_other(valkey: Valkey) -> None:
             assert sum(admitted) == 37
             await one.reset("k")
             assert (await look(two, "k", 37, 60)).remaining == 37
+
+    asyncio.run(scenario())
+
+
+def test_installations_with_a_prefix_of_their_own_do_not_count_together(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url, "red")) as red, started(ValkeyCounters(valkey.url, "blue")) as blue:
+            assert await takers(red, 1, 5, "a:orders", 3, 60) == 3
+            assert (await take(blue, "a:orders", 3, 60)).remaining == 2
+            await blue.reset("a:orders")
+            assert [(await look(one, "a:orders", 3, 60)).remaining for one in (red, blue)] == [0, 3]
+            assert valkey.client.keys() == [b"red:counter:a:orders"]
 
     asyncio.run(scenario())
 
