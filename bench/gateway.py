@@ -10,17 +10,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
-import secrets
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from bench.measure import load, peers, report
+from bench.measure import gatehouse, load, peers, report
 from bench.measure.peers import Candidate
-from bench.measure.processes import PINNED, Servers, cpu_seconds, free_port, memory_mb, servers, wait_for_port
+from bench.measure.processes import PINNED, Servers, cpu_seconds, memory_mb, servers, wait_for_port
 
 ROOT = Path(__file__).parents[1]
 WARM_UP_SECONDS = 3  # V8 compiles the hot paths of the Node peers only after some seconds; cold figures would flatter us
@@ -86,18 +83,6 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
     }
 
 
-def ask_operator(port: int, key: str, method: str, path: str, body: object) -> dict[str, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request(method, path, json.dumps(body), {"authorization": key, "content-type": "application/json"})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    if answer.status != 200:
-        raise RuntimeError(f"{method} {path} answered {answer.status}: {text}")
-    parsed: dict[str, str] = json.loads(text)
-    return parsed
-
-
 def create_key(port: int, key: str) -> str:
     """Create a key and return its secret: for `bench-keyed`, whose limits are counted and never reached."""
     session = {
@@ -109,38 +94,19 @@ def create_key(port: int, key: str) -> str:
         "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
         "org_id": "default",
     }
-    return ask_operator(port, key, "POST", "/api/keys", session)["key_id"]
+    secret: str = gatehouse.ask_operator(port, key, "POST", "/api/keys", session)["key_id"]
+    return secret
 
 
 def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candidate]:
     """Start one worker on SQLite with counters in process; return a keyed and a keyless candidate of the same process."""
-    port, operator = free_port(), free_port()
-    key = secrets.token_hex(16)
-    (folder / "definitions").mkdir()
-    env = {
-        "GATEWAY_PROXY_BIND": f"127.0.0.1:{port}",
-        "GATEWAY_OPERATOR_BIND": f"127.0.0.1:{operator}",
-        "GATEWAY_OPERATOR_KEY": key,
-        "GATEWAY_MASTER_KEY": key,
-        "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
-        "GATEWAY_DEFINITIONS": str(folder / "definitions"),
-        "GATEWAY_WORKERS": "1",
-    }
-    python = sys.executable
-    subprocess.run(
-        [python, "-m", "services.common.migrate", "gateway"], cwd=ROOT, env={**os.environ, **env}, check=True, capture_output=True
-    )
-    process = group.start(
-        [python, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"], env=env, core=0, cwd=ROOT
-    )
-    if not wait_for_port(operator):
-        raise RuntimeError("the gateway did not start; see servers.log")
+    one = gatehouse.start(group, folder / "gatehouse", core=0)
     for keyed in (True, False):
-        ask_operator(operator, key, "POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
-    secret = create_key(operator, key)
+        one.ask("POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
+    secret = create_key(one.operator_port, one.operator_key)
     return [
-        Candidate("Gatehouse, keyed, all rules", port, process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
-        Candidate("Gatehouse, keyless", port, process, {}, f"{peers.PREFIX}-keyless"),
+        Candidate("Gatehouse, keyed, all rules", one.port, one.process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
+        Candidate("Gatehouse, keyless", one.port, one.process, {}, f"{peers.PREFIX}-keyless"),
     ]
 
 

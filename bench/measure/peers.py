@@ -47,8 +47,8 @@ def nginx_configuration(folder: Path, body: str, workers: int) -> Path:
     return file
 
 
-def start_upstream(group: Servers, folder: Path) -> int:
-    """Start a static upstream: nginx where present, else Node.
+def start_upstream(group: Servers, folder: Path, *, workers: int = 1, core: int | None = 1) -> int:
+    """Start a static upstream: nginx where present, else Node, which has one process. core: the processor that it is pinned to.
 
     `/small` answers 100 bytes, `/big` 10 KB, `/varied` 100 bytes under a head that is never the same.
     """
@@ -61,15 +61,15 @@ def start_upstream(group: Servers, folder: Path) -> int:
             f'    location = /varied {{ add_header ETag $request_id; return 200 "{small}"; }}\n'
             f'    location = /big {{ set $a "{part}"; set $b "{part[:2240]}"; return 200 "$a$a$b"; }} }}'
         )
-        configuration = nginx_configuration(folder / "upstream", body, 1)
-        group.start(["nginx", "-p", str(configuration.parent), "-c", str(configuration)], core=1)
+        configuration = nginx_configuration(folder / "upstream", body, workers)
+        group.start(["nginx", "-p", str(configuration.parent), "-c", str(configuration)], core=core)
     elif node := shutil.which("node"):
         program = (
             "const x='x'.repeat(100),b={'/small':x,'/varied':x,'/big':'y'.repeat(10240)};let n=0;"
             "require('http').createServer((q,s)=>{const p=q.url.split('?')[0],d=b[p]||'';if(p==='/varied')s.setHeader('ETag',String(n++));"
             f"s.setHeader('Content-Length',d.length);s.end(d)}}).listen({port},'127.0.0.1')"
         )
-        group.start([node, "-e", program], core=1)
+        group.start([node, "-e", program], core=core)
     else:
         raise RuntimeError("neither nginx nor node is here to play the upstream: install nginx (Debian: nginx-light)")
     if not wait_for_port(port):
@@ -77,7 +77,7 @@ def start_upstream(group: Servers, folder: Path) -> int:
     return port
 
 
-def start_nginx(group: Servers, folder: Path, upstream: int) -> Candidate:
+def start_nginx(group: Servers, folder: Path, upstream: int, *, workers: int = 1, core: int | None = 0) -> Candidate:
     port = free_port()
     body = (
         f"  upstream up {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}\n"
@@ -85,8 +85,8 @@ def start_nginx(group: Servers, folder: Path, upstream: int) -> Candidate:
         f"    location {PREFIX}/ {{ proxy_http_version 1.1; proxy_set_header Connection '';\n"
         "      proxy_set_header X-Forwarded-For $remote_addr; proxy_pass http://up/; } }"
     )
-    configuration = nginx_configuration(folder / "nginx", body, 1)
-    process = group.start(["nginx", "-p", str(configuration.parent), "-c", str(configuration)], core=0)
+    configuration = nginx_configuration(folder / "nginx", body, workers)
+    process = group.start(["nginx", "-p", str(configuration.parent), "-c", str(configuration)], core=core)
     return Candidate("nginx", port, process)
 
 
