@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from typing import Final
 
 from services.common import logging as logs
@@ -17,6 +18,8 @@ from services.gateway.stores.keys import KeyStore
 log = logs.get(__name__)
 
 _LOOK_AGAIN: Final = 3.0
+# A key that is used all the time is noted once in so many seconds: hundreds of workers would write the same rows again and again.
+_NOTED_EVERY: Final = 60.0
 # How long a store may take to say which keys changed before all of them are taken for changed.
 _AT_ONCE: Final = 0.5
 
@@ -40,6 +43,8 @@ class Freshness:
         self._keys = keys
         self._key_changes = key_changes
         self._stopping = threading.Event()
+        self._noted: set[str] = set()  # keys that are not noted again until `_noted_until`
+        self._noted_until = 0.0
         self.well = True
 
     def start(self) -> None:
@@ -70,14 +75,19 @@ class Freshness:
             self._live.catch_up()
 
     def mark_used(self) -> None:
-        """Note in the store which keys were used. Blocks; raises the store's error, and then they are noted the next time."""
-        used = self._keys.take_used()
+        """Note in the store which keys were used, each once a minute. Blocks; raises the store's error, and then they are noted the next
+        time.
+        """
+        if time.monotonic() >= self._noted_until:
+            self._noted, self._noted_until = set(), time.monotonic() + _NOTED_EVERY
+        used = self._keys.take_used() - self._noted
         if used:
             try:
                 self._keys_store.mark_used(used, dt.datetime.now(dt.UTC))
             except Exception:
                 self._keys.give_back_used(used)
                 raise
+            self._noted |= used
 
     def _follow(self) -> None:
         """Find what no announcement said: another process wrote, or a message was lost. Note which keys were used.

@@ -22,6 +22,7 @@ from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
 
 GENERATION: Final = "keys"
+NOTED_FOR: Final = dt.timedelta(minutes=1)
 
 KEYS: Final = sa.Table(
     "keys",
@@ -233,13 +234,17 @@ class KeyStore:
             raise SecretTaken from None
 
     def mark_used(self, ids: Iterable[str], when: dt.datetime) -> None:
-        """Note that keys were used lately. Not a change that workers must hear of."""
+        """Note that keys were used lately; what was noted in the last minute stays, so that many workers write a row once.
+
+        Not a change that workers must hear of.
+        """
         chosen = sorted(ids)  # writers that lock rows in the same order cannot deadlock
+        stale = sa.or_(_K.last_used_at.is_(None), _K.last_used_at < when - NOTED_FOR)
 
         def work(connection: sa.Connection) -> None:
             for start in range(0, len(chosen), 500):
                 part = chosen[start : start + 500]
-                connection.execute(sa.update(KEYS).where(_K.id.in_(part)).values(last_used_at=when))
+                connection.execute(sa.update(KEYS).where(_K.id.in_(part), stale).values(last_used_at=when))
 
         if chosen:
             self._database.run(work)

@@ -172,3 +172,18 @@ def test_keys_whose_use_could_not_be_noted_are_noted_later(gateway: Gateway, mon
     monkeypatch.setattr(gateway.keys_store, "mark_used", lambda ids, when: noted.append(set(ids)))
     gateway.freshness.mark_used()
     assert noted == [{"a", "b"}]
+
+
+def test_a_key_in_use_is_noted_once_a_minute(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[set[str]] = []
+    monkeypatch.setattr(gateway.keys_store, "mark_used", lambda ids, when: noted.append(set(ids)))
+    for used in ({"a"}, {"a"}, {"a", "b"}):
+        gateway.keys.give_back_used(used)
+        gateway.freshness.mark_used()
+    assert noted == [{"a"}, {"b"}]
+    monkeypatch.setattr("services.gateway.freshness._NOTED_EVERY", 0.0)
+    gateway.freshness._noted_until = 0.0
+    for _ in range(2):
+        gateway.keys.give_back_used({"a"})
+        gateway.freshness.mark_used()
+    assert noted[2:] == [{"a"}, {"a"}]

@@ -105,6 +105,16 @@ def test_use_is_noted_without_a_new_generation(store: KeyStore, clock: SettableC
     assert [store.get(id).last_used_at for id in ids] == [clock.now(), clock.now(), None]  # type: ignore[union-attr]
 
 
+def test_many_workers_note_a_use_once_a_minute(store: KeyStore, clock: SettableClock) -> None:
+    id = store.create("h", RIGHTS).id
+    first = clock.now()
+    for later, noted in (0, 0), (40, 0), (30, 70), (59, 70):
+        clock.move(later)
+        store.mark_used([id], clock.now())
+        found = store.get(id)
+        assert found is not None and found.last_used_at == first + dt.timedelta(seconds=noted)
+
+
 def test_several_keys_are_deleted_together_or_not_at_all(store: KeyStore) -> None:
     one, two, three = (store.create(f"h{n}", RIGHTS).id for n in range(3))
     generation = store.generation()
