@@ -34,7 +34,6 @@ from bench.measure.gatehouse import Gatehouse  # noqa: E402
 from bench.measure.processes import Servers, cpu_seconds, servers, wait_for_port  # noqa: E402
 from bench.measure.valkey import Valkey  # noqa: E402
 from tests.support.gateway import definition  # noqa: E402
-from tests.support.waiting import wait_until  # noqa: E402
 
 ENDLESS = 1_000_000_000
 RATE, QUOTA = {"rate": ENDLESS, "per": 60}, {"quota_max": ENDLESS, "quota_renewal_rate": 3600}
@@ -99,7 +98,7 @@ def house(group: Servers, folder: Path, workers: int, *, shared: bool, rules: Se
     nginx = peers.start_nginx(group, folder, upstream, workers=workers, core=None)
     valkey = Valkey(group, folder / "valkey") if shared else None
     one = gatehouse.start(group, folder / "gateway", workers=workers, valkey_url=valkey.url if valkey else "")
-    wait_until(lambda: len(one.ask("GET", "/api/gatehouse/workers")["workers"]) == workers, 60, "all workers")
+    one.wait_for_workers(workers)
     wait_for_port(nginx.port)
     target = f"http://127.0.0.1:{upstream}/"
     apis = {

@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +17,30 @@ from typing import Any
 import psutil
 
 from bench.measure.processes import Servers, free_port, wait_for_port
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Gatehouse:
-    """One running gateway. process: the master; its workers are the children. operator_key: opens the operator's port."""
+    """One running gateway. process: the master; its workers are the children. operator_key: opens the operator's port. began: when it was
+    started (`time.perf_counter`).
+    """
 
     port: int
     operator_port: int
     operator_key: str
     process: psutil.Process
     access_log: Path
+    began: float
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         return ask_operator(self.operator_port, self.operator_key, method, path, body)
 
-    def workers(self) -> list[psutil.Process]:
-        return self.process.children()
+    def wait_for_workers(self, count: int, seconds: float = 120.0) -> None:
+        """Wait until so many workers serve. Raises AssertionError."""
+        wait_until(lambda: len(self.ask("GET", "/api/gatehouse/workers")["workers"]) == count, seconds, "all workers")
 
 
 def ask_operator(port: int, key: str, method: str, path: str, body: object) -> Any:
@@ -53,9 +59,9 @@ def ask_operator(port: int, key: str, method: str, path: str, body: object) -> A
 def start(
     group: Servers, folder: Path, *, workers: int = 1, valkey_url: str = "", core: int | None = None, more: Mapping[str, str] | None = None
 ) -> Gatehouse:
-    """Start a gateway on SQLite that knows no definition yet. core: the processor that it is pinned to. more: further settings.
+    """Start a gateway on SQLite, with what its folder's database and `definitions` hold already.
 
-    Raises RuntimeError when it does not start.
+    core: the processor that it is pinned to. more: further settings. Raises RuntimeError when it does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "definitions").mkdir(exist_ok=True)
@@ -76,7 +82,8 @@ def start(
     migrating = [sys.executable, "-m", "services.common.migrate", "gateway"]
     subprocess.run(migrating, cwd=ROOT, env={**os.environ, **env}, check=True, capture_output=True)
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"]
+    began = time.perf_counter()
     process = group.start(command, env=env, core=core, cwd=ROOT)
     if not wait_for_port(operator_port):
         raise RuntimeError("the gateway did not start; see servers.log")
-    return Gatehouse(port, operator_port, key, process, access_log)
+    return Gatehouse(port, operator_port, key, process, access_log, began)
