@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.postgis import ABSENT, PostGIS, programs
 from tests.support.stores import PostgreSQL, Prepare, SQLite, Valkey
+from tests.support.valkey_cluster import Cluster, cluster
 
 # By itself Hypothesis fails what took more than 200 ms once, as anything does on a machine that is busy.
 settings.register_profile("whatever the speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,6 +58,20 @@ def valkey_server() -> Iterator[Valkey]:
     server = Valkey()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_nodes() -> Iterator[Cluster]:
+    with cluster(3) as running:
+        yield running
+
+
+@pytest.fixture
+def valkey_cluster(valkey_nodes: Cluster) -> Cluster:
+    """Three nodes that hold nothing."""
+    for node in valkey_nodes.nodes:
+        node.client.flushall()
+    return valkey_nodes
 
 
 @pytest.fixture

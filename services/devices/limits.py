@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import MovedError
 from redis.retry import Retry
 
 from services.common import logging as logs
@@ -26,6 +27,7 @@ MINUTE_S: Final = 60
 ANSWER_S: Final = 0.25
 PAUSE_S: Final = 1.0  # after Valkey did not answer it is not asked for so long; then by one request at a time
 _PREFIX: Final = "gatehouse:devices:rate:"
+_TIMES: Final[dict[str, Any]] = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
 
 
 class Counter(Protocol):
@@ -71,27 +73,38 @@ class InValkey:
         self._lock = threading.Lock()
         self._next_try = 0.0
         self._away = False
-        self._client = redis.Redis.from_url(
-            url.replace("valkeys://", "rediss://").replace("valkey://", "redis://"),
-            socket_timeout=ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._url = url.replace("valkeys://", "rediss://").replace("valkey://", "redis://")
+        self._client: redis.Redis | redis.RedisCluster = redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **_TIMES)
 
     def count(self, use: str, minute: int) -> int | None:
         if not self._may_ask():
             return None
+        key = f"{_PREFIX}{use}:{minute}"
         try:
-            key = f"{_PREFIX}{use}:{minute}"
-            together = self._client.pipeline(transaction=False)
-            together.incr(key)
-            together.expire(key, 2 * MINUTE_S)
-            uses: int = together.execute()[0]
+            try:
+                uses = self._raised(key)
+            except MovedError:
+                self._follow()
+                uses = self._raised(key)
         except (redis.RedisError, OSError) as error:
             self._lost(error)
             return None
         self._back()
         return uses
+
+    def _raised(self, key: str) -> int:
+        together = self._client.pipeline(transaction=False)
+        together.incr(key)
+        together.expire(key, 2 * MINUTE_S)
+        uses: int = together.execute()[0]
+        return uses
+
+    def _follow(self) -> None:
+        """Use a client that knows where a cluster holds what. Raises RedisError."""
+        with self._lock:
+            if not isinstance(self._client, redis.RedisCluster):
+                self._client = redis.RedisCluster.from_url(self._url, retry=Retry(NoBackoff(), 0), **_TIMES)
+                log.info("Valkey is a cluster")
 
     def check(self) -> None:
         if self._away:

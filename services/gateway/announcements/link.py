@@ -1,9 +1,13 @@
-"""A connection to Valkey for threads that may wait (RESP 2). The event loop has a client of its own, `counters/resp.py`."""
+"""A connection to Valkey for threads that may wait (RESP 2). The event loop has a client of its own, `counters/resp.py`.
+
+In a cluster it goes to the node that holds what it asks for: all keys of the announcements share a slot, so it moves at most once.
+"""
 
 from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 from math import inf
 from typing import Any, Final
 
@@ -16,6 +20,16 @@ CONNECT_S: Final = 2.0
 ANSWER_S: Final = 5.0
 
 
+class Moved(Unreachable):
+    """Another node of a cluster holds the key."""
+
+    def __init__(self, answer: str) -> None:
+        """answer: `MOVED SLOT HOST:PORT`; a node that does not know its name leaves the host empty."""
+        super().__init__("MOVED")
+        self.host, _, port = answer.split(" ")[2].rpartition(":")
+        self.port = int(port)
+
+
 class Link:
     """For one thread. Every method raises Unreachable: no connection, no answer in time, an error for an answer.
 
@@ -23,10 +37,14 @@ class Link:
     """
 
     def __init__(self, address: Address, within: float = inf) -> None:
-        self._reader = hiredis.Reader()
         self._ends = time.monotonic() + within
+        self._connect(address)
+
+    def _connect(self, address: Address) -> None:
+        self._address = address
+        self._reader = hiredis.Reader()
         try:
-            self._socket = _connected(address, min(CONNECT_S, within))
+            self._socket = _connected(address, self._at_most(CONNECT_S))
         except OSError as error:
             raise Unreachable(type(error).__name__) from None
         try:
@@ -49,6 +67,14 @@ class Link:
 
     def call(self, *command: str | bytes | int, wait: float = ANSWER_S) -> Any:
         """Send a command and return its answer. wait: seconds that it may take."""
+        try:
+            return self._call(command, wait)
+        except Moved as error:
+            self.close()
+            self._connect(replace(self._address, host=error.host or self._address.host, port=error.port, path=None, database=0))
+            return self._call(command, wait)
+
+    def _call(self, command: tuple[str | bytes | int, ...], wait: float) -> Any:
         self.send(*command)
         answer = self.next(wait)
         if answer is None:
@@ -76,6 +102,8 @@ class Link:
         except (OSError, hiredis.ProtocolError) as error:
             raise Unreachable(type(error).__name__) from None
         if isinstance(message, hiredis.ReplyError):
+            if str(message).startswith("MOVED "):
+                raise Moved(str(message))
             raise Unreachable(str(message).partition(" ")[0])  # its kind: the rest may hold what was sent
         return (message,)
 

@@ -42,7 +42,6 @@ class ThroughValkey:
         self._member = f"{worker_name()}#{identity(os.getpid())}"
         self._channel = f"{prefix}:changes"
         self._registry = f"{prefix}:workers"
-        self._prefix = prefix
         self._address = Address.from_url(url)
         self._stop = threading.Event()
         self._subscribed = threading.Event()
@@ -56,7 +55,8 @@ class ThroughValkey:
         self._subscribed.wait(CONFIRM_WITHIN)
 
     def publish(self, kind: str, items: Iterable[str] = ()) -> list[str]:
-        replies = f"{self._prefix}:confirmed:{uuid.uuid4().hex}"
+        # In a cluster the braces put it where the registry is. Workers learn the name from the message.
+        replies = f"{{{self._registry}}}:confirmed:{uuid.uuid4().hex}"
         message = json.dumps({"kind": kind, "items": list(items), "replies": replies})
         deadline = time.monotonic() + CONFIRM_WITHIN
         try:

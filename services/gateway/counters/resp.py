@@ -2,7 +2,7 @@
 
 It is built for callers that must not wait: while there is no connection, commands fail at once; one that is not answered within 240 ms
 fails, and its connection with it. A new connection is tried with growing pauses in the background; one that stands is asked every second
-whether it still serves. No cluster redirections.
+whether it still serves. `nodes.py` knows what to do in a cluster.
 """
 
 from __future__ import annotations

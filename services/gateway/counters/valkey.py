@@ -1,4 +1,5 @@
 """Counters that all workers and nodes share through a Valkey (or Redis 5 and later): exact over all of them, one round trip a use.
+Each counter is one key, so a cluster holds them as well as a single server.
 
 Time is the server's, so nodes need not agree. Durable counters live in Valkey like the others; whether they survive its restart is
 Valkey's own persistence (`appendonly yes`), and an eviction policy other than `noeviction` may forget some early.
@@ -11,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Any, Final
 
 from services.common import logging as logs
+from services.gateway.counters.nodes import Nodes
 from services.gateway.counters.port import Taken
-from services.gateway.counters.resp import Address, Away, Client, Link, ServerError, pack
+from services.gateway.counters.resp import Address, Away, Link, ServerError, pack
 
 log = logs.get(__name__)
 
@@ -59,6 +61,8 @@ end
 return {admitted and 1 or 0, used, ends, ends > 0 and ends - now or 0}
 """
 _SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
+_REDIRECTED: Final = ("MOVED ", "ASK ")
+_ELSEWHERE: Final = ("NOSCRIPT", *_REDIRECTED)
 _BY_SHA: Final = b"*7\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n" % _SHA.encode()
 
 
@@ -69,87 +73,104 @@ class ValkeyCounters:
         """Connect to nothing yet. prefix: begins every name in Valkey. Raises ValueError for a URL that cannot be understood."""
         self.uncounted = 0
         self._names = f"{prefix}:counter:"
-        self._client = Client(Address.from_url(url), self._prepare)
-        self._resets: set[str] = set()  # asked for while Valkey was away
+        self._nodes = Nodes(Address.from_url(url), self._names + "probe", self._prepare)
+        self._resets: set[bytes] = set()  # asked for while Valkey was away
         self._refused_by: Link | None = None  # the connection whose refusal is in the log already
 
     @property
     def available(self) -> bool:
-        return self._client.link is not None
+        return self._nodes.up
 
     async def start(self) -> None:
-        await self._client.start()
+        await self._nodes.start()
 
     async def hand_over(self) -> None:
         """Do nothing: no counter belongs to this worker alone."""
 
     async def stop(self) -> None:
-        await self._client.stop()
+        await self._nodes.stop()
 
     def take(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
-        link = self._client.link
+        key = (self._names + counter).encode()
+        link = self._nodes.link(key)
         if link is None or not link.up:
             return self._pass(limit, window)
-        return self._ask(link, counter, limit, window, "1")
+        return self._ask(link, key, limit, window, b"1")
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
-        link = self._client.link
+        key = (self._names + counter).encode()
+        link = self._nodes.link(key)
         if link is None or not link.up:
             return _untouched(limit, window)
-        return self._ask(link, counter, limit, window, "0")
+        return self._ask(link, key, limit, window, b"0")
 
     async def reset(self, counter: str) -> None:
-        link = self._client.link
+        key = (self._names + counter).encode()
         try:
+            link = self._nodes.link(key)
             if link is None:
                 raise Away
-            await link.call(pack("DEL", self._names + counter))
+            await self._call(link, key, pack("DEL", key))
         except (Away, ServerError):
             if len(self._resets) < _MOST_RESETS:
-                self._resets.add(counter)
+                self._resets.add(key)
 
-    async def _ask(self, link: Link, counter: str, limit: int, window: float, charge: str) -> Taken:
-        key = self._names + counter
+    async def _ask(self, link: Link, key: bytes, limit: int, window: float, charge: bytes) -> Taken:
         milliseconds = ceil(window * 1000) if window > 0 else 0
         try:
             try:
                 admitted, used, ends, left = await link.call(_by_sha(key, limit, milliseconds, charge))
             except ServerError as error:
-                if not str(error).startswith("NOSCRIPT"):
+                if not str(error).startswith(_ELSEWHERE):
                     raise
-                # the server has forgotten its scripts
-                admitted, used, ends, left = await link.call(pack("EVAL", SCRIPT, 1, key, limit, milliseconds, charge))
+                # the server has forgotten its scripts, or the key is at another one
+                evaluated = pack("EVAL", SCRIPT, 1, key, limit, milliseconds, charge)
+                admitted, used, ends, left = await self._call(link, key, evaluated)
         except (Away, ServerError) as error:
             if isinstance(error, ServerError) and self._refused_by is not link:
                 self._refused_by = link
                 log.warning("count refused by Valkey; requests passed uncounted", reason=str(error))
-            return self._pass(limit, window) if charge == "1" else _untouched(limit, window)
+            return self._pass(limit, window) if charge == b"1" else _untouched(limit, window)
         return Taken(admitted == 1, limit, max(limit - used, 0), ends / 1000, left / 1000)
+
+    async def _call(self, link: Link, key: bytes, command: bytes) -> Any:
+        """Send a command of one key, once more where a cluster says that the key is. Raises Away or ServerError."""
+        try:
+            return await link.call(command)
+        except ServerError as error:
+            if not str(error).startswith(_REDIRECTED):
+                raise
+            elsewhere = await self._nodes.redirected(error, key, link)
+            if elsewhere is None:
+                raise
+            link, asking = elsewhere
+            if asking:
+                link.call(pack("ASKING")).add_done_callback(lambda answer: answer.exception())  # the command's own answer says enough
+            return await link.call(command)
 
     def _pass(self, limit: int, window: float) -> Taken:
         self.uncounted += 1
         return _untouched(limit, window)
 
-    async def _prepare(self, link: Link) -> None:
+    async def _prepare(self, link: Link, probe: bytes, mine: Callable[[bytes], bool]) -> None:
         """Load the script, check that a count can be written (not by a replica, nor without memory), and make the resets that are owed."""
-        probe = self._names + "probe"
         calls: list[asyncio.Future[Any]] = [
             link.call(pack("SCRIPT", "LOAD", SCRIPT)),
-            link.call(_by_sha(probe, 1, 1, "1")),
+            link.call(_by_sha(probe, 1, 1, b"1")),
             link.call(pack("DEL", probe)),
         ]
-        resets = list(self._resets)
-        calls += [link.call(pack("DEL", self._names + counter)) for counter in resets]
+        resets = [key for key in self._resets if mine(key)]
+        calls += [link.call(pack("DEL", key)) for key in resets]
         for answer in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(answer, BaseException):
                 raise answer
         self._resets.difference_update(resets)
 
 
-def _by_sha(key: str, limit: int, milliseconds: int, charge: str) -> bytes:
-    name, most, window = key.encode(), b"%d" % limit, b"%d" % milliseconds
+def _by_sha(key: bytes, limit: int, milliseconds: int, charge: bytes) -> bytes:
+    most, window = b"%d" % limit, b"%d" % milliseconds
     return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$1\r\n%b\r\n" % (
-        _BY_SHA, len(name), name, len(most), most, len(window), window, charge.encode(),
+        _BY_SHA, len(key), key, len(most), most, len(window), window, charge,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import redis
 
 from services.common.wakeups import InProcess, ThroughValkey, Wakeups, create
 from tests.support.stores import Valkey
+from tests.support.valkey_cluster import Cluster
 from tests.support.waiting import wait_until
 
 
@@ -119,6 +120,18 @@ def test_one_process_wakes_another(valkey: Valkey) -> None:
         assert ticket.wait(30) is True
     here.close()
     there.close()
+
+
+def test_the_nodes_of_a_cluster_pass_wake_ups_on(valkey_cluster: Cluster) -> None:
+    here, there = (ThroughValkey(f"redis://127.0.0.1:{node.port}/0", "example") for node in valkey_cluster.primaries[:2])
+    try:
+        assert here.wait_until_subscribed(30) and there.wait_until_subscribed(30)
+        with there.ticket("a") as ticket:
+            here.publish(["a"])
+            assert ticket.wait(30) is True
+    finally:
+        here.close()
+        there.close()
 
 
 def test_a_process_does_not_hear_itself_again(valkey: Valkey) -> None:

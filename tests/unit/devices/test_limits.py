@@ -11,6 +11,7 @@ from services.common.settings import SettingsError
 from services.devices.limits import InProcess, InValkey, Limits
 from services.devices.settings import load, parse_rate_limits
 from tests.support.stores import Valkey
+from tests.support.valkey_cluster import Cluster
 from tests.unit.devices.conftest import ACC, ACC2, API, MakeAPI, refused, result
 
 NEW = {"name": "a device", "type": "mutable"}
@@ -153,3 +154,16 @@ def test_several_processes_need_valkey_to_count(monkeypatch: pytest.MonkeyPatch)
         load()
     monkeypatch.setenv("VALKEY_URL", "redis://127.0.0.1:9/0")
     assert load().rate_limits == (("POST /data", 5),)
+
+
+def test_a_cluster_counts_each_use_where_its_slot_is(valkey_cluster: Cluster) -> None:
+    counters = [InValkey(f"redis://127.0.0.1:{node.port}/0", SettableClock()) for node in valkey_cluster.primaries]
+    try:
+        for use in map(str, range(30)):
+            assert [counter.count(use, 1) for counter in counters] == [1, 2, 3]
+        assert all(node.client.dbsize() > 2 for node in valkey_cluster.primaries)
+        for counter in counters:
+            counter.check()
+    finally:
+        for counter in counters:
+            counter.close()

@@ -21,7 +21,9 @@ from services.gateway.announcements.processes import identity, is_dead
 from services.gateway.announcements.valkey import ThroughValkey
 from services.gateway.counters.resp import Address
 from tests.support.log_lines import captured
+from tests.support.processes import ROOT
 from tests.support.stores import Valkey
+from tests.support.valkey_cluster import Cluster
 from tests.support.waiting import wait_until
 
 
@@ -229,3 +231,36 @@ def test_a_change_is_not_held_up_by_a_server_that_hangs(valkey_server: Valkey, m
     finally:
         valkey_server.go_on()
         worker.stop()
+
+
+def test_a_cluster_carries_what_a_server_does(valkey_cluster: Cluster) -> None:
+    """Each worker reaches it through another node."""
+    heard: list[list[str]] = []
+    command = [sys.executable, "-c", _ANOTHER_WORKER, f"redis://127.0.0.1:{valkey_cluster.primaries[2].port}/0"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        worker = ThroughValkey(valkey_cluster.url, "test")
+        try:
+            assert other.stdout is not None and other.stdin is not None
+            assert other.stdout.readline() == "started\n"
+            worker.start(lambda kind, items: heard.append(items))
+            wait_until(lambda: len(worker.workers()) == 2, what="two workers")
+            assert worker.publish("keys", ["1", "h"]) == []
+            assert other.stdout.readline() == "heard keys 1 h\n"
+            assert heard[-1] == ["1", "h"]
+            other.stdin.close()
+            other.wait(30)
+            wait_until(lambda: worker.workers() == [worker_name()], what="the other's name being gone")
+        finally:
+            worker.stop()
+            other.kill()
+
+
+_ANOTHER_WORKER = """
+import sys
+from services.gateway.announcements.valkey import ThroughValkey
+worker = ThroughValkey(sys.argv[1], "test")
+worker.start(lambda kind, items: print("heard", kind, *items, flush=True) if items else None)
+print("started", flush=True)
+sys.stdin.read()
+worker.stop()
+"""

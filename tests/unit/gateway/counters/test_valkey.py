@@ -246,7 +246,7 @@ def test_counters_leave_the_server_with_their_window(valkey: Valkey) -> None:
 def test_many_takes_of_one_turn_are_one_write(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with started(ValkeyCounters(valkey.url)) as counters:
-            link = counters._client.link
+            link = counters._nodes.link(b"k")
             assert link is not None
             writes = []
             write = link._transport.write

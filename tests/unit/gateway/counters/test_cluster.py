@@ -1,0 +1,113 @@
+"""Counters in a Valkey cluster: each counts where its slot is, and follows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from services.gateway.counters.nodes import slot_of
+from services.gateway.counters.port import Taken
+from services.gateway.counters.valkey import ValkeyCounters
+from tests.support.valkey_cluster import SLOTS, Cluster, Node, cluster
+from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+
+PREFIX = b"gatehouse:counter:"
+NAMES = [f"r:{number}" for number in range(60)]
+
+
+def holder(one: Cluster, counter: str) -> Node:
+    """The primary that had the counter's slot at the start."""
+    return one.primaries[slot_of(PREFIX + counter.encode()) * len(one.primaries) // SLOTS]
+
+
+@pytest.mark.parametrize("key", ["r:1", "a:orders", "a:{b}c", "a:{}", "a:{{b}}", "a:b}{c}", "a:{b", "ü"])
+def test_slots_are_those_of_the_server(valkey_cluster: Cluster, key: str) -> None:
+    assert slot_of(key.encode()) == valkey_cluster.primaries[0].ask("CLUSTER", "KEYSLOT", key)
+
+
+def test_all_nodes_count_exactly(valkey_cluster: Cluster) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey_cluster.url)) as one, started(ValkeyCounters(valkey_cluster.url)) as two:
+            for name in NAMES:
+                admitted = await asyncio.gather(takers(one, 4, 2, name, 11, 60), takers(two, 4, 2, name, 11, 60))
+                assert sum(admitted) == 11
+            assert one.available and two.available
+            assert (one.uncounted, two.uncounted) == (0, 0)
+            await one.reset(NAMES[0])
+            await two.reset(NAMES[1])
+            assert [(await look(one, name, 11, 60)).remaining for name in NAMES[:3]] == [11, 11, 0]
+
+    asyncio.run(scenario())
+    held = [set(node.client.keys(PREFIX + b"r:*")) for node in valkey_cluster.primaries]
+    assert set().union(*held) == {PREFIX + name.encode() for name in NAMES[2:]}
+    assert all(len(keys) > 5 for keys in held)
+
+
+def test_one_node_that_holds_all_slots_is_as_good_as_a_server() -> None:
+    async def scenario(url: str) -> None:
+        async with started(ValkeyCounters(url)) as counters:
+            assert [await takers(counters, 5, 3, name, 4, 60) for name in NAMES[:9]] == [4] * 9
+            assert counters.available
+
+    with cluster(1) as single:
+        asyncio.run(scenario(single.url))
+
+
+def test_a_slot_that_moves_loses_no_count(valkey_cluster: Cluster) -> None:
+    """While it is on its way: ASK. When it is there: MOVED."""
+    name = NAMES[0]
+    key = (PREFIX + name.encode()).decode()
+    old = holder(valkey_cluster, name)
+    new = next(node for node in valkey_cluster.primaries if node is not old)
+    slot = slot_of(key.encode())
+
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey_cluster.url)) as counters:
+            assert (await take(counters, name, 9, 60)).remaining == 8
+            new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", old.id())
+            old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", new.id())
+            assert (await take(counters, name, 9, 60)).remaining == 7
+            old.ask("MIGRATE", "127.0.0.1", new.port, key, 0, 5000)
+            assert (await take(counters, name, 9, 60)).remaining == 6
+            for node in (new, old, *valkey_cluster.primaries):
+                node.ask("CLUSTER", "SETSLOT", slot, "NODE", new.id())
+            assert [(await take(counters, name, 9, 60)).remaining for _ in range(3)] == [5, 4, 3]
+            assert counters.uncounted == 0
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        for node in (old, *valkey_cluster.primaries):
+            node.client.flushall()
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", old.id())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1], ids=["the one that the settings name", "another one"])
+def test_a_node_that_dies_is_passed_by_until_its_replica_takes_over(lost: int) -> None:
+    async def scenario(one: Cluster) -> None:
+        async with started(ValkeyCounters(one.url)) as counters:
+            assert [await takers(counters, 3, 1, name, 5, 600) for name in NAMES] == [3] * 60
+            gone = [name for name in NAMES if holder(one, name) is one.primaries[lost]]
+            stay = [name for name in NAMES if name not in gone]
+            written = one.primaries[lost].offset()
+            await eventually(lambda: one.replicas[lost].offset() >= written)
+            one.primaries[lost].kill()
+            await eventually(lambda: not counters.available)
+            assert isinstance(counters.take(gone[0], 5, 600), Taken)  # at once: there is nobody to ask
+            assert {(await look(counters, name, 5, 600)).remaining for name in stay} == {2}, "the others go on"
+            await eventually(all_hold(counters, 2))
+            assert {(await look(counters, name, 5, 600)).remaining for name in gone} == {2}, "what the replica has"
+            assert await takers(counters, 3, 1, gone[0], 5, 600) == 2
+
+    with cluster(3, replicated=True) as own:
+        asyncio.run(scenario(own))
+
+
+def all_hold(counters: ValkeyCounters, remaining: int) -> Callable[[], Awaitable[bool]]:
+    async def held() -> bool:
+        return counters.available and {(await look(counters, name, 5, 600)).remaining for name in NAMES} == {remaining}
+
+    return held
