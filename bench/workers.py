@@ -19,7 +19,7 @@ import resource
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -180,21 +180,31 @@ def measure(one: House, options: argparse.Namespace) -> Iterator[tuple[str, Row]
         yield name, Row(**{field.name: report.median([getattr(row, field.name) for row in rows]) for field in fields(Row)})
 
 
-COLUMNS = (
-    "what a request meets | workers | counted in | requests/s | × nginx | gateway µs | × nginx | Valkey µs | scripts"
-    " | to, from Valkey, kept: bytes | log bytes | upstream µs | load µs | p99 ms | failed"
+RULES_HEAD = (
+    "\n| a request meets | in process: gateway µs | × nginx | in Valkey: gateway µs | × nginx | Valkey µs | scripts"
+    f" | bytes to, from Valkey | kept | log bytes |\n| --- |{' ---: |' * 9}"
 )
-HEAD = f"\n| {COLUMNS} |\n| --- | ---: | --- |{' ---: |' * (COLUMNS.count('|') - 2)}"
 
 
-def line(name: str, workers: int, row: Row, *, shared: bool) -> str:
-    told = f"{row.valkey_us:.1f} | {row.scripts:.2f} | {row.valkey_read:.0f}, {row.valkey_written:.0f}, {row.valkey_kept:.0f}"
-    place = "–" if name == "nginx" else "Valkey" if shared else "process"
-    return (
-        f"| {name} | {workers} | {place} | {row.per_second:,.0f} | {row.rate_ratio:.2f} | {row.gateway_us:.1f} | {row.cpu_ratio:.2f} "
-        f"| {told if place == 'Valkey' else '– | – | –'} | {row.log_bytes:.0f} | {row.upstream_us:.1f} | {row.generator_us:.1f} "
-        f"| {row.p99_ms:.1f} | {row.failed:.0f} |"
-    )
+def show_rules(alone: Mapping[str, Row], shared: Mapping[str, Row]) -> None:
+    """Print what each rule costs one worker that counts in its process, and one that counts in Valkey."""
+    print(RULES_HEAD)
+    for name, row in shared.items():
+        here = f"{alone[name].gateway_us:.1f} | {alone[name].cpu_ratio:.2f}"
+        there = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f} | {row.valkey_us:.1f} | {row.scripts:.2f}"
+        size = f"{row.valkey_read:.0f}, {row.valkey_written:.0f} | {row.valkey_kept:.0f} | {row.log_bytes:.0f}"
+        print(f"| {name} | {here} | {there} | {size} |", flush=True)
+
+
+WORKERS_HEAD = (
+    "\n| a request meets | workers | requests/s | × nginx | gateway µs | × nginx | Valkey µs | upstream µs | load µs | p99 ms | failed |"
+    f"\n| --- |{' ---: |' * 10}"
+)
+
+
+def workers_line(name: str, workers: int, row: Row) -> str:
+    times = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f} | {row.valkey_us:.1f} | {row.upstream_us:.1f} | {row.generator_us:.1f}"
+    return f"| {name} | {workers} | {row.per_second:,.0f} | {row.rate_ratio:.2f} | {times} | {row.p99_ms:.1f} | {row.failed:.0f} |"
 
 
 def alone(group: Servers, folder: Path, seconds: float) -> list[dict[str, float]]:
@@ -221,25 +231,29 @@ def main() -> int:
     if load.generator() is None:
         print("bench: no load generator here; install wrk (Debian) or run `npm install autocannon` in bench/peers", file=sys.stderr)
         return 2
-    houses: list[tuple[int, bool, Sequence[str]]] = []
-    if options.only in (None, "rules"):
-        houses += [(1, False, list(RULES)), (1, True, list(RULES))]
-    if options.only in (None, "workers"):
-        houses += [(workers, True, (KEYLESS, LIMITED)) for workers in options.workers]
     found: dict[str, Any] = {"rows": []}
     how = f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections"
     print(f"{report.machine()}; {how}; load average {os.getloadavg()[0]:.1f} before")
-    if houses:
-        print(HEAD)
     with tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as scratch:
-        for number, (workers, shared, rules) in enumerate(houses):
-            with servers(Path(scratch) / "servers.log") as group:
-                for name, row in measure(house(group, Path(scratch) / str(number), workers, shared=shared, rules=rules), options):
-                    print(line(name, workers, row, shared=shared), flush=True)
-                    found["rows"].append({"load": name, "workers": workers, "valkey": shared, **asdict(row)})
+        folder = Path(scratch)
+
+        def rows(workers: int, rules: Sequence[str], *, shared: bool) -> dict[str, Row]:
+            with servers(folder / "servers.log") as group:
+                place = folder / f"{workers}-{len(rules)}-{shared}"
+                measured = dict(measure(house(group, place, workers, shared=shared, rules=rules), options))
+            found["rows"] += [{"load": name, "workers": workers, "valkey": shared, **asdict(row)} for name, row in measured.items()]
+            return measured
+
+        if options.only in (None, "rules"):
+            show_rules(rows(1, list(RULES), shared=False), rows(1, list(RULES), shared=True))
+        if options.only in (None, "workers"):
+            print(WORKERS_HEAD)
+            for workers in options.workers:
+                for name, row in rows(workers, (KEYLESS, LIMITED), shared=True).items():
+                    print(workers_line(name, workers, row), flush=True)
         if options.only in (None, "valkey"):
-            with servers(Path(scratch) / "servers.log") as group:
-                found["valkey alone"] = alone(group, Path(scratch), options.seconds)
+            with servers(folder / "servers.log") as group:
+                found["valkey alone"] = alone(group, folder, options.seconds)
     if options.json:
         options.json.write_text(json.dumps({"machine": report.machine(), **found}, indent=1) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""`./dev bench [attacks | auth | commits | gateway | tokens | all]`: the load suite, one part after another."""
+"""`./dev bench [PART | all]`: the load suite, one part after another."""
 
 from __future__ import annotations
 
