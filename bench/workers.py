@@ -191,9 +191,10 @@ def show_rules(alone: Mapping[str, Row], shared: Mapping[str, Row]) -> None:
     print(RULES_HEAD)
     for name, row in shared.items():
         here = f"{alone[name].gateway_us:.1f} | {alone[name].cpu_ratio:.2f}"
-        there = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f} | {row.valkey_us:.1f} | {row.scripts:.2f}"
+        there = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f}"
         size = f"{row.valkey_read:.0f}, {row.valkey_written:.0f} | {row.valkey_kept:.0f} | {row.log_bytes:.0f}"
-        print(f"| {name} | {here} | {there} | {size} |", flush=True)
+        rest = "– | – | – | – | –" if name == "nginx" else f"{row.valkey_us:.1f} | {row.scripts:.2f} | {size}"
+        print(f"| {name} | {here} | {there} | {rest} |", flush=True)
 
 
 WORKERS_HEAD = (
@@ -203,7 +204,8 @@ WORKERS_HEAD = (
 
 
 def workers_line(name: str, workers: int, row: Row) -> str:
-    times = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f} | {row.valkey_us:.1f} | {row.upstream_us:.1f} | {row.generator_us:.1f}"
+    valkey = "–" if name == "nginx" else f"{row.valkey_us:.1f}"
+    times = f"{row.gateway_us:.1f} | {row.cpu_ratio:.2f} | {valkey} | {row.upstream_us:.1f} | {row.generator_us:.1f}"
     return f"| {name} | {workers} | {row.per_second:,.0f} | {row.rate_ratio:.2f} | {times} | {row.p99_ms:.1f} | {row.failed:.0f} |"
 
 

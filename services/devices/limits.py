@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError
+from redis.exceptions import MovedError, RedisClusterException
 from redis.retry import Retry
 
 from services.common import logging as logs
@@ -86,7 +86,7 @@ class InValkey:
             except MovedError:
                 self._follow()
                 uses = self._raised(key)
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, RedisClusterException, OSError) as error:
             self._lost(error)
             return None
         self._back()
@@ -100,10 +100,10 @@ class InValkey:
         return uses
 
     def _follow(self) -> None:
-        """Use a client that knows where a cluster holds what. Raises RedisError."""
+        """Use a client that knows where a cluster holds what. Raises RedisError, RedisClusterException."""
         with self._lock:
             if not isinstance(self._client, redis.RedisCluster):
-                self._client = redis.RedisCluster.from_url(self._url, retry=Retry(NoBackoff(), 0), **_TIMES)
+                self._client = redis.RedisCluster.from_url(self._url, retry=Retry(NoBackoff(), 0), require_full_coverage=False, **_TIMES)
                 log.info("Valkey is a cluster")
 
     def check(self) -> None:

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.common.clock import SettableClock
+from services.common.readiness import NotReady
 from services.common.settings import SettingsError
 from services.devices.limits import InProcess, InValkey, Limits
 from services.devices.settings import load, parse_rate_limits
 from tests.support.stores import Valkey
-from tests.support.valkey_cluster import Cluster
+from tests.support.valkey_cluster import Cluster, cluster
 from tests.unit.devices.conftest import ACC, ACC2, API, MakeAPI, refused, result
 
 NEW = {"name": "a device", "type": "mutable"}
@@ -166,4 +167,22 @@ def test_a_cluster_counts_each_use_where_its_slot_is(valkey_cluster: Cluster) ->
             counter.check()
     finally:
         for counter in counters:
+            counter.close()
+
+
+def test_a_cluster_that_loses_a_node_keeps_no_request_from_passing() -> None:
+    clock = SettableClock()
+    with cluster(2) as own:
+        counter = InValkey(own.url, clock)
+        try:
+            assert {counter.count(str(use), 1) for use in range(20)} == {1}
+            own.primaries[1].kill()
+            assert None in [counter.count(str(use), 1) for use in range(20)]
+            with pytest.raises(NotReady):
+                counter.check()
+            own.primaries[0].kill()
+            for _ in range(5):
+                clock.move(2)
+                assert counter.count("a", 1) is None
+        finally:
             counter.close()
