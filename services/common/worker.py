@@ -3,21 +3,31 @@
 gunicorn alone stops accepting when it is told to stop; connections that are queued then are reset when the socket is closed at last. This
 worker accepts for a moment longer, then what is queued, and closes its copies of the sockets. Whoever connects afterwards is refused, or
 accepted by another worker.
+
+gunicorn also waits up to two seconds for the client of a connection that ends, in the thread that watches all others. Here that thread
+watches the ends as well, and waits for none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import selectors
 import signal
+import socket
 import threading
 import time
-from typing import Any
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from services.common.listening import queued
 from services.common.stopping import ENDING, STILL_ACCEPTS_S
+
+_END_S: Final = 2.0  # how long a client may take to close its end of a connection, after the last answer
+_MOST_UNREAD: Final = 64 * 1024  # bytes that it may still send meanwhile
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -25,6 +35,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         self._accepts_until = math.inf
+        self._ends: dict[Any, int] = {}  # connections whose last answer is sent, the oldest first, and how much of each was thrown away
         super().init_process()
 
     def init_signals(self) -> None:
@@ -66,3 +77,42 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Have a connection watched for its next request. One that ends is closed in two steps, so that its last answer arrives."""
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+            return
+        self._ends[conn] = 0
+        conn.timeout = time.monotonic() + _END_S
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_end_readable, conn))
+        except (OSError, ValueError):  # it has ended already
+            self._close_end(conn)
+
+    def _on_end_readable(self, conn: Any, client: Any) -> None:
+        """Throw away what a client still sends: closed with bytes unread, the connection would be reset, and the answer with it."""
+        try:
+            self._ends[conn] += (size := len(client.recv(_MOST_UNREAD)))
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        if not size or self._ends[conn] >= _MOST_UNREAD:
+            self._close_end(conn)
+
+    def murder_pending(self) -> None:
+        """In every round: also close what a client has not closed in its time."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn in self._ends if conn.timeout <= now]:
+            self._close_end(conn)
+
+    def _close_end(self, conn: Any) -> None:
+        del self._ends[conn]
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
