@@ -93,8 +93,8 @@ def hold(group: Servers, folder: Path, kind: str, count: int) -> Held:
     for number in range(count):
         (folder / f"definitions/{number}.json").write_text(json.dumps(numbered(kind, number)))
     valkey = Valkey(group, folder / "valkey")
-    first = gatehouse.start(group, folder, workers=WORKERS, valkey_url=valkey.url)
-    first.wait_for_workers(WORKERS)
+    first = gatehouse.start(group, folder, more={"GATEWAY_SQLITE_SYNCHRONOUS": "NORMAL"})
+    first.wait_for_workers(1)
     first.process.terminate()
     first.process.wait(60)
     one = gatehouse.start(group, folder, workers=WORKERS, valkey_url=valkey.url)
@@ -195,7 +195,8 @@ def main() -> int:
         for count, kind in ((some, kind) for some in options.counts for kind in (("plain", "all rules") if some else ("–",))):
             with servers(log) as group:
                 one = hold(group, Path(scratch) / f"{kind}-{count}", kind, count)
-            told = f"{one.resident:.0f} | {one.own:.0f} | {one.start:.1f} | {one.reload:.2f} | {one.change:.1f} | {one.slowest:.1f}"
+            change = f"{one.change:.1f} | {one.slowest:.1f}" if count else "– | –"
+            told = f"{one.resident:.0f} | {one.own:.0f} | {one.start:.1f} | {one.reload:.2f} | {change}"
             print(f"| {count:,} | {kind} | {told} |", flush=True)
             found["definitions"].append(asdict(one))
         for kind in (options.store or STORES) if options.keys else ():
@@ -205,7 +206,9 @@ def main() -> int:
             folder.mkdir()
             with store(kind, folder) as url, servers(log) as group:
                 looked = look(group, folder, kind, url, options.keys, options.asked)
-            told = f"{looked.first_ms:.2f} | {looked.first_us:.0f} | {looked.again_ms:.2f} | {looked.again_us:.0f} | {looked.kb_a_key:.1f}"
+            told = (
+                f"{looked.first_ms:.2f} | {looked.first_us:,.0f} | {looked.again_ms:.2f} | {looked.again_us:,.0f} | {looked.kb_a_key:.1f}"
+            )
             print(f"| {kind} | {options.keys:,} | {told} |", flush=True)
             found["keys"].append(asdict(looked))
     if options.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -39,9 +40,15 @@ class Gatehouse:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         return ask_operator(self.operator_port, self.operator_key, method, path, body)
 
-    def wait_for_workers(self, count: int, seconds: float = 120.0) -> None:
+    def wait_for_workers(self, count: int, seconds: float = 600.0) -> None:
         """Wait until so many workers serve. Raises AssertionError."""
-        wait_until(lambda: len(self.ask("GET", "/api/gatehouse/workers")["workers"]) == count, seconds, "all workers")
+
+        def serving() -> bool:
+            with contextlib.suppress(TimeoutError):  # thousands of definitions are loaded, or written, before the first answer
+                return len(self.ask("GET", "/api/gatehouse/workers")["workers"]) == count
+            return False
+
+        wait_until(serving, seconds, "all workers")
 
 
 def ask_operator(port: int, key: str, method: str, path: str, body: object) -> Any:
