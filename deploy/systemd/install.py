@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Install Gatehouse as services of systemd, from this checkout: `sudo deploy/systemd/install.py`.
 
 Run it again to finish an installation, and from a newer checkout to upgrade. It replaces programs and units, and never a setting, a secret
@@ -17,23 +17,20 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+
+from installer import Installer, run, stop
 
 SOURCE = Path(__file__).resolve().parents[2]
+HERE = SOURCE / "deploy/systemd"
 CARRIED = ("services", "deploy/apis", "deploy/webhooks", "deploy/systemd", "deploy/make-secrets", "deploy/gunicorn.gateway.py",
            "deploy/gunicorn.service.py", "requirements/base.txt", "pyproject.toml")  # fmt: skip
-SERVICES = ("auth", "sessions", "tokens", "devices", "mobility")
-UNITS = ("gatehouse.target", "gatehouse-gateway.service", *(f"gatehouse@{name}.service" for name in SERVICES))
+STARTED = ("gatehouse.target", "gatehouse-gateway.service", *(f"gatehouse@{path.name.split('@')[1].split('.')[0]}.service"
+           for path in (HERE / "units").glob("gatehouse@?*.service.d")))  # fmt: skip
 
 PROGRAMS, CONFIGURATION, DATA = "/opt/gatehouse", "/etc/gatehouse", "/var/lib/gatehouse"
-UNIT_FOLDER, ACCOUNTS, COMMAND = "/usr/local/lib/systemd/system", "/etc/sysusers.d/gatehouse.conf", "/usr/local/bin/gatehouse"
+RELEASES, ENVIRONMENTS, CURRENT, PREVIOUS = (f"{PROGRAMS}/{name}" for name in ("releases", "environments", "current", "previous"))
+UNITS, ACCOUNTS, COMMAND = "/usr/local/lib/systemd/system", "/etc/sysusers.d/gatehouse.conf", "/usr/local/bin/gatehouse"
 LEAST_SYSTEMD = 250  # %d, the folder of credentials
-
-
-def stop(*lines: str) -> NoReturn:
-    """Say why it cannot be installed, and end."""
-    sys.stderr.write("install: " + "\n         ".join(lines) + "\n")
-    raise SystemExit(1)
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,7 @@ class Release:
     """What is installed, named by its version and its content: the same checkout is the same release."""
 
     name: str
+    environment: str  # named by the pins and the interpreter, so that an upgrade with the same pins installs no package
     files: dict[str, Path]
 
     @classmethod
@@ -50,7 +48,10 @@ class Release:
         for name, path in files.items():
             digest.update(f"{name}\0{os.access(path, os.X_OK)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
         version = re.search(r'^version = "(.+)"', (source / "pyproject.toml").read_text(), re.M)
-        return cls(f"{version[1] if version else 0}-{digest.hexdigest()[:8]}", files)
+        pins = hashlib.sha256((source / "requirements/base.txt").read_bytes()).hexdigest()[:8]
+        return cls(
+            f"{version[1] if version else 0}-{digest.hexdigest()[:8]}", f"python{sys.version_info[0]}.{sys.version_info[1]}-{pins}", files
+        )
 
 
 def _carried(source: Path) -> Iterator[Path]:
@@ -71,104 +72,27 @@ def _commit() -> str | None:
         return None
 
 
-class Installer:
-    """Takes the steps, or only tells them. Each writes a line when it changes something, and nothing when all is as it should be."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.dry: bool = options.dry_run
-        self.changes = 0
-
-    def at(self, path: str) -> Path:
-        """Return where a path of the installed system is now: below --root."""
-        return Path(f"{self.options.root or ''}{path}")
-
-    def say(self, what: str) -> None:
-        self.changes += 1
-        print(what, flush=True)
-
-    def folder(self, path: str, mode: int) -> None:
-        if not self.at(path).is_dir():
-            self.say(f"create {path}/")
-            if not self.dry:
-                self.at(path).mkdir(parents=True)
-                self.at(path).chmod(mode)
-
-    def file(self, path: str, content: bytes, mode: int, *, keep: bool = False) -> None:
-        """Write a file unless it is there as it should be. keep: one that is there is the administrator's."""
-        target = self.at(path)
-        if target.exists() and (keep or target.read_bytes() == content):
-            return
-        self.say(f"{'replace' if target.exists() else 'create'} {path}")
-        if not self.dry:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            new = target.with_name(f".{target.name}.new")
-            new.write_bytes(content)
-            new.chmod(mode)
-            new.replace(target)
-
-    def link(self, path: str, to: str) -> None:
-        """Point a link to another place in one step."""
-        target = self.at(path)
-        if target.is_symlink() and os.readlink(target) == to:
-            return
-        self.say(f"link {path} -> {to}")
-        if not self.dry:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            new = target.with_name(f".{target.name}.new")
-            new.unlink(missing_ok=True)
-            new.symlink_to(to)
-            new.replace(target)
-
-    def remove(self, path: str) -> None:
-        target = self.at(path)
-        if not (target.exists() or target.is_symlink()):
-            return
-        self.say(f"remove {path}")
-        if not self.dry:
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            else:
-                target.unlink()
-
-    def run(self, *command: str, environment: dict[str, str] | None = None) -> str:
-        """Run a program; return what it wrote. Ends with its last lines when it fails."""
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})}, check=False
-        )
-        if done.returncode:
-            last = [line for line in done.stdout.splitlines() if "ERROR" in line or "rror:" in line] or done.stdout.splitlines()
-            stop(f"{' '.join(command[:4])} … ended with status {done.returncode}:", *last[-6:])
-        return done.stdout
-
-    def system(self, what: str, *command: str) -> None:
-        """Run a program that changes the running system: not below --root, which is only a folder."""
-        if self.options.root is None:
-            self.say(what)
-            if not self.dry:
-                self.run(*command)
-
-
-def install(steps: Installer) -> None:
-    """Take all steps in the order in which a stop between two of them leaves what runs as it is."""
+def install(steps: Installer, options: argparse.Namespace) -> None:
+    """Take all steps, in an order in which a stop between two of them leaves alone what runs."""
     release = Release.of(SOURCE)
-    before = _name(steps.at(f"{PROGRAMS}/current"))
+    before = _named_by(steps, CURRENT)
+    if not options.no_venv:
+        make_environment(steps, release.environment, options.wheels)
     place(steps, release)
-    environment(steps, release)
-    units = accounts_settings_units(steps)
+    make_accounts(steps)
+    make_settings(steps)
+    write_units(steps)
     if before and before != release.name:
-        steps.link(f"{PROGRAMS}/previous", f"releases/{before}")
-    steps.link(f"{PROGRAMS}/current", f"releases/{release.name}")
-    steps.link(COMMAND, f"{PROGRAMS}/current/deploy/systemd/gatehouse")
-    if units:
-        steps.system("systemctl daemon-reload", "systemctl", "daemon-reload")
-    _remove_old(steps)
+        steps.link(PREVIOUS, f"releases/{before}")
+    steps.link(CURRENT, f"releases/{release.name}")
+    steps.link(COMMAND, f"{CURRENT}/deploy/systemd/gatehouse")
+    remove_old(steps)
     if not steps.changes:
         print(f"Nothing to do: {release.name} is installed.")
     elif before is None:
         print(
             f"\nGatehouse {release.name} is installed and not started. Next:\n"
-            f"  sudo editor {CONFIGURATION}/gatehouse.env     # and those beside it; SQLite and one worker need none of it\n"
+            f"  sudo editor {CONFIGURATION}/gatehouse.env      # and the files beside it; SQLite and one worker need none of them\n"
             "  sudo systemctl enable --now gatehouse.target\n"
             "  curl -i http://127.0.0.1:8080/example/reply/status"
         )
@@ -176,126 +100,127 @@ def install(steps: Installer) -> None:
         print(f"\nGatehouse {release.name} is installed. Next: sudo systemctl restart gatehouse.target")
 
 
-def _name(link: Path) -> str | None:
-    return Path(os.readlink(link)).name if link.is_symlink() else None
+def _named_by(steps: Installer, link: str) -> str | None:
+    """Return the release that a link names."""
+    return Path(os.readlink(steps.at(link))).name if steps.at(link).is_symlink() else None
+
+
+def make_environment(steps: Installer, name: str, wheels: Path | None) -> None:
+    """Make a virtual environment with the pinned packages, and nothing in it that installs others."""
+    folder = f"{ENVIRONMENTS}/{name}"
+    venv, complete = steps.at(folder), steps.at(folder) / "complete"
+    if complete.exists():
+        return
+    steps.say(f"install the packages of requirements/base.txt into {folder}/" + (f" from {wheels}" if wheels else ""))
+    if steps.dry:
+        return
+    python = str(venv / "bin/python")
+    run(sys.executable, "-m", "venv", "--clear", str(venv))
+    pip = (python, "-m", "pip", "--no-input", "--disable-pip-version-check")
+    source = ["--no-index", "--find-links", str(wheels.resolve())] if wheels else []
+    run(*pip, "install", "--quiet", "--no-cache-dir", "--require-hashes", *source, "-r", str(SOURCE / "requirements/base.txt"))
+    run(*pip, "uninstall", "--quiet", "--yes", "pip", "setuptools")
+    if subprocess.run([python, "-c", "import cairosvg"], capture_output=True, check=False).returncode:
+        print("  Note: tokens draws its pictures with the library cairo, which is not here. On Debian: apt install libcairo2")
+    complete.touch()
 
 
 def place(steps: Installer, release: Release) -> None:
-    """Copy the release to a folder of its own, readable by all, written by root alone."""
-    folder = f"{PROGRAMS}/releases/{release.name}"
+    """Copy the release to a folder of its own, which all may read and root alone may write."""
+    folder = f"{RELEASES}/{release.name}"
     if steps.at(folder).is_dir():
         return
     steps.say(f"copy {len(release.files)} files to {folder}/")
     if steps.dry:
         return
-    new = steps.at(f"{PROGRAMS}/releases/.{release.name}.new")
+    new = steps.at(f"{RELEASES}/.{release.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     for name, path in release.files.items():
         (new / name).parent.mkdir(parents=True, exist_ok=True)
         (new / name).write_bytes(path.read_bytes())
         (new / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
     (new / "var").symlink_to(DATA)  # the defaults of the settings are var/…
+    (new / "venv").symlink_to(f"../../environments/{release.environment}")
     if commit := _commit():
         (new / "release.env").write_text(f"GIT_SHA={commit}\n")
+    run(sys.executable, "-m", "compileall", "-q", "-s", str(new), "-p", folder, str(new / "services"), str(new / "deploy"))
     new.rename(steps.at(folder))
 
 
-def environment(steps: Installer, release: Release) -> None:
-    """Make the release's virtual environment, with the pinned packages and nothing that installs others."""
-    if steps.options.no_venv:
-        return
-    folder = f"{PROGRAMS}/releases/{release.name}"
-    venv, python = steps.at(f"{folder}/venv"), str(steps.at(f"{folder}/venv/bin/python"))
-    stamp, wanted = venv / "complete", f"Python {sys.version_info[0]}.{sys.version_info[1]}\n"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    wheels = ["--no-index", "--find-links", str(steps.options.wheels.resolve())] if steps.options.wheels else []
-    steps.say(f"install the packages of requirements/base.txt into {folder}/venv/" + (f" from {steps.options.wheels}" if wheels else ""))
-    if steps.dry:
-        return
-    steps.run(sys.executable, "-m", "venv", "--clear", str(venv))
-    pip = (python, "-m", "pip", "--no-input", "--disable-pip-version-check")
-    pinned = str(steps.at(f"{folder}/requirements/base.txt"))
-    steps.run(*pip, "install", "--quiet", "--no-cache-dir", "--require-hashes", *wheels, "-r", pinned)
-    steps.run(*pip, "uninstall", "--quiet", "--yes", "pip", "setuptools")
-    steps.run(python, "-m", "compileall", "-q", str(steps.at(f"{folder}/services")), str(steps.at(f"{folder}/deploy")))
-    stamp.write_text(wanted)
-    if subprocess.run([python, "-c", "import cairosvg"], capture_output=True, check=False).returncode:
-        print("  Note: tokens draws its pictures with the library cairo, which is not here. On Debian: apt install libcairo2")
-
-
-def accounts_settings_units(steps: Installer) -> bool:
-    """Write what lies outside /opt/gatehouse; return whether a unit changed."""
-    here = SOURCE / "deploy/systemd"
+def make_accounts(steps: Installer) -> None:
     before = steps.changes
-    steps.file(ACCOUNTS, (here / "sysusers.conf").read_bytes(), 0o644)
+    steps.file(ACCOUNTS, (HERE / "sysusers.conf").read_bytes(), 0o644)
     if steps.changes > before:
-        steps.system("create the accounts gatehouse-*", "systemd-sysusers", str(steps.at(ACCOUNTS)))
+        steps.system("create the accounts gatehouse-*", "systemd-sysusers", ACCOUNTS)
+
+
+def make_settings(steps: Installer) -> None:
+    """Write the files of settings and make the secrets that are missing. systemd alone reads them, as root (LoadCredential=)."""
     steps.folder(CONFIGURATION, 0o755)
-    for path in sorted((here / "env").iterdir()):
+    for path in sorted((HERE / "env").iterdir()):
         steps.file(f"{CONFIGURATION}/{path.name}", path.read_bytes(), 0o640, keep=True)
-    secrets(steps)
-    before = steps.changes
-    wanted = {f"{UNIT_FOLDER}/{path.relative_to(here / 'units')}": path for path in sorted((here / "units").rglob("*")) if path.is_file()}
-    for name, path in wanted.items():
-        steps.file(name, path.read_bytes(), 0o644)
-    for name in _installed_units(steps):
-        if name not in wanted:
-            steps.remove(name)
-    return steps.changes > before
-
-
-def _installed_units(steps: Installer) -> list[str]:
-    folder = steps.at(UNIT_FOLDER)
-    ours = [path for top in sorted(folder.glob("gatehouse[@.-]*")) for path in ([top] if top.is_file() else sorted(top.rglob("*")))]
-    return [f"{UNIT_FOLDER}/{path.relative_to(folder)}" for path in ours if path.is_file()]
-
-
-def secrets(steps: Installer) -> None:
-    """Make the secrets that are missing. Only root reads them: systemd hands each service its own (LoadCredential=)."""
     folder = f"{CONFIGURATION}/secrets"
     if steps.dry:
         print(f"write to {folder}/ which secrets are missing")
         return
-    here = {"POSTGRES_HOST": "127.0.0.1", "VALKEY_HOST": "127.0.0.1"}
-    told = steps.run(str(SOURCE / "deploy/make-secrets"), str(steps.at(folder)), environment={**here, **os.environ})
-    for line in told.splitlines():
+    here = {"POSTGRES_HOST": "127.0.0.1", "VALKEY_HOST": "127.0.0.1", **os.environ}
+    for line in run(str(SOURCE / "deploy/make-secrets"), str(steps.at(folder)), environment=here).splitlines():
         if line.startswith(("created", "written")):
-            steps.say(line.replace(str(steps.at("/etc")), "/etc"))
+            steps.say(line.replace(str(steps.at(folder)), folder))
     for path in steps.at(folder).iterdir():
         path.chmod(0o600)
 
 
-def _remove_old(steps: Installer) -> None:
-    """Remove the releases that neither `current` nor `previous` names."""
-    named = {_name(steps.at(f"{PROGRAMS}/{link}")) for link in ("current", "previous")}
-    folder = steps.at(f"{PROGRAMS}/releases")
-    for path in sorted(folder.iterdir()) if folder.is_dir() and not steps.dry else []:
-        if path.name not in named:
-            steps.remove(f"{PROGRAMS}/releases/{path.name}")
+def write_units(steps: Installer) -> None:
+    before = steps.changes
+    wanted = {f"{UNITS}/{path.relative_to(HERE / 'units')}": path for path in sorted((HERE / "units").rglob("*")) if path.is_file()}
+    for name, path in wanted.items():
+        steps.file(name, path.read_bytes(), 0o644)
+    for name in _units(steps):
+        if name not in wanted:
+            steps.remove(name)
+    if steps.changes > before:
+        steps.system("systemctl daemon-reload", "systemctl", "daemon-reload")
 
 
-def go_back(steps: Installer) -> None:
+def _units(steps: Installer) -> list[str]:
+    """List the files of units and drop-ins that are installed."""
+    folder = steps.at(UNITS)
+    return [f"{UNITS}/{path.relative_to(folder)}" for pattern in ("*", "*.d/*") for path in sorted(folder.glob(f"gatehouse{pattern}"))
+            if path.is_file()]  # fmt: skip
+
+
+def remove_old(steps: Installer) -> None:
+    """Remove the releases that neither `current` nor `previous` names, and the environments that no release uses."""
+    if steps.dry:
+        return
+    kept = {_named_by(steps, link) for link in (CURRENT, PREVIOUS)}
+    for path in sorted(steps.at(RELEASES).iterdir()):
+        if path.name not in kept:
+            steps.remove(f"{RELEASES}/{path.name}")
+    used = {Path(os.readlink(path / "venv")).name for path in steps.at(RELEASES).iterdir()}
+    for path in sorted(steps.at(ENVIRONMENTS).glob("*")):
+        if path.name not in used:
+            steps.remove(f"{ENVIRONMENTS}/{path.name}")
+
+
+def go_back(steps: Installer, _: argparse.Namespace) -> None:
     """Exchange `current` and `previous`."""
-    current, previous = (_name(steps.at(f"{PROGRAMS}/{link}")) for link in ("current", "previous"))
+    current, previous = _named_by(steps, CURRENT), _named_by(steps, PREVIOUS)
     if current is None or previous is None:
         stop("there is no release to go back to")
-    steps.link(f"{PROGRAMS}/current", f"releases/{previous}")
-    steps.link(f"{PROGRAMS}/previous", f"releases/{current}")
+    steps.link(CURRENT, f"releases/{previous}")
+    steps.link(PREVIOUS, f"releases/{current}")
     print("Next: sudo systemctl restart gatehouse.target")
 
 
-def uninstall(steps: Installer) -> None:
+def uninstall(steps: Installer, _: argparse.Namespace) -> None:
     """Stop the services, remove programs and units; keep settings, secrets, data, logs and accounts."""
-    units = _installed_units(steps)
+    units = _units(steps)
     if units:
-        steps.system("stop and disable the services", "systemctl", "disable", "--now", "--quiet", *UNITS)
-    for name in units:
+        steps.system("stop and disable the services", "systemctl", "disable", "--now", "--quiet", *STARTED)
+    for name in [*units, *(f"{UNITS}/{path.name}" for path in sorted(steps.at(UNITS).glob("gatehouse*.d"))), COMMAND, PROGRAMS, ACCOUNTS]:
         steps.remove(name)
-    for folder in sorted(steps.at(UNIT_FOLDER).glob("gatehouse*.d")):
-        steps.remove(f"{UNIT_FOLDER}/{folder.name}")
-    for path in (COMMAND, PROGRAMS, ACCOUNTS):
-        steps.remove(path)
     if units:
         steps.system("systemctl daemon-reload", "systemctl", "daemon-reload")
     print(f"Kept: settings and secrets in {CONFIGURATION}, data in {DATA}, logs in /var/log/gatehouse, the accounts gatehouse-*.")
@@ -303,18 +228,19 @@ def uninstall(steps: Installer) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """Refuse what would fail half-way."""
-    if options.root is None and not options.dry_run and os.geteuid() != 0:
-        stop("must run as root: sudo deploy/systemd/install.py; --dry-run needs no root")
     if options.wheels is not None and not options.wheels.is_dir():
         stop(f"{options.wheels} is not a folder; fill one with: pip download --require-hashes -r requirements/base.txt -d wheels")
-    if options.root is None and not options.dry_run:
-        try:
-            told = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True).stdout
-        except (OSError, subprocess.CalledProcessError):
-            told = ""
-        found = re.search(r"systemd (\d+)", told)
-        if found is None or int(found[1]) < LEAST_SYSTEMD:
-            stop(f"needs systemd {LEAST_SYSTEMD} or later and found {found[1] if found else 'none'}")
+    if options.root is not None or options.dry_run:
+        return
+    if os.geteuid() != 0:
+        stop("must run as root: sudo deploy/systemd/install.py; --dry-run needs no root")
+    try:
+        told = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        told = ""
+    found = re.search(r"systemd (\d+)", told)
+    if found is None or int(found[1]) < LEAST_SYSTEMD:
+        stop(f"needs systemd {LEAST_SYSTEMD} or later and found {found[1] if found else 'none'}")
 
 
 def main() -> None:
@@ -333,7 +259,7 @@ def main() -> None:
     os.umask(0o022)
     if options.dry_run:
         print("Nothing is changed; this would be done:")
-    (go_back if options.back else uninstall if options.uninstall else install)(Installer(options))
+    (go_back if options.back else uninstall if options.uninstall else install)(Installer(options.root, dry=options.dry_run), options)
 
 
 if __name__ == "__main__":
