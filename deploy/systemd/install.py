@@ -127,8 +127,9 @@ def make_environment(steps: Installer, name: str, wheels: Path | None) -> None:
 
 def place(steps: Installer, release: Release) -> None:
     """Copy the release to a folder of its own, which all may read and root alone may write."""
-    folder = f"{RELEASES}/{release.name}"
+    folder, environment = f"{RELEASES}/{release.name}", f"../../environments/{release.environment}"
     if steps.at(folder).is_dir():
+        steps.link(f"{folder}/venv", environment)  # the system's Python may be another one by now
         return
     steps.say(f"copy {len(release.files)} files to {folder}/")
     if steps.dry:
@@ -140,7 +141,7 @@ def place(steps: Installer, release: Release) -> None:
         (new / name).write_bytes(path.read_bytes())
         (new / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
     (new / "var").symlink_to(DATA)  # the defaults of the settings are var/…
-    (new / "venv").symlink_to(f"../../environments/{release.environment}")
+    (new / "venv").symlink_to(environment)
     if commit := _commit():
         (new / "release.env").write_text(f"GIT_SHA={commit}\n")
     run(sys.executable, "-m", "compileall", "-q", "-s", str(new), "-p", folder, str(new / "services"), str(new / "deploy"))

@@ -107,7 +107,7 @@ def test_units_give_up_what_they_do_not_need(installed: Path, unit: str) -> None
         "NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
         "PrivateUsers=yes", "ProtectProc=invisible", "ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes",
         "RestrictNamespaces=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
-        "SystemCallFilter=@system-service", "UMask=0077", "KillMode=mixed", "Restart=on-failure", "RestartPreventExitStatus=78",
+        "SystemCallFilter=@system-service", "UMask=0077", "KillMode=mixed", "Restart=on-failure", "RestartPreventExitStatus=78 243",
         "Type=notify", "StateDirectoryMode=0700",
     ):  # fmt: skip
         name, _, value = directive.partition("=")
