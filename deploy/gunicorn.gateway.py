@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 import services.gateway.app  # noqa: F401
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase, holds_something_else
+from services.common.metrics import board
 from services.common.migrations import NotMigrated, check_migrated, head_revision
 from services.common.settings import SettingsError, load_or_exit
 from services.common.startup import in_a_line
@@ -80,6 +81,10 @@ def pre_fork(server: Any, worker: Any) -> None:
     """Keep what is loaded out of garbage collection: memory that the collector does not touch stays shared."""
     gc.collect()
     gc.freeze()
+
+
+def post_worker_init(worker: Any) -> None:
+    board.share(worker.wsgi.extensions)
 
 
 def nworkers_changed(server: Any, new: int, old: int | None) -> None:

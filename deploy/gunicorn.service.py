@@ -25,6 +25,7 @@ if str(ROOT) not in sys.path:
 
 from services.common import logging as logs  # noqa: E402  the project's folder must be on the path first
 from services.common import startup, stopping  # noqa: E402
+from services.common.metrics import board  # noqa: E402
 from services.common.settings import load_or_exit, stop  # noqa: E402
 
 
@@ -120,3 +121,7 @@ def _closes(request: Any, asked: Callable[[], bool]) -> bool:
 def on_starting(server: Any) -> None:
     stopping.lose_no_signal(server)
     stopping.lose_no_request(server)
+
+
+def post_worker_init(worker: Any) -> None:
+    board.share(getattr(worker.app.callable, "extensions", {}))

@@ -16,14 +16,15 @@ from typing import Any
 
 from flask import Flask, Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.common import logging as logs
 from services.common import request_id
+from services.common.checks import Checks
 from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
-from services.common.migrations import NotMigrated
-from services.common.readiness import DatabaseCheck, NotReady
+from services.common.metrics.families import Families
+from services.common.readiness import DatabaseCheck, DiskSpace
 from services.common.refusal import Refusal
 from services.common.store_guard import StoreUnavailable
 
@@ -31,7 +32,6 @@ log = logs.get(__name__)
 
 # (status, message, code, fields) → the answer in the service's own shape
 RenderError = Callable[[int, str, str, Mapping[str, Any] | None], Response]
-Check = Callable[[], None]
 
 DEFAULT_BODY_LIMIT = 2 * 1024 * 1024
 
@@ -64,36 +64,6 @@ class _Request(Request):
         return bool(more)
 
 
-class Checks:
-    """What `/ready` asks. A check raises when what it checks cannot be used; the message must hold no secret.
-
-    The log has each change, not each poll.
-    """
-
-    def __init__(self) -> None:
-        self._checks: dict[str, Check] = {}
-        self._failing: dict[str, type[Exception]] = {}
-
-    def add(self, name: str, check: Check) -> None:
-        self._checks[name] = check
-
-    def run(self) -> dict[str, str]:
-        """Return each check's name with `ok` or what is wrong."""
-        found = {}
-        for name, check in self._checks.items():
-            try:
-                check()
-                found[name] = "ok"
-                if self._failing.pop(name, None) is not None:
-                    log.info("ready again", check=name)
-            except Exception as error:  # a check may fail in any way; the answer says which failed, the log says how
-                if self._failing.get(name) is not type(error):
-                    log.warning("not ready", check=name, error=f"{type(error).__name__}: {error}")
-                self._failing[name] = type(error)
-                found[name] = str(error) if isinstance(error, (NotReady, NotMigrated)) else f"failed ({type(error).__name__})"
-        return found
-
-
 def plain_error(status: int, message: str, code: str, fields: Mapping[str, Any] | None) -> Response:
     """Render the house's own error body: `{"error", "code", "request_id", "fields"?}`."""
     body: dict[str, Any] = {"error": message, "code": code, "request_id": request_id.current()}
@@ -119,7 +89,8 @@ def create_app(
     shape; it gets 404, 405, 413 and 500 too. body_limit: bytes.
     `g.logged_path`, when a service sets it, is logged instead of the path: for paths that hold a secret.
     documented: the service describes its calls by schemas, and serves them as `/openapi.json`.
-    The application's `extensions` hold `checks` (Checks) and, when it is documented, `api` (flask-smorest's Api, for its blueprints).
+    The application's `extensions` hold `checks` (Checks), `metrics` (the registry of this process) and, when it is documented, `api`
+    (flask-smorest's Api, for its blueprints).
     """
     # a namespace package tells Flask no root path
     app = Flask(f"services.{service}", static_folder=None, root_path=str(Path(__file__).parents[1] / service))
@@ -136,11 +107,16 @@ def create_app(
     if database is not None:
         database.init_app(app)
         checks.add("database", DatabaseCheck(service, database))
+    registry = CollectorRegistry()
+    app.extensions["metrics"] = registry
+    registry.register(checks)
+    if database is not None and database.dialect == "sqlite":
+        registry.register(DiskSpace(database))
     _request_ids(app)
     if documented:  # first: flask-smorest has an answer of its own to errors
         _document(app, title or service, version, description, render_error)
     _errors(app, render_error)
-    _observe(app)
+    _observe(app, registry, checks)
     _health(app, service, checks)
     return app
 
@@ -223,12 +199,10 @@ def _document(app: Flask, title: str, version: str, description: str, render: Re
         return render(422, "some fields are not valid", "invalid-fields", fields)
 
 
-def _observe(app: Flask) -> None:
-    # one registry an application: a process serves one; gunicorn's services run one process by default (several: scrape each by its port)
-    registry = CollectorRegistry()
+def _observe(app: Flask, registry: CollectorRegistry, checks: Checks) -> None:
     count = Counter("http_requests", "Requests answered.", ["method", "route", "status"], registry=registry)
     seconds = Histogram("http_request_seconds", "Time to answer.", ["route"], registry=registry)
-    app.extensions["metrics"] = registry
+    ProcessCollector(registry=registry)
 
     counts = functools.cache(lambda method, route, status: count.labels(method, route, status))
     times = functools.cache(lambda route: seconds.labels(route))
@@ -250,7 +224,9 @@ def _observe(app: Flask) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
+        checks.refresh()
+        seat = app.extensions.get("seat")  # where gunicorn has started this process: among others
+        return Response(seat.text() if seat is not None else Families(registry.collect()).text(), mimetype="text/plain; version=0.0.4")
 
 
 _REFUSES_WRITES = {"full": "the disk of the database is full", "read-only": "the database can only be read"}

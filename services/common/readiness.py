@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
 from services.common.migrations import check_migrated
@@ -39,7 +42,7 @@ class DatabaseCheck:
         """Check it. Raises NotReady, NotMigrated, or an error that is a mistake of ours."""
         try:
             if self._database.dialect == "sqlite":
-                check_room(Path(self._database.engine.url.database or "").absolute().parent)
+                check_room(_folder(self._database))
             check_migrated(self._service, self._database)
             self._check_write()
         except Exception as error:
@@ -63,6 +66,26 @@ class DatabaseCheck:
             transaction.execute(sa.text(f"PRAGMA user_version = {1 - number % 2}"))
         else:
             transaction.execute(_SAME_VERSION)
+
+
+class DiskSpace(Collector):
+    """The room on the disk of an SQLite database, for `/metrics`."""
+
+    def __init__(self, database: Transactions[Any]) -> None:
+        self._folder = _folder(database)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield it, when the folder can be looked at."""
+        try:
+            found = os.statvfs(self._folder)
+        except OSError:
+            return
+        yield GaugeMetricFamily("service_disk_free_bytes", "Room left on the disk of the database.", found.f_bavail * found.f_frsize)
+        yield GaugeMetricFamily("service_disk_size_bytes", "Size of the disk of the database.", found.f_blocks * found.f_frsize)
+
+
+def _folder(database: Transactions[Any]) -> Path:
+    return Path(database.engine.url.database or "").absolute().parent
 
 
 def check_room(folder: Path) -> None:

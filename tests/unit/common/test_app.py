@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from flask import Flask, Response, abort, request
 from marshmallow import ValidationError
 
-from services.common import app as base
 from services.common import openapi
 from services.common.app import create_app
 from services.common.documented import Blueprint
+from services.common.readiness import NotReady
 from services.common.refusal import Refusal
 from tests.support.log_lines import captured
 
@@ -134,7 +134,7 @@ def test_health_says_ok_while_a_check_fails() -> None:
     app = _application()
 
     def away() -> None:
-        raise base.NotReady("the queue is away")
+        raise NotReady("the queue is away")
 
     def odd() -> None:
         raise RuntimeError("hunter2")
@@ -152,12 +152,12 @@ def test_the_log_hears_of_each_change_of_readiness_and_not_of_each_poll() -> Non
     app = _application()
     wrong: list[Exception | None] = [
         None,
-        base.NotReady("away"),
-        base.NotReady("away, 2 bytes left"),
+        NotReady("away"),
+        NotReady("away, 2 bytes left"),
         RuntimeError("odd"),
         None,
         None,
-        base.NotReady("away"),
+        NotReady("away"),
     ]
 
     def check() -> None:

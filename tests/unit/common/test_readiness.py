@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,13 @@ def test_another_migration(database: CoreDatabase, version: str | None, kind: ty
         )
     with pytest.raises(kind, match=said):
         DatabaseCheck("example", database)()
+
+
+def test_metrics_tell_of_the_disk_of_an_sqlite_database(database: CoreDatabase) -> None:
+    """The disk of PostgreSQL is another machine's business."""
+    text = create_app("example", version="1", database=database).test_client().get("/metrics").text
+    if database.dialect == "sqlite":
+        free = float(re.findall(r"^service_disk_free_bytes (.*)$", text, re.MULTILINE)[0])
+        assert 0 < free < float(re.findall(r"^service_disk_size_bytes (.*)$", text, re.MULTILINE)[0])
+    else:
+        assert "service_disk_" not in text
