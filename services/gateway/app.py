@@ -26,7 +26,8 @@ def create_app(gateway: Gateway) -> Flask:
         documented=False,  # its calls are Tyk's, and described in docs/
     )
     app.extensions[EXTENSION] = gateway
-    app.extensions["metrics"].register(gateway.gauges)
+    for collector in (gateway.requests, gateway.gauges, gateway.loop_lag.seconds, gateway.events.metrics):
+        app.extensions["metrics"].register(collector)
     app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))

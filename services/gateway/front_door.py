@@ -82,9 +82,9 @@ class FrontDoor:
         self._connections = Shares(most, self._trusted)
         self._under_way = Shares(most, self._trusted)
         self._answer_one = self._answer_counted if self._trusts_any else self._answer
-        self._log = gateway.access_log.write
+        self._log = gateway.requests.answered
         self._next_request_id = gateway.next_request_id
-        self._batches = Batches(gateway.judge, forwarder, gateway.access_log.write)
+        self._batches = Batches(gateway.judge, forwarder, gateway.requests.answered)
         self.open: set[ClientConnection] = set()
         self._turned_back: set[ClientConnection] = set()
         self.stopping = False
@@ -327,6 +327,7 @@ class FrontDoor:
         connection.write(reply_bytes(reply, method, close, minor_version))
 
     def _log_early(self, connection: ClientConnection, kind: RefusalKind) -> None:
+        self._gateway.requests.unreadable(kind.status, kind.code)
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
 
     @staticmethod

@@ -16,7 +16,6 @@ from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
 from services.common.webhooks.courier import Courier
 from services.gateway.announcements import factory as announcements
-from services.gateway.announcements.port import worker_name
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
 from services.gateway.events.events import Events
@@ -30,6 +29,8 @@ from services.gateway.loading import Loading
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
 from services.gateway.observe.health import Health
+from services.gateway.observe.loop_lag import LoopLag
+from services.gateway.observe.requests import Requests
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
@@ -85,6 +86,8 @@ class Gateway:
         self.judge = Judge(self.live, self.events, self.health.hello)
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
+        self.requests = Requests(self.access_log.write)
+        self.loop_lag = LoopLag()
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
         self.gauges = self._gauges()
@@ -93,19 +96,16 @@ class Gateway:
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
 
     def _gauges(self) -> Gauges:
-        gauges = Gauges(worker_name())
+        gauges = Gauges()
         gauges.set("apis", "APIs that are served.", lambda: len(self.live.current.apis))
         gauges.set("apis_broken", "Definitions that cannot be served.", lambda: len(self.live.current.broken))
         gauges.set("keys_in_memory", "Keys that need no look into the store.", lambda: len(self.keys))
-        gauges.set("connections_turned_away", "Connections that were answered 503 at the limit, since the start.", lambda: self.turned_away)
-        gauges.set(
-            "requests_uncounted",
-            "Requests that passed uncounted because Valkey was away, since the start.",
-            lambda: self.counters.uncounted,
-        )
+        gauges.set("connections_limit", "Client connections of the public port that there may be.", lambda: self.max_connections)
+        gauges.count("connections_turned_away", "Connections that were answered 503 at the limit.", lambda: self.turned_away)
+        gauges.count("requests_uncounted", "Requests that passed uncounted because Valkey was away.", lambda: self.counters.uncounted)
         gauges.set("events_waiting", "Events that are not in the outbox yet.", self.events.pending)
-        gauges.set("events_dropped", "Events that were lost, since the start.", lambda: self.events.dropped)
-        gauges.set("access_log_lines_dropped", "Lines that could not be written, since the start.", lambda: self.access_log.dropped)
+        gauges.count("events_dropped", "Events that were lost.", lambda: self.events.dropped)
+        gauges.count("access_log_lines_dropped", "Lines of the access log that could not be written.", lambda: self.access_log.dropped)
         return gauges
 
     async def start(self, my_turn: Callable[[], Awaitable[bool]] | None = None) -> None:
@@ -115,6 +115,7 @@ class Gateway:
         Raises NotMigrated, WrongMasterKey.
         """
         self._loop = asyncio.get_running_loop()
+        self.loop_lag.start(self._loop)
         await in_thread(self.loading.begin)
         if my_turn is not None and not await my_turn():
             log.warning("rate windows not taken over", reason="the predecessor did not end in time")
@@ -144,6 +145,7 @@ class Gateway:
         within: seconds. What hangs longer is left to its daemon thread.
         """
         self.freshness.stop()
+        self.loop_lag.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),
             "events": self.events.stop,

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from time import perf_counter
 from typing import Final
 
 from services.common import logging as logs
@@ -55,8 +54,10 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
         self._thread.start()
 
-    def write(self, exchange: Exchange, status: int, size: int) -> None:
-        """Note one answered request. size: bytes sent to the client, heads included. A canonical path holds nothing that JSON escapes."""
+    def write(self, exchange: Exchange, status: int, size: int, spent: float) -> None:
+        """Note one answered request. size: bytes sent to the client, heads included. spent: seconds. A canonical path holds nothing that
+        JSON escapes.
+        """
         api, key = exchange.api, exchange.key
         path = exchange.path[:_LONGEST_PATH]
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
@@ -66,13 +67,13 @@ class AccessLog:
         lines = self._lines
         lines.append(
             f'{{"time":"{self._time}","method":"{exchange.method}","path":"{path}","status":{status},"bytes":{size},'
-            f'"ms":{(perf_counter() - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
+            f'"ms":{spent * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
         )
         if len(lines) >= _LARGEST_BATCH:
             self.flush()
 
-    def _nothing(self, exchange: Exchange, status: int, size: int) -> None:
+    def _nothing(self, exchange: Exchange, status: int, size: int, spent: float) -> None:
         """Do nothing, as `write` of a log that is switched off."""
 
     def write_early(self, peer: str, status: int, refused: str) -> None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 
-class Gauges:
-    """A collector of prometheus_client. `set` names a number by what gives it; labels say which worker answered."""
+class Gauges(Collector):
+    """`set` and `count` name a number by what gives it."""
 
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+    def __init__(self) -> None:
+        self._numbers: dict[str, tuple[type[Metric], str, Callable[[], float]]] = {}
 
     def set(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """Register a gauge. name: without the prefix `gateway_`."""
-        self._gauges[name] = (meaning, value)
+        """Register a number that rises and falls. name: without the prefix `gateway_`."""
+        self._numbers[name] = (GaugeMetricFamily, meaning, value)
 
-    def collect(self) -> Iterator[Any]:
-        """Yield the gauges. Called by the registry, in a thread."""
-        for name, (meaning, value) in self._gauges.items():
-            family = GaugeMetricFamily(f"gateway_{name}", meaning, labels=["worker"])
-            family.add_metric([self._worker], value())
-            yield family
+    def count(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Register a number that only rises, from 0 at the start. name: without `gateway_` and `_total`."""
+        self._numbers[name] = (CounterMetricFamily, meaning, value)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the numbers. Called by the registry, in a thread."""
+        for name, (family, meaning, value) in self._numbers.copy().items():
+            yield family(f"gateway_{name}", meaning, value=value())  # type: ignore[call-arg]

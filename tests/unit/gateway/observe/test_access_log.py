@@ -25,7 +25,7 @@ def test_a_line(tmp_path: Path) -> None:
     log.start()
     request = exchange("PUT", "/api/a%20b?secret=1", [("authorization", "s3cret")], key=make_key("public-id"))
     request.refused = "quota-exceeded"
-    log.write(request, 403, 321)
+    log.write(request, 403, 321, 0.001)
     log.write_early("192.0.2.7", 400, "bad-header")
     log.stop()
     first, second = lines_of(tmp_path / "log" / "access.log")
@@ -54,7 +54,7 @@ def test_a_busy_worker_hands_its_lines_over_before_it_is_asked(tmp_path: Path) -
     log.start()
     request = exchange()
     for _ in range(2500):
-        log.write(request, 200, 1)
+        log.write(request, 200, 1, 0.001)
     wait_until(lambda: path.exists() and len(path.read_text().splitlines()) == 2000, what="two full batches in the file")
     log.stop()
     assert len(lines_of(path)) == 2500
@@ -64,7 +64,7 @@ def test_a_busy_worker_hands_its_lines_over_before_it_is_asked(tmp_path: Path) -
 def test_a_long_path_is_cut(tmp_path: Path) -> None:
     log = AccessLog(str(tmp_path / "access.log"))
     log.start()
-    log.write(exchange(target="/api/" + "a" * 5000), 200, 1)
+    log.write(exchange(target="/api/" + "a" * 5000), 200, 1, 0.001)
     log.stop()
     assert lines_of(tmp_path / "access.log")[0]["path"] == "/api/" + "a" * 2043
 
@@ -89,7 +89,7 @@ BODY = "0Az9" * 12 + "x"
 def test_a_secret_in_the_path_is_masked(target: str, shown: str, tmp_path: Path) -> None:
     log = AccessLog(str(tmp_path / "access.log"))
     log.start()
-    log.write(exchange(target=target), 200, 1)
+    log.write(exchange(target=target), 200, 1, 0.001)
     log.stop()
     [line] = lines_of(tmp_path / "access.log")
     assert line["path"] == shown
@@ -108,13 +108,13 @@ def test_a_file_that_is_gone_is_made_anew(moved: bool, tmp_path: Path) -> None:
     path, old = tmp_path / "access.log", tmp_path / "access.log.1"
     log = AccessLog(str(path))
     log.start()
-    log.write(exchange(), 200, 1)
+    log.write(exchange(), 200, 1, 0.001)
     log.flush()
     wait_until(lambda: path.read_text().endswith("\n"), what="the first line")
     path.rename(old)
     if not moved:
         old.unlink()
-    log.write(exchange(), 404, 1)
+    log.write(exchange(), 404, 1, 0.001)
     log.stop()
     assert [line["status"] for line in lines_of(path)] == [404]
     assert not moved or [line["status"] for line in lines_of(old)] == [200]
@@ -130,7 +130,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path, monke
     log.start()
     request = exchange()
     while not log.dropped:
-        log.write(request, 200, 1)
+        log.write(request, 200, 1, 0.001)
     log.stop()
     while log._thread and log._thread.is_alive():  # now it is read, the thread can end
         with contextlib.suppress(BlockingIOError):
@@ -145,7 +145,7 @@ def test_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = AccessLog(None)
     log.start()
     for _ in range(3):
-        log.write(exchange(), 200, 1)
+        log.write(exchange(), 200, 1, 0.001)
     log.write_early("192.0.2.7", 400, "bad-header")
     log.stop()
     assert not list(tmp_path.iterdir())

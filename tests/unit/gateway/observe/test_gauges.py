@@ -9,11 +9,13 @@ from services.gateway.observe.gauges import Gauges
 
 def test_gauges_are_read_when_they_are_asked_for() -> None:
     numbers = [1.0]
-    gauges = Gauges("host:1")
+    gauges = Gauges()
     gauges.set("apis", "APIs that are served.", lambda: numbers[0])
+    gauges.count("events_dropped", "Events that were lost.", lambda: 2 * numbers[0])
     registry = CollectorRegistry()
     registry.register(gauges)
     numbers[0] = 7.0
     text = generate_latest(registry).decode()
     assert "# HELP gateway_apis APIs that are served." in text
-    assert 'gateway_apis{worker="host:1"} 7.0' in text
+    assert "gateway_apis 7.0" in text
+    assert "gateway_events_dropped_total 14.0" in text
