@@ -14,6 +14,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
 from services.common.clock import Clock
 from services.common.refusal import Refusal
 from services.common.wakeups import Wakeups
@@ -23,7 +26,7 @@ T = TypeVar("T")
 PULSE_S = 5.0  # how often who waits checks its client
 
 
-class Places:
+class Places(Collector):
     """Counts who waits in this process, up to a limit. Thread-safe. full: makes what is raised when all places are taken."""
 
     def __init__(self, limit: int, full: Callable[[], Refusal]) -> None:
@@ -52,6 +55,11 @@ class Places:
         """Give the place back."""
         with self._lock:
             self.taken -= 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many are taken, for `/metrics`."""
+        yield GaugeMetricFamily("service_held_requests", "Long polls and streams that are held open.", value=self.taken)
+        yield GaugeMetricFamily("service_held_requests_limit", "Long polls and streams that one process may hold.", value=self.limit)
 
 
 class ClientConnection:

@@ -32,6 +32,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["devices"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
+    for collector in (parts.streams, parts.courier.metrics):
+        app.extensions["metrics"].register(collector)
     for group in (devices, storage, tokens, params, own, networks, data, actions):
         app.extensions["api"].register_blueprint(group.blueprint)
     web.register(app)

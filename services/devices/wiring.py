@@ -75,7 +75,8 @@ class Parts:
         self.data = Data(self.database, self.wakeups, clock)
         self.shares = Shares()
         self.reading = Shares(at_once=2, waiting=64)
-        self.live = Live(self.database, self.wakeups, clock, Places(settings.live_limit, refusals.too_many_live))
+        self.streams = Places(settings.live_limit, refusals.too_many_live)
+        self.live = Live(self.database, self.wakeups, clock, self.streams)
 
     def start(self) -> None:
         """Check that the database is migrated; one that does not answer may come later. Raises what `startup.FAILURES` lists."""

@@ -41,6 +41,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     app.url_map.redirect_defaults = False  # aliases answer themselves
     app.extensions["sessions"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
+    app.extensions["metrics"].register(parts.polls)
     for part in (api, sessions, project_pages, users, lists, analysis, updates, pages, map_page, documenting):
         part.register(app)
     web.register(app)

@@ -31,6 +31,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Flask:
     )
     app.extensions["tokens"] = parts
     app.extensions["wakeups"] = parts.wakeups  # gunicorn closes them on TERM
+    app.extensions["metrics"].register(parts.places)
     documented = app.extensions["api"]
     documented.spec.components.security_scheme("role", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     documented.spec.components.schemas["Error"] = documented.ma_plugin.converter.schema2jsonschema(ErrorText())  # not flask-smorest's

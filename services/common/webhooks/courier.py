@@ -15,6 +15,7 @@ from typing import Final
 
 from services.common import logging as logs
 from services.common.addresses import Network
+from services.common.webhooks.metrics import CourierMetrics
 from services.common.webhooks.outbox import Delivery, Outbox
 from services.common.webhooks.signing import CannotSign, SecretOf, signature
 from services.common.webhooks.targets import TargetRefused
@@ -26,6 +27,7 @@ AT_ONCE_OF_LANE: Final = 3
 LEASE: Final = 120.0  # longer than any call may take
 _LOOK: Final = 1.0
 _SWEEP: Final = 600.0
+_COUNT: Final = 15.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 4 * 3600.0
 _GONE: Final = 410
 
@@ -83,6 +85,7 @@ class Courier:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._under_way: Counter[str] = Counter()
+        self.metrics = CourierMetrics()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
     def start(self) -> None:
@@ -103,7 +106,7 @@ class Courier:
             self._changed.wait_for(lambda: not self._under_way, max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
-        swept = -_SWEEP
+        swept = counted = -_SWEEP
         well = True
         while not self._stopping.is_set():
             self._due.wait(self._look)
@@ -114,11 +117,16 @@ class Courier:
                 if time.monotonic() - swept > _SWEEP:
                     self._outbox.sweep(self._now())
                     swept = time.monotonic()
+                if time.monotonic() - counted > _COUNT:
+                    self.metrics.backlog(self._outbox.backlog(self._now()))
+                    counted = time.monotonic()
                 well = True
             except Exception as error:
                 if well:
                     log.error("outbox unreadable", error=type(error).__name__)
                 well = False
+                self.metrics.backlog(None)
+                counted = -_SWEEP
                 self._stopping.wait(self._look)
 
     def _take(self) -> bool:
@@ -157,7 +165,7 @@ class Courier:
         except TargetRefused as refused:
             error = f"{refused}{self._remedy}"
             log.warning("webhook call refused", delivery=delivery.id, hook=delivery.hook_id, error=error)
-            self._outbox.given_up(delivery, None, error, self._now())
+            self._give_up(delivery, None, error)
             return
         except CannotSign as failure:
             error = str(failure)
@@ -166,11 +174,17 @@ class Courier:
         now = self._now()
         if status is not None and 200 <= status < 300:
             self._outbox.delivered(delivery, status, now)
+            self.metrics.call("delivered")
         elif status == _GONE or now >= delivery.give_up_at:
             log.warning("webhook call given up", delivery=delivery.id, hook=delivery.hook_id, error=error)
-            self._outbox.given_up(delivery, status, error, now)
+            self._give_up(delivery, status, error)
         else:
             self._outbox.failed(delivery, status, error, min(now + pause_after(delivery.attempts), delivery.give_up_at))
+            self.metrics.call("failed")
+
+    def _give_up(self, delivery: Delivery, status: int | None, error: str) -> None:
+        self._outbox.given_up(delivery, status, error, self._now())
+        self.metrics.call("given up")
 
     def _headers(self, delivery: Delivery, secret: str, body: bytes) -> list[tuple[str, str]]:
         timestamp = str(int(self._now()))

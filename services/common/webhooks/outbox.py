@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 State = Literal["pending", "delivered", "dead"]
@@ -68,6 +68,14 @@ def lane_of(url: str) -> str:
     return f"{target.scheme}://{target.netloc.lower()}"
 
 
+class Backlog(NamedTuple):
+    """What an outbox holds. waiting: calls to be made; overdue: seconds for which the first of them has been due; dead: calls given up."""
+
+    waiting: int
+    overdue: float
+    dead: int
+
+
 class Outbox(Protocol):
     """Thread-safe. All times are epoch seconds, given by the caller."""
 
@@ -104,6 +112,10 @@ class Outbox(Protocol):
 
     def page(self, state: State | None, number: int, size: int, hook_id: str = "") -> tuple[list[Delivery], int]:
         """Return a page of deliveries, the newest first, and how many there are. number: from zero."""
+        ...
+
+    def backlog(self, now: float) -> Backlog:
+        """Count what waits and what was given up."""
         ...
 
     def sweep(self, now: float) -> None:

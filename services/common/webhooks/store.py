@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from services.common.core_database import Transactions
 from services.common.upsert import insert
-from services.common.webhooks.outbox import Call, Delivery, State
+from services.common.webhooks.outbox import Backlog, Call, Delivery, State
 from services.common.webhooks.tables import Tables
 
 if TYPE_CHECKING:  # the ORM is not for all who import this: it costs 6 MB
@@ -130,6 +130,14 @@ class StoredOutbox:
             total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
             rows = connection.execute(chosen.order_by(self._d.created_at.desc(), self._d.id).limit(size).offset(number * size))
             return [_delivery(row) for row in rows], total
+
+    def backlog(self, now: float) -> Backlog:
+        d = self._d
+        count = sa.select(d.state, sa.func.count(), sa.func.min(d.next_at)).where(d.state.in_(("pending", "dead"))).group_by(d.state)
+        with self._read() as connection:
+            found = {state: (number, first) for state, number, first in connection.execute(count)}
+        waiting, first = found.get("pending", (0, now))
+        return Backlog(waiting, max(0.0, now - first), found.get("dead", (0, now))[0])
 
     def sweep(self, now: float) -> None:
         marks, d = self._tables.marks, self._d

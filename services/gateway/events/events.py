@@ -15,6 +15,7 @@ from typing import Any, Final
 from services.common import logging as logs
 from services.common.core_database import is_transient, is_unavailable
 from services.common.webhooks.courier import Courier
+from services.common.webhooks.metrics import CourierMetrics
 from services.common.webhooks.outbox import Call, Outbox, lane_of, new_id
 from services.gateway.definitions.model import LOG, EventHandler
 from services.gateway.events import messages
@@ -41,6 +42,11 @@ class Events:
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._stopping = threading.Event()
         self.dropped = 0
+
+    @property
+    def metrics(self) -> CourierMetrics:
+        """What becomes of the calls."""
+        return self._courier.metrics
 
     async def start(self) -> None:
         self._thread.start()

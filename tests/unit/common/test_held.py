@@ -121,3 +121,10 @@ def test_who_went_away_leaves_the_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert answers == [None]
     server.close()
     assert connection.gone()
+
+
+def test_metrics_tell_how_many_places_are_taken() -> None:
+    places = Places(10, too_many_polls)
+    with places.one(), places.one():
+        found = {sample.name: sample.value for metric in places.collect() for sample in metric.samples}
+    assert found == {"service_held_requests": 2, "service_held_requests_limit": 10}

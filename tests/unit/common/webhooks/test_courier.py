@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -261,3 +262,45 @@ def test_a_call_that_cannot_be_signed_for_a_day_is_kept_as_dead(outbox: Outbox, 
         dead = ended(outbox)
     assert (dead.state, dead.last_error) == ("dead", "the master key is another one")
     assert not receiver.calls
+
+
+def told(courier: Courier) -> dict[str, float]:
+    """What `/metrics` tells of a courier, by name and outcome."""
+    return {
+        " ".join((sample.name, *sample.labels.values())): sample.value for metric in courier.metrics.collect() for sample in metric.samples
+    }
+
+
+def test_metrics_tell_what_came_of_the_calls_and_what_waits(outbox: Outbox, make_call: MakeCall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.common.webhooks.courier._COUNT", 0.0)
+    clock = Time()
+    answers = {1: 200, 2: 500, 3: 410}
+
+    def call(method: str, url: str, headers: list[tuple[str, str]], *rest: Any) -> int:
+        return answers[int(dict(headers)["webhook-id"].removeprefix("msg_"))]
+
+    outbox.put([make_call(number, url=f"http://receiver-{number}.example/") for number in answers], clock.now)
+    with running(outbox, now=clock, call=call) as courier:
+        wait_until(lambda: told(courier)["webhook_calls_dead"] == 1)
+        wait_until(lambda: told(courier)["webhook_calls_waiting"] == 1)
+        found = told(courier)
+        assert found["webhook_calls_total delivered"] == 1
+        assert found["webhook_calls_total failed"] == 1
+        assert found["webhook_calls_total given up"] == 1
+        assert found["webhook_calls_overdue_seconds"] == 0, "it is due later"
+
+
+def test_metrics_know_nothing_of_an_outbox_that_is_away(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.common.webhooks.courier._COUNT", 0.0)
+
+    def away(*_: Any) -> Any:
+        raise OSError("away")
+
+    with running(outbox) as courier:
+        wait_until(lambda: told(courier)["webhook_calls_waiting"] == 0)
+        monkeypatch.setattr(outbox, "lease", away)
+        wait_until(lambda: math.isnan(told(courier)["webhook_calls_waiting"]))
+        assert math.isnan(told(courier)["webhook_calls_dead"])
+        monkeypatch.undo()
+        monkeypatch.setattr("services.common.webhooks.courier._COUNT", 0.0)
+        wait_until(lambda: told(courier)["webhook_calls_waiting"] == 0)

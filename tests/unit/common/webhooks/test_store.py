@@ -197,3 +197,13 @@ def test_a_clock_that_was_ahead_silences_no_event(outbox: StoredOutbox, make_cal
     assert outbox.put([make_call(1, told_for=60)], NOW + YEARS) == 1
     assert outbox.put([make_call(2, told_for=60)], NOW) == 1
     assert outbox.put([make_call(3, told_for=60)], NOW + 1) == 0
+
+
+def test_what_waits_is_counted(outbox: StoredOutbox, make_call: MakeCall) -> None:
+    assert outbox.backlog(NOW) == (0, 0.0, 0)
+    outbox.put([make_call(number) for number in range(4)], NOW)
+    delivered, dead, *_ = take(outbox)
+    outbox.delivered(delivered, 200, NOW)
+    outbox.given_up(dead, 410, "gone", NOW)
+    assert outbox.backlog(NOW + 30) == (2, 30.0, 1)
+    assert outbox.backlog(NOW - 30) == (2, 0.0, 1), "they are due later"
