@@ -32,7 +32,7 @@ _PAUSE_S: Final = 0.01
 _SLOTS: Final = 256
 _QUESTION: Final = struct.Struct("=Q")  # time.monotonic_ns(), which is the same in all processes
 _HEADER: Final = struct.Struct("=QQIB")  # when the answer was begun, its length, its checksum, which of two places it is in
-_ROOM: Final = 4 << 20  # bytes of a slot: one page for the header, two places. What nobody has written takes no memory.
+_ROOM: Final = 32 << 20  # bytes of a slot: one page for the header, two places. What nobody has written takes no memory.
 _PAGE: Final = 4096
 _PLACE: Final = (_ROOM - _PAGE) // 2
 
@@ -134,7 +134,7 @@ class Seat:
         """Return the metrics of all processes, in Prometheus' text format; within PATIENCE_S, without those that do not answer."""
         asked = self._board.ask()
         found = Families()
-        found.add(self._own(), str(self._slot))
+        found.add(self._write(), str(self._slot))
         others = dict(self._board.others(self._slot))
         deadline = time.monotonic() + PATIENCE_S
         while any(alive and self._board.begun(slot) < asked for slot, alive in others.items()) and time.monotonic() < deadline:
@@ -149,10 +149,13 @@ class Seat:
         own.add(self._before, None)
         return own
 
-    def _write(self) -> None:
+    def _write(self) -> Families:
+        """Write down the metrics of this process, and return them."""
         with self._writing:
             self._answered = time.monotonic_ns()
-            self._board.write(self._slot, self._answered, self._own())
+            own = self._own()
+            self._board.write(self._slot, self._answered, own)
+            return own
 
     def _keep_on(self) -> None:
         while not self._left.wait(LOOK_S):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -53,7 +52,7 @@ class Families:
         data = [
             [name, meaning, type, [[*one, value] for one, value in samples.items()]] for name, (meaning, type, samples) in self._all.items()
         ]
-        return zlib.compress(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
     def text(self) -> bytes:
         """Return them in Prometheus' text format."""
@@ -68,9 +67,9 @@ class Families:
 
 
 def unpacked(data: bytes) -> Families:
-    """Return what `packed` packed. Raises ValueError, zlib.error."""
+    """Return what `packed` packed. Raises ValueError."""
     families = Families()
-    for name, meaning, type, samples in json.loads(zlib.decompress(data)):
+    for name, meaning, type, samples in json.loads(data):
         found = families._of(name, meaning, type)
         found.update({(of, tuple((label, text) for label, text in labels)): value for of, labels, value in samples})
     return families
