@@ -73,7 +73,7 @@ class Requests(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts. Called in a thread."""
-        requests = CounterMetricFamily("gateway_requests", "Requests answered, by class of status.", labels=["api", "status"])
+        requests = CounterMetricFamily("gateway_requests", "Requests answered.", labels=["api", "status"])
         seconds = HistogramMetricFamily(
             "gateway_request_seconds", "From the head of a request to the end of its answer, tunnels left out.", labels=["api"]
         )
@@ -85,11 +85,11 @@ class Requests(Collector):
             lengths = [0] * (len(BOUNDS) + 1)
             for place, count in tally.counts.copy().items():
                 status, length = divmod(place, _ROW)
-                statuses[status // 100] += count
+                statuses[status] += count
                 if status != _SWITCHING:
                     lengths[length] += count
-            for group, count in sorted(statuses.items()):
-                requests.add_metric([api_id, f"{group}xx"], count)
+            for status, count in sorted(statuses.items()):
+                requests.add_metric([api_id, str(status)], count)
             buckets, below = [], 0
             for bound, count in zip((*BOUNDS, inf), lengths, strict=True):
                 below += count

@@ -41,20 +41,20 @@ def page(counted: Requests) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(gateway_\S+) (\S+)$", generate_latest(registry).decode(), re.MULTILINE)}
 
 
-def test_by_api_and_class_of_status(counted: Requests, written: Written) -> None:
-    for status in (200, 204, 404, 502):
+def test_by_api_and_status(counted: Requests, written: Written) -> None:
+    for status in (200, 200, 404, 502):
         answer(counted, "one", status)
     answer(counted, "two", 200)
     answer(counted, None, 404)
     found = page(counted)
     assert {name: value for name, value in found.items() if name.startswith("gateway_requests_total")} == {
-        'gateway_requests_total{api="one",status="2xx"}': 2,
-        'gateway_requests_total{api="one",status="4xx"}': 1,
-        'gateway_requests_total{api="one",status="5xx"}': 1,
-        'gateway_requests_total{api="two",status="2xx"}': 1,
-        'gateway_requests_total{api="(none)",status="4xx"}': 1,
+        'gateway_requests_total{api="one",status="200"}': 2,
+        'gateway_requests_total{api="one",status="404"}': 1,
+        'gateway_requests_total{api="one",status="502"}': 1,
+        'gateway_requests_total{api="two",status="200"}': 1,
+        'gateway_requests_total{api="(none)",status="404"}': 1,
     }
-    assert [(status, size) for status, size, _ in written] == [(200, 7), (204, 7), (404, 7), (502, 7), (200, 7), (404, 7)]
+    assert [(status, size) for status, size, _ in written] == [(200, 7), (200, 7), (404, 7), (502, 7), (200, 7), (404, 7)]
 
 
 def test_how_long_they_took(counted: Requests, written: Written) -> None:
@@ -72,7 +72,7 @@ def test_a_tunnel_is_counted_and_its_length_is_not(counted: Requests) -> None:
     answer(counted, "one", 101, 3600.0)
     answer(counted, "one", 200)
     found = page(counted)
-    assert found['gateway_requests_total{api="one",status="1xx"}'] == 1
+    assert found['gateway_requests_total{api="one",status="101"}'] == 1
     assert found['gateway_request_seconds_count{api="one"}'] == 1
     assert found['gateway_request_seconds_sum{api="one"}'] < 10
 
@@ -86,7 +86,7 @@ def test_refusals_by_their_code(counted: Requests) -> None:
     assert found['gateway_refusals_total{api="one",code="quota-exceeded"}'] == 2
     assert found['gateway_refusals_total{api="one",code="upstream-timeout"}'] == 1
     assert found['gateway_refusals_total{api="(none)",code="bad-header"}'] == 1
-    assert found['gateway_requests_total{api="(none)",status="4xx"}'] == 1
+    assert found['gateway_requests_total{api="(none)",status="400"}'] == 1
 
 
 def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,4 +95,4 @@ def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.Mo
         answer(counted, f"api-{number}", 200)
     found = {name: value for name, value in page(counted).items() if name.startswith("gateway_requests_total")}
     assert len(found) == 4
-    assert found['gateway_requests_total{api="(other)",status="2xx"}'] == 7
+    assert found['gateway_requests_total{api="(other)",status="200"}'] == 7
