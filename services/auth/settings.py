@@ -14,21 +14,25 @@ from services.common.settings import Bind, database_url, parse_url, setting, sql
 from services.common.settings import load as load_settings
 
 ServiceClients = tuple[tuple[str, str], ...]
+SECRETS_OF_A_NAME = 2
 
 
 def parse_service_clients(text: str) -> ServiceClients:
-    """Read the credentials of the neighbours: `sessions=SECRET, devices=SECRET`. Raises ValueError; the message never repeats a secret."""
-    found: dict[str, str] = {}
+    """Read the credentials of the neighbours: `sessions=SECRET, devices=SECRET`; a name twice while its secret is changed.
+
+    Raises ValueError; the message never repeats a secret.
+    """
+    found: list[tuple[str, str]] = []
     for number, part in enumerate((one for one in re.split(r"[\s,]+", text.strip()) if one), 1):
         name, _, secret = part.partition("=")
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
             raise ValueError(f"must be name=secret pairs; pair {number} has no proper name (lower-case letters, digits, -)")
         if len(secret) < 24:
             raise ValueError(f"must hold secrets of 24 characters or more; that of {name} is shorter")
-        if name in found:
-            raise ValueError(f"names {name} twice")
-        found[name] = secret
-    return tuple(found.items())
+        if sum(name == known for known, _ in found) == SECRETS_OF_A_NAME:
+            raise ValueError(f"names {name} more than {SECRETS_OF_A_NAME} times")
+        found.append((name, secret))
+    return tuple(found)
 
 
 def parse_admin_email(text: str) -> str:
@@ -78,7 +82,8 @@ class Settings:
         None,
         secret=True,
         parse=parse_master_key,
-        help="Seals the private signing keys; 32 characters or more. Unset: generated into `master.key` in the data folder.",
+        help="Seals the private signing keys; 32 characters or more. Unset: generated"
+        " into `master.key` in the data folder.",
     )
     admin_email: str = setting(
         "admin@gatehouse.local", parse=parse_admin_email, help="The first administrator, made when there is no user."
@@ -90,7 +95,10 @@ class Settings:
         help="Password of the first administrator. Unset: generated into `admin.password` in the data folder.",
     )
     service_clients: ServiceClients = setting(
-        (), secret=True, parse=parse_service_clients, help="Credentials of the neighbours that may ask `/verify/*`: `name=secret, …`."
+        (),
+        secret=True,
+        parse=parse_service_clients,
+        help="Credentials of the neighbours that may ask `/verify/*`: `name=secret, …`. A name may have two secrets; both are valid.",
     )
     trusted_proxies: tuple[Network, ...] = setting(
         parse_networks("127.0.0.0/8, ::1"),

@@ -75,9 +75,9 @@ class Parts:
         self.people = People(database, clock, self.hasher, self.passwords)
         self.domains = Domains(database, clock)
 
-        self.verifier = Verifier(lookups, clock, self.keys, self.last_used)
+        self.verifier = Verifier(lookups, clock, self.keys, self.last_used, settings.service_clients)
 
-        self.clients = Clients(database, clock, dict(settings.service_clients))
+        self.clients = Clients(database, clock, settings.service_clients)
         self.authorizing = Authorizing(database, clock, self.keys, self.grants, self.verifier, access_s=access_s, refresh_days=refresh_days)
 
         self._started = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,22 +46,28 @@ class Service(NamedTuple):
 class Verifier:
     """Tokens of every kind, each by one statement. Thread-safe."""
 
-    def __init__(self, lookups: Lookups, clock: Clock, keys: KeyRing, last_used: LastUsed) -> None:
+    def __init__(
+        self, lookups: Lookups, clock: Clock, keys: KeyRing, last_used: LastUsed, service_clients: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """service_clients: names and secrets of the neighbours in the settings. Each is valid, whichever of a name's is in the database."""
         self._lookups = lookups
         self._clock = clock
         self._keys = keys
         self._last_used = last_used
+        self._of_settings: dict[str, list[str]] = {}
+        for name, secret in service_clients:
+            self._of_settings.setdefault(name, []).append(opaque.digest(secret))
 
     def service(self, client_id: str, secret: str) -> Service | None:
         """Return the neighbour behind client credentials, None when they are not right."""
         digest, allowed, *found = self._look(store.SERVICE, {}, client_id)
-        return Service(*found) if _is_service(digest, allowed, secret) else None
+        return Service(*found) if self._is_service(client_id, digest, allowed, secret) else None
 
     def user_for(self, client_id: str, secret: str, user_id: str) -> Person | None:
         """Return an active user, for a neighbour; None when its credentials are not a service's. Raises Refusal 401 for any other user."""
         asked = user_id if len(user_id) <= 36 and "\x00" not in user_id and user_id.isascii() else None
         row = self._look(store.USER, {"user": asked}, client_id)
-        if not _is_service(row[0], row[1], secret):
+        if not self._is_service(client_id, row[0], row[1], secret):
             return None
         person = person_in(row)
         if person is None or not person.active:
@@ -82,7 +88,7 @@ class Verifier:
                 return None
             raise
         digest, allowed, *found = self._look(question.statement, question.parameters, client_id)
-        return question.judge(tuple(found)) if _is_service(digest, allowed, secret) else None
+        return question.judge(tuple(found)) if self._is_service(client_id, digest, allowed, secret) else None
 
     def caller(self, token: str) -> tuple[Caller, Application | None]:
         """Return the person behind a sign-in's access JWT, and the application that got it, if one did. Raises Refusal 401."""
@@ -94,6 +100,11 @@ class Verifier:
         method, client_id, person = self._signed_in(self._look(store.SIGN_IN, asked, None)[2:], str(claims["sub"]))
         application = Application(client_id, frozenset(str(claims.get("scope", "")).split())) if client_id is not None else None
         return Caller(person, method, grant_id), application
+
+    def _is_service(self, client_id: str, digest: str | None, allowed: bool | None, secret: str) -> bool:
+        given = opaque.digest(secret)
+        valid = [] if digest is None else [digest, *self._of_settings.get(client_id, ())]
+        return any(hmac.compare_digest(one, given) for one in valid) and bool(allowed)
 
     def _look(self, statement: sa.Select[*tuple[Any, ...]], parameters: dict[str, Any], client_id: str | None) -> tuple[Any, ...]:
         known = client_id if client_id is not None and len(client_id) <= 36 and "\x00" not in client_id else None
@@ -183,10 +194,6 @@ def _check_not_revoked(row: tuple[Any, ...]) -> None:
         raise refusals.token_invalid()
     if revoked is not None:
         raise refusals.token_revoked()
-
-
-def _is_service(digest: str | None, allowed: bool | None, secret: str) -> bool:
-    return digest is not None and hmac.compare_digest(digest, opaque.digest(secret)) and bool(allowed)
 
 
 def _end(claims: dict[str, Any]) -> dt.datetime | None:

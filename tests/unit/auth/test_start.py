@@ -112,6 +112,24 @@ def test_the_settings_rule_the_neighbours_secrets(database_url: str, tmp_path: P
         auth.parts.close()
 
 
+def test_a_secret_is_changed_while_the_former_one_is_valid(database_url: str, tmp_path: Path) -> None:
+    """Neighbours are told the new one after auth: the former is as good until it leaves auth's setting. So it is with a second auth."""
+    migrate("auth", database_url)
+    old, new = ("devices", "a" * 24), ("devices", "b" * 24)
+    before = started(database_url, tmp_path, service_clients=(old,))
+    both = started(database_url, tmp_path, service_clients=(new, old))
+    body = {"username": ADMIN, "password": PASSWORD}
+    for auth in (before, both):
+        for secret in (old, new):
+            assert auth.ask("POST", "/verify/basic", body, basic=secret).status_code == 200
+        assert auth.ask("POST", "/verify/basic", body, basic=("devices", "c" * 24)).status_code == 401
+    after = started(database_url, tmp_path, service_clients=(new,))
+    assert after.ask("POST", "/verify/basic", body, basic=old).status_code == 401
+    assert after.ask("POST", "/verify/basic", body, basic=new).status_code == 200
+    for auth in (before, both, after):
+        auth.parts.close()
+
+
 def test_settings() -> None:
     environ = {"AUTH_SERVICE_CLIENTS": f"sessions={'a' * 24}, devices={'b' * 24}", "AUTH_ISSUER": "https://id.example.org"}
     found = common.load(Settings, "AUTH", environ)
@@ -142,7 +160,7 @@ def test_threads_are_left_for_other_requests() -> None:
     assert Settings().hash_slots >= 1
 
 
-@pytest.mark.parametrize("text", ["Sessions=" + "a" * 24, "=" + "a" * 24, "x", f"x={'a' * 24},x={'b' * 24}"])
+@pytest.mark.parametrize("text", ["Sessions=" + "a" * 24, "=" + "a" * 24, "x", f"x={'a' * 24},x={'b' * 24},x={'c' * 24}"])
 def test_wrong_service_clients(text: str) -> None:
     with pytest.raises(ValueError, match=r"must|names") as refused:
         parse_service_clients(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -23,10 +23,11 @@ from services.common.database import Database
 class Clients:
     """OAuth2 clients, and the neighbours that may ask `/verify/*`. Thread-safe."""
 
-    def __init__(self, database: Database, clock: Clock, fixed: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, clock: Clock, fixed: Iterable[tuple[str, str]]) -> None:
+        """fixed: names and secrets of the neighbours in the settings; of two secrets of a name the first is stored."""
         self._database = database
         self._clock = clock
-        self._fixed = fixed
+        self._fixed = dict(reversed(tuple(fixed)))
 
     def page(self, page: int, per_page: int) -> tuple[list[Client], int]:
         """Return one page by name, and how many there are in all."""
