@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
-from services.common.migrations import check_migrated
+from services.common.migrations import NewerDatabase, check_migrated
 
 LEAST_FREE_BYTES = 1 << 20  # a transaction needs some pages in the log, and again in the file
 WRITE_EVERY_S = 10.0
@@ -37,19 +37,30 @@ class DatabaseCheck:
         self._service = service
         self._database = database
         self._next_write = 0.0  # time.monotonic()
+        self._served = False  # whether the database has been at the right migration
 
     def __call__(self) -> None:
         """Check it. Raises NotReady, NotMigrated, or an error that is a mistake of ours."""
         try:
             if self._database.dialect == "sqlite":
                 check_room(_folder(self._database))
-            check_migrated(self._service, self._database)
+            self._check_migration()
             self._check_write()
         except Exception as error:
             said = _in_words(error)
             if said is None:
                 raise
             raise NotReady(said) from error
+
+    def _check_migration(self) -> None:
+        try:
+            check_migrated(self._service, self._database)
+        except NewerDatabase:
+            if not self._served:
+                raise
+            # An upgrade that is under way: a migration leaves what older processes need until they are replaced.
+        else:
+            self._served = True
 
     def _check_write(self) -> None:
         now = time.monotonic()

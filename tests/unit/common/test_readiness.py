@@ -138,6 +138,17 @@ def test_a_database_that_does_not_answer() -> None:
             DatabaseCheck("example", database)()
 
 
+def test_a_database_that_is_migrated_while_an_older_process_serves(database: CoreDatabase) -> None:
+    """Otherwise an upgrade would take all processes away at once."""
+    check = DatabaseCheck("example", database)
+    check()
+    with database.transaction() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+    check()
+    with pytest.raises(NewerDatabase):
+        DatabaseCheck("example", database)()
+
+
 @pytest.mark.parametrize(
     ("version", "kind", "said"),
     [
