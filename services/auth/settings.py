@@ -82,7 +82,7 @@ class Settings:
         None,
         secret=True,
         parse=parse_master_key,
-        help="Seals the private signing keys; 32 characters or more. Unset: generated"
+        help="Seals the private signing keys; 32 characters or more. Further lines are former keys, which only open. Unset: generated"
         " into `master.key` in the data folder.",
     )
     admin_email: str = setting(

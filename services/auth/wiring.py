@@ -37,8 +37,11 @@ from services.common.last_used import LastUsed
 from services.common.lookups import Lookups
 from services.common.readiness import NotReady
 from services.common.refusal import Refusal
+from services.common.sealing import master_key_file
 from services.common.secret_file import secret_file
 from services.common.startup import in_a_line
+
+MASTER_KEY_FILE = "master.key"
 
 log = logs.get(__name__)
 
@@ -144,4 +147,4 @@ class Parts:
 
 def master_key(settings: Settings) -> str:
     """Return the key that seals the private keys: from the settings, or from a file that the first start creates."""
-    return settings.master_key or secret_file(settings.data / "master.key", lambda: generated_secret(43))
+    return settings.master_key or master_key_file(settings.data / MASTER_KEY_FILE)

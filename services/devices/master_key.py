@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+from typing import Final
 
-from services.common.sealing import Seal
-from services.common.secret_file import secret_file
+from services.common.sealing import Seal, master_key_file
 from services.devices.settings import Settings
 
-FILE = "master.key"
+FILE: Final = "master.key"
+TOKEN, CODE, WEBHOOK = "serial", "verification-code", "webhook"  # what seals are for
 
 
 class Seals:
@@ -19,9 +19,9 @@ class Seals:
         self._made: dict[str, Seal] = {}
 
     def get(self, purpose: str) -> Seal:
-        """Return the seal of a purpose: fixed text, such as `serial`. Raises OSError for a key file that cannot be read or written."""
+        """Return the seal of a purpose, such as TOKEN. Raises OSError for a key file that cannot be read or written."""
         found = self._made.get(purpose)
         if found is None:
-            key = self._settings.master_key or secret_file(self._settings.data / FILE, lambda: secrets.token_hex(32))
+            key = self._settings.master_key or master_key_file(self._settings.data / FILE)
             found = self._made.setdefault(purpose, Seal(purpose, key))
         return found

@@ -58,8 +58,8 @@ class Settings:
         None,
         secret=True,
         parse=parse_master_key,
-        help="Seals tokens with a serial number and the secrets of webhooks; 32 characters or more. Unset: generated into `master.key`"
-        " in the data folder.",
+        help="Seals tokens with a serial number and the secrets of webhooks; 32 characters or more. Further lines are former"
+        " keys, which only open. Unset: generated into `master.key` in the data folder.",
     )
     rate_limits: RateLimits = setting(
         (),

@@ -118,21 +118,25 @@ class Seats:
         self._directory = directory
         self._keys = keys
         self._silence = silence
-        self._tokens: dict[tuple[int, str], str] = {}  # deriving one takes longer than all else about a poll
+        self._tokens: dict[tuple[int, str], list[str]] = {}  # deriving one takes longer than all else about a poll
 
     def token(self, session_id: int, key: str) -> str:
         """Return the token of a session. key: of its row."""
+        return self._tokens_of(session_id, key)[0]
+
+    def is_token(self, token: str, session_id: int, key: str) -> bool:
+        """Say whether this is the token of a session, or the one that it had under a former master key."""
+        given = token.encode("utf-8", "surrogatepass")
+        return any(hmac.compare_digest(known.encode(), given) for known in self._tokens_of(session_id, key))
+
+    def _tokens_of(self, session_id: int, key: str) -> list[str]:
         found = self._tokens.get((session_id, key))
         if found is None:
-            found = tokens.session_token(session_id, self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}"))
+            found = [tokens.session_token(session_id, one) for one in self._keys.derive(SESSION_TOKEN, f"{session_id}:{key}")]
             if len(self._tokens) >= _MOST_TOKENS:
                 self._tokens.clear()
             self._tokens[session_id, key] = found
         return found
-
-    def is_token(self, token: str, session_id: int, key: str) -> bool:
-        """Say whether this is the token of a session."""
-        return hmac.compare_digest(self.token(session_id, key).encode(), token.encode("utf-8", "surrogatepass"))
 
     def seat(self, token: str | None, client_token: str | None, slot: int | None = None, *, following: bool = False) -> Seat:
         """Say whose place it is. slot: the session's id, where the address names it. Raises Refusal (400, or 401, 404, 410).

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import hmac
-import secrets
 from typing import Final
 
-from services.common.secret_file import secret_file
+from services.common.sealing import keys_of, master_key_file
 from services.sessions.settings import Settings
 
 FILE: Final = "master.key"
@@ -19,14 +18,14 @@ class Keys:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def derive(self, purpose: str, text: str) -> bytes:
-        """Return 32 bytes that only the holder of the master key can derive. purpose: fixed text, such as `session token`.
+    def derive(self, purpose: str, text: str) -> list[bytes]:
+        """Return 32 bytes that only the holder of the master key can derive; then those of each former key, its further lines.
 
-        Raises OSError for a key file that cannot be read or written.
+        purpose: fixed text, such as `session token`. Raises OSError for a key file that cannot be used.
         """
-        return hmac.digest(self._master_key, f"{purpose}\0{text}".encode(), "sha256")
+        return [hmac.digest(key, f"{purpose}\0{text}".encode(), "sha256") for key in self._master_keys]
 
     @functools.cached_property
-    def _master_key(self) -> bytes:
-        key = self._settings.master_key or secret_file(self._settings.data / FILE, lambda: secrets.token_hex(32))
-        return key.encode()
+    def _master_keys(self) -> list[bytes]:
+        text = self._settings.master_key or master_key_file(self._settings.data / FILE)
+        return [key.encode() for key in keys_of(text)]

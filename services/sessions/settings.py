@@ -37,8 +37,8 @@ class Settings:
         None,
         secret=True,
         parse=parse_master_key,
-        help="Session tokens and the tokens in forms are derived from it; 32 characters or more. A new one ends all session tokens. Unset:"
-        " generated into `master.key` in the data folder.",
+        help="Session tokens and the tokens in forms are derived from it; 32 characters or more. A new one ends all session tokens."
+        " Further lines are former keys, whose tokens are still good. Unset: generated into `master.key` in the data folder.",
     )
     trusted_proxies: tuple[Network, ...] = setting(
         parse_networks("127.0.0.0/8, ::1"),

@@ -36,6 +36,7 @@ from services.common.sealing import NotOpened, Seal
 
 log = logs.get(__name__)
 
+PURPOSE = "gatehouse signing keys"  # what the seal is for
 ROTATIONS_AT_ONCE = 8
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")  # a thumbprint; a JWT's header may hold anything, even a NUL
 
@@ -46,7 +47,7 @@ class KeyRing:
     def __init__(self, database: Database, clock: Clock, master_key: str, *, issuer: str, audience: str, overlap_s: int) -> None:
         self._database = database
         self._clock = clock
-        self._seal = Seal("gatehouse signing keys", master_key)
+        self._seal = Seal(PURPOSE, master_key)
         self.issuer = issuer
         self.audience = audience
         self._overlap = dt.timedelta(seconds=overlap_s + 2 * house_jwt.SKEW_S)

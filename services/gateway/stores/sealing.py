@@ -1,7 +1,7 @@
 """Secrets at rest, sealed with the installation's master key; and which key that is.
 
 The first secret that is sealed notes the key's fingerprint in the database. From then on nobody seals with another key, and no gateway
-starts with another one: half of the secrets would open nowhere.
+starts without it: half of the secrets would open nowhere. `reseal` seals all of them with another key, and notes that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
-from services.common.sealing import NotOpened, Seal, fingerprint
+from services.common.sealing import NotOpened, Seal, fingerprints
 from services.common.settings import SettingsError
 from services.common.store_guard import LONG_WORK_S
 from services.common.upsert import insert
@@ -22,7 +22,7 @@ from services.gateway.stores.base import metadata
 
 log = logs.get(__name__)
 
-_PURPOSE: Final = "gatehouse webhook secrets"
+PURPOSE: Final = "gatehouse webhook secrets"
 
 # At most one row. wiped: plaintext that stood here before it was sealed is gone from the database's files.
 SEALING: Final = sa.Table(
@@ -32,7 +32,7 @@ SEALING: Final = sa.Table(
     sa.Column("fingerprint", sa.String(32), nullable=False),
     sa.Column("wiped", sa.Boolean, nullable=False),
 )
-_MINE: Final = SEALING.c.purpose == _PURPOSE
+_MINE: Final = SEALING.c.purpose == PURPOSE
 
 
 class WrongMasterKey(Exception):
@@ -46,7 +46,7 @@ class Sealing:
         self._database = database
         self._settings = settings
         self._lock = threading.Lock()
-        self._loaded: tuple[Seal, str] | None = None
+        self._loaded: tuple[Seal, dict[str, str]] | None = None
 
     def check(self) -> None:
         """Check that the master key is the one that sealed the secrets. Raises WrongMasterKey, or the store's error.
@@ -63,7 +63,7 @@ class Sealing:
                 log.info("master key not created", reason=str(error))
                 return
             raise WrongMasterKey(f"the secrets of webhooks are sealed, and the master key cannot be read: {error}") from None
-        if noted is not None and (key is None or fingerprint(_PURPOSE, key) != noted):
+        if noted is not None and (key is None or noted not in fingerprints(PURPOSE, key)):
             raise self._wrong(missing=key is None)
 
     def seal(self, connection: sa.Connection, plain: str, place: str, *, wiped: bool = True) -> str:
@@ -71,14 +71,17 @@ class Sealing:
 
         Raises WrongMasterKey.
         """
-        seal, mark = self._load(make=True)
-        first = insert(connection.dialect.name, SEALING).values(purpose=_PURPOSE, fingerprint=mark, wiped=wiped)
+        seal, marks = self._load(make=True)
+        first = insert(connection.dialect.name, SEALING).values(purpose=PURPOSE, fingerprint=next(iter(marks)), wiped=wiped)
         connection.execute(first.on_conflict_do_nothing())
-        noted = connection.execute(sa.select(SEALING.c.fingerprint, SEALING.c.wiped).where(_MINE)).one()
-        if noted.fingerprint != mark:
+        noting = sa.select(SEALING.c.fingerprint, SEALING.c.wiped).where(_MINE)
+        noted = connection.execute(noting.with_for_update()).one()  # `reseal` waits for this transaction, or this one for it
+        if noted.fingerprint not in marks:
             raise self._wrong()
         if noted.wiped and not wiped:
             connection.execute(sa.update(SEALING).where(_MINE).values(wiped=False))
+        if noted.fingerprint != next(iter(marks)):  # not with the new key yet: gateways without it share the database
+            seal = Seal(PURPOSE, marks[noted.fingerprint])
         return seal.seal(plain.encode(), place)
 
     def open(self, sealed: str, place: str) -> str:
@@ -131,7 +134,8 @@ class Sealing:
         finally:
             raw.close()
 
-    def _load(self, *, make: bool) -> tuple[Seal, str]:
+    def _load(self, *, make: bool) -> tuple[Seal, dict[str, str]]:
+        """Return the seal, and its keys by their fingerprints."""
         with self._lock:
             if self._loaded is None:
                 try:
@@ -140,11 +144,20 @@ class Sealing:
                     raise WrongMasterKey(str(error)) from None
                 if key is None:
                     raise self._wrong(missing=True)
-                self._loaded = (Seal(_PURPOSE, key), fingerprint(_PURPOSE, key))
+                self._loaded = (Seal(PURPOSE, key), fingerprints(PURPOSE, key))
             return self._loaded
 
     def _wrong(self, *, missing: bool = False) -> WrongMasterKey:
         setting, path = "GATEWAY_MASTER_KEY", self._settings.master_key_path
         where = setting if self._settings.master_key is not None else f"{setting}_PATH ({path})"
         what = "is not there" if missing else "is not the key that sealed the secrets of webhooks"
-        return WrongMasterKey(f"{where} {what}; put the former key back, or, if it is lost, see Master key in docs/operating.md")
+        return WrongMasterKey(f"{where} {what}; put the former key back, or, if it is lost, see docs/runbooks.md")
+
+
+def note_key(connection: sa.Connection, master_key: str) -> None:
+    """Note that the first line of this key has sealed everything, if anything is sealed; those that seal wait until the transaction ends.
+
+    For `reseal`, before it reads.
+    """
+    if connection.execute(sa.select(SEALING.c.purpose).where(_MINE).with_for_update()).first() is not None:
+        connection.execute(sa.update(SEALING).where(_MINE).values(fingerprint=next(iter(fingerprints(PURPOSE, master_key)))))

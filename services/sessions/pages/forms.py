@@ -66,7 +66,7 @@ def curl(event: Event, address: str, *, in_session: bool) -> str:
 
 def token(user: str) -> str:
     """Return a token for a form of this user, good for a day."""
-    return _token(user, int(time.time()))
+    return _tokens(user, int(time.time()))[0]
 
 
 def is_token(user: str, text: str) -> bool:
@@ -75,12 +75,14 @@ def is_token(user: str, text: str) -> bool:
     if not (moment.isascii() and moment.isdecimal() and len(moment) < 12):
         return False
     age = time.time() - int(moment)
-    return -60 <= age <= _TOKEN_S and hmac.compare_digest(_token(user, int(moment)).encode(), text.encode("utf-8", "replace"))
+    given = text.encode("utf-8", "replace")
+    return -60 <= age <= _TOKEN_S and any(hmac.compare_digest(one.encode(), given) for one in _tokens(user, int(moment)))
 
 
-def _token(user: str, moment: int) -> str:
+def _tokens(user: str, moment: int) -> list[str]:
+    """The token, and those under former master keys."""
     keys = current_app.extensions["sessions"].keys
-    return f"{moment}.{keys.derive('form', f'{user}:{moment}').hex()[:32]}"
+    return [f"{moment}.{one.hex()[:32]}" for one in keys.derive("form", f"{user}:{moment}")]
 
 
 def _sentence(text: str) -> str:

@@ -10,10 +10,9 @@ from services.common.remembered import Remembered
 from services.common.sealing import NotOpened
 from services.common.webhooks.signing import CannotSign
 from services.devices.actions import store
-from services.devices.master_key import Seals
+from services.devices.master_key import WEBHOOK, Seals
 
 _KEPT_S: Final = 5.0
-_PURPOSE: Final = "webhook"  # what the seal is for
 
 
 class Secrets:
@@ -27,7 +26,7 @@ class Secrets:
 
     def seal(self, action_id: str, secret: str) -> str:
         """Encrypt the secret of an action, which it is bound to. Raises OSError for a key file that cannot be read or written."""
-        return self._seals.get(_PURPOSE).seal(secret.encode(), action_id)
+        return self._seals.get(WEBHOOK).seal(secret.encode(), action_id)
 
     def of(self, action_id: str) -> str:
         """Return the secret of an action. Raises CannotSign when there is no such action or its secret does not open, the store's error."""
@@ -46,6 +45,6 @@ class Secrets:
         if sealed is None:
             raise CannotSign("the action is gone")
         try:
-            return self._seals.get(_PURPOSE).open(sealed, action_id).decode()
+            return self._seals.get(WEBHOOK).open(sealed, action_id).decode()
         except (NotOpened, OSError):
             raise CannotSign("the action's secret cannot be opened; give it a new one") from None

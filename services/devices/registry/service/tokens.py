@@ -18,7 +18,7 @@ from services.devices import access, refusals
 from services.devices.access import Caller
 from services.devices.known import Changes
 from services.devices.last_used import LastUsed
-from services.devices.master_key import Seals
+from services.devices.master_key import CODE, TOKEN, Seals
 from services.devices.models import Device, DeviceToken
 from services.devices.registry.rules import ids, listing
 from services.devices.registry.rules import tokens as rules
@@ -29,7 +29,6 @@ from services.devices.registry.store import tokens as store
 log = logs.get(__name__)
 
 MOST: Final = 1000  # of one device
-_TOKEN, _CODE = "serial", "verification-code"  # what seals are for
 _GIVES: Final[Mapping[str, tuple[access.Action, ...]]] = {"full": ("read", "write"), "read": ("read",), "write": ("write",), "deny": ()}
 COLUMNS: Final = listing.Columns(
     known=frozenset(
@@ -89,7 +88,7 @@ class DeviceTokens:
                 raise refusals.too_many("tokens", MOST)
             token = self._row(device, given, permission, ends)
             if code := given.get("verification_code"):
-                token.verification_code = self._seals.get(_CODE).seal(code.encode(), token.id)
+                token.verification_code = self._seals.get(CODE).seal(code.encode(), token.id)
             return Made(token.id, self._add(session, token), permission, ends)
 
         return self._database.run(work)
@@ -109,7 +108,7 @@ class DeviceTokens:
         token = rules.new_token()
         values: dict[str, Any] = {"digest": rules.digest(token), "last_four": token[-4:], "updated_at": self._clock.now()}
         if found.token.serial is not None:
-            values["sealed"] = self._seals.get(_TOKEN).seal(token.encode(), found.token.id)
+            values["sealed"] = self._seals.get(TOKEN).seal(token.encode(), found.token.id)
         if not self._database.run(lambda session: store.replace(session, found.token.id, **values)):
             raise refusals.invalid_device_token()
         self._changes.announce()
@@ -134,10 +133,10 @@ class DeviceTokens:
         access.require_device(caller, found.device.id)
         token, code = found.token, found.token.verification_code
         try:
-            needed = None if code is None else self._seals.get(_CODE).open(code, token.id)
+            needed = None if code is None else self._seals.get(CODE).open(code, token.id)
             if needed is not None and not hmac.compare_digest(needed, (verification_code or "").encode("utf-8", "replace")):
                 raise refusals.invalid_serial()
-            return self._seals.get(_TOKEN).open(token.sealed or "", token.id).decode()
+            return self._seals.get(TOKEN).open(token.sealed or "", token.id).decode()
         except NotOpened:
             log.error("token not opened: another master key sealed it", token=token.id)
             raise refusals.token_lost() from None
@@ -175,7 +174,7 @@ class DeviceTokens:
         token = rules.new_token()
         row.digest, row.last_four = rules.digest(token), token[-4:]
         if row.serial is not None:
-            row.sealed = self._seals.get(_TOKEN).seal(token.encode(), row.id)
+            row.sealed = self._seals.get(TOKEN).seal(token.encode(), row.id)
         try:
             store.add(session, row)
         except IntegrityError:

@@ -1,0 +1,25 @@
+"""What `python -m services.common.reseal gateway` does: the secrets of webhooks, and the note of the key that sealed them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from services.common.resealing import Resealed, Sealed, existing_key, in_database, reseal
+from services.gateway.settings import Settings
+from services.gateway.stores.hooks import HOOKS
+from services.gateway.stores.sealing import PURPOSE, note_key
+
+_COLUMNS: Final = (Sealed(HOOKS.c.sealed, HOOKS.c.id, PURPOSE),)
+
+
+def run(settings: Settings, *, leave_lost: bool) -> Resealed:
+    """Seal them again. Raises SettingsError, Lost, NotMigrated, the store's error."""
+    key = existing_key("GATEWAY_MASTER_KEY", settings.master_key, settings.master_key_path)
+
+    def work(connection: sa.Connection) -> Resealed:
+        note_key(connection, key)
+        return reseal(connection, _COLUMNS, key, leave_lost=leave_lost)
+
+    return in_database("gateway", settings.database_url, work)
