@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tools.dev import command_line
+from tools.dev import command_line, upkeep
 
 HELP = """\
 ./dev up       start the gateway and its services, with everything they need; Ctrl-C stops all of them
@@ -27,7 +27,10 @@ HELP = """\
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
 ./dev mobility imports GTFS and GeoJSON: ./dev mobility import --help
-                 these three take the --data and --port-base that ./dev up was started with
+./dev backup   copies of the SQLite databases, while everything runs: ./dev backup FOLDER [SERVICE ...]
+./dev restore  puts them back; first stop ./dev up: ./dev restore FOLDER [SERVICE ...]
+./dev reseal   after a master key has a new first line: ./dev reseal [SERVICE ...]
+                 these six take the --data and --port-base that ./dev up was started with
 ./dev help     this text; ./dev --version
 """
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -46,6 +49,8 @@ def main(arguments: list[str]) -> int:
         return 0
     if command in ("auth", "gateway", "mobility"):
         return command_line.main(command, rest)
+    if command in ("backup", "restore", "reseal"):
+        return upkeep.main(command, rest)
     if command in ("test", "check", "bench"):
         return _run(command, rest)
     sys.stderr.write(f"dev: there is no command {command!r}\n\n{HELP}")

@@ -61,7 +61,10 @@ class Packages:
 
 RUN = Packages("that the gateway and its services need", ("base.txt", "valkey.txt"), ".requirements-run")
 DEVELOP = Packages("for tests and checks", ("dev.txt",), ".requirements")
-NEEDED = {"up": RUN, "auth": RUN, "gateway": RUN, "mobility": RUN, "test": DEVELOP, "check": DEVELOP, "bench": DEVELOP}
+NEEDED = {
+    **dict.fromkeys(("up", "auth", "gateway", "mobility", "backup", "restore", "reseal"), RUN),
+    **dict.fromkeys(("test", "check", "bench"), DEVELOP),
+}
 
 
 def heeded() -> list[signal.Signals]:
