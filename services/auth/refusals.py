@@ -120,6 +120,10 @@ def client_in_settings() -> Refusal:
     return Refusal(409, "the settings of the service name this client", "client-in-settings")
 
 
+def client_is_public() -> Refusal:
+    return Refusal(409, "this client is public: it has no secret", "client-is-public")
+
+
 def changed_meanwhile() -> Refusal:
     return Refusal(412, "changed by somebody else: read it again", "changed-meanwhile")
 

@@ -8,9 +8,10 @@ from tests.unit.auth.browsing import (
     Browser,
     client_of,
     exchange,
+    refresh,
     sent_back,
 )
-from tests.unit.auth.conftest import Auth
+from tests.unit.auth.conftest import SERVICE, Auth
 
 
 def test_a_client_that_is_removed_takes_its_sign_ins_with_it(auth: Auth, admin: str, browser: Browser) -> None:
@@ -18,6 +19,31 @@ def test_a_client_that_is_removed_takes_its_sign_ins_with_it(auth: Auth, admin: 
     tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
     assert auth.ask("DELETE", f"/clients/{client['client_id']}", token=admin).status_code == 204
     assert auth.verify(tokens["access_token"]).status_code == 401
+
+
+def test_a_new_secret_for_the_same_client(auth: Auth, admin: str, browser: Browser) -> None:
+    client = client_of(auth, admin)
+    tokens = exchange(auth, client, sent_back(browser.authorize(client["client_id"]))["code"]).json
+    path = f"/clients/{client['client_id']}/rotate"
+    answer = auth.ask("POST", path, token=admin)
+    assert answer.status_code == 200
+    renewed = {**client, "client_secret": answer.json["client_secret"]}
+    assert answer.json == renewed != client
+    assert auth.verify(tokens["access_token"]).status_code == 200
+    assert refresh(auth, tokens["refresh_token"], client).status_code == 401
+    assert refresh(auth, tokens["refresh_token"], renewed).status_code == 200
+    assert auth.ask("GET", "/audit?action=client.rotate", token=admin).json["items"][0]["target"] == client["client_id"]
+
+
+def test_clients_without_a_secret_of_their_own(auth: Auth, admin: str) -> None:
+    public = client_of(auth, admin, public=True)
+    for name, status, code in (
+        (public["client_id"], 409, "client-is-public"),
+        (SERVICE[0], 409, "client-in-settings"),
+        ("x", 404, "not-found"),
+    ):
+        answer = auth.ask("POST", f"/clients/{name}/rotate", token=admin)
+        assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(

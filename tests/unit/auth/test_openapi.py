@@ -107,6 +107,7 @@ def test_real_answers_fit(auth: Auth, contract: Contract) -> None:
     ask("POST", "/oauth/revoke", data={})
     ask("DELETE", f"/me/tokens/{made['id']}", token=own)
     ask("DELETE", f"/role-tokens/{role['jti']}", token=admin)
+    ask("POST", f"/clients/{client['client_id']}/rotate", token=admin)
     ask("DELETE", f"/clients/{client['client_id']}", token=admin)
     ask("POST", "/signing-keys/rotate", {"algorithm": "RS256"}, token=admin)
     ask("GET", "/signing-keys", token=admin)

@@ -34,6 +34,16 @@ def new_client(given: Answer) -> Answer:
     return schemas.client(*parts().clients.add(given, origin(who)))
 
 
+@blueprint.post("/clients/<client_id>/rotate")
+@needs(super_user)
+@answers(blueprint, 200, schemas.Client)
+def rotate_client(client_id: str) -> Answer:
+    """A new secret for the same client; the old one ends at once, what it has got stays. Not by a login key."""
+    who = super_user()
+    require_password(who)
+    return schemas.client(*parts().clients.rotate(client_id, origin(who)))
+
+
 @blueprint.delete("/clients/<client_id>")
 @needs(super_user)
 @blueprint.response(204)

@@ -68,6 +68,24 @@ class Clients:
 
         return self._database.run(work), secret
 
+    def rotate(self, client_id: str, origin: Origin) -> tuple[Client, str]:
+        """Give a client a new secret in the place of its own; its sign-ins stay. Raises Refusal 404, 409."""
+        if client_id in self._fixed:
+            raise refusals.client_in_settings()
+        secret = opaque.make(opaque.CLIENT)
+
+        def work(session: Session) -> Client:
+            client = store.client(session, client_id)
+            if client is None:
+                raise refusals.not_found("client")
+            if client.secret_digest is None:
+                raise refusals.client_is_public()
+            client.secret_digest = opaque.digest(secret)
+            audit.write(session, origin, self._clock.now(), "client.rotate", client_id, name=client.name)
+            return client
+
+        return self._database.run(work), secret
+
     def remove(self, client_id: str, origin: Origin) -> None:
         """Remove a client with its sign-ins and codes. Raises Refusal 404, 409."""
         if client_id in self._fixed:
