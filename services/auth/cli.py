@@ -155,9 +155,10 @@ def role_token(subject: str, label: str, expires_in: int | None, not_before: dt.
 
 @main.command("rotate-keys", example="./dev auth rotate-keys")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="EdDSA", show_default=True)
-def rotate_keys(algorithm: str) -> None:
+@click.option("--end-former", is_flag=True, help="Delete all other keys: every JWT that they signed ends. For a key that has leaked.")
+def rotate_keys(algorithm: str, end_former: bool) -> None:
     """Sign with a new key from now on; the old one stays published as long as a token needs it."""
-    kid = _parts().keys.rotate(algorithm, COMMAND_LINE).kid
+    kid = _parts().keys.rotate(algorithm, COMMAND_LINE, end_former=end_former).kid
     show({"key": kid}, f"key {kid}")
 
 

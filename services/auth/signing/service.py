@@ -64,11 +64,12 @@ class KeyRing:
                 return
         self.rotate("EdDSA", origin, only_first=True)
 
-    def rotate(self, algorithm: str, origin: Origin, *, only_first: bool = False) -> SigningKey:
+    def rotate(self, algorithm: str, origin: Origin, *, only_first: bool = False, end_former: bool = False) -> SigningKey:
         """Sign with a new key from now on. One transaction: after a crash either the old or the new one signs, never none and never two.
 
-        only_first: return the current key instead, when there is one. Raises Refusal 503 when the master key is not the one that sealed the
-        current key: the processes that have the right one could not sign with the new key.
+        only_first: return the current key instead, when there is one. end_former: delete all other keys; what they signed ends.
+        Raises Refusal 503 when the master key is not the one that sealed the current key: the processes that have the right one could not
+        sign with the new key.
         """
         private: Any = (
             ed25519.Ed25519PrivateKey.generate() if algorithm == "EdDSA" else rsa.generate_private_key(public_exponent=65537, key_size=3072)
@@ -92,7 +93,11 @@ class KeyRing:
             )
             session.add(key)
             session.flush()
-            audit.write(session, origin, now, "signing-key.rotate", jwk["kid"], algorithm=algorithm)
+            if end_former:
+                store.drop(session, [one.kid for one in store.all_keys(session) if one.kid != key.kid])
+            audit.write(
+                session, origin, now, "signing-key.rotate", jwk["kid"], algorithm=algorithm, **({"end_former": True} if end_former else {})
+            )
             return key
 
         for _ in range(ROTATIONS_AT_ONCE):

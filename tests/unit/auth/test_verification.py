@@ -350,6 +350,18 @@ def test_nobody_rotates_under_another_master_key(auth: Auth, database_url: str, 
     assert auth.log_in()
 
 
+def test_a_key_that_has_leaked_is_ended_with_all_that_it_signed(auth: Auth, admin: str) -> None:
+    signed_in = auth.ask("POST", "/login", {"email": ADMIN, "password": PASSWORD}).json
+    role = role_token(auth, admin)["token"]
+    kid = auth.parts.keys.rotate("EdDSA", COMMAND_LINE, end_former=True).kid
+    for token in (signed_in["access_token"], role):
+        assert auth.verify(token).status_code == 401
+    assert [one["kid"] for one in auth.ask("GET", "/.well-known/jwks.json").json["keys"]] == [kid]
+    form = {"grant_type": "refresh_token", "refresh_token": signed_in["refresh_token"]}
+    refreshed = auth.ask("POST", "/oauth/token", data=form).json
+    assert auth.verify(refreshed["access_token"]).status_code == 200
+
+
 def test_rotations_at_once_leave_one_current_key(auth: Auth, admin: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: auth.ask("POST", "/signing-keys/rotate", {}, token=admin).status_code, range(4)))
