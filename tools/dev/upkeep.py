@@ -21,6 +21,8 @@ def main(command: str, given: Sequence[str]) -> int:
     plan.add_place(parser)
     if command != "reseal":
         parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the copies, SERVICE.db each")
+    else:
+        parser.add_argument("--leave-lost", action="store_true", help="leave what no key opens, instead of refusing")
     chosen = SEALING if command == "reseal" else ORDER
     parser.add_argument("services", nargs="*", metavar="SERVICE", help=f"these only: {', '.join(chosen)}")
     options = parser.parse_args(given)
@@ -31,7 +33,7 @@ def main(command: str, given: Sequence[str]) -> int:
     failed = 0
     for name in chosen:
         if name in programs and (not options.services or name in options.services):
-            file = [] if command == "reseal" else [str(options.folder.absolute() / f"{name}.db")]
-            run = [sys.executable, "-m", f"services.common.{command}", name, *file]
+            more = ["--leave-lost"] * options.leave_lost if command == "reseal" else [str(options.folder.absolute() / f"{name}.db")]
+            run = [sys.executable, "-m", f"services.common.{command}", name, *more]
             failed |= subprocess.run(run, cwd=plan.ROOT, env=programs[name].env, check=False).returncode
     return 1 if failed else 0

@@ -72,6 +72,21 @@ def test_with_a_wrong_key_it_is_refused_and_the_key_that_is_noted_stays(database
     database.dispose()
 
 
+def test_a_key_that_is_lost_is_left_behind(database_url: str) -> None:
+    """What it sealed stays lost until the webhook has a new secret; all else goes on."""
+    database = CoreDatabase(database_url)
+    hooks_of(database, OLD).create({"id": "h1", "name": "h1"}, "secret")
+    settings = Settings(database_url=database_url, master_key=NEW)
+    assert resealing.run(settings, leave_lost=True) == Resealed(lost=1, first_lost="hooks.sealed of h1")
+    assert starts(database, NEW) and not starts(database, OLD)
+    hooks = hooks_of(database, NEW)
+    with pytest.raises(WrongMasterKey):
+        hooks.secret("h1")
+    hooks.replace("h1", {"id": "h1", "name": "h1"}, "another")
+    assert hooks.secret("h1") == "another"
+    database.dispose()
+
+
 def test_before_anything_is_sealed_there_is_nothing_to_note(database_url: str) -> None:
     database = CoreDatabase(database_url)
     assert run(database_url, BOTH) == Resealed()

@@ -282,22 +282,6 @@ def test_the_courier_is_told_why_it_cannot_sign(database: CoreDatabase) -> None:
     assert SigningSecrets(hooks_of(database)).of("h1") == SECRET
 
 
-def test_a_lost_key_is_left_behind_as_the_documentation_says(database: CoreDatabase) -> None:
-    hooks_of(database).create(hook("h1"), SECRET)
-    with database.transaction() as connection:
-        connection.exec_driver_sql("DELETE FROM sealing")
-    settings = Settings(master_key=OTHER)
-    Sealing(database, settings).check()
-    hooks = hooks_of(database, master_key=OTHER)
-    with pytest.raises(CannotSign):
-        SigningSecrets(hooks).of("h1")
-    hooks.replace("h1", hook("h1"), "new")
-    assert SigningSecrets(hooks).of("h1") == "new"
-    Sealing(database, settings).check()
-    with pytest.raises(WrongMasterKey):
-        Sealing(database, Settings(master_key=KEY)).check()
-
-
 def test_the_migration_is_taken_back_with_the_key(database: CoreDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks_of(database).create(hook("h1"), SECRET)
     hooks_of(database).create(hook("h2"))
