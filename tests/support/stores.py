@@ -124,6 +124,16 @@ class PostgreSQL:
                 if int(process.read_text().rpartition(")")[2].split()[1]) == first:
                     os.kill(int(process.parent.name), number)
 
+    def demand_passwords(self) -> None:
+        """Let nobody but the superuser in without a password, as other servers do."""
+        (self._folder / "pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        self._admin.execute("SELECT pg_reload_conf()")
+
+    @property
+    def host(self) -> str:
+        """The folder of its socket, which clients take for a host."""
+        return str(self._folder)
+
     def drop(self, url: str) -> None:
         self._admin.execute(f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
