@@ -130,6 +130,12 @@ class PostgreSQL:
         self._admin.execute("SELECT pg_reload_conf()")
 
     @property
+    def programs(self) -> Path:
+        """The folder of its programs, such as `pg_dump`: of its version, as others on the PATH need not be."""
+        pid = (self._folder / "postmaster.pid").read_text().split()[0]
+        return Path(os.readlink(f"/proc/{pid}/exe")).parent
+
+    @property
     def host(self) -> str:
         """The folder of its socket, which clients take for a host."""
         return str(self._folder)

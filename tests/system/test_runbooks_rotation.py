@@ -217,6 +217,17 @@ def test_the_secret_of_an_oauth2_client(house: Installation) -> None:
     assert (granted(made["client_secret"]), granted(secret)) == (401, 200)
 
 
+def test_the_password_in_the_url_of_a_database(tmp_path: Path) -> None:
+    """The rest of it needs a server."""
+    env = {"SECRETS": str(tmp_path), "SERVICE": "devices"}
+    urls = []
+    for _ in range(2):
+        run("Database passwords", "files", env=env)
+        urls.append((tmp_path / "devices_database_url").read_text())
+        assert (tmp_path / "devices_database_password").read_text() in urls[-1]
+    assert urls[0] != urls[1]
+
+
 def test_credentials_that_dev_up_makes_again(tmp_path: Path) -> None:
     """What every start of a service is planned with."""
 
@@ -229,4 +240,4 @@ def test_credentials_that_dev_up_makes_again(tmp_path: Path) -> None:
     after = secrets()
     assert before.keys() == after.keys() == {"sessions", "tokens", "devices", "mobility"}
     assert not set(before.values()) & set(after.values())
-    assert (tmp_path / "auth" / "service-clients").read_text().strip() == ", ".join(f"{name}={after[name]}" for name in after)
+    assert set((tmp_path / "auth" / "service-clients").read_text().strip().split(", ")) == {f"{name}={after[name]}" for name in after}
