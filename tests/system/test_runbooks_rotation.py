@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,8 @@ import jwt
 import pytest
 import requests
 
+from tests.support import certificates
+from tests.support.gateway import gateway as gateway_alone
 from tests.support.given_out import ADMIN, Auth, Devices, Gateway, Session, answer_of, ask, taken
 from tests.support.installation import Installation, installation
 from tests.support.processes import ROOT
@@ -226,6 +230,22 @@ def test_the_password_in_the_url_of_a_database(tmp_path: Path) -> None:
         urls.append((tmp_path / "devices_database_url").read_text())
         assert (tmp_path / "devices_database_password").read_text() in urls[-1]
     assert urls[0] != urls[1]
+
+
+def test_the_certificate(tmp_path: Path) -> None:
+    made = [certificates.make(tmp_path / name) for name in ("first", "second")]
+    served = {"GATEWAY_TLS_CERTIFICATE": str(tmp_path / "served.crt"), "GATEWAY_TLS_KEY": str(tmp_path / "served.key")}
+
+    def replace(one: certificates.Certificates) -> None:
+        run("TLS certificate", "all", env={**served, "NEW_CERTIFICATE": str(one.certificate), "NEW_KEY": str(one.key)})
+
+    replace(made[0])
+    with gateway_alone(tmp_path, [], served) as started:
+        replace(made[1])
+        assert ssl.get_server_certificate(("127.0.0.1", started.port)).strip() in made[0].certificate.read_text()
+        started.signal(signal.SIGHUP)
+        new = made[1].certificate.read_text()
+        wait_until(lambda: ssl.get_server_certificate(("127.0.0.1", started.port)).strip() in new, 60, "the new certificate")
 
 
 def test_credentials_that_dev_up_makes_again(tmp_path: Path) -> None:
