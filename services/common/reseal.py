@@ -11,7 +11,6 @@ from services.common import logging as logs
 from services.common import startup
 from services.common.resealing import Lost, Resealed
 from services.common.settings import SettingsError, load_or_exit
-from services.common.settings import stop as stop_for
 
 _LEAVE: Final = "--leave-lost"
 
@@ -32,7 +31,8 @@ def main(arguments: list[str]) -> int:
     try:
         found: Resealed = importlib.import_module(f"services.{service}.resealing").run(settings, leave_lost=leave_lost)
     except SettingsError as error:
-        stop_for(service, error.mistakes)
+        sys.stderr.write(f"{service}: nothing has changed: {error}\n")
+        return 1
     except Lost as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 1

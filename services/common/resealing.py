@@ -41,7 +41,7 @@ class Lost(Exception):
 
     def __init__(self, found: Resealed, keys: int) -> None:
         total = found.again + found.already + found.lost
-        one = "the key does not open" if keys == 1 else f"none of the {keys} keys opens"
+        one = ("there is no master key for", "the key does not open", f"none of the {keys} keys opens")[min(keys, 2)]
         super().__init__(f"nothing has changed: {one} {found.lost} of {total} secrets, the first in {found.first_lost}")
 
 
@@ -96,10 +96,12 @@ def in_database(service: str, url: str, work: Callable[[sa.Connection], Resealed
 
 
 def existing_key(setting: str, value: str | None, path: Path) -> str:
-    """Return the master key that is there: of the setting, or of its file. Raises SettingsError; no file is created."""
+    """Return the master key that is there: of the setting, or of its file; "" = none was needed yet. Raises SettingsError."""
     try:
         return value or parse_master_key(path.read_text().strip())
+    except FileNotFoundError:
+        return ""
     except OSError as error:
-        raise SettingsError([f"{setting} is not set, and {path} cannot be read: {error.strerror}"]) from None
+        raise SettingsError([f"{setting}: {path} cannot be read: {error.strerror}"]) from None
     except ValueError as error:
         raise SettingsError([f"{setting}: {path} {error}"]) from None

@@ -19,7 +19,8 @@ def run(settings: Settings, *, leave_lost: bool) -> Resealed:
     key = existing_key("GATEWAY_MASTER_KEY", settings.master_key, settings.master_key_path)
 
     def work(connection: sa.Connection) -> Resealed:
-        note_key(connection, key)
+        if key:
+            note_key(connection, key)
         return reseal(connection, _COLUMNS, key, leave_lost=leave_lost)
 
     return in_database("gateway", settings.database_url, work)
