@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,6 +120,11 @@ class Gateway:
             return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return []
 
+    def started(self) -> list[int]:
+        """Return the process ids of those workers that say in the log that they have started."""
+        said = {int(pid) for pid in re.findall(r'"event": "worker started".*?"pid": (\d+)', self.process.text())}
+        return [pid for pid in self.workers() if _own_id(pid) in said]
+
     def memory(self, field: str = "VmRSS") -> int:
         """Return the bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
         return max(_status_field(pid, field) for pid in self.workers())
@@ -141,10 +147,21 @@ class Gateway:
         return self.process.stop(90)
 
 
+def _own_id(pid: int) -> int:
+    """Return the id that the process has for itself: in a container it is another."""
+    with contextlib.suppress(FileNotFoundError):
+        return int(_status_line(pid, "NSpid")[-1])
+    return 0
+
+
 def _status_field(pid: int, field: str) -> int:
+    return int(_status_line(pid, field)[0]) * 1024
+
+
+def _status_line(pid: int, field: str) -> list[str]:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
+            return line.split()[1:]
     raise AssertionError(f"/proc/{pid}/status has no {field}")
 
 

@@ -1,4 +1,7 @@
-"""Run the real programs: gunicorn processes of a service on free ports, ended with the test whatever happens."""
+"""Run the real programs: gunicorn processes of a service on free ports, ended with the test whatever happens.
+
+They run on this machine, or, as `tests.support.containers` says, in containers of the images.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.support import containers
 from tests.support.waiting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,11 +28,11 @@ class Process:
     def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         self.log = log
         self._file = log.open("ab")
-        clean = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._container = containers.Container(command, env, log) if containers.TAG else None
         self.child = subprocess.Popen(
-            command,
+            self._container.command if self._container else command,
             cwd=ROOT,
-            env={**clean, **env},
+            env=None if self._container else _clean(env),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._file,
@@ -37,10 +41,15 @@ class Process:
 
     @property
     def pid(self) -> int:
-        return self.child.pid
+        """The id of the program; 0 when it ran in a container that has ended."""
+        return self._container.pid(lambda: not self.alive()) if self._container else self.child.pid
 
     def signal(self, number: int) -> None:
-        self.child.send_signal(number)
+        if not self._container:
+            self.child.send_signal(number)
+        elif self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def alive(self) -> bool:
         return self.child.poll() is None
@@ -50,32 +59,37 @@ class Process:
 
     def stop(self, timeout: float = 15.0) -> int:
         """TERM, then KILL after `timeout`; the exit status."""
-        with contextlib.suppress(ProcessLookupError):
-            self.child.terminate()
-        try:
+        self.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
         return self.child.returncode
 
     def kill(self) -> None:
-        """KILL the whole group."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.child.pid, signal.SIGKILL)
+        """KILL the whole group; a container ends with its first process."""
+        if self._container:
+            self.signal(signal.SIGKILL)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
         self._file.close()
 
 
+def _clean(env: Mapping[str, str]) -> dict[str, str]:
+    return {**{name: os.environ[name] for name in KEPT if name in os.environ}, **env}
+
+
+def run_program(command: Sequence[str], env: Mapping[str, str], timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run a program of a service to its end. env: the whole of its environment. Raises subprocess.TimeoutExpired."""
+    given: Mapping[str, str] | None = env
+    if containers.TAG:
+        command, given = containers.Container(command, env).command, None
+    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=timeout, check=False)
+
+
 def migrate(service: str, env: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "services.common.migrate", service],
-        cwd=ROOT,
-        env={**{name: os.environ[name] for name in KEPT if name in os.environ}, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program([sys.executable, "-m", "services.common.migrate", service], _clean(env))
     assert done.returncode == 0, done.stderr
 
 

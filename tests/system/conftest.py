@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import containers
 from tests.support.devices_house import Auth, DevicesHouse, devices_auth, devices_house
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
@@ -14,6 +15,11 @@ from tests.support.raw_client import RawClient
 from tests.support.sessions_house import House, sessions_auth, sessions_house
 from tests.support.stores import PostgreSQL, SQLite
 from tests.support.waiting import free_port
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if containers.TAG:
+        config.pluginmanager.register(containers.Plugin(), "containers")
 
 
 @pytest.fixture(scope="session")

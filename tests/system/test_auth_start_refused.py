@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, migrate
+from tests.support.processes import migrate, run_program
 from tests.support.waiting import free_port
 from tests.system.test_auth_service import environment
 
@@ -17,7 +16,7 @@ def start(status: int, **env: str) -> str:
     """Start it and give what it writes; it must end by itself, with that status."""
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.auth.wsgi:app"]
     env |= {"PATH": "/usr/bin", "AUTH_BIND": f"127.0.0.1:{free_port()}"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = run_program(command, env)
     assert done.returncode == status
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -32,8 +31,7 @@ def test_wrong_settings() -> None:
 def test_the_master_key_of_another_house(database_url: str, tmp_path: Path) -> None:
     env = environment(database_url, tmp_path)
     migrate("auth", env)
-    rotate = [sys.executable, "-m", "services.auth.cli", "rotate-keys"]
-    subprocess.run(rotate, cwd=ROOT, env=env, capture_output=True, timeout=60, check=True)
+    assert run_program([sys.executable, "-m", "services.auth.cli", "rotate-keys"], env).returncode == 0
     said = start(3, **{**env, "AUTH_MASTER_KEY": "another master key of more than 32 letters"})
     assert "auth: cannot start: signing key cannot be opened with this master key\n" in said
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.contract import service as contract
-from tests.support.processes import ROOT, migrate
+from tests.support.processes import migrate, run_program
 from tests.support.waiting import free_port
 
 
@@ -21,7 +20,7 @@ def start(folder: Path, **settings: str) -> tuple[int, str]:
     }
     migrate("devices", env)
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.service.py", "services.devices.wsgi:app"]
-    done = subprocess.run(command, cwd=ROOT, env={**env, **settings}, capture_output=True, text=True, timeout=60, check=False)
+    done = run_program(command, {**env, **settings})
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
 

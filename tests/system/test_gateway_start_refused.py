@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.gateway import gateway
-from tests.support.processes import ROOT
+from tests.support.processes import run_program
 from tests.support.waiting import free_port
 
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.gateway.py", "services.gateway.wsgi:app"]
@@ -56,7 +55,7 @@ def test_settings_that_cannot_serve(environ: dict[str, str], said: str, tmp_path
         "GATEWAY_MASTER_KEY_PATH": str(tmp_path / "master.key"),
         **{name: value.format(folder=tmp_path) for name, value in environ.items()},
     }
-    ended = subprocess.run(COMMAND, cwd=ROOT, env={**kept, **given}, capture_output=True, text=True, timeout=60)
+    ended = run_program(COMMAND, {**kept, **given})
     assert ended.returncode == 78, ended.stderr
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -74,7 +73,7 @@ def test_the_master_key_of_another_installation(key: str, database_url: str, tmp
         file.unlink()
     else:
         file.write_text("another master key of more than 32 letters")
-    ended = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    ended = run_program(COMMAND, env)
     assert ended.returncode == 3, ended.stderr
     what = "is not there" if key == "lost" else "is not the key that sealed the secrets of webhooks"
     assert f"gateway: cannot start: GATEWAY_MASTER_KEY_PATH ({file}) {what}; put the former key back" in ended.stderr
@@ -89,7 +88,7 @@ def test_a_database_of_newer_code(database_url: str, tmp_path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    ended = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    ended = run_program(COMMAND, env)
     assert ended.returncode == 3, ended.stderr
     (said,) = [line for line in ended.stderr.splitlines() if line.startswith("gateway: cannot start: ")]
     assert "at migration 9999" in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -56,8 +55,7 @@ def _successor(running: Gateway, *before: int) -> int:
     """The worker that has come, once it answers. An answer alone tells nothing: those that are leaving may have given it."""
 
     def come() -> int:
-        serving = {int(pid) for pid in re.findall(r'"event": "worker started".*?"pid": (\d+)', running.process.text())}
-        return next((pid for pid in running.workers() if pid not in before and pid in serving), 0)
+        return next((pid for pid in running.started() if pid not in before), 0)
 
     return wait_until(come, 20, "the successor, ready to answer")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.contract import service as contract
 from tests.support.freezing import locked
-from tests.support.processes import ROOT, Process, answers, get, migrate
+from tests.support.processes import Process, answers, get, migrate, run_program
 from tests.support.stores import PostgreSQL
 from tests.support.waiting import free_port, wait_until
 
@@ -36,7 +35,7 @@ def migration(service: str) -> list[str]:
 
 def refused(command: list[str], env: dict[str, str]) -> str:
     """What it writes; it must end by itself, and not well."""
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = run_program(command, env)
     assert done.returncode in (1, 3), done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
