@@ -8,26 +8,22 @@ Signals go to the container's first process as this machine sees it, so the test
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
 import os
 import re
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    import docker
+from tools.dev.containers import LABEL, remove
 
 TAG = os.environ.get("GATEHOUSE_IMAGES_TAG", "")
-LABEL = "gatehouse.tests"
 # Whose containers they are: those of the run that started this process, or of this process.
 RUN = os.environ.get("GATEHOUSE_TESTS_RUN") or str(os.getpid())
 STARTED: Counter[str] = Counter()
@@ -70,15 +66,14 @@ class Container:
     def pid(self, ended: Callable[[], bool]) -> int:
         """Return the id of its first process on this machine, after its start; 0 when it has ended. ended: whether `command` has."""
 
-        from docker.errors import NotFound
-
         def started() -> bool:
-            with contextlib.suppress(NotFound):
-                self._pid = int(_engine().api.inspect_container(self._name)["State"]["Pid"])
+            command = ["docker", "container", "inspect", "--format", "{{.State.Pid}}", self._name]
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            self._pid = int(said or "0")  # nothing is said of one that is not there yet
             return bool(self._pid) or ended()
 
         if not self._pid:
-            wait_until(started, _START_S, f"the start of {self._name}")
+            wait_until(started, _START_S, f"the start of {self._name}", pause=0.05)
         return 0 if ended() else self._pid
 
 
@@ -98,24 +93,6 @@ def _folders(texts: Iterable[str]) -> set[Path]:
         if path.is_relative_to(temporary) and path != temporary:
             found.add(temporary / path.relative_to(temporary).parts[0])
     return found
-
-
-@functools.cache
-def _engine() -> docker.DockerClient:
-    import docker  # a fifth of a second, which runs without containers do not pay
-
-    return docker.from_env(timeout=60)
-
-
-def remove(run: str) -> int:
-    """Remove what is left of a run; return how many containers that were."""
-    from docker.errors import APIError
-
-    left = _engine().api.containers(all=True, quiet=True, filters={"label": f"{LABEL}={run}"})
-    for one in left:
-        with contextlib.suppress(APIError):  # gone by itself, or about to
-            _engine().api.remove_container(one["Id"], force=True, v=True)
-    return len(left)
 
 
 class Plugin:

@@ -5,10 +5,12 @@ With --retry-alone, a test that fails and passes when it is run again alone does
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from tools.dev import containers, images
 from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
@@ -41,7 +43,7 @@ def suites(*, retry_alone: bool = False) -> list[Step]:
 
 
 def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
-    """Run the system journeys against the images; says what is missing instead of failing half-way."""
+    """Build the images and run the tests against them; says what is missing instead of failing half-way."""
     lacking = []
     if not (ROOT / "docker-compose.yml").is_file():
         lacking.append("docker-compose.yml, which this tree does not have yet")
@@ -52,7 +54,34 @@ def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
         sys.stderr.write("dev: ./dev test --compose cannot run here; it needs\n" + "".join(f"  - {one}\n" for one in lacking))
         sys.stderr.write("Everything else passes without Docker: ./dev test\n")
         return 69
-    return run([pytest("compose tests", "tests/compose", *arguments, workers=1, retry_alone=retry_alone)])
+    try:
+        chosen = images.build(_say)
+    except images.Impossible as reason:
+        _say(f"./dev test --compose cannot run here: {reason}")
+        return 69
+    mine = str(os.getpid())
+    os.environ.update(chosen, GATEHOUSE_IMAGES_TAG=images.TAG, GATEHOUSE_TESTS_RUN=mine)
+    try:
+        return run(_container_suites(arguments, retry_alone=retry_alone))
+    finally:
+        containers.remove(mine)
+
+
+def _container_suites(arguments: Sequence[str], *, retry_alone: bool) -> list[Step]:
+    """Return the steps: the journeys of a house in containers, then the system tests, each of whose programs is a container."""
+    if arguments:
+        return [pytest("tests in containers", *arguments, workers=1, retry_alone=retry_alone)]
+    whole = [f"tests/{ALONE}", *SPARED]
+    return [
+        pytest("compose tests", "tests/compose", *SPARED, workers=1, retry_alone=retry_alone),
+        pytest("system tests in containers", *whole, "-m", "not alone", workers=2, by_file=True, retry_alone=retry_alone),
+        pytest("system tests in containers, alone", *whole, "-m", "alone", workers=1, retry_alone=retry_alone),
+    ]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"dev: {text}\n")
+    sys.stderr.flush()
 
 
 def _docker_lacks() -> list[str]:
@@ -65,5 +94,12 @@ def _docker_lacks() -> list[str]:
     if version.returncode:
         reason = (version.stderr.strip().splitlines() or ["no answer"])[-1]
         return [f"a Docker engine that runs ({reason})"]
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    return [] if plugin.returncode == 0 else ["docker compose, version 2"]
+    found = any(_succeeds(*command, "version") for command in (("docker", "compose"), ("docker-compose",)))
+    return [] if found else ["docker compose, version 2, or docker-compose, from 1.29"]
+
+
+def _succeeds(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
