@@ -47,20 +47,21 @@ _numbers = itertools.count(1)
 class Container:
     """A container that `command`, a child of the tests, starts, waits for and removes. The exit status is that of the program."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], *files: Path) -> None:
-        """command: of a Python program, as this machine would run it. files: that it or the test uses besides those in `env`."""
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path | None = None) -> None:
+        """command: of a Python program, as this machine would run it. log: a file for what it writes, which then is there at once."""
         service = _service(command, env)
         STARTED[service] += 1
         self._name = f"gatehouse-tests-{os.getpid()}-{next(_numbers)}-{service}"
         self._pid = 0
         given = {name: value for name, value in env.items() if name not in _OF_THE_HOST and os.environ.get(name) != value}
+        to_log = ("sh", "-c", 'exec "$@" >>"$0" 2>&1', str(log)) if log else ()
         self.command = [
             *("docker", "run", "--rm", f"--name={self._name}", f"--label={LABEL}={RUN}", "--log-driver=none", "--no-healthcheck"),
             *(*_CLOSED, "--pids-limit=2048", "--network=host", f"--user={os.getuid()}:{os.getgid()}"),
-            *(f"--volume={folder}:{folder}" for folder in sorted(_folders([*map(str, files), *given.values()]))),
+            *(f"--volume={folder}:{folder}" for folder in sorted(_folders([str(log), *given.values()]))),
             *([f"--volume={_ROOT}/tests:/app/tests:ro"] if any(one.startswith("tests.") for one in command) else []),
             *(f"--env={name}={value}" for name, value in given.items()),
-            *(f"gatehouse/{service}:{TAG}", "python", *command[1:]),
+            *(f"gatehouse/{service}:{TAG}", *to_log, "python", *command[1:]),
         ]
 
     def pid(self, ended: Callable[[], bool]) -> int:

@@ -123,7 +123,7 @@ class Gateway:
     def started(self) -> list[int]:
         """Return the process ids of those workers that say in the log that they have started."""
         said = {int(pid) for pid in re.findall(r'"event": "worker started".*?"pid": (\d+)', self.process.text())}
-        return [pid for pid in self.workers() if _own_id(pid) in said]
+        return [pid for pid in self.workers() if own_id(pid) in said]
 
     def memory(self, field: str = "VmRSS") -> int:
         """Return the bytes of the biggest worker. field: VmRSS (now) or VmHWM (the most ever)."""
@@ -147,13 +147,6 @@ class Gateway:
         return self.process.stop(90)
 
 
-def _own_id(pid: int) -> int:
-    """Return the id that the process has for itself: in a container it is another."""
-    with contextlib.suppress(FileNotFoundError):
-        return int(_status_line(pid, "NSpid")[-1])
-    return 0
-
-
 def _status_field(pid: int, field: str) -> int:
     return int(_status_line(pid, field)[0]) * 1024
 
@@ -163,6 +156,13 @@ def _status_line(pid: int, field: str) -> list[str]:
         if line.startswith(f"{field}:"):
             return line.split()[1:]
     raise AssertionError(f"/proc/{pid}/status has no {field}")
+
+
+def own_id(pid: int) -> int:
+    """Return the id that the process has for itself: in a container it is another."""
+    with contextlib.suppress(FileNotFoundError):
+        return int(_status_line(pid, "NSpid")[-1])
+    return 0
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.gateway import Gateway, definition, gateway
+from tests.support.gateway import Gateway, definition, gateway, own_id
 from tests.support.load import Load
 from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient, request
@@ -201,7 +201,7 @@ def test_saves_do_not_wait_for_a_dead_worker_and_name_one_that_hangs(
         try:
             # Whichever worker takes the call: the one that is stopped takes none.
             said = wait_until(lambda: saved().get("Unconfirmed"), 20, "the one that hangs being named")
-            assert [str(name).rpartition(":")[2] for name in said] == [str(first)]
+            assert [str(name).rpartition(":")[2] for name in said] == [str(own_id(first))]
         finally:
             os.kill(first, signal.SIGCONT)
         wait_until(lambda: "Unconfirmed" not in saved(), 20, "both workers")

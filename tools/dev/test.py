@@ -71,7 +71,7 @@ def _container_suites(arguments: Sequence[str], *, retry_alone: bool) -> list[St
     """Return the steps: the journeys of a house in containers, then the system tests, each of whose programs is a container."""
     if arguments:
         return [pytest("tests in containers", *arguments, workers=1, retry_alone=retry_alone)]
-    whole = [f"tests/{ALONE}", *SPARED]
+    whole = [f"tests/{ALONE}", *SPARED, "-k", "not sqlite"]  # a house in containers has PostgreSQL
     return [
         pytest("compose tests", "tests/compose", *SPARED, workers=1, retry_alone=retry_alone),
         pytest("system tests in containers", *whole, "-m", "not alone", workers=2, by_file=True, retry_alone=retry_alone),
