@@ -28,10 +28,17 @@ TAG = os.environ.get("GATEHOUSE_IMAGES_TAG", "")
 RUN = os.environ.get("GATEHOUSE_TESTS_RUN") or str(os.getpid())
 STARTED: Counter[str] = Counter()
 
+_RUNBOOKS = "its commands are those for an installation without containers; tests/compose runs the others"
 # file of tests/system → why what it starts is not in a container
 LEFT_OUT = {
     "test_bench_attacks.py": "the load suite starts its programs itself, on this machine",
+    "test_bench_workers.py": "the load suite starts its programs itself, on this machine",
     "test_dev_up.py": "`./dev up` is how the programs start without containers",
+    "test_observability.py": "Prometheus reaches what it watches on this machine",
+    "test_runbooks_backup.py": _RUNBOOKS,
+    "test_runbooks_postgresql.py": _RUNBOOKS,
+    "test_runbooks_rotation.py": _RUNBOOKS,
+    "test_runbooks_upgrade.py": _RUNBOOKS,
 }
 
 _ROOT = Path(__file__).resolve().parents[2]
