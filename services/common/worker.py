@@ -11,7 +11,6 @@ watches the ends as well, and waits for none.
 from __future__ import annotations
 
 import contextlib
-import math
 import selectors
 import signal
 import socket
@@ -34,7 +33,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """One process of a service."""
 
     def init_process(self) -> None:
-        self._accepts_until = math.inf
         self._ends: dict[Any, int] = {}  # connections whose last answer is sent, the oldest first, and how much of each was thrown away
         super().init_process()
 
@@ -42,35 +40,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # the master has made them wait over the fork
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop. The process may still be loading; then it stops as soon as it has begun to serve."""
-        if self._accepts_until == math.inf:
-            self._accepts_until = time.monotonic() + STILL_ACCEPTS_S
-            self.method_queue.defer(lambda: None)
-
-    def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        if self.alive:
-            timeout = min(timeout, max(self._accepts_until - time.monotonic(), 0.0))
-        super().wait_for_and_dispatch_events(timeout)
-        if self.alive and time.monotonic() >= self._accepts_until:
-            self._end_accepting()
-
-    def _end_accepting(self) -> None:
-        """Accept what is queued, and nothing more. Every answer that begins from now on is the last one of its connection."""
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin to accept, or pause; once the process stops, accept the last ones and end it. Called in the thread that watches."""
+        if enabled or self.alive:
+            super().set_accept_enabled(enabled)
+            return
+        until = time.monotonic() + STILL_ACCEPTS_S
+        while (left := until - time.monotonic()) > 0:
+            self.notify()
+            self.wait_for_and_dispatch_events(left)
         for listener in self.sockets:
-            with contextlib.suppress(OSError):  # no file is left for it
-                for _ in range(queued(listener)):
-                    before = self.nr_conns
-                    self.accept(listener)
-                    if self.nr_conns == before:  # another worker was faster
-                        break
-        self.set_accept_enabled(False)
+            self._accept_queued(listener)
+        super().set_accept_enabled(False)
         for listener in self.sockets:
             listener.close()
-        self.alive = False
+        self.sockets.clear()
         wakeups = getattr(self.wsgi, "extensions", {}).get("wakeups")
         if wakeups is not None:  # long polls and streams end
             threading.Thread(target=wakeups.close, name="closing", daemon=True).start()
+
+    def _accept_queued(self, listener: Any) -> None:
+        with contextlib.suppress(OSError):  # no file is left for it
+            for _ in range(queued(listener)):
+                before = self.nr_conns
+                self.accept(listener)
+                if self.nr_conns == before:  # another worker was faster
+                    return
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Once the process stops: also close those that have sent nothing yet."""

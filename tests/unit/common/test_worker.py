@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import signal
@@ -33,7 +34,7 @@ def worker(listener: socket.socket) -> Iterator[Any]:
     worker.accepted = []
     worker.enqueue_req = worker.accepted.append
     worker.wsgi = SimpleNamespace(extensions={})
-    worker._accepts_until, worker._ends = float("inf"), {}
+    worker._ends = {}
     worker.poller = selectors.DefaultSelector()
     worker.method_queue.init()
     worker.poller.register(worker.method_queue.fileno(), selectors.EVENT_READ, worker.method_queue.run_callbacks)
@@ -92,28 +93,34 @@ def test_a_client_that_sends_on_is_cut_off(worker: Any) -> None:
         assert worker.nr_conns == 0
 
 
-def test_a_worker_that_is_told_to_stop_accepts_what_is_queued(worker: Any, listener: socket.socket) -> None:
-    """Then it listens no more; told again, it gets no more time."""
+def test_a_worker_that_stops_accepts_what_is_queued(worker: Any, listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it was frozen, and listens no more."""
+    monkeypatch.setattr("services.common.worker.STILL_ACCEPTS_S", 0.0)
     address = listener.getsockname()
-    clients = [socket.create_connection(address) for _ in range(5)]
-    refuse_new(listener)
-    worker.handle_exit(signal.SIGTERM, None)
-    until = worker._accepts_until
-    worker.handle_exit(signal.SIGTERM, None)
-    assert worker._accepts_until == until
-    worker._accepts_until = 0.0  # the moment is over, as it is for a process that was frozen
-    worker.wait_for_and_dispatch_events(10)
-    assert not worker.alive
-    assert len(worker.accepted) == 5
-    assert listener.fileno() == -1
-    for client in clients:
-        client.close()
+    with contextlib.ExitStack() as block:
+        for _ in range(5):
+            block.enter_context(socket.create_connection(address))
+        refuse_new(listener)
+        worker.handle_exit(signal.SIGTERM, None)
+        worker.set_accept_enabled(False)
+        assert len(worker.accepted) == 5
+        assert listener.fileno() == -1
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
 
 
-def test_until_then_it_serves_as_before(worker: Any, listener: socket.socket) -> None:
-    worker.handle_exit(signal.SIGTERM, None)
-    worker._accepts_until = float("1e12")
-    with socket.create_connection(listener.getsockname()):
-        while not worker.accepted:
-            worker.wait_for_and_dispatch_events(10)
-        assert worker.alive
+def test_a_worker_that_stops_waits_for_handshakes_under_way(worker: Any, listener: socket.socket) -> None:
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 10)  # the kernel ends them when the client says something
+    with socket.create_connection(listener.getsockname()) as client:
+        refuse_new(listener)
+        worker.handle_exit(signal.SIGTERM, None)
+        waited = worker.wait_for_and_dispatch_events
+
+        def later(timeout: float) -> None:
+            if not worker.accepted:
+                client.send(b"a request")
+            waited(timeout)
+
+        worker.wait_for_and_dispatch_events = later
+        worker.set_accept_enabled(False)
+        assert len(worker.accepted) == 1
