@@ -1,4 +1,4 @@
-"""What tests leave at the Docker engine when they are cut short: `remove` takes it away, found by its label."""
+"""The containers that tests leave when they are cut short: `remove` takes them away, found by their label."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import subprocess
 import sys
 
 LABEL = "gatehouse.tests"  # its value: the run whose they are
-# kind → how it is removed, in the order in which they can go
-_REMOVING = {"container": ("rm", "--force", "--volumes"), "volume": ("rm", "--force"), "network": ("rm",)}
+_GOING = ("No such container", "already in progress")  # those that are removed by their own end
 
 
 def remove(run: str) -> int:
-    """Remove the containers, volumes and networks of a run; return how many that were. What cannot be removed is told."""
-    removed = 0
-    for kind, removing in _REMOVING.items():
-        everything = ("--all",) if kind == "container" else ()
-        listed = _docker(kind, "ls", "--quiet", *everything, "--filter", f"label={LABEL}={run}").stdout.split()
-        if not listed:
-            continue
-        removed += len(listed)
-        done = _docker(kind, *removing, *listed)
-        for line in done.stderr.splitlines():
-            if "No such" not in line and "already in progress" not in line:  # of one that goes by itself
-                sys.stderr.write(f"dev: a {kind} of the tests is left: {line}\n")
-    return removed
+    """Remove the containers of a run with their volumes; return how many that were. What cannot be removed is told."""
+    listed = _docker("ls", "--all", "--quiet", "--filter", f"label={LABEL}={run}").stdout.split()
+    if listed:
+        for line in _docker("rm", "--force", "--volumes", *listed).stderr.splitlines():
+            if not any(one in line for one in _GOING):
+                sys.stderr.write(f"dev: a container of the tests is left: {line}\n")
+    return len(listed)
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(["docker", "container", *arguments], capture_output=True, text=True, check=False)
