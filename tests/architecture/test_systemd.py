@@ -105,7 +105,8 @@ def test_units_give_up_what_they_do_not_need(installed: Path, unit: str) -> None
     said = Counter(_directives(installed, unit))
     for directive in (
         "NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
-        "PrivateUsers=yes", "ProtectProc=invisible", "ProcSubset=pid", "ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes",
+        "PrivateUsers=yes", "ProtectProc=invisible", "ProcSubset=pid",
+        "ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes",
         "RestrictNamespaces=yes", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", "LockPersonality=yes", "MemoryDenyWriteExecute=yes",
         "SystemCallFilter=@system-service", "UMask=0077", "KillMode=mixed", "Restart=on-failure", "RestartPreventExitStatus=78 243",
         "Type=notify", "StateDirectoryMode=0700",
