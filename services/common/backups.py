@@ -38,12 +38,14 @@ def back_up(service: str, database: Path, backup: Path) -> str:
     """
     if not database.exists():
         raise Unusable(f"there is no database {database}")
+    if backup.exists() and backup.samefile(database):  # its place taken, the service would go on with a file that has no name
+        raise Unusable(f"{backup} is the database itself; name another file")
     private_folder(backup.parent)
     draft = backup.with_name(f".{backup.name}.{secrets.token_hex(8)}")
     os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with _opened(database) as source, _opened(draft) as copy, _told(f"{database} cannot be copied"):
-            source.backup(copy)
+            _copy(source, copy)
             _refuse_damaged(copy, database)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
             copy.execute(f"PRAGMA application_id={_mark(service)}")
@@ -66,21 +68,22 @@ def restore(service: str, backup: Path, database: Path) -> str:
         raise Unusable(f"there is no file {backup}")
     if not backup.is_file() or holds_something_else(backup) or backup.stat().st_size == 0:
         raise Unusable(f"{backup} is not an SQLite database")
-    with _opened(backup) as source, _told(f"{backup} cannot be read"):
-        _refuse_damaged(source, backup)
-        marked = source.execute("PRAGMA application_id").fetchone()[0]
-        if marked not in (0, _mark(service)):
-            raise Unusable(f"{backup} is the backup of another service")
-        revision = _revision(source)
+    with _opened(backup) as source:
+        with _told(f"{backup} cannot be read"):
+            _refuse_damaged(source, backup)
+            marked = source.execute("PRAGMA application_id").fetchone()[0]
+            if marked not in (0, _mark(service)):
+                raise Unusable(f"{backup} is the backup of another service")
+            revision = _revision(source)
         if revision not in known_revisions(service):
             raise Unusable(f"{backup} is at migration {revision}, unknown to this version; restore it with the one that made it")
         private_folder(database.parent, also=database.name)
         if database.exists() and holds_something_else(database):
             raise Unusable(f"{database} is not an SQLite database; move it away")
         create_database(database)
-        with _opened(database) as target:
+        with _opened(database) as target, _told(f"{database} cannot be written"):
             _refuse_used(target, database)
-            source.backup(target)
+            _copy(source, target)
     _settle(database.parent)
     return revision
 
@@ -97,6 +100,16 @@ def _told(what: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise Unusable(f"{what}: {error}") from None
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy all of it in one transaction of the target. Raises sqlite3.Error, also when somebody holds one of the two for `_BUSY_S`."""
+
+    def told(status: int, _left: int, _pages: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # `backup` would try again for ever
+            raise sqlite3.OperationalError("database is locked")
+
+    source.backup(target, progress=told)
 
 
 def _refuse_damaged(connection: sqlite3.Connection, file: Path) -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,44 @@ def test_a_restore_beside_a_running_service_is_refused(tmp_path: Path, monkeypat
             restore("tokens", copy, file)
         other.communicate("\n")
     assert restore("tokens", copy, file) == "0001"
+
+
+def test_a_database_is_not_copied_over_itself(tmp_path: Path) -> None:
+    """Its service would go on writing to a file that has no name any more."""
+    file, other = tmp_path / "tokens.db", tmp_path / "other.db"
+    make(file, 1)
+    other.symlink_to(file)
+    before = file.stat().st_ino
+    for name in (file, other):
+        with pytest.raises(Unusable, match="is the database itself; name another file"):
+            back_up("tokens", file, name)
+    assert file.stat().st_ino == before
+
+
+def test_nobody_waits_for_ever_for_who_holds_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "_BUSY_S", 0.05)
+    file, copy = tmp_path / "tokens.db", tmp_path / "copy.db"
+    make(file, 1)
+    back_up("tokens", file, copy)
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('PRAGMA journal_mode=DELETE')"
+    for lock, work in (("EXCLUSIVE", lambda: back_up("tokens", file, tmp_path / "2.db")), ("", lambda: restore("tokens", copy, file))):
+        hold = f"{code}; c.execute('BEGIN {lock}'); c.execute('SELECT * FROM things').fetchall(); print('held', flush=True); input()"
+        with subprocess.Popen([sys.executable, "-c", hold, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None and other.stdout.readline() == "held\n"
+            said: list[str] = []
+            worker = threading.Thread(target=_note_reason, args=(work, said), daemon=True)
+            worker.start()
+            worker.join(30)
+            other.communicate("\n")
+        assert [one.rpartition(": ")[2] for one in said] == ["database is locked"]
+    assert things(file) == [1]
+    assert names(tmp_path) == {"tokens.db", "copy.db"}
+
+
+def _note_reason(work: Callable[[], str], said: list[str]) -> None:
+    with pytest.raises(Unusable) as refused:
+        work()
+    said.append(str(refused.value))
 
 
 def test_what_is_not_a_backup_of_this_service_is_refused(tmp_path: Path) -> None:
