@@ -90,6 +90,8 @@ PLANTED: dict[Check, list[tuple[Plant, str]]] = {
         (lambda house: house.kustomization["secretGenerator"][1]["files"].pop(), "service_clients is not mounted"),
         (lambda house: _pod(house)["volumes"].pop(0), "auth_database_url is not mounted"),
         (_forget("AUTH_MASTER_KEY_FILE"), "Secret auth: nobody reads auth_master_key"),
+        (lambda house: _of_the_job(house, 1).update(volumeMounts=[{"name": "secrets", "mountPath": "/run/secrets"}]),
+        "it can read postgres_admin_url, which is not its own"),
     ],
     checks.wrong_addresses: [
         (lambda house: _deployment(house)["selector"]["matchLabels"].update(app="auth"), "does not take its own pods"),

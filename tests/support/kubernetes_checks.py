@@ -90,14 +90,16 @@ def wrong_settings(house: House, secrets: Path) -> Iterator[str]:
 
 
 def wrong_secrets(house: House, secrets: Path) -> Iterator[str]:
-    """Secrets that make-secrets does not write, that no pod reads, or that a container names and its pod does not have."""
+    """Secrets that make-secrets does not write or that no pod reads; that a container names and does not have, or has and does not name."""
     written = {file.name for file in secrets.iterdir()}
     generated = house.secrets()
     yield from (f"make-secrets writes no {file}" for files in generated.values() for file in set(files) - written)
     used = set()
     for name, pod, container in house.containers():
         named = set(re.findall(rf"{SECRETS_AT}(\w+)", str([container.get("env"), container.get("command"), container.get("startupProbe")])))
-        yield from (f"{name}: {one} is not mounted" for one in named if SECRETS_AT + one not in house.mounted(pod))
+        mounted = {path.removeprefix(SECRETS_AT) for path in house.mounted(pod, container)}
+        yield from (f"{name}: {one} is not mounted" for one in named - mounted)
+        yield from (f"{name}: it can read {one}, which is not its own" for one in mounted - named)
         for secret in (volume["secret"] for volume in pod["volumes"] if "secret" in volume):
             read = {item["key"] for item in secret.get("items", [])} or set(generated.get(secret["secretName"], []))
             yield from (

@@ -73,13 +73,20 @@ class House:
             for one in container.get("env", [])
         }
 
-    def mounted(self, pod: Body) -> set[str]:
-        """Return the paths of the secrets that the containers of a pod can read."""
+    def mounted(self, pod: Body, container: Body) -> set[str]:
+        """Return the paths of the secrets that a container can read."""
         made = self.secrets()
         found = set()
-        for secret in (volume["secret"] for volume in pod.get("volumes", []) if "secret" in volume):
+        volumes = {volume["name"]: volume["secret"] for volume in pod.get("volumes", []) if "secret" in volume}
+        for mount in container.get("volumeMounts", []):
+            secret = volumes.get(mount["name"])
+            if secret is None:
+                continue
             names = [item["path"] for item in secret["items"]] if "items" in secret else made.get(secret["secretName"], [])
-            found |= {SECRETS_AT + name for name in names}
+            if "subPath" not in mount:
+                found |= {f"{mount['mountPath']}/{name}" for name in names}
+            elif mount["subPath"] in names:
+                found.add(mount["mountPath"])
         return found
 
 
