@@ -172,9 +172,9 @@ def make_settings(steps: Installer) -> None:
         path.chmod(0o600)
 
 
-def write_units(steps: Installer) -> None:
+def write_units(steps: Installer, units: Path = HERE / "units") -> None:
     before = steps.changes
-    wanted = {f"{UNITS}/{path.relative_to(HERE / 'units')}": path for path in sorted((HERE / "units").rglob("*")) if path.is_file()}
+    wanted = {f"{UNITS}/{path.relative_to(units)}": path for path in sorted(units.rglob("*")) if path.is_file()}
     for name, path in wanted.items():
         steps.file(name, path.read_bytes(), 0o644)
     for name in _units(steps):
@@ -206,10 +206,11 @@ def remove_old(steps: Installer) -> None:
 
 
 def go_back(steps: Installer, _: argparse.Namespace) -> None:
-    """Exchange `current` and `previous`."""
+    """Exchange `current` and `previous`, with the units: those of the newer release may start what the older one does not have."""
     current, previous = _named_by(steps, CURRENT), _named_by(steps, PREVIOUS)
     if current is None or previous is None:
         stop("there is no release to go back to")
+    write_units(steps, steps.at(f"{RELEASES}/{previous}/deploy/systemd/units"))
     steps.link(CURRENT, f"releases/{previous}")
     steps.link(PREVIOUS, f"releases/{current}")
     print("Next: sudo systemctl restart gatehouse.target")
@@ -228,7 +229,12 @@ def uninstall(steps: Installer, _: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse what would fail half-way."""
+    """Refuse what would fail half-way, and a folder in which somebody else could change what root or the services run."""
+    installs = not (options.dry_run or options.uninstall)
+    for name in (PROGRAMS, CONFIGURATION, f"{CONFIGURATION}/secrets"):
+        folder = Path(f"{options.root or ''}{name}")
+        if installs and folder.exists() and (folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o022):
+            stop(f"{folder} belongs to somebody else, or others may write to it: chown root: {folder}; chmod go-w {folder}")
     if options.wheels is not None and not options.wheels.is_dir():
         stop(f"{options.wheels} is not a folder; fill one with: pip download --require-hashes -r requirements/base.txt -d wheels")
     if options.root is not None or options.dry_run:

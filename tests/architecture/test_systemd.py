@@ -229,9 +229,27 @@ def test_upgrading_keeps_what_people_changed(tmp_path: Path) -> None:
     assert os.readlink(current) == release
     assert os.readlink(tmp_path / "opt/gatehouse/previous") == "releases/0.0.9-older"
 
+    (older / "deploy/systemd/units/gatehouse@.service").write_text("[Service]\n# the older one\n")
     _install(tmp_path, "--back")
     assert os.readlink(current) == "releases/0.0.9-older"
     assert os.readlink(tmp_path / "opt/gatehouse/previous") == release
+    assert unit.read_text() == "[Service]\n# the older one\n"
+
+
+@pytest.mark.parametrize("folder", ["opt/gatehouse", "etc/gatehouse", "etc/gatehouse/secrets"])
+def test_a_folder_that_others_can_change_is_refused(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder).chmod(0o775)
+    refused = subprocess.run([sys.executable, "-B", str(SYSTEMD / "install.py"), "--root", str(tmp_path), "--no-venv"],
+                             capture_output=True, text=True, check=False)  # fmt: skip
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"chmod go-w {tmp_path / folder}" in refused.stderr
+    assert list((tmp_path / folder).iterdir()) == []
+    (tmp_path / folder).chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(tmp_path / folder, 10_001, 10_001)
+        assert subprocess.run(refused.args, capture_output=True, check=False).returncode == 1
+        assert list((tmp_path / folder).iterdir()) == []
 
 
 def test_uninstalling_keeps_settings_and_data(tmp_path: Path) -> None:
