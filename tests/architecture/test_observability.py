@@ -36,7 +36,8 @@ def test_prometheus_reads_its_configuration_and_its_rules() -> None:
 def test_the_cluster_is_watched_as_the_containers_are() -> None:
     """Debian's Prometheus is built without Kubernetes, so that promtool cannot read it."""
     cluster, containers = (yaml.safe_load((FOLDER / name).read_text()) for name in ("prometheus.kubernetes.yml", "prometheus.yml"))
-    assert cluster["rule_files"] == containers["rule_files"]
+    for said in ("rule_files", "alerting"):
+        assert cluster[said] == containers[said]
     [job] = cluster["scrape_configs"]
     assert {one["target_label"] for one in job["relabel_configs"] if "target_label" in one} == {"job", "instance"}
     services = {path.parent.name for path in (ROOT / "services").glob("*/wsgi.py")}
