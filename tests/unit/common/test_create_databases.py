@@ -136,3 +136,30 @@ def test_what_is_wrong_is_told_with_its_place(environment: dict[str, str], told:
 def test_without_a_service_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert capsys.readouterr().err.startswith("usage: ")
+
+
+@pytest.fixture
+def ordinary(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """As on a managed server: the administrator may create roles and databases, and is not a superuser."""
+    superuser, name = place.admin, f"{place.name}-admin"
+    with psycopg.connect(superuser, autocommit=True) as admin:
+        admin.execute(f'CREATE ROLE "{name}" LOGIN CREATEROLE CREATEDB')
+    monkeypatch.setattr(place, "admin", f"postgresql://{name}:@/postgres?host={place.host}")
+    yield place
+    with psycopg.connect(superuser, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE IF EXISTS "{place.name}" WITH (FORCE)')
+        admin.execute(f'DROP OWNED BY "{name}"')
+        admin.execute(f'DROP ROLE IF EXISTS "{place.name}"')
+        admin.execute(f'DROP ROLE "{name}"')
+    place.admin = superuser
+
+
+def test_no_superuser_is_needed(ordinary: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And an extension that only one may create is left out: the service does without it."""
+    monkeypatch.setattr(create_databases, "_EXTENSIONS", {"tokens": "vector"})
+    for password in ("s3cret-s3cret", "another-s3cret"):
+        assert run(monkeypatch, ordinary, password) == 0, capsys.readouterr().err
+        with psycopg.connect(ordinary.url(password)) as own:
+            own.execute("CREATE TABLE IF NOT EXISTS anything (n integer)")
+    left_out = "extension vector left out: only a superuser of this server may create it"
+    assert [line.rpartition(", ")[2] for line in capsys.readouterr().err.splitlines()] == [left_out] * 2
