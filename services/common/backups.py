@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Final
 from services.common.core_database import holds_something_else, normalise
 from services.common.migrations import known_revisions
 from services.common.private_files import create_database, private_folder
+from services.common.secret_file import draft, remove_abandoned
 
 _BUSY_S: Final = 10.0
 _OURS: Final = "gatehouse {}"
@@ -34,28 +34,25 @@ def database_file(service: str, url: str) -> Path:
 def back_up(service: str, database: Path, backup: Path) -> str:
     """Copy a database, as it is at one moment, into a file that is there whole or not at all; return its migration.
 
-    Nobody who reads or writes waits. The copy is checked, is on the disk, and only its owner reads it. Raises Unusable, OSError.
+    Nobody who reads or writes waits. The copy is checked, is on the disk, and only its owner reads it. What a backup that was killed has
+    left of this file is removed. Raises Unusable, OSError.
     """
     if not database.exists():
         raise Unusable(f"there is no database {database}")
     if backup.exists() and backup.samefile(database):  # its place taken, the service would go on with a file that has no name
         raise Unusable(f"{backup} is the database itself; name another file")
     private_folder(backup.parent)
-    draft = backup.with_name(f".{backup.name}.{secrets.token_hex(8)}")
-    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        with _opened(database) as source, _opened(draft) as copy, _told(f"{database} cannot be copied"):
+    remove_abandoned(backup)
+    with draft(backup) as file:
+        with _opened(database) as source, _opened(Path(file.name)) as copy, _told(f"{database} cannot be copied"):
             _copy(source, copy)
             _refuse_damaged(copy, database)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
             copy.execute(f"PRAGMA application_id={_mark(service)}")
             revision = _revision(copy)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, backup)
+        os.fsync(file.fileno())
+        os.replace(file.name, backup)
         _settle(backup.parent)
-    finally:
-        draft.unlink(missing_ok=True)
     return revision
 
 

@@ -29,7 +29,7 @@ _FILE: Final = 0o600
 # Log shippers read through the group; who may get there is for the folder to say.
 _LOG: Final = 0o640
 
-_WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
+WITH_A_DATABASE: Final = ("", "-wal", "-shm", "-journal")
 # Names that Gatehouse chooses itself: pictures, certificates or logs of others do not make a folder ours.
 # Rotated files, copies and drafts have more behind the suffix.
 _MADE_HERE: Final = re.compile(
@@ -72,7 +72,7 @@ def close_database(path: Path) -> None:
     SQLite gives the files beside it (-wal, -shm, -journal) the mode of the database. Nothing that exists is opened: closing it again would
     take away the locks that SQLite holds in this process (POSIX locks end with any descriptor of the file).
     """
-    for suffix in _WITH_A_DATABASE:
+    for suffix in WITH_A_DATABASE:
         close_file(f"{path}{suffix}", _FILE)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from services.common.private_files import close_file, private_folder
+from services.common.private_files import WITH_A_DATABASE, close_file, private_folder
 
 _FILE: Final = 0o600
 _RANDOM: Final = 8  # bytes in the name of a draft
@@ -29,7 +29,7 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
     """
     if not path.exists():
         private_folder(path.parent)
-        with _draft(path) as file, contextlib.suppress(FileExistsError):
+        with draft(path) as file, contextlib.suppress(FileExistsError):
             _write(file, (make(),))
             os.link(file.name, path)
     close_file(str(path))
@@ -43,8 +43,8 @@ def write_secret(path: Path, text: str | Iterable[str]) -> None:
     of this file are removed whose writers were killed.
     """
     private_folder(path.parent)
-    _remove_abandoned(path)
-    with _draft(path) as file:
+    remove_abandoned(path)
+    with draft(path) as file:
         _write(file, (text,) if isinstance(text, str) else text)
         os.replace(file.name, path)
 
@@ -55,23 +55,23 @@ def write_private(path: Path, content: bytes) -> None:
     It may be lost or empty after a power cut, because the disk is not waited for. A draft whose writer was killed stays.
     """
     private_folder(path.parent)
-    with _draft(path) as file:
+    with draft(path) as file:
         file.write(content)
         file.flush()
         os.replace(file.name, path)
 
 
 @contextlib.contextmanager
-def _draft(path: Path) -> Iterator[BinaryIO]:
+def draft(path: Path) -> Iterator[BinaryIO]:
     """A new file beside `path`, locked as long as somebody is at work with it; gone at the end. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM)}")
     try:
-        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, _FILE)) as file:
+        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, _FILE)) as file:
             with contextlib.suppress(OSError):  # a file system without locks: what is abandoned stays there
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield file
     finally:
-        draft.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
 
 
 def _write(file: BinaryIO, lines: Iterable[str]) -> None:
@@ -82,12 +82,16 @@ def _write(file: BinaryIO, lines: Iterable[str]) -> None:
     os.fsync(file.fileno())
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove the drafts of `path` that nobody holds locked. One that is locked only now is lost to its writer, who gets an OSError."""
+def remove_abandoned(path: Path) -> None:
+    """Remove the drafts of `path` that nobody holds locked, with what SQLite has left beside them.
+
+    One that is locked only now is lost to its writer, who gets an OSError.
+    """
     a_draft = re.compile(re.escape(f".{path.name}.") + f"[0-9a-f]{{{2 * _RANDOM}}}")
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             if a_draft.fullmatch(name):
-                with contextlib.suppress(OSError), (path.parent / name).open("ab") as draft:
-                    fcntl.flock(draft, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(draft.name)
+                with contextlib.suppress(OSError), (path.parent / name).open("ab") as abandoned:
+                    fcntl.flock(abandoned, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    for suffix in WITH_A_DATABASE:
+                        Path(f"{abandoned.name}{suffix}").unlink(missing_ok=True)

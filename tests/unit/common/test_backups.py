@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sqlite3
 import stat
 import subprocess
@@ -153,6 +154,19 @@ def test_a_database_is_not_copied_over_itself(tmp_path: Path) -> None:
         with pytest.raises(Unusable, match="is the database itself; name another file"):
             back_up("tokens", file, name)
     assert file.stat().st_ino == before
+
+
+def test_what_a_killed_backup_has_left_is_removed(tmp_path: Path) -> None:
+    """Its drafts are as large as the database. That of a backup at work stays."""
+    file, folder = tmp_path / "tokens.db", tmp_path / "copies"
+    make(file, 1)
+    folder.mkdir()
+    for name in (f".tokens.db.{'0' * 16}", f".tokens.db.{'0' * 16}-wal", f".tokens.db.{'1' * 16}", "other"):
+        (folder / name).touch()
+    with (folder / f".tokens.db.{'1' * 16}").open("ab") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        back_up("tokens", file, folder / "tokens.db")
+    assert names(folder) == {"tokens.db", f".tokens.db.{'1' * 16}", "other"}
 
 
 def test_nobody_waits_for_ever_for_who_holds_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
