@@ -151,8 +151,7 @@ def place(steps: Installer, release: Release) -> None:
 def make_accounts(steps: Installer) -> None:
     before = steps.changes
     steps.file(ACCOUNTS, (HERE / "sysusers.conf").read_bytes(), 0o644)
-    if steps.changes > before:
-        steps.system("create the accounts gatehouse-*", "systemd-sysusers", ACCOUNTS)
+    steps.system("create the accounts gatehouse-*", "systemd-sysusers", ACCOUNTS, told=steps.changes > before)
 
 
 def make_settings(steps: Installer) -> None:
@@ -180,8 +179,7 @@ def write_units(steps: Installer, units: Path = HERE / "units") -> None:
     for name in _units(steps):
         if name not in wanted:
             steps.remove(name)
-    if steps.changes > before:
-        steps.system("systemctl daemon-reload", "systemctl", "daemon-reload")
+    steps.system("systemctl daemon-reload", "systemctl", "daemon-reload", told=steps.changes > before)
 
 
 def _units(steps: Installer) -> list[str]:

@@ -81,10 +81,14 @@ class Installer:
             else:
                 target.unlink()
 
-    def system(self, what: str, *command: str) -> None:
-        """Run a program that changes the running system; nothing when `root` is only a folder."""
+    def system(self, what: str, *command: str, told: bool = True) -> None:
+        """Run a program that changes the running system; nothing when `root` is only a folder.
+
+        told: False when this run gave no reason for it: an earlier one may have been stopped before it.
+        """
         if self.root is None:
-            self.say(what)
+            if told:
+                self.say(what)
             if not self.dry:
                 run(*command)
 

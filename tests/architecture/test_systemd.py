@@ -199,6 +199,19 @@ def test_the_second_time_changes_nothing(installed: Path) -> None:
     assert _state(installed) == before
 
 
+def test_the_next_run_finishes_what_a_stopped_one_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was stopped between a file and the program that reads it, or whose program failed."""
+    monkeypatch.syspath_prepend(str(SYSTEMD))
+    install, installer = importlib.import_module("install"), importlib.import_module("installer")
+    steps = installer.Installer(tmp_path, dry=False)
+    for _ in range(2):
+        ran: list[tuple[str, bool]] = []
+        monkeypatch.setattr(steps, "system", lambda what, *command, told=True, ran=ran: ran.append((command[0], told)))
+        install.make_accounts(steps)
+        install.write_units(steps)
+    assert ran == [("systemd-sysusers", False), ("systemctl", False)]
+
+
 def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:
     told = _install(tmp_path, "--dry-run")
     assert "create /etc/gatehouse/auth.env" in told
