@@ -141,7 +141,7 @@ class Forwarder:
             if reusable:
                 self._upstreams.give(upstream)
             else:
-                self._upstreams.end(upstream)
+                self._upstreams.end(upstream, told=answer.close)
 
     async def fetch(
         self, client: ClientConnection, exchange: Exchange, api: CompiledApi, payload: bytes, budget: Budget
@@ -187,7 +187,7 @@ class Forwarder:
             if reusable:
                 self._upstreams.give(upstream)
             else:
-                self._upstreams.end(upstream)
+                self._upstreams.end(upstream, told=answer.close)
 
     @staticmethod
     async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:

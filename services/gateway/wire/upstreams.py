@@ -137,13 +137,16 @@ class Upstreams:
         connection.idle = True
         pool.append(connection)
 
-    def end(self, connection: UpstreamConnection) -> None:
-        """Close a connection that cannot be kept, and those to the same upstream that have been idle for a while.
+    def end(self, connection: UpstreamConnection, *, told: bool) -> None:
+        """Close a connection that cannot be kept. told: the upstream says that it ends it.
 
-        Its process may be stopping: it closes connections on which it is asked nothing more, in the very moment, perhaps, in which a
-        request comes that must not be repeated. Those that are always in use are told by their answers.
+        Then those to the same upstream that have been idle for a while are closed, too. Its process may be stopping: it closes connections
+        on which it is asked nothing more, in the very moment, perhaps, in which a request comes that must not be repeated. Those that are
+        always in use are told by their answers.
         """
         connection.close()
+        if not told:  # but given up here, as for a client that went away
+            return
         pool = connection.home
         while pool and pool[0].deadline < self._sockets.now + IDLE_TIMEOUT - _RARELY_USED:
             idle = pool.popleft()

@@ -49,12 +49,30 @@ def test_those_that_were_idle_for_a_while_end_with_the_one_that_cannot_be_kept()
         often: Any = Idle(pool)
         upstreams.give(often)
         ended: Any = Idle(pool)
-        upstreams.end(ended)
+        upstreams.end(ended, told=True)
         assert ended.closed
         assert [one.closed for one in rarely] == [True] * 3
         assert not often.closed
         assert not other.closed
         assert upstreams.take(origin) is often
         assert upstreams.take(origin) is None
+
+    asyncio.run(work())
+
+
+def test_those_that_were_idle_stay_when_one_is_given_up_by_the_gateway() -> None:
+    """As for a client that goes away: that says nothing of the upstream."""
+
+    async def work() -> None:
+        sockets = Sockets(asyncio.get_running_loop())
+        upstreams = Upstreams(sockets, no_tls)
+        origin = ("http", "one", 80)
+        rarely: Any = Idle(upstreams._pools[origin])
+        upstreams.give(rarely)
+        sockets.now += 1.0
+        given_up: Any = Idle(upstreams._pools[origin])
+        upstreams.end(given_up, told=False)
+        assert given_up.closed
+        assert upstreams.take(origin) is rarely
 
     asyncio.run(work())
