@@ -8,6 +8,7 @@ or data. It starts and stops nothing, but for --uninstall. Standard library only
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import re
@@ -190,10 +191,10 @@ def _units(steps: Installer) -> list[str]:
 
 
 def remove_old(steps: Installer) -> None:
-    """Remove the releases that neither `current` nor `previous` names, and the environments that no release uses."""
+    """Remove the releases that neither `current` nor `previous` names and nothing runs from, and the environments that no release uses."""
     if steps.dry:
         return
-    kept = {_named_by(steps, link) for link in (CURRENT, PREVIOUS)}
+    kept = {_named_by(steps, link) for link in (CURRENT, PREVIOUS)} | _running(steps)
     for path in sorted(steps.at(RELEASES).iterdir()):
         if path.name not in kept:
             steps.remove(f"{RELEASES}/{path.name}")
@@ -201,6 +202,17 @@ def remove_old(steps: Installer) -> None:
     for path in sorted(steps.at(ENVIRONMENTS).glob("*")):
         if path.name not in used:
             steps.remove(f"{ENVIRONMENTS}/{path.name}")
+
+
+def _running(steps: Installer) -> set[str]:
+    """Return the releases that processes work in: after two upgrades without a restart, it is neither `current` nor `previous`."""
+    folder, found = os.path.realpath(steps.at(RELEASES)), set()
+    for process in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):  # it has ended
+            works_in = Path(os.readlink(process))
+            if works_in.is_relative_to(folder) and works_in != Path(folder):
+                found.add(works_in.relative_to(folder).parts[0])
+    return found
 
 
 def go_back(steps: Installer, _: argparse.Namespace) -> None:

@@ -249,6 +249,22 @@ def test_upgrading_keeps_what_people_changed(tmp_path: Path) -> None:
     assert unit.read_text() == "[Service]\n# the older one\n"
 
 
+def test_what_still_runs_is_not_removed(tmp_path: Path) -> None:
+    """Two upgrades without a restart: workers that are replaced import from the release that their master was started from."""
+    running, ended = (tmp_path / "opt/gatehouse/releases" / name for name in ("0.0.8-running", "0.0.7-ended"))
+    for release in (running, ended):
+        release.mkdir(parents=True)
+        (release / "venv").symlink_to("../../environments/python3.11-other")
+    environment = tmp_path / "opt/gatehouse/environments/python3.11-other"
+    environment.mkdir(parents=True)
+    with subprocess.Popen(["cat"], cwd=running, stdin=subprocess.PIPE) as process:
+        _install(tmp_path)
+        assert (running.exists(), ended.exists(), environment.exists()) == (True, False, True)
+        process.communicate()
+    _install(tmp_path)
+    assert (running.exists(), environment.exists()) == (False, False)
+
+
 @pytest.mark.parametrize("folder", ["opt/gatehouse", "etc/gatehouse", "etc/gatehouse/secrets"])
 def test_a_folder_that_others_can_change_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir(parents=True)
