@@ -84,7 +84,9 @@ def _debootstrap() -> None:
             raise Impossible(f"debootstrap failed: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}")
         left_out = [f"--exclude=./{name}/*" for name in _UNUSED]
         with subprocess.Popen(["tar", "-C", str(root), *left_out, "-c", "."], stdout=subprocess.PIPE) as tar:
-            subprocess.run(["docker", "import", "-", BASE], stdin=tar.stdout, capture_output=True, check=True)
+            imported = subprocess.run(["docker", "import", "-", BASE], stdin=tar.stdout, capture_output=True, check=False)
+        if tar.returncode or imported.returncode:
+            raise Impossible(f"{BASE} cannot be imported: {imported.stderr.decode(errors='replace').strip() or 'tar failed'}")
 
 
 def _fetch_wheels() -> None:
