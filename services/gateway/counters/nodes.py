@@ -19,6 +19,7 @@ from services.gateway.counters.resp import ANSWER_S, Address, Away, Client, Link
 log = logs.get(__name__)
 
 SLOTS: Final = 16_384
+REDIRECTED: Final = ("MOVED ", "ASK ")  # how an answer begins that says where else a key is
 _CONNECT_S: Final = 0.5  # new nodes get so long before the cluster is used; a dead one must not hold up the others
 _TRIES: Final = 20 * SLOTS
 
@@ -48,6 +49,7 @@ class Nodes:
         self._nodes: dict[Address, Client] = {}
         self._by_slot: list[Client] | None = None
         self._ranges: list[Any] = []  # what `_by_slot` was made of
+        self._probes: dict[Client, bytes] = {}  # to find one takes long for a node that holds few slots
         self._learning: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -76,7 +78,7 @@ class Nodes:
     async def redirected(self, error: ServerError, key: bytes, link: Link) -> tuple[Link, bool] | None:
         """Return where a key is that `link` does not hold, and whether that server wants ASKING first; None = nobody knows in time.
 
-        error: an answer that begins with MOVED or ASK.
+        error: an answer that begins with one of REDIRECTED.
         """
         kind, _, where = str(error).partition(" ")
         if kind == "MOVED" or self._by_slot is None:
@@ -89,13 +91,8 @@ class Nodes:
 
     async def _begin(self, link: Link) -> None:
         """Prepare the server that the settings name; in a cluster it only says who holds what."""
-        if self._by_slot is None:
-            try:
-                return await self._prepare(link, self._probe.encode(), lambda _: True)
-            except ServerError as error:
-                if not str(error).startswith("MOVED"):
-                    raise
-        await self._learn(link)
+        if self._by_slot is not None or not await self._prepared(link, self._probe.encode(), lambda _: True):
+            await self._learn(link)
 
     async def _begin_node(self, link: Link, address: Address) -> None:
         """Prepare a node by a key that is in one of its slots."""
@@ -106,10 +103,23 @@ class Nodes:
         def mine(key: bytes) -> bool:
             return by_slot[slot_of(key)] is node
 
-        names = (f"{self._probe}:{number}".encode() for number in range(_TRIES))
-        await self._prepare(link, next(name for name in names if mine(name)), mine)
-        if self._first.link is None:
-            await self._learn(link)  # the one that is asked every second is away
+        probe = self._probes.get(node)
+        if probe is None or not mine(probe):
+            names = (f"{self._probe}:{number}".encode() for number in range(_TRIES))
+            probe = self._probes[node] = next(name for name in names if mine(name))
+        # When its slot has moved, or is about to, the node still counts in its others.
+        if not await self._prepared(link, probe, mine) or self._first.link is None:
+            await self._learn(link)  # the one that is asked every second may be away
+
+    async def _prepared(self, link: Link, probe: bytes, mine: Callable[[bytes], bool]) -> bool:
+        """Prepare a server. False when it is one of a cluster that sends whoever asks elsewhere. Raises Away or ServerError."""
+        try:
+            await self._prepare(link, probe, mine)
+        except ServerError as error:
+            if not str(error).startswith(REDIRECTED):
+                raise
+            return False
+        return True
 
     async def _learn_within(self, link: Link) -> None:
         """Ask for the slots, once for all who wait, and wait no longer than for any answer."""
@@ -136,6 +146,7 @@ class Nodes:
         gone = [node for address, node in self._nodes.items() if address not in nodes]
         self._nodes, self._by_slot, self._ranges = nodes, by_slot, ranges
         for node in gone:
+            self._probes.pop(node, None)
             leaving = asyncio.create_task(node.stop())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)

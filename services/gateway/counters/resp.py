@@ -201,9 +201,10 @@ class Client:
         self.link: Link | None = None
 
     async def start(self) -> None:
-        """Connect, and keep connected in the background. Returns when it is connected or has failed once."""
+        """Connect, and keep connected in the background. Returns when it is connected, has failed once or is stopped."""
         tried = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(tried), name="valkey-connection")
+        self._task.add_done_callback(lambda _: _tell(tried))  # it may be stopped before
         await tried
 
     async def stop(self) -> None:
@@ -224,8 +225,7 @@ class Client:
                 self.link = link
                 log.info("Valkey connected", address=str(self._address))
                 connected_at = asyncio.get_running_loop().time()
-                if not tried.done():
-                    tried.set_result(None)
+                _tell(tried)
                 reported = False
                 await self._hold(link)
                 why = link.why
@@ -241,8 +241,7 @@ class Client:
             if not reported:
                 log.warning("Valkey unreachable; requests passed uncounted", address=str(self._address), reason=why)
                 reported = True
-            if not tried.done():
-                tried.set_result(None)
+            _tell(tried)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads the nodes' attempts, no secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
@@ -275,6 +274,11 @@ class Client:
             await link.gone.wait()
             raise
         return link
+
+
+def _tell(tried: asyncio.Future[None]) -> None:
+    if not tried.done():
+        tried.set_result(None)
 
 
 def pack(*command: str | bytes | int) -> bytes:

@@ -17,7 +17,7 @@ from math import ceil
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.gateway.counters.nodes import Nodes
+from services.gateway.counters.nodes import REDIRECTED, Nodes
 from services.gateway.counters.port import Taken
 from services.gateway.counters.resp import Address, Away, Link, ServerError, pack
 
@@ -61,8 +61,7 @@ end
 return {admitted and 1 or 0, used, ends, ends > 0 and ends - now or 0}
 """
 _SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
-_REDIRECTED: Final = ("MOVED ", "ASK ")
-_ELSEWHERE: Final = ("NOSCRIPT", *_REDIRECTED)
+_ELSEWHERE: Final = ("NOSCRIPT", *REDIRECTED)
 _BY_SHA: Final = b"*7\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n" % _SHA.encode()
 
 
@@ -138,7 +137,7 @@ class ValkeyCounters:
         try:
             return await link.call(command)
         except ServerError as error:
-            if not str(error).startswith(_REDIRECTED):
+            if not str(error).startswith(REDIRECTED):
                 raise
             elsewhere = await self._nodes.redirected(error, key, link)
             if elsewhere is None:
@@ -160,11 +159,13 @@ class ValkeyCounters:
             link.call(pack("DEL", probe)),
         ]
         resets = [key for key in self._resets if mine(key)]
-        calls += [link.call(pack("DEL", key)) for key in resets]
-        for answer in await asyncio.gather(*calls, return_exceptions=True):
+        reset = [link.call(pack("DEL", key)) for key in resets]
+        answers = await asyncio.gather(*calls, *reset, return_exceptions=True)
+        made = answers[len(calls) :]
+        self._resets.difference_update(key for key, answer in zip(resets, made, strict=True) if not isinstance(answer, BaseException))
+        for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        self._resets.difference_update(resets)
 
 
 def _by_sha(key: bytes, limit: int, milliseconds: int, charge: bytes) -> bytes:

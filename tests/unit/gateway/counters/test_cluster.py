@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 
+import hiredis
 import pytest
 
-from services.gateway.counters.nodes import slot_of
+from services.gateway.counters import nodes
+from services.gateway.counters.nodes import Nodes, Prepare, slot_of
 from services.gateway.counters.port import Taken
+from services.gateway.counters.resp import Address, Client, Link, ServerError
 from services.gateway.counters.valkey import ValkeyCounters
 from tests.support.valkey_cluster import SLOTS, Cluster, Node, cluster
 from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
@@ -82,6 +88,94 @@ def test_a_slot_that_moves_loses_no_count(valkey_cluster: Cluster) -> None:
         for node in (old, *valkey_cluster.primaries):
             node.client.flushall()
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", old.id())
+
+
+def one_slot(prepare: Prepare) -> tuple[Nodes, Address]:
+    """Nodes of which the one at this address holds slot 9 alone."""
+    address = Address(port=7)
+    all_nodes = Nodes(Address(), "probe", prepare)
+    node = all_nodes._nodes[address] = Client(address, all_nodes._begin)
+    all_nodes._by_slot = [all_nodes._first] * SLOTS
+    all_nodes._by_slot[9] = node
+    return all_nodes, address
+
+
+@pytest.mark.parametrize(
+    ("refusal", "counts"), [("ASK 9 one:7", True), ("MOVED 9 one:7", True), ("CLUSTERDOWN The cluster is down", False)]
+)
+def test_a_node_counts_while_the_slot_that_it_is_tried_by_moves(refusal: str, counts: bool) -> None:
+    """It holds others, in which everything would pass uncounted if its connection were given up."""
+    asked: list[bytes] = []
+
+    async def prepare(link: Link, probe: bytes, mine: Callable[[bytes], bool]) -> None:
+        raise ServerError(refusal)
+
+    async def scenario() -> None:
+        all_nodes, address = one_slot(prepare)
+
+        async def call(command: bytes) -> Any:
+            asked.append(command)
+            return all_nodes._ranges
+
+        link: Any = SimpleNamespace(call=call)
+        with contextlib.nullcontext() if counts else pytest.raises(ServerError):
+            await all_nodes._begin_node(link, address)
+
+    asyncio.run(scenario())
+    assert [b"SLOTS" in command for command in asked] == [True] * counts
+
+
+def test_a_key_to_try_a_node_of_few_slots_by_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def counted(key: bytes) -> int:
+        asked.append(key)
+        return slot_of(key)
+
+    async def prepare(link: Link, probe: bytes, mine: Callable[[bytes], bool]) -> None:
+        assert slot_of(probe) == 9
+
+    async def scenario() -> None:
+        all_nodes, address = one_slot(prepare)
+        all_nodes._first.link = link = Link()
+        await all_nodes._begin_node(link, address)
+        assert len(asked) > 1
+        asked.clear()
+        await all_nodes._begin_node(link, address)
+        assert len(asked) == 1
+
+    monkeypatch.setattr(nodes, "slot_of", counted)
+    asyncio.run(scenario())
+
+
+def test_a_stop_while_a_node_does_not_answer_leaves_nothing_behind() -> None:
+    async def scenario() -> None:
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async def send_elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            commands = hiredis.Reader()
+            while data := await reader.read(65536):
+                commands.feed(data)
+                while (command := commands.gets()) is not False:
+                    all_slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % silent_port
+                    writer.write(all_slots if command[1] == b"SLOTS" else b"-MOVED 1 127.0.0.1:%d\r\n" % silent_port)
+            writer.close()
+
+        silent = await asyncio.start_server(hold, "127.0.0.1", 0)
+        silent_port = silent.sockets[0].getsockname()[1]
+        first = await asyncio.start_server(send_elsewhere, "127.0.0.1", 0)
+        counters = ValkeyCounters(f"redis://127.0.0.1:{first.sockets[0].getsockname()[1]}/0")
+        starting = asyncio.create_task(counters.start())
+        await eventually(lambda: bool(counters._nodes._nodes))
+        await counters.stop()
+        await asyncio.wait_for(starting, 10)
+        await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_coro().__qualname__.startswith("Client.")])
+        silent.close()
+        first.close()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.slow
