@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import disable_created_metrics, generate_latest
 from prometheus_client.core import Metric
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _ADDED_UP: Final = frozenset({"counter", "histogram"})
+_PIECE: Final = 500  # samples
 _CREATED: Final = "_created"
 
 Labels = tuple[tuple[str, str], ...]
@@ -48,11 +49,12 @@ class Families:
                 ours.update({(of, (*labels, ("worker", worker))): value for (of, labels), value in samples.items()})
 
     def packed(self) -> bytes:
-        """Return them as bytes, for `unpacked`."""
-        data = [
-            [name, meaning, type, [[*one, value] for one, value in samples.items()]] for name, (meaning, type, samples) in self._all.items()
-        ]
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        """Return them as bytes, for `unpacked`: JSON in pieces, between which other threads, and an event loop, have their turns."""
+        return b"\n".join(
+            json.dumps([name, meaning, type, piece], ensure_ascii=False, separators=(",", ":")).encode()
+            for name, (meaning, type, samples) in self._all.items()
+            for piece in _pieces([[*one, value] for one, value in samples.items()])
+        )
 
     def text(self) -> bytes:
         """Return them in Prometheus' text format."""
@@ -69,10 +71,15 @@ class Families:
 def unpacked(data: bytes) -> Families:
     """Return what `packed` packed. Raises ValueError."""
     families = Families()
-    for name, meaning, type, samples in json.loads(data):
+    for name, meaning, type, samples in map(json.loads, data.splitlines()):
         found = families._of(name, meaning, type)
         found.update({(of, tuple((label, text) for label, text in labels)): value for of, labels, value in samples})
     return families
+
+
+def _pieces(samples: list[Any]) -> Iterator[list[Any]]:
+    for first in range(0, len(samples) or 1, _PIECE):  # one at least, so that a family without samples is told, too
+        yield samples[first : first + _PIECE]
 
 
 class _Collected(Collector):

@@ -66,6 +66,12 @@ class Worker:
 Start = Callable[[], Worker]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may keep a process from answering in a second."""
+    monkeypatch.setattr(boards, "PATIENCE_S", 30.0)
+
+
 @contextmanager
 def _started() -> Iterator[Start]:
     board, workers = Board(), []
@@ -135,7 +141,8 @@ def test_a_process_that_is_killed_takes_with_it_what_nobody_has_seen(start: Star
     assert number(stays.tell("page"), "requests_total") == 10
 
 
-def test_a_process_that_hangs_is_waited_for_only_for_a_while(start: Start) -> None:
+def test_a_process_that_hangs_is_waited_for_only_for_a_while(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "PATIENCE_S", 3.0)
     well, hangs = start(), start()
     hangs.tell(10)
     assert number(well.tell("page"), "requests_total") == 10

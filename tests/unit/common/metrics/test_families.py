@@ -49,5 +49,17 @@ def test_what_is_packed_is_unpacked() -> None:
     assert unpacked(families.packed()).text() == families.text()
 
 
+def test_no_piece_is_long() -> None:
+    """One call of the JSON library keeps all other threads of its process waiting."""
+    registry = CollectorRegistry()
+    counter = Counter("requests", "Requests.", ["api"], registry=registry)
+    for number in range(3_000):
+        counter.labels(str(number)).inc(number)
+    families = Families(registry.collect())
+    packed = families.packed()
+    assert max(map(len, packed.splitlines())) < len(packed) / 4
+    assert unpacked(packed).text() == families.text()
+
+
 def test_nobody_needs_to_know_when_a_series_began() -> None:
     assert "_created" not in of_a_process(1, 1, 1).text().decode()
