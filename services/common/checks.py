@@ -20,7 +20,7 @@ log = logs.get(__name__)
 Check = Callable[[], None]
 
 RENEWED_AFTER_S: Final = 10.0
-TOLD_FOR_S: Final = 60.0  # what is older is not known any more
+TOLD_FOR_S: Final = 90.0  # more than the minute between two looks of a Prometheus that is not told otherwise; what is older is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,11 @@ class Checks(Collector):
         """Begin to run the checks in a thread, unless they were run a moment ago. `/metrics` waits for none, and tells next time."""
         if not self._checks or time.monotonic() < self._asked + RENEWED_AFTER_S or not self._renewing.acquire(blocking=False):
             return
-        threading.Thread(target=self._renew, name="checks", daemon=True).start()
+        try:
+            threading.Thread(target=self._renew, name="checks", daemon=True).start()
+        except RuntimeError as error:  # there are as many threads as there may be
+            self._renewing.release()
+            log.warning("checks not run", error=str(error))
 
     def _renew(self) -> None:
         try:

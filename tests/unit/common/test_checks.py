@@ -89,3 +89,14 @@ def test_checks_are_renewed_after_a_while(found: Checks, monkeypatch: pytest.Mon
         return len(runs) >= 2
 
     wait_until(renewed)
+
+
+def test_a_machine_without_a_thread_to_spare_asks_again_later(found: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        found.refresh()
+    found.refresh()
+    wait_until(lambda: told(found))
