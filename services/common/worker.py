@@ -40,6 +40,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # the master has made them wait over the fork
 
+    def is_parent_alive(self) -> bool:
+        """Say whether the master is there; without it the process stops as if it were told to."""
+        found = bool(super().is_parent_alive())
+        if not found:
+            self.alive = False
+        return found
+
     def set_accept_enabled(self, enabled: bool) -> None:
         """Begin to accept, or pause; once the process stops, accept the last ones and end it. Called in the thread that watches."""
         if enabled or self.alive:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import selectors
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -124,3 +126,17 @@ def test_a_worker_that_stops_waits_for_handshakes_under_way(worker: Any, listene
         worker.wait_for_and_dispatch_events = later
         worker.set_accept_enabled(False)
         assert len(worker.accepted) == 1
+
+
+def test_a_worker_whose_master_was_killed_stops_as_if_it_were_told(
+    worker: Any, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep the port, and those who wait in it, from the next master otherwise."""
+    monkeypatch.setattr("services.common.worker.STILL_ACCEPTS_S", 0.0)
+    closed = threading.Event()
+    worker.wsgi.extensions["wakeups"] = SimpleNamespace(close=closed.set)
+    assert worker.ppid != os.getppid()
+    assert not worker.is_parent_alive()
+    worker.set_accept_enabled(False)
+    assert listener.fileno() == -1
+    assert closed.wait(10)
