@@ -73,6 +73,7 @@ class InValkey:
         self._lock = threading.Lock()
         self._next_try = 0.0
         self._away = False
+        self._probe = f"{_PREFIX}probe"
         self._url = url.replace("valkeys://", "rediss://").replace("valkey://", "redis://")
         self._client: redis.Redis | redis.RedisCluster = redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **_TIMES)
 
@@ -80,6 +81,12 @@ class InValkey:
         if not self._may_ask():
             return None
         key = f"{_PREFIX}{use}:{minute}"
+        uses = self._ask(key)
+        if uses is None:
+            self._probe = f"{_PREFIX}{{{key}}}"  # in the same slot of a cluster
+        return uses
+
+    def _ask(self, key: str) -> int | None:
         try:
             try:
                 uses = self._raised(key)
@@ -107,6 +114,8 @@ class InValkey:
                 log.info("Valkey is a cluster")
 
     def check(self) -> None:
+        if self._away and self._may_ask():  # perhaps no request comes that would find out
+            self._ask(self._probe)
         if self._away:
             raise NotReady("Valkey does not answer; requests pass uncounted")
 

@@ -106,6 +106,25 @@ def test_a_valkey_that_does_not_answer_hangs_no_request(
     assert api.get("/ready", None).json["checks"]["limits"] == "ok"
 
 
+def test_a_valkey_that_is_back_is_noticed_without_a_request(valkey: Valkey) -> None:
+    clock = SettableClock()
+    counter = InValkey(valkey.url, clock)
+    valkey.stop()
+    try:
+        assert counter.count("use", 1) is None
+        clock.move(1)
+        with pytest.raises(NotReady):
+            counter.check()
+    finally:
+        valkey.start()
+    with pytest.raises(NotReady):
+        counter.check()  # it is not asked all the time
+    clock.move(1)
+    counter.check()
+    assert counter.count("use", 1) == 1, "to look costs nobody a use"
+    counter.close()
+
+
 def test_only_one_request_tries_again() -> None:
     """After the pause the others pass at once while one waits for Valkey."""
     clock = SettableClock()
