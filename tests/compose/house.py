@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import os
 import random
+import re
 import secrets
 import shutil
 import socket
@@ -26,6 +27,7 @@ STORES = ("postgres", "valkey")
 ADMIN = "admin@gatehouse.local"
 _GATEWAYS = 3  # ports: two gateways, and the one that takes the place of another
 _START_S = 300.0
+_TROUBLE = re.compile(r'"status": ?5\d\d|"level": "(warning|error|critical)"|FATAL|ERROR|PANIC|Traceback')
 _IMAGES = {
     "GATEHOUSE_TAG": "local",
     "POSTGRES_IMAGE": "gatehouse/postgres-for-tests:local",
@@ -46,7 +48,11 @@ def _succeeds(command: Sequence[str]) -> bool:
 
 
 class House:
-    """One house. home: the folder that an operator works in, with `secrets/`. port: the first of those that a gateway may have."""
+    """One house.
+
+    home: the folder that an operator works in, with `secrets/`. port: the first of those that a gateway may have.
+    first: `states()` after the first start.
+    """
 
     def __init__(self, home: Path) -> None:
         self.docker = docker.from_env(timeout=120)
@@ -55,6 +61,7 @@ class House:
         shutil.copy(ROOT / "docker-compose.yml", home)
         shutil.copytree(ROOT / "deploy", home / "deploy")
         self.port = _ports()
+        self.first: dict[str, dict[str, Any]] = {}
         self.env = {
             **os.environ,
             "PATH": f"{home}/bin:{os.environ['PATH']}",
@@ -132,6 +139,10 @@ class House:
         found: list[Container] = self.docker.containers.list(all=True, filters={"label": label})
         return found
 
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Return what Docker knows of the process of each service and job."""
+        return {one.labels["com.docker.compose.service"]: one.attrs["State"] for one in self.everything()}
+
     def wait_healthy(self, *services: str) -> None:
         """Wait until all containers of these services, or of all, are healthy."""
         for service in services or (*STORES, *SERVICES):
@@ -185,6 +196,14 @@ class House:
     def ports(self) -> range:
         """Return the ports that a gateway may be published on."""
         return range(self.port, self.port + _GATEWAYS)
+
+    def troubles(self, since: float) -> str:
+        """Return the lines that tell of warnings, errors and answers 5xx. since: seconds of the epoch."""
+        lines = []
+        for one in self.everything():
+            text = one.logs(since=int(since)).decode(errors="replace")
+            lines += [f"{one.name}: {line}" for line in text.splitlines() if _TROUBLE.search(line)]
+        return "\n".join(lines[-100:])
 
     def logs(self) -> str:
         """Return all that the containers have written."""

@@ -111,7 +111,7 @@ def test_of_two_saves_at_two_gateways_one_wins(doubled: House) -> None:
             revision = str(max(one["number"] for one in history))
 
             def save(container: int, api: str = api.api, revision: str = revision) -> int:
-                changed = definition(api, "env://UPSTREAM_TOKENS/", use_keyless=False, tags=[f"by {container}"])
+                changed = definition(api, "env://UPSTREAM_TOKENS/", use_keyless=False, tags=[f"by {container} at {revision}"])
                 body = json.dumps({"api_definition": changed, "hook_references": []})
                 return int(doubled.exec("gateway", "python", "-c", SAVES, api, revision, text=body, number=container))
 

@@ -6,7 +6,7 @@ import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.compose.house import ADMIN, House
+from tests.compose.house import ADMIN, House, number_of
 from tests.compose.people import People, Web, ok
 from tests.support import sessions_client_today as sessions
 from tests.support.gateway import definition
@@ -93,7 +93,9 @@ def test_an_owner_writes_a_layer_that_everybody_reads(house: House, people: Peop
 
 def test_an_operator_limits_an_api_and_takes_it_back(house: House) -> None:
     api = definition("limited", "env://UPSTREAM_TOKENS/", use_keyless=False)
-    house.compose("exec", "-T", "gateway", "python", "-m", "services.gateway.cli", "definitions", "apply", "-", text=json.dumps(api))
+    index = f"--index={number_of(house.container('gateway'))}"
+    apply = ["python", "-m", "services.gateway.cli", "definitions", "apply", "-"]
+    house.compose("exec", "-T", index, "gateway", *apply, text=json.dumps(api))
     web = Web()
     assert web.get(f"{house.url}/limited/health").status_code == 401  # live when the command has ended
     limits = ("--rate", "3", "--per", "60", "--quota", "100", "--quota-renewal", "1h")
