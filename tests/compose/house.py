@@ -217,7 +217,12 @@ def number_of(container: Container) -> int:
 @contextlib.contextmanager
 def house_of_its_own() -> Iterator[House]:
     """A house without secrets that is not started; it is removed with the block, and also when the process is killed."""
-    made = House(Path(tempfile.mkdtemp(prefix="gatehouse-")))
+    home = Path(tempfile.mkdtemp(prefix="gatehouse-"))
+    try:
+        made = House(home)
+    except BaseException:
+        shutil.rmtree(home)
+        raise
     try:
         yield made
     finally:
