@@ -34,7 +34,7 @@ def _copy(name: str, target: Path) -> None:
 def test_unit_tests_pass_alone(service: str, tmp_path: Path) -> None:
     if not any((ROOT / "tests" / "unit" / service).rglob("test_*.py")):
         pytest.fail(f"services/{service} has no unit tests")
-    shared = ["pyproject.toml", "services/common", "tests/conftest.py", "tests/support", "docs", "deploy"]
+    shared = ["pyproject.toml", "services/common", "tests/conftest.py", "tests/support", "tools/dev/containers.py", "docs", "deploy"]
     for name in [*shared, f"services/{service}", f"tests/unit/{service}"]:
         _copy(name, tmp_path)
     command = [
