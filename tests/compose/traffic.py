@@ -5,14 +5,15 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.clients import Clients
 from tests.support.waiting import wait_until
 
 LEFT_OUT_S = 10.0
@@ -30,25 +31,18 @@ class Met:
     what: str = ""
 
 
-class Traffic:
+class Traffic(Clients):
     """Calls by name, each made over and over again by a client of its own, `pace` times a second, until the block ends."""
+
+    _ends_within = 60.0
 
     def __init__(self, calls: Mapping[str, Call], pace: float = 10.0) -> None:
         self._pause = 1 / pace
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
         self._met: list[Met] = []
-        self._threads = [threading.Thread(target=self._run, args=item, daemon=True) for item in calls.items()]
-
-    def __enter__(self) -> Traffic:
-        for thread in self._threads:
-            thread.start()
-        return self
+        super().__init__(partial(self._run, *item) for item in calls.items())
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
+        super().__exit__()
         assert not any(thread.is_alive() for thread in self._threads), "a request hangs"
 
     def met(self, name: str = "") -> list[Met]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import Counter
 
+from tests.support.clients import Clients
 from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until
 
 
-class Load:
+class Load(Clients):
     """`clients` threads that send requests one after another until the block ends.
 
     A client connects again when an answer said that its connection ends, or when an idle connection was closed before a byte of a request's
@@ -21,23 +21,11 @@ class Load:
     def __init__(self, port: int, target: str, clients: int = 8) -> None:
         self._port = port
         self._request = request(target)
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
         self.done: Counter[int] = Counter()
         self.failures: list[str] = []
         self.connections = 0
         self.resent = 0
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+        super().__init__([self._run] * clients)
 
     @property
     def total(self) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from tests.support.clients import Clients
 from tests.support.raw_client import Answer, RawClient, request
 from tests.support.waiting import wait_until
 
 
-class Posts:
+class Posts(Clients):
     """`clients` threads that send POST after POST until the block ends; every second one connects anew for each of them.
 
     A client whose connect is refused goes to the next of the ports, as a balancer does. ports: where the same is served. body: gives the
@@ -31,23 +32,11 @@ class Posts:
         self._target = target
         self._body = body
         self._fields = fields
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
         self._sent = 0
         self.answers: dict[int, Answer] = {}
         self.failures: list[str] = []
         self.refused = 0
-        self._threads = [threading.Thread(target=self._run, args=(place,), daemon=True) for place in range(clients)]
-
-    def __enter__(self) -> Posts:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+        super().__init__(partial(self._run, place) for place in range(clients))
 
     def answered(self, number: int) -> None:
         """Wait for so many more answers."""
