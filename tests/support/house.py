@@ -16,25 +16,14 @@ from typing import Any
 import psutil
 
 from tests.support.processes import KEPT, ROOT
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import free_ports
 
-PORTS = (0, 1, 21, 23)  # public, operator, auth, tokens, counted from the base
+PORTS = (0, 1, 21, 22, 23, 24, 25)  # public, operator, the services, counted from the base
 
 
 def port_base() -> int:
-    """Find a base whose ports are all free."""
-
-    def found() -> int | None:
-        base = free_port()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            for port in PORTS[1:]:
-                opened.enter_context(socket.create_server(("127.0.0.1", base + port)))
-            return base
-        return None
-
-    base = wait_until(found, 10, "free ports")
-    assert base is not None
-    return base
+    """Find a base whose ports are all free, and no other test's."""
+    return free_ports(PORTS)
 
 
 class House:

@@ -21,11 +21,17 @@ from tests.support.waiting import wait_until
 def running(odd_upstream: OddUpstream, valkey: Valkey, tmp_path: Path) -> Iterator[Gateway]:
     env = {"GATEWAY_WORKERS": "2", "VALKEY_URL": valkey.url}
     with gateway(tmp_path, [definition("one", f"{odd_upstream.url}/")], env) as started:
+        # It answers as soon as its first worker does.
+        wait_until(lambda: workers_of(page(started)) == ["0", "1"], 60, "both workers")
         yield started
 
 
 def page(running: Gateway) -> str:
     return get(running.operator_port, "/metrics")[1].decode()
+
+
+def workers_of(text: str) -> list[str]:
+    return sorted(re.findall(r'^gateway_apis\{worker="(.*)"\} 1\.0$', text, re.MULTILINE))
 
 
 def answered(text: str) -> float:
@@ -44,7 +50,7 @@ def test_whichever_answers_tells_of_all(running: Gateway) -> None:
     pages = [page(running) for _ in range(8)]
     assert {answered(text) for text in pages} == {20.0}
     for text in pages:
-        assert sorted(re.findall(r'^gateway_apis\{worker="(.*)"\} 1\.0$', text, re.MULTILINE)) == ["0", "1"]
+        assert workers_of(text) == ["0", "1"]
 
 
 def test_sums_do_not_fall_when_the_workers_are_replaced(running: Gateway) -> None:
