@@ -12,7 +12,9 @@ from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.middleware import (
     access_rights,
     auth_key,
+    basic_auth,
     hard_timeouts,
+    hmac_signature,
     ip_filter,
     key_state,
     path_lists,
@@ -56,7 +58,9 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", path_lists),
     # Before any work for a body that is too large.
     Step("open", size_limit),
-    # Whose request it is. No other stage may look into the key store.
+    # Whose request it is: all the ways that the definition asks for. No other stage may look into the key store.
+    Step("keyed", basic_auth, envelope=True),
+    Step("keyed", hmac_signature, envelope=True),
     Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights to look at.
     Step("keyed", key_state, envelope=True),

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
-from services.gateway.definitions import values
+from services.gateway.definitions import authentication_schema, values
 from services.gateway.definitions.error_schema import read_error_template
 from services.gateway.definitions.lint import warnings, without_effect
 from services.gateway.definitions.model import Definition, TargetUrl
@@ -64,7 +64,8 @@ def lint(definition: Definition) -> list[Mistake]:
     """Return all warnings: fields without effect, then what is probably not meant."""
     reader = DefinitionReader(definition.raw)
     of_middlewares = [step.middleware.warnings(reader) for step in ORDER if hasattr(step.middleware, "warnings")]
-    return [*without_effect(definition), *warnings(definition), *chain.from_iterable(of_middlewares)]
+    of_ways = authentication_schema.warnings(reader.places_of_keys, definition.use_keyless)
+    return [*without_effect(definition), *warnings(definition), *of_ways, *chain.from_iterable(of_middlewares)]
 
 
 def compile_api(definition: Definition, ports: Ports, revision: int) -> CompiledApi:

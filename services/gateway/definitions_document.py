@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from services.gateway.chain import ORDER
-from services.gateway.definitions import error_schema, event_schema, field_names, schema, version_schema
+from services.gateway.definitions import authentication_schema, error_schema, event_schema, field_names, schema, version_schema
 from services.gateway.definitions.model import LOG, WEBHOOK
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions.reader import Choice, Reader, Report
@@ -70,6 +70,9 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "event_handlers": {"events": {"AuthFailure": [{"handler_name": WEBHOOK}, {"handler_name": LOG}]}},
         "error_overrides": {"not-found": {"status": 410, "message": ""}},
         "auth": {"disable_header": True, "use_param": True, "use_cookie": True},
+        "use_basic_auth": True,
+        "enable_signature_checking": True,
+        "auth_configs": {"basic": {}, "hmac": {}},
         "definition": {"location": "url"},
     },
     {
@@ -217,7 +220,8 @@ def _joined(module: ModuleType) -> str:
 def document() -> str:
     """Return the text of docs/definitions.md."""
     read = read_fields()
-    lines = [_HEAD, "## The API\n", *_table(schema, read), "\n## Versions\n", *_table(version_schema, read), "\n## Middlewares\n"]
+    lines = [_HEAD, "## The API\n", *_table(schema, read), "\n## Versions\n", *_table(version_schema, read)]
+    lines += ["\n## Authentication\n", _about(authentication_schema), "", *_table(authentication_schema, read), "\n## Middlewares\n"]
     lines.append("In the order in which a request meets them. A middleware that a definition does not use costs its requests nothing.")
     for step in ORDER:
         module = step.middleware
@@ -234,6 +238,11 @@ def document() -> str:
     lines += [_row(f"`{one.path}`", one.what, f"`{one.switched_off_by}`" if one.switched_off_by else "") for one in catalogue()]
     lines += [_ECHOED, ", ".join(f"`{name}`" for name in ECHOED) + ".", _WARNED, *_warned(read)]
     return "\n".join(lines) + "\n"
+
+
+def _about(module: ModuleType) -> str:
+    """Return what a docstring says beneath its first line and before its fields."""
+    return _joined(module).partition("\nFields:\n")[0].partition("\n\n")[2].strip()
 
 
 def named_refusals(text: str) -> list[str]:

@@ -116,15 +116,17 @@ class Exchange:
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
     are in `headers` only once each where several came). path: canonical; query: ASCII, without "?". relative: the path below the
     listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client:
-    whom rules speak of. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the
-    upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that tell the
-    client of its limits, each with its CR LF. upstream, limit: for the log, which upstream failed and which of its time limits ran out.
+    whom rules speak of. key: whose limits count; further_keys: of other ways of authentication that the request passed. body_length: bytes,
+    0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the upstream for another protocol. expects: whether
+    the client may wait for leave to send its body. limits: header lines that tell the client of its limits, each with its CR LF. upstream,
+    limit: for the log, which upstream failed and which of its time limits ran out.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
     api: CompiledApi | None = None
     version_name = ""
     key: Key | None = None
+    further_keys: tuple[Key, ...] = ()
     presented_key = ""
     ignored = False
     limits = b""

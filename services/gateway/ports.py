@@ -1,4 +1,4 @@
-"""What middlewares ask of the outside world: keys, counters and the time. Given to every middleware when it is built."""
+"""What middlewares ask of the outside world: keys, counters, passwords and the time. Given to every middleware when it is built."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.gateway.counters.port import Counters
 from services.gateway.keys.model import KeyFinder
+from services.gateway.keys.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +16,5 @@ class Ports:
 
     keys: KeyFinder
     counters: Counters
+    passwords: Passwords
     now: Callable[[], float]

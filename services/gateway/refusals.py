@@ -201,6 +201,53 @@ KEY_UNKNOWN = _kind(
     event_message="Auth Failure",
     detail="The key is not known.",
 )
+USER_UNKNOWN = _kind(
+    "user-unknown",
+    401,
+    "User not authorised",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The user name or the password is wrong.",
+)
+BASIC_MALFORMED = _kind(
+    "basic-malformed",
+    400,
+    "Attempted access with malformed header, header not in basic auth format",
+    detail="Send `Basic`, a space, and the base64 of the user name, a colon and the password.",
+)
+BASIC_NOT_ENCODED = _kind(
+    "basic-not-encoded",
+    400,
+    "Attempted access with malformed header, auth data not encoded correctly",
+    detail="What follows `Basic` is not base64.",
+)
+BASIC_WITHOUT_COLON = _kind(
+    "basic-without-colon",
+    400,
+    "Attempted access with malformed header, values not in basic auth format",
+    detail="A colon is missing between the user name and the password.",
+)
+PASSWORDS_BUSY = _kind(
+    "passwords-busy", 503, "The password cannot be checked now", detail="Too many passwords wait for their check; try again in a moment."
+)
+_SIGNATURE = "Authorization field missing, malformed or invalid"
+SIGNATURE_MALFORMED = _kind(
+    "signature-malformed",
+    400,
+    _SIGNATURE,
+    detail='Send Authorization: Signature keyId="…",algorithm="hmac-sha256",headers="(request-target) date",signature="…", and a Date.',
+)
+SIGNATURE_INVALID = _kind(
+    "signature-invalid",
+    400,
+    _SIGNATURE,
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The key is not known, has no HMAC secret, or the signature is not that of this request.",
+)
+SIGNATURE_OUT_OF_TIME = _kind(
+    "signature-out-of-time", 400, "Date is out of allowed range.", detail="The clock of the client is too far from the gateway's."
+)
 KEYS_UNAVAILABLE = _kind("keys-unavailable", 503, "The key cannot be checked now", detail="Try again in a moment.")
 
 _group = "Key state and rights"

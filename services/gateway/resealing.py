@@ -1,4 +1,4 @@
-"""What `python -m services.common.reseal gateway` does: the secrets of webhooks, and the note of the key that sealed them."""
+"""What `python -m services.common.reseal gateway` does: the secrets of webhooks and of HMAC signatures, and the note of their key."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from services.common.resealing import Resealed, Sealed, existing_key, in_database, reseal
 from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HOOKS
+from services.gateway.stores.keys import SECRETS
 from services.gateway.stores.sealing import PURPOSE, note_key
 
-_COLUMNS: Final = (Sealed(HOOKS.c.sealed, HOOKS.c.id, PURPOSE),)
+_COLUMNS: Final = (Sealed(HOOKS.c.sealed, HOOKS.c.id, PURPOSE), Sealed(SECRETS.c.hmac_sealed, SECRETS.c.hash, PURPOSE))
 
 
 def run(settings: Settings, *, leave_lost: bool) -> Resealed:

@@ -24,6 +24,7 @@ from services.gateway.freshness import Freshness
 from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
+from services.gateway.keys.passwords import Passwords
 from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.observe.access_log import AccessLog
@@ -37,8 +38,8 @@ from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
-from services.gateway.stores.hooks import HookStore, SigningSecrets
-from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
+from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
 from services.gateway.threads import in_thread
@@ -70,14 +71,14 @@ class Gateway:
         self.database = CoreDatabase(settings.database_url, at_once=_STORE_CALLS, sqlite_synchronous=settings.sqlite_synchronous)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
-        self.keys_store = KeyStore(self.database)
         self.sealing = Sealing(self.database, settings)
+        self.keys_store = KeyStore(self.database, self.sealing)
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
-        self.live = Live(self.definitions, Ports(self.keys, self.counters, time.time))
+        self.live = Live(self.definitions, Ports(self.keys, self.counters, Passwords(), time.time))
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
@@ -135,6 +136,8 @@ class Gateway:
         else:
             self.key_changes.begin()
         self.hooks.seal_all()
+        self.keys_store.seal_all()
+        self.sealing.wipe(HOOKS.name, KEYS.name, SECRETS.name)
         if self.settings.source == "database" and self.settings.definitions.is_dir():
             seed(self.definitions, self.settings.definitions)
         self.live.reload()

@@ -15,8 +15,8 @@ from services.gateway.definitions.reader import Mistake, join, says_nothing
 
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
-    "basic_auth", "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
-    "hmac_allowed_algorithms", "hmac_allowed_clock_skew", "openid_options", "scopes",
+    "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
+    "openid_options", "scopes",
 })  # fmt: skip
 _QUIET_ENDS = ("disabled", "_disabled")
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from services.gateway.routing.patterns import Matching
 
 Spec = TypeVar("Spec")
 
+# The organisation of what names none.
+DEFAULT_ORG: Final = "default"
 WEBHOOK: Final = "eh_web_hook_handler"
 LOG: Final = "eh_log_handler"
 
@@ -62,6 +64,32 @@ class Proxy:
     pass_trailers: frozenset[bytes] = frozenset()
 
 
+Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "auth_token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a client puts what proves who it is. header: "" = in no header. param_name, cookie_name: "" = the header's name.
+
+    strip: whether the upstream does not see it.
+    """
+
+    header: str = "Authorization"
+    use_param: bool = False
+    param_name: str = ""
+    use_cookie: bool = False
+    cookie_name: str = ""
+    strip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of authentication that a definition asks for. is_base: its key is the one whose limits count."""
+
+    places: Places
+    is_base: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class EventHandler:
     """Who is told of an event. The fields after handler_name belong to a webhook, except `prefix`, which belongs to a log handler.
@@ -92,8 +120,9 @@ class ErrorOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One API. specs: one for each middleware in the order of the chain, None = it is not used. raw: the JSON object that it came from,
-    unknown fields included, and that is given back. unread: pointers and values of the fields that have no meaning here.
+    """One API. ways: how a client proves who it is, all that it must pass; none when no key is asked for. specs: one for each middleware in
+    the order of the chain, None = it is not used. raw: the JSON object that it came from, unknown fields included, and that is given back.
+    unread: pointers and values of the fields that have no meaning here.
     """
 
     id: str = ""
@@ -103,6 +132,7 @@ class Definition:
     active: bool = True
     domain: str = ""
     use_keyless: bool = False
+    ways: Mapping[Mode, Way] = field(default_factory=dict)
     not_versioned: bool = False
     versions: Mapping[str, Version]
     proxy: Proxy

@@ -14,9 +14,7 @@ from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
 _MODES: Final = {
-    "use_basic_auth": "basic authentication",
     "use_oauth2": "OAuth 2",
-    "enable_signature_checking": "HMAC signatures",
     "enable_jwt": "JSON Web Tokens",
     "use_openid": "OpenID Connect",
     "enable_coprocess_auth": "authentication by a plug-in (gRPC, Lua, Python)",
@@ -139,7 +137,7 @@ def catalogue() -> Iterator[NotServed]:
 
 
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
-    """Add mistakes for ways of authentication other than keys; `use_keyless` outranks all but certificates, as in Tyk."""
+    """Add mistakes for ways of authentication that are not served; `use_keyless` outranks all but certificates, as in Tyk."""
     asked = [(root, name, mode) for name, mode in _MODES.items() if root.flag(name)]
     if auth.flag("validate_signature"):
         asked.append((auth, "validate_signature", _OTHERS["auth.validate_signature"]))

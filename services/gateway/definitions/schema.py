@@ -46,10 +46,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.gateway.definitions import field_names, values
+from services.gateway.definitions.authentication_schema import read_ways
 from services.gateway.definitions.checking import check_each, checked, checked_texts
 from services.gateway.definitions.error_schema import read_error_overrides, read_error_template
 from services.gateway.definitions.event_schema import read_event_handlers
-from services.gateway.definitions.model import Definition, Proxy, ProxyTimeouts, Version
+from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Version
 from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Reader, Report
 from services.gateway.definitions.version_schema import VersionReader
@@ -57,7 +58,7 @@ from services.gateway.definitions.version_schema import VersionReader
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
     "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "config_data",
-    "use_standard_auth", "proxy_name", "tags", "api_model", "_id", "base_identity_provided_by",
+    "proxy_name", "tags", "api_model", "_id",
 )  # fmt: skip
 _NO_VERSION: Final = "versions must hold at least one version; without versions: one named `Default`, and `not_versioned: true` beside"
 
@@ -65,10 +66,12 @@ _NO_VERSION: Final = "versions must hold at least one version; without versions:
 class DefinitionReader(Reader):
     """A whole definition, with what every middleware may need of it already read.
 
-    definition: identity, proxy and versions; after mistakes with stand-ins. version_data: its object. versions: in their order.
+    definition: identity, ways of authentication, proxy and versions; after mistakes with stand-ins. places_of_keys: where a key would be,
+    whether one is asked for or not. version_data: its object. versions: in their order.
     """
 
     definition: Definition
+    places_of_keys: Places
     version_data: Reader
     versions: tuple[VersionReader, ...]
 
@@ -82,6 +85,8 @@ class DefinitionReader(Reader):
         proxy = self.object("proxy", field_names.PROXY)
         refuse_in_definition(self, proxy)
         domain = self.text("domain")
+        use_keyless = self.flag("use_keyless")
+        ways, self.places_of_keys = read_ways(self, use_keyless)
         self.definition = Definition(
             id=self._id(),
             name=self.text("name"),
@@ -89,7 +94,8 @@ class DefinitionReader(Reader):
             org_id=self._org_id(),
             active=self.flag("active", True),
             domain="" if self.flag("domain_disabled") or not domain else checked(self, "domain", domain, values.domain, ""),
-            use_keyless=self.flag("use_keyless"),
+            use_keyless=use_keyless,
+            ways=ways,
             not_versioned=self.version_data.flag("not_versioned"),
             versions={one.version.name: one.version for one in self.versions} or {"": Version("")},
             proxy=_proxy(proxy),

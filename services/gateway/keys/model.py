@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,7 +16,8 @@ class Key:
     id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
     expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds
     (0 = never renewed); 0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
-    saved_at: epoch seconds of the last change, from which an API's `session_lifetime` counts.
+    saved_at: epoch seconds of the last change, from which an API's `session_lifetime` counts. password: the argon2id hash of a user's, "" =
+    none. hmac_secret: what its signatures are made with, None = it has none.
     """
 
     id: str
@@ -34,10 +36,17 @@ class Key:
     tags: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     saved_at: float = 0.0
+    password: str = ""
+    hmac_secret: str | None = field(default=None, repr=False)
 
     @classmethod
-    def from_session(cls, id: str, hashes: Iterable[str], session: Mapping[str, Any], saved_at: float = 0.0) -> Key:
-        """Return the key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk."""
+    def from_session(
+        cls, id: str, hashes: Iterable[str], session: Mapping[str, Any], saved_at: float = 0.0, hmac_secret: str | None = None
+    ) -> Key:
+        """Return the key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk.
+
+        hmac_secret: the session has it sealed.
+        """
         granted = session.get("access_rights")
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
         return cls(
@@ -57,6 +66,8 @@ class Key:
             tags=tuple(session.get("tags") or ()),
             hashes=tuple(hashes),
             saved_at=saved_at,
+            password=(session.get("basic_auth_data") or {}).get("password") or "",
+            hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
         )
 
 
@@ -80,6 +91,14 @@ class Opened:
 def secret_hash(secret: str) -> str:
     """Return what is stored of a secret. Text that is not Unicode (escaped bytes of a request) has a hash that nothing stored equals."""
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def user_hash(name: str) -> str:
+    """Return the hash by which a basic user is found. It is not a secret's hash, so a user name alone never opens what needs a key.
+
+    name: with the organisation before it.
+    """
+    return hmac.digest(b"basic user", name.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 class KeyFinder(Protocol):

@@ -56,6 +56,12 @@ class AccessRights:
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
         assert key is not None  # authentication came before
+        self._check(exchange, key)
+        if exchange.further_keys:
+            for key in exchange.further_keys:
+                self._check(exchange, key)
+
+    def _check(self, exchange: Exchange, key: Key) -> None:
         rights = key.access_rights
         if rights is None:
             return

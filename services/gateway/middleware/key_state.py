@@ -16,6 +16,7 @@ from typing import Final
 
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
 from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN, Refusal
 
@@ -56,7 +57,15 @@ class KeyState:
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
-        if key is None or key.is_inactive:
+        if key is None:
+            raise Refusal(KEY_INACTIVE)
+        self._check(key)
+        if exchange.further_keys:
+            for key in exchange.further_keys:
+                self._check(key)
+
+    def _check(self, key: Key) -> None:
+        if key.is_inactive:
             raise Refusal(KEY_INACTIVE)
         if 0 < key.expires <= self._now():
             raise Refusal(KEY_EXPIRED)

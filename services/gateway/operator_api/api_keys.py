@@ -131,7 +131,7 @@ def _created(change: keys.Change) -> Response:
         "api_model": {},
         "key_id": change.secret or stored.user_name or stored.id,
         "id": stored.id,
-        "data": session_objects.shown(stored.session),
+        "data": {**session_objects.shown(stored.session), **_signing(change)},
     }
     if change.unconfirmed:
         body["Unconfirmed"] = change.unconfirmed
@@ -140,7 +140,12 @@ def _created(change: keys.Change) -> Response:
 
 def _update(stored: StoredKey) -> Response:
     change = keys.update(gateway(), stored, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
-    return done("Key updated", unconfirmed=change.unconfirmed)
+    signing = _signing(change)
+    return done("Key updated", signing or "", unconfirmed=change.unconfirmed, headers={"Cache-Control": "no-store"} if signing else None)
+
+
+def _signing(change: keys.Change) -> dict[str, str]:
+    return {"hmac_string": change.hmac_string} if change.hmac_string else {}
 
 
 def _delete(stored: StoredKey) -> Response:

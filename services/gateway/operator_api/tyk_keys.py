@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response, request
 
 from services.gateway.operator_api import arguments, refusals
@@ -60,7 +62,8 @@ def delete_key(name: str) -> Response:
 
 
 def _with_key(change: keys.Change, key: str, action: str) -> Response:
-    response = changed(key, action, change.unconfirmed, key_hash=change.stored.id)
+    more: dict[str, Any] = {"key_hash": change.stored.id, **({"hmac_string": change.hmac_string} if change.hmac_string else {})}
+    response = changed(key, action, change.unconfirmed, **more)
     response.headers["Cache-Control"] = "no-store"
     return response
 

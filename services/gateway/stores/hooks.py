@@ -105,7 +105,7 @@ class HookStore:
             raise HookMissing
 
     def seal_all(self) -> None:
-        """Seal what an earlier version stored in clear, and wipe it from the database's files. Raises WrongMasterKey, the store's error.
+        """Seal what an earlier version stored in clear. Raises WrongMasterKey, the store's error.
 
         Safe when several processes do it at once and when one dies in the middle: a row changes from clear to sealed in one statement, and
         only if it still holds what was sealed.
@@ -123,7 +123,6 @@ class HookStore:
 
         if clear:
             log.info("webhook secrets sealed", count=self._database.run(work))
-        self._sealing.wipe(HOOKS.name)
 
 
 class SigningSecrets:

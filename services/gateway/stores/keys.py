@@ -1,7 +1,8 @@
 """Keys and the secrets that open them.
 
 Only the SHA-256 of a secret is stored: it has 128 random bits, so no slow hash is needed. A key is addressed by its public id.
-During a rotation two secrets open it, the older one until its end.
+During a rotation two secrets open it, the older one until its end. A session's `hmac_string` must be readable to check a signature: it is
+sealed, beside each secret that opens the key, so that a rotation has two of them as well.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from services.common import logging as logs
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.keys.model import Key, Opened
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
+from services.gateway.stores.sealing import Sealing, WrongMasterKey
+
+log = logs.get(__name__)
 
 GENERATION: Final = "keys"
 NOTED_FOR: Final = dt.timedelta(minutes=1)
 
+# session: without its `hmac_string`, unless an earlier version wrote it while this one ran, too.
 KEYS: Final = sa.Table(
     "keys",
     metadata,
@@ -38,6 +44,8 @@ KEYS: Final = sa.Table(
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.Column("last_used_at", UTCDateTime),
 )
+# hmac_sealed: what requests are signed with that name the key by this secret, "" = nothing. hmac_secret: as an earlier version stored it,
+# in clear; "" after `seal_all`.
 SECRETS: Final = sa.Table(
     "key_secrets",
     metadata,
@@ -45,6 +53,8 @@ SECRETS: Final = sa.Table(
     sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("ends_at", UTCDateTime),
+    sa.Column("hmac_secret", sa.Text, nullable=False, server_default=""),
+    sa.Column("hmac_sealed", sa.Text, nullable=False, server_default=""),
 )
 # Which APIs a key names, for lists of an API's keys; the session decides what it may reach.
 RIGHTS: Final = sa.Table(
@@ -75,8 +85,8 @@ class StoredKey:
     generation: int = 0
     changed: frozenset[str] = frozenset()
 
-    def key(self) -> Key:
-        return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp())
+    def key(self, hmac_secret: str | None = None) -> Key:
+        return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp(), hmac_secret)
 
 
 class SecretTaken(Exception):
@@ -99,18 +109,31 @@ def new_id() -> str:
 class KeyStore:
     """Thread-safe."""
 
-    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None) -> None:
         self._database = database
+        self._sealing = sealing
         self._clock = clock or SystemClock()
 
     def by_hash(self, hash: str) -> Opened | None:
         """Return the key that a live secret opens."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(KEYS, _S.ends_at).join(SECRETS, _S.key_id == _K.id).where(_S.hash == hash)).one_or_none()
+            chosen = sa.select(KEYS, _S.ends_at, _S.hmac_secret, _S.hmac_sealed).join(SECRETS, _S.key_id == _K.id).where(_S.hash == hash)
+            row = connection.execute(chosen).one_or_none()
             now = self._clock.now()
             if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
-            return Opened(_stored(connection, row, now).key(), None if row.ends_at is None else row.ends_at.timestamp())
+            key = _stored(connection, row, now).key(self._hmac_secret(hash, row))
+            return Opened(key, None if row.ends_at is None else row.ends_at.timestamp())
+
+    def _hmac_secret(self, hash: str, row: sa.Row[Any]) -> str | None:
+        """Open what requests of a key are signed with; None when there is nothing, or it does not open: the key itself still counts."""
+        if not row.hmac_sealed:
+            return row.hmac_secret or row.session.get("hmac_string") or None
+        try:
+            return self._sealing.open(row.hmac_sealed, hash)
+        except WrongMasterKey as error:
+            log.error("HMAC secret not opened", key_id=row.id, error=str(error))
+            return None
 
     def get(self, id: str) -> StoredKey | None:
         """Return a key by its public id."""
@@ -151,14 +174,18 @@ class KeyStore:
         id: str | None = None,
         user_name: str | None = None,
     ) -> StoredKey:
-        """Store a key. other_hashes: of further secrets that open it. Raises SecretTaken."""
+        """Store a key. other_hashes: of further secrets that open it. Raises SecretTaken, WrongMasterKey."""
         secrets_of_key = [hash, *other_hashes]
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
             own = id or new_id()
             connection.execute(sa.insert(KEYS).values(id=own, user_name=user_name, created_at=now, **_columns(session_object, now)))
-            rows = [{"hash": one, "key_id": own, "created_at": now, "ends_at": None} for one in secrets_of_key]
+            signing = str(session_object.get("hmac_string") or "")
+            rows = [
+                {"hash": one, "key_id": own, "created_at": now, "ends_at": None, **self._sealed(connection, one, signing)}
+                for one in secrets_of_key
+            ]
             connection.execute(sa.insert(SECRETS), rows)
             _write_rights(connection, own, session_object)
             return _written(connection, own, now)
@@ -171,12 +198,18 @@ class KeyStore:
             raise
 
     def replace(self, id: str, session_object: Mapping[str, Any]) -> StoredKey:
-        """Replace the session wholly; the secrets stay. Raises KeyMissing."""
+        """Replace the session wholly; the secrets stay, and so does the one for signatures unless there is another one, or signatures are
+        switched off. Raises KeyMissing, WrongMasterKey.
+        """
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
             _existing(connection, id)
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
+            signing = str(session_object.get("hmac_string") or "")
+            if signing or not session_object.get("hmac_enabled"):
+                for hash in _all_hashes(connection, id):
+                    connection.execute(sa.update(SECRETS).where(_S.hash == hash).values(self._sealed(connection, hash, signing)))
             connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
             _write_rights(connection, id, session_object)
             return _written(connection, id, now)
@@ -211,10 +244,10 @@ class KeyStore:
 
         return self._database.run(work)
 
-    def rotate(self, id: str, hash: str, overlap: float) -> StoredKey:
+    def rotate(self, id: str, hash: str, overlap: float, signing: str = "") -> StoredKey:
         """Give a key another secret. The one before still opens it for `overlap` seconds, older ones do not.
 
-        Raises KeyMissing, SecretTaken.
+        signing: what requests are signed with that name the new secret. Raises KeyMissing, SecretTaken, WrongMasterKey.
         """
 
         def work(connection: sa.Connection) -> StoredKey:
@@ -224,7 +257,8 @@ class KeyStore:
             ending = _S.key_id == id if overlap <= 0 else sa.and_(_S.key_id == id, _S.ends_at.is_not(None))
             connection.execute(sa.delete(SECRETS).where(ending))
             connection.execute(sa.update(SECRETS).where(_S.key_id == id).values(ends_at=now + dt.timedelta(seconds=overlap)))
-            connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None))
+            sealed = self._sealed(connection, hash, signing)
+            connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None, **sealed))
             connection.execute(sa.update(KEYS).where(_K.id == id).values(updated_at=now))
             return _written(connection, id, now, before)
 
@@ -232,6 +266,28 @@ class KeyStore:
             return self._database.run(work)
         except IntegrityError:
             raise SecretTaken from None
+
+    def _sealed(self, connection: sa.Connection, hash: str, signing: str) -> dict[str, str]:
+        return {"hmac_secret": "", "hmac_sealed": self._sealing.seal(connection, signing, hash) if signing else ""}
+
+    def seal_all(self) -> None:
+        """Seal what an earlier version stored in clear. Raises WrongMasterKey, the store's error.
+
+        As that of the webhooks' store: safe when several processes do it at once and when one dies in the middle.
+        """
+        with self._database.read() as connection:
+            clear = connection.execute(sa.select(_S.hash, _S.hmac_secret).where(_S.hmac_secret != "")).all()
+
+        def work(connection: sa.Connection) -> int:
+            sealed = 0
+            for hash, secret in clear:
+                values = {"hmac_secret": "", "hmac_sealed": self._sealing.seal(connection, secret, hash, wiped=False)}
+                same = sa.and_(_S.hash == hash, _S.hmac_secret == secret)
+                sealed += connection.execute(sa.update(SECRETS).where(same).values(values)).rowcount
+            return sealed
+
+        if clear:
+            log.info("HMAC secrets sealed", count=self._database.run(work))
 
     def mark_used(self, ids: Iterable[str], when: dt.datetime) -> None:
         """Note that keys were used lately; what was noted in the last minute stays, so that many workers write a row once.
@@ -285,7 +341,7 @@ def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
 
 def _columns(session_object: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:
     return {
-        "session": dict(session_object),
+        "session": {name: value for name, value in session_object.items() if name != "hmac_string"},
         "org_id": str(session_object.get("org_id") or ""),
         "alias": str(session_object.get("alias") or ""),
         "owner": str(session_object.get("owner") or ""),

@@ -7,6 +7,7 @@ starts without it: half of the secrets would open nowhere. `reseal` seals all of
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Final
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from services.gateway.stores.base import metadata
 
 log = logs.get(__name__)
 
+# Named after the first secrets that it sealed; another name would be another key.
 PURPOSE: Final = "gatehouse webhook secrets"
 
 # At most one row. wiped: plaintext that stood here before it was sealed is gone from the database's files.
@@ -62,7 +64,7 @@ class Sealing:
             if noted is None:
                 log.info("master key not created", reason=str(error))
                 return
-            raise WrongMasterKey(f"the secrets of webhooks are sealed, and the master key cannot be read: {error}") from None
+            raise WrongMasterKey(f"secrets are sealed, and the master key cannot be read: {error}") from None
         if noted is not None and (key is None or noted not in fingerprints(PURPOSE, key)):
             raise self._wrong(missing=key is None)
 
@@ -91,10 +93,10 @@ class Sealing:
         except NotOpened:
             raise self._wrong() from None
 
-    def wipe(self, table: str) -> None:
-        """Remove plaintext that stood in `table` from the database's files, once; best effort, tried again at the next start.
+    def wipe(self, *tables: str) -> None:
+        """Remove plaintext that stood in these tables from the database's files, once; best effort, tried again at the next start.
 
-        SQLite: the file is written again and the log emptied. PostgreSQL: the table is written again; its log and backups keep what they
+        SQLite: the file is written again and the log emptied. PostgreSQL: they are written again; its log and backups keep what they
         have.
         """
         with self._database.read() as connection:
@@ -104,21 +106,22 @@ class Sealing:
             if self._database.dialect == "sqlite":
                 self._wipe_sqlite()
             else:
-                self._wipe_postgresql(table)
+                self._wipe_postgresql(tables)
         except (sa.exc.SQLAlchemyError, self._database.engine.dialect.loaded_dbapi.Error, TimeoutError) as error:
             log.warning("plaintext secrets not wiped; trying again at the next start", error=str(error))
             return
         self._database.run(lambda connection: connection.execute(sa.update(SEALING).where(_MINE).values(wiped=True)))
         log.info("plaintext secrets wiped")
 
-    def _wipe_postgresql(self, table: str) -> None:
+    def _wipe_postgresql(self, tables: Iterable[str]) -> None:
         writes = self._database.guard.writes
         writes.enter(LONG_WORK_S)
         try:
             with self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.detach()  # its limits are not those of the others, also when it fails
                 connection.exec_driver_sql(f"SET lock_timeout = '10s'; SET statement_timeout = '{LONG_WORK_S:.0f}s'")
-                connection.exec_driver_sql(f"VACUUM (FULL) {table}")
+                for table in tables:
+                    connection.exec_driver_sql(f"VACUUM (FULL) {table}")
         finally:
             writes.leave()
 
@@ -150,7 +153,7 @@ class Sealing:
     def _wrong(self, *, missing: bool = False) -> WrongMasterKey:
         setting, path = "GATEWAY_MASTER_KEY", self._settings.master_key_path
         where = setting if self._settings.master_key is not None else f"{setting}_PATH ({path})"
-        what = "is not there" if missing else "is not the key that sealed the secrets of webhooks"
+        what = "is not there" if missing else "is not the key that sealed the secrets"
         return WrongMasterKey(f"{where} {what}; put the former key back, or, if it is lost, see docs/runbooks.md")
 
 

@@ -18,6 +18,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.model import Key, KeyFinder, secret_hash
+from services.gateway.keys.passwords import Passwords
 from services.gateway.ports import Ports
 from services.gateway.refusals import Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
@@ -143,7 +144,7 @@ def make_key(id: str = "key-1", **session: Any) -> Key:
 def ports(keys: KeyFinder | None = None, counters: Any = None, time: Time | None = None) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
     time = time or Time()
-    return Ports(keys or KnownKeys(), MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters, time)
+    return Ports(keys or KnownKeys(), MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters, Passwords(), time)
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:

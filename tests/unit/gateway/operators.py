@@ -36,8 +36,9 @@ class NotedGateway:
         self.operator_key = OPERATOR_KEY
         self.database = database
         self.definitions: DefinitionStore = DefinitionStore(database)
-        self.keys_store = KeyStore(database)
-        self.hooks = HookStore(database, Sealing(database, Settings(master_key="m" * 32)))
+        sealing = Sealing(database, Settings(master_key="m" * 32))
+        self.keys_store = KeyStore(database, sealing)
+        self.hooks = HookStore(database, sealing)
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
         self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])

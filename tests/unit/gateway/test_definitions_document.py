@@ -11,14 +11,18 @@ from types import ModuleType
 import pytest
 
 from services.gateway.chain import ORDER
-from services.gateway.definitions import error_schema, event_schema, schema, version_schema
+from services.gateway.definitions import authentication_schema, error_schema, event_schema, schema, version_schema
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions_document import Described, described_fields, document, named_refusals, read_fields
 from services.gateway.refusals import RefusalKind
 
 ROOT = Path(__file__).parents[3]
 MIDDLEWARES = [step.middleware for step in ORDER if isinstance(step.middleware, ModuleType)]
-DESCRIBED = [one for module in (schema, version_schema, *MIDDLEWARES, event_schema, error_schema) for one in described_fields(module)]
+DESCRIBED = [
+    one
+    for module in (schema, version_schema, authentication_schema, *MIDDLEWARES, event_schema, error_schema)
+    for one in described_fields(module)
+]
 
 
 def test_the_document_is_in_step() -> None:

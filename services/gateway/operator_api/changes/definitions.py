@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.gateway.definitions.claims import claim
-from services.gateway.definitions.model import Definition
+from services.gateway.definitions.model import DEFAULT_ORG, Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import differences, hook_references
 from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.changes.checks import checked, refuse_files, warnings_of
-from services.gateway.operator_api.changes.filling import DEFAULT_ORG, canonical, completed, filled
+from services.gateway.operator_api.changes.filling import canonical, completed, filled
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.stores.definition_model import (

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.stores.definition_model import new_api_id, new_id
 
-DEFAULT_ORG: Final = "default"
 _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
 
 

@@ -9,9 +9,9 @@ from services.common.webhooks.signing import signature
 from services.gateway.definitions import values
 from services.gateway.definitions.checking import read_headers
 from services.gateway.definitions.event_schema import HOOK_METHODS
+from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistakes, Reader, Report
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import new_id
 from services.gateway.stores.hooks import HookMissing

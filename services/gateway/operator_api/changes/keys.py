@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistake, Mistakes, join
-from services.gateway.keys.model import quota_counter, secret_hash
+from services.gateway.keys.model import quota_counter, secret_hash, user_hash
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, session_objects
-from services.gateway.operator_api.changes.filling import DEFAULT_ORG
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
 
@@ -26,13 +26,15 @@ _MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "
 class Change:
     """A key after a change.
 
-    secret: what opens the key, shown only here; "" when there is none. unconfirmed: workers that may not know yet.
+    secret: what opens the key, shown only here; "" when there is none. hmac_string: what its requests are signed with, when it is new;
+    shown only here. unconfirmed: workers that may not know yet.
     name: of a key that the caller named, with its organisation.
     """
 
     stored: StoredKey
     unconfirmed: list[str]
     secret: str = ""
+    hmac_string: str = ""
     created: bool = False
     name: str = ""
 
@@ -45,7 +47,7 @@ def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | 
         return found
     org = DEFAULT_ORG if org_id is None else org_id
     for candidate in (org + name, name):  # the organisation's own before another's of the same name
-        for hash in (secret_hash(candidate), session_objects.user_hash(candidate)):
+        for hash in (secret_hash(candidate), user_hash(candidate)):
             opened = store.by_hash(hash)
             stored = None if opened is None else store.get(opened.key.id)
             if stored is not None and not _of_another(stored, name, org_id):
@@ -109,7 +111,7 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         raise refusals.password_missing()
     secret = name if name.startswith(org_id) else org_id + name
     session = session_objects.complete(session, None, org_id)
-    hashes = [session_objects.user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
+    hashes = [user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
     try:
         change = _create(gateway, session, secret, hashes, secret if of_user else None)
     except SecretTaken:
@@ -171,13 +173,14 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
     if stored.user_name is not None:
         raise refusals.user_has_no_secret()
     secret = session_objects.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
+    signing = session_objects.new_hmac_string() if stored.session.get("hmac_enabled") else ""
     try:
-        rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap)
+        rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap, signing)
     except KeyMissing:
         raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(rotated.generation, rotated.changed)
     _tell(gateway, "TokenUpdated", rotated)
-    return Change(rotated, unconfirmed, secret)
+    return Change(rotated, unconfirmed, secret, signing)
 
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +205,7 @@ def _create(gateway: Gateway, session: dict[str, Any], secret: str, hashes: list
     stored = gateway.keys_store.create(first, session, other_hashes=others, user_name=user_name)
     unconfirmed = gateway.publish_keys(stored.generation, stored.changed)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
-    return Change(stored, unconfirmed, secret, created=True)
+    return Change(stored, unconfirmed, secret, session.get("hmac_string") or "", created=True)
 
 
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
@@ -215,7 +218,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
     if not (keep_counters or _quota_stays(gateway, stored)):
         gateway.reset_counters([quota_counter(stored.id)])
     _tell(gateway, "TokenUpdated", stored)
-    return Change(stored, unconfirmed)
+    return Change(stored, unconfirmed, hmac_string=session.get("hmac_string") or "")
 
 
 def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:

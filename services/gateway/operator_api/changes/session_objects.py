@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
-import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,6 +15,7 @@ from typing import Any, Final
 from services.gateway.definitions import field_names
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
 from services.gateway.definitions.values import NO_METHOD, identifier, is_method
+from services.gateway.keys.passwords import hash_password
 from services.gateway.routing.patterns import PatternError, translate
 
 FIELDS: Final = (
@@ -126,13 +125,13 @@ def _canonical(raw: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any
 
 
 def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str) -> dict[str, Any]:
-    """Add what the server knows when a session is saved: the organisation, an HMAC secret, the hash of a password.
+    """Add what the server knows when a session is saved: the organisation, an HMAC secret where there was none, the hash of a password.
 
     before: the session that is replaced; a secret that the caller left out stays as it was.
     """
     session["org_id"] = session.get("org_id") or (before or {}).get("org_id") or org_id
-    if session.get("hmac_enabled") and not session.get("hmac_string"):
-        session["hmac_string"] = (before or {}).get("hmac_string") or base64.b64encode(secrets.token_hex(16).encode()).decode()
+    if session.get("hmac_enabled") and not session.get("hmac_string") and not (before or {}).get("hmac_enabled"):
+        session["hmac_string"] = new_hmac_string()
     basic = session.get("basic_auth_data")
     password = basic.get("password") if isinstance(basic, Mapping) else None
     if password:
@@ -143,15 +142,21 @@ def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: 
 
 
 def shown(session: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a session as answers show it: without the hash of a password."""
+    """Return a session as answers show it: without the hash of a password, and without what signatures are made with."""
+    session = {name: value for name, value in session.items() if name != "hmac_string"}
     if not (session.get("basic_auth_data") or {}).get("password"):
-        return dict(session)
+        return session
     return {**session, "basic_auth_data": {"password": ""}}
 
 
 def new_secret(org_id: str) -> str:
     """Create a secret like Tyk's: the organisation and 32 hexadecimal digits (128 random bits)."""
     return org_id + secrets.token_hex(16)
+
+
+def new_hmac_string() -> str:
+    """Create what requests are signed with, as Tyk does: the base64 of 32 hexadecimal digits (128 random bits)."""
+    return base64.b64encode(secrets.token_hex(16).encode()).decode()
 
 
 def check_name(name: str, *, of_user: bool) -> None:
@@ -167,16 +172,3 @@ def check_name(name: str, *, of_user: bool) -> None:
         allowed = "only letters, digits and punctuation of ASCII"
     if wrong or not 0 < len(name) <= _LONGEST_NAME:
         raise Mistakes([Mistake("", f"the name must have 1 to {_LONGEST_NAME} characters, {allowed}")])
-
-
-def user_hash(name: str) -> str:
-    """Return the hash by which a basic user is found. It is not a secret's hash, so a user name alone never opens what needs a key."""
-    return hmac.new(b"basic user", name.encode(), hashlib.sha256).hexdigest()
-
-
-def hash_password(password: str) -> str:
-    """Return the argon2id hash of a password, with its salt and parameters: passwords can be guessed, secrets cannot. About 20 ms."""
-    import argon2  # here, because its library costs each worker memory
-
-    # OWASP's least, and what auth uses
-    return argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(password)

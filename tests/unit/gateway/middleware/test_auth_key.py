@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.gateway.compiler import lint
+from services.gateway.definitions.model import Places, Way
 from services.gateway.keys.model import secret_hash
 from services.gateway.middleware import auth_key
 from services.gateway.middleware.auth_key import Spec
@@ -138,8 +139,8 @@ def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
 
 @pytest.mark.parametrize(
     "mode",
-    ["use_basic_auth", "use_oauth2", "enable_signature_checking", "enable_jwt", "use_openid",
-     "enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
+    ["use_oauth2", "enable_jwt", "use_openid", "enable_coprocess_auth",
+     "use_go_plugin_auth", "custom_plugin_auth_enabled"],
 )  # fmt: skip
 def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
     """Served with keys alone it would be open to the wrong clients. A keyless API is open anyway, as in Tyk."""
@@ -160,6 +161,11 @@ def test_a_key_that_could_never_be_found(auth: dict[str, Any], place: str) -> No
     assert mistakes(auth_key, auth=auth) == [place]
 
 
+def places(**more: Any) -> Places:
+    found: Places = spec(auth_key, **more).way.places
+    return found
+
+
 def test_where_keys_are_looked_for() -> None:
     auth = {
         "auth_header_name": "X-Key",
@@ -169,32 +175,31 @@ def test_where_keys_are_looked_for() -> None:
         "cookie_name": "c",
         "strip_auth_data": True,
     }
-    assert spec(auth_key, auth=auth) == Spec("Api", "X-Key", True, "p", True, "c", True)
-    assert spec(auth_key, auth={"use_param": True, "param_name": "k"}).param_name == "k"
+    assert spec(auth_key, auth=auth) == Spec("Api", Way(Places("X-Key", True, "p", True, "c", True)))
+    assert places(auth={"use_param": True, "param_name": "k"}).param_name == "k"
     for auth in ({}, None, {"auth_header_name": ""}, {"auth_header_name": None, "use_param": True}):
-        assert spec(auth_key, auth=auth).header == "Authorization"
-    elsewhere = spec(auth_key, auth={"disable_header": True, "use_param": True, "use_cookie": True, "cookie_name": "c"})
+        assert places(auth=auth).header == "Authorization"
+    elsewhere = places(auth={"disable_header": True, "use_param": True, "use_cookie": True, "cookie_name": "c"})
     assert (elsewhere.header, elsewhere.param_name, elsewhere.cookie_name) == ("", "Authorization", "c")
 
 
 def test_the_later_place_of_auth_outranks_the_former() -> None:
     later = {"authToken": {"auth_header_name": "X-Later", "use_cookie": True}, "jwt": {"auth_header_name": "other"}}
     for auth in ({}, {"auth_header_name": "X-Former", "param_name": "p"}):
-        found = spec(auth_key, auth=auth, auth_configs=later)
+        found = places(auth=auth, auth_configs=later)
         assert (found.header, found.use_cookie, found.param_name) == ("X-Later", True, "")
         assert lint(definition(auth=auth, auth_configs=later)) == []
-    assert spec(auth_key, auth={"strip_auth_data": True}, auth_configs=later).strip
+    assert places(auth={"strip_auth_data": True}, auth_configs=later).strip
     for nothing in (None, {}, {"authToken": {}}, {"authToken": {"auth_header_name": ""}}):
-        assert spec(auth_key, auth={"auth_header_name": "X-Former"}, auth_configs=nothing).header == "X-Former"
+        assert places(auth={"auth_header_name": "X-Former"}, auth_configs=nothing).header == "X-Former"
     assert mistakes(auth_key, auth_configs={"authToken": 5}) == ["/auth_configs/authToken"]
     assert "/auth_configs/authToken/auth_header_name" in mistakes(auth_key, auth_configs={"authToken": {"auth_header_name": "a b"}})
 
 
 def test_keys_are_stripped_wherever_the_definition_says_so() -> None:
     """Tyk's place is the definition itself: unseen there, keys would go on to the upstream."""
-    found = spec(auth_key, strip_auth_data=True)
-    assert found.strip
+    assert places(strip_auth_data=True).strip
     assert lint(definition(strip_auth_data=True)) == []
-    assert spec(auth_key, auth={"auth_header_name": "a", "strip_auth_data": True}).strip
-    assert not spec(auth_key, strip_auth_data=False).strip
+    assert places(auth={"auth_header_name": "a", "strip_auth_data": True}).strip
+    assert not places(strip_auth_data=False).strip
     assert mistakes(auth_key, strip_auth_data="yes") == ["/strip_auth_data"]

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from services.gateway.keys.model import secret_hash
-from services.gateway.operator_api.changes.session_objects import user_hash
+from services.gateway.keys.model import secret_hash, user_hash
 
 
 def test_a_secret_is_shown_once(operator: Any, make_session: Any) -> None:
@@ -226,8 +225,39 @@ def test_an_hmac_secret_is_made_and_stays(operator: Any, make_session: Any) -> N
     operator.new_api()
     made = operator.json("POST", "/api/keys", make_session("one", hmac_enabled=True, hmac_string=""))
     assert len(made["data"]["hmac_string"]) == 44
-    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", hmac_enabled=True))
-    assert operator.json("GET", f"/tyk/keys/{made['id']}")["hmac_string"] == made["data"]["hmac_string"]
+    changed = operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", hmac_enabled=True))
+    assert changed["Meta"] == ""
+    assert "hmac_string" not in operator.json("GET", f"/tyk/keys/{made['id']}")
+    assert "hmac_string" not in operator.json("GET", f"/api/keys/{made['id']}")["data"]
+    found = operator.gateway.keys_store.by_hash(secret_hash(made["key_id"]))
+    assert found.key.hmac_secret == made["data"]["hmac_string"]
+
+
+def test_an_hmac_secret_begins_is_given_and_ends(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+
+    def of_key() -> str | None:
+        secret: str | None = operator.gateway.keys_store.by_hash(secret_hash(made["key_id"])).key.hmac_secret
+        return secret
+
+    made = operator.json("POST", "/api/keys", make_session("one"))
+    assert of_key() is None
+    begun = operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", hmac_enabled=True))
+    assert of_key() == begun["Meta"]["hmac_string"] != ""
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one", hmac_enabled=True, hmac_string="given"))
+    assert of_key() == "given"
+    operator.json("PUT", f"/api/keys/{made['id']}", make_session("one"))
+    assert of_key() is None
+
+
+def test_a_rotation_gives_a_new_hmac_secret_beside_the_former(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    store = operator.gateway.keys_store
+    former = operator.json("POST", "/api/keys", make_session("one", hmac_enabled=True))
+    new = operator.json("POST", f"/api/keys/{former['id']}/rotate", {"overlap": 60})
+    for key in (former, new):
+        assert store.by_hash(secret_hash(key["key_id"])).key.hmac_secret == key["data"]["hmac_string"]
+    assert former["data"]["hmac_string"] != new["data"]["hmac_string"]
 
 
 def test_the_organisation_of_the_api_stands_before_the_secret(operator: Any, make_session: Any) -> None:

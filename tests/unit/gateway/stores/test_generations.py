@@ -9,9 +9,11 @@ import sqlalchemy as sa
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
+from services.gateway.settings import Settings
 from services.gateway.stores import generations
 from services.gateway.stores.generations import CHANGES, GENERATIONS, Changes, raise_generation, since
 from services.gateway.stores.keys import KeyStore, StoredKey
+from services.gateway.stores.sealing import Sealing
 
 
 def write(database: CoreDatabase, *items: str) -> int:
@@ -105,7 +107,7 @@ def test_many_writers_at_once(database: CoreDatabase) -> None:
 def test_every_write_of_a_key_names_all_that_opens_it_or_did(database: CoreDatabase) -> None:
     """In the log and, the same, to who wrote it and announces it."""
     clock = SettableClock()
-    store = KeyStore(database, clock)
+    store = KeyStore(database, Sealing(database, Settings(master_key="m" * 32)), clock)
     seen = 0
 
     def wrote(*written: StoredKey) -> set[str]:

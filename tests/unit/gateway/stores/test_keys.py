@@ -10,7 +10,9 @@ import pytest
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
+from services.gateway.settings import Settings
 from services.gateway.stores.keys import KeyMissing, KeyStore, SecretTaken
+from services.gateway.stores.sealing import Sealing
 
 RIGHTS = {"access_rights": {"a": {"versions": ["Default"]}}}
 
@@ -22,7 +24,7 @@ def clock() -> SettableClock:
 
 @pytest.fixture
 def store(database: CoreDatabase, clock: SettableClock) -> KeyStore:
-    return KeyStore(database, clock)
+    return KeyStore(database, Sealing(database, Settings(master_key="m" * 32)), clock)
 
 
 def test_a_key_is_opened_by_its_hash(store: KeyStore) -> None:

@@ -9,9 +9,11 @@ from alembic.migration import MigrationContext
 
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
+from services.gateway.settings import Settings
 from services.gateway.stores import definitions, files, hooks, keys
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes
+from services.gateway.stores.sealing import Sealing
 from tests.support.migrating import migrate_to
 
 _OURS = {"definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights"}
@@ -35,9 +37,10 @@ def test_a_database_of_before_the_log_of_changes(database_url: str) -> None:
     with database.engine.begin() as connection:
         connection.execute(sa.text("UPDATE generations SET number = 7 WHERE name = 'keys'"))
     migrate_to("gateway", "0006", database)
-    store = keys.KeyStore(database)
+    store = keys.KeyStore(database, Sealing(database, Settings(master_key="m" * 32)))
     assert store.changes(7) == Changes(7, ())
     assert store.changes(5) == Changes(7, None)
+    migrate("gateway", database_url)
     store.create("h", {})
     assert store.changes(7) == Changes(8, ((8, "h"),))
     assert store.changes(6) == Changes(8, None)

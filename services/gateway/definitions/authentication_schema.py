@@ -1,0 +1,107 @@
+"""The JSON of a definition's ways of authentication: which ones a request must pass, and where each finds its credential.
+
+Without `use_keyless`, an API asks for a key unless another way is switched on. When several are, a request must pass all of them, and each
+of their keys must be active and have the rights; the limits of one of them count.
+
+Fields:
+* `use_standard_auth` (2.3): Asks for a key also where another way of authentication is switched on.
+* `use_basic_auth` (1.3): Asks for a user name and a password (RFC 7617).
+* `enable_signature_checking` (1.3): Asks for an HMAC signature.
+* `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `auth_token`, `basic_auth_user` or `hmac_key`.
+  Empty = the last one of: user, signature, key. Differs: A way that is not switched on is a mistake.
+* `strip_auth_data` (2.4): Keeps what proves who a client is from the upstream.
+* `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
+* `auth.auth_header_name` (1.3): The header that holds the key; empty = `Authorization`. Differs: In 1.4 an empty name refuses every
+  request.
+* `auth.disable_header` (4.1): No header holds the key. Differs: It is a mistake when no other place is left.
+* `auth.use_param` (1.6): A query parameter may hold the key.
+* `auth.param_name` (2.2): The name of the parameter; empty = the name of the header. Differs: It has no effect without `use_param`, as in
+  Tyk from 4.3 on; before, a name alone switches `use_param` on.
+* `auth.use_cookie` (1.8): A cookie may hold the key.
+* `auth.cookie_name` (2.2): The name of the cookie; empty = the name of the header. Differs: It has no effect without `use_cookie`, as in
+  Tyk from 4.3 on; before, a name alone switches `use_cookie` on.
+* `auth_configs.authtoken.*` (3.0): The fields of `auth`. It replaces `auth` when it names a header or switches something on.
+* `auth_configs.basic.*` (3.0): The fields of `auth`, for user names and passwords; without it, the header `Authorization` holds them.
+* `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from services.gateway.definitions import field_names, values
+from services.gateway.definitions.model import Mode, Places, Way
+from services.gateway.definitions.not_served import refuse_authentication
+from services.gateway.definitions.reader import Mistake, Reader
+
+# In the order of the chain: the limits of the last one count, unless the definition says whose.
+_SWITCHES: Final[Mapping[Mode, str]] = {"basic_auth_user": "use_basic_auth", "hmac_key": "enable_signature_checking"}
+# As `auth_configs` names them. Only keys and tokens are also looked for where `auth` says, as in Tyk 3.1.
+_SECTIONS: Final[Mapping[Mode, str]] = {"basic_auth_user": "basic", "hmac_key": "hmac", "auth_token": "authtoken"}
+_USUAL_HEADER: Final = "Authorization"
+_PLACES: Final = ("auth_header_name", "disable_header", "use_param", "use_cookie")
+
+
+def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Places]:
+    """Read the ways that a definition asks for, none with `use_keyless`; and where a key would be, whether one is asked for or not."""
+    asked: list[Mode] = [mode for mode, switch in _SWITCHES.items() if root.flag(switch)]
+    if root.flag("use_standard_auth") or not asked:
+        asked.append("auth_token")
+    base = root.text("base_identity_provided_by")
+    configs = root.opaque("auth_configs")
+    own = root.object("auth", field_names.AUTH)
+    section = _section_of_keys(own, configs)
+    refuse_authentication(root, section, use_keyless)
+    # Tyk has it beside `auth`; some write it in `auth`.
+    strip = [one.flag("strip_auth_data") for one in (root, section, own)]
+    of_keys = _places(section, use_keyless or "auth_token" not in asked, any(strip))
+    if use_keyless:
+        return {}, of_keys
+    places = {
+        mode: of_keys if mode == "auth_token" else _places(configs.object(_SECTIONS[mode], field_names.AUTH), False, any(strip))
+        for mode in asked
+    }
+    if len(asked) == 1:
+        base = ""
+    elif base and base not in asked:
+        root.mistake("base_identity_provided_by", f"must be one of the ways that are switched on, {', '.join(asked)}, not `{base[:50]}`")
+    return {mode: Way(places[mode], mode == (base or asked[-1])) for mode in asked}, of_keys
+
+
+def _section_of_keys(own: Reader, configs: Reader) -> Reader:
+    """Return `auth_configs.authToken`, which later releases of Tyk prefer, or else `auth`."""
+    later = configs.object("authtoken", field_names.AUTH)
+    if not any(later.value(name) for name in _PLACES):
+        later.disregard()
+        return own
+    own.disregard()
+    return later
+
+
+def _places(section: Reader, unasked: bool, strip: bool) -> Places:
+    """Read where a credential is. unasked: nobody looks for it. strip: whether the definition strips all of them."""
+    header = section.text("auth_header_name") or _USUAL_HEADER
+    if not values.TOKEN.fullmatch(header):
+        section.mistake("auth_header_name", f"`{header}` is not a header name")
+    without_header = section.flag("disable_header")
+    use_param, use_cookie = section.flag("use_param"), section.flag("use_cookie")
+    if without_header and not (unasked or use_param or use_cookie):
+        section.mistake("disable_header", "disable_header leaves no place for a key: switch on use_param or use_cookie, or take it out")
+    return Places(
+        header="" if without_header else header,
+        use_param=use_param,
+        param_name=section.text("param_name") or (header if without_header and use_param else ""),
+        use_cookie=use_cookie,
+        cookie_name=section.text("cookie_name") or (header if without_header and use_cookie else ""),
+        strip=section.flag("strip_auth_data") or strip,
+    )
+
+
+def warnings(places: Places, use_keyless: bool) -> Iterator[Mistake]:
+    """Warn of fields that have no effect without a switch, or without keys. places: of keys."""
+    if places.strip and use_keyless:
+        yield Mistake("/auth/strip_auth_data", "strip_auth_data has no effect, since no key is asked for")
+    for name, own, used in (("param_name", places.param_name, places.use_param), ("cookie_name", places.cookie_name, places.use_cookie)):
+        if own and not used:
+            yield Mistake(f"/auth/{name}", f"{name} has no effect without use_{name.partition('_')[0]}")

@@ -1,0 +1,199 @@
+"""Asks for an HMAC signature of the request, and finds out whose it is (draft-cavage-http-signatures, as Tyk has it).
+
+`Authorization: Signature keyId="KEY",algorithm="hmac-sha256",headers="(request-target) date",signature="BASE64"`. `keyId` is a key whose
+session has `hmac_enabled`; its `hmac_string` is what the signature is made with. Signed is a line for each of `headers`: `name: value`, of
+`(request-target)` the method in lower case and the target as sent; without `headers`, the date alone. The date is in `X-Aux-Date`, or
+else in `Date`, and must be signed. The signature may be percent-encoded, as Tyk's is. Tyk 1.4 signs `date:` and the percent-encoded date
+with SHA-1; that is taken as well. Bodies are not signed: a `Digest` is, where a client sends and signs one, and the upstream must check it.
+
+Fields:
+* `hmac_allowed_clock_skew` (2.3): Milliseconds that the date may be from the gateway's clock; 0 or less = 5000. Differs: In Tyk 0 switches
+  the check off, and a signature then holds for ever.
+* `hmac_allowed_algorithms` (2.3): The algorithms that are taken, of `hmac-sha1`, `hmac-sha256`, `hmac-sha384` and `hmac-sha512`; empty =
+  all four.
+Refusals: signature-malformed, signature-out-of-time, signature-invalid (the only one that fires AuthFailure).
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Final, NamedTuple
+from urllib.parse import quote_plus, unquote
+
+from services.common.remembered import Remembered
+from services.gateway.credentials import LONGEST, Credential
+from services.gateway.definitions.model import Way
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key, KeyFinder, secret_hash
+from services.gateway.ports import Ports
+from services.gateway.refusals import SIGNATURE_INVALID, SIGNATURE_MALFORMED, SIGNATURE_OUT_OF_TIME, Refusal
+
+_DIGESTS: Final = {"hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
+_USUAL_SKEW_MS: Final = 5000
+_LONGEST_FIELD: Final = 8192
+_TARGET: Final = "(request-target)"
+_DATES: Final = (b"x-aux-date", b"date")
+_SCHEME: Final = re.compile(r"signature +", re.IGNORECASE).match
+_PARAMETER: Final = re.compile(r' *([A-Za-z]+) *= *"([^"]*)" *(?:,|$)').match
+_PARAMETERS: Final = frozenset({"keyid", "algorithm", "headers", "signature"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """skew: seconds. algorithms: that are taken."""
+
+    way: Way
+    skew: float
+    algorithms: frozenset[str]
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """Read how old a signature may be, and the algorithms; None when the API asks for no signature."""
+    skew = reader.integer("hmac_allowed_clock_skew", 0, -1)
+    named = reader.texts("hmac_allowed_algorithms")
+    way = reader.definition.ways.get("hmac_key")
+    if way is None:
+        return None
+    for algorithm, pointer in named:
+        if algorithm.lower() not in _DIGESTS:
+            reader.report.add(pointer, f"`{algorithm[:50]}` is not an algorithm that is served; known are {', '.join(_DIGESTS)}")
+    allowed = frozenset(algorithm.lower() for algorithm, _ in named) & _DIGESTS.keys()
+    return Spec(way, (skew if skew > 0 else _USUAL_SKEW_MS) / 1000, allowed or frozenset(_DIGESTS))
+
+
+def build(spec: Spec, ports: Ports) -> HmacSignature:
+    """Build the check from the keys and the clock."""
+    return HmacSignature(spec, ports.keys, ports.now)
+
+
+class Signature(NamedTuple):
+    """What a client sends. digest: the name of the hash. headers: of the signed fields, in lower case; None = the date alone."""
+
+    key_id: str
+    digest: str
+    headers: tuple[str, ...] | None
+    value: bytes
+
+
+class HmacSignature:
+    """Sets the exchange's key and `exchange.presented_key`."""
+
+    __slots__ = ("_algorithms", "_credential", "_dates", "_find_hash", "_is_base", "_now", "_skew")
+
+    def __init__(self, spec: Spec, keys: KeyFinder, now: Callable[[], float]) -> None:
+        self._find_hash = keys.find_hash
+        self._now = now
+        self._credential = Credential(spec.way.places)
+        self._is_base = spec.way.is_base
+        self._skew = spec.skew
+        self._algorithms = spec.algorithms
+        self._dates: Remembered[bytes, float | None] = Remembered(256, 64)
+
+    def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+        sent = self._credential.sent(exchange)
+        if not sent:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"Send a signature in {self._credential.places}: {SIGNATURE_MALFORMED.detail}")
+        signature = self._read(sent)
+        exchange.presented_key = signature.key_id
+        date_name, date = self._date_of(exchange)
+        if signature.headers is not None and date_name not in signature.headers:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"The signature does not cover {date_name}, so it would hold for ever.")
+        found = self._find_hash(secret_hash(signature.key_id))
+        if found is not None and not isinstance(found, Key):
+            return self._wait(exchange, signature, date_name, date, found)
+        self._check(exchange, signature, date_name, date, found)
+        return None
+
+    def _read(self, sent: str) -> Signature:
+        """Take the credential apart. Raises Refusal."""
+        scheme = _SCHEME(sent)
+        if scheme is None or len(sent) > _LONGEST_FIELD:
+            raise Refusal(SIGNATURE_MALFORMED)
+        given: dict[str, str] = {}
+        place = scheme.end()
+        while place < len(sent):
+            parameter = _PARAMETER(sent, place)
+            if parameter is None or parameter[1].lower() in given or parameter[1].lower() not in _PARAMETERS:
+                raise Refusal(SIGNATURE_MALFORMED)
+            given[parameter[1].lower()] = parameter[2]
+            place = parameter.end()
+        algorithm, key_id, value = given.get("algorithm", "").lower(), given.get("keyid", ""), given.get("signature", "")
+        if not (algorithm and key_id and value) or len(key_id) > LONGEST:
+            raise Refusal(SIGNATURE_MALFORMED)
+        if algorithm not in self._algorithms:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"The algorithms that this API takes are {', '.join(sorted(self._algorithms))}.")
+        headers = tuple(given["headers"].lower().split()) if given.get("headers", "").strip() else None
+        try:
+            decoded = base64.b64decode(unquote(value).encode("ascii"), validate=True)
+        except ValueError:
+            decoded = b""  # which no signature equals
+        return Signature(key_id, _DIGESTS[algorithm], headers, decoded)
+
+    def _date_of(self, exchange: Exchange) -> tuple[str, str]:
+        """Return the name and the value of the field with the date. Raises Refusal when it is missing or too far off."""
+        for name in _DATES:
+            value = exchange.section.value(name)
+            if value is not None:
+                break
+        else:
+            raise Refusal(SIGNATURE_MALFORMED, detail="The request has no Date, and no X-Aux-Date.")
+        moment = self._dates[value] if value in self._dates else self._dates.keep(value, _moment(value), len(value))
+        if moment is None:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"{name.decode().title()} is not a date such as `Mon, 02 Jan 2006 15:04:05 GMT`.")
+        if abs(moment - self._now()) > self._skew:
+            raise Refusal(SIGNATURE_OUT_OF_TIME, detail=f"The date may be {self._skew:g} s from the gateway's clock, before or after.")
+        return name.decode("ascii"), value.decode("latin-1")
+
+    async def _wait(self, exchange: Exchange, signature: Signature, date_name: str, date: str, finding: Awaitable[Key | None]) -> None:
+        self._check(exchange, signature, date_name, date, await finding)
+
+    def _check(self, exchange: Exchange, signature: Signature, date_name: str, date: str, key: Key | None) -> None:
+        if key is None or key.hmac_secret is None:
+            raise Refusal(SIGNATURE_INVALID)
+        secret = key.hmac_secret.encode()
+        signed = f"{date_name}: {date}" if signature.headers is None else _signed(exchange, signature.headers)
+        right = hmac.compare_digest(signature.value, hmac.digest(secret, signed.encode("latin-1"), signature.digest))
+        if not right and signature.headers is None and signature.digest == "sha1":
+            of_1_4 = f"date:{quote_plus(date)}".encode()
+            right = hmac.compare_digest(signature.value, hmac.digest(secret, of_1_4, "sha1"))
+        if not right:
+            raise Refusal(SIGNATURE_INVALID)
+        if self._is_base:
+            exchange.key = key
+        else:
+            exchange.further_keys = (*exchange.further_keys, key)
+        self._credential.strip(exchange)
+
+
+def _moment(value: bytes) -> float | None:
+    """Return a date in epoch seconds, None when it is none."""
+    try:
+        moment = email.utils.parsedate_to_datetime(value.decode("ascii"))
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _signed(exchange: Exchange, headers: tuple[str, ...]) -> str:
+    """Return the text that was signed. A signed field that is not there has an empty value, as in Tyk; of several, all count."""
+    return "\n".join(
+        f"{_TARGET}: {exchange.method.lower()} {_target(exchange)}"
+        if name == _TARGET
+        else f"{name}: {b', '.join(exchange.section.values(name.encode('latin-1'))).decode('latin-1')}"
+        for name in headers
+    )
+
+
+def _target(exchange: Exchange) -> str:
+    """Return the target as it was sent; in its canonical form where the connection does not have it any more."""
+    target, path, query = exchange.section.place
+    if path == exchange.path and query == exchange.query and target:
+        return target.decode("latin-1")
+    return f"{exchange.path}?{exchange.query}" if exchange.query else exchange.path
