@@ -17,6 +17,7 @@ from services.gateway.middleware import (
     hmac_signature,
     ip_filter,
     key_state,
+    organisation,
     path_lists,
     quota,
     rate_limit,
@@ -52,6 +53,8 @@ class Step(NamedTuple):
 ORDER: Final[tuple[Step, ...]] = (
     # Who may talk to the API at all. Nothing below escapes it, neither a reply nor an ignored path.
     Step("open", ip_filter, envelope=True),
+    # Whose API it is. An organisation that is switched off serves nothing, not even a reply.
+    Step("open", organisation),
     # Path lists, sizes and rights depend on the version; a wrong one is refused before a key is looked at.
     Step("open", version),
     # An ignored path leaves out the keyed stages; a reply ends here.

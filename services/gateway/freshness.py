@@ -10,6 +10,7 @@ from typing import Final
 from services.common import logging as logs
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
+from services.gateway.keys.organisations import Organisations
 from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.stores.definitions import DefinitionStore
@@ -35,6 +36,7 @@ class Freshness:
         keys_store: KeyStore,
         keys: CachedKeys,
         key_changes: KeyChanges,
+        organisations: Organisations,
     ) -> None:
         self._loading = loading
         self._definitions = definitions
@@ -42,6 +44,7 @@ class Freshness:
         self._keys_store = keys_store
         self._keys = keys
         self._key_changes = key_changes
+        self._organisations = organisations
         self._stopping = threading.Event()
         self._noted: set[str] = set()  # keys that are not noted again until `_noted_until`
         self._noted_until = 0.0
@@ -67,10 +70,13 @@ class Freshness:
             self._key_changes.heard(int(generation), hashes)
         elif kind == "keys":
             self._look_for_keys()
+        elif kind == "organisations":
+            self._organisations.look()
 
     def catch_up(self) -> None:
         """Load what changed, whoever changed it. Blocks; raises the store's error."""
         self._key_changes.look()  # first: a key that was revoked must not wait until many definitions are loaded
+        self._organisations.look()
         if self._definitions.generation() != self._live.current.generation:
             self._live.catch_up()
 

@@ -1,4 +1,4 @@
-"""What middlewares ask of the outside world: keys, counters, passwords and the time. Given to every middleware when it is built."""
+"""What middlewares ask of the outside world, such as keys, counters and the time. Given to every middleware when it is built."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.gateway.counters.port import Counters
-from services.gateway.keys.model import KeyFinder
+from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """now: epoch seconds."""
+    """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds."""
 
     keys: KeyFinder
     counters: Counters
     passwords: Passwords
+    organisation: Callable[[str], Key | None]
     now: Callable[[], float]

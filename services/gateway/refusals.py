@@ -157,6 +157,32 @@ DEFINITIONS_UNAVAILABLE = _kind(
     detail="It started without its database and has no copy to serve; it recovers as soon as the database is back.",
 )
 
+_group = "The organisation"
+ORG_INACTIVE = _kind(
+    "organisation-inactive",
+    403,
+    "This organisation access has been disabled, please contact your API administrator.",
+    detail="The owner of this API is switched off; the operator can switch it on again.",
+)
+
+
+def _org_kind(code: str, message: str, event: str, event_message: str) -> RefusalKind:
+    return _kind(code, 403, message, event=event, event_message=event_message, event_key="none")
+
+
+ORG_RATE_LIMITED = _org_kind(
+    "organisation-rate-exceeded",
+    "This organisation rate limit has been exceeded, please contact your API administrator",
+    "OrgRateLimitExceeded",
+    "Organisation rate limit has been exceeded",
+)
+ORG_QUOTA_EXCEEDED = _org_kind(
+    "organisation-quota-exceeded",
+    "This organisation quota has been exceeded, please contact your API administrator",
+    "OrgQuotaExceeded",
+    "Organisation quota has been exceeded",
+)
+
 _group = "Address, version and path"
 IP_REFUSED = _kind(
     "ip-refused",

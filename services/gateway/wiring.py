@@ -24,6 +24,7 @@ from services.gateway.freshness import Freshness
 from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.changes import KeyChanges
+from services.gateway.keys.organisations import Organisations
 from services.gateway.keys.passwords import Passwords
 from services.gateway.live import Live
 from services.gateway.loading import Loading
@@ -40,6 +41,7 @@ from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
+from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
 from services.gateway.threads import in_thread
@@ -73,16 +75,20 @@ class Gateway:
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.sealing = Sealing(self.database, settings)
         self.keys_store = KeyStore(self.database, self.sealing)
+        self.organisations_store = OrganisationStore(self.database)
+        self.organisations = Organisations(self.organisations_store)
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
-        self.live = Live(self.definitions, Ports(self.keys, self.counters, Passwords(), time.time))
+        self.live = Live(self.definitions, Ports(self.keys, self.counters, Passwords(), self.organisations.find, time.time))
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
-        self.freshness = Freshness(self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes)
+        self.freshness = Freshness(
+            self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes, self.organisations
+        )
         self.health = Health(VERSION, lambda: self.freshness.well, self.counters if settings.valkey_url else None)
         self.judge = Judge(self.live, self.events, self.health.hello)
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
@@ -135,6 +141,7 @@ class Gateway:
             self.key_changes.look()  # keys may be in memory already; before the writes, which may fail for as long as these are used
         else:
             self.key_changes.begin()
+        self.organisations.look()
         self.hooks.seal_all()
         self.keys_store.seal_all()
         self.sealing.wipe(HOOKS.name, KEYS.name, SECRETS.name)
@@ -185,6 +192,10 @@ class Gateway:
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
         """Make every worker forget the keys of this change; return the names of those that have not confirmed."""
         return self.announcements.publish("keys", [str(generation), *hashes])
+
+    def publish_organisations(self) -> list[str]:
+        """Make every worker load the sessions of organisations; return the names of those that have not confirmed."""
+        return self.announcements.publish("organisations")
 
     def reset_counters(self, names: Iterable[str]) -> None:
         """Reset counters, durable ones included."""

@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation"]
 
 
 class Kind(NamedTuple):
@@ -72,6 +72,7 @@ _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the pa
 _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
+_ORGANISATION_UNKNOWN: Final = _kind("organisation-unknown", 404, remedy=_FIND)
 _REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
 _DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
 _API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
@@ -121,6 +122,10 @@ def tyk_operator_key_wrong() -> OperatorRefusal:
 
 def nul_in_url() -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, "The path or the query holds a NUL (%00)")
+
+
+def argument_wrong(message: str) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, message)
 
 
 def malformed_body(mistakes: Mistakes) -> OperatorRefusal:
@@ -297,3 +302,10 @@ def state_unknown(states: Iterable[str]) -> OperatorRefusal:
 
 def hook_not_named() -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, "Name a hook by hook_id, or give all=1")
+
+
+# Organisations.
+
+
+def tyk_organisation_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_ORGANISATION_UNKNOWN, "Org not found")

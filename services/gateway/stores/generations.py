@@ -67,12 +67,12 @@ def raise_generation(connection: sa.Connection, name: str, items: Iterable[str])
 def current(database: CoreDatabase, name: str) -> int:
     """Return the generation, 0 = never written."""
     with database.read() as connection:
-        return _number(connection, name)
+        return number_of(connection, name)
 
 
 def since(connection: sa.Connection, name: str, seen: int) -> Changes:
     """Return what changed after generation `seen`."""
-    number = _number(connection, name)
+    number = number_of(connection, name)
     if number == seen:
         return Changes(number, ())
     if not 0 < number - seen <= KEPT:  # a number that fell: an older copy of the database was put in its place
@@ -83,5 +83,6 @@ def since(connection: sa.Connection, name: str, seen: int) -> Changes:
     return Changes(number, tuple(entries) if complete else None)
 
 
-def _number(connection: sa.Connection, name: str) -> int:
+def number_of(connection: sa.Connection, name: str) -> int:
+    """As `current`, in a transaction of the caller's."""
     return connection.scalar(sa.select(_G.number).where(_G.name == name)) or 0

@@ -141,10 +141,17 @@ def make_key(id: str = "key-1", **session: Any) -> Key:
     return Key.from_session(id, [secret_hash(id)], session)
 
 
-def ports(keys: KeyFinder | None = None, counters: Any = None, time: Time | None = None) -> Ports:
+def ports(
+    keys: KeyFinder | None = None,
+    counters: Any = None,
+    time: Time | None = None,
+    passwords: Passwords | None = None,
+    organisations: Mapping[str, Key] | None = None,
+) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
     time = time or Time()
-    return Ports(keys or KnownKeys(), MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters, Passwords(), time)
+    counters = MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters
+    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), (organisations or {}).get, time)
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:

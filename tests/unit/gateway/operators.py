@@ -24,6 +24,7 @@ from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.sealing import Sealing
 
 OPERATOR_KEY = "operator-key-of-the-test"
@@ -38,6 +39,7 @@ class NotedGateway:
         self.definitions: DefinitionStore = DefinitionStore(database)
         sealing = Sealing(database, Settings(master_key="m" * 32))
         self.keys_store = KeyStore(database, sealing)
+        self.organisations_store = OrganisationStore(database)
         self.hooks = HookStore(database, sealing)
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
@@ -57,6 +59,9 @@ class NotedGateway:
 
     def publish_definitions(self) -> list[str]:
         return self._publish("definitions")
+
+    def publish_organisations(self) -> list[str]:
+        return self._publish("organisations")
 
     def publish_reload(self) -> list[str]:
         return self._publish("reload")

@@ -12,6 +12,7 @@ from services.gateway.exchange import CompiledApi, Reply
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.organisations import OrganisationStore
 
 
 class LiveSet(Protocol):
@@ -66,6 +67,8 @@ class Gateway(Protocol):
     @property
     def keys_store(self) -> KeyStore: ...
     @property
+    def organisations_store(self) -> OrganisationStore: ...
+    @property
     def hooks(self) -> HookStore: ...
     @property
     def live(self) -> Live: ...
@@ -92,6 +95,10 @@ class Gateway(Protocol):
 
         generation: the number of the change.
         """
+        ...
+
+    def publish_organisations(self) -> list[str]:
+        """Make every worker load the sessions of organisations. Returns the names of workers that did not confirm in time."""
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...

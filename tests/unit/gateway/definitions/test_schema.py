@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api, interpret, lint, parse, read
-from services.gateway.definitions.model import WEBHOOK, ProxyTimeouts
+from services.gateway.definitions.model import WEBHOOK, Places, ProxyTimeouts, Way
 from services.gateway.definitions.reader import Mistakes, read_json
 from services.gateway.middleware import auth_key, ip_filter, quota, rate_limit
 from tests.unit.gateway.exchanges import document, ports
@@ -44,7 +44,7 @@ def test_everything_that_is_absent_has_its_default() -> None:
     assert not (found.use_keyless or found.enable_batch_request_support)
     assert found.spec(quota.Spec) == quota.Spec(charged=True)
     assert found.spec(rate_limit.Spec) == rate_limit.Spec("api", of_key=True, overall=None)
-    assert found.spec(auth_key.Spec) == auth_key.Spec("Api", "authorization")
+    assert found.spec(auth_key.Spec) == auth_key.Spec("Api", Way(Places("authorization")))
     assert found.active
     assert not parse(document(proxy={"listen_path": "/a/", "target_url": "http://h/"})).proxy.strip_listen_path
     assert found.spec(ip_filter.Spec) is None

@@ -58,10 +58,8 @@ def basic(name: str, password: str, encoding: str = "utf-8", scheme: str = "Basi
 
 
 def checking(users: KnownKeys | None = None, passwords: Passwords | None = None, time: Time | None = None, **more: Any) -> Any:
-    outside = ports(users or Users({"defaulteve": user()}), time=time)
-    return built(
-        basic_auth, outside.__class__(outside.keys, outside.counters, passwords or Passwords(), outside.now), use_basic_auth=True, **more
-    )
+    outside = ports(users or Users({"defaulteve": user()}), time=time, passwords=passwords)
+    return built(basic_auth, outside, use_basic_auth=True, **more)
 
 
 def test_an_api_that_asks_for_no_user() -> None:

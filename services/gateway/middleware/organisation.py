@@ -1,0 +1,97 @@
+"""Refuses the requests to all APIs of an organisation that is switched off, or that has used up its rate or its quota.
+
+It looks at the organisation's session (`/tyk/org/keys/{org_id}`): `is_inactive`, `rate` and `per`, `quota_max` and `quota_renewal_rate`. An
+organisation without a session has no limits. Requests that a later stage refuses are charged, too: it is asked before they are looked at.
+
+Refusals: organisation-inactive, organisation-rate-exceeded, organisation-quota-exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import ceil
+
+from services.gateway.counters.port import Counters, Taken
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.exchange import Exchange
+from services.gateway.keys.model import Key
+from services.gateway.ports import Ports
+from services.gateway.refusals import ORG_INACTIVE, ORG_QUOTA_EXCEEDED, ORG_RATE_LIMITED, Refusal, RefusalKind, counted
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """org_id: the owner of the API."""
+
+    org_id: str
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """Return the owner; None when the definition names none."""
+    org_id = reader.definition.org_id
+    return Spec(org_id) if org_id else None
+
+
+def build(spec: Spec, ports: Ports) -> Organisation:
+    """Build the check from what is known of organisations, and the counters."""
+    return Organisation(spec.org_id, ports.organisation, ports.counters)
+
+
+class Organisation:
+    """The check of one API."""
+
+    __slots__ = ("_counters", "_find", "_org_id")
+
+    def __init__(self, org_id: str, find: Callable[[str], Key | None], counters: Counters) -> None:
+        self._org_id = org_id
+        self._find = find
+        self._counters = counters
+
+    def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+        organisation = self._find(self._org_id)
+        if organisation is None:
+            return None
+        if organisation.is_inactive:
+            raise Refusal(ORG_INACTIVE)
+        if organisation.rate > 0 and organisation.per > 0:
+            taken = self._take_rate(organisation)
+            if not isinstance(taken, Taken):
+                return self._wait(organisation, taken)
+            _check(taken, ORG_RATE_LIMITED, organisation.per)
+        if organisation.quota_max > 0:
+            taken = self._take_quota(organisation)
+            if not isinstance(taken, Taken):
+                return _check_later(taken, organisation)
+            _check(taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+        return None
+
+    async def _wait(self, organisation: Key, taking: Awaitable[Taken]) -> None:
+        _check(await taking, ORG_RATE_LIMITED, organisation.per)
+        if organisation.quota_max > 0:
+            taken = self._take_quota(organisation)
+            _check(taken if isinstance(taken, Taken) else await taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+
+    def _take_rate(self, organisation: Key) -> Taken | Awaitable[Taken]:
+        """A rate below 1 stretches the window; above 1, its fraction is cut off. As that of keys."""
+        rate = organisation.rate
+        limit, window = (int(rate), organisation.per) if rate >= 1 else (1, organisation.per / rate)
+        return self._counters.take(organisation.rate_counter, limit, window)
+
+    def _take_quota(self, organisation: Key) -> Taken | Awaitable[Taken]:
+        return self._counters.take(organisation.quota_counter, organisation.quota_max, max(organisation.quota_renewal_rate, 0), True)
+
+
+async def _check_later(taking: Awaitable[Taken], organisation: Key) -> None:
+    _check(await taking, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+
+
+def _check(taken: Taken, kind: RefusalKind, window: float) -> None:
+    if taken.admitted:
+        return
+    detail = f"The organisation's limit is {counted(taken.limit, 'request')}"
+    if taken.reset_at <= 0:
+        raise Refusal(kind, detail=f"{detail}; it is not renewed.")
+    wait = max(ceil(taken.reset_in), 1)
+    detail += f" in {counted(window, 'second')}; try again in {counted(wait, 'second')}."
+    raise Refusal(kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
