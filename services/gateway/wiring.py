@@ -42,6 +42,7 @@ from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
 from services.gateway.stores.organisations import OrganisationStore
+from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
 from services.gateway.threads import in_thread
@@ -75,6 +76,7 @@ class Gateway:
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.sealing = Sealing(self.database, settings)
         self.keys_store = KeyStore(self.database, self.sealing)
+        self.policies = PolicyStore(self.database)
         self.organisations_store = OrganisationStore(self.database)
         self.organisations = Organisations(self.organisations_store)
         self.hooks = HookStore(self.database, self.sealing)

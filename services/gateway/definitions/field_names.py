@@ -74,6 +74,12 @@ RIGHT: Final = _names("""
     allowance_scope allowed_types allowed_urls api_id api_name disable_introspection endpoints field_access_rights json_rpc_methods
     json_rpc_methods_access_rights limit mcp_access_rights mcp_primitives restricted_types versions
 """)
+POLICY: Final = _names("""
+    _id access_rights active enable_http_signature_validation graphql_access_rights hmac_enabled id is_inactive key_expires_in last_updated
+    max_query_depth meta_data name org_id partitions per post_expiry_action post_expiry_grace_period quota_max quota_renewal_rate rate
+    smoothing state tags throttle_interval throttle_retry_limit
+""")
+PARTITIONS: Final = _names("acl complexity per_api quota rate_limit")
 # Fields of entries of lists, and of what is nested deeper.
 _ENTRIES: Final = _names("""
     act_on action add_headers body cache_key_regex code data delete_headers disable_half_open_state disabled duration error_response_code

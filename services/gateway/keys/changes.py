@@ -7,10 +7,13 @@ were not announced, because a message was lost or its sender died.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Set
+from typing import Final, Protocol
 
 from services.gateway.keys.cache import CachedKeys
+
+# Stands for the hashes of all keys, in the log and in announcements: a policy changed.
+EVERY: Final = "*"
 
 
 class Changes(Protocol):
@@ -45,7 +48,7 @@ class KeyChanges:
 
     def heard(self, generation: int, hashes: Iterable[str]) -> None:
         """Forget the keys of an announced change."""
-        self._keys.forget(hashes)
+        self._forget(set(hashes))
         with self._lock:
             if generation > self._seen:
                 self._heard.add(generation)
@@ -62,10 +65,15 @@ class KeyChanges:
                 self._heard.clear()  # they may be of a database that was replaced
             else:
                 missed = {hash for number, hash in changes.entries if number > self._seen and number not in self._heard}
-                if missed:
-                    self._keys.forget(missed)
+                self._forget(missed)
                 self._seen = max(self._seen, changes.number)
             self._move_on()
+
+    def _forget(self, hashes: Set[str]) -> None:
+        if EVERY in hashes:
+            self._keys.clear()
+        elif hashes:
+            self._keys.forget(hashes)
 
     def _move_on(self) -> None:
         while self._seen + 1 in self._heard:

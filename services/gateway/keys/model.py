@@ -9,15 +9,45 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 
+class Limited(Protocol):
+    """Whose limits count: a key, or a key for one API. rate, quota_max, ...: as of `Key`."""
+
+    @property
+    def rate(self) -> float: ...
+    @property
+    def per(self) -> float: ...
+    @property
+    def quota_max(self) -> int: ...
+    @property
+    def quota_renewal_rate(self) -> float: ...
+    @property
+    def rate_counter(self) -> str: ...
+    @property
+    def quota_counter(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a key may use of one API, apart from what it may use of the others."""
+
+    rate: float
+    per: float
+    quota_max: int
+    quota_renewal_rate: float
+    rate_counter: str
+    quota_counter: str
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key in one state: an edit makes another object.
 
     id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
     expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds
-    (0 = never renewed); 0 or less = no limit. hashes: SHA-256, in hexadecimal digits, of every secret that opens this key now.
-    saved_at: epoch seconds of the last change, from which an API's `session_lifetime` counts. password: the argon2id hash of a user's, "" =
-    none. hmac_secret: what its signatures are made with, None = it has none.
+    (0 = never renewed); 0 or less = no limit. limits: of single APIs, by api_id, in place of these; None = there are none. hashes:
+    SHA-256, in hexadecimal digits, of every secret that opens this key now. saved_at: epoch seconds of the last change, from which an API's
+    `session_lifetime` counts. password: the argon2id hash of a user's, "" = none. hmac_secret: what its signatures are made with, None = it
+    has none.
     """
 
     id: str
@@ -31,6 +61,7 @@ class Key:
     quota_renewal_rate: float = 0.0
     rate_counter: str = ""
     quota_counter: str = ""
+    limits: Mapping[str, Limit] | None = None
     org_id: str = ""
     alias: str = ""
     tags: tuple[str, ...] = ()
@@ -61,6 +92,7 @@ class Key:
             quota_renewal_rate=float(session.get("quota_renewal_rate") or 0),
             rate_counter=rate_counter(id),
             quota_counter=quota_counter(id),
+            limits=_limits(id, granted) if granted else None,
             org_id=session.get("org_id") or "",
             alias=session.get("alias") or "",
             tags=tuple(session.get("tags") or ()),
@@ -69,6 +101,25 @@ class Key:
             password=(session.get("basic_auth_data") or {}).get("password") or "",
             hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
         )
+
+
+def _limits(id: str, granted: Mapping[str, Any]) -> Mapping[str, Limit] | None:
+    """Read the limits of single APIs: those that say anything, be it -1. Those of one `allowance_scope` share counters (Tyk 3.0)."""
+    found = {}
+    for api_id, right in granted.items():
+        limit = (right or {}).get("limit") or {}
+        rate, per = float(limit.get("rate") or 0), float(limit.get("per") or 0)
+        quota_max = int(limit.get("quota_max") or 0)
+        if rate or per or quota_max:
+            counter = scoped(id, (right or {}).get("allowance_scope") or api_id)
+            renewal = float(limit.get("quota_renewal_rate") or 0)
+            found[api_id] = Limit(rate, per, quota_max, renewal, rate_counter(counter), quota_counter(counter))
+    return found or None
+
+
+def scoped(id: str, scope: str) -> str:
+    """Return what the counters of a key for one API, or for those of one policy, are named by."""
+    return f"{id}:{scope}"
 
 
 def rate_counter(id: str) -> str:

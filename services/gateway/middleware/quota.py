@@ -1,6 +1,7 @@
 """Holds a key to its quota: exactly `quota_max` requests in `quota_renewal_rate` seconds from the first use, kept over restarts.
 
-It looks at two fields of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed). It is asked last, so a
+It looks at two fields of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed); or at those of the
+`limit` in the key's rights to this API, which then has a quota apart. It is asked last, so a
 request that is refused for another reason is not charged; nor is one that is refused here. Answers and refusals carry Tyk's
 `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds): -1, -1 and 0 without a quota, three zeros where keys have no quota at all.
 
@@ -19,7 +20,7 @@ from typing import Final
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key
+from services.gateway.keys.model import Limited
 from services.gateway.ports import Ports
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal, counted
 
@@ -33,34 +34,36 @@ class Spec:
     """charged: whether keys have quotas here; otherwise the headers say that there are none."""
 
     charged: bool
+    api_id: str = ""
 
 
-_CHARGED: Final = Spec(charged=True)
 _FREE: Final = Spec(charged=False)
 
 
 def fields(reader: DefinitionReader) -> Spec:
     """Read whether quotas count. Every API uses it: the headers are on all answers, as in Tyk."""
     disabled = reader.flag("disable_quota")
-    return _FREE if reader.definition.use_keyless or disabled else _CHARGED
+    return _FREE if reader.definition.use_keyless or disabled else Spec(charged=True, api_id=reader.definition.api_id)
 
 
 def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
     """Build what charges, or what announces that nothing is charged."""
-    return Quota(ports.counters) if spec.charged else KeylessQuota()
+    return Quota(spec.api_id, ports.counters) if spec.charged else KeylessQuota()
 
 
 class Quota:
     """Charges the key's quota and announces what is left."""
 
-    __slots__ = ("_take",)
+    __slots__ = ("_api_id", "_take")
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, api_id: str, counters: Counters) -> None:
+        self._api_id = api_id
         self._take = counters.take
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
-        key = exchange.key
-        assert key is not None  # authentication came before
+        whole = exchange.key
+        assert whole is not None  # authentication came before
+        key: Limited = whole if whole.limits is None else whole.limits.get(self._api_id, whole)
         limit = key.quota_max
         if limit <= 0:
             exchange.limits += _UNLIMITED
@@ -82,11 +85,11 @@ class KeylessQuota:
         exchange.limits += _KEYLESS
 
 
-async def _announce_later(exchange: Exchange, key: Key, taking: Awaitable[Taken]) -> None:
+async def _announce_later(exchange: Exchange, key: Limited, taking: Awaitable[Taken]) -> None:
     _announce(exchange, key, await taking)
 
 
-def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
+def _announce(exchange: Exchange, key: Limited, taken: Taken) -> None:
     """Write the headers; raise the refusal when nothing was left."""
     admitted, limit, remaining, reset_at, _ = taken
     exchange.limits += _HEADERS % (limit, remaining, reset_at)
@@ -94,7 +97,7 @@ def _announce(exchange: Exchange, key: Key, taken: Taken) -> None:
         raise _refusal(key, taken)
 
 
-def _refusal(key: Key, taken: Taken) -> Refusal:
+def _refusal(key: Limited, taken: Taken) -> Refusal:
     detail = f"The key's quota is {counted(taken.limit, 'request')}"
     if taken.reset_at <= 0:
         return Refusal(QUOTA_EXCEEDED, detail=f"{detail}; it is not renewed.")

@@ -1,9 +1,9 @@
 """Limits the requests of a key, an API or a client address in a span of seconds, exactly, over all workers and nodes.
 
-It looks at the key's `rate` and `per`: `rate` requests in `per` seconds; a `rate` of 0 or less, or a `per` of 0 = no limit. The limit of
-the key is asked first; a request that it refuses is not charged to the API's. IPv6 clients share a limit by /64, because one client owns
-all of it. Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`,
-`api` or `address`; refusals also carry `Retry-After`.
+It looks at the key's `rate` and `per`: `rate` requests in `per` seconds; a `rate` of 0 or less, or a `per` of 0 = no limit. A `limit` in
+the key's rights to this API takes their place, and counts apart. The limit of the key is asked first; a request that it refuses is not
+charged to the API's. IPv6 clients share a limit by /64, because one client owns all of it. Answers and refusals carry `RateLimit-Policy`
+and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit, named `key`, `api` or `address`; refusals also carry `Retry-After`.
 
 Fields:
 * `disable_rate_limit` (2.3): The rates of keys do not apply to this API.
@@ -27,7 +27,7 @@ from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key
+from services.gateway.keys.model import Key, Limited
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
 
@@ -79,11 +79,14 @@ def build(spec: Spec, ports: Ports) -> RateLimit:
 
 
 class Policy:
-    """One limit and how it is announced. name: in the headers. window: seconds. whose: how the refusal's detail begins."""
+    """One limit and how it is announced. name: in the headers. window: seconds. whose: how the refusal's detail begins. counter: that it
+    takes from, unless each address has one.
+    """
 
-    __slots__ = ("headers", "kind", "limit", "whose", "window")
+    __slots__ = ("counter", "headers", "kind", "limit", "whose", "window")
 
-    def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str) -> None:
+    def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str, counter: str) -> None:
+        self.counter = counter
         self.limit = limit
         self.window = window
         self.kind = kind
@@ -107,10 +110,11 @@ class Policy:
 class RateLimit:
     """Takes from the key's counter, then from the API's."""
 
-    __slots__ = ("_by_address", "_counter", "_global", "_known", "_of_key", "_prefixes", "_take")
+    __slots__ = ("_api_id", "_by_address", "_counter", "_global", "_known", "_of_key", "_prefixes", "_take")
 
     def __init__(self, api_id: str, of_key: bool, overall: GlobalRateLimit | None, counters: Counters) -> None:
         self._take = counters.take
+        self._api_id = api_id
         self._of_key = of_key
         self._known: Remembered[str, tuple[Key, Policy | None]] = Remembered()
         self._prefixes: Remembered[str, str] = Remembered()
@@ -119,7 +123,7 @@ class RateLimit:
         self._global: Policy | None = None
         if overall is not None:
             name, whose = (b"address", "The address's") if self._by_address else (b"api", "The API's")
-            self._global = Policy(name, overall.rate, overall.per, API_RATE_LIMITED, whose)
+            self._global = Policy(name, overall.rate, overall.per, API_RATE_LIMITED, whose, self._counter)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         if self._of_key:
@@ -130,7 +134,7 @@ class RateLimit:
                 known = self._remember(key)
             policy = known[1]
             if policy is not None:
-                taken = self._take(key.rate_counter, policy.limit, policy.window)
+                taken = self._take(policy.counter, policy.limit, policy.window)
                 if not isinstance(taken, Taken):
                     return self._wait(exchange, policy, taken)
                 policy.announce(exchange, taken)
@@ -153,9 +157,10 @@ class RateLimit:
     def _remember(self, key: Key) -> tuple[Key, Policy | None]:
         """Find the limit of a key, once for each of its states. A rate below 1 stretches the window; above 1, its fraction is cut off."""
         policy = None
-        if key.rate > 0 and key.per > 0:
-            limit, window = (int(key.rate), key.per) if key.rate >= 1 else (1, key.per / key.rate)
-            policy = Policy(b"key", limit, window, RATE_LIMITED, "The key's")
+        limited: Limited = key if key.limits is None else key.limits.get(self._api_id, key)
+        if limited.rate > 0 and limited.per > 0:
+            limit, window = (int(limited.rate), limited.per) if limited.rate >= 1 else (1, limited.per / limited.rate)
+            policy = Policy(b"key", limit, window, RATE_LIMITED, "The key's", limited.rate_counter)
         return self._known.keep(key.id, (key, policy))
 
     def _of_address(self, client: str) -> str:

@@ -10,19 +10,21 @@ from services.gateway.operator_api import (
     api_hooks,
     api_keys,
     api_lint,
+    api_policies,
     api_revisions,
     api_workers,
     tyk_apis,
     tyk_hello,
     tyk_keys,
     tyk_organisations,
+    tyk_policies,
 )
 
 
 def blueprints() -> list[Blueprint]:
     """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (
-        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries),
-        *(tyk_apis, tyk_keys, tyk_organisations, tyk_hello),
+        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies),
+        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_hello),
     )
     return [part.blueprint for part in parts]

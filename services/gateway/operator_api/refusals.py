@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy"]
 
 
 class Kind(NamedTuple):
@@ -73,6 +73,11 @@ _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when 
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
 _ORGANISATION_UNKNOWN: Final = _kind("organisation-unknown", 404, remedy=_FIND)
+_POLICY_UNKNOWN: Final = _kind("policy-unknown", 404, remedy=_FIND)
+_POLICY_TAKEN: Final = _kind("policy-taken", 409, remedy="Choose another `id`, or replace the policy that has it.")
+_POLICY_IN_USE: Final = _kind(
+    "policy-in-use", 409, remedy="Take it out of the keys that name it; or repeat the call with `force=1`, which switches these keys off."
+)
 _REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
 _DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
 _API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
@@ -122,10 +127,6 @@ def tyk_operator_key_wrong() -> OperatorRefusal:
 
 def nul_in_url() -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, "The path or the query holds a NUL (%00)")
-
-
-def argument_wrong(message: str) -> OperatorRefusal:
-    return OperatorRefusal(_INVALID_ARGUMENT, message)
 
 
 def malformed_body(mistakes: Mistakes) -> OperatorRefusal:
@@ -307,5 +308,28 @@ def hook_not_named() -> OperatorRefusal:
 # Organisations.
 
 
+def organisation_id_wrong(error: ValueError) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, f"The id of the organisation {error}")
+
+
 def tyk_organisation_unknown() -> OperatorRefusal:
     return OperatorRefusal(_ORGANISATION_UNKNOWN, "Org not found")
+
+
+# Policies.
+
+
+def policy_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_POLICY_UNKNOWN, "Policy not found")
+
+
+def policy_id_taken() -> OperatorRefusal:
+    return OperatorRefusal(_POLICY_TAKEN, "There is a policy with this id")
+
+
+def policy_id_mismatch() -> OperatorRefusal:
+    return OperatorRefusal(_ID_MISMATCH, "Request ID does not match that in policy! For Update operations these must match.")
+
+
+def policy_in_use(keys: int) -> OperatorRefusal:
+    return OperatorRefusal(_POLICY_IN_USE, f"The policy is in use by {counted(keys, 'key')}")

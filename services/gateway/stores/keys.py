@@ -20,8 +20,10 @@ from services.common import logging as logs
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.keys.model import Key, Opened
+from services.gateway.keys.policies import effective, policy_ids
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
+from services.gateway.stores.policies import KEY_POLICIES, granting, named_by
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 
 log = logs.get(__name__)
@@ -85,8 +87,9 @@ class StoredKey:
     generation: int = 0
     changed: frozenset[str] = frozenset()
 
-    def key(self, hmac_secret: str | None = None) -> Key:
-        return Key.from_session(self.id, self.hashes, self.session, self.updated_at.timestamp(), hmac_secret)
+    def key(self, session: Mapping[str, Any], hmac_secret: str | None = None) -> Key:
+        """Return what the data plane sees. session: with what policies make of it."""
+        return Key.from_session(self.id, self.hashes, session, self.updated_at.timestamp(), hmac_secret)
 
 
 class SecretTaken(Exception):
@@ -122,7 +125,8 @@ class KeyStore:
             now = self._clock.now()
             if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
-            key = _stored(connection, row, now).key(self._hmac_secret(hash, row))
+            stored = _stored(connection, row, now)
+            key = stored.key(effective(stored.session, named_by(connection, policy_ids(stored.session))), self._hmac_secret(hash, row))
             return Opened(key, None if row.ends_at is None else row.ends_at.timestamp())
 
     def _hmac_secret(self, hash: str, row: sa.Row[Any]) -> str | None:
@@ -141,22 +145,30 @@ class KeyStore:
             row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
             return None if row is None else _stored(connection, row, self._clock.now())
 
+    def effective(self, session: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a session with what its policies make of it."""
+        ids = policy_ids(session)
+        if not ids:
+            return dict(session)
+        with self._database.read() as connection:
+            return effective(session, named_by(connection, ids))
+
     def ids(self, api_id: str | None = None, begins: str = "") -> list[str]:
         """Return the public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
         chosen = sa.select(_K.id)
-        if api_id is not None:
-            chosen = chosen.where(_may_reach(api_id))
         if begins:
             chosen = chosen.where(_K.id.startswith(begins, autoescape=True))
         with self._database.read() as connection:
+            if api_id is not None:
+                chosen = chosen.where(_may_reach(api_id, granting(connection, api_id)))
             return list(connection.scalars(chosen.order_by(_K.created_at.desc(), _K.id)))
 
     def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
         """Return one page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything."""
         chosen = sa.select(KEYS)
-        if api_id is not None:
-            chosen = chosen.where(_may_reach(api_id))
         with self._database.read() as connection:
+            if api_id is not None:
+                chosen = chosen.where(_may_reach(api_id, granting(connection, api_id)))
             total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
             ordered = chosen.order_by(_K.created_at.desc(), _K.id)
             if number >= 0:
@@ -210,7 +222,8 @@ class KeyStore:
             if signing or not session_object.get("hmac_enabled"):
                 for hash in _all_hashes(connection, id):
                     connection.execute(sa.update(SECRETS).where(_S.hash == hash).values(self._sealed(connection, hash, signing)))
-            connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
+            for table in (RIGHTS, KEY_POLICIES):
+                connection.execute(sa.delete(table).where(table.c.key_id == id))
             _write_rights(connection, id, session_object)
             return _written(connection, id, now)
 
@@ -236,8 +249,8 @@ class KeyStore:
                 raise KeyMissing(*missing)
             changed = [_all_hashes(connection, id) for id in chosen]
             for id in chosen:
-                connection.execute(sa.delete(SECRETS).where(_S.key_id == id))
-                connection.execute(sa.delete(RIGHTS).where(RIGHTS.c.key_id == id))
+                for table in (SECRETS, RIGHTS, KEY_POLICIES):
+                    connection.execute(sa.delete(table).where(table.c.key_id == id))
                 connection.execute(sa.delete(KEYS).where(_K.id == id))
             generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
             return [replace(stored, generation=generation, changed=hashes) for stored, hashes in zip(found, changed, strict=True)]
@@ -327,9 +340,11 @@ def _all_hashes(connection: sa.Connection, id: str) -> frozenset[str]:
     return frozenset(connection.scalars(sa.select(_S.hash).where(_S.key_id == id)))
 
 
-def _may_reach(api_id: str) -> sa.ColumnElement[bool]:
+def _may_reach(api_id: str, policies: list[str]) -> sa.ColumnElement[bool]:
+    """policies: those that give a right to the API."""
     named = sa.select(RIGHTS.c.key_id).where(RIGHTS.c.api_id == api_id)
-    return sa.or_(_K.opens_all, _K.id.in_(named))
+    by_policy = sa.select(KEY_POLICIES.c.key_id).where(KEY_POLICIES.c.policy_id.in_(policies))
+    return sa.or_(_K.opens_all, _K.id.in_(named), _K.id.in_(by_policy))
 
 
 def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
@@ -345,7 +360,7 @@ def _columns(session_object: Mapping[str, Any], now: dt.datetime) -> dict[str, A
         "org_id": str(session_object.get("org_id") or ""),
         "alias": str(session_object.get("alias") or ""),
         "owner": str(session_object.get("owner") or ""),
-        "opens_all": not session_object.get("access_rights"),
+        "opens_all": not session_object.get("access_rights") and not policy_ids(session_object),
         "updated_at": now,
     }
 
@@ -354,6 +369,9 @@ def _write_rights(connection: sa.Connection, id: str, session_object: Mapping[st
     rows = [{"key_id": id, "api_id": api_id} for api_id in session_object.get("access_rights") or ()]
     if rows:
         connection.execute(sa.insert(RIGHTS), rows)
+    named = [{"key_id": id, "policy_id": policy_id} for policy_id in policy_ids(session_object)]
+    if named:
+        connection.execute(sa.insert(KEY_POLICIES), named)
 
 
 def _live_hashes(connection: sa.Connection, ids: list[str], now: dt.datetime) -> dict[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.organisations import OrganisationStore
+from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.sealing import Sealing
 
 OPERATOR_KEY = "operator-key-of-the-test"
@@ -39,6 +40,7 @@ class NotedGateway:
         self.definitions: DefinitionStore = DefinitionStore(database)
         sealing = Sealing(database, Settings(master_key="m" * 32))
         self.keys_store = KeyStore(database, sealing)
+        self.policies = PolicyStore(database)
         self.organisations_store = OrganisationStore(database)
         self.hooks = HookStore(database, sealing)
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))

@@ -6,13 +6,16 @@ may be left out. A key whose name an operator chose always has two secrets: the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistake, Mistakes, join
-from services.gateway.keys.model import quota_counter, secret_hash, user_hash
+from services.gateway.definitions.session_schema import read_session
+from services.gateway.keys.model import secret_hash, user_hash
+from services.gateway.keys.policies import policy_ids
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, session_objects
 from services.gateway.operator_api.changes.ports import Gateway
@@ -73,7 +76,7 @@ def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
     """Return a key through an API that it may reach. key: of the API. Raises OperatorRefusal."""
     definition = definitions.existing(gateway, key)
     stored = existing(gateway, name, str(definition.raw.get("org_id") or ""))
-    rights = stored.session.get("access_rights")
+    rights = gateway.keys_store.effective(stored.session).get("access_rights")
     if rights and definition.api_id not in rights:
         raise refusals.key_unknown()
     return stored
@@ -141,7 +144,7 @@ def delete(gateway: Gateway, stored: StoredKey) -> Change:
     except KeyMissing:
         raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(gone.generation, gone.changed)
-    gateway.reset_counters([quota_counter(gone.id)])
+    gateway.reset_counters(_quotas(gateway, gone))
     _tell(gateway, "TokenDeleted", gone)
     return Change(gone, unconfirmed)
 
@@ -162,7 +165,7 @@ def revoke(gateway: Gateway, names: Sequence[str]) -> tuple[list[StoredKey], lis
         mistakes = [Mistake(join("/ids", index), "there is no such key") for index, name in enumerate(names) if name in missing]
         raise refusals.keys_unknown(names, mistakes)
     unconfirmed = gateway.publish_keys(gone[0].generation, [hash for stored in gone for hash in stored.changed])
-    gateway.reset_counters([quota_counter(stored.id) for stored in gone])
+    gateway.reset_counters(counter for stored in gone for counter in _quotas(gateway, stored))
     for stored in gone:
         _tell(gateway, "TokenDeleted", stored)
     return gone, unconfirmed
@@ -185,13 +188,17 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return session_objects.read_session(raw, gateway.definitions.known)
+        return read_session(raw, gateway.definitions.known, gateway.policies.owners)
     except Mistakes as error:
         raise refusals.invalid("key", error) from None
 
 
 def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
-    """Return the organisation of the first API that the key may reach."""
+    """Return the organisation of the key's policies, or else of the first API that it may reach."""
+    owners = gateway.policies.owners(policy_ids(session)) if policy_ids(session) else {}
+    for owner in owners.values():
+        if owner:
+            return owner
     for api_id in session.get("access_rights") or ():
         definition = gateway.definitions.get(api_id)
         if definition is not None:
@@ -202,10 +209,18 @@ def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
 def _create(gateway: Gateway, session: dict[str, Any], secret: str, hashes: list[str], user_name: str | None) -> Change:
     """Raises SecretTaken."""
     first, *others = hashes
+    session = _with_end(gateway, session)
     stored = gateway.keys_store.create(first, session, other_hashes=others, user_name=user_name)
     unconfirmed = gateway.publish_keys(stored.generation, stored.changed)  # a worker may have noted that nobody has this secret
     _tell(gateway, "TokenCreated", stored)
     return Change(stored, unconfirmed, secret, session.get("hmac_string") or "", created=True)
+
+
+def _with_end(gateway: Gateway, session: dict[str, Any]) -> dict[str, Any]:
+    """Add the end that a policy gives to new keys (`key_expires_in`), unless the caller gives one."""
+    policies = [gateway.policies.get(id) or {} for id in policy_ids(session)]
+    seconds = [policy["key_expires_in"] for policy in policies if (policy.get("key_expires_in") or 0) > 0]
+    return session if not seconds or session.get("expires") else {**session, "expires": int(time.time()) + min(seconds)}
 
 
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
@@ -216,20 +231,26 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(stored.generation, stored.changed)
     if not (keep_counters or _quota_stays(gateway, stored)):
-        gateway.reset_counters([quota_counter(stored.id)])
+        gateway.reset_counters(_quotas(gateway, stored))
     _tell(gateway, "TokenUpdated", stored)
     return Change(stored, unconfirmed, hmac_string=session.get("hmac_string") or "")
 
 
+def _quotas(gateway: Gateway, stored: StoredKey) -> list[str]:
+    """Return the counters of all quotas of a key: its own, and those of single APIs."""
+    key = stored.key(gateway.keys_store.effective(stored.session))
+    return [key.quota_counter, *sorted({limit.quota_counter for limit in (key.limits or {}).values()})]
+
+
 def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:
     """Whether every API that the key names says `dont_set_quota_on_create`. A key has one quota for all of them."""
-    apis, named = gateway.live.current.apis, stored.session.get("access_rights") or ()
+    apis, named = gateway.live.current.apis, gateway.keys_store.effective(stored.session).get("access_rights") or ()
     return bool(named) and all(api_id in apis and apis[api_id].definition.dont_set_quota_on_create for api_id in named)
 
 
 def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:
     """Tell the handlers of the APIs that the key names (a master key: of all). The event never holds the secret."""
-    named = stored.session.get("access_rights") or None
+    named = gateway.keys_store.effective(stored.session).get("access_rights") or None
     metadata = {"Message": _MESSAGES[event], "Org": str(stored.session.get("org_id") or ""), "Key": stored.id}
     apis = gateway.live.current.apis
     for api in list(apis.values()) if named is None else [apis[api_id] for api_id in named if api_id in apis]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from services.gateway.definitions import values
 from services.gateway.definitions.reader import Mistakes
+from services.gateway.definitions.session_schema import read_session
 from services.gateway.keys.model import quota_counter
 from services.gateway.keys.organisations import organisation_id
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.changes import session_objects
 from services.gateway.operator_api.changes.ports import Gateway
 
 
@@ -27,9 +27,9 @@ def put(gateway: Gateway, org_id: str, raw: Mapping[str, Any], *, reset_quota: b
     try:
         values.identifier(org_id)
     except ValueError as error:
-        raise refusals.argument_wrong(f"The id of the organisation {error}") from None
+        raise refusals.organisation_id_wrong(error) from None
     try:
-        session = session_objects.read_session(raw, gateway.definitions.known)
+        session = read_session(raw, gateway.definitions.known, lambda _: {})
     except Mistakes as error:
         raise refusals.invalid("organisation", error) from None
     session = {name: value for name, value in session.items() if name not in ("hmac_string", "basic_auth_data")}

@@ -13,6 +13,7 @@ from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.organisations import OrganisationStore
+from services.gateway.stores.policies import PolicyStore
 
 
 class LiveSet(Protocol):
@@ -66,6 +67,8 @@ class Gateway(Protocol):
     def definitions(self) -> DefinitionStore: ...
     @property
     def keys_store(self) -> KeyStore: ...
+    @property
+    def policies(self) -> PolicyStore: ...
     @property
     def organisations_store(self) -> OrganisationStore: ...
     @property

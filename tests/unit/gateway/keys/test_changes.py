@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from services.gateway.keys.cache import CachedKeys
-from services.gateway.keys.changes import KeyChanges
+from services.gateway.keys.changes import EVERY, KeyChanges
 from services.gateway.keys.model import Key, Opened
 
 
@@ -137,3 +137,16 @@ def test_an_older_copy_of_the_database(store: Store, worker: Worker) -> None:
     store.log += ["a", "a", "b"]
     worker.changes.look()
     assert worker.forgotten(*ALL) == {"a", "b"}
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_change_of_all_keys(store: Store, worker: Worker, heard: bool) -> None:
+    """As that of a policy."""
+    store.log.append(EVERY)
+    if heard:
+        worker.changes.heard(3, [EVERY])
+    else:
+        worker.changes.look()
+    assert worker.forgotten(*ALL) == set(ALL)
+    worker.changes.look()
+    assert worker.forgotten(*ALL) == set()

@@ -133,13 +133,13 @@ def test_every_mistake_of_a_session_is_named(operator: Any, make_session: Any) -
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"apply_policies": ["gold"], "access_rights": {}}, "/apply_policies"),
+        ({"apply_policies": ["gold"], "access_rights": {}}, "/apply_policies/0"),
         ({"Apply_Policy_Id": "gold"}, "/Apply_Policy_Id"),
         ({"certificate": "abc"}, "/certificate"),
         ({"mtls_static_certificate_bindings": ["abc"]}, "/mtls_static_certificate_bindings"),
         ({"session_lifetime": 60}, "/session_lifetime"),
-        ({"access_rights": {"one": {"limit": {"rate": 1, "per": 10}}}}, "/access_rights/one/limit"),
-        ({"access_rights": {"one": {"limit": {"quota_max": 5}}}}, "/access_rights/one/limit"),
+        ({"access_rights": {"one": {"limit": {"rate": "1", "per": 10}}}}, "/access_rights/one/limit/rate"),
+        ({"access_rights": {"one": {"limit": {"quota_max": -5}}}}, "/access_rights/one/limit/quota_max"),
         ({"access_rights": {"one": {"limit": 5}}}, "/access_rights/one/limit"),
         ({"access_rights": {"one": {"endpoints": [{"path": "/a"}]}}}, "/access_rights/one/endpoints"),
     ],
@@ -192,7 +192,7 @@ def test_a_key_is_not_a_user(operator: Any, make_session: Any) -> None:
 def test_a_master_key_is_listed_with_every_api(operator: Any, make_session: Any) -> None:
     operator.new_api()
     made = operator.json("POST", "/api/keys", make_session())
-    assert operator.gateway.keys_store.get(made["id"]).key().access_rights is None
+    assert operator.gateway.keys_store.by_hash(secret_hash(made["key_id"])).key.access_rights is None
     assert operator.json("GET", "/api/apis/one/keys")["data"]["keys"] == [made["id"]]
 
 

@@ -23,7 +23,7 @@ WRONG = Mistake("/proxy", "is wrong")
 # What the functions are given, by the name of the parameter.
 GIVEN: dict[str, Any] = {
     "what": "key", "name": "p", "low": 0, "high": 9, "shown": "id", "mistake": WRONG, "current": 3, "number": 3, "position": 3,
-    "names": ["a", "b"], "longest": 9, "most": 9, "error": ValueError("wrong"), "states": ["dead"],
+    "names": ["a", "b"], "longest": 9, "most": 9, "error": ValueError("wrong"), "states": ["dead"], "keys": 3,
 }  # fmt: skip
 
 

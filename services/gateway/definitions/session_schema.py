@@ -1,0 +1,172 @@
+"""Session objects and policies as operators send them: how they are read.
+
+The fields are Tyk's (`rate`, `per`, `quota_max`, `access_rights`, ...) with `alias`, `tags` and `owner`; unknown ones are kept. Case
+does not matter in their names, and a null field counts as absent.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from services.gateway.definitions import field_names
+from services.gateway.definitions.reader import Mistakes, Reader, Report
+from services.gateway.definitions.values import NO_METHOD, identifier, is_method
+from services.gateway.routing.patterns import PatternError, translate
+
+FIELDS: Final = (
+    "last_check", "allowance", "rate", "per", "expires", "quota_max", "quota_renews", "quota_remaining", "quota_renewal_rate",
+    "access_rights", "org_id", "oauth_client_id", "basic_auth_data", "hmac_enabled", "hmac_string", "is_inactive", "meta_data",
+    "alias", "tags", "owner", "apply_policies", "apply_policy_id",
+)  # fmt: skip
+_POLICY_FIELDS: Final = (
+    "id", "_id", "name", "org_id", "rate", "per", "quota_max", "quota_renewal_rate", "access_rights", "hmac_enabled", "active",
+    "is_inactive", "tags", "key_expires_in", "partitions", "meta_data",
+)  # fmt: skip
+_RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls", "limit", "allowance_scope")
+# Tyk's fields that are not available yet. They are refused, because a key must not open more than its author meant.
+_NOT_SERVED: Final = {
+    "certificate": "client certificates",
+    "mtls_static_certificate_bindings": "client certificates",
+    "session_lifetime": "lifetimes; give the key its expires",
+}
+_FAR: Final = 2**53
+
+# Returns the names of those given API ids that exist: api_id → name.
+KnownApis = Callable[[set[str]], Mapping[str, str]]
+# Returns the organisations of those given policies that exist: id → org_id.
+KnownPolicies = Callable[[Iterable[str]], Mapping[str, str]]
+
+
+def read_session(raw: Mapping[str, Any], known: KnownApis, policies: KnownPolicies) -> dict[str, Any]:
+    """Read a session object into its canonical form. Raises Mistakes with all of them, unknown APIs and policies included."""
+    report = Report()
+    reader = Reader(raw, "", report, field_names.SESSION)
+    session = _canonical(raw, FIELDS)
+    _numbers(reader)
+    for name in ("hmac_enabled", "is_inactive"):
+        reader.flag(name)
+    for name in ("oauth_client_id", "hmac_string", "alias", "owner"):
+        reader.text(name)
+    if reader.text("org_id"):
+        try:
+            identifier(reader.text("org_id"))
+        except ValueError as error:
+            reader.mistake("org_id", str(error))
+    for name, what in _NOT_SERVED.items():
+        if reader.value(name) not in (None, "", [], 0, -1):
+            reader.mistake(name, f"not available yet: {what}")
+    reader.texts("tags")
+    _policies(reader, policies)
+    basic = reader.object("basic_auth_data")
+    if basic.text("password") and basic.text("hash_type"):
+        basic.mistake("password", "the hash of a password cannot be taken over from Tyk: send the password itself, without hash_type")
+    enveloped = reader.value("data")
+    if isinstance(enveloped, Mapping) and "access_rights" in enveloped and "access_rights" not in reader:
+        reader.mistake("data", "this is a key as Tyk's Dashboard shows it: send what stands in `data` alone")
+    rights = _rights(reader, known)
+    report.compare_names()
+    if report.mistakes:
+        raise Mistakes(report.mistakes)
+    if "access_rights" in session:
+        session["access_rights"] = rights
+    return session
+
+
+def _policies(reader: Reader, known: KnownPolicies) -> None:
+    """Check the policies that a session names: they exist, and are of one organisation, that of the key."""
+    places = dict(reader.texts("apply_policies"))
+    alone = reader.text("apply_policy_id")
+    if not places and alone:
+        places = {alone: reader.at("apply_policy_id")}
+    if not places:
+        return
+    owners = known(places)
+    org_id = reader.text("org_id") or next((owner for owner in map(owners.get, places) if owner), "")
+    for policy_id, place in places.items():
+        if policy_id not in owners:
+            reader.report.add(place, f"there is no policy with the id `{policy_id}`")
+        elif owners[policy_id] not in ("", org_id):
+            reader.report.add(place, f"the policy `{policy_id}` is of another organisation than the key")
+
+
+def read_policy(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:
+    """Read a policy into its canonical form, with its `id` if it has one. Raises Mistakes with all of them, unknown APIs included."""
+    report = Report()
+    reader = Reader(raw, "", report, field_names.POLICY)
+    policy = _canonical(raw, _POLICY_FIELDS)
+    _numbers(reader)
+    for name in ("hmac_enabled", "is_inactive", "active"):
+        reader.flag(name)
+    for name in ("id", "_id", "org_id"):
+        if reader.text(name):
+            try:
+                identifier(reader.text(name))
+            except ValueError as error:
+                reader.mistake(name, str(error))
+    reader.text("name")
+    reader.integer("key_expires_in", 0, -1, _FAR)
+    reader.texts("tags")
+    reader.object("meta_data").disregard()
+    partitions = reader.opaque("partitions", field_names.PARTITIONS)
+    chosen = [name for name in ("acl", "rate_limit", "quota", "complexity") if partitions.flag(name)]
+    if partitions.flag("per_api") and chosen:
+        partitions.mistake("per_api", f"cannot go together with {', '.join(chosen)}: limits are either of each API or of parts")
+    rights = _rights(reader, known)
+    report.compare_names()
+    if report.mistakes:
+        raise Mistakes(report.mistakes)
+    id = policy.pop("_id", "") or policy.get("id") or ""
+    return {**policy, "id": policy.get("id") or id, "access_rights": rights}
+
+
+def _numbers(reader: Reader) -> None:
+    for name in ("last_check", "expires", "quota_renews", "quota_remaining"):
+        reader.integer(name, 0, -_FAR, _FAR)
+    reader.integer("quota_max", 0, -1, _FAR)
+    for name in ("allowance", "rate", "per", "quota_renewal_rate"):
+        reader.limit(name)
+
+
+def _rights(reader: Reader, known: KnownApis) -> dict[str, Any]:
+    members = reader.mapping("access_rights")
+    names = known({api_id for api_id, _, _ in members}) if members else {}
+    rights: dict[str, Any] = {}
+    for api_id, given, pointer in members:
+        right = Reader(given, pointer, reader.report, field_names.RIGHT)
+        if api_id not in names:
+            reader.report.add(pointer, f"there is no API with the api_id `{api_id}`")
+        if right.text("api_id", api_id) not in ("", api_id):
+            right.mistake("api_id", f"must be `{api_id}`, as the member's name")
+        right.text("api_name")
+        right.texts("versions")
+        for element, place in right.items("allowed_urls"):
+            _allowed_url(Reader(element, place, reader.report))
+        limit = right.opaque("limit")
+        for number in ("rate", "per", "quota_max", "quota_renewal_rate"):
+            limit.limit(number)
+        right.text("allowance_scope")
+        if right.items("endpoints"):
+            right.mistake("endpoints", "not available yet: limits of one path; give the key its own rate and quota")
+        form = _canonical(given, _RIGHT_FIELDS) if isinstance(given, Mapping) else {}
+        name = form.get("api_name") or names.get(api_id, "")
+        rights[api_id] = {**form, "api_id": api_id, "api_name": name, "versions": form.get("versions") or []}
+    return rights
+
+
+def _allowed_url(reader: Reader) -> None:
+    if "url" not in reader or "methods" not in reader:
+        reader.report.add(reader.pointer, "must have url (a pattern) and methods (a list)")
+    for method, place in reader.texts("methods"):
+        if not is_method(method):
+            reader.report.add(place, NO_METHOD)
+    try:
+        translate(reader.text("url"))
+    except PatternError as error:
+        reader.mistake("url", str(error))
+
+
+def _canonical(raw: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """Return a copy with the known fields in their usual spelling and without nulls."""
+    return {name.lower() if name.lower() in fields else name: copy.deepcopy(value) for name, value in raw.items() if value is not None}

@@ -1,0 +1,148 @@
+"""What policies make of a key: its rights, its limits, and whether it is active (Tyk 1.6; `apply_policies` from 2.4).
+
+A policy has the form of a session: `access_rights`, `rate` and `per`, `quota_max` and `quota_renewal_rate`, `is_inactive`, `tags`,
+`meta_data`, `hmac_enabled`. `partitions` says which parts of it count: `acl`, `rate_limit`, `quota`; none = all of them. `per_api` gives
+each of its APIs limits of its own. What a policy says takes the place of what the key says itself.
+
+Several policies are joined: rights to all their APIs, and of their limits the most generous. As in Tyk, APIs of different policies have
+limits apart. Differs from Tyk: rate and span are compared together, not each by itself; a right to every path stays one beside a right to
+some; a policy that does not exist switches the key off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any, Final, NamedTuple
+
+_PARTS: Final = ("acl", "rate_limit", "quota")
+_NONE: Final = (0.0, 0.0)
+_UNLIMITED: Final = (-1.0, -1.0)  # zeros would say nothing, and leave it to what the key says itself
+
+
+def policy_ids(session: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the policies that a session names, in their order: `apply_policies`, or else the one of `apply_policy_id`."""
+    named = session.get("apply_policies") or ([session["apply_policy_id"]] if session.get("apply_policy_id") else [])
+    return tuple(dict.fromkeys(named))
+
+
+def effective(session: Mapping[str, Any], policies: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Return what a session says with its policies. policies: in their order; None = it does not exist."""
+    found = [policy for policy in policies if policy is not None]
+    if not policies:
+        return dict(session)
+    joined = {**session, **_of_all(session, found)}
+    rights, candidates, of_key = _rights(found)
+    limiting = {candidate.scope for of_api in candidates.values() for candidate in of_api}
+    if len(limiting) == 1 and not any(_partitions(policy).get("per_api") for policy in found):
+        of_key += next(iter(candidates.values()))[:1]
+        candidates = {}
+    joined |= _limits(of_key)
+    for api_id, of_api in candidates.items():
+        limit = {name: joined.get(name) or 0 for name in _NAMES} | _limits([*of_api, *of_key])
+        rights[api_id] |= {"limit": limit, "allowance_scope": _most_generous([*of_api, *of_key]).scope or api_id}
+    if any("acl" in _parts(policy) for policy in found if policy.get("access_rights")):
+        joined["access_rights"] = rights
+    joined["is_inactive"] = bool(session.get("is_inactive")) or len(found) < len(policies) or any(map(_is_off, found))
+    return joined
+
+
+class _Candidate(NamedTuple):
+    """The limits of one policy, for one API or for all. rate, quota: None = they do not count. scope: what they are counted by."""
+
+    scope: str
+    rate: tuple[float, float] | None
+    quota: tuple[float, float] | None
+
+
+_NAMES: Final = ("rate", "per", "quota_max", "quota_renewal_rate")
+
+
+def _partitions(policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    return policy.get("partitions") or {}
+
+
+def _parts(policy: Mapping[str, Any]) -> set[str]:
+    partitions = _partitions(policy)
+    chosen = {part for part in _PARTS if partitions.get(part)}
+    return set(_PARTS) if partitions.get("per_api") or not chosen else chosen
+
+
+def _is_off(policy: Mapping[str, Any]) -> bool:
+    return bool(policy.get("is_inactive")) or policy.get("active") is False
+
+
+def _of_all(session: Mapping[str, Any], policies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what needs no choice."""
+    tags, meta = list(session.get("tags") or ()), dict(session.get("meta_data") or {})
+    hmac_enabled = bool(session.get("hmac_enabled"))
+    for policy in policies:
+        tags += [tag for tag in policy.get("tags") or () if tag not in tags]
+        meta |= policy.get("meta_data") or {}
+        hmac_enabled = hmac_enabled or bool(policy.get("hmac_enabled"))
+    return {"tags": tags, "meta_data": meta, "hmac_enabled": hmac_enabled}
+
+
+def _rights(policies: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[str, Any]], dict[str, list[_Candidate]], list[_Candidate]]:
+    """Join the rights. Return them, the limits of single APIs, and those of the whole key."""
+    rights: dict[str, dict[str, Any]] = {}
+    candidates: dict[str, list[_Candidate]] = {}
+    of_key: list[_Candidate] = []
+    for policy in policies:
+        parts, per_api = _parts(policy), bool(_partitions(policy).get("per_api"))
+        granted = (policy.get("access_rights") or {}) if "acl" in parts else {}
+        own = _candidate(policy, str(policy.get("id") or ""), parts)
+        for api_id, right in granted.items():
+            rights[api_id] = _joined_right(rights.get(api_id), right or {})
+            limit = (right or {}).get("limit") or {}
+            apart = per_api and any((limit.get(name) or 0) > 0 for name in ("rate", "quota_max"))
+            candidates.setdefault(api_id, []).append(_candidate(limit, api_id, parts) if apart else own)
+        if not granted:
+            of_key.append(own)
+    return rights, {api_id: limits for api_id, limits in candidates.items() if any(one.rate or one.quota for one in limits)}, of_key
+
+
+def _candidate(limited: Mapping[str, Any], scope: str, parts: set[str]) -> _Candidate:
+    rate, per, quota, renewal = (float(limited.get(name) or 0) for name in _NAMES)
+    return _Candidate(scope, (rate, per) if "rate_limit" in parts else None, (quota, renewal) if "quota" in parts else None)
+
+
+def _joined_right(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in other.items() if name not in ("limit", "allowance_scope")}
+    if one is None:
+        return kept
+    urls = [*(one.get("allowed_urls") or ()), *(other.get("allowed_urls") or ())]
+    some_paths = bool(one.get("allowed_urls")) and bool(other.get("allowed_urls"))
+    versions = list(dict.fromkeys([*(one.get("versions") or ()), *(other.get("versions") or ())]))
+    return {**one, **kept, "versions": versions, "allowed_urls": urls if some_paths else []}
+
+
+def _limits(candidates: Iterable[_Candidate]) -> dict[str, float]:
+    """Return the most generous limits, without those that nobody sets."""
+    listed = list(candidates)
+    rates, quotas = [one.rate for one in listed if one.rate], [one.quota for one in listed if one.quota]
+    found: dict[str, float] = {}
+    if rates:
+        best = max(rates, key=_speed)
+        found["rate"], found["per"] = _UNLIMITED if _speed(best) == inf else best
+    if quotas:
+        best = max(quotas, key=_amount)
+        found["quota_max"], found["quota_renewal_rate"] = _UNLIMITED if _amount(best) == inf else best
+    return found
+
+
+def _most_generous(candidates: Sequence[_Candidate]) -> _Candidate:
+    """Return the one whose counters are taken from: of the quota, or else of the rate."""
+    quotas = [one for one in candidates if one.quota]
+    if quotas:
+        return max(quotas, key=lambda one: _amount(one.quota or _NONE))
+    return max(candidates, key=lambda one: _speed(one.rate or _NONE))
+
+
+def _speed(rate: tuple[float, float]) -> float:
+    """Return requests a second; none at all, or in no time, is no limit."""
+    return rate[0] / rate[1] if rate[0] > 0 and rate[1] > 0 else inf
+
+
+def _amount(quota: tuple[float, float]) -> float:
+    return quota[0] if quota[0] > 0 else inf

@@ -1,0 +1,134 @@
+"""Policies, and which keys name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from services.common.clock import Clock, SystemClock
+from services.common.core_database import CoreDatabase, UTCDateTime
+from services.common.upsert import insert
+from services.gateway.keys.changes import EVERY
+from services.gateway.stores.base import metadata
+from services.gateway.stores.generations import raise_generation
+
+# That of the keys: a policy changes what they may do.
+_GENERATION: Final = "keys"
+
+POLICIES: Final = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("org_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+)
+KEY_POLICIES: Final = sa.Table(
+    "key_policies",
+    metadata,
+    sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("policy_id", sa.String(128), primary_key=True, index=True),
+)
+_P: Final = POLICIES.c
+
+
+class PolicyMissing(Exception):
+    """There is no such policy."""
+
+
+class PolicyTaken(Exception):
+    """There is a policy with this id."""
+
+
+class PolicyInUse(Exception):
+    """Keys name the policy. keys: how many."""
+
+    def __init__(self, keys: int) -> None:
+        super().__init__(str(keys))
+        self.keys = keys
+
+
+class PolicyStore:
+    """Policies as Tyk shapes them, with their `id`. Thread-safe. A write changes all keys: it returns the generation of keys."""
+
+    def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
+        self._database = database
+        self._clock = clock or SystemClock()
+
+    def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
+        """Return one page, by name, and the number of all. number: from zero, negative = everything."""
+        ordered = sa.select(_P.document).order_by(_P.name, _P.id)
+        if number >= 0:
+            ordered = ordered.limit(size).offset(number * size)
+        with self._database.read() as connection:
+            total = connection.scalar(sa.select(sa.func.count()).select_from(POLICIES)) or 0
+            return list(connection.scalars(ordered)), total
+
+    def get(self, id: str) -> dict[str, Any] | None:
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(_P.document).where(_P.id == id))
+
+    def owners(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the organisations of those policies that exist."""
+        with self._database.read() as connection:
+            return {row.id: row.org_id for row in connection.execute(sa.select(_P.id, _P.org_id).where(_P.id.in_(list(ids))))}
+
+    def create(self, policy: Mapping[str, Any]) -> int:
+        """Store a policy. Raises PolicyTaken."""
+
+        def work(connection: sa.Connection) -> int:
+            now = self._clock.now()
+            first = insert(connection.dialect.name, POLICIES).values(id=policy["id"], created_at=now, **_columns(policy), updated_at=now)
+            if connection.execute(first.on_conflict_do_nothing().returning(_P.id)).first() is None:
+                raise PolicyTaken
+            return raise_generation(connection, _GENERATION, [EVERY])
+
+        return self._database.run(work)
+
+    def replace(self, policy: Mapping[str, Any]) -> int:
+        """Replace a policy. Raises PolicyMissing."""
+
+        def work(connection: sa.Connection) -> int:
+            changed = sa.update(POLICIES).where(_P.id == policy["id"]).values(**_columns(policy), updated_at=self._clock.now())
+            if not connection.execute(changed).rowcount:
+                raise PolicyMissing
+            return raise_generation(connection, _GENERATION, [EVERY])
+
+        return self._database.run(work)
+
+    def delete(self, id: str, *, used: bool = False) -> int:
+        """Delete a policy. used: also when keys name it, which it switches off. Raises PolicyMissing, PolicyInUse."""
+
+        def work(connection: sa.Connection) -> int:
+            if connection.scalar(sa.select(_P.id).where(_P.id == id).with_for_update()) is None:
+                raise PolicyMissing
+            keys = connection.scalar(sa.select(sa.func.count()).select_from(KEY_POLICIES).where(KEY_POLICIES.c.policy_id == id)) or 0
+            if keys and not used:
+                raise PolicyInUse(keys)
+            connection.execute(sa.delete(POLICIES).where(_P.id == id))
+            return raise_generation(connection, _GENERATION, [EVERY])
+
+        return self._database.run(work)
+
+
+def named_by(connection: sa.Connection, ids: Iterable[str]) -> list[Mapping[str, Any] | None]:
+    """Return policies in the order of their ids; None for one that does not exist."""
+    listed = list(ids)
+    if not listed:
+        return []
+    found = {row.id: row.document for row in connection.execute(sa.select(_P.id, _P.document).where(_P.id.in_(listed)))}
+    return [found.get(id) for id in listed]
+
+
+def granting(connection: sa.Connection, api_id: str) -> list[str]:
+    """Return the ids of the policies that give a right to an API."""
+    rows = connection.execute(sa.select(_P.id, _P.document))
+    return [row.id for row in rows if api_id in (row.document.get("access_rights") or {})]
+
+
+def _columns(policy: Mapping[str, Any]) -> dict[str, Any]:
+    return {"org_id": str(policy.get("org_id") or ""), "name": str(policy.get("name") or ""), "document": dict(policy)}
