@@ -7,8 +7,8 @@ Fields:
 * `use_standard_auth` (2.3): Asks for a key also where another way of authentication is switched on.
 * `use_basic_auth` (1.3): Asks for a user name and a password (RFC 7617).
 * `enable_signature_checking` (1.3): Asks for an HMAC signature.
-* `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `auth_token`, `basic_auth_user` or `hmac_key`.
-  Empty = the last one of: user, signature, key. Differs: A way that is not switched on is a mistake.
+* `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `oauth_key`, `basic_auth_user`, `hmac_key`,
+  `jwt_claim` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not switched on is a mistake.
 * `strip_auth_data` (2.4): Keeps what proves who a client is from the upstream.
 * `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
 * `auth.auth_header_name` (1.3): The header that holds the key; empty = `Authorization`. Differs: In 1.4 an empty name refuses every
@@ -36,9 +36,20 @@ from services.gateway.definitions.not_served import refuse_authentication
 from services.gateway.definitions.reader import Mistake, Reader
 
 # In the order of the chain: the limits of the last one count, unless the definition says whose.
-_SWITCHES: Final[Mapping[Mode, str]] = {"basic_auth_user": "use_basic_auth", "hmac_key": "enable_signature_checking"}
+_SWITCHES: Final[Mapping[Mode, str]] = {
+    "oauth_key": "use_oauth2",
+    "basic_auth_user": "use_basic_auth",
+    "hmac_key": "enable_signature_checking",
+    "jwt_claim": "enable_jwt",
+}
 # As `auth_configs` names them. Only keys and tokens are also looked for where `auth` says, as in Tyk 3.1.
-_SECTIONS: Final[Mapping[Mode, str]] = {"basic_auth_user": "basic", "hmac_key": "hmac", "auth_token": "authtoken"}
+_SECTIONS: Final[Mapping[Mode, str]] = {
+    "oauth_key": "oauth",
+    "basic_auth_user": "basic",
+    "hmac_key": "hmac",
+    "jwt_claim": "jwt",
+    "auth_token": "authtoken",
+}
 _USUAL_HEADER: Final = "Authorization"
 _PLACES: Final = ("auth_header_name", "disable_header", "use_param", "use_cookie")
 
@@ -51,17 +62,21 @@ def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Plac
     base = root.text("base_identity_provided_by")
     configs = root.opaque("auth_configs")
     own = root.object("auth", field_names.AUTH)
-    section = _section_of_keys(own, configs)
+    section = _section_of(own, configs, "authtoken")
+    if section is not own:
+        own.disregard()
     refuse_authentication(root, section, use_keyless)
     # Tyk has it beside `auth`; some write it in `auth`.
     strip = [one.flag("strip_auth_data") for one in (root, section, own)]
     of_keys = _places(section, use_keyless or "auth_token" not in asked, any(strip))
     if use_keyless:
         return {}, of_keys
-    places = {
-        mode: of_keys if mode == "auth_token" else _places(configs.object(_SECTIONS[mode], field_names.AUTH), False, any(strip))
-        for mode in asked
-    }
+    places = dict.fromkeys(asked, of_keys)
+    for mode in asked:
+        if mode == "auth_token":
+            continue
+        section = _section_of(own, configs, "jwt") if mode == "jwt_claim" else configs.object(_SECTIONS[mode], field_names.AUTH)
+        places[mode] = _places(section, False, any(strip))
     if len(asked) == 1:
         base = ""
     elif base and base not in asked:
@@ -69,13 +84,12 @@ def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Plac
     return {mode: Way(places[mode], mode == (base or asked[-1])) for mode in asked}, of_keys
 
 
-def _section_of_keys(own: Reader, configs: Reader) -> Reader:
-    """Return `auth_configs.authToken`, which later releases of Tyk prefer, or else `auth`."""
-    later = configs.object("authtoken", field_names.AUTH)
-    if not any(later.value(name) for name in _PLACES):
+def _section_of(own: Reader, configs: Reader, name: str) -> Reader:
+    """Return the section of `auth_configs`, which later releases of Tyk prefer, or else `auth`."""
+    later = configs.object(name, field_names.AUTH)
+    if not any(later.value(one) for one in _PLACES):
         later.disregard()
         return own
-    own.disregard()
     return later
 
 
