@@ -2,9 +2,10 @@
 
 `Authorization: Signature keyId="KEY",algorithm="hmac-sha256",headers="(request-target) date",signature="BASE64"`. `keyId` is a key whose
 session has `hmac_enabled`; its `hmac_string` is what the signature is made with. Signed is a line for each of `headers`: `name: value`, of
-`(request-target)` the method in lower case and the target as sent; without `headers`, the date alone. The date is in `X-Aux-Date`, or
-else in `Date`, and must be signed. The signature may be percent-encoded, as Tyk's is. Tyk 1.4 signs `date:` and the percent-encoded date
-with SHA-1; that is taken as well. Bodies are not signed: a `Digest` is, where a client sends and signs one, and the upstream must check it.
+`(request-target)` the method in lower case and the target as sent; without `headers`, the date alone. A name stands in `headers` once: what
+a client has signed is never longer than its head. The date is in `X-Aux-Date`, or else in `Date`, and must be signed. The signature may be
+percent-encoded, as Tyk's is. Tyk 1.4 signs `date:` and the percent-encoded date with SHA-1; that is taken as well. Bodies are not signed: a
+`Digest` is, where a client sends and signs one, and the upstream must check it.
 
 Fields:
 * `hmac_allowed_clock_skew` (2.3): Milliseconds that the date may be from the gateway's clock; 0 or less = 5000. Differs: In Tyk 0 switches
@@ -130,6 +131,8 @@ class HmacSignature:
         if algorithm not in self._algorithms:
             raise Refusal(SIGNATURE_MALFORMED, detail=f"The algorithms that this API takes are {', '.join(sorted(self._algorithms))}.")
         headers = tuple(given["headers"].lower().split()) if given.get("headers", "").strip() else None
+        if headers is not None and (len(set(headers)) < len(headers) or not given["headers"].isascii()):
+            raise Refusal(SIGNATURE_MALFORMED, detail="The names of the signed fields are ASCII, and each stands once.")
         try:
             decoded = base64.b64decode(unquote(value).encode("ascii"), validate=True)
         except ValueError:

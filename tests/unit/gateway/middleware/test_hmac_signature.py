@@ -209,3 +209,20 @@ def test_the_upstream_does_not_see_what_is_stripped() -> None:
     request = exchange(headers=[("Date", date()), header(encoded(f"date: {date()}"))])
     ask(checking(strip_auth_data=True), request)
     assert request.drop_headers == {b"authorization"}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_field_is_signed_once(later: bool) -> None:
+    """Else 8 KB of names and one long field would be hundreds of megabytes to sign, for whoever knows a key."""
+    request = exchange(headers=[("Date", date()), ("X", "v" * 50_000), header("AAAA", headers="date" + " x" * 3900)])
+    told = refusal(checking(later=later), request, SIGNATURE_MALFORMED)
+    assert told.detail == "The names of the signed fields are ASCII, and each stands once."
+    refusal(checking(), exchange(headers=[("Date", date()), header("AAAA", headers="date Date")]), SIGNATURE_MALFORMED)
+
+
+def test_names_that_no_field_can_have() -> None:
+    """A header holds Latin-1, a query all of Unicode."""
+    rule = checking(auth_configs={"hmac": {"use_param": True, "param_name": "s"}})
+    for name in ("\u20ac", "\xfc"):
+        target = f"/api/?s={quote(header('AAAA', headers=f'date {name}')[1])}"
+        refusal(rule, exchange(target=target, headers=[("Date", date())]), SIGNATURE_MALFORMED)
