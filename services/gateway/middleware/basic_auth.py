@@ -1,8 +1,8 @@
 """Asks for a user name and a password (RFC 7617), and finds out whose they are.
 
 The user is a key named by the organisation and the user name. The password begins behind the first colon and may hold others; both are
-UTF-8, or Latin-1 where they are not valid UTF-8. The scheme may be written in any case. A pair that was right once is remembered, as a
-digest, until the key changes or nobody has sent it for a while: checking a password takes 20 ms.
+UTF-8, or Latin-1 where they are not valid UTF-8. The scheme may be written in any case. A password that was right once is remembered, as a
+digest, until it changes or nobody has sent it for a while: checking a password takes 20 ms.
 
 Fields:
 * `basic_auth.disable_caching` (2.4): Checks the password of every request. Differs: Nothing needs it, since a change of a user counts at
@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -42,7 +43,8 @@ from services.gateway.refusals import (
 )
 
 _USUAL_TTL: Final = 60
-_WRONG_FOR: Final = 1.0
+# Credentials that are remembered, and characters of a user name: strangers choose both.
+_KNOWN: Final = (1024, 256)
 _IN_BODIES: Final = "not available yet: user names and passwords in bodies; send them in a header"
 
 
@@ -77,7 +79,7 @@ def build(spec: Spec, ports: Ports) -> BasicAuth:
 
 
 class Sent(NamedTuple):
-    """hash: by which the user is found. digest: of the whole pair, which tells it from another one and opens nothing."""
+    """hash: by which the user is found. digest: of the password, which tells it from another one and opens nothing."""
 
     user: str
     hash: str
@@ -88,13 +90,21 @@ class BasicAuth:
     """Sets the exchange's key and `exchange.presented_key`, which is the user name."""
 
     __slots__ = (
-        "_challenge", "_credential", "_digest_key", "_is_base", "_known", "_missing", "_now", "_org_id", "_ports", "_right", "_ttl",
-        "_wrong",
-    )  # fmt: skip
+        "_challenge",
+        "_credential",
+        "_digest_key",
+        "_find_hash",
+        "_is_base",
+        "_known",
+        "_missing",
+        "_org_id",
+        "_passwords",
+        "_ttl",
+    )
 
     def __init__(self, spec: Spec, ports: Ports) -> None:
-        self._ports = ports
-        self._now: Callable[[], float] = ports.now
+        self._find_hash = ports.keys.find_hash
+        self._passwords = ports.passwords
         self._org_id = spec.org_id
         self._credential = Credential(spec.way.places)
         self._is_base = spec.way.is_base
@@ -102,26 +112,17 @@ class BasicAuth:
         self._missing = f"Send a user name and a password in {self._credential.places}, in the form of HTTP's Basic scheme."
         self._challenge = [challenge(b"Basic", spec.realm)]
         self._digest_key = secrets.token_bytes(32)
-        self._known: Remembered[bytes, Sent] = Remembered()
-        # By the hash of the user: the key in its state of then, the digest of the pair, and when it is forgotten.
-        self._right: Remembered[str, tuple[Key, bytes, float]] = Remembered()
-        self._wrong: Remembered[bytes, tuple[Key | None, float]] = Remembered()
+        self._known: Remembered[bytes, Sent] = Remembered(*_KNOWN)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         sent = exchange.section.memo.get(self)
         if sent is None or self._credential.in_query:
             sent = self._read(exchange)
         exchange.presented_key = sent.user
-        key = self._ports.keys.find_hash(sent.hash)
-        if isinstance(key, Key):
-            right = self._right.get(sent.hash)
-            if right is not None and right[0] is key and secrets.compare_digest(right[1], sent.digest):
-                now = self._now()
-                if right[2] > now:
-                    if right[2] - now < self._ttl / 2:
-                        self._right[sent.hash] = (key, sent.digest, now + self._ttl)
-                    self._passed(exchange, key)
-                    return None
+        key = self._find_hash(sent.hash)
+        if isinstance(key, Key) and self._passwords.knows(sent.hash, key.password, sent.digest, self._ttl):
+            self._passed(exchange, key)
+            return None
         return self._check(exchange, sent, key)
 
     def _read(self, exchange: Exchange) -> Sent:
@@ -134,26 +135,31 @@ class BasicAuth:
         digest = blake2b(text.encode("utf-8", "surrogatepass"), key=self._digest_key, digest_size=32).digest()
         sent = self._known.get(digest)
         if sent is None:
-            user = _pair(text)[0]
-            sent = self._known.keep(digest, Sent(user, user_hash(self._org_id + user), digest))
+            user, password = _pair(text)
+            sent = Sent(user, user_hash(self._org_id + user), self._passwords.digest(password))
+            self._known.keep(digest, sent, len(user))
         exchange.section.remember(self, sent)
         return sent
 
     async def _check(self, exchange: Exchange, sent: Sent, finding: Key | Awaitable[Key | None] | None) -> None:
-        """Check a password that is not remembered."""
-        key = finding if isinstance(finding, Key) or finding is None else await finding
-        wrong = self._wrong.get(sent.digest)
-        if wrong is None or wrong[0] is not key or wrong[1] <= self._now():
+        """Check a password that is not remembered, or of a user who is not in memory."""
+        in_memory = isinstance(finding, Key) or finding is None
+        key = await _found(finding)
+        kept = "" if key is None else key.password
+        if not self._passwords.knows(sent.hash, kept, sent.digest, self._ttl):
             password = _pair(self._credential.sent(exchange))[1]
-            kept = "" if key is None else key.password
-            if await self._ports.passwords.fits(kept, password, sent.hash, exchange.client):
-                assert key is not None
-                if self._ttl:
-                    self._right.keep(sent.hash, (key, sent.digest, self._now() + self._ttl))
-                self._passed(exchange, key)
-                return
-            self._wrong.keep(sent.digest, (key, self._now() + _WRONG_FOR))
-        raise Refusal(USER_UNKNOWN, headers=self._challenge)
+            fits = await self._passwords.fits(kept, password, sent.hash, exchange.client, self._look if in_memory else None)
+            # The user may have changed, or gone, since then.
+            key = await _found(self._find_hash(sent.hash)) if fits else None
+            if key is None or key.password != kept:
+                raise Refusal(USER_UNKNOWN, headers=self._challenge)
+        assert key is not None  # no password fits nobody
+        self._passed(exchange, key)
+
+    async def _look(self) -> None:
+        """Take as long as a look for a user who is not in memory: time must not tell who is."""
+        with contextlib.suppress(Refusal):
+            await _found(self._find_hash(secrets.token_hex(32)))
 
     def _passed(self, exchange: Exchange, key: Key) -> None:
         if self._is_base:
@@ -161,6 +167,10 @@ class BasicAuth:
         else:
             exchange.further_keys = (*exchange.further_keys, key)
         self._credential.strip(exchange)
+
+
+async def _found(finding: Key | Awaitable[Key | None] | None) -> Key | None:
+    return finding if isinstance(finding, Key) or finding is None else await finding
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,15 +40,17 @@ class Users(KnownKeys):
 
 
 class Counted(Passwords):
-    """checked: the users whose password was compared."""
+    """checked: the users whose password was compared. during: what happens meanwhile."""
 
-    def __init__(self, **limits: int) -> None:
-        super().__init__(**limits)
+    def __init__(self, during: Callable[[], None] = lambda: None, **more: Any) -> None:
+        super().__init__(**more)
         self.checked: list[str] = []
+        self._during = during
 
-    async def fits(self, kept: str, password: str, user: str, client: str) -> bool:
-        self.checked.append(user)
-        return await super().fits(kept, password, user, client)
+    async def _check(self, question: Any, password: str, look: Any) -> bool:
+        self.checked.append(question[0])
+        self._during()
+        return await super()._check(question, password, look)
 
 
 def user(id: str = "eve", password: str = HASH, **session: Any) -> Key:
@@ -57,8 +61,8 @@ def basic(name: str, password: str, encoding: str = "utf-8", scheme: str = "Basi
     return ("Authorization", f"{scheme} {base64.b64encode(f'{name}:{password}'.encode(encoding)).decode()}")
 
 
-def checking(users: KnownKeys | None = None, passwords: Passwords | None = None, time: Time | None = None, **more: Any) -> Any:
-    outside = ports(users or Users({"defaulteve": user()}), time=time, passwords=passwords)
+def checking(users: KnownKeys | None = None, passwords: Passwords | None = None, **more: Any) -> Any:
+    outside = ports(users or Users({"defaulteve": user()}), passwords=passwords)
     return built(basic_auth, outside, use_basic_auth=True, **more)
 
 
@@ -138,9 +142,83 @@ def test_a_right_password_is_checked_once_until_the_user_changes() -> None:
     assert len(passwords.checked) == 4
 
 
+def test_a_password_stays_remembered_when_something_else_changes() -> None:
+    """A policy changes all users at once, a definition all users of its API: thousands of checks would keep most of them out."""
+    users, passwords = Users({"defaulteve": user()}), Counted()
+    rule = checking(users, passwords)
+    assert ask(rule, exchange(headers=[basic("eve", PASSWORD)])) is None
+    users._keys[user_hash("defaulteve")] = changed = user(rate=5)
+    for other in (rule, checking(users, passwords), checking(Users({"defaulteve": changed}, later=True), passwords)):
+        request = exchange(headers=[basic("eve", PASSWORD, "latin-1")])
+        assert ask(other, request) is None
+        assert request.key is changed
+    assert len(passwords.checked) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"disable_caching": True}])
+def test_requests_of_a_user_at_the_same_time_cost_one_check(options: dict[str, Any]) -> None:
+    """Else no more than MOST_OF_ONE of them would pass before the password is known."""
+    passwords = Counted()
+    rule = checking(passwords=passwords, basic_auth=options)
+    requests = [exchange(headers=[basic("eve", PASSWORD)]) for _ in range(60)]
+
+    async def together() -> list[Any]:
+        waiting = [asyncio.ensure_future(rule.on_request(one)) for one in requests]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    gone, *answers = asyncio.run(together())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert answers == [None] * 59
+    assert len(passwords.checked) == 1
+
+
+@pytest.mark.parametrize("after", [None, user(password=hash_password("new"))])
+def test_a_user_who_changes_while_the_password_is_checked(after: Key | None) -> None:
+    users = Users({"defaulteve": user()})
+    rule = checking(users, Counted(lambda: users._keys.update({user_hash("defaulteve"): after})))  # type: ignore[dict-item]
+    refusal(rule, exchange(headers=[basic("eve", PASSWORD)]), USER_UNKNOWN)
+
+
+@pytest.mark.parametrize("name", ["eve", "mallory"])
+@pytest.mark.parametrize("later", [False, True])
+def test_whether_there_is_a_user_takes_no_other_time(name: str, later: bool) -> None:
+    """One in memory waits for a look into the store, too: who is not there needs one."""
+    looked = KnownKeys(later=True)
+
+    class Both(Users):
+        def find_hash(self, hash: str) -> Any:
+            return super().find_hash(hash) if later or hash in self._keys else looked.find_hash(hash)
+
+    refusal(checking(Both({"defaulteve": user()}, later=later)), exchange(headers=[basic(name, "wrong")]), USER_UNKNOWN)
+    assert len(looked.asked) == (0 if later else 1)
+
+
+def test_what_is_remembered_of_strangers_is_bounded() -> None:
+    rule = checking()
+    for name in ("a" * 256, "a" * 257):
+        rule._read(exchange(headers=[basic(name, "x")]))
+    assert [len(sent.user) for sent in rule._known.values()] == [256]
+    for number in range(1100):
+        rule._read(exchange(headers=[basic(str(number), "x")]))
+    assert sys.getsizeof(rule._known) < 100_000
+
+
+def test_the_users_whose_passwords_are_remembered_are_bounded() -> None:
+    """The oldest are forgotten, not all: each costs a check."""
+    users = Users({f"default{n}": user(str(n)) for n in range(12)})
+    passwords = Counted(capacity=10)
+    rule = checking(users, passwords)
+    for number in (*range(12), *range(2, 12)):
+        assert ask(rule, exchange(headers=[basic(str(number), PASSWORD)])) is None
+    assert len(passwords.checked) == 12
+
+
 def test_a_wrong_password_is_checked_once_a_second() -> None:
-    passwords, time = Counted(), Time()
-    rule = checking(passwords=passwords, time=time)
+    time = Time()
+    passwords = Counted(now=time)
+    rule = checking(passwords=passwords)
     for _ in range(5):
         refusal(rule, exchange(headers=[basic("eve", "wrong")]), USER_UNKNOWN)
     assert len(passwords.checked) == 1
@@ -150,8 +228,9 @@ def test_a_wrong_password_is_checked_once_a_second() -> None:
 
 
 def test_a_password_is_remembered_while_it_is_used() -> None:
-    passwords, time = Counted(), Time()
-    rule = checking(passwords=passwords, time=time, basic_auth={"cache_ttl": 10})
+    time = Time()
+    passwords = Counted(now=time)
+    rule = checking(passwords=passwords, basic_auth={"cache_ttl": 10})
     for _ in range(8):
         assert ask(rule, exchange(headers=[basic("eve", PASSWORD)])) is None
         time.now += 7
@@ -190,11 +269,14 @@ def test_passwords_in_bodies_are_not_read() -> None:
     assert mistakes(basic_auth, basic_auth={"extract_from_body": True}) == []
 
 
-@pytest.mark.parametrize("limit", ["most", "of_one"])
-def test_a_flood_of_passwords_is_turned_away(limit: str) -> None:
-    """Of many at once, as many are checked as may wait; of one user, and from one address, no more than their share."""
-    rule = checking(passwords=Passwords(**{"most": 3, "of_one": 3, limit: 2}))
-    clients = ["192.0.2.1"] * 5 if limit == "of_one" else [f"192.0.2.{n}" for n in range(5)]
+@pytest.mark.parametrize(("limit", "client"), [("most", "192.0.2.{}"), ("of_one", "192.0.2.1"), ("of_one", "2001:db8::{}")])
+def test_a_flood_of_passwords_is_turned_away(limit: str, client: str) -> None:
+    """Of many at once, as many are checked as may wait; of one user, and from one client, no more than their share. A client of IPv6 has
+    all addresses of its /64.
+    """
+    limits = {"most": 3, "of_one": 3, limit: 2}
+    rule = checking(passwords=Passwords(limits["most"], limits["of_one"]))
+    clients = [client.format(n) for n in range(5)]
     names = [f"u{n}" for n in range(5)]
 
     async def flood() -> list[Any]:
