@@ -4,9 +4,10 @@ A policy has the form of a session: `access_rights`, `rate` and `per`, `quota_ma
 `meta_data`, `hmac_enabled`. `partitions` says which parts of it count: `acl`, `rate_limit`, `quota`; none = all of them. `per_api` gives
 each of its APIs limits of its own. What a policy says takes the place of what the key says itself.
 
-Several policies are joined: rights to all their APIs, and of their limits the most generous. As in Tyk, APIs of different policies have
-limits apart. Differs from Tyk: rate and span are compared together, not each by itself; a right to every path stays one beside a right to
-some; a policy that does not exist switches the key off.
+Several policies are joined: rights to all their APIs, and of their limits the most generous. One that does not speak of a limit, or says 0,
+does not lift those of the others; -1 does. As in Tyk, APIs of different policies have limits apart. Differs from Tyk: rate and span are
+compared together, not each by itself; a right to every path stays one beside a right to some; a policy that does not exist switches the key
+off.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _rights(policies: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[str, 
         for api_id, right in granted.items():
             rights[api_id] = _joined_right(rights.get(api_id), right or {})
             limit = (right or {}).get("limit") or {}
-            apart = per_api and any((limit.get(name) or 0) > 0 for name in ("rate", "quota_max"))
+            apart = per_api and any(limit.get(name) for name in _NAMES)
             candidates.setdefault(api_id, []).append(_candidate(limit, api_id, parts) if apart else own)
         if not granted:
             of_key.append(own)
@@ -124,25 +125,24 @@ def _limits(candidates: Iterable[_Candidate]) -> dict[str, float]:
     found: dict[str, float] = {}
     if rates:
         best = max(rates, key=_speed)
-        found["rate"], found["per"] = _UNLIMITED if _speed(best) == inf else best
+        found["rate"], found["per"] = best if 0 < _speed(best) < inf else _UNLIMITED
     if quotas:
         best = max(quotas, key=_amount)
-        found["quota_max"], found["quota_renewal_rate"] = _UNLIMITED if _amount(best) == inf else best
+        found["quota_max"], found["quota_renewal_rate"] = best if 0 < _amount(best) < inf else _UNLIMITED
     return found
 
 
 def _most_generous(candidates: Sequence[_Candidate]) -> _Candidate:
     """Return the one whose counters are taken from: of the quota, or else of the rate."""
-    quotas = [one for one in candidates if one.quota]
-    if quotas:
-        return max(quotas, key=lambda one: _amount(one.quota or _NONE))
-    return max(candidates, key=lambda one: _speed(one.rate or _NONE))
+    return max(candidates, key=lambda one: (_amount(one.quota or _NONE), _speed(one.rate or _NONE)))
 
 
 def _speed(rate: tuple[float, float]) -> float:
-    """Return requests a second; none at all, or in no time, is no limit."""
-    return rate[0] / rate[1] if rate[0] > 0 and rate[1] > 0 else inf
+    """Return requests a second; below 0 is no limit, and 0, or a span of 0, says nothing."""
+    if rate[0] < 0:
+        return inf
+    return rate[0] / rate[1] if rate[1] > 0 else 0.0
 
 
 def _amount(quota: tuple[float, float]) -> float:
-    return quota[0] if quota[0] > 0 else inf
+    return inf if quota[0] < 0 else quota[0]

@@ -95,6 +95,29 @@ def test_of_the_same_api_the_most_generous_counts(order: int) -> None:
     assert limits(key_of({}, *[slow, free][::order]), "one")[2] == -1
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_who_does_not_speak_of_a_limit_does_not_lift_it(order: int) -> None:
+    """As in Tyk: one policy holds the rate and another one the quota of the same API, though neither is partitioned."""
+    slow, few = policy("slow", "one", rate=5, per=1), policy("few", "one", quota_max=50, quota_renewal_rate=60)
+    assert limits(key_of({}, *[slow, few][::order]), "one") == (5, 1, 50, 60, "q:k:few")
+    fast = policy("fast", "one", rate=9, per=0, quota_max=0)
+    assert limits(key_of({}, *[slow, fast][::order]), "one") == (5, 1, -1, -1, "q:k:slow")
+    free = policy("free", "one", rate=-1, per=1)
+    assert limits(key_of({}, *[slow, few, free][::order]), "one")[:4] == (-1, -1, 50, 60)
+
+
+def test_a_policy_alone_that_says_nothing_takes_the_limits_of_the_key_away() -> None:
+    """As in Tyk."""
+    assert limits(key_of({"rate": 5, "per": 1, "quota_max": 9}, policy("p", "one")), "one")[:3] == (-1, -1, -1)
+
+
+def test_no_limit_for_one_api() -> None:
+    rights = {"one": {**RIGHT, "limit": {"rate": -1, "quota_max": -1}}, "two": RIGHT}
+    key = key_of({}, {"id": "p", "access_rights": rights, "rate": 9, "per": 1, "quota_max": 90, "partitions": {"per_api": True}})
+    assert limits(key, "one")[:3] == (-1, -1, -1)
+    assert limits(key, "two") == (9, 1, 90, 0, "q:k:p")
+
+
 def test_rights_to_the_same_api_are_joined() -> None:
     some = {"allowed_urls": [{"url": "/a", "methods": ["GET"]}], "versions": ["v1"]}
     other = {"allowed_urls": [{"url": "/b", "methods": ["GET"]}], "versions": ["v2", "v1"]}
