@@ -45,7 +45,7 @@ class Settings:
     master_key_path: Path = setting(Path("var/gateway/master.key"), help="Where a generated master key is kept (mode 0600).")
     copy_folder: Path = setting(
         Path("var/gateway"),
-        help="Folder of the copy of the definitions that a start without the database serves; SQLite: beside its file instead.",
+        help="Folder of the copies that a start without the database goes by; SQLite: beside its file instead.",
     )
     definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
     source: str = setting(

@@ -41,6 +41,7 @@ from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
+from services.gateway.stores.organisation_copy import OrganisationCopy
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.quota import QuotaLedger
@@ -78,7 +79,7 @@ class Gateway:
         self.keys_store = KeyStore(self.database, self.sealing)
         self.policies = PolicyStore(self.database)
         self.organisations_store = OrganisationStore(self.database)
-        self.organisations = Organisations(self.organisations_store)
+        self.organisations = Organisations(self.organisations_store, OrganisationCopy(self.database, settings.copy_folder))
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
@@ -126,6 +127,8 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self.loop_lag.start(self._loop)
         await in_thread(self.loading.begin)
+        if self.loading.missing:
+            await in_thread(self.organisations.stand_in)
         if my_turn is not None and not await my_turn():
             log.warning("rate windows not taken over", reason="the predecessor did not end in time")
         await self.counters.start()

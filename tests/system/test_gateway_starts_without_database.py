@@ -28,6 +28,7 @@ def apis(odd_upstream: OddUpstream) -> list[dict[str, Any]]:
     return [
         definition("free", f"{odd_upstream.url}/"),
         definition("keyed", f"{odd_upstream.url}/", use_keyless=False, version=IGNORED),
+        definition("owned", f"{odd_upstream.url}/", org_id="off"),
     ]
 
 
@@ -78,11 +79,14 @@ def test_the_copy_is_served_until_the_database_is_back(apis: list[dict[str, Any]
         assert running.operator("POST", "/api/apis", {"api_definition": more, "hook_references": []})[0] == 200
         wait_until(lambda: copied(running, "later"), 30, "a copy with what was saved last")
         assert (running.folder / "gateway.db.definitions").stat().st_mode & 0o777 == 0o600
+        assert running.operator("PUT", "/tyk/org/keys/off", {"is_inactive": True})[0] == 200
+        assert status(running, "/owned/") == (403, "organisation-inactive")
         assert running.stop() == 0
         with away(running, server):
             running.start()
             workers = running.workers()
             assert status(running, "/free/") == status(running, "/later/") == (200, None)
+            assert status(running, "/owned/") == (403, "organisation-inactive")
             assert status(running, "/keyed/open") == (200, None)
             assert status(running, "/keyed/", key) == (503, "keys-unavailable")
             assert status(running, "/nobody/") == (404, "not-found")

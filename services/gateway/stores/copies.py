@@ -72,14 +72,18 @@ def copy_path(database: CoreDatabase, folder: Path) -> Path:
     return file.with_name(f"{file.name}.definitions")
 
 
+def identity(database: CoreDatabase) -> dict[str, Any]:
+    """Return what a copy must say of itself to be one of this database. An SQLite file may be moved, its copies beside it."""
+    where = "" if database.dialect == "sqlite" else database.engine.url.set(username=None, password=None).render_as_string()
+    return {"format": FORMAT, "database": hashlib.sha256(where.encode()).hexdigest()[:16], "migration": head_revision("gateway")}
+
+
 class DefinitionCopy:
     """Reads and writes the copy of one database."""
 
     def __init__(self, database: CoreDatabase, path: Path) -> None:
         self.path = path
-        # An SQLite file may be moved, its copy beside it.
-        where = "" if database.dialect == "sqlite" else database.engine.url.set(username=None, password=None).render_as_string()
-        self._of = {"format": FORMAT, "database": hashlib.sha256(where.encode()).hexdigest()[:16], "migration": head_revision("gateway")}
+        self._of = identity(database)
 
     def write(self, definitions: Iterable[Stored], generation: int) -> bool:
         """Write the copy; return False when it says the same already. generation: which the definitions stand for. Raises OSError."""
