@@ -4,9 +4,62 @@ from __future__ import annotations
 
 import errno
 import ssl
+import threading
+from collections.abc import Collection
 
+from services.common import logging as logs
 from services.common.settings import SettingsError
 from services.gateway.settings import Settings
+from services.gateway.wire.client_certificates import ServerTls
+
+log = logs.get(__name__)
+
+
+class PublicTls:
+    """The TLS of the public port, of one worker. Thread-safe.
+
+    A new context takes the place of the one before whenever other certificates are trusted; open connections keep theirs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._trusted: Collection[bytes] = ()
+        self._present: ServerTls | None = None
+
+    def present(self) -> ServerTls:
+        """Return the TLS of the next handshake. The first time it blocks and may raise OSError."""
+        present = self._present
+        if present is None:
+            with self._lock:
+                present = self._present = self._made()
+        return present
+
+    def trust(self, trusted: Collection[bytes]) -> None:
+        """Ask clients for these certificates (DER), or for those that they vouch for. Blocks."""
+        with self._lock:
+            self._trusted = trusted
+            self._renew()
+
+    def refresh(self) -> None:
+        """Begin anew where too much is remembered. Blocks."""
+        if self._present is not None and self._present.is_full:
+            with self._lock:
+                self._renew()
+
+    def _renew(self) -> None:
+        if self._present is None:
+            return  # `present` makes it
+        try:
+            self._present = self._made()
+        except OSError as error:  # the files of the settings are not what they were: what was loaded serves on
+            log.error("certificate of the public port not loaded again", error=error.strerror or type(error).__name__)
+            self._present.trust(self._trusted)
+
+    def _made(self) -> ServerTls:
+        context = server_tls(self._settings)
+        assert context is not None  # the settings name a certificate
+        return ServerTls(context, self._trusted)
 
 
 def server_tls(settings: Settings) -> ssl.SSLContext | None:

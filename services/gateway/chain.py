@@ -13,6 +13,8 @@ from services.gateway.middleware import (
     access_rights,
     auth_key,
     basic_auth,
+    certificate_key,
+    client_certificate,
     hard_timeouts,
     hmac_signature,
     ip_filter,
@@ -53,6 +55,8 @@ class Step(NamedTuple):
 ORDER: Final[tuple[Step, ...]] = (
     # Who may talk to the API at all. Nothing below escapes it, neither a reply nor an ignored path.
     Step("open", ip_filter, envelope=True),
+    # Who has the private key of which certificate: the connection says so, and no later stage opens what this one closes.
+    Step("open", client_certificate, envelope=True),
     # Whose API it is. An organisation that is switched off serves nothing, not even a reply.
     Step("open", organisation),
     # Path lists, sizes and rights depend on the version; a wrong one is refused before a key is looked at.
@@ -64,6 +68,7 @@ ORDER: Final[tuple[Step, ...]] = (
     # Whose request it is: all the ways that the definition asks for. No other stage may look into the key store.
     Step("keyed", basic_auth, envelope=True),
     Step("keyed", hmac_signature, envelope=True),
+    Step("keyed", certificate_key, envelope=True),
     Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights to look at.
     Step("keyed", key_state, envelope=True),

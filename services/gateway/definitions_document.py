@@ -43,9 +43,8 @@ _NOT_SERVED: Final = """
 ## Not served
 
 The gateway does not save a definition that asks for one of these: requests must not pass without a check, a rewriting or a protection that
-its author relies on. A field that is empty or switched off, as in most exports of Tyk, asks for nothing. With `use_keyless`, only client
-certificates are asked for among the ways of authentication, as in Tyk. Entries of `extended_paths` ask for nothing in a version without
-`use_extended_paths`.
+its author relies on. A field that is empty or switched off, as in most exports of Tyk, asks for nothing; nor do ways of authentication
+beside `use_keyless`, as in Tyk. Entries of `extended_paths` ask for nothing in a version without `use_extended_paths`.
 """
 _ECHOED: Final = """
 ## Kept without effect
@@ -71,6 +70,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "error_overrides": {"not-found": {"status": 410, "message": ""}},
         "auth": {"disable_header": True, "use_param": True, "use_cookie": True},
         "use_basic_auth": True,
+        "use_mutual_tls_auth": True,
         "enable_signature_checking": True,
         "auth_configs": {"basic": {}, "hmac": {}},
         "definition": {"location": "url"},

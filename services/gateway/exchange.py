@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from services.gateway.keys.model import Key
+from services.gateway.wire.client_certificates import ClientCertificate
 from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.requests import HeaderSection
 
@@ -115,10 +116,11 @@ class Exchange:
 
     section: its fields, as sent; headers: lines as received; fields: the last value by lower-case name (Cookie and X-Forwarded-For lines
     are in `headers` only once each where several came). path: canonical; query: ASCII, without "?". relative: the path below the
-    listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. peer: the TCP peer; client:
-    whom rules speak of. key: whose limits count; further_keys: of other ways of authentication that the request passed. body_length: bytes,
-    0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether to ask the upstream for another protocol. expects: whether
-    the client may wait for leave to send its body. limits: header lines that tell the client of its limits, each with its CR LF. upstream,
+    listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. certificate: what the client
+    has shown in the handshake. peer: the TCP peer; client: whom rules speak of. key: whose limits count; further_keys: of other ways of
+    authentication that the request passed. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether
+    to ask the upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that
+    tell the client of its limits, each with its CR LF. upstream,
     limit: for the log, which upstream failed and which of its time limits ran out.
     """
 
@@ -137,6 +139,7 @@ class Exchange:
     upstream_query: str | None = None
     relative = ""
     secure = False
+    certificate: ClientCertificate | None = None
     upgrade = False
     expects = False
     refused = ""

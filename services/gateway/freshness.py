@@ -9,6 +9,7 @@ from typing import Final
 
 from services.common import logging as logs
 from services.gateway.keys.cache import CachedKeys
+from services.gateway.keys.certificates import Certificates
 from services.gateway.keys.changes import KeyChanges
 from services.gateway.keys.organisations import Organisations
 from services.gateway.live import Live
@@ -37,6 +38,7 @@ class Freshness:
         keys: CachedKeys,
         key_changes: KeyChanges,
         organisations: Organisations,
+        certificates: Certificates,
     ) -> None:
         self._loading = loading
         self._definitions = definitions
@@ -45,6 +47,7 @@ class Freshness:
         self._keys = keys
         self._key_changes = key_changes
         self._organisations = organisations
+        self._certificates = certificates
         self._stopping = threading.Event()
         self._noted: set[str] = set()  # keys that are not noted again until `_noted_until`
         self._noted_until = 0.0
@@ -72,10 +75,13 @@ class Freshness:
             self._look_for_keys()
         elif kind == "organisations":
             self._organisations.look()
+        elif kind == "certificates":
+            self._certificates.look()
 
     def catch_up(self) -> None:
         """Load what changed, whoever changed it. Blocks; raises the store's error."""
         self._key_changes.look()  # first: a key that was revoked must not wait until many definitions are loaded
+        self._certificates.look()
         self._organisations.look()
         if self._definitions.generation() != self._live.current.generation:
             self._live.catch_up()

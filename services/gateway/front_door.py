@@ -219,6 +219,8 @@ class FrontDoor:
             )
             if self._secure:
                 exchange.secure = True
+                if connection.certificate is not None:
+                    exchange.certificate = connection.certificate
             if self._trusts_any and b"x-request-id" in section.layout.places:
                 self._take_over_request_id(exchange)
             if section.upgrade and minor:

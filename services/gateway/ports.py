@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.gateway.counters.port import Counters
+from services.gateway.keys.certificates import CertificateFinder
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
 
@@ -18,4 +19,5 @@ class Ports:
     counters: Counters
     passwords: Passwords
     organisation: Callable[[str], Key | None]
+    certificates: CertificateFinder
     now: Callable[[], float]

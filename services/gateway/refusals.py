@@ -41,14 +41,24 @@ class Refusal(Exception):
     """Ends a request with a refusal.
 
     headers: sent besides the usual ones (`Retry-After`, `WWW-Authenticate`, ...). detail: replaces the kind's own detail.
-    reason: the `Reason` of the event's metadata; the message when it is not given.
+    reason: the `Reason` of the event's metadata; the message when it is not given. message: replaces the kind's own, where Tyk's words
+    name what was refused.
     """
 
-    __slots__ = ("detail", "headers", "kind", "reason")
+    __slots__ = ("detail", "headers", "kind", "message", "reason")
 
-    def __init__(self, kind: RefusalKind, *, headers: Iterable[Header] = (), detail: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: RefusalKind,
+        *,
+        headers: Iterable[Header] = (),
+        detail: str | None = None,
+        reason: str | None = None,
+        message: str | None = None,
+    ) -> None:
         super().__init__(kind.code)
         self.kind = kind
+        self.message = kind.message if message is None else message
         self.headers: tuple[Header, ...] = tuple(headers)
         self.detail = kind.detail if detail is None else detail
         self.reason = kind.message if reason is None else reason
@@ -181,6 +191,59 @@ ORG_QUOTA_EXCEEDED = _org_kind(
     "This organisation quota has been exceeded, please contact your API administrator",
     "OrgQuotaExceeded",
     "Organisation quota has been exceeded",
+)
+
+_group = "Client certificates"
+TLS_MISSING = _kind(
+    "tls-missing",
+    403,
+    "TLS not enabled",
+    detail="This API asks for a client certificate, and the request did not come over TLS of the gateway's own.",
+    closes=True,
+)
+# They close, so that the next request begins another handshake, in which the client is asked: it may not have been before.
+CERTIFICATE_MISSING = _kind(
+    "certificate-missing", 403, "Client TLS certificate is required", detail="Show a certificate in the TLS handshake.", closes=True
+)
+CERTIFICATE_REFUSED = _kind(
+    "certificate-refused",
+    403,
+    "Certificate with SHA256 … not allowed",
+    detail="The certificate is not among those that this API allows; the message names it.",
+)
+CERTIFICATE_EXPIRED = _kind(
+    "certificate-expired", 403, "Certificate has expired", detail="Show a certificate that is valid now; the detail says which is not."
+)
+CERTIFICATE_FOR_KEY_MISSING = _kind(
+    "certificate-for-key-missing",
+    401,
+    "Client certificate required",
+    detail="The key of this API is found by the client's certificate: show one in the TLS handshake.",
+    closes=True,
+)
+CERTIFICATE_UNKNOWN = _kind(
+    "certificate-unknown",
+    401,
+    "Access to this API has been disallowed",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="No key belongs to the certificate.",
+)
+CERTIFICATE_OF_ANOTHER = _kind(
+    "certificate-of-another",
+    401,
+    "Access to this API has been disallowed",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The key counts only together with one of its own certificates.",
+    closes=True,
+)
+CERTIFICATES_UNAVAILABLE = _kind(
+    "certificates-unavailable",
+    503,
+    "The certificate cannot be checked now",
+    detail="The gateway started without its database; it recovers as soon as the database is back.",
+    closes=True,
 )
 
 _group = "Address, version and path"

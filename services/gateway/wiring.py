@@ -16,6 +16,7 @@ from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
 from services.common.webhooks.courier import Courier
 from services.gateway.announcements import factory as announcements
+from services.gateway.certificates import PublicTls
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
 from services.gateway.events.events import Events
@@ -23,6 +24,7 @@ from services.gateway.events.messages import Templates
 from services.gateway.freshness import Freshness
 from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
+from services.gateway.keys.certificates import Certificates
 from services.gateway.keys.changes import KeyChanges
 from services.gateway.keys.organisations import Organisations
 from services.gateway.keys.passwords import Passwords
@@ -35,6 +37,7 @@ from services.gateway.observe.loop_lag import LoopLag
 from services.gateway.observe.requests import Requests
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
+from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.events import Outbox
@@ -80,17 +83,22 @@ class Gateway:
         self.policies = PolicyStore(self.database)
         self.organisations_store = OrganisationStore(self.database)
         self.organisations = Organisations(self.organisations_store, OrganisationCopy(self.database, settings.copy_folder))
+        self.public_tls = None if settings.tls_certificate is None else PublicTls(settings)
+        self.certificates_store = CertificateStore(self.database)
+        self.certificates = Certificates(self.certificates_store, self.public_tls)
         self.hooks = HookStore(self.database, self.sealing)
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.events = create_events(settings, self.database, self.hooks)
-        self.live = Live(self.definitions, Ports(self.keys, self.counters, Passwords(), self.organisations.find, time.time))
+        self.live = Live(
+            self.definitions, Ports(self.keys, self.counters, Passwords(), self.organisations.find, self.certificates, time.time)
+        )
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
         self.freshness = Freshness(
-            self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes, self.organisations
+            self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes, self.organisations, self.certificates
         )
         self.health = Health(VERSION, lambda: self.freshness.well, self.counters if settings.valkey_url else None)
         self.judge = Judge(self.live, self.events, self.health.hello)
@@ -147,6 +155,7 @@ class Gateway:
         else:
             self.key_changes.begin()
         self.organisations.look()
+        self.certificates.look()
         self.hooks.seal_all()
         self.keys_store.seal_all()
         self.sealing.wipe(HOOKS.name, KEYS.name, SECRETS.name)
@@ -201,6 +210,15 @@ class Gateway:
     def publish_organisations(self) -> list[str]:
         """Make every worker load the sessions of organisations; return the names of those that have not confirmed."""
         return self.announcements.publish("organisations")
+
+    def publish_certificates(self) -> list[str]:
+        """Make every worker load the certificates of clients; return the names of those that have not confirmed."""
+        return self.announcements.publish("certificates")
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the public port speaks TLS."""
+        return self.public_tls is not None
 
     def reset_counters(self, names: Iterable[str]) -> None:
         """Reset counters, durable ones included."""

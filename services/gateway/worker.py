@@ -24,7 +24,7 @@ from services.common import logging as logs
 from services.common.listening import queued, refuses_new
 from services.common.migrations import NotMigrated
 from services.common.stopping import ENDING, STILL_ACCEPTS_S
-from services.gateway.certificates import server_tls, upstream_tls
+from services.gateway.certificates import upstream_tls
 from services.gateway.counters.turn import Turn
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.front_door import FrontDoor
@@ -137,7 +137,9 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         sockets = Sockets(loop)
         upstreams = Upstreams(sockets, partial(in_thread, upstream_tls, settings))
         forwarder = Forwarder(upstreams, settings)
-        public_tls = server_tls(settings)
+        public_tls = gateway.public_tls
+        if public_tls is not None:
+            public_tls.present()
         front = FrontDoor(gateway, forwarder, secure=public_tls is not None)
         threads = Threads(_OPERATOR_THREADS, "operator")
         operator = OperatorDoor(gateway, self.wsgi, threads)
@@ -145,13 +147,18 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         handshakes = None
         if public_tls is not None:
             shares = Shares(settings.max_connections_per_address, forwarder.trusted)
-            handshakes = Handshakes(sockets, front.serve, front.turn_back, public_tls, gateway.max_connections, shares.enter, shares.leave)
+            handshakes = Handshakes(
+                sockets, front.serve, front.turn_back, public_tls.present, gateway.max_connections, shares.enter, shares.leave
+            )
         accept = handshakes.protocol if handshakes is not None else lambda: ClientConnection(sockets, front.serve)
         servers = [
             await loop.create_server(accept, sock=public_socket, backlog=2048),
             await loop.create_server(lambda: ClientConnection(sockets, operator.serve), sock=operator_socket),
         ]
         self._ready()
+        if handshakes is not None:
+            untrusted = "TLS handshakes that ended because nobody here knows the certificate of the client."
+            gateway.gauges.count("client_certificates_untrusted", untrusted, lambda: handshakes.untrusted)
         gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()

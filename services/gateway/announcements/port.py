@@ -31,6 +31,7 @@ class Announcements(Protocol):
     * "definitions": load what changed. No items: each worker finds it in the store.
     * "reload": read all definitions again. No items.
     * "organisations": load the sessions of organisations. No items.
+    * "certificates": load the certificates of clients. No items.
     * "keys": forget keys. The change's generation and the keys' hashes; no items = what was said is unknown, look into the store.
     """
 

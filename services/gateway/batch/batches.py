@@ -118,6 +118,7 @@ class Batches:
             perf_counter(),
         )
         exchange.secure = envelope.secure
+        exchange.certificate = envelope.certificate
         exchange.host = envelope.host
         try:
             if malformed is not None:

@@ -20,6 +20,9 @@ Fields:
 * `auth.use_cookie` (1.8): A cookie may hold the key.
 * `auth.cookie_name` (2.2): The name of the cookie; empty = the name of the header. Differs: It has no effect without `use_cookie`, as in
   Tyk from 4.3 on; before, a name alone switches `use_cookie` on.
+* `auth.use_certificate` (2.4): Finds the key by the certificate that the client shows in its TLS handshake. The key was created with this
+  `certificate`. Differs: A certificate is asked for in any case, as in today's Tyk; up to 5.9 a key in a header is enough. It is a
+  mistake where no key is asked for.
 * `auth_configs.authtoken.*` (3.0): The fields of `auth`. It replaces `auth` when it names a header or switches something on.
 * `auth_configs.basic.*` (3.0): The fields of `auth`, for user names and passwords; without it, the header `Authorization` holds them.
 * `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
@@ -51,7 +54,8 @@ _SECTIONS: Final[Mapping[Mode, str]] = {
     "auth_token": "authtoken",
 }
 _USUAL_HEADER: Final = "Authorization"
-_PLACES: Final = ("auth_header_name", "disable_header", "use_param", "use_cookie")
+_PLACES: Final = ("auth_header_name", "disable_header", "use_param", "use_cookie", "use_certificate")
+_UNASKED: Final = "use_certificate finds a key, and this asks for none: use use_mutual_tls_auth, or ask for keys (use_standard_auth)"
 
 
 def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Places]:
@@ -68,7 +72,10 @@ def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Plac
     refuse_authentication(root, section, use_keyless)
     # Tyk has it beside `auth`; some write it in `auth`.
     strip = [one.flag("strip_auth_data") for one in (root, section, own)]
-    of_keys = _places(section, use_keyless or "auth_token" not in asked, any(strip))
+    unasked = use_keyless or "auth_token" not in asked
+    of_keys = _places(section, unasked, any(strip))
+    if unasked and of_keys.use_certificate:
+        section.mistake("use_certificate", _UNASKED)
     if use_keyless:
         return {}, of_keys
     places = dict.fromkeys(asked, of_keys)
@@ -77,6 +84,8 @@ def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Plac
             continue
         section = _section_of(own, configs, "jwt") if mode == "jwt_claim" else configs.object(_SECTIONS[mode], field_names.AUTH)
         places[mode] = _places(section, False, any(strip))
+        if places[mode].use_certificate and section is not own:
+            section.mistake("use_certificate", _UNASKED)
     if len(asked) == 1:
         base = ""
     elif base and base not in asked:
@@ -99,8 +108,8 @@ def _places(section: Reader, unasked: bool, strip: bool) -> Places:
     if not values.TOKEN.fullmatch(header):
         section.mistake("auth_header_name", f"`{header}` is not a header name")
     without_header = section.flag("disable_header")
-    use_param, use_cookie = section.flag("use_param"), section.flag("use_cookie")
-    if without_header and not (unasked or use_param or use_cookie):
+    use_param, use_cookie, use_certificate = (section.flag(f"use_{what}") for what in ("param", "cookie", "certificate"))
+    if without_header and not (unasked or use_param or use_cookie or use_certificate):
         section.mistake("disable_header", "disable_header leaves no place for a key: switch on use_param or use_cookie, or take it out")
     return Places(
         header="" if without_header else header,
@@ -109,6 +118,7 @@ def _places(section: Reader, unasked: bool, strip: bool) -> Places:
         use_cookie=use_cookie,
         cookie_name=section.text("cookie_name") or (header if without_header and use_cookie else ""),
         strip=section.flag("strip_auth_data") or strip,
+        use_certificate=use_certificate,
     )
 
 

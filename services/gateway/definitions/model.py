@@ -71,7 +71,7 @@ Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "auth_to
 class Places:
     """Where a client puts what proves who it is. header: "" = in no header. param_name, cookie_name: "" = the header's name.
 
-    strip: whether the upstream does not see it.
+    strip: whether the upstream does not see it. use_certificate: it is the client's certificate, and all else does not count.
     """
 
     header: str = "Authorization"
@@ -80,6 +80,7 @@ class Places:
     use_cookie: bool = False
     cookie_name: str = ""
     strip: bool = False
+    use_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ _MODES: Final = {
     "use_go_plugin_auth": "authentication by a plug-in in Go",
     "custom_plugin_auth_enabled": "authentication by a plug-in",
 }
-# Asked of the connection, also by an API that asks for nothing else.
-_CERTIFICATE: Final = "client certificates"
 # Objects with a switch in them: name → (switch, what it is, the fields that names are compared with).
 _SWITCHES: Final = {
     "cors": ("enable", "CORS", CORS),
@@ -118,7 +116,7 @@ class NotServed(NamedTuple):
 def catalogue() -> Iterator[NotServed]:
     """Return every field that is a mistake where it asks for something."""
     version = "version_data.versions.*"
-    for name, what in {**_MODES, "use_mutual_tls_auth": _CERTIFICATE, "auth.use_certificate": _CERTIFICATE}.items():
+    for name, what in _MODES.items():
         yield NotServed(name, what)
     for name, (switch, what, _) in _SWITCHES.items():
         yield NotServed(f"{name}.{switch}", what)
@@ -137,7 +135,7 @@ def catalogue() -> Iterator[NotServed]:
 
 
 def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None:
-    """Add mistakes for ways of authentication that are not served; `use_keyless` outranks all but certificates, as in Tyk."""
+    """Add mistakes for ways of authentication that are not served; `use_keyless` outranks them, as in Tyk."""
     asked = [(root, name, mode) for name, mode in _MODES.items() if root.flag(name)]
     if auth.flag("validate_signature"):
         asked.append((auth, "validate_signature", _OTHERS["auth.validate_signature"]))
@@ -145,9 +143,6 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
         asked.append((root, "external_oauth", _OTHERS["external_oauth"]))
     if use_keyless:
         asked = []
-    asked += [
-        (reader, name, _CERTIFICATE) for reader, name in ((root, "use_mutual_tls_auth"), (auth, "use_certificate")) if reader.flag(name)
-    ]
     for reader, name, what in asked:
         reader.mistake(name, f"not available yet: {what}; without it the API would be open to the wrong clients")
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from services.gateway.definitions import field_names
 from services.gateway.definitions.reader import Mistakes, Reader, Report
-from services.gateway.definitions.values import NO_METHOD, identifier, is_method
+from services.gateway.definitions.values import NO_METHOD, certificate_id, identifier, is_method
 from services.gateway.routing.patterns import PatternError, translate
 
 FIELDS: Final = (
     "last_check", "allowance", "rate", "per", "expires", "quota_max", "quota_renews", "quota_remaining", "quota_renewal_rate",
     "access_rights", "org_id", "oauth_client_id", "basic_auth_data", "hmac_enabled", "hmac_string", "is_inactive", "meta_data",
-    "alias", "tags", "owner", "apply_policies", "apply_policy_id",
+    "alias", "tags", "owner", "apply_policies", "apply_policy_id", "certificate", "mtls_static_certificate_bindings",
 )  # fmt: skip
 _POLICY_FIELDS: Final = (
     "id", "_id", "name", "org_id", "rate", "per", "quota_max", "quota_renewal_rate", "access_rights", "hmac_enabled", "active",
@@ -27,8 +27,6 @@ _POLICY_FIELDS: Final = (
 _RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls", "limit", "allowance_scope")
 # Tyk's fields that are not available yet. They are refused, because a key must not open more than its author meant.
 _NOT_SERVED: Final = {
-    "certificate": "client certificates",
-    "mtls_static_certificate_bindings": "client certificates",
     "session_lifetime": "lifetimes; give the key its expires",
 }
 _FAR: Final = 2**53
@@ -37,10 +35,14 @@ _FAR: Final = 2**53
 KnownApis = Callable[[set[str]], Mapping[str, str]]
 # Returns the organisations of those given policies that exist: id → org_id.
 KnownPolicies = Callable[[Iterable[str]], Mapping[str, str]]
+# Returns the organisations of those given certificates that are stored: id → org_id.
+KnownCertificates = Callable[[Iterable[str]], Mapping[str, str]]
 
 
-def read_session(raw: Mapping[str, Any], known: KnownApis, policies: KnownPolicies) -> dict[str, Any]:
-    """Read a session object into its canonical form. Raises Mistakes with all of them, unknown APIs and policies included."""
+def read_session(
+    raw: Mapping[str, Any], known: KnownApis, policies: KnownPolicies, certificates: KnownCertificates = lambda _: {}
+) -> dict[str, Any]:
+    """Read a session object into its canonical form. Raises Mistakes with all of them, unknown APIs, policies and certificates included."""
     report = Report()
     reader = Reader(raw, "", report, field_names.SESSION)
     session = _canonical(raw, FIELDS)
@@ -59,6 +61,7 @@ def read_session(raw: Mapping[str, Any], known: KnownApis, policies: KnownPolici
             reader.mistake(name, f"not available yet: {what}")
     reader.texts("tags")
     _policies(reader, policies)
+    session |= _certificates(reader, certificates)
     basic = reader.object("basic_auth_data")
     if basic.text("password") and basic.text("hash_type"):
         basic.mistake("password", "the hash of a password cannot be taken over from Tyk: send the password itself, without hash_type")
@@ -89,6 +92,32 @@ def _policies(reader: Reader, known: KnownPolicies) -> None:
             reader.report.add(place, f"there is no policy with the id `{policy_id}`")
         elif owners[policy_id] not in ("", org_id):
             reader.report.add(place, f"the policy `{policy_id}` is of another organisation than the key")
+
+
+def _certificates(reader: Reader, known: KnownCertificates) -> dict[str, Any]:
+    """Read the certificates that a session names: they are stored, and of the key's organisation or of none."""
+    alone = reader.text("certificate")
+    named = [(alone, reader.at("certificate"))] if alone else []
+    bound = reader.texts("mtls_static_certificate_bindings")
+    ids: dict[str, str] = {}
+    for text, place in (*named, *bound):
+        try:
+            ids[place] = certificate_id(text)
+        except ValueError as error:
+            reader.report.add(place, str(error))
+    owners = known(ids.values()) if ids else {}
+    org_id = reader.text("org_id")
+    for place, id in ids.items():
+        if id not in owners:
+            reader.report.add(place, f"there is no certificate with the id `{id}`; store it first (POST /tyk/certs)")
+        elif org_id and owners[id] not in ("", org_id):
+            reader.report.add(place, "the certificate is of another organisation than the key")
+    read: dict[str, Any] = {}
+    if named:
+        read["certificate"] = ids.get(named[0][1], "")
+    if bound:
+        read["mtls_static_certificate_bindings"] = [ids.get(place, "") for _, place in bound]
+    return read
 
 
 def read_policy(raw: Mapping[str, Any], known: KnownApis) -> dict[str, Any]:

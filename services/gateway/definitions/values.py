@@ -18,6 +18,7 @@ TOKEN: Final = re.compile(names.TOKEN)
 NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
+_CERTIFICATE: Final = re.compile(rf"((?:{_IDENTIFIER.pattern})?)([0-9A-Fa-f]{{64}})")
 _PORT: Final = re.compile(r":[0-9]{1,5}$")
 # A segment of a listen path that stands for any one segment.
 _NAMED: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
@@ -58,6 +59,16 @@ def identifier(text: str) -> str:
     if not _IDENTIFIER.fullmatch(text):
         raise ValueError("must begin with a letter or digit and hold only letters, digits and . _ ~ : - (at most 128)")
     return text
+
+
+def certificate_id(text: str) -> str:
+    """Check the id of a certificate, and return it in lower case where it is hexadecimal. Raises ValueError."""
+    if "-----BEGIN" in text:
+        raise ValueError("must be the id of a certificate, not the certificate: store it first (POST /tyk/certs)")
+    match = _CERTIFICATE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be the id of a certificate: an organisation and 64 hexadecimal digits, as POST /tyk/certs answers it")
+    return match[1] + match[2].lower()
 
 
 def domain(text: str) -> str:

@@ -47,7 +47,8 @@ class Key:
     (0 = never renewed); 0 or less = no limit. limits: of single APIs, by api_id, in place of these; None = there are none. hashes:
     SHA-256, in hexadecimal digits, of every secret that opens this key now. saved_at: epoch seconds of the last change, from which an API's
     `session_lifetime` counts. password: the argon2id hash of a user's, "" = none. hmac_secret: what its signatures are made with, None = it
-    has none.
+    has none. certificate: the id of the client certificate by which it is found, "" = it has a secret. certificates: ids of those without
+    one of which it does not count, none = it counts without.
     """
 
     id: str
@@ -68,6 +69,8 @@ class Key:
     hashes: tuple[str, ...] = ()
     saved_at: float = 0.0
     password: str = ""
+    certificate: str = ""
+    certificates: tuple[str, ...] = ()
     hmac_secret: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -99,6 +102,8 @@ class Key:
             hashes=tuple(hashes),
             saved_at=saved_at,
             password=(session.get("basic_auth_data") or {}).get("password") or "",
+            certificate=session.get("certificate") or "",
+            certificates=tuple(session.get("mtls_static_certificate_bindings") or ()),
             hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
         )
 
@@ -150,6 +155,14 @@ def user_hash(name: str) -> str:
     name: with the organisation before it.
     """
     return hmac.digest(b"basic user", name.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def certificate_hash(name: str) -> str:
+    """Return the hash by which the key of a client certificate is found. It is not a secret's hash: everybody may know a certificate.
+
+    name: the organisation of the key, and the fingerprint of the certificate.
+    """
+    return hmac.digest(b"client certificate", name.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 class KeyFinder(Protocol):

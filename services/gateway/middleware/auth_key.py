@@ -26,9 +26,9 @@ class Spec:
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
-    """Return where a key is looked for; None when the API does not ask for one."""
+    """Return where a key is looked for; None when the API does not ask for one, or finds it by a certificate."""
     way = reader.definition.ways.get("auth_token")
-    return None if way is None else Spec(reader.definition.name, way)
+    return None if way is None or way.places.use_certificate else Spec(reader.definition.name, way)
 
 
 def build(spec: Spec, ports: Ports) -> AuthKey:

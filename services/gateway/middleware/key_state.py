@@ -1,11 +1,13 @@
 """Refuses keys that were switched off or have ended.
 
-It looks at two fields of the key: `is_inactive`, and `expires` (epoch seconds; 0 or less = never).
+It looks at fields of the key: `is_inactive`, and `expires` (epoch seconds; 0 or less = never). A key with
+`mtls_static_certificate_bindings` counts only on connections whose client has shown one of these certificates; in Tyk only for APIs with
+`use_mutual_tls_auth`.
 
 Fields:
 * `session_lifetime` (1.3): Seconds from the last change of a key after which this API no longer knows it; 0 = for ever. Differs: It counts
   for this API alone; in 1.4 it ends a key without access rights for all APIs.
-Refusals: key-inactive, key-expired, key-unknown.
+Refusals: key-inactive, key-expired, key-unknown, certificate-of-another, certificate-expired, certificates-unavailable.
 """
 
 from __future__ import annotations
@@ -16,9 +18,17 @@ from typing import Final
 
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
+from services.gateway.keys.certificates import FINGERPRINT, CertificateFinder
 from services.gateway.keys.model import Key
 from services.gateway.ports import Ports
-from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN, Refusal
+from services.gateway.refusals import (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_OF_ANOTHER,
+    KEY_EXPIRED,
+    KEY_INACTIVE,
+    KEY_UNKNOWN,
+    Refusal,
+)
 
 _OUTLIVED: Final = "The key has outlived the session_lifetime of this API; saving the key begins another one."
 
@@ -43,15 +53,16 @@ def fields(reader: DefinitionReader) -> Spec | None:
 
 def build(spec: Spec, ports: Ports) -> KeyState:
     """Build the check with its clock."""
-    return KeyState(spec.lifetime, ports.now)
+    return KeyState(spec.lifetime, ports.certificates, ports.now)
 
 
 class KeyState:
     """The check of one API. A key that is both inactive and expired is refused as inactive, as in Tyk."""
 
-    __slots__ = ("_lifetime", "_now")
+    __slots__ = ("_certificates", "_lifetime", "_now")
 
-    def __init__(self, lifetime: int, now: Callable[[], float]) -> None:
+    def __init__(self, lifetime: int, certificates: CertificateFinder, now: Callable[[], float]) -> None:
+        self._certificates = certificates
         self._lifetime = lifetime
         self._now = now
 
@@ -59,15 +70,27 @@ class KeyState:
         key = exchange.key
         if key is None:
             raise Refusal(KEY_INACTIVE)
-        self._check(key)
+        self._check(exchange, key)
         if exchange.further_keys:
             for key in exchange.further_keys:
-                self._check(key)
+                self._check(exchange, key)
 
-    def _check(self, key: Key) -> None:
+    def _check(self, exchange: Exchange, key: Key) -> None:
         if key.is_inactive:
             raise Refusal(KEY_INACTIVE)
         if 0 < key.expires <= self._now():
             raise Refusal(KEY_EXPIRED)
         if self._lifetime and key.saved_at + self._lifetime <= self._now():
             raise Refusal(KEY_UNKNOWN, detail=_OUTLIVED)
+        if key.certificates:
+            self._check_certificate(exchange, key)
+
+    def _check_certificate(self, exchange: Exchange, key: Key) -> None:
+        shown = exchange.certificate
+        if shown is None:
+            self._certificates.check_loaded()
+            raise Refusal(CERTIFICATE_OF_ANOTHER, detail="The key counts only together with one of its certificates; show it.")
+        if not any(id[-FINGERPRINT:] == shown.fingerprint and self._certificates.holds(id) for id in key.certificates):
+            raise Refusal(CERTIFICATE_OF_ANOTHER)
+        if not shown.is_valid(self._now()):
+            raise Refusal(CERTIFICATE_EXPIRED, detail=shown.own.times)

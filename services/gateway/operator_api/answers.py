@@ -51,6 +51,12 @@ def changed(key: str, action: str, unconfirmed: Iterable[str] = (), warnings: It
     return answer(body)
 
 
+def certificate_answer(message: str, unconfirmed: Iterable[str], warnings: Iterable[str] = (), **more: Any) -> Response:
+    """Answer a write of certificates, below `/tyk/` and `/api/` the same way, as Tyk does. unconfirmed, warnings: as for `done`."""
+    told = {"unconfirmed": list(unconfirmed), "warnings": list(warnings)}
+    return answer({**more, "status": "ok", "message": message, **{name: found for name, found in told.items() if found}})
+
+
 def places(mistakes: Iterable[Mistake]) -> list[dict[str, str]]:
     """List mistakes or warnings as answers show them."""
     return [{"pointer": mistake.pointer, "message": mistake.message} for mistake in mistakes]

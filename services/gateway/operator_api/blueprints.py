@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from services.gateway.operator_api import (
     api_apis,
+    api_certificates,
     api_deliveries,
     api_hooks,
     api_keys,
@@ -14,6 +15,7 @@ from services.gateway.operator_api import (
     api_revisions,
     api_workers,
     tyk_apis,
+    tyk_certificates,
     tyk_hello,
     tyk_keys,
     tyk_organisations,
@@ -24,7 +26,7 @@ from services.gateway.operator_api import (
 def blueprints() -> list[Blueprint]:
     """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (
-        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies),
-        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_hello),
+        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates),
+        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_hello),
     )
     return [part.blueprint for part in parts]

@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "certificate"]
 
 
 class Kind(NamedTuple):
@@ -67,12 +67,16 @@ _OPERATOR_KEY_WRONG: Final = _kind(
     "operator-key-wrong", 401, 403, remedy="Send the operator key: `authorization` below `/api/`, `x-tyk-authorization` below `/tyk/`."
 )
 _MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON object; `Errors` has the line and the column.")
-_INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
+_INVALID: Final[dict[Document, Kind]] = {
+    what: _kind(f"invalid-{what}", 403 if what == "certificate" else 400, remedy=_MEND) for what in get_args(Document)
+}
 _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
 _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
 _ORGANISATION_UNKNOWN: Final = _kind("organisation-unknown", 404, remedy=_FIND)
+_CERTIFICATE_NOT_FOUND: Final = _kind("certificate-not-found", 404, remedy=_FIND)
+_CERTIFICATE_TAKEN: Final = _kind("certificate-taken", 403, remedy="It is stored already, under the id that the message names.")
 _POLICY_UNKNOWN: Final = _kind("policy-unknown", 404, remedy=_FIND)
 _POLICY_TAKEN: Final = _kind("policy-taken", 409, remedy="Choose another `id`, or replace the policy that has it.")
 _POLICY_IN_USE: Final = _kind(
@@ -92,6 +96,9 @@ _NOTHING_TO_REDO: Final = _kind("nothing-to-redo", 409, remedy=_STEP)
 _DEFINITIONS_FROM_FILES: Final = _kind("definitions-from-files", 409, remedy="Change the file, then call `/tyk/reload/`.")
 _KEY_TAKEN: Final = _kind("key-taken", 409, remedy="Choose another name.")
 _KEY_OF_USER: Final = _kind("key-of-user", 400, remedy="A basic user has no secret to rotate: give it another password.")
+_KEY_OF_CERTIFICATE: Final = _kind(
+    "key-of-certificate", 400, remedy="A key that a certificate opens has no secret to rotate: create a key for the new certificate."
+)
 _MASTER_KEY_UNUSABLE: Final = _kind(
     "master-key-unusable",
     503,
@@ -270,6 +277,14 @@ def user_has_no_secret() -> OperatorRefusal:
     return OperatorRefusal(_KEY_OF_USER, "A basic user has a password, not a secret: change basic_auth_data.password")
 
 
+def certificate_has_no_secret() -> OperatorRefusal:
+    return OperatorRefusal(_KEY_OF_CERTIFICATE, "The key has a certificate, not a secret: create a key for the new certificate")
+
+
+def key_of_certificate_taken(name: str) -> OperatorRefusal:
+    return OperatorRefusal(_KEY_TAKEN, f"Failed to create key - Key with given certificate already found:{name}")
+
+
 def overlap_out_of_range(longest: int) -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, f"overlap must be a number of seconds from 0 to {longest}")
 
@@ -333,3 +348,18 @@ def policy_id_mismatch() -> OperatorRefusal:
 
 def policy_in_use(keys: int) -> OperatorRefusal:
     return OperatorRefusal(_POLICY_IN_USE, f"The policy is in use by {counted(keys, 'key')}")
+
+
+# Certificates.
+
+
+def certificate_invalid(message: str) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID["certificate"], message)
+
+
+def certificate_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_CERTIFICATE_NOT_FOUND, "Certificate with given SHA256 fingerprint not found")
+
+
+def certificate_taken(id: str) -> OperatorRefusal:
+    return OperatorRefusal(_CERTIFICATE_TAKEN, f"Certificate with {id} id already exists")

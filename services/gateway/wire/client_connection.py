@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from services.gateway.wire.client_certificates import ClientCertificate
 from services.gateway.wire.connection import FULL_READ, Connection
 from services.gateway.wire.driving import Driver
 from services.gateway.wire.heads.requests import HeaderSection
@@ -26,9 +27,10 @@ class ClientConnection(Connection):
     driver: drives that coroutine, None when it has ended. section: the fields of the last request. sent: bytes written in all. answered: a
     part of an answer has gone out. discarding: the last answer is written, and what still comes is thrown away. client: the address
     that all its requests come from, "" = unknown, or not one for all. memo: what others derived from this connection.
+    certificate: what the client has shown in its handshake, None = nothing, or it was not asked for any.
     """
 
-    __slots__ = ("_serve", "answered", "client", "discarding", "driver", "memo", "section", "sent")
+    __slots__ = ("_serve", "answered", "certificate", "client", "discarding", "driver", "memo", "section", "sent")
 
     def __init__(self, sockets: Sockets, serve: Callable[[ClientConnection], Coroutine[Any, Any, None]]) -> None:
         super().__init__(sockets)
@@ -37,6 +39,7 @@ class ClientConnection(Connection):
         self.section: HeaderSection | None = None
         self.client = ""
         self.memo: Any = None
+        self.certificate: ClientCertificate | None = None
         self.sent = 0
         self.answered = self.discarding = False
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from services.gateway.wire import connecting
+from services.gateway.wire.client_certificates import ServerTls
 from services.gateway.wire.client_connection import ClientConnection, peer_of
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.driving import Driver
@@ -118,7 +119,8 @@ class Handshakes:
     """The TLS handshakes of clients that have just connected.
 
     under_way: how many there are; at most `most`, further clients are dropped. enter, leave: told of each client's address; one that may
-    not enter is dropped, too. plain: answers the connection of a client that speaks HTTP without TLS.
+    not enter is dropped, too. plain: answers the connection of a client that speaks HTTP without TLS. present: the TLS of the next
+    handshake. untrusted: how many ended because nobody here knows the certificate of the client.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Handshakes:
         sockets: Sockets,
         serve: Callable[[ClientConnection], Coroutine[Any, Any, None]],
         plain: Callable[[ClientConnection], Coroutine[Any, Any, None]],
-        context: ssl.SSLContext,
+        present: Callable[[], ServerTls],
         most: int,
         enter: Callable[[str], bool],
         leave: Callable[[str], None],
@@ -134,11 +136,11 @@ class Handshakes:
         self._sockets = sockets
         self._serve = serve
         self._plain = plain
-        self._context = context
+        self._present = present
         self._most = most
         self._enter = enter
         self._leave = leave
-        self.under_way = 0
+        self.under_way = self.untrusted = 0
 
     def protocol(self) -> asyncio.Protocol:
         """Return the protocol of a socket that was just accepted."""
@@ -157,9 +159,15 @@ class Handshakes:
     async def _accept(self, below: Any, peer: str, first: _First) -> None:
         self.under_way += 1
         connection = ClientConnection(self._sockets, self._serve)
+        present = self._present()
+
+        def shaken(tls: Any) -> None:
+            connection.certificate = present.certificate_of(tls.get_extra_info("ssl_object"))
+
         try:
-            await _shake_hands(connection, below, self._context, _Below, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
-        except OSError:
+            await _shake_hands(connection, below, present.context, _Below, shaken, server_side=True, ssl_handshake_timeout=_OF_CLIENTS)
+        except OSError as error:
+            self.untrusted += isinstance(error, ssl.SSLCertVerificationError)
             # The client spoke no TLS, no version that is supported here, or nothing.
             if first.plain and not below.is_closing():
                 plain = ClientConnection(self._sockets, self._plain)
@@ -242,14 +250,23 @@ class _First(asyncio.BufferedProtocol):
             self._secure.connection_lost(error)
 
 
-async def _shake_hands(connection: Connection, below: Any, context: ssl.SSLContext, between: type[_Below], **how: Any) -> None:
-    """Shake hands. Raises OSError; then the socket is to be closed."""
+async def _shake_hands(
+    connection: Connection,
+    below: Any,
+    context: ssl.SSLContext,
+    between: type[_Below],
+    shaken: Callable[[Any], None] | None = None,
+    **how: Any,
+) -> None:
+    """Shake hands. shaken: told of the transport, before the connection begins. Raises OSError; then the socket is to be closed."""
     early = _Early()
     tls: Any = await connection.sockets.loop.start_tls(below, early, context, ssl_shutdown_timeout=_SHUTDOWN, **how)
     # Only now: bytes before the handshake must not reach the connection, nor its end come before its beginning.
     tls.set_protocol(connection)
     if tls.is_closing():
         raise ConnectionResetError
+    if shaken is not None:
+        shaken(tls)
     below.set_protocol(between(tls, below))
     connection.connection_made(SecureTransport(tls, below))  # type: ignore[arg-type]  # as much of a transport as it uses
     if early.data:

@@ -17,10 +17,11 @@ from services.gateway.counters.windows import Clocks
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
+from services.gateway.keys.certificates import CertificateFinder
 from services.gateway.keys.model import Key, KeyFinder, secret_hash
 from services.gateway.keys.passwords import Passwords
 from services.gateway.ports import Ports
-from services.gateway.refusals import Refusal, RefusalKind
+from services.gateway.refusals import CERTIFICATES_UNAVAILABLE, Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
 from services.gateway.wire.heads.requests import HeaderSection
 
@@ -137,6 +138,21 @@ class LateCounters:
         return self._counters.look(*asked, **more)
 
 
+class KnownCertificates:
+    """Certificates by their ids. loaded: whether they could be read."""
+
+    def __init__(self, *ids: str, loaded: bool = True) -> None:
+        self.ids = set(ids)
+        self.loaded = loaded
+
+    def holds(self, id: str) -> bool:
+        return id in self.ids
+
+    def check_loaded(self) -> None:
+        if not self.loaded:
+            raise Refusal(CERTIFICATES_UNAVAILABLE)
+
+
 def make_key(id: str = "key-1", **session: Any) -> Key:
     return Key.from_session(id, [secret_hash(id)], session)
 
@@ -147,11 +163,14 @@ def ports(
     time: Time | None = None,
     passwords: Passwords | None = None,
     organisations: Mapping[str, Key] | None = None,
+    certificates: CertificateFinder | None = None,
 ) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
     time = time or Time()
     counters = MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters
-    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), (organisations or {}).get, time)
+    return Ports(
+        keys or KnownKeys(), counters, passwords or Passwords(), (organisations or {}).get, certificates or KnownCertificates(), time
+    )
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:

@@ -20,6 +20,7 @@ from services.gateway.exchange import Reply
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
+from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
@@ -42,6 +43,8 @@ class NotedGateway:
         self.keys_store = KeyStore(database, sealing)
         self.policies = PolicyStore(database)
         self.organisations_store = OrganisationStore(database)
+        self.certificates_store = CertificateStore(database)
+        self.speaks_tls = True
         self.hooks = HookStore(database, sealing)
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
@@ -64,6 +67,9 @@ class NotedGateway:
 
     def publish_organisations(self) -> list[str]:
         return self._publish("organisations")
+
+    def publish_certificates(self) -> list[str]:
+        return self._publish("certificates")
 
     def publish_reload(self) -> list[str]:
         return self._publish("reload")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from services.gateway.compiler import interpret, lint
 from services.gateway.definitions.lint import unread_fields, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.middleware import certificate_key, client_certificate
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import hook_references
 from services.gateway.operator_api.changes.filling import filled
@@ -54,9 +55,29 @@ def checked(
     return definition
 
 
-def warnings_of(definition: Definition, prefix: str) -> list[Mistake]:
-    """List what is kept and has no effect. prefix: as for `checked`."""
-    return [Mistake(prefix + one.pointer, one.message) for one in without_effect(definition)]
+def warnings_of(gateway: Gateway, definition: Definition, prefix: str) -> list[Mistake]:
+    """List what is kept and has no effect, and what lets nobody in. prefix: as for `checked`."""
+    found = (*without_effect(definition), *_of_certificates(gateway, definition))
+    return [Mistake(prefix + one.pointer, one.message) for one in found]
+
+
+def _of_certificates(gateway: Gateway, definition: Definition) -> Iterator[Mistake]:
+    """Warn of certificates that are asked for and that nobody can show."""
+    spec = definition.spec(client_certificate.Spec)
+    of_keys = definition.spec(certificate_key.Spec)
+    if not gateway.speaks_tls and (spec is not None or of_keys is not None):
+        field = "/use_mutual_tls_auth" if spec is not None else "/auth/use_certificate"
+        yield Mistake(field, "the public port does not speak TLS (GATEWAY_TLS_CERTIFICATE), so nobody passes")
+    if spec is None:
+        return
+    if not spec.ids:
+        yield Mistake("/client_certificates", "client_certificates is empty, so nobody passes")
+    stored = gateway.certificates_store.owners(spec.ids) if spec.ids else {}
+    for index, id in enumerate(spec.ids):
+        if id not in stored:
+            yield Mistake(
+                f"/client_certificates/{index}", "there is no certificate with this id yet (POST /tyk/certs), so nobody passes by it"
+            )
 
 
 def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
@@ -68,4 +89,4 @@ def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
         gateway.check(definition, None if before is None else before.api_id)
     except Mistakes as error:
         return Linted(error.mistakes, unread_fields(error.unread))
-    return Linted((), lint(definition))
+    return Linted((), [*lint(definition), *_of_certificates(gateway, definition)])

@@ -57,14 +57,14 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, author: Au
             raise refusals.api_id_taken()
         planned = StoredDefinition(document["id"], document["api_id"], 0, document, listed)
         diff = differences.text(None, differences.whole(document, listed), ("nothing", "this"))
-        return Saved(planned, [], warnings_of(definition, prefix), diff=diff)
+        return Saved(planned, [], warnings_of(gateway, definition, prefix), diff=diff)
     try:
         stored = gateway.definitions.create(document, listed, claim=claim(definition), who=author.who, note=author.note)
     except ApiIdTaken:
         raise refusals.api_id_taken() from None
     except PlaceTaken as error:
         raise place_taken(prefix, error) from None
-    return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
+    return Saved(stored, gateway.publish_definitions(), warnings_of(gateway, definition, prefix))
 
 
 def update(
@@ -100,7 +100,7 @@ def update(
     if dry_run:
         now, then = differences.whole(before.raw, before.hook_references), differences.whole(document, listed)
         diff = differences.text(now, then, (f"revision {before.revision}", "this"))
-        return Saved(before, [], warnings_of(definition, prefix), same_json(now, then), diff)
+        return Saved(before, [], warnings_of(gateway, definition, prefix), same_json(now, then), diff)
     try:
         return replace(gateway, before.id, document, listed, definition, author, if_match=if_match, prefix=prefix)
     except NotFound:
@@ -152,12 +152,12 @@ def replace(
             target=target,
         )
     except Unchanged as same:
-        return Saved(same.stored, [], warnings_of(definition, prefix), unchanged=True)
+        return Saved(same.stored, [], warnings_of(gateway, definition, prefix), unchanged=True)
     except RevisionConflict as error:
         raise refusals.revision_conflict(error.current) from None
     except PlaceTaken as error:
         raise place_taken(prefix, error) from None
-    return Saved(stored, gateway.publish_definitions(), warnings_of(definition, prefix))
+    return Saved(stored, gateway.publish_definitions(), warnings_of(gateway, definition, prefix))
 
 
 def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = None) -> Saved:

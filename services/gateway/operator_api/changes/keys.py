@@ -14,7 +14,8 @@ from typing import Any, Literal
 from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.definitions.session_schema import read_session
-from services.gateway.keys.model import secret_hash, user_hash
+from services.gateway.keys.certificates import FINGERPRINT
+from services.gateway.keys.model import certificate_hash, secret_hash, user_hash
 from services.gateway.keys.policies import policy_ids
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, session_objects
@@ -29,8 +30,8 @@ _MESSAGES = {"TokenCreated": "Key generated.", "TokenUpdated": "Key updated.", "
 class Change:
     """A key after a change.
 
-    secret: what opens the key, shown only here; "" when there is none. hmac_string: what its requests are signed with, when it is new;
-    shown only here. unconfirmed: workers that may not know yet.
+    secret: what opens the key, shown only here, or the name of a key that a certificate opens; "" when there is none. hmac_string: what its
+    requests are signed with, when it is new; shown only here. unconfirmed: workers that may not know yet.
     name: of a key that the caller named, with its organisation.
     """
 
@@ -43,14 +44,17 @@ class Change:
 
 
 def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | None:
-    """Find a key by public id, by secret or by user name. org_id: whose short names count; None = everybody's."""
+    """Find a key by public id, by secret, by user name or by the name that a certificate gives it.
+
+    org_id: whose short names count; None = everybody's.
+    """
     store = gateway.keys_store
     found = store.get(name)
     if found is not None:
         return found
     org = DEFAULT_ORG if org_id is None else org_id
     for candidate in (org + name, name):  # the organisation's own before another's of the same name
-        for hash in (secret_hash(candidate), user_hash(candidate)):
+        for hash in (secret_hash(candidate), user_hash(candidate), certificate_hash(candidate)):
             opened = store.by_hash(hash)
             stored = None if opened is None else store.get(opened.key.id)
             if stored is not None and not _of_another(stored, name, org_id):
@@ -83,9 +87,15 @@ def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
 
 
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
-    """Create a key with a random secret. Raises OperatorRefusal."""
+    """Create a key with a random secret, or one that its certificate opens. Raises OperatorRefusal."""
     session = _read(gateway, raw)
     session = session_objects.complete(session, None, _org_of(gateway, session))
+    if session.get("certificate"):
+        name = session["org_id"] + session["certificate"][-FINGERPRINT:]
+        try:
+            return _create(gateway, session, name, [certificate_hash(name)], None)
+        except SecretTaken:
+            raise refusals.key_of_certificate_taken(name) from None
     secret = session_objects.new_secret(session["org_id"])
     return _create(gateway, session, secret, [secret_hash(secret)], None)  # 128 random bits: nobody else has them
 
@@ -105,6 +115,8 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
         if is_user and before.user_name is None:
             raise refusals.name_taken_by_a_key()
         return replace(_replace(gateway, before, session, keep_counters), name=_full_name(before, name, org_id))
+    if session.get("certificate"):
+        raise refusals.invalid("key", Mistakes([Mistake("/certificate", "names the key itself: create it without another name")]))
     short = name if of_user else name.removeprefix(org_id)
     try:
         session_objects.check_name(short, of_user=of_user)
@@ -175,6 +187,8 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
     """Give a key a new secret; the present one opens it for `overlap` seconds more. Raises OperatorRefusal."""
     if stored.user_name is not None:
         raise refusals.user_has_no_secret()
+    if stored.session.get("certificate"):
+        raise refusals.certificate_has_no_secret()
     secret = session_objects.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
     signing = session_objects.new_hmac_string() if stored.session.get("hmac_enabled") else ""
     try:
@@ -188,7 +202,7 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return read_session(raw, gateway.definitions.known, gateway.policies.owners)
+        return read_session(raw, gateway.definitions.known, gateway.policies.owners, gateway.certificates_store.owners)
     except Mistakes as error:
         raise refusals.invalid("key", error) from None
 
@@ -225,6 +239,11 @@ def _with_end(gateway: Gateway, session: dict[str, Any]) -> dict[str, Any]:
 
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
     session = session_objects.complete(session, before.session, DEFAULT_ORG)
+    certificate = str(before.session.get("certificate") or "")
+    if session.get("certificate", certificate) != certificate:
+        raise refusals.invalid("key", Mistakes([Mistake("/certificate", "cannot be changed: create a key for the other certificate")]))
+    if certificate:
+        session["certificate"] = certificate
     try:
         stored = gateway.keys_store.replace(before.id, session)
     except KeyMissing:

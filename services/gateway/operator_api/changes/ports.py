@@ -9,6 +9,7 @@ from services.common.webhooks.outbox import Outbox
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
 from services.gateway.exchange import CompiledApi, Reply
+from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
@@ -72,6 +73,13 @@ class Gateway(Protocol):
     @property
     def organisations_store(self) -> OrganisationStore: ...
     @property
+    def certificates_store(self) -> CertificateStore: ...
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the public port speaks TLS."""
+        ...
+
+    @property
     def hooks(self) -> HookStore: ...
     @property
     def live(self) -> Live: ...
@@ -102,6 +110,10 @@ class Gateway(Protocol):
 
     def publish_organisations(self) -> list[str]:
         """Make every worker load the sessions of organisations. Returns the names of workers that did not confirm in time."""
+        ...
+
+    def publish_certificates(self) -> list[str]:
+        """Make every worker load the certificates. Returns the names of workers that did not confirm in time."""
         ...
 
     def reset_counters(self, names: Iterable[str]) -> None: ...

@@ -111,7 +111,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
                 target=target,
                 if_match=seen,
             )
-            saved = Saved(stored, gateway.publish_definitions(), warnings_of(definition, ""))
+            saved = Saved(stored, gateway.publish_definitions(), warnings_of(gateway, definition, ""))
         else:
             saved = definitions.replace(
                 gateway,

@@ -15,6 +15,7 @@ import uvloop
 
 from services.gateway.wire import tls
 from services.gateway.wire.bodies import Budget, CloseBody
+from services.gateway.wire.client_certificates import ServerTls
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, Connection
 from services.gateway.wire.reading import read_whole
@@ -35,6 +36,11 @@ def of_server(own: Certificates) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own.certificate, own.key)
     return context
+
+
+def present(own: Certificates) -> Callable[[], ServerTls]:
+    served = ServerTls(of_server(own))
+    return lambda: served
 
 
 def of_client(own: Certificates) -> ssl.SSLContext:
@@ -168,7 +174,7 @@ class Public:
         self.refused: set[str] = set()
         self.inside: list[str] = []
         self.sockets = Sockets(asyncio.get_running_loop())
-        self.handshakes = Handshakes(self.sockets, self._serve, self._turn_back, of_server(own), most, self._enter, self.inside.remove)
+        self.handshakes = Handshakes(self.sockets, self._serve, self._turn_back, present(own), most, self._enter, self.inside.remove)
 
     def _enter(self, address: str) -> bool:
         if address in self.refused:
@@ -274,7 +280,7 @@ def test_what_comes_together_with_the_end_of_the_handshake_is_not_lost(own: Cert
             for link in (gateways, clients):
                 link.setblocking(False)
             clients.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(LARGE))
-            handshakes = Handshakes(sockets, serve, serve, of_server(own), 1, lambda _: True, lambda _: None)
+            handshakes = Handshakes(sockets, serve, serve, present(own), 1, lambda _: True, lambda _: None)
             await sockets.loop.connect_accepted_socket(handshakes.protocol, gateways)
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = of_client(own).wrap_bio(incoming, outgoing, server_hostname="localhost")
