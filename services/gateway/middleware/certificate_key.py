@@ -3,7 +3,7 @@
 It takes the place of auth_key where `auth.use_certificate` is set. The key was created with the `certificate` of its client; it has no
 secret, and its name, which everybody may know who knows the certificate, opens nothing.
 
-Refusals: certificate-for-key-missing, certificate-unknown, certificate-expired, certificates-unavailable.
+Refusals: certificate-for-key-missing, certificate-unknown, certificate-expired.
 """
 
 from __future__ import annotations

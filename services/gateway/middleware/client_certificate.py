@@ -3,13 +3,14 @@
 An authority among the certificates stands for all that it has issued, also by way of intermediate ones that the client sends along. The
 gateway must speak TLS itself (`GATEWAY_TLS_CERTIFICATE`). No other field outranks this one: neither `use_keyless` nor a path list nor a
 reply lets in a client without a certificate. A certificate that is removed from the gateway is refused at once, on open connections, too.
+A gateway that started without its database answers 503 (`certificates-unavailable`).
 
 Fields:
 * `use_mutual_tls_auth` (2.4): Asks for a client certificate, whatever else the API asks for.
 * `client_certificates` (2.4): The ids of the certificates that are let in, as `/tyk/certs` gives them. With an empty list nobody passes.
   Differs: Neither files nor certificates themselves can stand here. Of what a client sends, only its own certificate and the verified
   chain above it count. Ignored paths are not left out.
-Refusals: certificate-missing, certificate-refused, certificate-expired, certificates-unavailable, tls-missing.
+Refusals: certificate-missing, certificate-refused, certificate-expired, tls-missing.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ It looks at fields of the key: `is_inactive`, and `expires` (epoch seconds; 0 or
 Fields:
 * `session_lifetime` (1.3): Seconds from the last change of a key after which this API no longer knows it; 0 = for ever. Differs: It counts
   for this API alone; in 1.4 it ends a key without access rights for all APIs.
-Refusals: key-inactive, key-expired, key-unknown, certificate-of-another, certificate-expired, certificates-unavailable.
+Refusals: key-inactive, key-expired, key-unknown, certificate-of-another, certificate-expired.
 """
 
 from __future__ import annotations

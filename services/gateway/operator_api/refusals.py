@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "certificate"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy"]
 
 
 class Kind(NamedTuple):
@@ -67,14 +67,13 @@ _OPERATOR_KEY_WRONG: Final = _kind(
     "operator-key-wrong", 401, 403, remedy="Send the operator key: `authorization` below `/api/`, `x-tyk-authorization` below `/tyk/`."
 )
 _MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON object; `Errors` has the line and the column.")
-_INVALID: Final[dict[Document, Kind]] = {
-    what: _kind(f"invalid-{what}", 403 if what == "certificate" else 400, remedy=_MEND) for what in get_args(Document)
-}
+_INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
 _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
 _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
 _ORGANISATION_UNKNOWN: Final = _kind("organisation-unknown", 404, remedy=_FIND)
+_CERTIFICATE_INVALID: Final = _kind("certificate-invalid", 403, remedy="Send one certificate in PEM form, without its private key.")
 _CERTIFICATE_NOT_FOUND: Final = _kind("certificate-not-found", 404, remedy=_FIND)
 _CERTIFICATE_TAKEN: Final = _kind("certificate-taken", 403, remedy="It is stored already, under the id that the message names.")
 _POLICY_UNKNOWN: Final = _kind("policy-unknown", 404, remedy=_FIND)
@@ -354,7 +353,7 @@ def policy_in_use(keys: int) -> OperatorRefusal:
 
 
 def certificate_invalid(message: str) -> OperatorRefusal:
-    return OperatorRefusal(_INVALID["certificate"], message)
+    return OperatorRefusal(_CERTIFICATE_INVALID, message)
 
 
 def certificate_unknown() -> OperatorRefusal:

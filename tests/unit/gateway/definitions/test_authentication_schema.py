@@ -14,7 +14,7 @@ from services.gateway.definitions.model import Mode, Places, Way
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.keys.model import Key, secret_hash, user_hash
 from services.gateway.keys.passwords import hash_password
-from services.gateway.middleware import access_rights, auth_key, basic_auth, hmac_signature, key_state
+from services.gateway.middleware import access_rights, auth_key, basic_auth, certificate_key, hmac_signature, key_state
 from services.gateway.refusals import ACCESS_DENIED, KEY_EXPIRED, KEY_INACTIVE, KEY_MISSING, RefusalKind
 from tests.unit.gateway.exchanges import KnownKeys, Time, ask, built, definition, document, exchange, make_key, ports, refusal
 
@@ -134,3 +134,28 @@ def test_every_key_must_be_good(session: dict[str, Any], kind: RefusalKind, base
 def test_one_way_is_not_enough() -> None:
     rule = built(auth_key, ports(), **ALL)
     refusal(rule, exchange(), KEY_MISSING)
+
+
+def test_keys_that_certificates_open() -> None:
+    for more in ({"auth": {"use_certificate": True}}, {"auth_configs": {"authToken": {"use_certificate": True, "disable_header": True}}}):
+        found = definition(**more)
+        assert found.ways["auth_token"].places.use_certificate
+        assert (found.spec(auth_key.Spec), found.spec(certificate_key.Spec)) == (None, certificate_key.Spec("default", True))
+        assert lint(found) == []
+    both = definition(
+        use_basic_auth=True, use_standard_auth=True, base_identity_provided_by="basic_auth_user", auth={"use_certificate": True}
+    )
+    assert both.spec(certificate_key.Spec) == certificate_key.Spec("default", False)
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"use_keyless": True, "auth": {"use_certificate": True}}, "/auth/use_certificate"),
+        ({"use_basic_auth": True, "auth": {"use_certificate": True}}, "/auth/use_certificate"),
+        ({"use_basic_auth": True, "auth_configs": {"basic": {"use_certificate": True}}}, "/auth_configs/basic/use_certificate"),
+        ({"auth": {"use_certificate": "yes"}}, "/auth/use_certificate"),
+    ],
+)
+def test_certificates_that_find_no_key(more: dict[str, Any], place: str) -> None:
+    assert mistakes(**more) == [place]

@@ -31,7 +31,6 @@ def refused(**more: Any) -> dict[str, str]:
         ({"cache_options": {"enable_cache": True, "cache_all_safe_requests": True}}, "/cache_options"),
         ({"cache_options": {"enable_cache": True, "enable_upstream_cache_control": True}}, "/cache_options"),
         ({"external_oauth": {"enabled": True}}, "/external_oauth"),
-        ({"auth": {"auth_header_name": "a", "use_certificate": True}}, "/auth/use_certificate"),
         ({"auth": {"auth_header_name": "a", "validate_signature": True}}, "/auth/validate_signature"),
         ({"proxy": {**document()["proxy"], "service_discovery": {"use_discovery_service": True}}}, "/proxy/service_discovery"),
         ({"version": {"global_headers": {"a": "b"}}}, f"{VERSION}/global_headers"),
@@ -118,9 +117,7 @@ def test_a_keyless_api_checks_nobody_anyway() -> None:
     assert lint(found) == []
 
 
-def test_a_keyless_api_asks_for_certificates_all_the_same() -> None:
-    """Tyk asks the connection for them, not the client for a key."""
-    assert list(refused(use_keyless=True, use_mutual_tls_auth=True)) == ["/use_mutual_tls_auth"]
+def test_a_keyless_api_that_finds_keys_by_certificates() -> None:
     assert list(refused(use_keyless=True, auth={"use_certificate": True})) == ["/auth/use_certificate"]
 
 

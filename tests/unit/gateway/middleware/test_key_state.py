@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from services.gateway.middleware import key_state
-from services.gateway.refusals import KEY_EXPIRED, KEY_INACTIVE, KEY_UNKNOWN
-from tests.unit.gateway.exchanges import Time, ask, built, exchange, make_key, ports, refusal
+from services.gateway.refusals import (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_OF_ANOTHER,
+    CERTIFICATES_UNAVAILABLE,
+    KEY_EXPIRED,
+    KEY_INACTIVE,
+    KEY_UNKNOWN,
+)
+from services.gateway.wire.client_certificates import ClientCertificate, Link
+from tests.unit.gateway.exchanges import KnownCertificates, Time, ask, built, exchange, make_key, ports, refusal
 
 NOW = 1_800_000_000.0
 
@@ -57,3 +65,46 @@ def test_inactive_is_said_before_expired() -> None:
 
 def test_without_a_key_nothing_passes() -> None:
     refusal(rule(), exchange(key=None), KEY_INACTIVE)
+
+
+def bound(*ids: str, **known: Any) -> Any:
+    """A request with a key of these certificates, and the check."""
+    certificates = KnownCertificates(*known.pop("stored", ids), **known)
+    return built(key_state, ports(time=Time(NOW), certificates=certificates)), exchange(
+        key=make_key(mtls_static_certificate_bindings=list(ids))
+    )
+
+
+def test_a_key_with_certificates_counts_only_with_one_of_them() -> None:
+    check, request = bound("o" + "a" * 64, "o" + "b" * 64)
+    refusal(check, request, CERTIFICATE_OF_ANOTHER)
+    for letter, good in (("a", True), ("b", True), ("c", False)):
+        request.certificate = ClientCertificate(Link(letter * 64, NOW - 1, NOW + 1))
+        if good:
+            assert ask(check, request) is None
+        else:
+            refusal(check, request, CERTIFICATE_OF_ANOTHER)
+
+
+def test_an_authority_above_it_is_not_the_certificate() -> None:
+    check, request = bound("a" * 64)
+    request.certificate = ClientCertificate(Link("c" * 64, NOW - 1, NOW + 1), (Link("a" * 64, NOW - 1, NOW + 1),))
+    refusal(check, request, CERTIFICATE_OF_ANOTHER)
+
+
+def test_certificates_of_a_key_that_were_removed_have_ended_or_are_not_known_yet() -> None:
+    check, request = bound("a" * 64, stored=())
+    request.certificate = ClientCertificate(Link("a" * 64, NOW - 1, NOW + 1))
+    refusal(check, request, CERTIFICATE_OF_ANOTHER)
+    check, request = bound("a" * 64)
+    for times in ((NOW - 2, NOW - 1), (NOW + 1, NOW + 2)):
+        request.certificate = ClientCertificate(Link("a" * 64, *times))
+        refusal(check, request, CERTIFICATE_EXPIRED)
+    check, request = bound("a" * 64, loaded=False)
+    refusal(check, request, CERTIFICATES_UNAVAILABLE)
+
+
+def test_a_further_key_with_certificates() -> None:
+    check, request = bound("a" * 64)
+    request.key, request.further_keys = make_key("other"), (request.key,)
+    refusal(check, request, CERTIFICATE_OF_ANOTHER)

@@ -136,7 +136,7 @@ def test_every_mistake_of_a_session_is_named(operator: Any, make_session: Any) -
         ({"apply_policies": ["gold"], "access_rights": {}}, "/apply_policies/0"),
         ({"Apply_Policy_Id": "gold"}, "/Apply_Policy_Id"),
         ({"certificate": "abc"}, "/certificate"),
-        ({"mtls_static_certificate_bindings": ["abc"]}, "/mtls_static_certificate_bindings"),
+        ({"mtls_static_certificate_bindings": ["abc"]}, "/mtls_static_certificate_bindings/0"),
         ({"session_lifetime": 60}, "/session_lifetime"),
         ({"access_rights": {"one": {"limit": {"rate": "1", "per": 10}}}}, "/access_rights/one/limit/rate"),
         ({"access_rights": {"one": {"limit": {"quota_max": -5}}}}, "/access_rights/one/limit/quota_max"),
