@@ -153,6 +153,12 @@ class KeyStore:
         with self._database.read() as connection:
             return effective(session, named_by(connection, ids))
 
+    def can_sign(self, id: str) -> bool:
+        """Whether a key has what requests are signed with."""
+        with self._database.read() as connection:
+            has_one = sa.or_(_S.hmac_sealed != "", _S.hmac_secret != "")
+            return connection.execute(sa.select(_S.hash).where(_S.key_id == id, has_one)).first() is not None
+
     def ids(self, api_id: str | None = None, begins: str = "") -> list[str]:
         """Return the public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
         chosen = sa.select(_K.id)
@@ -216,10 +222,13 @@ class KeyStore:
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
-            _existing(connection, id)
+            before = _existing(connection, id).session
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
+            signs = effective(session_object, named_by(connection, policy_ids(session_object))).get("hmac_enabled")
             signing = str(session_object.get("hmac_string") or "")
-            if signing or not session_object.get("hmac_enabled"):
+            if signs and not signing:
+                signing = str(before.get("hmac_string") or "")  # an earlier version wrote it there
+            if signing or not signs:
                 for hash in _all_hashes(connection, id):
                     connection.execute(sa.update(SECRETS).where(_S.hash == hash).values(self._sealed(connection, hash, signing)))
             for table in (RIGHTS, KEY_POLICIES):

@@ -1,4 +1,4 @@
-"""The master key is rotated while gateways run: no secret of a webhook is lost, and nobody seals what others cannot open."""
+"""The master key is rotated while gateways run: no secret of a webhook or a key is lost, and nobody seals what others cannot open."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from services.common.resealing import Lost, Resealed
 from services.gateway import resealing
 from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HOOKS, HookStore
+from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.sealing import Sealing, WrongMasterKey, note_key
 from tests.support.stores import Prepare
 from tests.support.waiting import wait_until
@@ -29,6 +30,16 @@ def prepare_database() -> Prepare:
 
 def hooks_of(database: CoreDatabase, key: str) -> HookStore:
     return HookStore(database, Sealing(database, Settings(master_key=key)))
+
+
+def keys_of(database: CoreDatabase, key: str) -> KeyStore:
+    return KeyStore(database, Sealing(database, Settings(master_key=key)))
+
+
+def signs_with(keys: KeyStore, hash: str) -> str | None:
+    found = keys.by_hash(hash)
+    assert found is not None
+    return found.key.hmac_secret
 
 
 def starts(database: CoreDatabase, key: str) -> bool:
@@ -59,6 +70,27 @@ def test_a_rotation_step_by_step(database_url: str) -> None:
     with pytest.raises(WrongMasterKey):
         before.create({"id": "h4", "name": "h4"}, "secret")
     assert run(database_url, NEW) == Resealed(already=3)
+    database.dispose()
+
+
+def test_what_signatures_are_made_with(database_url: str) -> None:
+    """Each secret that opens a key has its own; without its master key the key still opens what asks for no signature."""
+    database = CoreDatabase(database_url)
+    before, after = (keys_of(database, key) for key in (OLD, NEW))
+    made = before.create("k1", {"hmac_enabled": True, "hmac_string": "one"}, other_hashes=["k2"]).id
+    before.rotate(made, "k3", 60, "three")
+    keys_of(database, BOTH).create("k4", {"hmac_enabled": True})  # which has none
+    hooks_of(database, BOTH).create({"id": "h1", "name": "h1"}, "of h1")
+    with pytest.raises(Lost, match=r"hooks.sealed of h1"):
+        run(database_url, NEW)
+
+    assert run(database_url, BOTH) == Resealed(again=4)
+    assert [signs_with(after, hash) for hash in ("k1", "k2", "k3", "k4")] == ["one", "one", "three", None]
+    assert [signs_with(before, hash) for hash in ("k1", "k3")] == [None, None]
+    with pytest.raises(WrongMasterKey):
+        before.rotate(made, "k5", 60, "five")
+    assert before.by_hash("k5") is None and signs_with(after, "k3") == "three"
+    assert run(database_url, NEW) == Resealed(already=4)
     database.dispose()
 
 
