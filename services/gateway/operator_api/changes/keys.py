@@ -89,7 +89,7 @@ def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
     """Create a key with a random secret, or one that its certificate opens. Raises OperatorRefusal."""
     session = _read(gateway, raw)
-    session = session_objects.complete(session, None, _org_of(gateway, session))
+    session = session_objects.complete(session, None, _org_of(gateway, session), needs_secret=_may_sign(gateway, session))
     if session.get("certificate"):
         name = session["org_id"] + session["certificate"][-FINGERPRINT:]
         try:
@@ -125,7 +125,7 @@ def put_named(gateway: Gateway, name: str, raw: Mapping[str, Any], *, keep_count
     if of_user and not password:
         raise refusals.password_missing()
     secret = name if name.startswith(org_id) else org_id + name
-    session = session_objects.complete(session, None, org_id)
+    session = session_objects.complete(session, None, org_id, needs_secret=_may_sign(gateway, session))
     hashes = [user_hash(secret)] if of_user else [secret_hash(secret), secret_hash(short)]
     try:
         change = _create(gateway, session, secret, hashes, secret if of_user else None)
@@ -190,7 +190,7 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
     if stored.session.get("certificate"):
         raise refusals.certificate_has_no_secret()
     secret = session_objects.new_secret(str(stored.session.get("org_id") or DEFAULT_ORG))
-    signing = session_objects.new_hmac_string() if stored.session.get("hmac_enabled") else ""
+    signing = session_objects.new_hmac_string() if _may_sign(gateway, stored.session) else ""
     try:
         rotated = gateway.keys_store.rotate(stored.id, secret_hash(secret), overlap, signing)
     except KeyMissing:
@@ -238,7 +238,8 @@ def _with_end(gateway: Gateway, session: dict[str, Any]) -> dict[str, Any]:
 
 
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
-    session = session_objects.complete(session, before.session, DEFAULT_ORG)
+    needs_secret = _may_sign(gateway, session) and not gateway.keys_store.can_sign(before.id)
+    session = session_objects.complete(session, before.session, DEFAULT_ORG, needs_secret=needs_secret)
     certificate = str(before.session.get("certificate") or "")
     if session.get("certificate", certificate) != certificate:
         raise refusals.invalid("key", Mistakes([Mistake("/certificate", "cannot be changed: create a key for the other certificate")]))
@@ -253,6 +254,11 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         gateway.reset_counters(_quotas(gateway, stored))
     _tell(gateway, "TokenUpdated", stored)
     return Change(stored, unconfirmed, hmac_string=session.get("hmac_string") or "")
+
+
+def _may_sign(gateway: Gateway, session: Mapping[str, Any]) -> bool:
+    """Whether a key, or one of its policies, has `hmac_enabled`."""
+    return bool(gateway.keys_store.effective(session).get("hmac_enabled"))
 
 
 def _quotas(gateway: Gateway, stored: StoredKey) -> list[str]:

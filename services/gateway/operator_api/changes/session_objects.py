@@ -13,13 +13,14 @@ from services.gateway.keys.passwords import hash_password
 _LONGEST_NAME: Final = 256
 
 
-def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str) -> dict[str, Any]:
+def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str, *, needs_secret: bool) -> dict[str, Any]:
     """Add what the server knows when a session is saved: the organisation, an HMAC secret where there was none, the hash of a password.
 
-    before: the session that is replaced; a secret that the caller left out stays as it was.
+    before: the session that is replaced; a password that the caller left out stays as it was. needs_secret: whether requests of the key may
+    be signed, and there is nothing to sign them with.
     """
     session["org_id"] = session.get("org_id") or (before or {}).get("org_id") or org_id
-    if session.get("hmac_enabled") and not session.get("hmac_string") and not (before or {}).get("hmac_enabled"):
+    if needs_secret and not session.get("hmac_string"):
         session["hmac_string"] = new_hmac_string()
     basic = session.get("basic_auth_data")
     password = basic.get("password") if isinstance(basic, Mapping) else None

@@ -130,3 +130,22 @@ def test_a_new_state_begins_the_quotas_of_its_policies_again(api: Any) -> None:
     made = api.json("POST", "/api/keys", {"apply_policies": ["gold", "iron"]})
     api.json("PUT", f"/api/keys/{made['id']}", {"apply_policies": ["gold", "iron"]})
     assert api.gateway.reset == [f"q:{made['id']}", f"q:{made['id']}:gold", f"q:{made['id']}:iron"]
+
+
+def test_a_policy_gives_its_keys_what_signatures_are_made_with(api: Any, make_session: Any) -> None:
+    """Also a key that there was before the policy had it, when it is saved; and it stays until nothing asks for it."""
+    api.json("POST", "/api/portal/policies", GOLD)
+    made = api.json("POST", "/api/keys", {"apply_policies": ["gold"]})
+    assert "hmac_string" not in made["data"]
+    api.json("PUT", "/api/portal/policies/gold", {**GOLD, "hmac_enabled": True})
+    begun = api.json("PUT", f"/api/keys/{made['id']}", {"apply_policies": ["gold"]})["Meta"]["hmac_string"]
+    assert opened(api, made["key_id"]).hmac_secret == begun
+    assert not api.json("PUT", f"/api/keys/{made['id']}", {"apply_policies": ["gold"]})["Meta"]
+    assert opened(api, made["key_id"]).hmac_secret == begun
+    new = api.json("POST", f"/api/keys/{made['id']}/rotate", {"overlap": 60})
+    assert opened(api, new["key_id"]).hmac_secret == new["data"]["hmac_string"] != begun
+    other = api.json("POST", "/api/keys", {"apply_policies": ["gold"]})
+    assert opened(api, other["key_id"]).hmac_secret == other["data"]["hmac_string"]
+    api.json("PUT", f"/api/keys/{other['id']}", make_session("one"))
+    assert opened(api, other["key_id"]).hmac_secret is None
+    assert not api.gateway.keys_store.can_sign(other["id"])
