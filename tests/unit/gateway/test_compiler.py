@@ -52,7 +52,7 @@ def test_what_a_definition_that_uses_everything_is_made_of() -> None:
         proxy={**document()["proxy"], "timeouts": {"connect": 1, "first_byte": 2, "idle": 3}, "strip_listen_path": False},
     )
     api = compile_api(made, ports(), 1)
-    assert names(api.open_stages) == ["IpFilter", "OnlyVersion", "PathLists", "SizeLimits"]
+    assert names(api.open_stages) == ["IpFilter", "Organisation", "OnlyVersion", "PathLists", "SizeLimits"]
     assert names(api.closing_stages) == ["AuthKey", "KeyState", "AccessRights", "RateLimitStatus", "RateLimit", "Quota", "HardTimeouts"]
     assert names(api.late_stages) == ["HardTimeouts"]
     assert (api.internal_id, api.org_id, api.domain, api.listen_path) == ("54b53d3aeba6db5c35000002", "org", "h.example", "/api/")
