@@ -19,6 +19,8 @@ from services.gateway.middleware import (
     hmac_signature,
     ip_filter,
     key_state,
+    oauth,
+    oauth_endpoints,
     organisation,
     path_lists,
     quota,
@@ -61,11 +63,14 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", organisation),
     # Path lists, sizes and rights depend on the version; a wrong one is refused before a key is looked at.
     Step("open", version),
+    # Where clients get the tokens that the API asks for: path lists do not count there, and no token is asked for.
+    Step("open", oauth_endpoints),
     # An ignored path leaves out the keyed stages; a reply ends here.
     Step("open", path_lists),
     # Before any work for a body that is too large.
     Step("open", size_limit),
     # Whose request it is: all the ways that the definition asks for. No other stage may look into the key store.
+    Step("keyed", oauth, envelope=True),
     Step("keyed", basic_auth, envelope=True),
     Step("keyed", hmac_signature, envelope=True),
     Step("keyed", certificate_key, envelope=True),

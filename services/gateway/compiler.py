@@ -104,6 +104,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         stripped=len(definition.proxy.listen_path) - 1 if definition.proxy.strip_listen_path else 0,
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
+        oauth="oauth_key" in definition.ways,
         targets=tuple(target(url) for url in definition.proxy.targets),
         timeouts=usual_timeouts(definition.proxy.timeouts),
         body_limit=None if sizes is None else sizes.streamed,

@@ -69,10 +69,11 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "event_handlers": {"events": {"AuthFailure": [{"handler_name": WEBHOOK}, {"handler_name": LOG}]}},
         "error_overrides": {"not-found": {"status": 410, "message": ""}},
         "auth": {"disable_header": True, "use_param": True, "use_cookie": True},
+        "use_oauth2": True,
         "use_basic_auth": True,
         "use_mutual_tls_auth": True,
         "enable_signature_checking": True,
-        "auth_configs": {"basic": {}, "hmac": {}},
+        "auth_configs": {"oauth": {}, "basic": {}, "hmac": {}},
         "definition": {"location": "url"},
     },
     {

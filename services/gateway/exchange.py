@@ -28,6 +28,16 @@ class Reply:
         self.body = body
 
 
+class HandedOver(Reply):
+    """Stands for the answer of an endpoint that is not the data plane's: the front door asks for it. endpoint: its path in its API."""
+
+    __slots__ = ("endpoint",)
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(0, [])
+        self.endpoint = endpoint
+
+
 class ResponseHead:
     """The head of an upstream's answer, before it goes out. Stages of the answer may change `status` and `headers`."""
 
@@ -79,7 +89,7 @@ class CompiledApi:
     closing_stages: `keyed` and `late` in one, for all that is not ignored. named_segments: how many segments the listen path has when
     one of them is a `{name}`, else 0. stripped: how many characters of a path stay here when the listen path is taken off, unless it has a
     `{name}`. pass_headers: those that go on although others like them do not; pass_trailers: all that may. Of a batch's envelope
-    `envelope_stages` are asked, and `envelope_keyed_stages` when it is large.
+    `envelope_stages` are asked, and `envelope_keyed_stages` when it is large. oauth: whether it has endpoints where clients get tokens.
     """
 
     api_id: str
@@ -94,6 +104,7 @@ class CompiledApi:
     stripped: int
     keyless: bool
     batch: bool
+    oauth: bool = False
     targets: tuple[Target, ...]
     timeouts: Timeouts
     body_limit: int | None

@@ -16,9 +16,10 @@ from typing import Final
 from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.batch.batches import Batches
-from services.gateway.exchange import Exchange, Reply
+from services.gateway.exchange import Exchange, HandedOver, Reply
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.judge import BATCH_PATH
+from services.gateway.oauth.door import OAuthDoor
 from services.gateway.refusals import (
     BAD_HOST,
     INTERNAL_ERROR,
@@ -85,6 +86,7 @@ class FrontDoor:
         self._log = gateway.requests.answered
         self._next_request_id = gateway.next_request_id
         self._batches = Batches(gateway.judge, forwarder, gateway.requests.answered)
+        self._oauth = OAuthDoor(gateway.oauth, gateway.operator_key)
         self.open: set[ClientConnection] = set()
         self._turned_back: set[ClientConnection] = set()
         self.stopping = False
@@ -285,6 +287,8 @@ class FrontDoor:
                         return True
                     return close
                 reply = await self._batches.answer(exchange, connection)
+            elif isinstance(reply, HandedOver):
+                reply = await self._oauth.answer(reply.endpoint, exchange, connection)
             reply.headers.append((b"X-Request-Id", exchange.request_id.encode("ascii")))
         except Refusal as refusal:
             reply = self._judge.refused(exchange, refusal)

@@ -12,8 +12,8 @@ from services.gateway import start_page
 from services.gateway.events.events import Events
 from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
 from services.gateway.live import Live
-from services.gateway.middleware import rate_limit_status
-from services.gateway.refusals import DEFINITIONS_UNAVAILABLE, EXPECTATION_FAILED, KEY_MISSING, NOT_FOUND, Refusal
+from services.gateway.middleware import oauth_endpoints, rate_limit_status
+from services.gateway.refusals import DEFINITIONS_UNAVAILABLE, EXPECTATION_FAILED, KEY_MISSING, NOT_FOUND, OAUTH_TOKEN_MISSING, Refusal
 from services.gateway.rendering import render
 from services.gateway.routing.listen_paths import relative_path
 
@@ -93,9 +93,11 @@ class Judge:
                 if answer is not None:
                     return answer if isinstance(answer, Reply) else self._decide_later(exchange, answer, stages, None)
         except Refusal as refusal:
-            if refusal.kind is KEY_MISSING:
+            if refusal.kind in (KEY_MISSING, OAUTH_TOKEN_MISSING):
                 size = SMALL_ENVELOPE // 1024
-                raise Refusal(KEY_MISSING, detail=f"A batch above {size} KB, or sent in chunks, needs a key itself.") from None
+                raise Refusal(
+                    refusal.kind, headers=refusal.headers, detail=f"A batch above {size} KB, or sent in chunks, needs a key itself."
+                ) from None
             raise
         return None
 
@@ -129,5 +131,6 @@ def _check_readings(readings: Iterable[str], api: CompiledApi) -> None:
     for reading in readings:
         # The limits are below the version where the URL names one.
         limits = not api.keyless and reading.endswith(rate_limit_status.PATH)
-        if reading in _HELLO or limits or (api.batch and relative_path(api, reading) == BATCH_PATH):
+        tokens = api.oauth and oauth_endpoints.may_be(reading)
+        if reading in _HELLO or limits or tokens or (api.batch and relative_path(api, reading) == BATCH_PATH):
             raise Refusal(NOT_FOUND)

@@ -337,7 +337,42 @@ SIGNATURE_INVALID = _kind(
 SIGNATURE_OUT_OF_TIME = _kind(
     "signature-out-of-time", 400, "Date is out of allowed range.", detail="The clock of the client is too far from the gateway's."
 )
+OAUTH_TOKEN_MISSING = _kind(
+    "oauth-token-missing", 400, "Authorization field missing", detail="Send an access token where the API expects it."
+)
+BEARER_MALFORMED = _kind(
+    "bearer-malformed", 400, "Bearer token malformed", detail="Send `Authorization: Bearer`, a space, and the access token."
+)
+OAUTH_TOKEN_UNKNOWN = _kind(
+    "oauth-token-unknown",
+    403,
+    "Key not authorised",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The access token is not known, or it is not one of a client of this API; get another one.",
+)
 KEYS_UNAVAILABLE = _kind("keys-unavailable", 503, "The key cannot be checked now", detail="Try again in a moment.")
+
+_group = "The OAuth2 endpoints"
+OAUTH_METHOD = _kind("oauth-method", 405, "Method not supported", detail="The header Allow names the methods of this endpoint.")
+OAUTH_MALFORMED = _kind(
+    "oauth-malformed", 400, "Request malformed", detail="Send a form (application/x-www-form-urlencoded, UTF-8) of at most 100 fields."
+)
+OAUTH_OPERATOR_KEY_WRONG = _kind(
+    "oauth-operator-key-wrong",
+    403,
+    "Attempted administrative access with invalid or missing key!",
+    detail="The server of the login page sends the operator key in `x-tyk-authorization`.",
+)
+KEY_RULES_MISSING = _kind(
+    "key-rules-missing",
+    400,
+    "Authorise request is missing key_rules in params",
+    detail="Send `key_rules`, a session object as JSON, or give the client a policy.",
+)
+KEY_RULES_INVALID = _kind("key-rules-invalid", 400, "Request malformed", detail="The detail names the mistakes of `key_rules`.")
+OAUTH_BUSY = _kind("oauth-busy", 503, "The token server is busy", detail="Too many requests wait for it; try again in a moment.")
+OAUTH_UNAVAILABLE = _kind("oauth-unavailable", 503, "The token server is not available now", detail="Try again in a moment.")
 
 _group = "Key state and rights"
 KEY_INACTIVE = _kind(

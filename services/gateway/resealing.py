@@ -1,4 +1,4 @@
-"""What `python -m services.common.reseal gateway` does: the secrets of webhooks and of HMAC signatures, and the note of their key."""
+"""What `python -m services.common.reseal gateway` does: what webhooks, HMAC signatures and OAuth2 have sealed, and their key."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from services.common.resealing import Resealed, Sealed, existing_key, in_databas
 from services.gateway.settings import Settings
 from services.gateway.stores.hooks import HOOKS
 from services.gateway.stores.keys import SECRETS
+from services.gateway.stores.oauth_tables import NOTIFICATIONS
 from services.gateway.stores.sealing import PURPOSE, note_key
 
-_COLUMNS: Final = (Sealed(HOOKS.c.sealed, HOOKS.c.id, PURPOSE), Sealed(SECRETS.c.hmac_sealed, SECRETS.c.hash, PURPOSE))
+_COLUMNS: Final = (
+    Sealed(HOOKS.c.sealed, HOOKS.c.id, PURPOSE),
+    Sealed(SECRETS.c.hmac_sealed, SECRETS.c.hash, PURPOSE),
+    Sealed(NOTIFICATIONS.c.sealed, NOTIFICATIONS.c.delivery_id, PURPOSE),
+)
 
 
 def run(settings: Settings, *, leave_lost: bool) -> Resealed:

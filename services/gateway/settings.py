@@ -56,6 +56,10 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
     webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")
+    oauth_token_lifetime: int = setting(3600, help="Seconds that an OAuth2 access token opens its API.", minimum=1, maximum=31_536_000)
+    oauth_refresh_lifetime: int = setting(
+        1_209_600, help="Seconds within which a refresh token is exchanged for another one.", minimum=1, maximum=315_360_000
+    )
     tls_certificate: Path | None = setting(None, help="Certificate chain (PEM) of the public port; with it the port speaks TLS.")
     tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")
     upstream_ca: Path | None = setting(None, help="Further certificate authorities (PEM) for https targets.")

@@ -30,6 +30,10 @@ from services.gateway.keys.organisations import Organisations
 from services.gateway.keys.passwords import Passwords
 from services.gateway.live import Live
 from services.gateway.loading import Loading
+from services.gateway.oauth.endpoints import Endpoints
+from services.gateway.oauth.notifications import Bodies
+from services.gateway.oauth.sweeping import Sweeping
+from services.gateway.oauth.tokens import Tokens
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
 from services.gateway.observe.health import Health
@@ -44,6 +48,7 @@ from services.gateway.stores.events import Outbox
 from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
+from services.gateway.stores.oauth import OAuthStore
 from services.gateway.stores.organisation_copy import OrganisationCopy
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
@@ -62,10 +67,17 @@ _RESERVED_FILES: Final = 256
 _USER_AGENT: Final = "Tyk-Hookshot"  # as Tyk names itself to receivers of webhooks
 
 
-def create_events(settings: Settings, database: CoreDatabase, hooks: HookStore) -> Events:
+def create_events(settings: Settings, database: CoreDatabase, hooks: HookStore, tokens: OAuthStore) -> Events:
     """Return the events of one worker, with the outbox and the secrets of this database."""
     outbox = Outbox(database)
-    courier = Courier(outbox, SigningSecrets(hooks).of, settings.webhook_allow, user_agent=_USER_AGENT, allowed_by="GATEWAY_WEBHOOK_ALLOW")
+    courier = Courier(
+        outbox,
+        SigningSecrets(hooks).of,
+        settings.webhook_allow,
+        user_agent=_USER_AGENT,
+        allowed_by="GATEWAY_WEBHOOK_ALLOW",
+        body_of=Bodies(tokens).of,
+    )
     return Events(outbox, courier, Templates(settings.webhook_templates))
 
 
@@ -90,7 +102,8 @@ class Gateway:
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
-        self.events = create_events(settings, self.database, self.hooks)
+        self.oauth_store = OAuthStore(self.database, self.sealing)
+        self.events = create_events(settings, self.database, self.hooks, self.oauth_store)
         self.live = Live(
             self.definitions, Ports(self.keys, self.counters, Passwords(), self.organisations.find, self.certificates, time.time)
         )
@@ -103,6 +116,19 @@ class Gateway:
         self.health = Health(VERSION, lambda: self.freshness.well, self.counters if settings.valkey_url else None)
         self.judge = Judge(self.live, self.events, self.health.hello)
         self.announcements = announcements.create(settings.valkey_url, settings.valkey_prefix)
+        self.oauth = Endpoints(
+            Tokens(
+                self.oauth_store,
+                self.keys_store,
+                self.definitions,
+                self.policies,
+                self.publish_keys,
+                self.events.wake,
+                lifetime=settings.oauth_token_lifetime,
+                refresh_lifetime=settings.oauth_refresh_lifetime,
+            )
+        )
+        self._sweeping = Sweeping(self.oauth_store, self.publish_keys)
         self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
         self.requests = Requests(self.access_log.write)
         self.loop_lag = LoopLag()
@@ -146,6 +172,7 @@ class Gateway:
         if self._copy_keeper is not None:
             self._copy_keeper.start()
         self.freshness.start()
+        self._sweeping.start()
 
     def _load(self) -> None:
         check_migrated("gateway", self.database)
@@ -169,6 +196,7 @@ class Gateway:
         within: seconds. What hangs longer is left to its daemon thread.
         """
         self.freshness.stop()
+        self._sweeping.stop()
         self.loop_lag.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),

@@ -17,7 +17,7 @@ from tests.support.stores import Valkey
 
 RUNNER = Path(__file__).parent / "tyk" / "run.py"
 GROUPS = (
-    *("admin", "auth-key", "basic", "batch", "dashboard", "hmac", "hooks", "ip", "mock", "org", "paths", "quota"),
+    *("admin", "auth-key", "basic", "batch", "dashboard", "hmac", "hooks", "ip", "mock", "oauth", "org", "paths", "quota"),
     *("rate", "rights", "routing", "save-checks", "session", "versions", "wire"),
 )
 RUN_WITHIN = 240.0

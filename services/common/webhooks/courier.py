@@ -64,13 +64,15 @@ class Courier:
         allowed_by: str = "",
         now: Callable[[], float] = time.time,
         call: Callable[..., int] = _call,
+        body_of: Callable[[Delivery], str] | None = None,
         lease: float = LEASE,
         look: float = _LOOK,
     ) -> None:
         """secret_of: a webhook's signing secret by its id, "" = none; raises CannotSign: then the call waits as one that failed, and never
         goes out unsigned. allowed: private networks that may be called. allowed_by: the setting that names them, for those who read why a
-        call was refused. user_agent: unless the call has its own. now: epoch seconds. lease: seconds, longer than any call may take.
-        look: seconds between two looks into the outbox when nobody wakes it.
+        call was refused. user_agent: unless the call has its own. now: epoch seconds. body_of: returns what a call sends, None = what the
+        outbox holds; raises as `secret_of`. lease: seconds, longer than any call may take. look: seconds between two looks into the outbox
+        when nobody wakes it.
         """
         self._outbox = outbox
         self._secret_of = secret_of
@@ -79,6 +81,7 @@ class Courier:
         self._remedy = f"; {allowed_by} can name networks that may be called" if allowed_by else ""
         self._now = now
         self._call = call
+        self._body_of = body_of or (lambda delivery: delivery.body)
         self._lease = lease
         self._look = look
         self._due = threading.Event()
@@ -156,9 +159,9 @@ class Courier:
             self._due.set()
 
     def _attempt(self, delivery: Delivery) -> None:
-        body = delivery.body.encode("utf-8", "replace")
         status: int | None = None
         try:
+            body = self._body_of(delivery).encode("utf-8", "replace")
             secret = self._secret_of(delivery.hook_id)
             status = self._call(delivery.method, delivery.url, self._headers(delivery, secret, body), body, self._allowed)
             error = f"the target answered {status}"

@@ -20,7 +20,7 @@ from typing import Any, Final
 from services.gateway import client_faults
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
-from services.gateway.exchange import Exchange, Reply
+from services.gateway.exchange import Exchange, HandedOver, Reply
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.judge import BATCH_PATH, Judge
 from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
@@ -134,6 +134,8 @@ class Batches:
             reply = decided if decided is None or isinstance(decided, Reply) else await decided
             if exchange.api is not api:
                 raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")
+            if isinstance(reply, HandedOver):
+                raise Refusal(NOT_FOUND, detail="An entry does not ask for tokens.")
             if reply is None:
                 status, answered, fetched = await self._forwarder.fetch(connection, exchange, api, entry.body, budget)
             else:

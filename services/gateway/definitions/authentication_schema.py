@@ -5,6 +5,7 @@ of their keys must be active and have the rights; the limits of one of them coun
 
 Fields:
 * `use_standard_auth` (2.3): Asks for a key also where another way of authentication is switched on.
+* `use_oauth2` (1.3): Asks for an OAuth2 access token.
 * `use_basic_auth` (1.3): Asks for a user name and a password (RFC 7617).
 * `enable_signature_checking` (1.3): Asks for an HMAC signature.
 * `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `oauth_key`, `basic_auth_user`, `hmac_key`,
@@ -24,6 +25,7 @@ Fields:
   `certificate`. Differs: A certificate is asked for in any case, as in today's Tyk; up to 5.9 a key in a header is enough. It is a
   mistake where no key is asked for.
 * `auth_configs.authtoken.*` (3.0): The fields of `auth`. It replaces `auth` when it names a header or switches something on.
+* `auth_configs.oauth.*` (3.0): The fields of `auth`, for access tokens; without it, the header `Authorization` holds them.
 * `auth_configs.basic.*` (3.0): The fields of `auth`, for user names and passwords; without it, the header `Authorization` holds them.
 * `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
 """

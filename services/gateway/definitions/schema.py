@@ -57,7 +57,7 @@ from services.gateway.definitions.version_schema import VersionReader
 
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
-    "slug", "auth_provider", "session_provider", "notifications", "oauth_meta", "config_data",
+    "slug", "auth_provider", "session_provider", "config_data",
     "proxy_name", "tags", "api_model", "_id",
 )  # fmt: skip
 _NO_VERSION: Final = "versions must hold at least one version; without versions: one named `Default`, and `not_versioned: true` beside"

@@ -49,6 +49,7 @@ class Key:
     `session_lifetime` counts. password: the argon2id hash of a user's, "" = none. hmac_secret: what its signatures are made with, None = it
     has none. certificate: the id of the client certificate by which it is found, "" = it has a secret. certificates: ids of those without
     one of which it does not count, none = it counts without.
+    issued_by: the api_id whose client got it as an access token, "" = it is not one.
     """
 
     id: str
@@ -72,15 +73,24 @@ class Key:
     certificate: str = ""
     certificates: tuple[str, ...] = ()
     hmac_secret: str | None = field(default=None, repr=False)
+    issued_by: str = ""
 
     @classmethod
     def from_session(
-        cls, id: str, hashes: Iterable[str], session: Mapping[str, Any], saved_at: float = 0.0, hmac_secret: str | None = None
+        cls,
+        id: str,
+        hashes: Iterable[str],
+        session: Mapping[str, Any],
+        saved_at: float = 0.0,
+        hmac_secret: str | None = None,
+        issued_by: str = "",
+        counted_by: str = "",
     ) -> Key:
         """Return the key of a session object that was checked when it was saved. Absent fields and null count as zero, as in Tyk.
 
-        hmac_secret: the session has it sealed.
+        hmac_secret: the session has it sealed. counted_by: what its limits are counted by, "" = the id.
         """
+        counted_by = counted_by or id
         granted = session.get("access_rights")
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
         return cls(
@@ -93,9 +103,9 @@ class Key:
             per=float(session.get("per") or 0),
             quota_max=int(session.get("quota_max") or 0),
             quota_renewal_rate=float(session.get("quota_renewal_rate") or 0),
-            rate_counter=rate_counter(id),
-            quota_counter=quota_counter(id),
-            limits=_limits(id, granted) if granted else None,
+            rate_counter=rate_counter(counted_by),
+            quota_counter=quota_counter(counted_by),
+            limits=_limits(counted_by, granted) if granted else None,
             org_id=session.get("org_id") or "",
             alias=session.get("alias") or "",
             tags=tuple(session.get("tags") or ()),
@@ -105,6 +115,7 @@ class Key:
             certificate=session.get("certificate") or "",
             certificates=tuple(session.get("mtls_static_certificate_bindings") or ()),
             hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
+            issued_by=issued_by,
         )
 
 

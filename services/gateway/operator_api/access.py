@@ -17,7 +17,9 @@ from services.gateway.operator_api.web import gateway
 from services.gateway.operator_key import given_in, is_operator_key
 
 # Tyk's clients name a key by its secret in the path.
-_KEY_PATH: Final = re.compile(r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE)
+_KEY_PATH: Final = re.compile(
+    r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys|/+tyk/+oauth/+refresh)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE
+)
 
 
 def hide_keys_in_logs() -> None:

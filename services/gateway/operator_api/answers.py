@@ -11,6 +11,7 @@ from flask import Response, request
 from services.common import request_id
 from services.gateway.definitions.reader import Mistake
 from services.gateway.operator_api.refusals import OperatorRefusal
+from services.gateway.stores.oauth import Client
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -68,6 +69,19 @@ def pages(total: int, number: int, size: int) -> int:
     number: the `p` that was asked for, negative = everything on one page. A client that counts from 0 up to `pages` sees all.
     """
     return 0 if number < 0 else max(0, (total - 1) // size)
+
+
+def shown_client(client: Client) -> dict[str, Any]:
+    """Return an OAuth2 client as answers show it, without its secret."""
+    return {
+        "client_id": client.id,
+        "api_id": client.api_id,
+        "redirect_uri": client.redirect_uris[0] if client.redirect_uris else "",
+        "redirect_uris": list(client.redirect_uris),
+        "policy_id": client.policy_id,
+        "description": client.description,
+        "meta_data": client.meta_data,
+    }
 
 
 def is_tyk_api(path: str) -> bool:

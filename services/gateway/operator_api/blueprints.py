@@ -11,6 +11,7 @@ from services.gateway.operator_api import (
     api_hooks,
     api_keys,
     api_lint,
+    api_oauth,
     api_policies,
     api_revisions,
     api_workers,
@@ -18,6 +19,7 @@ from services.gateway.operator_api import (
     tyk_certificates,
     tyk_hello,
     tyk_keys,
+    tyk_oauth,
     tyk_organisations,
     tyk_policies,
 )
@@ -26,7 +28,7 @@ from services.gateway.operator_api import (
 def blueprints() -> list[Blueprint]:
     """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (
-        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates),
-        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_hello),
+        *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates, api_oauth),
+        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_oauth, tyk_hello),
     )
     return [part.blueprint for part in parts]

@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "client"]
 
 
 class Kind(NamedTuple):
@@ -81,6 +81,8 @@ _POLICY_TAKEN: Final = _kind("policy-taken", 409, remedy="Choose another `id`, o
 _POLICY_IN_USE: Final = _kind(
     "policy-in-use", 409, remedy="Take it out of the keys that name it; or repeat the call with `force=1`, which switches these keys off."
 )
+_CLIENT_UNKNOWN: Final = _kind("client-unknown", 404, remedy=_FIND)
+_CLIENT_TAKEN: Final = _kind("client-taken", 409, remedy="Choose another `client_id`, or change the client that has it.")
 _REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
 _DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
 _API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
@@ -362,3 +364,26 @@ def certificate_unknown() -> OperatorRefusal:
 
 def certificate_taken(id: str) -> OperatorRefusal:
     return OperatorRefusal(_CERTIFICATE_TAKEN, f"Certificate with {id} id already exists")
+
+
+# OAuth2 clients.
+
+
+def client_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_CLIENT_UNKNOWN, "OAuth Client ID not found")
+
+
+def client_id_taken() -> OperatorRefusal:
+    return OperatorRefusal(_CLIENT_TAKEN, "There is an OAuth client with this id")
+
+
+def client_id_mismatch() -> OperatorRefusal:
+    return OperatorRefusal(_ID_MISMATCH, "The id of the OAuth client does not match that of the path")
+
+
+def api_without_oauth() -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, "The API does not ask for access tokens (use_oauth2), so it has no clients")
+
+
+def refresh_token_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_CLIENT_UNKNOWN, "Refresh token not found")

@@ -23,6 +23,7 @@ from services.gateway.keys.model import Key, Opened
 from services.gateway.keys.policies import effective, policy_ids
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
+from services.gateway.stores.oauth_tables import TOKENS
 from services.gateway.stores.policies import KEY_POLICIES, granting, named_by
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 
@@ -87,9 +88,9 @@ class StoredKey:
     generation: int = 0
     changed: frozenset[str] = frozenset()
 
-    def key(self, session: Mapping[str, Any], hmac_secret: str | None = None) -> Key:
-        """Return what the data plane sees. session: with what policies make of it."""
-        return Key.from_session(self.id, self.hashes, session, self.updated_at.timestamp(), hmac_secret)
+    def key(self, session: Mapping[str, Any], hmac_secret: str | None = None, issued_by: str = "", counted_by: str = "") -> Key:
+        """Return what the data plane sees. session: with what policies make of it. issued_by, counted_by: of an access token."""
+        return Key.from_session(self.id, self.hashes, session, self.updated_at.timestamp(), hmac_secret, issued_by, counted_by)
 
 
 class SecretTaken(Exception):
@@ -120,13 +121,15 @@ class KeyStore:
     def by_hash(self, hash: str) -> Opened | None:
         """Return the key that a live secret opens."""
         with self._database.read() as connection:
-            chosen = sa.select(KEYS, _S.ends_at, _S.hmac_secret, _S.hmac_sealed).join(SECRETS, _S.key_id == _K.id).where(_S.hash == hash)
-            row = connection.execute(chosen).one_or_none()
+            of_token = TOKENS.c.api_id.label("issued_by"), TOKENS.c.family
+            chosen = sa.select(KEYS, _S.ends_at, _S.hmac_secret, _S.hmac_sealed, *of_token).join(SECRETS, _S.key_id == _K.id)
+            row = connection.execute(chosen.outerjoin(TOKENS, TOKENS.c.key_id == _K.id).where(_S.hash == hash)).one_or_none()
             now = self._clock.now()
             if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
             stored = _stored(connection, row, now)
-            key = stored.key(effective(stored.session, named_by(connection, policy_ids(stored.session))), self._hmac_secret(hash, row))
+            session = effective(stored.session, named_by(connection, policy_ids(stored.session)))
+            key = stored.key(session, self._hmac_secret(hash, row), row.issued_by or "", row.family or "")
             return Opened(key, None if row.ends_at is None else row.ends_at.timestamp())
 
     def _hmac_secret(self, hash: str, row: sa.Row[Any]) -> str | None:
@@ -258,7 +261,7 @@ class KeyStore:
                 raise KeyMissing(*missing)
             changed = [_all_hashes(connection, id) for id in chosen]
             for id in chosen:
-                for table in (SECRETS, RIGHTS, KEY_POLICIES):
+                for table in (SECRETS, RIGHTS, KEY_POLICIES, TOKENS):
                     connection.execute(sa.delete(table).where(table.c.key_id == id))
                 connection.execute(sa.delete(KEYS).where(_K.id == id))
             generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
@@ -335,6 +338,34 @@ class KeyStore:
         """Return the hashes whose keys changed after a generation."""
         with self._database.read() as connection:
             return since(connection, GENERATION, seen)
+
+
+def add_key(connection: sa.Connection, hash: str, session_object: Mapping[str, Any], now: dt.datetime) -> str:
+    """Store a key of one secret, without one for signatures, in a transaction of the caller's; return its id.
+
+    The caller raises the generation.
+    """
+    id = new_id()
+    connection.execute(sa.insert(KEYS).values(id=id, user_name=None, created_at=now, **_columns(session_object, now)))
+    connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None, hmac_secret="", hmac_sealed=""))
+    _write_rights(connection, id, session_object)
+    return id
+
+
+def remove_keys(connection: sa.Connection, ids: Iterable[str]) -> frozenset[str]:
+    """Delete keys in a transaction of the caller's, and return the hashes that opened them; those that are gone already do not matter.
+
+    The caller raises the generation.
+    """
+    chosen, hashes = sorted(set(ids)), set()  # writers that lock rows in the same order cannot deadlock
+    for start in range(0, len(chosen), 500):
+        part = chosen[start : start + 500]
+        connection.execute(sa.select(_K.id).where(_K.id.in_(part)).order_by(_K.id).with_for_update()).all()
+        hashes |= set(connection.scalars(sa.select(_S.hash).where(_S.key_id.in_(part))))
+        for table in (SECRETS, RIGHTS, KEY_POLICIES, TOKENS):
+            connection.execute(sa.delete(table).where(table.c.key_id.in_(part)))
+        connection.execute(sa.delete(KEYS).where(_K.id.in_(part)))
+    return frozenset(hashes)
 
 
 def _written(connection: sa.Connection, id: str, now: dt.datetime, before: Iterable[str] = ()) -> StoredKey:

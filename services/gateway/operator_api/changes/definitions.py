@@ -169,7 +169,17 @@ def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = No
         raise refusals.api_unknown() from None
     except RevisionConflict as error:
         raise refusals.revision_conflict(error.current) from None
-    return Saved(stored, gateway.publish_definitions())
+    unconfirmed = gateway.publish_definitions()
+    return Saved(stored, [*unconfirmed, *end_tokens(gateway, stored.api_id)])
+
+
+def end_tokens(gateway: Gateway, api_id: str) -> list[str]:
+    """End the access tokens of an API that was deleted; return the workers that may not know yet.
+
+    Its OAuth2 clients stay: they have it again when the deletion is undone.
+    """
+    ended = gateway.oauth_store.end_api(api_id)
+    return [] if ended is None else gateway.publish_keys(ended.generation, ended.hashes)
 
 
 def reload(gateway: Gateway) -> list[str]:

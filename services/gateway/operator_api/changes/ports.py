@@ -13,6 +13,7 @@ from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.oauth import OAuthStore
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
 
@@ -56,6 +57,12 @@ class Health(Protocol):
         ...
 
 
+class OAuth(Protocol):
+    def authorize_client(self, api: CompiledApi, fields: list[tuple[str, str]]) -> Reply:
+        """Answer the server of a login page. Raises Refusal."""
+        ...
+
+
 class Gateway(Protocol):
     """What a worker process offers. All methods may be called from any thread."""
 
@@ -79,6 +86,10 @@ class Gateway(Protocol):
         """Whether the public port speaks TLS."""
         ...
 
+    @property
+    def oauth_store(self) -> OAuthStore: ...
+    @property
+    def oauth(self) -> OAuth: ...
     @property
     def hooks(self) -> HookStore: ...
     @property

@@ -13,7 +13,7 @@ from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, differences, revisions
 from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.changes.checks import checked, refuse_files, warnings_of
-from services.gateway.operator_api.changes.definitions import Saved, place_taken
+from services.gateway.operator_api.changes.definitions import Saved, end_tokens, place_taken
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import Action, ApiIdTaken, NotFound, PlaceTaken, RevisionConflict, same_json
 from services.gateway.stores.revisions import Entry, Revision, redo_target, undo_target
@@ -99,7 +99,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
     try:
         if definition is None or wanted.raw is None:
             gone = store.delete(id, who=author.who, note=author.note, if_match=seen, action=action, target=target)
-            saved = Saved(gone, gateway.publish_definitions())
+            saved = Saved(gone, [*gateway.publish_definitions(), *end_tokens(gateway, gone.api_id)])
         elif present.raw is None:
             stored = store.create(
                 wanted.raw,
