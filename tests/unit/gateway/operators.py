@@ -17,6 +17,8 @@ from services.gateway.compiler import interpret
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.exchange import Reply
+from services.gateway.oauth.endpoints import Endpoints
+from services.gateway.oauth.tokens import Tokens
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
@@ -25,6 +27,7 @@ from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.oauth import OAuthStore
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.sealing import Sealing
@@ -45,7 +48,19 @@ class NotedGateway:
         self.organisations_store = OrganisationStore(database)
         self.certificates_store = CertificateStore(database)
         self.speaks_tls = True
+        self.oauth_store = OAuthStore(database, sealing)
         self.hooks = HookStore(database, sealing)
+        tokens = Tokens(
+            self.oauth_store,
+            self.keys_store,
+            self.definitions,
+            self.policies,
+            self.publish_keys,
+            lambda: None,
+            lifetime=3600,
+            refresh_lifetime=86_400,
+        )
+        self.oauth = Endpoints(tokens)
         self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
         self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])

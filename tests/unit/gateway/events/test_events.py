@@ -29,6 +29,7 @@ from services.gateway.refusals import Refusal
 from services.gateway.settings import Settings
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore, SigningSecrets
+from services.gateway.stores.oauth import OAuthStore
 from services.gateway.stores.sealing import Sealing
 from services.gateway.wire.heads.requests import HeaderSection
 from services.gateway.wiring import create_events
@@ -79,7 +80,7 @@ def test_what_receivers_and_operators_of_the_gateway_see(
 ) -> None:
     """As a worker is wired: it calls under Tyk's name, and a call that is refused says which setting would allow it."""
     settings = Settings(master_key="m" * 32, webhook_allow=allowed)
-    with started(create_events(settings, database, hooks_of(database))) as told:
+    with started(create_events(settings, database, hooks_of(database), OAuthStore(database, Sealing(database, settings)))) as told:
         told.refused(exchange(api(hook(receiver.url))), QUOTA)
         wait_until(lambda: told.outbox.page(state, 0, 1)[1])
     [call] = told.outbox.page(None, 0, 1)[0]
