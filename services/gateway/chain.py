@@ -18,6 +18,7 @@ from services.gateway.middleware import (
     hard_timeouts,
     hmac_signature,
     ip_filter,
+    jwt,
     key_state,
     oauth,
     oauth_endpoints,
@@ -73,6 +74,7 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", oauth, envelope=True),
     Step("keyed", basic_auth, envelope=True),
     Step("keyed", hmac_signature, envelope=True),
+    Step("keyed", jwt, envelope=True),
     Step("keyed", certificate_key, envelope=True),
     Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights to look at.

@@ -73,7 +73,9 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "use_basic_auth": True,
         "use_mutual_tls_auth": True,
         "enable_signature_checking": True,
-        "auth_configs": {"oauth": {}, "basic": {}, "hmac": {}},
+        "enable_jwt": True,
+        "jwt_jwks_uris": [{"url": ""}],
+        "auth_configs": {"oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
     },
     {

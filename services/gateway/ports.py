@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from services.gateway.counters.port import Counters
 from services.gateway.keys.certificates import CertificateFinder
+from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
+from services.gateway.keys.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Ports:
     keys: KeyFinder
     counters: Counters
     passwords: Passwords
+    tokens: Tokens
+    key_sets: KeySets
     organisation: Callable[[str], Key | None]
     certificates: CertificateFinder
     now: Callable[[], float]

@@ -351,6 +351,68 @@ OAUTH_TOKEN_UNKNOWN = _kind(
     event_message="Auth Failure",
     detail="The access token is not known, or it is not one of a client of this API; get another one.",
 )
+TOKEN_REFUSED = _kind(
+    "token-refused",
+    403,
+    "Key not authorized",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="What was sent is not a JSON Web Token that a key of this API's issuer signed; get a new one there.",
+)
+TOKEN_EXPIRED = _kind("token-expired", 401, "Key not authorized: token has expired", detail="Get a new token from its issuer.")
+TOKEN_USED_EARLY = _kind(
+    "token-used-early",
+    401,
+    "Key not authorized: token used before issued",
+    detail="The clocks of the issuer and the gateway differ; the API's jwt_issued_at_validation_skew says by how much they may.",
+)
+TOKEN_NOT_VALID_YET = _kind(
+    "token-not-valid-yet",
+    401,
+    "Key not authorized: token is not valid yet",
+    detail="Wait until the token's nbf, or get a new token from its issuer.",
+)
+TOKEN_NOT_FOR_THIS = _kind(
+    "token-not-for-this-api",
+    403,
+    "Key not authorized",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The token is signed rightly, and its issuer (iss) or its audience (aud) is not one that this API takes.",
+)
+TOKEN_WITHOUT_IDENTITY = _kind(
+    "token-without-identity",
+    403,
+    "no suitable claims for user ID were found",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The token does not say who calls; the detail says which claim should.",
+)
+TOKEN_WITHOUT_POLICY = _kind(
+    "token-without-policy",
+    403,
+    "key not authorized: no matching policy found",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="No policy of this API's organisation belongs to the token; the log tells the operator which ones were looked for.",
+)
+TOKEN_SCOPE_WITHOUT_POLICY = _kind(
+    "token-scope-without-policy",
+    403,
+    "key not authorized: no matching policy found in scope claim",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="None of the token's scopes gives a right to this API; get a token with another scope.",
+)
+TOKENS_BUSY = _kind(
+    "tokens-busy", 503, "The token cannot be checked now", detail="Too many new tokens wait for their check; try again in a moment."
+)
+KEY_SET_UNAVAILABLE = _kind(
+    "key-set-unavailable",
+    503,
+    "The token cannot be checked now",
+    detail="The keys of the token's issuer cannot be fetched; try again in a moment.",
+)
 KEYS_UNAVAILABLE = _kind("keys-unavailable", 503, "The key cannot be checked now", detail="Try again in a moment.")
 
 _group = "The OAuth2 endpoints"

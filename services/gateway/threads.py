@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from services.common.threads import call_in_thread
 
 R = TypeVar("R")
 Arguments = TypeVarTuple("Arguments")
+
+_NICE: Final = 5
+_local = threading.local()
 
 _Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -80,3 +85,11 @@ def _settle(future: Future[Any], work: Callable[..., Any], arguments: tuple[Any,
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+def give_way() -> None:
+    """Lower the priority of the thread that calls; on Linux alone, elsewhere it would be that of the process."""
+    if sys.platform == "linux" and not getattr(_local, "gives_way", False):
+        _local.gives_way = True
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

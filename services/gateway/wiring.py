@@ -8,7 +8,7 @@ import resource
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from services.common import logging as logs
@@ -16,7 +16,7 @@ from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
 from services.common.webhooks.courier import Courier
 from services.gateway.announcements import factory as announcements
-from services.gateway.certificates import PublicTls
+from services.gateway.certificates import PublicTls, upstream_tls
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
 from services.gateway.events.events import Events
@@ -26,8 +26,10 @@ from services.gateway.judge import Judge
 from services.gateway.keys.cache import CachedKeys
 from services.gateway.keys.certificates import Certificates
 from services.gateway.keys.changes import KeyChanges
+from services.gateway.keys.key_sets import KeySets, fetch_key_set
 from services.gateway.keys.organisations import Organisations
 from services.gateway.keys.passwords import Passwords
+from services.gateway.keys.tokens import Tokens
 from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.oauth.endpoints import Endpoints
@@ -104,9 +106,7 @@ class Gateway:
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.oauth_store = OAuthStore(self.database, self.sealing)
         self.events = create_events(settings, self.database, self.hooks, self.oauth_store)
-        self.live = Live(
-            self.definitions, Ports(self.keys, self.counters, Passwords(), self.organisations.find, self.certificates, time.time)
-        )
+        self.live = Live(self.definitions, self._ports())
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
@@ -138,6 +138,10 @@ class Gateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         # One call of C code: a random name of this worker and a rising number.
         self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
+
+    def _ports(self) -> Ports:
+        key_sets = KeySets(fetch_key_set(cache(partial(upstream_tls, self.settings))), time.time)
+        return Ports(self.keys, self.counters, Passwords(), Tokens(), key_sets, self.organisations.find, self.certificates, time.time)
 
     def _gauges(self) -> Gauges:
         gauges = Gauges()

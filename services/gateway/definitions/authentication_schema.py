@@ -8,6 +8,8 @@ Fields:
 * `use_oauth2` (1.3): Asks for an OAuth2 access token.
 * `use_basic_auth` (1.3): Asks for a user name and a password (RFC 7617).
 * `enable_signature_checking` (1.3): Asks for an HMAC signature.
+* `enable_jwt` (1.9): Asks for a JSON Web Token (RFC 7519), whose key is that of whom it names. Differs: A token is checked once and then
+  remembered; a policy that changes counts at once.
 * `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `oauth_key`, `basic_auth_user`, `hmac_key`,
   `jwt_claim` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not switched on is a mistake.
 * `strip_auth_data` (2.4): Keeps what proves who a client is from the upstream.
@@ -28,6 +30,7 @@ Fields:
 * `auth_configs.oauth.*` (3.0): The fields of `auth`, for access tokens; without it, the header `Authorization` holds them.
 * `auth_configs.basic.*` (3.0): The fields of `auth`, for user names and passwords; without it, the header `Authorization` holds them.
 * `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
+* `auth_configs.jwt.*` (3.0): The fields of `auth`, for JSON Web Tokens; without it, `auth` itself says where they are.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from ipaddress import ip_address
 from typing import Any
 
 from services.gateway.definitions import field_names
-from services.gateway.definitions.model import Definition, TargetUrl
+from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, join, says_nothing
 
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
     "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
-    "openid_options", "scopes",
+    "openid_options",
 })  # fmt: skip
 _QUIET_ENDS = ("disabled", "_disabled")
 
@@ -40,7 +40,7 @@ def unread_fields(unread: Iterable[tuple[str, Any]]) -> list[Mistake]:
 
 def _asks_for_nothing(name: str, value: Any) -> bool:
     """Tell whether a field asks for nothing, as those do that a Dashboard writes into every definition."""
-    if name in _QUIET or name.startswith("jwt_") or name.endswith(_QUIET_ENDS):
+    if name in _QUIET or name.endswith(_QUIET_ENDS):
         return True
     if name == "uptime_tests" and isinstance(value, Mapping):
         members = {key.lower(): member for key, member in value.items()}
@@ -68,18 +68,18 @@ def _modes(definition: Definition) -> Iterator[Mistake]:
 
 def _upstream(definition: Definition) -> Iterator[Mistake]:
     for target in definition.proxy.targets:
-        if target.scheme == "http" and not _stays_here(target):
+        if target.scheme == "http" and not stays_here(target.host):
             yield Mistake("/proxy/target_url", f"requests and keys go to {target.host} unencrypted (http)")
 
 
-def _stays_here(target: TargetUrl) -> bool:
+def stays_here(host: str) -> bool:
     """Tell whether requests stay in the operator's own network: loopback, private addresses, and names without a dot (containers,
     services of a cluster).
     """
     try:
-        address = ip_address(target.host)
+        address = ip_address(host)
     except ValueError:
-        return "." not in target.host or target.host.endswith((".localhost", ".local", ".internal"))
+        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
     return address.is_private or address.is_loopback
 
 

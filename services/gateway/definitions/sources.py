@@ -1,8 +1,9 @@
-"""Where definitions come from besides the operator API: a folder of JSON files, and the environment for the addresses of upstreams.
+"""Where definitions come from besides the operator API: a folder of JSON files, and the environment for what differs between machines.
 
 A target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment variable followed by `/v1`, so that one file serves a
 laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
-upstream. The `env://` form is what is stored and given back.
+upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable that begins
+with `TYK_`: a secret belongs there, and not in a definition. The `env://` form is what is stored and given back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join, read_js
 
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
+_NAME_OF_KEY: Final = re.compile(r"(?:UPSTREAM|TYK)_[A-Z0-9_]+")
 # Where Gatehouse's own services listen unless the environment says otherwise.
 _DEFAULTS: Final = {
     "UPSTREAM_AUTH": "http://127.0.0.1:8101",
@@ -31,32 +33,60 @@ _NOWHERE: Final = "http://upstream.invalid/"
 
 
 def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
-    """Fill in the addresses of a definition's upstreams; return its JSON and the mistakes in them.
+    """Fill in what a definition takes from the environment; return its JSON and the mistakes in that.
 
     Field names are found without regard to case, as everywhere.
     """
-    proxy_name = next((name for name in raw if name.lower() == "proxy"), "")
-    proxy = raw.get(proxy_name)
-    if not isinstance(proxy, Mapping):
-        return raw, []
     mistakes: list[Mistake] = []
+    filled = dict(raw)
+    for name, value in raw.items():
+        pointer = join("", name)
+        if name.lower() == "proxy" and isinstance(value, Mapping):
+            filled[name] = _proxy(value, pointer, environ, mistakes)
+        elif name.lower() == "jwt_source":
+            filled[name] = _fill_key(value, pointer, environ, mistakes)
+        elif name.lower() == "jwt_jwks_uris" and isinstance(value, list):
+            filled[name] = [_key_set(one, join(pointer, index), environ, mistakes) for index, one in enumerate(value)]
+    return (filled if filled != raw else raw), mistakes
+
+
+def _proxy(proxy: Mapping[str, Any], pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Any]:
     filled = dict(proxy)
     for name, value in proxy.items():
-        pointer = join(join("", proxy_name), name)
+        place = join(pointer, name)
         if name.lower() == "target_url":
-            filled[name] = _fill(value, pointer, environ, mistakes)
+            filled[name] = _fill(value, place, environ, mistakes)
         elif name.lower() == "target_list" and isinstance(value, list):
-            filled[name] = [_fill(one, join(pointer, index), environ, mistakes) for index, one in enumerate(value)]
-    return {**raw, proxy_name: filled}, mistakes
+            filled[name] = [_fill(one, join(place, index), environ, mistakes) for index, one in enumerate(value)]
+    return filled
 
 
-def _fill(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+def _key_set(one: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+    if not isinstance(one, Mapping):
+        return one
+    return {
+        name: _fill_key(value, join(pointer, name), environ, mistakes) if name.lower() == "url" else value for name, value in one.items()
+    }
+
+
+def _fill_key(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
+    return _fill(value, pointer, environ, mistakes, _NAME_OF_KEY, "UPSTREAM_ or TYK_")
+
+
+def _fill(
+    value: Any,
+    pointer: str,
+    environ: Mapping[str, str],
+    mistakes: list[Mistake],
+    names: re.Pattern[str] = _NAME,
+    beginning: str = "UPSTREAM_",
+) -> Any:
     match = _FROM_ENVIRONMENT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return value
     name, rest = match.groups()
-    if not _NAME.fullmatch(name):
-        mistakes.append(Mistake(pointer, "only environment variables that begin with UPSTREAM_ can be used here"))
+    if not names.fullmatch(name):
+        mistakes.append(Mistake(pointer, f"only environment variables that begin with {beginning} can be used here"))
         return _NOWHERE
     base = environ.get(name) or _DEFAULTS.get(name, "")
     if not base:

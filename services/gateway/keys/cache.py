@@ -11,12 +11,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.common import logging as logs
-from services.gateway.keys.model import Key, Opened, secret_hash
+from services.gateway.keys.model import Key, Made, Opened, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
 from services.gateway.threads import Threads
 
@@ -34,6 +35,7 @@ class Store(Protocol):
     """Raises SQLAlchemyError when the database is away."""
 
     def by_hash(self, hash: str) -> Opened | None: ...
+    def made(self, made: Made) -> Opened | None: ...
 
 
 class CachedKeys:
@@ -75,10 +77,20 @@ class CachedKeys:
             return None
         return self._ask(hash)
 
-    async def _ask(self, hash: str) -> Key | None:
+    def find_made(self, made: Made) -> Key | Awaitable[Key | None] | None:
+        """As `find`, for a key that no row has. Its use is not noted."""
+        key = self._known.get(made.hash)
+        if key is not None:
+            return key
+        ends = self._unknown.get(made.hash)
+        if ends is not None and ends > time.monotonic():
+            return None
+        return self._ask(made.hash, made)
+
+    async def _ask(self, hash: str, made: Made | None = None) -> Key | None:
         task = self._asked.get(hash)
         if task is None:
-            task = self._asked[hash] = asyncio.create_task(self._look(hash))
+            task = self._asked[hash] = asyncio.create_task(self._look(hash, made))
             task.add_done_callback(lambda done: self._answered(hash, done))
         # one client that goes away must not take the answer from the others
         return await asyncio.shield(task)
@@ -89,11 +101,12 @@ class CachedKeys:
         if not task.cancelled():
             task.exception()  # seen: whoever waited got it as well
 
-    async def _look(self, hash: str) -> Key | None:
+    async def _look(self, hash: str, made: Made | None) -> Key | None:
         if len(self._asked) > _MOST_ASKED:
             raise Refusal(KEYS_UNAVAILABLE, headers=_RETRY)
         try:
-            opened = await asyncio.get_running_loop().run_in_executor(self._threads, self._store.by_hash, hash)
+            look = partial(self._store.by_hash, hash) if made is None else partial(self._store.made, made)
+            opened = await asyncio.get_running_loop().run_in_executor(self._threads, look)
         except (SQLAlchemyError, OSError) as error:
             if not self._away:  # once: there may be thousands of them a second
                 log.error("key lookup failed", error=type(error).__name__)
@@ -106,7 +119,8 @@ class CachedKeys:
                 self._remember(hash, opened)
         if opened is None:
             return None
-        self._used.add(opened.key.id)
+        if made is None:
+            self._used.add(opened.key.id)
         return opened.key
 
     def _remember(self, hash: str, opened: Opened | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Iterable, Mapping
+import json
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Protocol
+from math import inf
+from typing import Any, NamedTuple, Protocol
 
 
 class Limited(Protocol):
@@ -176,7 +178,41 @@ def certificate_hash(name: str) -> str:
     return hmac.digest(b"client certificate", name.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
+class Made(NamedTuple):
+    """A key that is in no table: somebody else vouches for who calls, and policies say what that one may do.
+
+    hash: what it is found by, which no secret has. id: the same for everybody whom one organisation knows by this name, so that their
+    counters are. policies: their ids; each must exist, and belong to the organisation.
+    """
+
+    hash: str
+    id: str
+    org_id: str
+    policies: tuple[str, ...]
+    session: Mapping[str, Any]
+
+    def key(self, session: Mapping[str, Any]) -> Key:
+        """Return what the data plane sees. session: with what the policies make of it. It never outlives an API's `session_lifetime`."""
+        return Key.from_session(self.id, (), session, saved_at=inf)
+
+
+def made_key(org_id: str, identity: str, policies: Sequence[str]) -> Made:
+    """Return the key of somebody whom a JSON Web Token names, as Tyk makes a session of it."""
+    id = f"jwt-{sha256(_bytes(json.dumps([org_id, identity]))).hexdigest()[:32]}"
+    hash = hmac.digest(b"made key", _bytes(json.dumps([id, *policies])), "sha256").hex()
+    session = {"org_id": org_id, "alias": identity, "apply_policies": list(policies), "meta_data": {"TykJWTSessionID": id}}
+    return Made(hash, id, org_id, tuple(policies), session)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
 class KeyFinder(Protocol):
-    """Finds the key that a secret opens, by the secret's hash; None = no key. Answers at once when it knows, else something to await."""
+    """Finds the key that a secret opens, by the secret's hash; None = no key. Answers at once when it knows, else something to await.
+
+    `find_made` does the same for a key that is made; None = a policy of it does not exist, or is of another organisation.
+    """
 
     def find_hash(self, hash: str) -> Key | Awaitable[Key | None] | None: ...
+    def find_made(self, made: Made) -> Key | Awaitable[Key | None] | None: ...

@@ -8,12 +8,8 @@ APIs of a worker; requests that send the same one at the same time cost one chec
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import os
 import secrets
-import sys
-import threading
 import time
 import unicodedata
 from collections import Counter
@@ -24,7 +20,7 @@ from typing import Any, Final
 from services.common.addresses import group_of
 from services.common.remembered import Remembered
 from services.gateway.refusals import PASSWORDS_BUSY, Refusal
-from services.gateway.threads import Threads
+from services.gateway.threads import Threads, give_way
 
 # Each waits for those before it, so the last of them about a second.
 MOST_WAITING: Final = 32
@@ -32,11 +28,9 @@ MOST_OF_ONE: Final = 8
 MOST_REMEMBERED: Final = 20_000  # users, some 300 bytes each
 _WRONG_FOR: Final = 1.0
 _LONGEST: Final = 1024  # characters; normalising takes time in proportion
-_NICE: Final = 5
 _RETRY: Final = ((b"Retry-After", b"1"),)
 # The user, the hash that is kept of its password, and the digest of the one to compare.
 _Question = tuple[str, str, bytes]
-_local = threading.local()
 
 
 def hash_password(password: str) -> str:
@@ -137,7 +131,7 @@ class Passwords:
 def _fits(kept: str, password: str) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError  # its library costs each worker memory
 
-    _give_way()
+    give_way()
     if len(password) > _LONGEST:
         return False
     try:
@@ -162,11 +156,3 @@ def _hasher() -> Any:
 @functools.cache
 def _nobody() -> str:
     return str(_hasher().hash("a user who is not there"))
-
-
-def _give_way() -> None:
-    """Lower the priority of the thread that calls; on Linux alone, elsewhere it would be that of the process."""
-    if sys.platform == "linux" and not getattr(_local, "gives_way", False):
-        _local.gives_way = True
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

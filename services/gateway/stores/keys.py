@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from services.common import logging as logs
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
-from services.gateway.keys.model import Key, Opened
+from services.gateway.keys.model import Key, Made, Opened
 from services.gateway.keys.policies import effective, policy_ids
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
@@ -131,6 +131,14 @@ class KeyStore:
             session = effective(stored.session, named_by(connection, policy_ids(stored.session)))
             key = stored.key(session, self._hmac_secret(hash, row), row.issued_by or "", row.family or "")
             return Opened(key, None if row.ends_at is None else row.ends_at.timestamp())
+
+    def made(self, made: Made) -> Opened | None:
+        """Return a key that no row has; None when one of its policies does not exist, or is of another organisation."""
+        with self._database.read() as connection:
+            policies = named_by(connection, made.policies)
+        if any(policy is None or (policy.get("org_id") or made.org_id) != made.org_id for policy in policies):
+            return None
+        return Opened(made.key(effective(made.session, policies)), None)
 
     def _hmac_secret(self, hash: str, row: sa.Row[Any]) -> str | None:
         """Open what requests of a key are signed with; None when there is nothing, or it does not open: the key itself still counts."""

@@ -18,8 +18,10 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.certificates import CertificateFinder
-from services.gateway.keys.model import Key, KeyFinder, secret_hash
+from services.gateway.keys.key_sets import KeySets
+from services.gateway.keys.model import Key, KeyFinder, Made, secret_hash
 from services.gateway.keys.passwords import Passwords
+from services.gateway.keys.tokens import Tokens
 from services.gateway.ports import Ports
 from services.gateway.refusals import CERTIFICATES_UNAVAILABLE, Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
@@ -106,9 +108,10 @@ class Time:
 
 
 class KnownKeys:
-    """Keys by their secret. later: whether they are found only after a while, as by a store."""
+    """Keys by their secret, and made ones of policies that exist. later: whether they are found only after a while, as by a store."""
 
-    def __init__(self, keys: Mapping[str, Key] | None = None, *, later: bool = False) -> None:
+    def __init__(self, keys: Mapping[str, Key] | None = None, *, later: bool = False, policies: Iterable[str] = ()) -> None:
+        self._policies = frozenset(policies)
         self._keys = {secret_hash(secret): key for secret, key in (keys or {}).items()}
         self._later = later
         self.asked: list[str] = []
@@ -116,6 +119,13 @@ class KnownKeys:
     def find_hash(self, hash: str) -> Key | Awaitable[Key | None] | None:
         self.asked.append(hash)
         found = self._keys.get(hash)
+        return self._wait(found) if self._later else found
+
+    def find_made(self, made: Made) -> Key | Awaitable[Key | None] | None:
+        self.asked.append(made.id)
+        if made.hash not in self._keys and self._policies.issuperset(made.policies):
+            self._keys[made.hash] = made.key(made.session)
+        found = self._keys.get(made.hash)
         return self._wait(found) if self._later else found
 
     async def _wait(self, found: Key | None) -> Key | None:
@@ -164,13 +174,20 @@ def ports(
     passwords: Passwords | None = None,
     organisations: Mapping[str, Key] | None = None,
     certificates: CertificateFinder | None = None,
+    tokens: Tokens | None = None,
+    key_sets: KeySets | None = None,
 ) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
     time = time or Time()
     counters = MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters
-    return Ports(
-        keys or KnownKeys(), counters, passwords or Passwords(), (organisations or {}).get, certificates or KnownCertificates(), time
-    )
+    key_sets = key_sets or KeySets(_no_key_set, time)
+    found = (organisations or {}).get
+    certificates = certificates or KnownCertificates()
+    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), tokens or Tokens(), key_sets, found, certificates, time)
+
+
+def _no_key_set(url: str) -> bytes:
+    raise OSError(url)
 
 
 def ask(rule: Any, request: Exchange) -> Reply | None:

@@ -139,7 +139,7 @@ def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
 
 @pytest.mark.parametrize(
     "mode",
-    ["enable_jwt", "use_openid", "enable_coprocess_auth",
+    ["use_openid", "enable_coprocess_auth",
      "use_go_plugin_auth", "custom_plugin_auth_enabled"],
 )  # fmt: skip
 def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
