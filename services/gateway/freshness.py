@@ -16,6 +16,7 @@ from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.keys import KeyStore
+from services.gateway.stores.policies import PolicyStore
 
 log = logs.get(__name__)
 
@@ -39,6 +40,7 @@ class Freshness:
         key_changes: KeyChanges,
         organisations: Organisations,
         certificates: Certificates,
+        policies: PolicyStore,
     ) -> None:
         self._loading = loading
         self._definitions = definitions
@@ -48,6 +50,7 @@ class Freshness:
         self._key_changes = key_changes
         self._organisations = organisations
         self._certificates = certificates
+        self._policies = policies
         self._stopping = threading.Event()
         self._noted: set[str] = set()  # keys that are not noted again until `_noted_until`
         self._noted_until = 0.0
@@ -68,6 +71,8 @@ class Freshness:
             self._live.catch_up()
         elif kind == "reload":
             self._live.reload()
+            if self._policies.reload():  # behind the definitions, whose APIs they name
+                self._keys.clear()
         elif kind == "keys" and items:
             generation, *hashes = items
             self._key_changes.heard(int(generation), hashes)

@@ -10,7 +10,7 @@ from services.gateway.keys.certificates import CertificateFinder
 from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
-from services.gateway.keys.tokens import Tokens
+from services.gateway.keys.tokens import TokenVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Ports:
     keys: KeyFinder
     counters: Counters
     passwords: Passwords
-    tokens: Tokens
+    tokens: TokenVerifier
     key_sets: KeySets
     organisation: Callable[[str], Key | None]
     certificates: CertificateFinder

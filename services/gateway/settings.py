@@ -48,9 +48,10 @@ class Settings:
         help="Folder of the copies that a start without the database goes by; SQLite: beside its file instead.",
     )
     definitions: Path = setting(Path("deploy/apis"), help="Folder of API definitions (*.json).")
+    policies: Path | None = setting(None, help="File of policies (id → policy). Unset: `policies.json` beside the folder of definitions.")
     source: str = setting(
         "database",
-        help="database: the folder only seeds, the operator API rules. files: the folder is the only truth.",
+        help="database: the folder and the file only seed, the operator API rules. files: they are the only truth.",
         choices=("database", "files"),
     )
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
@@ -79,6 +80,11 @@ class Settings:
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
     access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')
+
+    @property
+    def policies_file(self) -> Path:
+        """Return the file of policies, which need not be there."""
+        return self.policies or self.definitions.parent / "policies.json"
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -29,7 +29,7 @@ from services.gateway.keys.changes import KeyChanges
 from services.gateway.keys.key_sets import KeySets, fetch_key_set
 from services.gateway.keys.organisations import Organisations
 from services.gateway.keys.passwords import Passwords
-from services.gateway.keys.tokens import Tokens
+from services.gateway.keys.tokens import TokenVerifier
 from services.gateway.live import Live
 from services.gateway.loading import Loading
 from services.gateway.oauth.endpoints import Endpoints
@@ -54,6 +54,7 @@ from services.gateway.stores.oauth import OAuthStore
 from services.gateway.stores.organisation_copy import OrganisationCopy
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
+from services.gateway.stores.policy_files import FilePolicies, seed_policies
 from services.gateway.stores.quota import QuotaLedger
 from services.gateway.stores.sealing import Sealing
 from services.gateway.threads import in_thread
@@ -93,8 +94,8 @@ class Gateway:
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.sealing = Sealing(self.database, settings)
-        self.keys_store = KeyStore(self.database, self.sealing)
-        self.policies = PolicyStore(self.database)
+        self.policies = FilePolicies(self.database, settings.policies_file, self.definitions.known) if files else PolicyStore(self.database)
+        self.keys_store = KeyStore(self.database, self.sealing, policies=self.policies)
         self.organisations_store = OrganisationStore(self.database)
         self.organisations = Organisations(self.organisations_store, OrganisationCopy(self.database, settings.copy_folder))
         self.public_tls = None if settings.tls_certificate is None else PublicTls(settings)
@@ -111,7 +112,15 @@ class Gateway:
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)
         self.freshness = Freshness(
-            self.loading, self.definitions, self.live, self.keys_store, self.keys, self.key_changes, self.organisations, self.certificates
+            self.loading,
+            self.definitions,
+            self.live,
+            self.keys_store,
+            self.keys,
+            self.key_changes,
+            self.organisations,
+            self.certificates,
+            self.policies,
         )
         self.health = Health(VERSION, lambda: self.freshness.well, self.counters if settings.valkey_url else None)
         self.judge = Judge(self.live, self.events, self.health.hello)
@@ -141,7 +150,9 @@ class Gateway:
 
     def _ports(self) -> Ports:
         key_sets = KeySets(fetch_key_set(cache(partial(upstream_tls, self.settings))), time.time)
-        return Ports(self.keys, self.counters, Passwords(), Tokens(), key_sets, self.organisations.find, self.certificates, time.time)
+        return Ports(
+            self.keys, self.counters, Passwords(), TokenVerifier(), key_sets, self.organisations.find, self.certificates, time.time
+        )
 
     def _gauges(self) -> Gauges:
         gauges = Gauges()
@@ -190,9 +201,12 @@ class Gateway:
         self.hooks.seal_all()
         self.keys_store.seal_all()
         self.sealing.wipe(HOOKS.name, KEYS.name, SECRETS.name)
-        if self.settings.source == "database" and self.settings.definitions.is_dir():
-            seed(self.definitions, self.settings.definitions)
+        if self.settings.source == "database":
+            if self.settings.definitions.is_dir():
+                seed(self.definitions, self.settings.definitions)
+            seed_policies(self.policies, self.settings.policies_file, self.definitions.known)
         self.live.reload()
+        self.policies.reload()
 
     async def stop(self, within: float = _STOP_WITHIN) -> None:
         """Write everything that is still in memory, all parts at once: one that cannot be written does not hold up the others.

@@ -134,7 +134,7 @@ def _header(segment: str) -> Header | None:
     return Header(algorithm, kid if isinstance(kid, str) else "") if isinstance(algorithm, str) else None
 
 
-class Tokens:
+class TokenVerifier:
     """Belongs to the event loop of one worker. most: how many may wait; of_one: how many of them from one address."""
 
     def __init__(self, most: int = MOST_WAITING, of_one: int = MOST_OF_ONE) -> None:

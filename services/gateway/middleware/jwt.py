@@ -78,7 +78,7 @@ from services.gateway.refusals import (
 
 log = logs.get(__name__)
 
-# Tokens of one API that are remembered, about 1 KB each.
+# TokenVerifier of one API that are remembered, about 1 KB each.
 MOST_KNOWN: Final = 10_000
 # Seconds for which a token that was refused is refused without a check.
 _WRONG_FOR: Final = 1.0
@@ -320,7 +320,7 @@ class Jwt:
             raise Refusal(KEY_MISSING, headers=self._challenge, detail=self._missing)
         return token
 
-    # Tokens that are not known.
+    # TokenVerifier that are not known.
 
     def _check(self, exchange: Exchange, token: str, digest: bytes) -> Awaitable[None]:
         """Check a token that is not remembered. Raises Refusal for one that cannot be right, whatever its signature."""

@@ -95,6 +95,7 @@ _REVISION_EMPTY: Final = _kind("revision-empty", 400, remedy="This revision is a
 _NOTHING_TO_UNDO: Final = _kind("nothing-to-undo", 409, remedy=_STEP)
 _NOTHING_TO_REDO: Final = _kind("nothing-to-redo", 409, remedy=_STEP)
 _DEFINITIONS_FROM_FILES: Final = _kind("definitions-from-files", 409, remedy="Change the file, then call `/tyk/reload/`.")
+_POLICIES_FROM_FILES: Final = _kind("policies-from-files", 409, remedy="Change the file, then call `/tyk/reload/`.")
 _KEY_TAKEN: Final = _kind("key-taken", 409, remedy="Choose another name.")
 _KEY_OF_USER: Final = _kind("key-of-user", 400, remedy="A basic user has no secret to rotate: give it another password.")
 _KEY_OF_CERTIFICATE: Final = _kind(
@@ -171,7 +172,7 @@ def definition_not_an_object() -> OperatorRefusal:
 
 
 def definitions_not_loaded(mistakes: Iterable[Mistake]) -> OperatorRefusal:
-    message = "Definitions with mistakes were not loaded; their last valid versions are still served. All others are live."
+    message = "What has mistakes was not loaded; what it last said rightly is still in force. All else is live."
     return OperatorRefusal(_INVALID["definition"], message, mistakes=mistakes)
 
 
@@ -337,6 +338,11 @@ def tyk_organisation_unknown() -> OperatorRefusal:
 
 def policy_unknown() -> OperatorRefusal:
     return OperatorRefusal(_POLICY_UNKNOWN, "Policy not found")
+
+
+def policies_from_files() -> OperatorRefusal:
+    message = "The policies are read from a file (GATEWAY_SOURCE=files): change the file and call /tyk/reload/"
+    return OperatorRefusal(_POLICIES_FROM_FILES, message)
 
 
 def policy_id_taken() -> OperatorRefusal:

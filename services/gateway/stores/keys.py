@@ -24,7 +24,7 @@ from services.gateway.keys.policies import effective, policy_ids
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes, current, raise_generation, since
 from services.gateway.stores.oauth_tables import TOKENS
-from services.gateway.stores.policies import KEY_POLICIES, granting, named_by
+from services.gateway.stores.policies import KEY_POLICIES, PolicyStore
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 
 log = logs.get(__name__)
@@ -111,10 +111,11 @@ def new_id() -> str:
 
 
 class KeyStore:
-    """Thread-safe."""
+    """Thread-safe. policies: that keys name; None = those of the database."""
 
-    def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None) -> None:
+    def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None, policies: PolicyStore | None = None) -> None:
         self._database = database
+        self._policies = policies or PolicyStore(database)
         self._sealing = sealing
         self._clock = clock or SystemClock()
 
@@ -128,14 +129,13 @@ class KeyStore:
             if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
             stored = _stored(connection, row, now)
-            session = effective(stored.session, named_by(connection, policy_ids(stored.session)))
+            session = effective(stored.session, self._policies.named_by(connection, policy_ids(stored.session)))
             key = stored.key(session, self._hmac_secret(hash, row), row.issued_by or "", row.family or "")
             return Opened(key, None if row.ends_at is None else row.ends_at.timestamp())
 
     def made(self, made: Made) -> Opened | None:
         """Return a key that no row has; None when one of its policies does not exist, or is of another organisation."""
-        with self._database.read() as connection:
-            policies = named_by(connection, made.policies)
+        policies = self._policies.named(made.policies)
         if any(policy is None or (policy.get("org_id") or made.org_id) != made.org_id for policy in policies):
             return None
         return Opened(made.key(effective(made.session, policies)), None)
@@ -161,8 +161,7 @@ class KeyStore:
         ids = policy_ids(session)
         if not ids:
             return dict(session)
-        with self._database.read() as connection:
-            return effective(session, named_by(connection, ids))
+        return effective(session, self._policies.named(ids))
 
     def can_sign(self, id: str) -> bool:
         """Whether a key has what requests are signed with."""
@@ -177,7 +176,7 @@ class KeyStore:
             chosen = chosen.where(_K.id.startswith(begins, autoescape=True))
         with self._database.read() as connection:
             if api_id is not None:
-                chosen = chosen.where(_may_reach(api_id, granting(connection, api_id)))
+                chosen = chosen.where(_may_reach(api_id, self._policies.granting(connection, api_id)))
             return list(connection.scalars(chosen.order_by(_K.created_at.desc(), _K.id)))
 
     def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
@@ -185,7 +184,7 @@ class KeyStore:
         chosen = sa.select(KEYS)
         with self._database.read() as connection:
             if api_id is not None:
-                chosen = chosen.where(_may_reach(api_id, granting(connection, api_id)))
+                chosen = chosen.where(_may_reach(api_id, self._policies.granting(connection, api_id)))
             total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
             ordered = chosen.order_by(_K.created_at.desc(), _K.id)
             if number >= 0:
@@ -235,7 +234,7 @@ class KeyStore:
             now = self._clock.now()
             before = _existing(connection, id).session
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
-            signs = effective(session_object, named_by(connection, policy_ids(session_object))).get("hmac_enabled")
+            signs = effective(session_object, self._policies.named_by(connection, policy_ids(session_object))).get("hmac_enabled")
             signing = str(session_object.get("hmac_string") or "")
             if signs and not signing:
                 signing = str(before.get("hmac_string") or "")  # an earlier version wrote it there

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
 from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.common.upsert import insert
+from services.gateway.definitions.sources import FileMistakes
 from services.gateway.keys.changes import EVERY
 from services.gateway.stores.base import metadata
-from services.gateway.stores.generations import raise_generation
+from services.gateway.stores.generations import raise_generation, since
 
 # That of the keys: a policy changes what they may do.
 _GENERATION: Final = "keys"
+# Its log says which policies the database had once: of those that a file seeded, and of those that were deleted.
+_HAD: Final = "policies"
 
 POLICIES: Final = sa.Table(
     "policies",
@@ -53,7 +57,13 @@ class PolicyInUse(Exception):
 
 
 class PolicyStore:
-    """Policies as Tyk shapes them, with their `id`. Thread-safe. A write changes all keys: it returns the generation of keys."""
+    """Policies as Tyk shapes them, with their `id`. Thread-safe. A write changes all keys: it returns the generation of keys.
+
+    source: whether they can be written. mistakes: of the file that they come from.
+    """
+
+    source: Literal["database", "files"] = "database"
+    mistakes: list[FileMistakes] = []  # noqa: RUF012 - a database has none, ever
 
     def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
         self._database = database
@@ -76,6 +86,57 @@ class PolicyStore:
         """Return the organisations of those policies that exist."""
         with self._database.read() as connection:
             return {row.id: row.org_id for row in connection.execute(sa.select(_P.id, _P.org_id).where(_P.id.in_(list(ids))))}
+
+    def reload(self) -> bool:
+        """Read them again, where they come from a file; return whether any of them is another one now."""
+        return False
+
+    def named(self, ids: Iterable[str]) -> list[Mapping[str, Any] | None]:
+        """Return policies in the order of their ids; None for one that does not exist."""
+        with self._database.read() as connection:
+            return self.named_by(connection, ids)
+
+    def named_by(self, connection: sa.Connection, ids: Iterable[str]) -> list[Mapping[str, Any] | None]:
+        """As `named`, in a transaction of the caller's."""
+        listed = list(ids)
+        if not listed:
+            return []
+        found = {row.id: row.document for row in connection.execute(sa.select(_P.id, _P.document).where(_P.id.in_(listed)))}
+        return [found.get(id) for id in listed]
+
+    def granting(self, connection: sa.Connection, api_id: str) -> list[str]:
+        """Return the ids of the policies that give a right to an API."""
+        rows = connection.execute(sa.select(_P.id, _P.document))
+        return [row.id for row in rows if api_id in (row.document.get("access_rights") or {})]
+
+    def never_had(self, ids: Iterable[str]) -> set[str]:
+        """Return those that the database neither has nor had."""
+        listed = set(ids)
+        if not listed:
+            return set()
+        with self._database.read() as connection:
+            had = since(connection, _HAD, 0).items()
+            there = set(connection.scalars(sa.select(_P.id).where(_P.id.in_(list(listed)))))
+        return {id for id in listed - there if _mark(id) not in had}
+
+    def seed(self, policies: Iterable[Mapping[str, Any]]) -> None:
+        """Store policies, except those that there are."""
+        listed = sorted(policies, key=lambda policy: str(policy["id"]))  # writers in the same order cannot deadlock
+
+        def work(connection: sa.Connection) -> None:
+            now, marks = self._clock.now(), []
+            for policy in listed:
+                first = insert(connection.dialect.name, POLICIES).values(
+                    id=policy["id"], created_at=now, **_columns(policy), updated_at=now
+                )
+                if connection.execute(first.on_conflict_do_nothing().returning(_P.id)).first() is not None:
+                    marks.append(_mark(policy["id"]))
+            if marks:
+                raise_generation(connection, _HAD, marks)
+                raise_generation(connection, _GENERATION, [EVERY])
+
+        if listed:
+            self._database.run(work)
 
     def create(self, policy: Mapping[str, Any]) -> int:
         """Store a policy. Raises PolicyTaken."""
@@ -110,24 +171,19 @@ class PolicyStore:
             if keys and not used:
                 raise PolicyInUse(keys)
             connection.execute(sa.delete(POLICIES).where(_P.id == id))
+            raise_generation(connection, _HAD, [_mark(id)])
             return raise_generation(connection, _GENERATION, [EVERY])
 
         return self._database.run(work)
 
 
-def named_by(connection: sa.Connection, ids: Iterable[str]) -> list[Mapping[str, Any] | None]:
-    """Return policies in the order of their ids; None for one that does not exist."""
-    listed = list(ids)
-    if not listed:
-        return []
-    found = {row.id: row.document for row in connection.execute(sa.select(_P.id, _P.document).where(_P.id.in_(listed)))}
-    return [found.get(id) for id in listed]
+def by_name(policy: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what policies are listed by."""
+    return str(policy.get("name") or ""), str(policy["id"])
 
 
-def granting(connection: sa.Connection, api_id: str) -> list[str]:
-    """Return the ids of the policies that give a right to an API."""
-    rows = connection.execute(sa.select(_P.id, _P.document))
-    return [row.id for row in rows if api_id in (row.document.get("access_rights") or {})]
+def _mark(id: str) -> str:
+    return hashlib.sha256(id.encode()).hexdigest()  # an id is longer than the log has room for
 
 
 def _columns(policy: Mapping[str, Any]) -> dict[str, Any]:

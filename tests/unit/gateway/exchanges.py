@@ -21,7 +21,7 @@ from services.gateway.keys.certificates import CertificateFinder
 from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder, Made, secret_hash
 from services.gateway.keys.passwords import Passwords
-from services.gateway.keys.tokens import Tokens
+from services.gateway.keys.tokens import TokenVerifier
 from services.gateway.ports import Ports
 from services.gateway.refusals import CERTIFICATES_UNAVAILABLE, Refusal, RefusalKind
 from services.gateway.routing.paths import canonical
@@ -174,7 +174,7 @@ def ports(
     passwords: Passwords | None = None,
     organisations: Mapping[str, Key] | None = None,
     certificates: CertificateFinder | None = None,
-    tokens: Tokens | None = None,
+    tokens: TokenVerifier | None = None,
     key_sets: KeySets | None = None,
 ) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""
@@ -183,7 +183,7 @@ def ports(
     key_sets = key_sets or KeySets(_no_key_set, time)
     found = (organisations or {}).get
     certificates = certificates or KnownCertificates()
-    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), tokens or Tokens(), key_sets, found, certificates, time)
+    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), tokens or TokenVerifier(), key_sets, found, certificates, time)
 
 
 def _no_key_set(url: str) -> bytes:

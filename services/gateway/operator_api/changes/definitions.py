@@ -183,13 +183,13 @@ def end_tokens(gateway: Gateway, api_id: str) -> list[str]:
 
 
 def reload(gateway: Gateway) -> list[str]:
-    """Make every worker read the definitions again, and return the names of those that did not confirm in time.
+    """Make every worker read the definitions and policies of files again, and return the names of those that did not confirm in time.
 
     Raises OperatorRefusal for files with mistakes: their last valid contents are still served, the other files are live.
     """
     gateway.definitions.generation()  # fails here when the database is away, so that no worker is blamed
     unconfirmed = gateway.publish_reload()
-    files = gateway.definitions.mistakes
+    files = [*gateway.definitions.mistakes, *gateway.policies.mistakes]
     if files:
         raise refusals.definitions_not_loaded(Mistake(f"{file.name}#{one.pointer}", one.message) for file in files for one in file.mistakes)
     return unconfirmed

@@ -25,6 +25,7 @@ def existing(gateway: Gateway, id: str) -> dict[str, Any]:
 
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Create a policy; return its id, and the workers that may not know yet. Raises OperatorRefusal."""
+    _refuse_files(gateway)
     policy = _read(gateway, raw)
     policy["id"] = policy["id"] or new_id()
     policy["org_id"] = policy.get("org_id") or DEFAULT_ORG
@@ -37,6 +38,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> list[str]:
     """Replace a policy wholly; return the workers that may not know yet. Raises OperatorRefusal."""
+    _refuse_files(gateway)
     before = existing(gateway, id)
     policy = _read(gateway, raw)
     if policy["id"] not in ("", id):
@@ -51,6 +53,7 @@ def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> list[str]:
 
 def delete(gateway: Gateway, id: str, *, used: bool) -> list[str]:
     """Delete a policy; return the workers that may not know yet. used: also when keys name it. Raises OperatorRefusal."""
+    _refuse_files(gateway)
     try:
         generation = gateway.policies.delete(id, used=used)
     except PolicyMissing:
@@ -65,3 +68,9 @@ def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
         return read_policy(raw, gateway.definitions.known)
     except Mistakes as error:
         raise refusals.invalid("policy", error) from None
+
+
+def _refuse_files(gateway: Gateway) -> None:
+    """Raise OperatorRefusal when the policies come from a file: nothing can be written then."""
+    if gateway.policies.source == "files":
+        raise refusals.policies_from_files()
