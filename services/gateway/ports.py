@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from services.gateway.counters.port import Counters
 from services.gateway.keys.certificates import CertificateFinder
@@ -20,7 +21,7 @@ class Ports:
     keys: KeyFinder
     counters: Counters
     passwords: Passwords
-    tokens: TokenVerifier
+    tokens: TokenVerifier[Any]
     key_sets: KeySets
     organisation: Callable[[str], Key | None]
     certificates: CertificateFinder

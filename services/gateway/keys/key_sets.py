@@ -43,7 +43,7 @@ Fetch = Callable[[str], bytes]
 
 
 class KeySet:
-    """The keys of one URL. Belongs to the event loop. due: when `refresh` is to be called, in the time of `now`."""
+    """The keys of one URL. Belongs to the event loop. due: when `refresh` is to be called, in the time of `now`; never without keys."""
 
     def __init__(self, url: str, fetch: Fetch, now: Callable[[], float]) -> None:
         self._url = url
@@ -54,11 +54,11 @@ class KeySet:
         self._next = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
         self._failing = False
-        self.due = float("-inf")
+        self.due = float("inf")
 
     def known(self, kid: str, algorithm: str) -> VerifyingKey | None:
         """Return the key that a token names. One that names none has the only key that there is for its algorithm."""
-        if self._now() >= self.due and self._keys:
+        if self._now() >= self.due:
             self.refresh()
         found = [key for key in self._keys if algorithm in key.algorithms and (not kid or key.kid == kid)]
         return found[0] if found and (kid or len(found) == 1) else None
@@ -80,7 +80,7 @@ class KeySet:
             self.due = float("inf")
             self._fetching = asyncio.create_task(self._fetch())
         elif self._fetching is None:
-            self.due = self._next
+            self.due = self._next if self._keys else float("inf")
 
     async def _fetch(self) -> None:
         """Fetch the set; does not raise."""
@@ -92,7 +92,8 @@ class KeySet:
                 reason = f"{type(error).__name__}: {error}" if isinstance(error, ValueError) else type(error).__name__
                 log.warning("key set not fetched", url=_shown(self._url), error=reason, keys=len(self._keys))
             self._failing = True
-            self._next = self.due = self._now() + (COOL_DOWN_S if self._keys else PAUSE_S)
+            self._next = self._now() + (COOL_DOWN_S if self._keys else PAUSE_S)
+            self.due = self._next if self._keys else float("inf")
         else:
             if self._failing:
                 log.info("key set fetched again", url=_shown(self._url))

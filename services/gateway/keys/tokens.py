@@ -15,18 +15,21 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from services.common.addresses import group_of
 from services.common.remembered import Remembered
 from services.gateway.refusals import TOKENS_BUSY, Refusal
 from services.gateway.threads import Threads, give_way
 
 # Characters. A head may have 64 KB, and hashing what a stranger sends must stay cheap.
 LONGEST: Final = 16_384
+MOST_KNOWN: Final = 20_000  # about 1 KB each
 # Checking one takes 0.05 to 0.3 ms, so the last of them waits about a tenth of a second.
 MOST_WAITING: Final = 512
 MOST_OF_ONE: Final = 128
 LEAST_RSA_BITS: Final = 2048  # RFC 7518, 3.3
+Known = TypeVar("Known")
 _RETRY: Final = ((b"Retry-After", b"1"),)
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _OF_CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
@@ -134,21 +137,33 @@ def _header(segment: str) -> Header | None:
     return Header(algorithm, kid if isinstance(kid, str) else "") if isinstance(algorithm, str) else None
 
 
-class TokenVerifier:
-    """Belongs to the event loop of one worker. most: how many may wait; of_one: how many of them from one address."""
+class TokenVerifier(Generic[Known]):
+    """Belongs to the event loop of one worker. most: how many may wait; of_one: how many of them from one client.
 
-    def __init__(self, most: int = MOST_WAITING, of_one: int = MOST_OF_ONE) -> None:
+    known: what is remembered of tokens that were right, of all APIs, by digests that each API makes in its own way.
+    """
+
+    def __init__(self, most: int = MOST_WAITING, of_one: int = MOST_OF_ONE, capacity: int = MOST_KNOWN) -> None:
+        self.known: dict[bytes, Known] = {}
+        self._capacity = capacity
         self._most = most
         self._of_one = of_one
         self._waiting: Counter[str] = Counter()
         self._threads = Threads(1, "tokens")
+
+    def remember(self, digest: bytes, known: Known) -> None:
+        """Remember a token. When there is no room, the oldest tenth goes: what is in use comes back with one check."""
+        if len(self.known) >= self._capacity:
+            for oldest in list(self.known)[: max(1, self._capacity // 10)]:
+                del self.known[oldest]
+        self.known[digest] = known
 
     async def claims(self, token: str, algorithm: str, key: VerifyingKey, client: str) -> Mapping[str, Any] | None:
         """Return what a token says whose signature is right, else None. Its times are not checked.
 
         algorithm: one of the key's. client: the address that sends it. Raises Refusal(TOKENS_BUSY).
         """
-        waiting, who = self._waiting, ("", f"c:{client}")
+        waiting, who = self._waiting, ("", f"c:{group_of(client)}")
         if waiting[""] >= self._most or waiting[who[1]] >= self._of_one:
             raise Refusal(TOKENS_BUSY, headers=_RETRY)
         waiting.update(who)

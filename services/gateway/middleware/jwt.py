@@ -45,7 +45,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -60,7 +59,7 @@ from services.gateway.exchange import Exchange
 from services.gateway.keys.claims import ClaimRules, Said, read_claims
 from services.gateway.keys.key_sets import KeySet
 from services.gateway.keys.model import Key, Made
-from services.gateway.keys.tokens import ALGORITHMS, LONGEST, Header, VerifyingKey, fixed_key, read_header
+from services.gateway.keys.tokens import ALGORITHMS, LONGEST, Header, TokenVerifier, VerifyingKey, fixed_key, read_header
 from services.gateway.ports import Ports
 from services.gateway.refusals import (
     KEY_MISSING,
@@ -78,8 +77,6 @@ from services.gateway.refusals import (
 
 log = logs.get(__name__)
 
-# TokenVerifier of one API that are remembered, about 1 KB each.
-MOST_KNOWN: Final = 10_000
 # Seconds for which a token that was refused is refused without a check.
 _WRONG_FOR: Final = 1.0
 _MOST_TOLD: Final = 100
@@ -242,14 +239,14 @@ class Jwt:
     """Sets the exchange's key and `exchange.presented_key`, which is the name that the token gives."""
 
     __slots__ = (
-        "_algorithms", "_challenge", "_checking", "_credential", "_digest_key", "_find_made", "_in_query", "_is_base", "_key", "_known",
+        "_algorithms", "_challenge", "_checking", "_credential", "_digest_key", "_find_made", "_in_query", "_is_base", "_key",
         "_missing", "_now", "_realm", "_rules", "_sets", "_tokens", "_told", "_wrong",
     )  # fmt: skip
 
     def __init__(self, spec: Spec, ports: Ports) -> None:
         self._realm, self._algorithms, self._rules, self._key = spec.realm, spec.algorithms, spec.rules, spec.key
         self._find_made = ports.keys.find_made
-        self._tokens = ports.tokens
+        self._tokens: TokenVerifier[Known] = ports.tokens
         self._now: Callable[[], float] = ports.now
         self._sets: tuple[KeySet, ...] = tuple(ports.key_sets.of(url) for url in spec.urls)
         self._credential = Credential(spec.way.places)
@@ -258,7 +255,6 @@ class Jwt:
         self._missing = f"Send a JSON Web Token in {self._credential.places}."
         self._challenge = [challenge(b"Bearer", spec.realm)]
         self._digest_key = secrets.token_bytes(32)
-        self._known: dict[bytes, Known] = {}
         self._wrong: Remembered[bytes, float] = Remembered()
         self._checking: dict[bytes, asyncio.Task[Known]] = {}
         self._told: set[tuple[str, ...]] = set()
@@ -273,7 +269,7 @@ class Jwt:
             if len(token) > LONGEST:
                 raise Refusal(TOKEN_REFUSED, detail=f"A token has at most {LONGEST} characters.")
             digest = blake2b(token.encode("utf-8", "surrogatepass"), key=self._digest_key, digest_size=32).digest()
-            known = self._known.get(digest)
+            known = self._tokens.known.get(digest)
             if known is None or known.proof.gone:
                 return self._check(exchange, token, digest)
             exchange.section.remember(self, known)
@@ -320,7 +316,7 @@ class Jwt:
             raise Refusal(KEY_MISSING, headers=self._challenge, detail=self._missing)
         return token
 
-    # TokenVerifier that are not known.
+    # Tokens that are not known.
 
     def _check(self, exchange: Exchange, token: str, digest: bytes) -> Awaitable[None]:
         """Check a token that is not remembered. Raises Refusal for one that cannot be right, whatever its signature."""
@@ -358,10 +354,7 @@ class Jwt:
             self._wrong.keep(digest, self._now() + _WRONG_FOR)
             raise Refusal(TOKEN_REFUSED)
         known = Known(proof, said)
-        if len(self._known) >= MOST_KNOWN:
-            for oldest in list(islice(self._known, MOST_KNOWN // 10)):
-                del self._known[oldest]
-        self._known[digest] = known
+        self._tokens.remember(digest, known)
         return known
 
     async def _proof(self, header: Header) -> VerifyingKey | None:

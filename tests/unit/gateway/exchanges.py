@@ -174,7 +174,7 @@ def ports(
     passwords: Passwords | None = None,
     organisations: Mapping[str, Key] | None = None,
     certificates: CertificateFinder | None = None,
-    tokens: TokenVerifier | None = None,
+    tokens: TokenVerifier[Any] | None = None,
     key_sets: KeySets | None = None,
 ) -> Ports:
     """The outside world. time: also the clock of the counters, when these are not given."""

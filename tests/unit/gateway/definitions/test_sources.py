@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.compiler import interpret
 from services.gateway.definitions.reader import Mistakes
-from services.gateway.definitions.sources import read_folder
+from services.gateway.definitions.sources import read_folder, resolve
 from tests.unit.gateway.exchanges import document
 
 
@@ -92,6 +92,20 @@ def test_a_value_that_is_no_url_is_a_mistake() -> None:
 def test_a_proxy_that_is_none_is_a_mistake(proxy: Any) -> None:
     with pytest.raises(Mistakes):
         interpret(document(proxy=proxy), {})
+
+
+@pytest.mark.parametrize(("name", "known"), [("TYK_KEY", True), ("UPSTREAM_KEY", True), ("GATEWAY_OPERATOR_KEY", False), ("TYK_", False)])
+def test_what_tokens_are_checked_with_may_be_in_the_environment(name: str, known: bool) -> None:
+    environ = {"TYK_KEY": "s3cret", "UPSTREAM_KEY": "s3cret", "GATEWAY_OPERATOR_KEY": "s3cret"}
+    raw = document(JWT_Source=f"env://{name}", jwt_jwks_uris=[{"URL": f"env://{name}"}, 5])
+    resolved, wrong = resolve(raw, environ)
+    if known:
+        assert (resolved["JWT_Source"], resolved["jwt_jwks_uris"], wrong) == ("s3cret", [{"URL": "s3cret"}, 5], [])
+    else:
+        assert [one.pointer for one in wrong] == ["/JWT_Source", "/jwt_jwks_uris/0/URL"]
+        assert "s3cret" not in str(wrong)
+    with pytest.raises(Mistakes):
+        interpret(with_target("env://TYK_KEY/"), environ)  # an upstream would learn it
 
 
 def test_mistakes_of_both_kinds_are_told_together() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from services.gateway.keys.cache import CachedKeys
-from services.gateway.keys.model import Key, Opened, secret_hash
+from services.gateway.keys.model import Key, Made, Opened, made_key, secret_hash
 from services.gateway.refusals import KEYS_UNAVAILABLE, Refusal
 from tests.support.log_lines import captured
 
@@ -32,6 +32,12 @@ class FakeStore:
         if self.fails:
             raise OperationalError("SELECT", {}, Exception("connection refused"))
         return found
+
+    def made(self, made: Made) -> Opened | None:
+        self.asked.append(made.id)
+        if self.fails:
+            raise OperationalError("SELECT", {}, Exception("connection refused"))
+        return self.keys.get(made.hash)
 
 
 async def found(keys: CachedKeys, secret: str) -> Key | None:
@@ -292,3 +298,42 @@ def test_a_store_that_is_away_is_told_once() -> None:
     with captured() as lines:
         asyncio.run(scenario())
     assert [line["event"] for line in lines if line["level"] == "error"] == ["key lookup failed"] * 2
+
+
+MADE = made_key("o", "eve", ["p"])
+
+
+def test_a_key_that_no_row_has_is_made_once_and_its_use_is_not_noted() -> None:
+    store = FakeStore()
+    store.keys[MADE.hash] = Opened(MADE.key(MADE.session), None)
+
+    async def scenario() -> None:
+        keys = CachedKeys(store)
+        first = keys.find_made(MADE)
+        assert not isinstance(first, Key) and first is not None
+        key = await first
+        assert key is not None and keys.find_made(MADE) is key
+        assert store.asked == [MADE.id]
+        assert keys.take_used() == set()
+        keys.clear()
+        store.keys.clear()
+        again = keys.find_made(MADE)
+        assert again is not None and not isinstance(again, Key) and await again is None
+        assert keys.find_made(MADE) is None, "remembered for a moment"
+        store.fails = True
+        keys.clear()
+        again = keys.find_made(MADE)
+        assert again is not None and not isinstance(again, Key)
+        with pytest.raises(Refusal) as refused:
+            await again
+        assert refused.value.kind is KEYS_UNAVAILABLE
+
+    asyncio.run(scenario())
+
+
+def test_no_secret_has_the_hash_of_a_made_key() -> None:
+    """A key in memory is found by this hash alone."""
+    asked = [made_key("o", "eve", ["p"]), made_key("o", "eve", ["q"]), made_key("p", "eve", ["p"]), made_key("o", "eva", ["p"])]
+    assert len({made.hash for made in asked}) == 4
+    assert len({made.id for made in asked}) == 3
+    assert MADE.hash not in {secret_hash(text) for text in (MADE.id, MADE.hash, f'["{MADE.id}", "p"]', "made key")}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.gateway.keys.model import Key, secret_hash
+from services.gateway.stores.policy_files import FilePolicies
 
 GOLD = {"id": "gold", "name": "Gold", "rate": 5, "per": 1, "quota_max": 50, "access_rights": {"one": {"versions": ["Default"]}}}
 
@@ -149,3 +152,18 @@ def test_a_policy_gives_its_keys_what_signatures_are_made_with(api: Any, make_se
     api.json("PUT", f"/api/keys/{other['id']}", make_session("one"))
     assert opened(api, other["key_id"]).hmac_secret is None
     assert not api.gateway.keys_store.can_sign(other["id"])
+
+
+def test_policies_of_a_file_are_read_and_not_written(api: Any, tmp_path: Path) -> None:
+    file = tmp_path / "policies.json"
+    file.write_text(json.dumps({"gold": {**GOLD, "access_rights": {}}}))
+    api.gateway.policies = FilePolicies(api.gateway.database, file, api.gateway.definitions.known)
+    assert [one["id"] for one in api.json("GET", "/tyk/policies")] == ["gold"]
+    for method, path in (("POST", ""), ("PUT", "/gold"), ("DELETE", "/gold")):
+        refused = api.json(method, f"/tyk/policies{path}", {} if method != "DELETE" else None, status=409)
+        assert refused["code"] == "policies-from-files"
+        assert api.json(method, f"/api/portal/policies{path}", {}, status=409)["Code"] == "policies-from-files"
+    file.write_text(json.dumps({"gold": {"rate": "x"}}))
+    api.gateway.policies.reload()
+    refused = api.json("GET", "/tyk/reload/", status=400)
+    assert [one["pointer"] for one in refused["errors"]] == ["policies.json#/gold/rate"]
