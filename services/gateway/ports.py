@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from services.gateway.counters.port import Counters
+from services.gateway.exchange import Exchange
 from services.gateway.keys.certificates import CertificateFinder
 from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
 from services.gateway.keys.tokens import TokenVerifier
 
+# (the request that is the cause, name of the event, its metadata). Never blocks.
+Tell = Callable[[Exchange, str, Mapping[str, str]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds."""
+    """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds. tell: tells the handlers
+    of the request's API of an event that refuses nothing.
+    """
 
     keys: KeyFinder
     counters: Counters
@@ -26,3 +32,4 @@ class Ports:
     organisation: Callable[[str], Key | None]
     certificates: CertificateFinder
     now: Callable[[], float]
+    tell: Tell = lambda exchange, event, metadata: None

@@ -151,7 +151,15 @@ class Gateway:
     def _ports(self) -> Ports:
         key_sets = KeySets(fetch_key_set(cache(partial(upstream_tls, self.settings))), time.time)
         return Ports(
-            self.keys, self.counters, Passwords(), TokenVerifier(), key_sets, self.organisations.find, self.certificates, time.time
+            keys=self.keys,
+            counters=self.counters,
+            passwords=Passwords(),
+            tokens=TokenVerifier(),
+            key_sets=key_sets,
+            organisation=self.organisations.find,
+            certificates=self.certificates,
+            now=time.time,
+            tell=self.events.tell,
         )
 
     def _gauges(self) -> Gauges:

@@ -80,6 +80,10 @@ POLICY: Final = _names("""
     smoothing state tags throttle_interval throttle_retry_limit
 """)
 PARTITIONS: Final = _names("acl complexity per_api quota rate_limit")
+MONITOR: Final = _names("trigger_limits")
+ENDPOINT: Final = _names("methods path")
+ENDPOINT_METHOD: Final = _names("limit name")
+ENDPOINT_LIMIT: Final = _names("per rate smoothing")
 # Fields of entries of lists, and of what is nested deeper.
 _ENTRIES: Final = _names("""
     act_on action add_headers body cache_key_regex code data delete_headers disable_half_open_state disabled duration error_response_code

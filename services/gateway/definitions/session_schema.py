@@ -18,17 +18,19 @@ from services.gateway.routing.patterns import PatternError, translate
 FIELDS: Final = (
     "last_check", "allowance", "rate", "per", "expires", "quota_max", "quota_renews", "quota_remaining", "quota_renewal_rate",
     "access_rights", "org_id", "oauth_client_id", "basic_auth_data", "hmac_enabled", "hmac_string", "is_inactive", "meta_data",
-    "alias", "tags", "owner", "apply_policies", "apply_policy_id", "certificate", "mtls_static_certificate_bindings",
+    "alias", "tags", "owner", "apply_policies", "apply_policy_id", "certificate", "mtls_static_certificate_bindings", "monitor",
+    "session_lifetime",
 )  # fmt: skip
 _POLICY_FIELDS: Final = (
     "id", "_id", "name", "org_id", "rate", "per", "quota_max", "quota_renewal_rate", "access_rights", "hmac_enabled", "active",
     "is_inactive", "tags", "key_expires_in", "partitions", "meta_data",
 )  # fmt: skip
-_RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls", "limit", "allowance_scope")
-# Tyk's fields that are not available yet. They are refused, because a key must not open more than its author meant.
-_NOT_SERVED: Final = {
-    "session_lifetime": "lifetimes; give the key its expires",
-}
+_RIGHT_FIELDS: Final = ("api_id", "api_name", "versions", "allowed_urls", "limit", "allowance_scope", "endpoints")
+_LIMIT_FIELDS: Final = ("rate", "per", "quota_max", "quota_renewal_rate")
+# Objects of a session that the gateway reads later, by their usual spelling.
+_NESTED: Final = {"basic_auth_data": ("password", "hash_type"), "monitor": ("trigger_limits",)}
+_MOST_ENDPOINTS: Final = 1000
+_MOST_TRIGGERS: Final = 100
 _FAR: Final = 2**53
 
 # Returns the names of those given API ids that exist: api_id → name.
@@ -56,10 +58,9 @@ def read_session(
             identifier(reader.text("org_id"))
         except ValueError as error:
             reader.mistake("org_id", str(error))
-    for name, what in _NOT_SERVED.items():
-        if reader.value(name) not in (None, "", [], 0, -1):
-            reader.mistake(name, f"not available yet: {what}")
     reader.texts("tags")
+    reader.integer("session_lifetime", 0, -1, _FAR)
+    _monitor(reader.opaque("monitor", field_names.MONITOR))
     _policies(reader, policies)
     session |= _certificates(reader, certificates)
     basic = reader.object("basic_auth_data")
@@ -72,9 +73,22 @@ def read_session(
     report.compare_names()
     if report.mistakes:
         raise Mistakes(report.mistakes)
+    for name, fields in _NESTED.items():
+        if name in session:
+            session[name] = _canonical(session[name], fields)
     if "access_rights" in session:
         session["access_rights"] = rights
     return session
+
+
+def _monitor(reader: Reader) -> None:
+    """Check the shares of a quota that are told of, in percent."""
+    shares = reader.items("trigger_limits")
+    if len(shares) > _MOST_TRIGGERS:
+        reader.mistake("trigger_limits", f"has more than {_MOST_TRIGGERS} entries")
+    for share, place in shares:
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 100:
+            reader.report.add(place, "must be a number above 0 and at most 100: percent of the quota")
 
 
 def _policies(reader: Reader, known: KnownPolicies) -> None:
@@ -173,15 +187,50 @@ def _rights(reader: Reader, known: KnownApis) -> dict[str, Any]:
         for element, place in right.items("allowed_urls"):
             _allowed_url(Reader(element, place, reader.report))
         limit = right.opaque("limit")
-        for number in ("rate", "per", "quota_max", "quota_renewal_rate"):
+        for number in _LIMIT_FIELDS:
             limit.limit(number)
         right.text("allowance_scope")
-        if right.items("endpoints"):
-            right.mistake("endpoints", "not available yet: limits of one path; give the key its own rate and quota")
+        endpoints = _endpoints(right)
         form = _canonical(given, _RIGHT_FIELDS) if isinstance(given, Mapping) else {}
         name = form.get("api_name") or names.get(api_id, "")
         rights[api_id] = {**form, "api_id": api_id, "api_name": name, "versions": form.get("versions") or []}
+        if isinstance(form.get("limit"), Mapping):
+            rights[api_id]["limit"] = _canonical(form["limit"], _LIMIT_FIELDS)
+        if endpoints:
+            rights[api_id]["endpoints"] = endpoints
     return rights
+
+
+def _endpoints(right: Reader) -> list[dict[str, Any]]:
+    """Read the rates of single paths and methods (Tyk 5.4) into their canonical form."""
+    entries = right.items("endpoints")
+    if len(entries) > _MOST_ENDPOINTS:
+        right.mistake("endpoints", f"has more than {_MOST_ENDPOINTS} entries")
+        return []
+    found = []
+    for entry, pointer in entries:
+        endpoint = right.member(entry, pointer, field_names.ENDPOINT)
+        if not isinstance(entry, Mapping):
+            continue
+        path = endpoint.text("path")
+        if not path:
+            endpoint.mistake("path", "path is missing; a pattern is expected")
+        _check_pattern(endpoint, "path")
+        methods = [_endpoint_method(right.member(*method, field_names.ENDPOINT_METHOD)) for method in endpoint.items("methods")]
+        if not methods:
+            endpoint.mistake("methods", "methods is missing; a list of methods, each with its limit, is expected")
+        found.append({"path": path, "methods": methods})
+    return found
+
+
+def _endpoint_method(reader: Reader) -> dict[str, Any]:
+    name = reader.text("name").upper()  # case does not count, as in Tyk
+    if not is_method(name):
+        reader.mistake("name", NO_METHOD)
+    limit = reader.opaque("limit", field_names.ENDPOINT_LIMIT)
+    if "rate" not in limit or "per" not in limit:
+        reader.mistake("limit", "must have rate and per; 0 or -1 = no limit")
+    return {"name": name, "limit": {number: limit.limit(number) for number in ("rate", "per")}}
 
 
 def _allowed_url(reader: Reader) -> None:
@@ -190,10 +239,14 @@ def _allowed_url(reader: Reader) -> None:
     for method, place in reader.texts("methods"):
         if not is_method(method):
             reader.report.add(place, NO_METHOD)
+    _check_pattern(reader, "url")
+
+
+def _check_pattern(reader: Reader, name: str) -> None:
     try:
-        translate(reader.text("url"))
+        translate(reader.text(name))
     except PatternError as error:
-        reader.mistake("url", str(error))
+        reader.mistake(name, str(error))
 
 
 def _canonical(raw: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:

@@ -76,6 +76,13 @@ class Events:
         if handlers:
             self._note(messages.of_refusal(exchange, refusal, self._stamp()), handlers)
 
+    def tell(self, exchange: Exchange, event: str, metadata: Mapping[str, str]) -> None:
+        """Note what a request caused that refuses nothing (`TriggerExceeded`). On the event loop; never blocks."""
+        api = exchange.api
+        handlers = api.event_handlers.get(event) if api is not None and api.event_handlers else None
+        if handlers:
+            self._note(messages.of_request(exchange, event, metadata, self._stamp()), handlers)
+
     def fire(self, event: str, api: CompiledApi | None, metadata: Mapping[str, Any]) -> None:
         """Note that something else happened (`TokenCreated`, …). From any thread; never blocks."""
         handlers = api.event_handlers.get(event) if api is not None else None
@@ -151,6 +158,7 @@ class Events:
                         event.api_id,
                         metadata.get("Key", ""),
                         metadata.get("Path", ""),
+                        *([metadata["TriggerLimit"]] if "TriggerLimit" in metadata else []),
                     ),
                     told_for=float(max(handler.event_timeout, 0)),
                 )

@@ -1,6 +1,7 @@
 """What an event says, and how a webhook's body is written from it.
 
-The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key` and, for version failures, `Reason`. The default body has Tyk's members (`event`,
+The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key`; for version failures `Reason`; for `TriggerExceeded` `OrgID`, `TriggerLimit` and
+`UsagePercentage`. The default body has Tyk's members (`event`,
 `message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
 
 Templates know fields (`{{.EventType}}`, `{{.TimeStamp}}`, `{{.EventMetaData.NAME}}`; in later Tyk `{{.Type}}` and `{{.Meta.NAME}}`),
@@ -23,6 +24,8 @@ from services.gateway.refusals import Refusal
 
 log = logs.get(__name__)
 
+# Members of the default body that only some events have, by Tyk's name of their metadata.
+_FURTHER: Final = {"Reason": "reason", "OrgID": "org_id", "TriggerLimit": "trigger_limit", "UsagePercentage": "usage_percentage"}
 _SHOWN_OF_UNKNOWN: Final = 4
 _LARGEST_TEMPLATE: Final = 64 * 1024
 # Possessive, and matched at one place after the other: each character of a template is read once.
@@ -49,6 +52,12 @@ def of_refusal(exchange: Exchange, refusal: Refusal, at: str) -> Event:
     if kind.event == "VersionFailure":
         metadata["Reason"] = logs.mask_secrets(refusal.reason)
     return Event(kind.event or "", api.api_id if api else "", at, metadata, exchange.request_id)
+
+
+def of_request(exchange: Exchange, event: str, metadata: Mapping[str, str], at: str) -> Event:
+    """Return an event that a request is the cause of. It names the client, and no path: the path has nothing to do with it."""
+    api = exchange.api
+    return Event(event, api.api_id if api else "", at, {"Path": "", "Origin": exchange.client, **metadata}, exchange.request_id)
 
 
 def key_shown(exchange: Exchange, whose: str) -> str:
@@ -78,8 +87,7 @@ def body(event: Event, template: str | None) -> str:
         "api_id": event.api_id,
         "time": event.at,
     }
-    if "Reason" in metadata:
-        members["reason"] = metadata["Reason"]
+    members |= {member: metadata[name] for name, member in _FURTHER.items() if name in metadata}
     return json.dumps(members, ensure_ascii=False)
 
 

@@ -6,8 +6,9 @@ import hmac
 import json
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from hashlib import sha256
-from math import inf
+from math import ceil, inf
 from typing import Any, NamedTuple, Protocol
 
 
@@ -26,6 +27,12 @@ class Limited(Protocol):
     def rate_counter(self) -> str: ...
     @property
     def quota_counter(self) -> str: ...
+    @property
+    def triggers(self) -> Triggers | None: ...
+
+
+# The numbers of those requests in a window of a quota that are told of, each with its shares of the quota in percent.
+Triggers = Mapping[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Limit:
     quota_renewal_rate: float
     rate_counter: str
     quota_counter: str
+    triggers: Triggers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,12 @@ class Key:
     id: the public id, which opens nothing. access_rights: api_id → names of versions; None = every API. session: Tyk's session object.
     expires: epoch seconds, 0 or less = never. rate requests in `per` seconds; quota_max requests in `quota_renewal_rate` seconds
     (0 = never renewed); 0 or less = no limit. limits: of single APIs, by api_id, in place of these; None = there are none. hashes:
-    SHA-256, in hexadecimal digits, of every secret that opens this key now. saved_at: epoch seconds of the last change, from which an API's
-    `session_lifetime` counts. password: the argon2id hash of a user's, "" = none. hmac_secret: what its signatures are made with, None = it
-    has none. certificate: the id of the client certificate by which it is found, "" = it has a secret. certificates: ids of those without
-    one of which it does not count, none = it counts without.
-    issued_by: the api_id whose client got it as an access token, "" = it is not one.
+    SHA-256, in hexadecimal digits, of every secret that opens this key now. saved_at: epoch seconds of the last change, from which a
+    `session_lifetime` counts. lifetime: its own, in seconds; 0 = that of the API counts. password: the argon2id hash of a user's,
+    "" = none. hmac_secret: what its signatures are made with, None = it has none. certificate: the id of the client certificate by which it
+    is found, "" = it has a secret. certificates: ids of those without one of which it does not count, none = it counts without.
+    issued_by: the api_id whose client got it as an access token, "" = it is not one. triggers: None = nobody is told of the use of its
+    quota.
     """
 
     id: str
@@ -71,11 +80,13 @@ class Key:
     tags: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     saved_at: float = 0.0
+    lifetime: float = 0.0
     password: str = ""
     certificate: str = ""
     certificates: tuple[str, ...] = ()
     hmac_secret: str | None = field(default=None, repr=False)
     issued_by: str = ""
+    triggers: Triggers | None = None
 
     @classmethod
     def from_session(
@@ -95,6 +106,8 @@ class Key:
         counted_by = counted_by or id
         granted = session.get("access_rights")
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
+        shares = tuple((session.get("monitor") or {}).get("trigger_limits") or ())
+        quota_max = int(session.get("quota_max") or 0)
         return cls(
             id=id,
             access_rights=rights,
@@ -103,25 +116,27 @@ class Key:
             expires=float(session.get("expires") or 0),
             rate=float(session.get("rate") or 0),
             per=float(session.get("per") or 0),
-            quota_max=int(session.get("quota_max") or 0),
+            quota_max=quota_max,
             quota_renewal_rate=float(session.get("quota_renewal_rate") or 0),
             rate_counter=rate_counter(counted_by),
             quota_counter=quota_counter(counted_by),
-            limits=_limits(counted_by, granted) if granted else None,
+            limits=_limits(counted_by, granted, shares) if granted else None,
             org_id=session.get("org_id") or "",
             alias=session.get("alias") or "",
             tags=tuple(session.get("tags") or ()),
             hashes=tuple(hashes),
             saved_at=saved_at,
+            lifetime=max(float(session.get("session_lifetime") or 0), 0.0),
             password=(session.get("basic_auth_data") or {}).get("password") or "",
             certificate=session.get("certificate") or "",
             certificates=tuple(session.get("mtls_static_certificate_bindings") or ()),
             hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
             issued_by=issued_by,
+            triggers=_triggers(quota_max, shares),
         )
 
 
-def _limits(id: str, granted: Mapping[str, Any]) -> Mapping[str, Limit] | None:
+def _limits(id: str, granted: Mapping[str, Any], shares: tuple[float, ...]) -> Mapping[str, Limit] | None:
     """Read the limits of single APIs: those that say anything, be it -1. Those of one `allowance_scope` share counters (Tyk 3.0)."""
     found = {}
     for api_id, right in granted.items():
@@ -130,9 +145,20 @@ def _limits(id: str, granted: Mapping[str, Any]) -> Mapping[str, Limit] | None:
         quota_max = int(limit.get("quota_max") or 0)
         if rate or per or quota_max:
             counter = scoped(id, (right or {}).get("allowance_scope") or api_id)
-            renewal = float(limit.get("quota_renewal_rate") or 0)
-            found[api_id] = Limit(rate, per, quota_max, renewal, rate_counter(counter), quota_counter(counter))
+            renewal, triggers = float(limit.get("quota_renewal_rate") or 0), _triggers(quota_max, shares)
+            found[api_id] = Limit(rate, per, quota_max, renewal, rate_counter(counter), quota_counter(counter), triggers)
     return found or None
+
+
+def _triggers(quota_max: int, shares: tuple[float, ...]) -> Triggers | None:
+    """Return which requests reach these shares of a quota. Exact, as floating point is not."""
+    if quota_max <= 0 or not shares:
+        return None
+    found: dict[int, tuple[float, ...]] = {}
+    for share in sorted(set(shares)):
+        number = ceil(quota_max * Fraction(str(share)) / 100)
+        found[number] = (*found.get(number, ()), share)
+    return found
 
 
 def scoped(id: str, scope: str) -> str:
@@ -147,6 +173,11 @@ def rate_counter(id: str) -> str:
 
 def quota_counter(id: str) -> str:
     return f"q:{id}"
+
+
+def endpoint_counter(key: Key, api_id: str, method: str, path: str) -> str:
+    """Return the name of the counter of one method and path (a pattern) of an API. Patterns may be long, so it holds a digest."""
+    return f"{key.rate_counter}:{api_id}:{sha256(f'{method} {path}'.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)

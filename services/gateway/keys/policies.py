@@ -5,9 +5,9 @@ A policy has the form of a session: `access_rights`, `rate` and `per`, `quota_ma
 each of its APIs limits of its own. What a policy says takes the place of what the key says itself.
 
 Several policies are joined: rights to all their APIs, and of their limits the most generous. One that does not speak of a limit, or says 0,
-does not lift those of the others; -1 does. As in Tyk, APIs of different policies have limits apart. Differs from Tyk: rate and span are
-compared together, not each by itself; a right to every path stays one beside a right to some; a policy that does not exist switches the key
-off.
+does not lift those of the others; -1 does. So it is with the rates of single paths and methods (`endpoints`). As in Tyk, APIs of different
+policies have limits apart. Differs from Tyk: rate and span are compared together, not each by itself; a right to every path stays one
+beside a right to some; a policy that does not exist switches the key off.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def _rights(policies: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[str, 
         granted = (policy.get("access_rights") or {}) if "acl" in parts else {}
         own = _candidate(policy, str(policy.get("id") or ""), parts)
         for api_id, right in granted.items():
-            rights[api_id] = _joined_right(rights.get(api_id), right or {})
+            joined = _joined_right(rights.get(api_id), right or {})
+            endpoints = _joined_endpoints(joined.pop("endpoints", ()), (right or {}).get("endpoints") if "rate_limit" in parts else ())
+            rights[api_id] = {**joined, "endpoints": endpoints} if endpoints else joined
             limit = (right or {}).get("limit") or {}
             apart = per_api and any(limit.get(name) for name in _NAMES)
             candidates.setdefault(api_id, []).append(_candidate(limit, api_id, parts) if apart else own)
@@ -109,13 +111,26 @@ def _candidate(limited: Mapping[str, Any], scope: str, parts: set[str]) -> _Cand
 
 
 def _joined_right(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in other.items() if name not in ("limit", "allowance_scope")}
+    kept = {name: value for name, value in other.items() if name not in ("limit", "allowance_scope", "endpoints")}
     if one is None:
         return kept
     urls = [*(one.get("allowed_urls") or ()), *(other.get("allowed_urls") or ())]
     some_paths = bool(one.get("allowed_urls")) and bool(other.get("allowed_urls"))
     versions = list(dict.fromkeys([*(one.get("versions") or ()), *(other.get("versions") or ())]))
     return {**one, **kept, "versions": versions, "allowed_urls": urls if some_paths else []}
+
+
+def _joined_endpoints(one: Iterable[Mapping[str, Any]], other: Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Join rates of paths and methods: of the same, the most generous counts."""
+    rates: dict[tuple[str, str], Mapping[str, float]] = {}
+    for endpoint in (*one, *(other or ())):
+        for method in endpoint["methods"]:
+            place, limit = (endpoint["path"], method["name"]), method["limit"]
+            rates[place] = max((rates.get(place, limit), limit), key=lambda rate: (_speed((rate["rate"], rate["per"])), rate["rate"]))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (path, name), limit in rates.items():
+        found.setdefault(path, []).append({"name": name, "limit": limit})
+    return [{"path": path, "methods": methods} for path, methods in found.items()]
 
 
 def _limits(candidates: Iterable[_Candidate]) -> dict[str, float]:

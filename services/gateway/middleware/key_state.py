@@ -1,12 +1,14 @@
 """Refuses keys that were switched off or have ended.
 
-It looks at fields of the key: `is_inactive`, and `expires` (epoch seconds; 0 or less = never). A key with
-`mtls_static_certificate_bindings` counts only on connections whose client has shown one of these certificates; in Tyk only for APIs with
-`use_mutual_tls_auth`.
+It looks at fields of the key: `is_inactive`, `expires` (epoch seconds; 0 or less = never), and `session_lifetime` (later Tyk), which takes the
+place of the API's. A key with `mtls_static_certificate_bindings` counts only on connections whose client has shown one of these
+certificates; in Tyk only for APIs with `use_mutual_tls_auth`.
 
 Fields:
 * `session_lifetime` (1.3): Seconds from the last change of a key after which this API no longer knows it; 0 = for ever. Differs: It counts
   for this API alone; in 1.4 it ends a key without access rights for all APIs.
+* `session_lifetime_respects_key_expiration` (4.2): A key lives at least until it expires, and for ever when it never does, whatever the
+  lifetime says.
 Refusals: key-inactive, key-expired, key-unknown, certificate-of-another, certificate-expired.
 """
 
@@ -30,40 +32,37 @@ from services.gateway.refusals import (
     Refusal,
 )
 
-_OUTLIVED: Final = "The key has outlived the session_lifetime of this API; saving the key begins another one."
+_OUTLIVED: Final = "The key has outlived %s session_lifetime; saving the key begins another one."
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """lifetime: seconds, 0 = for ever."""
+    """lifetime: seconds, 0 = for ever. until_expired: whether a key lives at least until it expires."""
 
     lifetime: int
-
-
-_FOR_EVER: Final = Spec(0)
+    until_expired: bool
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the lifetime; None for a keyless API."""
-    lifetime = reader.integer("session_lifetime")
-    if reader.definition.use_keyless:
-        return None
-    return Spec(lifetime) if lifetime else _FOR_EVER
+    spec = Spec(reader.integer("session_lifetime"), reader.flag("session_lifetime_respects_key_expiration"))
+    return None if reader.definition.use_keyless else spec
 
 
 def build(spec: Spec, ports: Ports) -> KeyState:
     """Build the check with its clock."""
-    return KeyState(spec.lifetime, ports.certificates, ports.now)
+    return KeyState(spec, ports.certificates, ports.now)
 
 
 class KeyState:
     """The check of one API. A key that is both inactive and expired is refused as inactive, as in Tyk."""
 
-    __slots__ = ("_certificates", "_lifetime", "_now")
+    __slots__ = ("_certificates", "_lifetime", "_now", "_until_expired")
 
-    def __init__(self, lifetime: int, certificates: CertificateFinder, now: Callable[[], float]) -> None:
+    def __init__(self, spec: Spec, certificates: CertificateFinder, now: Callable[[], float]) -> None:
         self._certificates = certificates
-        self._lifetime = lifetime
+        self._lifetime = spec.lifetime
+        self._until_expired = spec.until_expired
         self._now = now
 
     def on_request(self, exchange: Exchange) -> None:
@@ -80,8 +79,10 @@ class KeyState:
             raise Refusal(KEY_INACTIVE)
         if 0 < key.expires <= self._now():
             raise Refusal(KEY_EXPIRED)
-        if self._lifetime and key.saved_at + self._lifetime <= self._now():
-            raise Refusal(KEY_UNKNOWN, detail=_OUTLIVED)
+        lifetime = key.lifetime or self._lifetime
+        # One that lives at least until it expires either has done so, above, or does not end here.
+        if lifetime and key.saved_at + lifetime <= self._now() and not self._until_expired:
+            raise Refusal(KEY_UNKNOWN, detail=_OUTLIVED % ("its" if key.lifetime else "this API's"))
         if key.certificates:
             self._check_certificate(exchange, key)
 

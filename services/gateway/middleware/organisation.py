@@ -1,7 +1,8 @@
 """Refuses the requests to all APIs of an organisation that is switched off, or that has used up its rate or its quota.
 
-It looks at the organisation's session (`/tyk/org/keys/{org_id}`): `is_inactive`, `rate` and `per`, `quota_max` and `quota_renewal_rate`. An
-organisation without a session has no limits. Requests that a later stage refuses are charged, too: it is asked before they are looked at.
+It looks at the organisation's session (`/tyk/org/keys/{org_id}`): `is_inactive`, `rate` and `per`, `quota_max` and `quota_renewal_rate`,
+`monitor` as that of keys. An organisation without a session has no limits. Requests that a later stage refuses are charged, too: it is
+asked before they are looked at.
 
 Refusals: organisation-inactive, organisation-rate-exceeded, organisation-quota-exceeded.
 """
@@ -16,7 +17,8 @@ from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
-from services.gateway.ports import Ports
+from services.gateway.keys.triggers import TRIGGER_EXCEEDED, triggered
+from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import ORG_INACTIVE, ORG_QUOTA_EXCEEDED, ORG_RATE_LIMITED, Refusal, RefusalKind, counted
 
 
@@ -35,18 +37,19 @@ def fields(reader: DefinitionReader) -> Spec | None:
 
 def build(spec: Spec, ports: Ports) -> Organisation:
     """Build the check from what is known of organisations, and the counters."""
-    return Organisation(spec.org_id, ports.organisation, ports.counters)
+    return Organisation(spec.org_id, ports.organisation, ports.counters, ports.tell)
 
 
 class Organisation:
     """The check of one API."""
 
-    __slots__ = ("_counters", "_find", "_org_id")
+    __slots__ = ("_counters", "_find", "_org_id", "_tell")
 
-    def __init__(self, org_id: str, find: Callable[[str], Key | None], counters: Counters) -> None:
+    def __init__(self, org_id: str, find: Callable[[str], Key | None], counters: Counters, tell: Tell) -> None:
         self._org_id = org_id
         self._find = find
         self._counters = counters
+        self._tell = tell
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         organisation = self._find(self._org_id)
@@ -57,20 +60,29 @@ class Organisation:
         if organisation.rate > 0 and organisation.per > 0:
             taken = self._take_rate(organisation)
             if not isinstance(taken, Taken):
-                return self._wait(organisation, taken)
+                return self._wait(exchange, organisation, taken)
             _check(taken, ORG_RATE_LIMITED, organisation.per)
         if organisation.quota_max > 0:
             taken = self._take_quota(organisation)
             if not isinstance(taken, Taken):
-                return _check_later(taken, organisation)
-            _check(taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+                return self._check_later(exchange, taken, organisation)
+            self._check_quota(exchange, taken, organisation)
         return None
 
-    async def _wait(self, organisation: Key, taking: Awaitable[Taken]) -> None:
+    async def _wait(self, exchange: Exchange, organisation: Key, taking: Awaitable[Taken]) -> None:
         _check(await taking, ORG_RATE_LIMITED, organisation.per)
         if organisation.quota_max > 0:
             taken = self._take_quota(organisation)
-            _check(taken if isinstance(taken, Taken) else await taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+            self._check_quota(exchange, taken if isinstance(taken, Taken) else await taken, organisation)
+
+    async def _check_later(self, exchange: Exchange, taking: Awaitable[Taken], organisation: Key) -> None:
+        self._check_quota(exchange, await taking, organisation)
+
+    def _check_quota(self, exchange: Exchange, taken: Taken, organisation: Key) -> None:
+        _check(taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
+        if organisation.triggers is not None:
+            for trigger in triggered(organisation.triggers, taken.limit, taken.remaining, self._org_id, self._org_id):
+                self._tell(exchange, TRIGGER_EXCEEDED, trigger)
 
     def _take_rate(self, organisation: Key) -> Taken | Awaitable[Taken]:
         """A rate below 1 stretches the window; above 1, its fraction is cut off. As that of keys."""
@@ -80,10 +92,6 @@ class Organisation:
 
     def _take_quota(self, organisation: Key) -> Taken | Awaitable[Taken]:
         return self._counters.take(organisation.quota_counter, organisation.quota_max, max(organisation.quota_renewal_rate, 0), True)
-
-
-async def _check_later(taking: Awaitable[Taken], organisation: Key) -> None:
-    _check(await taking, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
 
 
 def _check(taken: Taken, kind: RefusalKind, window: float) -> None:

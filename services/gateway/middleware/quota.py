@@ -1,8 +1,9 @@
 """Holds a key to its quota: exactly `quota_max` requests in `quota_renewal_rate` seconds from the first use, kept over restarts.
 
 It looks at two fields of the key: `quota_max` (0 or less = no quota) and `quota_renewal_rate` (0 = never renewed); or at those of the
-`limit` in the key's rights to this API, which then has a quota apart. It is asked last, so a
-request that is refused for another reason is not charged; nor is one that is refused here. Answers and refusals carry Tyk's
+`limit` in the key's rights to this API, which then has a quota apart. The request that reaches a share of the quota that the key names in
+`monitor.trigger_limits` (percent) fires TriggerExceeded. It is asked last, so a request that is refused for another reason is not charged;
+nor is one that is refused here. Answers and refusals carry Tyk's
 `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds): -1, -1 and 0 without a quota, three zeros where keys have no quota at all.
 
 Fields:
@@ -21,7 +22,8 @@ from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Limited
-from services.gateway.ports import Ports
+from services.gateway.keys.triggers import TRIGGER_EXCEEDED, triggered
+from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal, counted
 
 _HEADERS: Final = b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n"
@@ -48,17 +50,18 @@ def fields(reader: DefinitionReader) -> Spec:
 
 def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
     """Build what charges, or what announces that nothing is charged."""
-    return Quota(spec.api_id, ports.counters) if spec.charged else KeylessQuota()
+    return Quota(spec.api_id, ports.counters, ports.tell) if spec.charged else KeylessQuota()
 
 
 class Quota:
     """Charges the key's quota and announces what is left."""
 
-    __slots__ = ("_api_id", "_take")
+    __slots__ = ("_api_id", "_take", "_tell")
 
-    def __init__(self, api_id: str, counters: Counters) -> None:
+    def __init__(self, api_id: str, counters: Counters, tell: Tell) -> None:
         self._api_id = api_id
         self._take = counters.take
+        self._tell = tell
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         whole = exchange.key
@@ -71,9 +74,24 @@ class Quota:
         window = key.quota_renewal_rate
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
         if not isinstance(taken, Taken):
-            return _announce_later(exchange, key, taken)
-        _announce(exchange, key, taken)
+            return self._announce_later(exchange, key, taken)
+        self._announce(exchange, key, taken)
         return None
+
+    async def _announce_later(self, exchange: Exchange, key: Limited, taking: Awaitable[Taken]) -> None:
+        self._announce(exchange, key, await taking)
+
+    def _announce(self, exchange: Exchange, key: Limited, taken: Taken) -> None:
+        """Write the headers; raise the refusal when nothing was left."""
+        admitted, limit, remaining, reset_at, _ = taken
+        exchange.limits += _HEADERS % (limit, remaining, reset_at)
+        if not admitted:
+            raise _refusal(key, taken)
+        if key.triggers is not None:
+            whole = exchange.key
+            assert whole is not None
+            for trigger in triggered(key.triggers, limit, remaining, whole.id, whole.org_id):
+                self._tell(exchange, TRIGGER_EXCEEDED, trigger)
 
 
 class KeylessQuota:
@@ -83,18 +101,6 @@ class KeylessQuota:
 
     def on_request(self, exchange: Exchange) -> None:
         exchange.limits += _KEYLESS
-
-
-async def _announce_later(exchange: Exchange, key: Limited, taking: Awaitable[Taken]) -> None:
-    _announce(exchange, key, await taking)
-
-
-def _announce(exchange: Exchange, key: Limited, taken: Taken) -> None:
-    """Write the headers; raise the refusal when nothing was left."""
-    admitted, limit, remaining, reset_at, _ = taken
-    exchange.limits += _HEADERS % (limit, remaining, reset_at)
-    if not admitted:
-        raise _refusal(key, taken)
 
 
 def _refusal(key: Limited, taken: Taken) -> Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -163,6 +163,14 @@ class KnownCertificates:
             raise Refusal(CERTIFICATES_UNAVAILABLE)
 
 
+class Told(NamedTuple):
+    """An event that a middleware told of."""
+
+    exchange: Exchange
+    name: str
+    metadata: Mapping[str, str]
+
+
 def make_key(id: str = "key-1", **session: Any) -> Key:
     return Key.from_session(id, [secret_hash(id)], session)
 
@@ -176,14 +184,19 @@ def ports(
     certificates: CertificateFinder | None = None,
     tokens: TokenVerifier[Any] | None = None,
     key_sets: KeySets | None = None,
+    told: list[Told] | None = None,
 ) -> Ports:
-    """The outside world. time: also the clock of the counters, when these are not given."""
+    """The outside world. time: also the clock of the counters, when these are not given. told: takes the events."""
     time = time or Time()
     counters = MemoryCounters(clocks=Clocks(time, time)) if counters is None else counters
     key_sets = key_sets or KeySets(_no_key_set, time)
     found = (organisations or {}).get
     certificates = certificates or KnownCertificates()
-    return Ports(keys or KnownKeys(), counters, passwords or Passwords(), tokens or TokenVerifier(), key_sets, found, certificates, time)
+    heard = [] if told is None else told
+    return Ports(
+        keys or KnownKeys(), counters, passwords or Passwords(), tokens or TokenVerifier(), key_sets, found, certificates, time,
+        lambda *event: heard.append(Told(*event)),
+    )  # fmt: skip
 
 
 def _no_key_set(url: str) -> bytes:

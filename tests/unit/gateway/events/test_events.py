@@ -267,3 +267,25 @@ def test_one_event_that_the_database_refuses_is_lost_alone(outbox: Outbox, tmp_p
     with started(told):
         wait_until(lambda: outbox.page(None, 0, 1)[1] == 9)
     assert told.dropped == 2
+
+
+def test_what_is_no_refusal_is_told_with_all_that_it_says(told: Events, receiver: Any) -> None:
+    """Two shares of one quota are two events, although everything else of them is the same."""
+    request = exchange(api(hook(receiver.url, event_timeout=3600), event="TriggerExceeded"))
+    for share in ("80", "95", "80"):
+        metadata = {"Message": "Quota trigger reached", "Key": "k1", "OrgID": "acme", "TriggerLimit": share, "UsagePercentage": share}
+        told.tell(request, "TriggerExceeded", metadata)
+    told.tell(request, "KeyExpired", metadata)  # nobody asked for it
+    wait_until(lambda: len(receiver.calls) >= 2)
+    said = sorted((json.loads(call.body) for call in receiver.calls), key=lambda one: one["trigger_limit"])
+    assert [one["trigger_limit"] for one in said] == ["80", "95"]
+    del said[0]["time"]
+    assert said[0] == {
+        "event": "TriggerExceeded", "message": "Quota trigger reached", "path": "", "origin": "127.0.0.1", "key": "k1", "api_id": "one",
+        "org_id": "acme", "trigger_limit": "80", "usage_percentage": "80",
+    }  # fmt: skip
+
+
+def test_an_event_without_an_api_is_told_to_nobody(told: Events) -> None:
+    told.tell(exchange(None), "TriggerExceeded", {})
+    assert told.pending() == 0

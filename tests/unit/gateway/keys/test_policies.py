@@ -128,6 +128,39 @@ def test_rights_to_the_same_api_are_joined() -> None:
         assert joined["access_rights"]["one"]["versions"][0] == "v1"
 
 
+def rates(joined: dict[str, Any], api: str = "one") -> dict[tuple[str, str], tuple[float, float]]:
+    found = {}
+    for endpoint in joined["access_rights"][api].get("endpoints") or ():
+        for method in endpoint["methods"]:
+            found[endpoint["path"], method["name"]] = (method["limit"]["rate"], method["limit"]["per"])
+    return found
+
+
+def with_rates(id: str, *limits: tuple[str, str, float, float], **more: Any) -> dict[str, Any]:
+    endpoints = [{"path": path, "methods": [{"name": name, "limit": {"rate": rate, "per": per}}]} for path, name, rate, per in limits]
+    return {"id": id, "access_rights": {"one": {**RIGHT, "endpoints": endpoints}}, **more}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_rates_of_paths_are_joined_and_the_most_generous_counts(order: int) -> None:
+    slow = with_rates("slow", ("/a", "GET", 10, 60), ("/b", "GET", 5, 30), ("/c", "GET", 1, 1), ("/d", "GET", 9, 1))
+    fast = with_rates("fast", ("/a", "GET", 5, 1), ("/b", "GET", 10, 60), ("/c", "POST", 2, 1), ("/c", "GET", 0, 1), ("/d", "GET", -1, 1))
+    joined = effective({}, [slow, fast][::order])
+    assert rates(joined) == {
+        ("/a", "GET"): (5, 1), ("/b", "GET"): (10, 60), ("/c", "GET"): (1, 1), ("/c", "POST"): (2, 1), ("/d", "GET"): (-1, 1),
+    }  # fmt: skip
+    assert rates(effective({}, [slow, policy("none", "one")][::order])) == rates(effective({}, [slow])), "as in Tyk"
+
+
+def test_rates_of_paths_are_part_of_the_rate_limits() -> None:
+    limits = ("/a", "GET", 1, 60)
+    assert rates(effective({}, [with_rates("p", limits, partitions={"acl": True, "rate_limit": True})])) == {("/a", "GET"): (1, 60)}
+    assert rates(effective({}, [with_rates("p", limits, partitions={"acl": True, "quota": True})])) == {}
+    own = with_rates("own", limits)["access_rights"]
+    assert rates(effective({"access_rights": own}, [policy("p", "one")])) == {}, "what the policy says takes the place"
+    assert rates(effective({"access_rights": own}, [policy(rate=5, per=1)])) == {("/a", "GET"): (1, 60)}
+
+
 def test_limits_per_api() -> None:
     rights = {"one": {**RIGHT, "limit": {"rate": 2, "per": 1, "quota_max": 5, "quota_renewal_rate": 60}}, "two": RIGHT, "three": RIGHT}
     key = key_of({}, {"id": "p", "access_rights": rights, "rate": 9, "per": 1, "quota_max": 90, "partitions": {"per_api": True}})

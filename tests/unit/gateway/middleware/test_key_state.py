@@ -58,6 +58,35 @@ def test_an_api_forgets_keys_after_its_session_lifetime() -> None:
     assert ask(limited, exchange(key=replace(make_key(), saved_at=NOW + 30))) is None
 
 
+def test_the_lifetime_of_a_key_itself_takes_the_place_of_the_apis() -> None:
+    time = Time(NOW + 59.9)
+    keys = {lifetime: exchange(key=replace(make_key(session_lifetime=lifetime), saved_at=NOW)) for lifetime in (60, 3600, 0, -1)}
+    limited = built(key_state, ports(time=time), session_lifetime=600)
+    for request in keys.values():
+        assert ask(limited, request) is None
+    time.now = NOW + 60
+    assert refusal(limited, keys[60], KEY_UNKNOWN).detail == "The key has outlived its session_lifetime; saving the key begins another one."
+    refusal(rule(time), keys[60], KEY_UNKNOWN)
+    time.now = NOW + 600
+    assert ask(limited, keys[3600]) is None
+    for lifetime in (0, -1):
+        assert "this API's session_lifetime" in str(refusal(limited, keys[lifetime], KEY_UNKNOWN).detail)
+        assert ask(rule(time), keys[lifetime]) is None
+
+
+def test_a_lifetime_that_respects_when_keys_expire() -> None:
+    time = Time(NOW)
+    patient = built(key_state, ports(time=time), session_lifetime=60, session_lifetime_respects_key_expiration=True)
+    never, late = (exchange(key=replace(make_key(expires=expires), saved_at=NOW)) for expires in (0, NOW + 3600))
+    early = exchange(key=replace(make_key(session_lifetime=60, expires=NOW + 10), saved_at=NOW))
+    time.now = NOW + 3599
+    assert [ask(patient, one) for one in (never, late)] == [None, None]
+    refusal(patient, early, KEY_EXPIRED)
+    time.now = NOW + 3600
+    refusal(patient, late, KEY_EXPIRED)
+    assert ask(patient, never) is None
+
+
 def test_inactive_is_said_before_expired() -> None:
     refusal(rule(), exchange(key=make_key(is_inactive=True, expires=1)), KEY_INACTIVE)
     refusal(rule(), exchange(key=make_key(is_inactive=True)), KEY_INACTIVE)

@@ -12,7 +12,7 @@ from services.gateway.keys.model import Key
 from services.gateway.keys.organisations import Organisations, organisation_id
 from services.gateway.middleware import organisation
 from services.gateway.refusals import ORG_INACTIVE, ORG_QUOTA_EXCEEDED, ORG_RATE_LIMITED, Refusal
-from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, ports, refusal, spec
+from tests.unit.gateway.exchanges import LateCounters, Time, Told, ask, built, exchange, ports, refusal, spec
 
 
 def session(**more: Any) -> Key:
@@ -25,9 +25,9 @@ class World:
     def __init__(self, of_org: Key | None, later: bool = False) -> None:
         self.time = Time()
         counters: Any = MemoryCounters(clocks=Clocks(self.time, self.time))
-        outside = ports(
-            counters=LateCounters(counters) if later else counters, time=self.time, organisations={"o": of_org} if of_org else {}
-        )
+        self.told: list[Told] = []
+        asked: Any = LateCounters(counters) if later else counters
+        outside = ports(counters=asked, time=self.time, organisations={"o": of_org} if of_org else {}, told=self.told)
         self.apis = [built(organisation, outside, org_id="o", api_id=api_id) for api_id in ("one", "two")]
 
     def admitted(self, times: int) -> int:
@@ -71,6 +71,17 @@ def test_its_apis_share_its_limits(limits: dict[str, Any], kind: Any, wait: byte
     assert refusal(world.apis[1], exchange(), kind).headers == ((b"Retry-After", wait),)
     world.time.now += 90
     assert world.admitted(8) == allowed
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("rate", [{}, {"rate": 100, "per": 60}])
+def test_shares_of_its_quota_are_told_by_the_api_whose_request_reaches_them(later: bool, rate: dict[str, Any]) -> None:
+    world = World(session(quota_max=4, quota_renewal_rate=60, monitor={"trigger_limits": [50, 100]}, **rate), later)
+    assert world.admitted(9) == 4
+    assert [(one.name, one.metadata["TriggerLimit"], one.metadata["Key"], one.metadata["OrgID"]) for one in world.told] == [
+        ("TriggerExceeded", "50", "o", "o"),
+        ("TriggerExceeded", "100", "o", "o"),
+    ]
 
 
 def test_a_quota_that_is_not_renewed() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from services.gateway.counters import resp
 from services.gateway.counters.memory import MemoryCounters
+from services.gateway.counters.valkey import ValkeyCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
 from services.gateway.middleware import quota
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
-from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, make_key, ports, refusal
+from tests.support.stores import Valkey
+from tests.unit.gateway.counters.asking import started
+from tests.unit.gateway.exchanges import LateCounters, Time, Told, ask, built, exchange, make_key, ports, refusal
 
 
 def headers(limit: int, remaining: int, reset: float) -> tuple[tuple[bytes, bytes], ...]:
@@ -28,7 +33,8 @@ class World:
         self.time = Time()
         self.counters = MemoryCounters(clocks=Clocks(self.time, self.time))
         asked: Any = LateCounters(self.counters) if later else self.counters
-        self.rule: Any = built(quota, ports(counters=asked, time=self.time), **fields)
+        self.told: list[Told] = []
+        self.rule: Any = built(quota, ports(counters=asked, time=self.time, told=self.told), **fields)
 
     def admitted(self, times: int, key: Key) -> int:
         found = 0
@@ -140,3 +146,69 @@ def test_exact_when_many_ask_at_once() -> None:
         return await asyncio.gather(*(one(exchange(key=key)) for _ in range(100)))
 
     assert sum(asyncio.run(all_of_them())) == 20
+
+
+def shares(told: list[Told]) -> list[tuple[str, str]]:
+    assert {one.name for one in told} <= {"TriggerExceeded"}
+    return [(one.metadata["TriggerLimit"], one.metadata["UsagePercentage"]) for one in told]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_shares_of_a_quota_are_told_once_in_a_window(later: bool) -> None:
+    world = World(later)
+    key = make_key(quota_max=10, quota_renewal_rate=60, org_id="acme", monitor={"trigger_limits": [95, 80, 12.5]})
+    assert (world.admitted(1, key), shares(world.told)) == (1, [])
+    assert (world.admitted(1, key), shares(world.told)) == (1, [("12.5", "20")])
+    assert (world.admitted(5, key), len(world.told)) == (5, 1)
+    assert (world.admitted(1, key), shares(world.told)[1:]) == (1, [("80", "80")])
+    assert (world.admitted(9, key), shares(world.told)[2:]) == (2, [("95", "100")])
+    assert world.told[1].metadata == {
+        "Message": "Quota trigger reached", "Key": "key-1", "OrgID": "acme", "TriggerLimit": "80", "UsagePercentage": "80",
+    }  # fmt: skip
+    world.time.now += 60
+    assert (world.admitted(99, key), len(world.told)) == (10, 6)
+
+
+def test_one_request_may_reach_several_shares() -> None:
+    world = World()
+    world.admitted(1, make_key(quota_max=1, monitor={"trigger_limits": [80, 95, 80]}))
+    assert shares(world.told) == [("80", "100"), ("95", "100")]
+
+
+@pytest.mark.parametrize("limits", [None, []])
+def test_nobody_is_told_who_did_not_ask(limits: Any) -> None:
+    world = World()
+    assert world.admitted(9, make_key(quota_max=5, monitor={"trigger_limits": limits})) == 5
+    assert world.admitted(9, make_key(quota_max=-1, monitor={"trigger_limits": [1, 50, 100]})) == 9
+    assert world.told == []
+
+
+def test_the_quota_of_a_single_api_has_the_same_shares() -> None:
+    world = World()
+    rights = {"api": {"versions": [], "limit": {"quota_max": 4, "quota_renewal_rate": 60}}}
+    world.admitted(9, make_key(quota_max=1000, access_rights=rights, monitor={"trigger_limits": [50]}))
+    assert shares(world.told) == [("50", "50")]
+
+
+@pytest.mark.parametrize(
+    ("quota_max", "share", "number"), [(100, 55, 55), (1000, 0.7, 7), (3, 33.4, 2), (7, 100, 7), (10**15, 29, 29 * 10**13)]
+)
+def test_which_request_reaches_a_share(quota_max: int, share: float, number: int) -> None:
+    assert make_key(quota_max=quota_max, monitor={"trigger_limits": [share]}).triggers == {number: (share,)}
+
+
+def test_two_workers_tell_once(valkey: Valkey) -> None:
+    key = make_key(quota_max=40, quota_renewal_rate=3600, monitor={"trigger_limits": [50, 100]})
+    told: list[Told] = []
+
+    async def worker() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            rule = built(quota, ports(counters=counters, told=told))
+            await asyncio.gather(*(rule.on_request(exchange(key=key)) for _ in range(30)), return_exceptions=True)
+
+    async def both() -> None:
+        await asyncio.gather(worker(), worker())
+
+    with patch.object(resp, "ANSWER_S", 20.0):
+        asyncio.run(both())
+    assert sorted(shares(told)) == [("100", "100"), ("50", "50")]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from services.gateway.counters import resp
 from services.gateway.counters.memory import MemoryCounters
+from services.gateway.counters.valkey import ValkeyCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.exchange import Exchange
 from services.gateway.middleware import rate_limit
 from services.gateway.middleware.rate_limit import GlobalRateLimit
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal
+from tests.support.stores import Valkey
+from tests.unit.gateway.counters.asking import started
 from tests.unit.gateway.exchanges import LateCounters, Time, ask, built, exchange, make_key, mistakes, ports, refusal, spec
 
 PER_API = {"rate": 4, "per": 60}
@@ -201,6 +206,100 @@ def test_more_limits_and_addresses_than_are_remembered() -> None:
         ask(world.rule, exchange(client=f"2001:db8:{number:x}::1", key=make_key(str(number), rate=1, per=number + 1)))
     assert len(world.rule._known) <= 4096
     assert len(world.rule._prefixes) <= 4096
+
+
+def endpoint(path: str, **rates: tuple[float, float]) -> dict[str, Any]:
+    """Rates of one path, by method."""
+    return {"path": path, "methods": [{"name": name, "limit": {"rate": rate, "per": per}} for name, (rate, per) in rates.items()]}
+
+
+def key_with(*endpoints: dict[str, Any], id: str = "key-1", api: str = "api", **session: Any) -> Any:
+    return make_key(id, access_rights={api: {"versions": ["Default"], "endpoints": list(endpoints)}}, **session)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_rates_of_single_paths_count_apart_from_that_of_the_key(later: bool) -> None:
+    """As in Tyk 5: the rate of the key does not count there; that of the API does."""
+    world = World(later)
+    key = key_with(endpoint("^/a$", GET=(2, 60), POST=(1, 60)), endpoint("^/b/{id}$", GET=(3, 60)), rate=4, per=60)
+    assert world.admitted(9, key=key, target="/api/a") == 2
+    assert world.admitted(9, key=key, target="/api/a", method="POST") == 1
+    assert world.admitted(4, key=key, target="/api/b/1") == 3
+    assert world.admitted(4, key=key, target="/api/b/2") == 0, "one limit for all paths of a pattern"
+    assert world.admitted(9, key=key, target="/api/a", method="PUT") == 4, "what no endpoint names counts for the key"
+    assert world.admitted(9, key=key, target="/api/other") == 0
+    assert world.admitted(9, key=key_with(endpoint("^/a$", GET=(2, 60)), id="other"), target="/api/a") == 2
+
+
+def test_the_first_path_that_matches_decides_and_zero_is_no_limit() -> None:
+    world = World()
+    key = key_with(endpoint("^/a/free$", GET=(0, 60)), endpoint("^/a", GET=(1, 60)), rate=1, per=60)
+    assert world.admitted(9, key=key, target="/api/a/free") == 9
+    assert world.admitted(9, key=key, target="/api/a/x") == 1
+
+
+def test_the_limit_of_the_api_counts_for_single_paths_as_well() -> None:
+    world = World(global_rate_limit=PER_API)
+    key = key_with(endpoint("^/a$", GET=(9, 60)))
+    assert world.admitted(9, key=key, target="/api/a") == 4
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_path_counts_in_all_of_its_readings(later: bool) -> None:
+    world = World(later, global_rate_limit={"rate": 5, "per": 60})
+    key = key_with(endpoint("^/a/b$", GET=(2, 60)), endpoint("^/a.2Fb$", GET=(4, 60)), rate=3, per=60)
+    assert world.admitted(1, key=key, target="/api/a/b") == 1
+    assert world.admitted(9, key=key, target="/api/a%2Fb") == 1, "one of two is left at /a/b"
+    assert world.admitted(9, key=key, target="/api/a/b") == 0
+    assert world.admitted(9, key=key_with(endpoint("^/a/c$", GET=(9, 60)), id="k", rate=2, per=60), target="/api/a%2Fc") == 2
+
+
+def test_what_is_announced_of_a_path() -> None:
+    world = World()
+    key = key_with(endpoint("^/a$", GET=(1, 60)), rate=9, per=60)
+    request = exchange(key=key, target="/api/a")
+    ask(world.rule, request)
+    assert request.answer_headers == ((b"RateLimit-Policy", b'"endpoint";q=1;w=60'), (b"RateLimit", b'"endpoint";r=0;t=60'))
+    told = refusal(world.rule, exchange(key=key, target="/api/a"), RATE_LIMITED)
+    assert told.detail == "For this path and method, the key's limit is 1 request in 60 seconds; try again in 60 seconds."
+
+
+def test_rates_of_paths_of_another_api_and_of_a_former_state() -> None:
+    world = World()
+    assert world.admitted(5, key=key_with(endpoint("^/a$", GET=(1, 60)), api="other"), target="/api/a") == 5
+    assert world.admitted(5, key=key_with(endpoint("^/a$", GET=(1, 60))), target="/api/a") == 1
+    assert world.admitted(5, key=key_with(endpoint("^/a$", GET=(3, 60))), target="/api/a") == 2, "what was used stays used"
+    assert world.admitted(5, key=key_with(), target="/api/a") == 5
+
+
+def test_keys_with_the_rates_of_one_policy_share_a_table() -> None:
+    world = World()
+    for number in range(50):
+        assert world.admitted(2, key=key_with(endpoint("^/a$", GET=(1, 60)), id=str(number)), target="/api/a") == 1
+    assert len(world.rule._tables) == 1
+
+
+def test_a_rate_of_a_path_is_exact_over_two_workers(valkey: Valkey) -> None:
+    key = key_with(endpoint("^/a$", GET=(17, 60)), rate=1, per=60)
+
+    async def worker() -> int:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            rule = built(rate_limit, ports(counters=counters))
+            return sum(await asyncio.gather(*(passes(rule, exchange(key=key, target="/api/a")) for _ in range(40))))
+
+    async def both() -> int:
+        return sum(await asyncio.gather(worker(), worker()))
+
+    with patch.object(resp, "ANSWER_S", 20.0):
+        assert asyncio.run(both()) == 17
+
+
+async def passes(rule: Any, request: Exchange) -> bool:
+    try:
+        await rule.on_request(request)
+    except Refusal:
+        return False
+    return True
 
 
 def test_limits_for_the_whole_api() -> None:

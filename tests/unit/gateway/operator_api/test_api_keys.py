@@ -12,6 +12,13 @@ from argon2.exceptions import VerifyMismatchError
 
 from services.gateway.keys.model import secret_hash, user_hash
 
+METHOD = {"name": "GET", "limit": {"rate": 5, "per": 60}}
+
+
+def endpoint(entry: Any) -> dict[str, Any]:
+    """Rights to the API with one rate of a path."""
+    return {"access_rights": {"one": {"endpoints": [entry]}}}
+
 
 def test_a_secret_is_shown_once(operator: Any, make_session: Any) -> None:
     id = operator.new_api()
@@ -137,11 +144,32 @@ def test_every_mistake_of_a_session_is_named(operator: Any, make_session: Any) -
         ({"Apply_Policy_Id": "gold"}, "/Apply_Policy_Id"),
         ({"certificate": "abc"}, "/certificate"),
         ({"mtls_static_certificate_bindings": ["abc"]}, "/mtls_static_certificate_bindings/0"),
-        ({"session_lifetime": 60}, "/session_lifetime"),
+        ({"session_lifetime": "60"}, "/session_lifetime"),
+        ({"monitor": {"trigger_limits": [80, 0]}}, "/monitor/trigger_limits/1"),
+        ({"monitor": {"trigger_limits": [100.5]}}, "/monitor/trigger_limits/0"),
+        ({"monitor": {"trigger_limits": [True]}}, "/monitor/trigger_limits/0"),
+        ({"monitor": {"trigger_limits": 80}}, "/monitor/trigger_limits"),
+        ({"monitor": {"trigger_limits": [1] * 101}}, "/monitor/trigger_limits"),
+        ({"monitor": {"triger_limits": [80]}}, "/monitor/triger_limits"),
         ({"access_rights": {"one": {"limit": {"rate": "1", "per": 10}}}}, "/access_rights/one/limit/rate"),
         ({"access_rights": {"one": {"limit": {"quota_max": -5}}}}, "/access_rights/one/limit/quota_max"),
         ({"access_rights": {"one": {"limit": 5}}}, "/access_rights/one/limit"),
-        ({"access_rights": {"one": {"endpoints": [{"path": "/a"}]}}}, "/access_rights/one/endpoints"),
+        (endpoint({"path": "/a"}), "/access_rights/one/endpoints/0/methods"),
+        (endpoint({"methods": [METHOD]}), "/access_rights/one/endpoints/0/path"),
+        (endpoint({"path": "(", "methods": [METHOD]}), "/access_rights/one/endpoints/0/path"),
+        (endpoint({"path": "/a", "methods": [{"name": "GET"}]}), "/access_rights/one/endpoints/0/methods/0/limit"),
+        (endpoint({"path": "/a", "methods": [{**METHOD, "name": "a b"}]}), "/access_rights/one/endpoints/0/methods/0/name"),
+        (
+            endpoint({"path": "/a", "methods": [{**METHOD, "limit": {"rate": "5", "per": 1}}]}),
+            "/access_rights/one/endpoints/0/methods/0/limit/rate",
+        ),
+        (
+            endpoint({"path": "/a", "methods": [{**METHOD, "limit": {"raet": 5, "per": 1}}]}),
+            "/access_rights/one/endpoints/0/methods/0/limit",
+        ),
+        (endpoint({"path": "/a", "method": "GET", "methods": [METHOD]}), "/access_rights/one/endpoints/0/method"),
+        (endpoint("/a"), "/access_rights/one/endpoints/0"),
+        ({"access_rights": {"one": {"endpoints": [{"path": "/a", "methods": [METHOD]}] * 1001}}}, "/access_rights/one/endpoints"),
     ],
 )
 def test_what_would_open_more_than_was_meant_is_refused(operator: Any, make_session: Any, changes: dict[str, Any], place: str) -> None:
@@ -151,6 +179,32 @@ def test_what_would_open_more_than_was_meant_is_refused(operator: Any, make_sess
     none = {"apply_policies": None, "apply_policy_id": "", "certificate": "", "session_lifetime": -1}
     rights = {"one": {"versions": ["Default"], "limit": {"rate": 5, "per": 0, "quota_max": -1}, "endpoints": []}}
     operator.json("POST", "/api/keys", make_session(**none, access_rights=rights))
+
+
+def test_rates_of_paths_shares_and_lifetimes_are_kept(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    given = {"Path": "/a", "methods": [{"name": "get", "limit": {"rate": 5, "per": -1}, "id": "x"}]}
+    rights = {"one": {"versions": ["Default"], "endpoints": [given], "limit": {"Rate": 7, "per": 1}}}
+    made = operator.json(
+        "POST", "/api/keys", make_session(access_rights=rights, monitor={"Trigger_Limits": [80, 95.5]}, session_lifetime=60)
+    )
+    kept = [{"path": "/a", "methods": [{"name": "GET", "limit": {"rate": 5, "per": -1}}]}]
+    assert made["data"]["access_rights"]["one"]["endpoints"] == kept
+    assert (made["data"]["monitor"], made["data"]["session_lifetime"]) == ({"trigger_limits": [80, 95.5]}, 60)
+    key = operator.gateway.keys_store.by_hash(secret_hash(made["key_id"])).key
+    assert (key.lifetime, key.limits["one"].rate) == (60, 7), "case does not count in names"
+    policy = operator.json("POST", "/tyk/policies", {"id": "p", "access_rights": rights})
+    assert operator.json("GET", f"/tyk/policies/{policy['key']}")["access_rights"]["one"]["endpoints"] == kept
+    refused = operator.json("POST", "/tyk/policies", {"id": "q", **endpoint({"path": "/a"})}, status=400)
+    assert [one["pointer"] for one in refused["errors"]] == ["/access_rights/one/endpoints/0/methods"]
+
+
+def test_a_password_is_hashed_however_its_field_is_written(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    operator.json("POST", "/api/apis/keys/basic/zoe", make_session("one", basic_auth_data={"Password": "hush-hush"}))
+    [stored], _ = operator.gateway.keys_store.page()
+    assert stored.session["basic_auth_data"]["password"].startswith("$argon2id$")
+    assert "hush-hush" not in str(stored.session)
 
 
 @pytest.mark.parametrize("name", ["rate", "per", "quota_renewal_rate", "allowance"])
