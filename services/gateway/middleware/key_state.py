@@ -1,7 +1,7 @@
 """Refuses keys that were switched off or have ended.
 
-It looks at fields of the key: `is_inactive`, `expires` (epoch seconds; 0 or less = never), and `session_lifetime` (later Tyk), which takes the
-place of the API's. A key with `mtls_static_certificate_bindings` counts only on connections whose client has shown one of these
+It looks at fields of the key: `is_inactive`, `expires` (epoch seconds; 0 or less = never), and `session_lifetime` (later Tyk), which takes
+the place of the API's. A key with `mtls_static_certificate_bindings` counts only on connections whose client has shown one of these
 certificates; in Tyk only for APIs with `use_mutual_tls_auth`.
 
 Fields:

@@ -10,22 +10,26 @@ from typing import Any, Final
 from flask import Response
 
 from services.common.clock import isoformat
+from services.gateway.keys.policies import policy_ids
 from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, done, pages
 from services.gateway.operator_api.changes import definitions, keys, session_objects
 from services.gateway.operator_api.web import gateway
-from services.gateway.stores.keys import StoredKey
+from services.gateway.stores.keys import Search, StoredKey
 
 blueprint = protected("keys", __name__)
 _LONGEST_OVERLAP: Final = 90 * 86400
 _OVERLAP: Final = 86400
 _MOST_REVOKED: Final = 1000
+# What policies change.
+_EFFECTIVE: Final = ("is_inactive", "rate", "per", "quota_max", "quota_renewal_rate", "access_rights", "tags", "hmac_enabled")
 
 
 @blueprint.get("/api/keys")
 def list_keys() -> Response:
-    return _listed(None)
+    """Search by `alias`, `tag` (may be repeated), `owner`, `api_id`, `org_id` and `policy`, and by `q`, a part of the alias."""
+    return _listed(arguments.text("api_id"))
 
 
 @blueprint.post("/api/keys")
@@ -75,6 +79,7 @@ def put_user(name: str) -> Response:
 
 @blueprint.get("/api/apis/<key>/keys")
 def list_keys_of_api(key: str) -> Response:
+    """Search as `/api/keys` does."""
     return _listed(definitions.existing(gateway(), key).api_id)
 
 
@@ -94,8 +99,11 @@ def delete_key_of_api(key: str, name: str) -> Response:
 
 
 def _summary(stored: StoredKey) -> dict[str, Any]:
-    """Return a row of a list: what tells keys apart, nothing that opens one."""
-    session = stored.session
+    """Return a row of a list: what tells keys apart, nothing that opens one.
+
+    effective: what counts, since policies take the place of what the key says itself.
+    """
+    session, effective = stored.session, stored.effective or stored.session
     return {
         "id": stored.id,
         "alias": session.get("alias") or "",
@@ -103,8 +111,10 @@ def _summary(stored: StoredKey) -> dict[str, Any]:
         "tags": session.get("tags") or [],
         "org_id": session.get("org_id") or "",
         "user_name": stored.user_name,
-        "apis": sorted(session.get("access_rights") or ()),
-        "is_inactive": bool(session.get("is_inactive")),
+        "apis": sorted(effective.get("access_rights") or ()),
+        "policies": list(policy_ids(session)),
+        "effective": {name: effective[name] for name in _EFFECTIVE if name in effective},
+        "is_inactive": bool(effective.get("is_inactive")),
         "expires": session.get("expires") or 0,
         "secrets": len(stored.hashes),
         "created_at": isoformat(stored.created_at),
@@ -115,7 +125,16 @@ def _summary(stored: StoredKey) -> dict[str, Any]:
 
 def _listed(api_id: str | None) -> Response:
     number, size = arguments.page()
-    found, total = gateway().keys_store.page(api_id, number=number, size=size)
+    search = Search(
+        api_id=api_id,
+        alias=arguments.text("alias"),
+        part=arguments.text("q") or "",
+        owner=arguments.text("owner"),
+        org_id=arguments.text("org_id"),
+        policy=arguments.text("policy"),
+        tags=arguments.texts("tag"),
+    )
+    found, total = gateway().keys_store.page(search, number=number, size=size)
     shown = {"keys": [key.id for key in found], "details": [_summary(key) for key in found]}
     return answer({"data": shown, "pages": pages(total, number, size)})
 

@@ -66,6 +66,16 @@ def _whole(name: str, default: int, low: int, high: int) -> int:
     return number
 
 
+def text(name: str) -> str | None:
+    """Read a parameter of the query; None when it is absent or empty."""
+    return request.args.get(name) or None
+
+
+def texts(name: str) -> tuple[str, ...]:
+    """Read a parameter that may be repeated."""
+    return tuple(filter(None, request.args.getlist(name)))
+
+
 def flag(name: str) -> bool:
     """Whether a parameter of the query is switched on: `1`, `true` or `yes`."""
     return request.args.get(name, "").lower() in ("1", "true", "yes")

@@ -46,6 +46,9 @@ KEYS: Final = sa.Table(
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.Column("last_used_at", UTCDateTime),
+    sa.Column("alias_folded", sa.Text),  # for searches without regard to case; NULL = an earlier version wrote it
+    *(sa.Index(f"ix_keys_{name}", name, postgresql_using="hash") for name in ("alias", "owner", "org_id")),
+    sa.Index("ix_keys_created_at_id", "created_at", "id"),
 )
 # hmac_sealed: what requests are signed with that name the key by this secret, "" = nothing. hmac_secret: as an earlier version stored it,
 # in clear; "" after `seal_all`.
@@ -66,13 +69,23 @@ RIGHTS: Final = sa.Table(
     sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("api_id", sa.String(128), primary_key=True, index=True),
 )
+TAGS: Final = sa.Table(
+    "key_tags",
+    metadata,
+    sa.Column("key_id", sa.ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("tag", sa.Text, nullable=False),
+    sa.Index("ix_key_tags_tag", "tag", postgresql_using="hash"),
+)
+_OF_KEYS: Final = (SECRETS, RIGHTS, KEY_POLICIES, TAGS, TOKENS)
 _K: Final = KEYS.c
 _S: Final = SECRETS.c
+_NEWEST: Final = (_K.created_at.desc(), _K.id.desc())
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """session: Tyk's session object. hashes: of every secret that opens the key now. user_name: of a basic user, else None.
+    effective: the session with what policies make of it, where they were asked for.
 
     generation: the number of the write that returned this; 0 = it was only read. changed: hashes of all secrets that may open another key
     or none since then, as the log of that write has them.
@@ -85,12 +98,32 @@ class StoredKey:
     created_at: dt.datetime
     updated_at: dt.datetime
     last_used_at: dt.datetime | None
+    effective: Mapping[str, Any] | None = None
     generation: int = 0
     changed: frozenset[str] = frozenset()
 
     def key(self, session: Mapping[str, Any], hmac_secret: str | None = None, issued_by: str = "", counted_by: str = "") -> Key:
         """Return what the data plane sees. session: with what policies make of it. issued_by, counted_by: of an access token."""
         return Key.from_session(self.id, self.hashes, session, self.updated_at.timestamp(), hmac_secret, issued_by, counted_by)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which keys are meant: those that fulfil all that is given.
+
+    api_id: they may reach this API. part: of the alias, without regard to case. tags: they have all of them. policy: they name it.
+    """
+
+    api_id: str | None = None
+    alias: str | None = None
+    part: str = ""
+    owner: str | None = None
+    org_id: str | None = None
+    policy: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+EVERYTHING: Final = Search()
 
 
 class SecretTaken(Exception):
@@ -151,10 +184,13 @@ class KeyStore:
             return None
 
     def get(self, id: str) -> StoredKey | None:
-        """Return a key by its public id."""
+        """Return a key by its public id, with its effective session."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
-            return None if row is None else _stored(connection, row, self._clock.now())
+            if row is None:
+                return None
+            [stored] = self._with_policies(connection, [_stored(connection, row, self._clock.now())])
+            return stored
 
     def effective(self, session: Mapping[str, Any]) -> dict[str, Any]:
         """Return a session with what its policies make of it."""
@@ -177,21 +213,44 @@ class KeyStore:
         with self._database.read() as connection:
             if api_id is not None:
                 chosen = chosen.where(_may_reach(api_id, self._policies.granting(connection, api_id)))
-            return list(connection.scalars(chosen.order_by(_K.created_at.desc(), _K.id)))
+            return list(connection.scalars(chosen.order_by(*_NEWEST)))
 
-    def page(self, api_id: str | None = None, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
-        """Return one page and the number of all. api_id: those that may reach this API. number: from zero, negative = everything."""
-        chosen = sa.select(KEYS)
+    def page(self, search: Search = EVERYTHING, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
+        """Return one page, the newest first, with effective sessions, and the number of all. number: from zero, negative = everything."""
         with self._database.read() as connection:
-            if api_id is not None:
-                chosen = chosen.where(_may_reach(api_id, self._policies.granting(connection, api_id)))
-            total = connection.scalar(sa.select(sa.func.count()).select_from(chosen.subquery())) or 0
-            ordered = chosen.order_by(_K.created_at.desc(), _K.id)
+            meant = self._meant(connection, search)
+            total = connection.scalar(sa.select(sa.func.count()).select_from(KEYS).where(*meant)) or 0
+            ordered = sa.select(KEYS).where(*meant).order_by(*_NEWEST)
             if number >= 0:
-                ordered = ordered.limit(size).offset(number * size)
+                # the rows of one page only: a session is long, and sorting would carry all of them about
+                page = sa.select(_K.id).where(*meant).order_by(*_NEWEST).limit(size).offset(number * size)
+                ordered = sa.select(KEYS).where(_K.id.in_(list(connection.scalars(page)))).order_by(*_NEWEST)
             rows = connection.execute(ordered).all()
             hashes = _live_hashes(connection, [row.id for row in rows], self._clock.now())
-            return [_stored_with(row, hashes.get(row.id, ())) for row in rows], total
+            return self._with_policies(connection, [_stored_with(row, hashes.get(row.id, ())) for row in rows]), total
+
+    def _meant(self, connection: sa.Connection, search: Search) -> list[sa.ColumnElement[bool]]:
+        meant: list[sa.ColumnElement[bool]] = []
+        if search.api_id is not None:
+            meant.append(_may_reach(search.api_id, self._policies.granting(connection, search.api_id)))
+        for column, wanted in ((_K.alias, search.alias), (_K.owner, search.owner), (_K.org_id, search.org_id)):
+            if wanted is not None:
+                meant.append(column == wanted)
+        if search.part:
+            folded = sa.func.coalesce(_K.alias_folded, sa.func.lower(_K.alias))
+            meant.append(folded.contains(search.part.casefold(), autoescape=True))
+        if search.policy is not None:
+            meant.append(_K.id.in_(sa.select(KEY_POLICIES.c.key_id).where(KEY_POLICIES.c.policy_id == search.policy)))
+        meant += [_K.id.in_(sa.select(TAGS.c.key_id).where(TAGS.c.tag == tag)) for tag in search.tags]
+        return meant
+
+    def _with_policies(self, connection: sa.Connection, found: list[StoredKey]) -> list[StoredKey]:
+        """Return keys with their effective sessions. Each policy is read once."""
+        named = list({id: None for stored in found for id in policy_ids(stored.session)})
+        policies = dict(zip(named, self._policies.named_by(connection, named), strict=True))
+        return [
+            replace(stored, effective=effective(stored.session, [policies[id] for id in policy_ids(stored.session)])) for stored in found
+        ]
 
     def create(
         self,
@@ -241,7 +300,7 @@ class KeyStore:
             if signing or not signs:
                 for hash in _all_hashes(connection, id):
                     connection.execute(sa.update(SECRETS).where(_S.hash == hash).values(self._sealed(connection, hash, signing)))
-            for table in (RIGHTS, KEY_POLICIES):
+            for table in (RIGHTS, KEY_POLICIES, TAGS):
                 connection.execute(sa.delete(table).where(table.c.key_id == id))
             _write_rights(connection, id, session_object)
             return _written(connection, id, now)
@@ -268,7 +327,7 @@ class KeyStore:
                 raise KeyMissing(*missing)
             changed = [_all_hashes(connection, id) for id in chosen]
             for id in chosen:
-                for table in (SECRETS, RIGHTS, KEY_POLICIES, TOKENS):
+                for table in _OF_KEYS:
                     connection.execute(sa.delete(table).where(table.c.key_id == id))
                 connection.execute(sa.delete(KEYS).where(_K.id == id))
             generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
@@ -369,7 +428,7 @@ def remove_keys(connection: sa.Connection, ids: Iterable[str]) -> frozenset[str]
         part = chosen[start : start + 500]
         connection.execute(sa.select(_K.id).where(_K.id.in_(part)).order_by(_K.id).with_for_update()).all()
         hashes |= set(connection.scalars(sa.select(_S.hash).where(_S.key_id.in_(part))))
-        for table in (SECRETS, RIGHTS, KEY_POLICIES, TOKENS):
+        for table in _OF_KEYS:
             connection.execute(sa.delete(table).where(table.c.key_id.in_(part)))
         connection.execute(sa.delete(KEYS).where(_K.id.in_(part)))
     return frozenset(hashes)
@@ -406,6 +465,7 @@ def _columns(session_object: Mapping[str, Any], now: dt.datetime) -> dict[str, A
         "session": {name: value for name, value in session_object.items() if name != "hmac_string"},
         "org_id": str(session_object.get("org_id") or ""),
         "alias": str(session_object.get("alias") or ""),
+        "alias_folded": str(session_object.get("alias") or "").casefold(),
         "owner": str(session_object.get("owner") or ""),
         "opens_all": not session_object.get("access_rights") and not policy_ids(session_object),
         "updated_at": now,
@@ -419,6 +479,9 @@ def _write_rights(connection: sa.Connection, id: str, session_object: Mapping[st
     named = [{"key_id": id, "policy_id": policy_id} for policy_id in policy_ids(session_object)]
     if named:
         connection.execute(sa.insert(KEY_POLICIES), named)
+    tags = [{"key_id": id, "tag": tag} for tag in dict.fromkeys(session_object.get("tags") or ())]
+    if tags:
+        connection.execute(sa.insert(TAGS), tags)
 
 
 def _live_hashes(connection: sa.Connection, ids: list[str], now: dt.datetime) -> dict[str, tuple[str, ...]]:

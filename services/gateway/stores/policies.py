@@ -20,6 +20,7 @@ from services.gateway.stores.generations import raise_generation, since
 _GENERATION: Final = "keys"
 # Its log says which policies the database had once: of those that a file seeded, and of those that were deleted.
 _HAD: Final = "policies"
+_AT_ONCE: Final = 500  # parameters of a statement
 
 POLICIES: Final = sa.Table(
     "policies",
@@ -101,7 +102,10 @@ class PolicyStore:
         listed = list(ids)
         if not listed:
             return []
-        found = {row.id: row.document for row in connection.execute(sa.select(_P.id, _P.document).where(_P.id.in_(listed)))}
+        found: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(listed), _AT_ONCE):
+            rows = connection.execute(sa.select(_P.id, _P.document).where(_P.id.in_(listed[start : start + _AT_ONCE])))
+            found |= {row.id: row.document for row in rows}
         return [found.get(id) for id in listed]
 
     def granting(self, connection: sa.Connection, api_id: str) -> list[str]:

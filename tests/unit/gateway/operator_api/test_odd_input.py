@@ -54,6 +54,7 @@ def test_a_nul_is_told_to_who_may_know(operator: Any, routes: list[tuple[str, st
         "/api/keys/a%00",
         "/tyk/keys/%00",
         "/tyk/keys?api_id=%00",
+        *(f"/api/keys?{name}=%00" for name in ("alias", "q", "tag", "owner", "api_id", "org_id", "policy")),
         "/api/gatehouse/deliveries/%00",
         "/api/apis/search?q=%00",
     )

@@ -11,7 +11,7 @@ import pytest
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
 from services.gateway.settings import Settings
-from services.gateway.stores.keys import KeyMissing, KeyStore, SecretTaken
+from services.gateway.stores.keys import KeyMissing, KeyStore, Search, SecretTaken
 from services.gateway.stores.sealing import Sealing
 
 RIGHTS = {"access_rights": {"a": {"versions": ["Default"]}}}
@@ -88,15 +88,15 @@ def test_lists_by_api(store: KeyStore, clock: SettableClock) -> None:
     master = store.create("h2", {"access_rights": {}}).id
     clock.move(1)
     other = store.create("h3", {"access_rights": {"b": {}}}).id
-    assert [key.id for key in store.page("a")[0]] == [master, named]
+    assert [key.id for key in store.page(Search("a"))[0]] == [master, named]
     assert [key.id for key in store.page(size=2)[0]] == [other, master]
     assert store.page(size=2)[1] == 3
     assert (store.ids(), store.ids("a"), store.ids("none")) == ([other, master, named], [master, named], [master])
     assert store.ids(begins=named) == [named]
     assert store.ids(begins="%") == []
     store.replace(named, {"access_rights": {"b": {}}})
-    assert [key.id for key in store.page("a")[0]] == [master]
-    assert store.page("b", number=-1)[0][0].hashes == ("h3",)
+    assert [key.id for key in store.page(Search("a"))[0]] == [master]
+    assert store.page(Search("b"), number=-1)[0][0].hashes == ("h3",)
 
 
 def test_use_is_noted_without_a_new_generation(store: KeyStore, clock: SettableClock) -> None:

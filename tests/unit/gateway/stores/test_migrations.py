@@ -18,7 +18,7 @@ from tests.support.migrating import migrate_to
 
 _OURS = {
     "definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights", "organisations",
-    "policies", "key_policies", "certificates",
+    "policies", "key_policies", "key_tags", "certificates",
 }  # fmt: skip
 
 
