@@ -15,15 +15,20 @@ from services.common.command_line import fail, wants_json
 from services.gateway.refusals import counted
 
 _TIMEOUT: Final = 30.0
+_PAGE: Final = 1000
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 3
+_OF_TYK: Final = {"code": "Code", "message": "Message", "errors": "Errors", "request_id": "RequestId"}
 # What to do, by the code of a refusal.
 _HINTS: Final = {
     "operator-key-wrong": "the key is not that of this gateway; --key-file or GATEHOUSE_KEY give another",
     "api-unknown": "`definitions list` shows those that exist",
     "revision-unknown": "`definitions history` shows those that exist",
     "key-not-found": "`keys list` shows those that exist",
+    "policy-unknown": "`policies list` shows those that exist",
+    "policy-in-use": "`keys list --policy` shows them; --force deletes the policy all the same, and switches them off",
+    "organisation-unknown": "`organisations list` shows those that have a session",
     "delivery-unknown": "`deliveries list` shows those that exist",
 }
 
@@ -38,8 +43,9 @@ class Client:
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, refusal: bool = True) -> Any:
         """Call the API and return the decoded answer. refusal: whether a 404 is a Failure, as all other errors are; False = it is None."""
+        key_header = "x-tyk-authorization" if path.startswith("/tyk/") else "authorization"
         # as bytes: notes are in any language, and text would have to be Latin-1
-        sent = {name: value.encode(errors="surrogateescape") for name, value in {"authorization": self.key(), **(headers or {})}.items()}
+        sent = {name: value.encode(errors="surrogateescape") for name, value in {key_header: self.key(), **(headers or {})}.items()}
         try:
             # takes no proxy and no other credential of the environment: the key is for this address alone
             with http_client.Client(read=_TIMEOUT, retries=0) as connection:
@@ -77,6 +83,8 @@ class Client:
 
     def _refused(self, status: int, document: Any) -> NoReturn:
         body = document if isinstance(document, Mapping) else {}
+        if body.get("status") == "error":  # below /tyk/
+            body = {_OF_TYK.get(name, name): value for name, value in body.items()}
         if "Code" not in body:
             if status == 404 or not body.get("error"):
                 self._other_place(status)
@@ -97,6 +105,18 @@ def place_lines(places: Iterable[Mapping[str, str]]) -> list[str]:
 
 def path_of(*parts: str) -> str:
     return "".join("/" + quote(part, safe="") for part in parts)
+
+
+def every_page(client: Client, path: str, take: Callable[[Any], list[Any]], pages: str = "pages") -> list[Any]:
+    """Return all elements of a list, page after page: one answer with everything could take longer than a call may."""
+    found: list[Any] = []
+    number = 0
+    while True:
+        answer = client.call("GET", f"{path}{'&' if '?' in path else '?'}p={number}&page_size={_PAGE}")
+        found += take(answer)
+        number += 1
+        if number > answer[pages]:
+            return found
 
 
 def warn(answer: Mapping[str, Any]) -> None:

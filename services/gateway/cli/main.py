@@ -15,6 +15,7 @@ from services.common.command_line import Program, fail, version_option
 from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.keys import keys
+from services.gateway.cli.policies import organisations, policies
 from services.gateway.cli.webhooks import deliveries, hooks
 from services.gateway.version import VERSION
 
@@ -33,7 +34,7 @@ from services.gateway.version import VERSION
 @version_option("gateway", lambda: VERSION)
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
-    """Definitions, keys and webhooks of a running gateway."""
+    """Definitions, keys, policies and webhooks of a running gateway."""
     context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), author)
 
 
@@ -53,5 +54,5 @@ def _operator_key(file: Path) -> str:
         fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
-for part in (definitions, keys, hooks, deliveries):
+for part in (definitions, keys, policies, organisations, hooks, deliveries):
     main.add_command(part)

@@ -26,9 +26,9 @@ def run(operator: Any, tmp_path: Path) -> Iterator[Callable[..., Result]]:
     key_file = tmp_path / "operator.key"
     key_file.write_text(operator.gateway.operator_key + "\n")
 
-    def run(*arguments: str, key: Path = key_file, environ: dict[str, str] | None = None) -> Result:
+    def run(*arguments: str, key: Path = key_file, environ: dict[str, str] | None = None, typed: str | None = None) -> Result:
         options = ["--url", f"http://127.0.0.1:{server.server_port}", "--key-file", str(key)]
-        return CliRunner().invoke(main, [*options, *arguments], env={"GATEHOUSE_KEY": "", **(environ or {})})
+        return CliRunner().invoke(main, [*options, *arguments], env={"GATEHOUSE_KEY": "", **(environ or {})}, input=typed)
 
     yield run
     server.shutdown()
