@@ -246,6 +246,15 @@ def test_what_has_ended_is_removed_a_little_at_a_time(
         assert connection.scalar(sa.text(f"SELECT number FROM generations WHERE name = '{GENERATION}'")) == before + 2
 
 
+def test_a_client_that_asks_for_itself_again_and_again(store: OAuthStore, keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MOST_OF_FAMILY", 2)
+    ended = [store.give("app", token(f"t{number}")) for number in range(3)]
+    assert ended[:2] == [None, None]
+    assert ended[2] is not None
+    assert ended[2].hashes == {secret_hash("t0"), secret_hash("t2")}
+    assert [keys.by_hash(secret_hash(f"t{number}")) is None for number in range(3)] == [True, False, False]
+
+
 def test_sweepers_at_once_do_not_disturb_each_other(store: OAuthStore, database: CoreDatabase, clock: Clock) -> None:
     for number in range(20):
         store.give("app", token(f"t{number}", family=f"{number:032}"))
