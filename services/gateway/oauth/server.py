@@ -243,6 +243,14 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         found = self.tokens.client(self.asked.api, client_id)
         return None if found is None else _Client(found, self.asked)
 
+    def authenticate_client(self, request: Request, methods: list[str], endpoint: str = "token") -> _Client:
+        """Return the client that proves itself. Raises InvalidClientError, the same for an unknown one as for a wrong secret."""
+        try:
+            found: _Client = super().authenticate_client(request, methods, endpoint)
+        except InvalidClientError:
+            raise InvalidClientError(status_code=401, description="The client is unknown, or its secret is wrong.") from None
+        return found
+
     def save_token(self, token: Any, request: Any) -> None:
         """Do nothing: it was stored when it was created."""
 
@@ -324,8 +332,7 @@ def revoke_all(tokens: Tokens, asked: Asked, request: Request) -> Answer:
 
     def work() -> Answer:
         _refuse_repeated(request)
-        client: _Client = server.authenticate_client(request, _METHODS)
-        tokens.revoke_all(client.client)
+        tokens.revoke_all(server.authenticate_client(request, _METHODS).client)
         return 200, [("Content-Type", "application/json")], json.dumps({"status": "ok", "message": "tokens revoked successfully"}).encode()
 
     return _answered(server, request, work)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -163,6 +165,20 @@ def test_no_tokens(house: House, changes: dict[str, Any], status: int, error: st
     code = house.code()
     assert house.token(code, **{"status": status, **changes})["error"] == error
     assert "access_token" in house.token(code)  # the code is still good
+
+
+def test_an_unknown_client_is_told_the_same_as_one_with_a_wrong_secret(house: House) -> None:
+    fields = {"grant_type": "refresh_token", "refresh_token": "x"}
+    for pair in (("nobody", SECRET), ("app", "x")):
+        by_form = {**fields, "client_id": pair[0], "client_secret": pair[1]}
+        answers = [house.ask("/oauth/token", fields, basic=pair), house.ask("/oauth/token", by_form)]
+        assert {read(reply, 401)["error_description"] for reply in answers} == {"The client is unknown, or its secret is wrong."}
+        assert all(dict(reply.headers)[b"WWW-Authenticate"].startswith(b"Basic ") for reply in answers)
+
+
+def test_workers_without_oauth2_do_without_authlib() -> None:
+    loaded = "import services.gateway.front_door, services.gateway.app, sys; sys.exit('authlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
 
 
 def test_a_field_that_comes_twice(house: House) -> None:
