@@ -72,6 +72,12 @@ def make(
     )
     if is_authority is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    if is_authority:
+        builder = builder.add_extension(own_id, critical=False)
+    if issuer is not None:
+        its_id = x509.SubjectKeyIdentifier.from_public_key(issuer.key.public_key())
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(its_id), critical=False)
     if usage is not None and not is_authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     return Identity(builder.sign(key if issuer is None else issuer.key, hashes.SHA256()), key)

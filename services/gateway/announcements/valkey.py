@@ -129,8 +129,9 @@ class ThroughValkey:
                             case [b"subscribe", *_]:
                                 pause = 0.1
                                 # What was said since the last look at the store, or since the connection was lost, is unknown.
-                                # Keys first, and whose APIs are switched off: they must not wait until many definitions are loaded.
+                                # Who is let in comes first, and whose APIs are switched off: it must not wait for many definitions.
                                 self._take_in("keys", [])
+                                self._take_in("certificates", [])
                                 self._take_in("organisations", [])
                                 self._take_in("definitions", [])
                                 self._subscribed.set()

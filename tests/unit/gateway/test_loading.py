@@ -59,7 +59,9 @@ def copy(tmp_path: Path) -> DefinitionCopy:
 
 @pytest.fixture
 def live(store: Store) -> Live:
-    ports: Any = SimpleNamespace(keys=None, counters=None, passwords=None, organisation=lambda org_id: None, now=lambda: 0.0)
+    ports: Any = SimpleNamespace(
+        keys=None, counters=None, passwords=None, organisation=lambda org_id: None, certificates=None, now=lambda: 0.0
+    )
     return Live(store, ports)
 
 

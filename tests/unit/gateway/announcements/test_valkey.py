@@ -32,7 +32,7 @@ def test_what_was_said_before_a_worker_listened_is_taken_in(valkey: Valkey) -> N
     worker = ThroughValkey(valkey.url, "test")
     worker.start(lambda kind, items: heard.append(kind))
     try:
-        wait_until(lambda: heard == ["keys", "organisations", "definitions"], what="it taking everything in")
+        wait_until(lambda: heard == ["keys", "certificates", "organisations", "definitions"], what="it taking everything in")
     finally:
         worker.stop()
 

@@ -111,3 +111,30 @@ def test_another_context_is_due_when_much_is_remembered(tmp_path: Path, monkeypa
     for one, full in zip(ones, (False, True), strict=True):
         server.meet(server.client(one))
         assert server.tls.is_full == full
+
+
+@pytest.mark.parametrize("is_authority", [False, True, None])
+@pytest.mark.parametrize("trusted_first", [0, 1])
+def test_an_old_one_and_its_successor_of_the_same_name(tmp_path: Path, is_authority: bool | None, trusted_first: int) -> None:
+    """Both are let in while a client changes from one to the other; and one that two organisations have stored is one."""
+    ones = [client_certificates.make("one", is_authority=is_authority) for _ in range(2)]
+    server = Server(tmp_path, ones[trusted_first], ones[1 - trusted_first], ones[0])
+    for one in ones:
+        shown, _ = server.meet(server.client(one))
+        assert shown is not None
+        assert (shown.fingerprint, shown.issuers) == (one.fingerprint, ())
+
+
+def test_one_that_an_authority_of_the_same_name_did_not_issue(tmp_path: Path) -> None:
+    real, fake = (client_certificates.make("root", is_authority=True) for _ in range(2))
+    server = Server(tmp_path, real)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        server.meet(server.client(client_certificates.make("leaf", fake)))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        server.meet(server.client(client_certificates.make("leaf", fake), fake))
+    server = Server(tmp_path, fake, real)
+    for root in (real, fake):
+        leaf = client_certificates.make("leaf", root)
+        shown, _ = server.meet(server.client(leaf))
+        assert shown is not None
+        assert [one.fingerprint for one in shown.issuers] == [root.fingerprint]
