@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
+from tests.support.processes import ROOT
+from tests.support.processes import running as running_service
 from tests.support.raw_client import Answer, RawClient
 from tests.support.stores import Valkey
 from tests.support.token_issuer import Issuer, SigningKey, sign
@@ -146,3 +150,25 @@ def test_a_quota_is_exact_over_workers(odd_upstream: OddUpstream, tmp_path: Path
         for name in ("ann", "bob"):
             answers = [get(house, "/shared/a", sign(SECRET, "HS256", name, jti=str(n))).status for n in range(30)]
             assert sorted(answers) == [200] * 10 + [403] * 20
+
+
+def test_a_token_of_the_house(odd_upstream: OddUpstream, tmp_path: Path) -> None:
+    """The example as it is delivered, with its policy, and tokens that auth signs."""
+    deployed = json.loads((ROOT / "deploy/apis/example-jwt.json").read_text())
+    env = {
+        "AUTH_DATABASE_URL": f"sqlite:///{tmp_path}/auth.db",
+        "AUTH_DATA": str(tmp_path / "auth"),
+        "AUTH_ADMIN_PASSWORD": "a password of the tests",
+        "AUTH_ARGON2_MEMORY_KIB": "8192",
+        "AUTH_ARGON2_PASSES": "1",
+    }
+    with running_service("auth", env, tmp_path) as (auth, _):
+        login = {"email": "admin@gatehouse.local", "password": env["AUTH_ADMIN_PASSWORD"]}
+        token = requests.post(f"{auth}/login", json=login, timeout=20).json()["access_token"]
+        more = {"UPSTREAM_AUTH": auth, "UPSTREAM_TOKENS": odd_upstream.url, "GATEWAY_POLICIES": str(ROOT / "deploy/policies.json")}
+        with gateway(tmp_path, [deployed], more) as house:
+            assert get(house, "/example/jwt/a", token).status == 200
+            answer = get(house, "/example/jwt/a", token)
+            assert answer.field("ratelimit-policy") and "30" in (answer.field("ratelimit-policy") or ""), answer.fields
+            assert said(get(house, "/example/jwt/a", token[:-2]))[2] == "token-refused"
+            assert "refused" not in house.process.text()

@@ -240,7 +240,7 @@ class Jwt:
 
     __slots__ = (
         "_algorithms", "_challenge", "_checking", "_credential", "_digest_key", "_find_made", "_in_query", "_is_base", "_key",
-        "_missing", "_now", "_realm", "_rules", "_sets", "_tokens", "_told", "_wrong",
+        "_missing", "_now", "_realm", "_rules", "_sets", "_strips", "_tokens", "_told", "_wrong",
     )  # fmt: skip
 
     def __init__(self, spec: Spec, ports: Ports) -> None:
@@ -252,6 +252,7 @@ class Jwt:
         self._credential = Credential(spec.way.places)
         self._in_query = self._credential.in_query
         self._is_base = spec.way.is_base
+        self._strips = spec.way.places.strip
         self._missing = f"Send a JSON Web Token in {self._credential.places}."
         self._challenge = [challenge(b"Bearer", spec.realm)]
         self._digest_key = secrets.token_bytes(32)
@@ -305,7 +306,8 @@ class Jwt:
             exchange.key = key
         else:
             exchange.further_keys = (*exchange.further_keys, key)
-        self._credential.strip(exchange)
+        if self._strips:
+            self._credential.strip(exchange)
 
     def _sent(self, exchange: Exchange) -> str:
         """Return the token that a client sends. Raises Refusal when it sends none."""
