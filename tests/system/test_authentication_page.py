@@ -15,7 +15,7 @@ from tests.support.processes import KEPT, ROOT
 PAGE = ROOT / "docs" / "authentication.md"
 _BLOCKS = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PROMISES = re.compile(r"#((?: \d{3})+)$", re.MULTILINE)
-_EXAMPLES = ("key", "key-anywhere", "keyless", "basic", "hmac", "several")
+_EXAMPLES = ("key", "key-anywhere", "keyless", "basic", "hmac", "oauth", "several")
 
 
 def test_its_commands_do_what_it_says(odd_upstream: OddUpstream, tmp_path: Path) -> None:
