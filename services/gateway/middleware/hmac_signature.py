@@ -39,7 +39,9 @@ from services.gateway.refusals import SIGNATURE_INVALID, SIGNATURE_MALFORMED, SI
 _DIGESTS: Final = {"hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
 _USUAL_SKEW_MS: Final = 5000
 _LONGEST_FIELD: Final = 8192
-_TARGET: Final = "(request-target)"
+_TARGET: Final = b"(request-target)"
+# Forms that are remembered, and characters of one: strangers write them.
+_FORMS: Final = (1024, 512)
 _DATES: Final = (b"x-aux-date", b"date")
 _SCHEME: Final = re.compile(r"signature +", re.IGNORECASE).match
 _PARAMETER: Final = re.compile(r' *([A-Za-z]+) *= *"([^"]*)" *(?:,|$)').match
@@ -74,19 +76,22 @@ def build(spec: Spec, ports: Ports) -> HmacSignature:
     return HmacSignature(spec, ports.keys, ports.now)
 
 
-class Signature(NamedTuple):
-    """What a client sends. digest: the name of the hash. headers: of the signed fields, in lower case; None = the date alone."""
+class Form(NamedTuple):
+    """What a client sends besides the signature, which is the same in all of its requests. hash: of the key. digest: the name of the hash.
+
+    names: of the signed fields, in lower case; None = the date alone.
+    """
 
     key_id: str
+    hash: str
     digest: str
-    headers: tuple[str, ...] | None
-    value: bytes
+    names: tuple[bytes, ...] | None
 
 
 class HmacSignature:
     """Sets the exchange's key and `exchange.presented_key`."""
 
-    __slots__ = ("_algorithms", "_credential", "_dates", "_find_hash", "_is_base", "_now", "_skew")
+    __slots__ = ("_algorithms", "_credential", "_dates", "_find_hash", "_forms", "_is_base", "_now", "_skew")
 
     def __init__(self, spec: Spec, keys: KeyFinder, now: Callable[[], float]) -> None:
         self._find_hash = keys.find_hash
@@ -95,27 +100,46 @@ class HmacSignature:
         self._is_base = spec.way.is_base
         self._skew = spec.skew
         self._algorithms = spec.algorithms
+        # By all that stands before the signature.
+        self._forms: Remembered[str, Form] = Remembered(*_FORMS)
         self._dates: Remembered[bytes, float | None] = Remembered(256, 64)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         sent = self._credential.sent(exchange)
         if not sent:
             raise Refusal(SIGNATURE_MALFORMED, detail=f"Send a signature in {self._credential.places}: {SIGNATURE_MALFORMED.detail}")
-        signature = self._read(sent)
-        exchange.presented_key = signature.key_id
+        form, signature = self._read(sent)
+        exchange.presented_key = form.key_id
         date_name, date = self._date_of(exchange)
-        if signature.headers is not None and date_name not in signature.headers:
-            raise Refusal(SIGNATURE_MALFORMED, detail=f"The signature does not cover {date_name}, so it would hold for ever.")
-        found = self._find_hash(secret_hash(signature.key_id))
+        if form.names is not None and date_name not in form.names:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"The signature does not cover {date_name.decode()}, so it would hold for ever.")
+        found = self._find_hash(form.hash)
         if found is not None and not isinstance(found, Key):
-            return self._wait(exchange, signature, date_name, date, found)
-        self._check(exchange, signature, date_name, date, found)
+            return self._wait(exchange, form, signature, date_name, date, found)
+        self._check(exchange, form, signature, date_name, date, found)
         return None
 
-    def _read(self, sent: str) -> Signature:
-        """Take the credential apart. Raises Refusal."""
+    def _read(self, sent: str) -> tuple[Form, bytes]:
+        """Take the credential apart: what it says, and the signature. Raises Refusal."""
+        if len(sent) > _LONGEST_FIELD:
+            raise Refusal(SIGNATURE_MALFORMED)
+        before, found, value = sent.rpartition('signature="')
+        form = self._forms.get(before) if found else None
+        if form is None or len(value) < 2 or value.find('"') != len(value) - 1:
+            form, value = self._take_apart(sent)
+            if sent == f'{before}signature="{value}"':
+                self._forms.keep(before, form, len(before))
+        else:
+            value = value[:-1]
+        try:
+            decoded = base64.b64decode((unquote(value) if "%" in value else value).encode("ascii"), validate=True)
+        except ValueError:
+            decoded = b""  # which no signature equals
+        return form, decoded
+
+    def _take_apart(self, sent: str) -> tuple[Form, str]:
         scheme = _SCHEME(sent)
-        if scheme is None or len(sent) > _LONGEST_FIELD:
+        if scheme is None:
             raise Refusal(SIGNATURE_MALFORMED)
         given: dict[str, str] = {}
         place = scheme.end()
@@ -130,16 +154,13 @@ class HmacSignature:
             raise Refusal(SIGNATURE_MALFORMED)
         if algorithm not in self._algorithms:
             raise Refusal(SIGNATURE_MALFORMED, detail=f"The algorithms that this API takes are {', '.join(sorted(self._algorithms))}.")
-        headers = tuple(given["headers"].lower().split()) if given.get("headers", "").strip() else None
-        if headers is not None and (len(set(headers)) < len(headers) or not given["headers"].isascii()):
+        listed = given.get("headers", "").lower().split()
+        if len(set(listed)) < len(listed) or not all(map(str.isascii, listed)):
             raise Refusal(SIGNATURE_MALFORMED, detail="The names of the signed fields are ASCII, and each stands once.")
-        try:
-            decoded = base64.b64decode(unquote(value).encode("ascii"), validate=True)
-        except ValueError:
-            decoded = b""  # which no signature equals
-        return Signature(key_id, _DIGESTS[algorithm], headers, decoded)
+        names = tuple(name.encode("ascii") for name in listed) or None
+        return Form(key_id, secret_hash(key_id), _DIGESTS[algorithm], names), value
 
-    def _date_of(self, exchange: Exchange) -> tuple[str, str]:
+    def _date_of(self, exchange: Exchange) -> tuple[bytes, bytes]:
         """Return the name and the value of the field with the date. Raises Refusal when it is missing or too far off."""
         for name in _DATES:
             value = exchange.section.value(name)
@@ -152,20 +173,22 @@ class HmacSignature:
             raise Refusal(SIGNATURE_MALFORMED, detail=f"{name.decode().title()} is not a date such as `Mon, 02 Jan 2006 15:04:05 GMT`.")
         if abs(moment - self._now()) > self._skew:
             raise Refusal(SIGNATURE_OUT_OF_TIME, detail=f"The date may be {self._skew:g} s from the gateway's clock, before or after.")
-        return name.decode("ascii"), value.decode("latin-1")
+        return name, value
 
-    async def _wait(self, exchange: Exchange, signature: Signature, date_name: str, date: str, finding: Awaitable[Key | None]) -> None:
-        self._check(exchange, signature, date_name, date, await finding)
+    async def _wait(
+        self, exchange: Exchange, form: Form, signature: bytes, date_name: bytes, date: bytes, finding: Awaitable[Key | None]
+    ) -> None:
+        self._check(exchange, form, signature, date_name, date, await finding)
 
-    def _check(self, exchange: Exchange, signature: Signature, date_name: str, date: str, key: Key | None) -> None:
+    def _check(self, exchange: Exchange, form: Form, signature: bytes, date_name: bytes, date: bytes, key: Key | None) -> None:
         if key is None or key.hmac_secret is None:
             raise Refusal(SIGNATURE_INVALID)
         secret = key.hmac_secret.encode()
-        signed = f"{date_name}: {date}" if signature.headers is None else _signed(exchange, signature.headers)
-        right = hmac.compare_digest(signature.value, hmac.digest(secret, signed.encode("latin-1"), signature.digest))
-        if not right and signature.headers is None and signature.digest == "sha1":
+        signed = b"%b: %b" % (date_name, date) if form.names is None else _signed(exchange, form.names)
+        right = hmac.compare_digest(signature, hmac.digest(secret, signed, form.digest))
+        if not right and form.names is None and form.digest == "sha1":
             of_1_4 = f"date:{quote_plus(date)}".encode()
-            right = hmac.compare_digest(signature.value, hmac.digest(secret, of_1_4, "sha1"))
+            right = hmac.compare_digest(signature, hmac.digest(secret, of_1_4, "sha1"))
         if not right:
             raise Refusal(SIGNATURE_INVALID)
         if self._is_base:
@@ -184,19 +207,23 @@ def _moment(value: bytes) -> float | None:
         return None
 
 
-def _signed(exchange: Exchange, headers: tuple[str, ...]) -> str:
+def _signed(exchange: Exchange, names: tuple[bytes, ...]) -> bytes:
     """Return the text that was signed. A signed field that is not there has an empty value, as in Tyk; of several, all count."""
-    return "\n".join(
-        f"{_TARGET}: {exchange.method.lower()} {_target(exchange)}"
-        if name == _TARGET
-        else f"{name}: {b', '.join(exchange.section.values(name.encode('latin-1'))).decode('latin-1')}"
-        for name in headers
-    )
+    section = exchange.section
+    lines = []
+    for name in names:
+        if name == _TARGET:
+            lines.append(b"%b: %b %b" % (_TARGET, exchange.method.lower().encode("ascii"), _target(exchange)))
+        elif name in section.layout.repeated:
+            lines.append(b"%b: %b" % (name, b", ".join(section.values(name))))
+        else:
+            lines.append(b"%b: %b" % (name, section.value(name) or b""))
+    return b"\n".join(lines)
 
 
-def _target(exchange: Exchange) -> str:
+def _target(exchange: Exchange) -> bytes:
     """Return the target as it was sent; in its canonical form where the connection does not have it any more."""
     target, path, query = exchange.section.place
     if path == exchange.path and query == exchange.query and target:
-        return target.decode("latin-1")
-    return f"{exchange.path}?{exchange.query}" if exchange.query else exchange.path
+        return target
+    return (f"{exchange.path}?{exchange.query}" if exchange.query else exchange.path).encode("latin-1")

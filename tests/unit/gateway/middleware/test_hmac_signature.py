@@ -226,3 +226,34 @@ def test_names_that_no_field_can_have() -> None:
     for name in ("\u20ac", "\xfc"):
         target = f"/api/?s={quote(header('AAAA', headers=f'date {name}')[1])}"
         refusal(rule, exchange(target=target, headers=[("Date", date())]), SIGNATURE_MALFORMED)
+
+
+def test_what_is_remembered_of_a_client_is_all_but_its_signature() -> None:
+    """Another signature behind the same words is judged by itself, also one that would end them."""
+    rule, time = checking(), Time()
+    for offset in (0, 1, 2):
+        assert ask(rule, exchange(headers=[("Date", date(time, offset)), header(encoded(f"date: {date(time, offset)}"))])) is None
+    right = header(encoded(f"date: {date()}"))[1]
+    before, _, value = right.rpartition('signature="')
+    assert list(rule._forms) == [before]
+    for wrong, kind in (
+        (f'{before}signature="{value[:-2]}"', SIGNATURE_INVALID),
+        (f'{before}signature=""', SIGNATURE_MALFORMED),
+        (f'{before}signature="{value[:-1]}', SIGNATURE_MALFORMED),
+        (f'{before}signature="{value},keyId="k1"', SIGNATURE_MALFORMED),
+        (f'{before}signature="{value},signature="{value}', SIGNATURE_MALFORMED),
+        (f'{before}signature="{value}"', SIGNATURE_MALFORMED),
+        (f'keyId="k1",{before}signature="{value}', SIGNATURE_MALFORMED),
+    ):
+        refusal(rule, exchange(headers=[("Date", date()), ("Authorization", wrong)]), kind)
+    last = f'Signature signature="{value},keyId="k1",algorithm="hmac-sha256"'
+    assert ask(rule, exchange(headers=[("Date", date()), ("Authorization", last)])) is None
+    assert list(rule._forms) == [before]
+
+
+def test_what_strangers_write_is_remembered_up_to_a_bound() -> None:
+    rule = checking()
+    for key in ("k" * 1000, *(f"k{number}" for number in range(1100))):
+        refusal(rule, exchange(headers=[("Date", date()), header("AAAA", key=key)]), SIGNATURE_INVALID)
+    assert len(rule._forms) <= 1024
+    assert max(map(len, rule._forms)) <= 512
