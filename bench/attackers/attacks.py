@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import email.utils
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +13,7 @@ from bench.attackers.flood import Plan
 P99_MS = 20.0
 HEAVY_P99_MS = 100.0  # beside thousands of connections that are being opened, and large bodies that are wanted
 AUTH_P99_MS = 100.0
+P99_BESIDE_CREDENTIALS_MS = 10.0
 GROWTH_MB = 100.0
 
 _FIELDS = b" HTTP/1.1\r\nHost: gateway\r\n"
@@ -96,6 +99,32 @@ def large_bodies(port: str, path: str, connections: int) -> Callable[[Places], l
     return plans
 
 
+def _strangers(path: str, credential: Callable[[int], str]) -> Callable[[Places], list[Plan]]:
+    """Ask without a pause on 16 connections, and no two of their some 5,000 requests with the same credential."""
+
+    def plans(places: Places) -> list[Plan]:
+        each = _PIECE // 200
+        pieces = [[get(path, f"Authorization: {credential(place * each + n)}\r\n".encode()) for n in range(each)] for place in range(16)]
+        return [Plan(places.gateway, 1, repeat=b"".join(requests)) for requests in pieces]
+
+    return plans
+
+
+def _wrong_password(number: int) -> str:
+    """One of a user in ten who is there, for all numbers together."""
+    return "Basic " + base64.b64encode(f"{'user' if number % 10 == 0 else f'u{number}'}:wrong-{number}".encode()).decode()
+
+
+def _forged(number: int) -> str:
+    return f'Signature keyId="{number:032x}",algorithm="hmac-sha256",headers="x-aux-date",signature="{"A" * 43}="'
+
+
+def _forged_signatures(places: Places) -> list[Plan]:
+    date = f"X-Aux-Date: {email.utils.formatdate(usegmt=True)}\r\n".encode()
+    plans = _strangers("/signed/small", _forged)(places)
+    return [Plan(one.port, 1, repeat=one.repeat.replace(b"Authorization", date + b"Authorization")) for one in plans]
+
+
 def _idle(places: Places) -> list[Plan]:
     return [Plan(places.gateway, places.number(10_000))]
 
@@ -113,6 +142,7 @@ def _large_pages(places: Places) -> list[Plan]:
     return [Plan(places.gateway, 4, opening=get("/tokens/tokens?offset=0&count=250"), read_every=0.05)]
 
 
+_BESIDE_CREDENTIALS = {"ordinary": P99_BESIDE_CREDENTIALS_MS}
 _BESIDE_CONNECTIONS = {"ordinary": HEAVY_P99_MS, "newcomer": HEAVY_P99_MS}
 _BESIDE_TOKENS = {"ordinary": P99_MS, "tokens": AUTH_P99_MS}
 _BESIDE_AUTH = {"auth": AUTH_P99_MS, "tokens": AUTH_P99_MS, "log-in": None}
@@ -128,6 +158,8 @@ ATTACKS: dict[str, Attack] = {
     ),
     "pipelined-reply": Attack("endless pipelined canned replies", pipelined("/open/reply", read=True)),
     "pipelined-reply-unread": Attack("endless pipelined canned replies, answers not read", pipelined("/open/reply", read=False)),
+    "wrong-passwords": Attack("endless pipelined wrong passwords", _strangers("/users/small", _wrong_password), _BESIDE_CREDENTIALS),
+    "forged-signatures": Attack("endless pipelined forged signatures", _forged_signatures, _BESIDE_CREDENTIALS),
     "burst-8": Attack("8 MB of `/hello` at once", burst(1, 8)),
     "burst-16": Attack("16 MB of `/hello` each at once", burst(3, 16)),
     "chunks-upstream": Attack("endless one-byte chunks to an upstream", one_byte_chunks("/open/sink")),

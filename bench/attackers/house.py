@@ -18,6 +18,7 @@ from bench.attackers.attacks import Places
 from bench.attackers.ordinary import Client
 from bench.gateway import create_key
 from bench.gateway import definition as rules
+from bench.measure.gatehouse import ask_operator
 from bench.measure.processes import Servers, servers, wait_for_port
 from tests.support.gateway import definition
 from tests.support.processes import KEPT
@@ -93,6 +94,8 @@ class House:
             rules(self.upstream, keyed=True),
             definition("open", hostile, version=canned, **batch),
             definition("keyed-batch", hostile, use_keyless=False, **batch),
+            definition("users", hostile, use_keyless=False, use_basic_auth=True),
+            definition("signed", hostile, use_keyless=False, enable_signature_checking=True, hmac_allowed_clock_skew=600_000),
             definition("refused", hostile, enable_ip_whitelisting=True, allowed_ips=["127.0.0.1"], **batch),
             *(json.loads((ROOT / f"deploy/apis/{name}.json").read_text()) for name in ("auth", "tokens")),
         ):
@@ -107,6 +110,8 @@ class House:
             subprocess.run(command, cwd=ROOT, env=one.env, check=True, capture_output=True, timeout=60)
         with self.running():
             self.key = create_key(self.ports.operator, self.operator_key)
+            user = {"access_rights": {"users": {"versions": ["Default"]}}, "basic_auth_data": {"password": self.password}}
+            ask_operator(self.ports.operator, self.operator_key, "POST", "/api/apis/keys/basic/user", user)
             token = self._auth("/login", {"email": _ADMIN, "password": self.password})["access_token"]
             self.role_tokens = [self._auth("/role-tokens", {"subject": "generator"}, token)["token"] for _ in range(ROLE_TOKENS)]
         tokens = next(one for one in self._programs if one.name == "tokens")
