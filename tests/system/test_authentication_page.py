@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
+from tests.support.commands import run
 from tests.support.gateway import OPERATOR_KEY, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.processes import KEPT, ROOT
@@ -34,13 +34,9 @@ def test_its_commands_do_what_it_says(odd_upstream: OddUpstream, tmp_path: Path)
             "GATEHOUSE_KEY": OPERATOR_KEY,
             "GATEHOUSE_URL": running.operator_url,
         }
-        command = ["bash", "-euo", "pipefail", "-c", script]
-        done = subprocess.run(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
+        said = run(["bash", "-euo", "pipefail", "-c", script], env=env, folder=ROOT, within=300)
     promised = [status for line in _PROMISES.findall(script) for status in line.split()]
-    assert re.findall(r"^\d{3}$", done.stdout, re.MULTILINE) == promised
+    assert re.findall(r"^\d{3}$", said, re.MULTILINE) == promised
     assert len(promised) > 20
 
 

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import requests
 
 from tests.support import certificates, client_certificates
 from tests.support.client_certificates import Identity
+from tests.support.commands import run
 from tests.support.gateway import OPERATOR_KEY, Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
 from tests.support.raw_client import Answer, RawClient
@@ -336,7 +336,7 @@ def test_as_users_do_it(home: House, tmp_path: Path) -> None:
     """With openssl and curl, and with requests."""
     key, certificate = tmp_path / "client.key", tmp_path / "client.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=client"]
-    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    run([*made, "-keyout", key, "-out", certificate])
     status, added = home.send("POST", f"/api/certs?org_id={ORG}", certificate.read_bytes())
     assert status == 200, added
     home.added.append(added["id"])
@@ -344,8 +344,7 @@ def test_as_users_do_it(home: House, tmp_path: Path) -> None:
     url = f"https://localhost:{home.gateway.port}/closed/x"
     curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", home.authority, url]
     for extra, expected in ((["--cert", certificate, "--key", key], "200"), ([], "403")):
-        ran = subprocess.run([*curl, *extra], check=True, capture_output=True, text=True, env={"no_proxy": "*"})
-        assert ran.stdout == expected
+        assert run([*curl, *extra], env={"no_proxy": "*"}) == expected
     with requests.Session() as session:
         session.trust_env = False
         session.verify = str(home.authority)
