@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from services.common import logging as logs
 from services.gateway.compiler import broken_api, compile_api, inactive_api, interpret
-from services.gateway.definitions.claims import place_taken
+from services.gateway.definitions.claims import Occupied
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.exchange import CompiledApi
@@ -214,7 +214,7 @@ class Live:
             return
         for api in self.current.paths.served_at(definition.domain, definition.proxy.listen_path):
             if api.api_id not in (replaces, definition.api_id):
-                raise Mistakes([place_taken(f"`{api.name}` ({api.api_id})", api.domain + api.listen_path)])
+                raise Occupied(api.api_id, api.name, api.domain + api.listen_path)
 
 
 def _given_up(items: Iterable[_T]) -> Iterator[_T]:

@@ -62,6 +62,7 @@ class StoredOutbox:
         self._tables = tables
         self._deliveries = tables.deliveries
         self._d = tables.deliveries.c
+        self._shown: sa.ColumnElement[bool] = sa.true()  # which calls `get`, `page` and the replays know; a service may narrow it
         # under the names of `Delivery`, whatever the service calls its columns
         self._selected = sa.select(*(column.label(column.key) for column in self._d))
 
@@ -109,19 +110,19 @@ class StoredOutbox:
 
     def replay(self, id: str, now: float) -> bool:
         free = sa.or_(self._d.state != "pending", self._d.leased_until <= now)
-        return bool(self._change(sa.and_(self._d.id == id, free), **_again(now))) or self.get(id) is not None
+        return bool(self._change(sa.and_(self._d.id == id, self._shown, free), **_again(now))) or self.get(id) is not None
 
     def replay_dead(self, hook_id: str | None, now: float) -> int:
-        dead = self._d.state == "dead"
+        dead = sa.and_(self._d.state == "dead", self._shown)
         return self._change(dead if hook_id is None else sa.and_(dead, self._d.hook_id == hook_id), **_again(now))
 
     def get(self, id: str) -> Delivery | None:
         with self._read() as connection:
-            row = connection.execute(self._selected.where(self._d.id == id)).one_or_none()
+            row = connection.execute(self._selected.where(self._d.id == id, self._shown)).one_or_none()
             return None if row is None else _delivery(row)
 
     def page(self, state: State | None, number: int, size: int, hook_id: str = "") -> tuple[list[Delivery], int]:
-        chosen = self._selected
+        chosen = self._selected.where(self._shown)
         if state:
             chosen = chosen.where(self._d.state == state)
         if hook_id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.gateway.definitions.model import Definition
-from services.gateway.definitions.reader import Mistake
+from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.routing.places import place_of
 
 
@@ -19,6 +19,15 @@ class Claim(NamedTuple):
     def place(self) -> str | None:
         """Return what the definition owns; None when it is switched off."""
         return self.address if self.active else None
+
+
+class Occupied(Mistakes):
+    """The place of a definition is another's. api_id: the other's. where: host and listen path."""
+
+    def __init__(self, api_id: str, name: str, where: str) -> None:
+        super().__init__([place_taken(f"`{name}` ({api_id})", where)])
+        self.api_id = api_id
+        self.where = where
 
 
 def claim(definition: Definition) -> Claim:

@@ -73,6 +73,11 @@ def _is_off(policy: Mapping[str, Any]) -> bool:
     return bool(policy.get("is_inactive")) or policy.get("active") is False
 
 
+def gives_rights(policy: Mapping[str, Any]) -> bool:
+    """Whether a key that names this policy surely has rights to certain APIs, and so none to all others."""
+    return bool(policy.get("access_rights")) and "acl" in _parts(policy)
+
+
 def _of_all(session: Mapping[str, Any], policies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Join what needs no choice."""
     tags, meta = list(session.get("tags") or ()), dict(session.get("meta_data") or {})

@@ -64,6 +64,8 @@ class AccessRights:
     def _check(self, exchange: Exchange, key: Key) -> None:
         rights = key.access_rights
         if rights is None:
+            if key.issued_by not in ("", self._api_id):  # an access token is no master key, whatever became of its policy
+                raise Refusal(ACCESS_DENIED, detail="The access token was issued for another API, and has no rights to this one.")
             return
         versions = rights.get(self._api_id)
         if versions is None:

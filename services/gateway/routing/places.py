@@ -18,6 +18,18 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return self.domain + self.path
 
+    def takes_from(self, other: Place) -> bool:
+        """Whether an API here would get requests that belong to an API at `other`: longest path first, a host before none.
+
+        What has neither a host nor a path of its own (`/` on every host) is there for what is left, and nothing is taken from it.
+        """
+        if other.domain not in ("", self.domain) or other == ("", "/"):
+            return False
+        own, theirs = self.path.strip("/").split("/"), other.path.strip("/").split("/")
+        if theirs == [""]:
+            return True
+        return len(own) >= len(theirs) and all(a == b or ANY_SEGMENT in (a, b) for a, b in zip(own, theirs, strict=False))
+
 
 def place_of(domain: str, listen_path: str) -> Place:
     """Return the place of an API. listen_path: in its one form."""

@@ -12,6 +12,7 @@ from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase, UTCDateTime
 from services.common.upsert import insert
 from services.gateway.stores.base import metadata
+from services.gateway.stores.callers import OfCallers
 from services.gateway.stores.generations import current, number_of, raise_generation
 
 GENERATION: Final = "certificates"
@@ -38,7 +39,7 @@ class StoredCertificate:
     pem: str
 
 
-class CertificateStore:
+class CertificateStore(OfCallers):
     """Thread-safe."""
 
     def __init__(self, database: CoreDatabase, clock: Clock | None = None) -> None:
@@ -48,7 +49,7 @@ class CertificateStore:
     def of(self, ids: Iterable[str]) -> dict[str, StoredCertificate]:
         """Return those of the given certificates that are stored, by id."""
         with self._database.read() as connection:
-            return {one.id: one for one in map(_stored, connection.execute(_CHOSEN.where(_C.id.in_(list(ids)))))}
+            return {one.id: one for one in map(_stored, connection.execute(_CHOSEN.where(_C.id.in_(list(ids)), self._mine())))}
 
     def owners(self, ids: Iterable[str]) -> dict[str, str]:
         """Return the organisations of those certificates that are stored."""
@@ -56,7 +57,9 @@ class CertificateStore:
 
     def page(self, org_id: str | None = None, *, number: int = -1, size: int = 10) -> tuple[list[StoredCertificate], int]:
         """Return one page, the oldest first, and the number of all. org_id: of one organisation. number: from zero, negative = all."""
-        chosen = _CHOSEN if org_id is None else _CHOSEN.where(_C.org_id == org_id)
+        chosen = _CHOSEN.where(self._mine())
+        if org_id is not None:
+            chosen = chosen.where(_C.org_id == org_id)
         ordered = chosen.order_by(_C.created_at, _C.id)
         if number >= 0:
             ordered = ordered.limit(size).offset(number * size)
@@ -72,12 +75,15 @@ class CertificateStore:
 
     def add(self, certificate: StoredCertificate) -> bool:
         """Store a certificate; return False when it is stored already."""
+        self._caller.check(certificate.org_id)
 
         def work(connection: sa.Connection) -> bool:
             values = {"id": certificate.id, "org_id": certificate.org_id, "pem": certificate.pem, "created_at": self._clock.now()}
             first = insert(connection.dialect.name, CERTIFICATES).values(**values)
             if connection.execute(first.on_conflict_do_nothing().returning(_C.id)).first() is None:
+                self._caller.idle()
                 return False
+            self._caller.tell("certificate", certificate.id, None, {"id": certificate.id, "org_id": certificate.org_id})
             raise_generation(connection, GENERATION, [certificate.id[-_FINGERPRINT:]])
             return True
 
@@ -87,12 +93,19 @@ class CertificateStore:
         """Delete a certificate; return whether there was one."""
 
         def work(connection: sa.Connection) -> bool:
-            if not connection.execute(sa.delete(CERTIFICATES).where(_C.id == id)).rowcount:
+            org_id = connection.scalar(sa.select(_C.org_id).where(_C.id == id, self._mine()).with_for_update())
+            if org_id is None:
+                self._caller.idle()
                 return False
+            connection.execute(sa.delete(CERTIFICATES).where(_C.id == id))
+            self._caller.tell("certificate", id, {"id": id, "org_id": org_id}, None)
             raise_generation(connection, GENERATION, [id[-_FINGERPRINT:]])
             return True
 
         return self._database.run(work)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(_C.org_id)
 
     def generation(self) -> int:
         """Return the generation, which rises with every write."""

@@ -60,7 +60,7 @@ class ApiIdTaken(Exception):
 
 
 class PlaceTaken(Exception):
-    """Another active definition owns this host and listen path. Nothing was written."""
+    """Another active definition owns this host and listen path. Nothing was written. owner: as the caller may know it."""
 
     def __init__(self, owner: str) -> None:
         self.mistake = place_taken(owner)

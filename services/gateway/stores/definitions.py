@@ -18,6 +18,7 @@ from services.common.core_database import CoreDatabase
 from services.gateway.definitions.claims import Claim
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.stores import revisions
+from services.gateway.stores.callers import OfCallers, owner_in
 from services.gateway.stores.definition_model import (
     Action,
     ApiIdTaken,
@@ -47,8 +48,8 @@ from services.gateway.stores.revisions import Entry, Revision
 _D: Final = DEFINITIONS.c
 
 
-class DefinitionStore:
-    """Thread-safe."""
+class DefinitionStore(OfCallers):
+    """Thread-safe. The caller of a store sees the definitions of one organisation, or all."""
 
     source: Literal["database", "files"] = "database"
     mistakes: Sequence[FileMistakes] = ()  # of files, when these are what is stored
@@ -66,17 +67,21 @@ class DefinitionStore:
         """Find a definition by its internal id or api_id."""
         with self._database.read() as connection:
             row = find(connection, key)
-            return None if row is None else from_row(row)
+            return from_row(row) if row is not None and self._caller.may_own(row.document.get("org_id")) else None
 
     def known(self, api_ids: set[str]) -> dict[str, str]:
         """Return api_id → name of those that exist."""
+        asked = sorted(api_ids)
+        found: dict[str, str] = {}
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(_D.api_id, _D.name).where(_D.api_id.in_(api_ids)))
-            return {row.api_id: row.name for row in rows}
+            for start in range(0, len(asked), 500):
+                chosen = sa.select(_D.api_id, _D.name).where(_D.api_id.in_(asked[start : start + 500]), self._mine())
+                found |= {row.api_id: row.name for row in connection.execute(chosen)}
+        return found
 
     def page(self, number: int = 0, size: int = 10, query: str = "") -> Page:
         """Read one page. number: from zero, negative = everything. query: a part of the name, an id or the address; case does not count."""
-        chosen = sa.select(DEFINITIONS)
+        chosen = sa.select(DEFINITIONS).where(self._mine())
         if query:
             pattern = "%" + query.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             columns = (_D.name, _D.api_id, _D.id, _D.address)
@@ -106,14 +111,18 @@ class DefinitionStore:
         Raises ApiIdTaken, PlaceTaken, RevisionConflict.
         """
 
+        self._caller.check(raw.get("org_id"))
+
         def work(connection: sa.Connection) -> StoredDefinition:
             now = self._clock.now()
+            self._check_never_of_others(connection, raw["id"], raw["api_id"])
             check_free(connection, raw["id"], raw["api_id"], claim.place, own=None)
             number = revisions.last_number(connection, raw["id"]) + 1
             if if_match is not None and if_match != number - 1:
                 raise RevisionConflict(number - 1)
             stored = StoredDefinition(raw["id"], raw["api_id"], number, dict(raw), hook_references, now, now)
             connection.execute(sa.insert(DEFINITIONS).values(**to_columns(stored, claim), created_at=now))
+            self._caller.tell("api", stored.id, None, stored.raw)
             return record(connection, stored, action, who, note, target)
 
         return self._run(work)
@@ -136,8 +145,10 @@ class DefinitionStore:
         Raises NotFound, RevisionConflict, ApiIdTaken, PlaceTaken; Unchanged when it is so already, unless there is a target.
         """
 
+        self._caller.check(raw.get("org_id"))
+
         def work(connection: sa.Connection) -> StoredDefinition:
-            row = locked(connection, key, if_match)
+            row = self._locked(connection, key, if_match)
             before = from_row(row)
             check_free(connection, before.id, raw["api_id"], claim.place, own=before.id)
             document = {**raw, "id": before.id}
@@ -149,6 +160,7 @@ class DefinitionStore:
             if target is None and same_place and same_json([row.document, row.hook_references], [document, hook_references]):
                 raise Unchanged(before)
             connection.execute(sa.update(DEFINITIONS).where(_D.id == before.id).values(columns))
+            self._caller.tell("api", before.id, before.raw, document)
             return record(connection, stored, action, who, note, target)
 
         return self._run(work)
@@ -159,10 +171,11 @@ class DefinitionStore:
         """Delete a definition and give what it was. target: where a redo goes. Raises NotFound, RevisionConflict."""
 
         def work(connection: sa.Connection) -> StoredDefinition:
-            before = from_row(locked(connection, key, if_match))
+            before = from_row(self._locked(connection, key, if_match))
             gone = replace(before, revision=before.revision + 1, updated_at=self._clock.now())
             record(connection, gone, action, who, note, target, deleted=True)
             connection.execute(sa.delete(DEFINITIONS).where(_D.id == before.id))
+            self._caller.tell("api", before.id, before.raw, None)
             return before
 
         return self._run(work)
@@ -187,14 +200,18 @@ class DefinitionStore:
     def revisions(self, key: str) -> list[Entry]:
         """List the revisions of a definition, also of a deleted one, newest first; empty when there never was such a definition."""
         with self._database.read() as connection:
-            return revisions.listed(connection, revised_id(connection, key))
+            id = revised_id(connection, key)
+            mine = self._numbers(connection, id)
+            return [entry for entry in revisions.listed(connection, id) if mine is None or entry.number in mine]
 
     def revision(self, key: str, number: int) -> Revision:
         """Read one revision. Raises NotFound."""
         if number >= 2**31:  # more than the column holds
             raise NotFound
         with self._database.read() as connection:
-            found = revisions.one(connection, revised_id(connection, key), number)
+            id = revised_id(connection, key)
+            mine = self._numbers(connection, id)
+            found = revisions.one(connection, id, number) if mine is None or number in mine else None
             if found is None:
                 raise NotFound
             return found
@@ -203,12 +220,52 @@ class DefinitionStore:
         """Read the revision before one, from which it differs by what it changed; None for the first."""
         with self._database.read() as connection:
             id = revised_id(connection, key)
+            mine = self._numbers(connection, id)
             earlier = revisions.before(connection, id, number)
+            if mine is not None and earlier not in mine:
+                return None
             return None if earlier is None else revisions.one(connection, id, earlier)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(owner_in(_D.document))
+
+    def _locked(self, connection: sa.Connection, key: str, if_match: int | None) -> sa.Row[Any]:
+        """As `locked`, for what the caller sees. Raises NotFound, RevisionConflict."""
+        found = find(connection, key)
+        if found is None or not self._caller.may_own(found.document.get("org_id")):
+            raise NotFound
+        row = locked(connection, found.id, if_match)
+        if not self._caller.may_own(row.document.get("org_id")):  # it moved meanwhile
+            raise NotFound
+        return row
+
+    def _numbers(self, connection: sa.Connection, id: str) -> set[int] | None:
+        """Return the revisions that the caller sees, None = all: those of its organisation, as long as that is the last owner."""
+        if not self._caller.org_id:
+            return None
+        owners = revisions.owners(connection, id)
+        last = next(reversed(owners.values()), "")
+        return {number for number, owner in owners.items() if owner == last} if self._caller.may_own(last) else set()
+
+    def _check_never_of_others(self, connection: sa.Connection, id: str, api_id: str) -> None:
+        """Keep an organisation from taking over what is left of another's deleted definition: history, deliveries, rights of keys.
+
+        Raises ApiIdTaken.
+        """
+        if not self._caller.org_id:
+            return
+        for former in {id, revisions.last_with(connection, api_id)} - {None}:
+            owners = revisions.owners(connection, str(former))
+            if owners and not self._caller.may_own(next(reversed(owners.values()))):
+                raise ApiIdTaken
 
     def _run(self, work: Callable[[sa.Connection], StoredDefinition], again: bool = True) -> StoredDefinition:
         try:
             return self._database.run(work)
+        except PlaceTaken as error:
+            if self._caller.org_id:
+                raise PlaceTaken("another API") from None
+            raise error
         except IntegrityError as error:
             # another writer came between the look and the write
             text = str(error.orig)

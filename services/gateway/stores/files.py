@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 from services.common import logging as logs
 from services.gateway.compiler import interpret
@@ -15,6 +16,7 @@ from services.gateway.definitions.lint import without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.definitions.sources import FileDefinition, FileMistakes, read_folder
+from services.gateway.stores.callers import Caller
 from services.gateway.stores.definition_model import ApiIdTaken, NotFound, Page, PlaceTaken, ReadOnly, StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.revisions import Entry, Revision
@@ -85,9 +87,16 @@ class FileDefinitions(DefinitionStore):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._whole = self
         self._read: list[StoredDefinition] | None = None
         self._right: dict[str, _Read] = {}
         self.mistakes: list[FileMistakes] = []
+
+    def for_caller(self, caller: Caller) -> Self:
+        """Return the folder as the caller sees it; the mistakes of files, which nobody owns, are for who sees everything."""
+        own = copy.copy(self)
+        own._caller, own.mistakes = caller, [] if caller.org_id else self.mistakes
+        return own
 
     def all(self) -> list[StoredDefinition]:
         with self._lock:
@@ -178,7 +187,9 @@ class FileDefinitions(DefinitionStore):
         return None
 
     def _known(self) -> list[StoredDefinition]:
-        return self.all() if self._read is None else self._read
+        whole = self._whole
+        known = whole.all() if whole._read is None else whole._read
+        return [one for one in known if self._caller.may_own(one.raw.get("org_id"))]
 
 
 def _order(definition: StoredDefinition) -> tuple[str, str]:

@@ -7,7 +7,7 @@ outbox hold the webhook's id alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from services.common.core_database import CoreDatabase, UTCDateTime
 from services.common.remembered import Remembered
 from services.common.webhooks.signing import CannotSign
 from services.gateway.stores.base import metadata
+from services.gateway.stores.callers import OfCallers, owner_in
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 
 log = logs.get(__name__)
@@ -44,7 +45,7 @@ class HookMissing(Exception):
     """There is no such webhook."""
 
 
-class HookStore:
+class HookStore(OfCallers):
     """Webhook objects as Tyk shapes them, with their `id`, and with `signed: true` when they have a secret. Thread-safe."""
 
     def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None) -> None:
@@ -54,17 +55,24 @@ class HookStore:
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
         """Return one page, by name, and the number of all. number: from zero, negative = everything."""
-        ordered = _SHOWN.order_by(HOOKS.c.name, HOOKS.c.id)
+        ordered = _SHOWN.where(self._mine()).order_by(HOOKS.c.name, HOOKS.c.id)
         if number >= 0:
             ordered = ordered.limit(size).offset(number * size)
         with self._database.read() as connection:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(HOOKS)) or 0
+            total = connection.scalar(sa.select(sa.func.count()).select_from(HOOKS).where(self._mine())) or 0
             return [_shown(row) for row in connection.execute(ordered)], total
 
     def get(self, id: str) -> dict[str, Any] | None:
         with self._database.read() as connection:
-            row = connection.execute(_SHOWN.where(HOOKS.c.id == id)).one_or_none()
+            row = connection.execute(_SHOWN.where(HOOKS.c.id == id, self._mine())).one_or_none()
             return None if row is None else _shown(row)
+
+    def of_others(self, ids: Iterable[str]) -> set[str]:
+        """Return those of these webhooks that exist, but not for the caller."""
+        if not self._caller.org_id:
+            return set()
+        with self._database.read() as connection:
+            return set(connection.scalars(sa.select(HOOKS.c.id).where(HOOKS.c.id.in_(list(ids)), sa.not_(self._mine()))))
 
     def secret(self, id: str) -> str:
         """Return what its calls are signed with, "" = nothing, also when there is no such webhook. Raises WrongMasterKey."""
@@ -76,22 +84,27 @@ class HookStore:
 
     def create(self, hook: Mapping[str, Any], secret: str = "") -> None:
         """Store a webhook. hook: with its `id`. Raises WrongMasterKey."""
+        self._caller.check(hook.get("org_id"))
         now = self._clock.now()
         row = {"id": hook["id"], "name": hook["name"], "document": dict(hook), "created_at": now, "updated_at": now}
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.insert(HOOKS).values({**row, **self._sealed(connection, hook["id"], secret)}))
+            self._caller.tell("hook", hook["id"], None, _signed(hook, bool(secret)))
 
         self._database.run(work)
 
     def replace(self, id: str, hook: Mapping[str, Any], secret: str | None = None) -> None:
         """Replace a webhook. secret: None = as it is. Raises HookMissing, WrongMasterKey."""
+        self._caller.check(hook.get("org_id"))
         values = {"name": hook["name"], "document": {**hook, "id": id}, "updated_at": self._clock.now()}
 
         def work(connection: sa.Connection) -> None:
+            before = self._locked(connection, id)
             sealed = {} if secret is None else self._sealed(connection, id, secret)
-            if not connection.execute(sa.update(HOOKS).where(HOOKS.c.id == id).values({**values, **sealed})).rowcount:
-                raise HookMissing
+            connection.execute(sa.update(HOOKS).where(HOOKS.c.id == id).values({**values, **sealed}))
+            is_signed = before.get("signed", False) if secret is None else bool(secret)
+            self._caller.tell("hook", id, before, _signed(values["document"], is_signed))
 
         self._database.run(work)
 
@@ -100,9 +113,23 @@ class HookStore:
 
     def delete(self, id: str) -> None:
         """Delete a webhook. Raises HookMissing."""
-        gone = sa.delete(HOOKS).where(HOOKS.c.id == id)
-        if not self._database.run(lambda connection: connection.execute(gone).rowcount):
+
+        def work(connection: sa.Connection) -> None:
+            before = self._locked(connection, id)
+            connection.execute(sa.delete(HOOKS).where(HOOKS.c.id == id))
+            self._caller.tell("hook", id, before, None)
+
+        self._database.run(work)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(owner_in(HOOKS.c.document))
+
+    def _locked(self, connection: sa.Connection, id: str) -> dict[str, Any]:
+        """Keep a webhook from other writers until the transaction ends. Raises HookMissing."""
+        row = connection.execute(_SHOWN.where(HOOKS.c.id == id, self._mine()).with_for_update()).one_or_none()
+        if row is None:
             raise HookMissing
+        return _shown(row)
 
     def seal_all(self) -> None:
         """Seal what an earlier version stored in clear. Raises WrongMasterKey, the store's error.
@@ -147,4 +174,8 @@ class SigningSecrets:
 
 
 def _shown(row: sa.Row[Any]) -> dict[str, Any]:
-    return {**row.document, "signed": True} if row.signed else dict(row.document)
+    return _signed(row.document, row.signed)
+
+
+def _signed(hook: Mapping[str, Any], is_signed: bool) -> dict[str, Any]:
+    return {**hook, "signed": True} if is_signed else dict(hook)

@@ -22,9 +22,10 @@ from services.common.core_database import CoreDatabase, UTCDateTime
 from services.gateway.keys.model import Key, Made, Opened
 from services.gateway.keys.policies import effective, policy_ids
 from services.gateway.stores.base import metadata
+from services.gateway.stores.callers import OfCallers
 from services.gateway.stores.generations import Changes, current, raise_generation, since
 from services.gateway.stores.oauth_tables import TOKENS
-from services.gateway.stores.policies import KEY_POLICIES, PolicyStore
+from services.gateway.stores.policies import KEY_POLICIES, PolicyStore, check_opens_some
 from services.gateway.stores.sealing import Sealing, WrongMasterKey
 
 log = logs.get(__name__)
@@ -143,8 +144,8 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-class KeyStore:
-    """Thread-safe. policies: that keys name; None = those of the database."""
+class KeyStore(OfCallers):
+    """Thread-safe. policies: that keys name; None = those of the database. The caller sees the keys of one organisation, or all."""
 
     def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None, policies: PolicyStore | None = None) -> None:
         self._database = database
@@ -157,7 +158,8 @@ class KeyStore:
         with self._database.read() as connection:
             of_token = TOKENS.c.api_id.label("issued_by"), TOKENS.c.family
             chosen = sa.select(KEYS, _S.ends_at, _S.hmac_secret, _S.hmac_sealed, *of_token).join(SECRETS, _S.key_id == _K.id)
-            row = connection.execute(chosen.outerjoin(TOKENS, TOKENS.c.key_id == _K.id).where(_S.hash == hash)).one_or_none()
+            chosen = chosen.outerjoin(TOKENS, TOKENS.c.key_id == _K.id).where(_S.hash == hash, self._mine())
+            row = connection.execute(chosen).one_or_none()
             now = self._clock.now()
             if row is None or (row.ends_at is not None and row.ends_at <= now):
                 return None
@@ -186,11 +188,18 @@ class KeyStore:
     def get(self, id: str) -> StoredKey | None:
         """Return a key by its public id, with its effective session."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(KEYS).where(_K.id == id)).one_or_none()
+            row = connection.execute(sa.select(KEYS).where(_K.id == id, self._mine())).one_or_none()
             if row is None:
                 return None
             [stored] = self._with_policies(connection, [_stored(connection, row, self._clock.now())])
             return stored
+
+    def of_others(self, id: str) -> bool:
+        """Whether there is a key with this public id, but not for the caller."""
+        if not self._caller.org_id:
+            return False
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(_K.id).where(_K.id == id, sa.not_(self._mine()))) is not None
 
     def effective(self, session: Mapping[str, Any]) -> dict[str, Any]:
         """Return a session with what its policies make of it."""
@@ -207,7 +216,7 @@ class KeyStore:
 
     def ids(self, api_id: str | None = None, begins: str = "") -> list[str]:
         """Return the public ids of all keys, or of those that may reach an API, the newest first. begins: how they begin."""
-        chosen = sa.select(_K.id)
+        chosen = sa.select(_K.id).where(self._mine())
         if begins:
             chosen = chosen.where(_K.id.startswith(begins, autoescape=True))
         with self._database.read() as connection:
@@ -230,7 +239,7 @@ class KeyStore:
             return self._with_policies(connection, [_stored_with(row, hashes.get(row.id, ())) for row in rows]), total
 
     def _meant(self, connection: sa.Connection, search: Search) -> list[sa.ColumnElement[bool]]:
-        meant: list[sa.ColumnElement[bool]] = []
+        meant = [self._mine()]
         if search.api_id is not None:
             meant.append(_may_reach(search.api_id, self._policies.granting(connection, search.api_id)))
         for column, wanted in ((_K.alias, search.alias), (_K.owner, search.owner), (_K.org_id, search.org_id)):
@@ -261,11 +270,13 @@ class KeyStore:
         id: str | None = None,
         user_name: str | None = None,
     ) -> StoredKey:
-        """Store a key. other_hashes: of further secrets that open it. Raises SecretTaken, WrongMasterKey."""
+        """Store a key. other_hashes: of further secrets that open it. Raises SecretTaken, WrongMasterKey, OpensEverything."""
+        self._caller.check(session_object.get("org_id"))
         secrets_of_key = [hash, *other_hashes]
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
+            self._check_opens_some(connection, session_object)
             own = id or new_id()
             connection.execute(sa.insert(KEYS).values(id=own, user_name=user_name, created_at=now, **_columns(session_object, now)))
             signing = str(session_object.get("hmac_string") or "")
@@ -275,6 +286,7 @@ class KeyStore:
             ]
             connection.execute(sa.insert(SECRETS), rows)
             _write_rights(connection, own, session_object)
+            self._caller.tell("key", own, None, _told(session_object))
             return _written(connection, own, now)
 
         try:
@@ -286,12 +298,14 @@ class KeyStore:
 
     def replace(self, id: str, session_object: Mapping[str, Any]) -> StoredKey:
         """Replace the session wholly; the secrets stay, and so does the one for signatures unless there is another one, or signatures are
-        switched off. Raises KeyMissing, WrongMasterKey.
+        switched off. Raises KeyMissing, WrongMasterKey, OpensEverything.
         """
+        self._caller.check(session_object.get("org_id"))
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
-            before = _existing(connection, id).session
+            before = self._existing(connection, id).session
+            self._check_opens_some(connection, session_object)
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
             signs = effective(session_object, self._policies.named_by(connection, policy_ids(session_object))).get("hmac_enabled")
             signing = str(session_object.get("hmac_string") or "")
@@ -303,6 +317,7 @@ class KeyStore:
             for table in (RIGHTS, KEY_POLICIES, TAGS):
                 connection.execute(sa.delete(table).where(table.c.key_id == id))
             _write_rights(connection, id, session_object)
+            self._caller.tell("key", id, _told(before), _told(session_object))
             return _written(connection, id, now)
 
         return self._database.run(work)
@@ -320,7 +335,7 @@ class KeyStore:
             now, found, missing = self._clock.now(), [], []
             for id in chosen:
                 try:
-                    found.append(_stored(connection, _existing(connection, id), now))
+                    found.append(_stored(connection, self._existing(connection, id), now))
                 except KeyMissing:
                     missing.append(id)
             if missing:
@@ -330,6 +345,8 @@ class KeyStore:
                 for table in _OF_KEYS:
                     connection.execute(sa.delete(table).where(table.c.key_id == id))
                 connection.execute(sa.delete(KEYS).where(_K.id == id))
+            for stored in found:
+                self._caller.tell("key", stored.id, _told(stored.session), None)
             generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
             return [replace(stored, generation=generation, changed=hashes) for stored, hashes in zip(found, changed, strict=True)]
 
@@ -343,7 +360,7 @@ class KeyStore:
 
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
-            _existing(connection, id)
+            session = self._existing(connection, id).session
             before = _all_hashes(connection, id)
             ending = _S.key_id == id if overlap <= 0 else sa.and_(_S.key_id == id, _S.ends_at.is_not(None))
             connection.execute(sa.delete(SECRETS).where(ending))
@@ -351,12 +368,28 @@ class KeyStore:
             sealed = self._sealed(connection, hash, signing)
             connection.execute(sa.insert(SECRETS).values(hash=hash, key_id=id, created_at=now, ends_at=None, **sealed))
             connection.execute(sa.update(KEYS).where(_K.id == id).values(updated_at=now))
+            self._caller.tell("key", id, _told(session), _told(session))
             return _written(connection, id, now, before)
 
         try:
             return self._database.run(work)
         except IntegrityError:
             raise SecretTaken from None
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(_K.org_id)
+
+    def _check_opens_some(self, connection: sa.Connection, session_object: Mapping[str, Any]) -> None:
+        """Check that a key which an organisation writes opens certain APIs only. Raises OpensEverything."""
+        if self._caller.org_id:
+            check_opens_some(connection, self._policies, session_object)
+
+    def _existing(self, connection: sa.Connection, id: str) -> sa.Row[Any]:
+        """As `_existing` below, for what the caller sees. Raises KeyMissing."""
+        row = _existing(connection, id)
+        if not self._caller.may_own(row.org_id):
+            raise KeyMissing(id)
+        return row
 
     def _sealed(self, connection: sa.Connection, hash: str, signing: str) -> dict[str, str]:
         return {"hmac_secret": "", "hmac_sealed": self._sealing.seal(connection, signing, hash) if signing else ""}
@@ -458,6 +491,11 @@ def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
     if row is None:
         raise KeyMissing(id)
     return row
+
+
+def _told(session_object: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a session as the audit keeps it: as answers show it, without what opens or signs."""
+    return {name: value for name, value in session_object.items() if name not in ("hmac_string", "basic_auth_data")}
 
 
 def _columns(session_object: Mapping[str, Any], now: dt.datetime) -> dict[str, Any]:

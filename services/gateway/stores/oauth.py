@@ -20,6 +20,7 @@ from services.common.clock import Clock, SystemClock
 from services.common.core_database import CoreDatabase
 from services.common.webhooks import store as outbox
 from services.common.webhooks.outbox import Call
+from services.gateway.stores.callers import OfCallers
 from services.gateway.stores.events import TABLES
 from services.gateway.stores.generations import raise_generation
 from services.gateway.stores.keys import GENERATION, KEYS, add_key, remove_keys
@@ -125,7 +126,7 @@ def new_family() -> str:
     return secrets.token_hex(16)
 
 
-class OAuthStore:
+class OAuthStore(OfCallers):
     """Thread-safe. What ends tokens returns what workers must forget; None = nothing."""
 
     def __init__(self, database: CoreDatabase, sealing: Sealing, clock: Clock | None = None) -> None:
@@ -139,40 +140,53 @@ class OAuthStore:
         if "\0" in id:  # some databases refuse to search for it
             return None
         with self._database.read() as connection:
-            row = connection.execute(sa.select(CLIENTS).where(_C.id == id)).one_or_none()
+            row = connection.execute(sa.select(CLIENTS).where(_C.id == id, self._mine())).one_or_none()
             return None if row is None else _client(row)
 
     def clients(self, api_id: str, number: int = 0, size: int = 10) -> tuple[list[Client], int]:
         """Return one page of an API's clients, the oldest first, and the number of all. number: from zero, negative = everything."""
-        chosen = sa.select(CLIENTS).where(_C.api_id == api_id).order_by(_C.created_at, _C.id)
+        mine = sa.and_(_C.api_id == api_id, self._mine())
+        chosen = sa.select(CLIENTS).where(mine).order_by(_C.created_at, _C.id)
         if number >= 0:
             chosen = chosen.limit(size).offset(number * size)
         with self._database.read() as connection:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(CLIENTS).where(_C.api_id == api_id)) or 0
+            total = connection.scalar(sa.select(sa.func.count()).select_from(CLIENTS).where(mine)) or 0
             return [_client(row) for row in connection.execute(chosen)], total
 
     def create(self, client: Client) -> None:
         """Store a client. Raises ClientTaken."""
+        self._caller.check(client.org_id)
         now = self._clock.now()
         row = {"id": client.id, "created_at": now, **_columns(client, now)}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(CLIENTS).values(row))
+            self._caller.tell("client", client.id, None, _told(client))
+
         try:
-            self._database.run(lambda connection: connection.execute(sa.insert(CLIENTS).values(row)))
+            self._database.run(work)
         except IntegrityError:
             raise ClientTaken from None
 
     def replace(self, client: Client) -> None:
         """Change a client; its tokens stay. Raises ClientMissing."""
-        changed = sa.update(CLIENTS).where(_C.id == client.id).values(_columns(client, self._clock.now()))
-        if not self._database.run(lambda connection: connection.execute(changed).rowcount):
-            raise ClientMissing
+        self._caller.check(client.org_id)
+
+        def work(connection: sa.Connection) -> None:
+            before = self._locked(connection, client.id)
+            connection.execute(sa.update(CLIENTS).where(_C.id == client.id).values(_columns(client, self._clock.now())))
+            self._caller.tell("client", client.id, _told(before), _told(client))
+
+        self._database.run(work)
 
     def delete(self, id: str) -> Ended | None:
         """Delete a client, and end its tokens and codes. Raises ClientMissing."""
 
         def work(connection: sa.Connection) -> Ended | None:
-            _lock(connection, id)
+            before = self._locked(connection, id)
             hashes = _end(connection, [id])
             connection.execute(sa.delete(CLIENTS).where(_C.id == id))
+            self._caller.tell("client", id, _told(before), None)
             return _ended(connection, hashes)
 
         return self._database.run(work)
@@ -269,7 +283,7 @@ class OAuthStore:
         """End all tokens of a log-in. Raises ClientMissing."""
 
         def work(connection: sa.Connection) -> Ended | None:
-            _lock(connection, client_id)
+            self._tell_ended(self._locked(connection, client_id))
             connection.execute(sa.delete(REFRESH_TOKENS).where(_R.family == family, _R.client_id == client_id))
             ids = connection.scalars(sa.select(_T.key_id).where(_T.family == family, _T.client_id == client_id)).all()
             return _ended(connection, remove_keys(connection, ids))
@@ -280,7 +294,7 @@ class OAuthStore:
         """End one access token. Raises ClientMissing."""
 
         def work(connection: sa.Connection) -> Ended | None:
-            _lock(connection, client_id)
+            self._tell_ended(self._locked(connection, client_id))
             ids = connection.scalars(sa.select(_T.key_id).where(_T.key_id == key_id, _T.client_id == client_id)).all()
             return _ended(connection, remove_keys(connection, ids))
 
@@ -290,15 +304,37 @@ class OAuthStore:
         """End all tokens and codes of a client. Raises ClientMissing."""
 
         def work(connection: sa.Connection) -> Ended | None:
-            _lock(connection, client_id)
+            self._tell_ended(self._locked(connection, client_id))
             return _ended(connection, _end(connection, [client_id]))
 
         return self._database.run(work)
 
     def end_api(self, api_id: str) -> Ended | None:
         """End all tokens and codes of an API's clients; the clients stay."""
-        locked = sa.select(_C.id).where(_C.api_id == api_id).order_by(_C.id).with_for_update()
-        return self._database.run(lambda connection: _ended(connection, _end(connection, connection.scalars(locked).all())))
+        locked = sa.select(CLIENTS).where(_C.api_id == api_id, self._mine()).order_by(_C.id).with_for_update()
+
+        def work(connection: sa.Connection) -> Ended | None:
+            clients = [_client(row) for row in connection.execute(locked)]
+            self._caller.idle()  # unless there is something to end
+            for client in clients:
+                self._tell_ended(client)
+            return _ended(connection, _end(connection, [client.id for client in clients]))
+
+        return self._database.run(work)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(_C.org_id)
+
+    def _locked(self, connection: sa.Connection, client_id: str) -> Client:
+        """As `_lock`, for what the caller sees. Raises ClientMissing."""
+        client = _lock(connection, client_id)
+        if not self._caller.may_own(client.org_id):
+            raise ClientMissing
+        return client
+
+    def _tell_ended(self, client: Client) -> None:
+        """Note that tokens of a client end; the client stays as it is."""
+        self._caller.tell("client", client.id, _told(client), _told(client))
 
     def sweep(self) -> tuple[Ended | None, bool]:
         """Remove some of what has ended; also tell whether there may be more."""
@@ -345,6 +381,12 @@ def _client(row: sa.Row[Any]) -> Client:
         row.description,
         row.meta_data,
     )
+
+
+def _told(client: Client) -> dict[str, Any]:
+    """Return a client as the audit keeps it."""
+    names = ("id", "api_id", "org_id", "policy_id", "description", "meta_data")
+    return {**{name: getattr(client, name) for name in names}, "redirect_uris": list(client.redirect_uris)}
 
 
 def _columns(client: Client, now: dt.datetime) -> dict[str, Any]:

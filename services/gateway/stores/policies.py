@@ -13,7 +13,9 @@ from services.common.core_database import CoreDatabase, UTCDateTime
 from services.common.upsert import insert
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.keys.changes import EVERY
+from services.gateway.keys.policies import effective, gives_rights, policy_ids
 from services.gateway.stores.base import metadata
+from services.gateway.stores.callers import OfCallers
 from services.gateway.stores.generations import raise_generation, since
 
 # That of the keys: a policy changes what they may do.
@@ -39,6 +41,8 @@ KEY_POLICIES: Final = sa.Table(
     sa.Column("policy_id", sa.String(128), primary_key=True, index=True),
 )
 _P: Final = POLICIES.c
+# As much of the table of keys as is asked here; `stores/keys.py` describes it.
+_KEYS: Final = sa.table("keys", sa.column("id"), sa.column("session", sa.JSON))
 
 
 class PolicyMissing(Exception):
@@ -57,7 +61,11 @@ class PolicyInUse(Exception):
         self.keys = keys
 
 
-class PolicyStore:
+class OpensEverything(Exception):
+    """A key of an organisation would have no rights to certain APIs, and so open those of all organisations. Nothing was written."""
+
+
+class PolicyStore(OfCallers):
     """Policies as Tyk shapes them, with their `id`. Thread-safe. A write changes all keys: it returns the generation of keys.
 
     source: whether they can be written. mistakes: of the file that they come from.
@@ -72,21 +80,22 @@ class PolicyStore:
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
         """Return one page, by name, and the number of all. number: from zero, negative = everything."""
-        ordered = sa.select(_P.document).order_by(_P.name, _P.id)
+        ordered = sa.select(_P.document).where(self._mine()).order_by(_P.name, _P.id)
         if number >= 0:
             ordered = ordered.limit(size).offset(number * size)
         with self._database.read() as connection:
-            total = connection.scalar(sa.select(sa.func.count()).select_from(POLICIES)) or 0
+            total = connection.scalar(sa.select(sa.func.count()).select_from(POLICIES).where(self._mine())) or 0
             return list(connection.scalars(ordered)), total
 
     def get(self, id: str) -> dict[str, Any] | None:
         with self._database.read() as connection:
-            return connection.scalar(sa.select(_P.document).where(_P.id == id))
+            return connection.scalar(sa.select(_P.document).where(_P.id == id, self._mine()))
 
     def owners(self, ids: Iterable[str]) -> dict[str, str]:
         """Return the organisations of those policies that exist."""
         with self._database.read() as connection:
-            return {row.id: row.org_id for row in connection.execute(sa.select(_P.id, _P.org_id).where(_P.id.in_(list(ids))))}
+            chosen = sa.select(_P.id, _P.org_id).where(_P.id.in_(list(ids)), self._mine())
+            return {row.id: row.org_id for row in connection.execute(chosen)}
 
     def reload(self) -> bool:
         """Read them again, where they come from a file; return whether any of them is another one now."""
@@ -143,24 +152,30 @@ class PolicyStore:
             self._database.run(work)
 
     def create(self, policy: Mapping[str, Any]) -> int:
-        """Store a policy. Raises PolicyTaken."""
+        """Store a policy. Raises PolicyTaken, OpensEverything."""
+        self._caller.check(policy.get("org_id"))
 
         def work(connection: sa.Connection) -> int:
             now = self._clock.now()
             first = insert(connection.dialect.name, POLICIES).values(id=policy["id"], created_at=now, **_columns(policy), updated_at=now)
             if connection.execute(first.on_conflict_do_nothing().returning(_P.id)).first() is None:
                 raise PolicyTaken
+            self._check_keys(connection, policy)
+            self._caller.tell("policy", policy["id"], None, policy)
             return raise_generation(connection, _GENERATION, [EVERY])
 
         return self._database.run(work)
 
     def replace(self, policy: Mapping[str, Any]) -> int:
-        """Replace a policy. Raises PolicyMissing."""
+        """Replace a policy. Raises PolicyMissing, OpensEverything."""
+        self._caller.check(policy.get("org_id"))
 
         def work(connection: sa.Connection) -> int:
+            before = self._locked(connection, policy["id"])
             changed = sa.update(POLICIES).where(_P.id == policy["id"]).values(**_columns(policy), updated_at=self._clock.now())
-            if not connection.execute(changed).rowcount:
-                raise PolicyMissing
+            connection.execute(changed)
+            self._check_keys(connection, policy)
+            self._caller.tell("policy", policy["id"], before, policy)
             return raise_generation(connection, _GENERATION, [EVERY])
 
         return self._database.run(work)
@@ -169,16 +184,42 @@ class PolicyStore:
         """Delete a policy. used: also when keys name it, which it switches off. Raises PolicyMissing, PolicyInUse."""
 
         def work(connection: sa.Connection) -> int:
-            if connection.scalar(sa.select(_P.id).where(_P.id == id).with_for_update()) is None:
-                raise PolicyMissing
+            before = self._locked(connection, id)
             keys = connection.scalar(sa.select(sa.func.count()).select_from(KEY_POLICIES).where(KEY_POLICIES.c.policy_id == id)) or 0
             if keys and not used:
                 raise PolicyInUse(keys)
             connection.execute(sa.delete(POLICIES).where(_P.id == id))
             raise_generation(connection, _HAD, [_mark(id)])
+            self._caller.tell("policy", id, before, None)
             return raise_generation(connection, _GENERATION, [EVERY])
 
         return self._database.run(work)
+
+    def _check_keys(self, connection: sa.Connection, policy: Mapping[str, Any]) -> None:
+        """Check that an organisation's policy leaves no key that names it without rights. Raises OpensEverything."""
+        if self._caller.org_id and not gives_rights(policy):
+            named = sa.select(_KEYS.c.session).join(KEY_POLICIES, KEY_POLICIES.c.key_id == _KEYS.c.id)
+            for session in connection.scalars(named.where(KEY_POLICIES.c.policy_id == policy["id"])).all():
+                check_opens_some(connection, self, session)
+
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._caller.owns(_P.org_id)
+
+    def _locked(self, connection: sa.Connection, id: str) -> dict[str, Any]:
+        """Keep a policy from other writers until the transaction ends. Raises PolicyMissing."""
+        before: dict[str, Any] | None = connection.scalar(sa.select(_P.document).where(_P.id == id, self._mine()).with_for_update())
+        if before is None:
+            raise PolicyMissing
+        return before
+
+
+def check_opens_some(connection: sa.Connection, policies: PolicyStore, session: Mapping[str, Any]) -> None:
+    """Check that a key has rights to certain APIs. Its policies stay as they are until the transaction ends. Raises OpensEverything."""
+    ids = policy_ids(session)
+    if ids:
+        connection.execute(sa.select(_P.id).where(_P.id.in_(ids)).order_by(_P.id).with_for_update(read=True)).all()
+    if not effective(session, policies.named_by(connection, ids)).get("access_rights"):
+        raise OpensEverything
 
 
 def by_name(policy: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, Self
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join, read_js
 from services.gateway.definitions.session_schema import KnownApis, read_policy
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.definitions.values import identifier
+from services.gateway.stores.callers import Caller
 from services.gateway.stores.definition_model import ReadOnly
 from services.gateway.stores.policies import PolicyStore, by_name
 
@@ -56,6 +58,14 @@ class FilePolicies(PolicyStore):
         self._read: dict[str, dict[str, Any]] | None = None
         self.mistakes: list[FileMistakes] = []
 
+        self._whole = self
+
+    def for_caller(self, caller: Caller) -> Self:
+        """Return the file as the caller sees it; its mistakes are for who sees everything."""
+        own = copy.copy(self)
+        own._caller, own.mistakes = caller, [] if caller.org_id else self.mistakes
+        return own
+
     def reload(self) -> bool:
         with self._lock:
             before = self._read or {}
@@ -72,9 +82,10 @@ class FilePolicies(PolicyStore):
 
     def _policies(self) -> dict[str, dict[str, Any]]:
         """Return all, by id; before anybody else has read them, too."""
-        if self._read is None:
-            self.reload()
-        return self._read or {}
+        whole = self._whole
+        if whole._read is None:
+            whole.reload()
+        return {id: policy for id, policy in (whole._read or {}).items() if self._caller.may_own(policy["org_id"])}
 
     def page(self, number: int = 0, size: int = 10) -> tuple[list[dict[str, Any]], int]:
         listed = sorted(self._policies().values(), key=by_name)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from services.common.core_database import UTCDateTime
 from services.gateway.stores.base import metadata
+from services.gateway.stores.callers import owner_in
 
 REVISIONS: Final = sa.Table(
     "definition_revisions",
@@ -133,6 +134,18 @@ def last_with(connection: sa.Connection, api_id: str) -> str | None:
     """Return the internal id of the definition that had this api_id last."""
     same = sa.select(_R.definition_id).where(_R.api_id == api_id)
     return connection.scalar(same.order_by(_R.at.desc(), _R.number.desc()).limit(1))
+
+
+def owners(connection: sa.Connection, id: str) -> dict[int, str]:
+    """Return whose the definition was, by the number of each revision, in their order; a deletion belongs to who owned it until then."""
+    found: dict[int, str] = {}
+    org_id = ""
+    for number, is_deletion, owner in connection.execute(
+        sa.select(_R.number, _R.document.is_(None), owner_in(_R.document)).where(_R.definition_id == id).order_by(_R.number)
+    ):
+        org_id = org_id if is_deletion else owner or ""
+        found[number] = org_id
+    return found
 
 
 def _revision(row: sa.Row[Any]) -> Revision:

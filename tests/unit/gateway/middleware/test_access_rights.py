@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,12 @@ def test_keyless_apis_have_no_rights_to_check() -> None:
 def test_a_key_without_rights_opens_everything(session: dict[str, Any]) -> None:
     """Tyk's master key."""
     assert ask(rule(), exchange(key=make_key(**session))) is None
+
+
+def test_an_access_token_without_rights_opens_only_the_api_that_issued_it() -> None:
+    """Its policy may have lost them."""
+    assert ask(rule(), exchange(key=replace(make_key(), issued_by="api"))) is None
+    refusal(rule(), exchange(key=replace(make_key(), issued_by="other")), ACCESS_DENIED)
 
 
 def test_rights_to_other_apis_do_not_count() -> None:
