@@ -7,13 +7,14 @@ event loop (0.1 ms), `/metrics` in a thread of its own (5 ms when every call has
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any, Final
 
 from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.exchange import Reply
-from services.gateway.operator_key import given_in, is_operator_key
+from services.gateway.operator_key import access_key_hash, given_in, is_operator_key
 from services.gateway.refusals import BAD_HOST, INTERNAL_ERROR, OVERLOADED, Refusal
 from services.gateway.rendering import render_early
 from services.gateway.threads import Threads
@@ -109,7 +110,7 @@ class OperatorDoor:
         if section.host is None and minor:
             raise Refusal(BAD_HOST)
         # The body of a stranger is not read: the answer of the application does not depend on it.
-        unread = section.length != 0 and not self._is_operator(section)
+        unread = section.length != 0 and not await self._is_known(section)
         body = b"" if unread else await self._body(connection, section, bool(minor))
         request = wsgi.environ(method, target.decode("latin-1"), section.headers, body, connection.peer, self._server, secure=False)
         reply = await self._answer(connection, target.partition(b"?")[0], request)
@@ -125,11 +126,22 @@ class OperatorDoor:
         threads = self._metrics if path == _METRICS else self._threads
         return Reply(*await wsgi.answer(connection, self._application, threads, request))
 
-    def _is_operator(self, section: HeaderSection) -> bool:
-        """Whether a request brings the operator key; the application judges where it belongs."""
+    async def _is_known(self, section: HeaderSection) -> bool:
+        """Whether a request brings the operator key, or the access key of an operator; the application judges where it belongs."""
         key = self._gateway.operator_key
-        given = (given_in(section.value(name) or b"") for name in (b"x-tyk-authorization", b"authorization"))
-        return any(is_operator_key(one, key) for one in given)
+        given = [given_in(section.value(name) or b"") for name in (b"x-tyk-authorization", b"authorization")]
+        if any(is_operator_key(one, key) for one in given):
+            return True
+        keys = [one for one in given if access_key_hash(one) is not None]
+        return bool(keys) and await asyncio.get_running_loop().run_in_executor(self._threads, self._is_of_operator, keys)
+
+    def _is_of_operator(self, keys: Sequence[bytes]) -> bool:
+        """Look access keys up. When the store is away, nobody is known: the application says so without the body."""
+        try:
+            return any(self._gateway.operators.by_key(one) is not None for one in keys)
+        except Exception as error:
+            log.warning("access key not looked up", error=type(error).__name__)
+            return False
 
     @staticmethod
     async def _body(connection: ClientConnection, section: HeaderSection, may_wait: bool) -> bytes:

@@ -43,6 +43,8 @@ from services.gateway.observe.loop_lag import LoopLag
 from services.gateway.observe.requests import Requests
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
+from services.gateway.stores.audit import AuditKeeper, AuditStore
+from services.gateway.stores.callers import GATEWAY
 from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.copies import CopyKeeper, DefinitionCopy, copy_path
 from services.gateway.stores.definitions import DefinitionStore
@@ -51,6 +53,7 @@ from services.gateway.stores.files import FileDefinitions, seed
 from services.gateway.stores.hooks import HOOKS, HookStore, SigningSecrets
 from services.gateway.stores.keys import KEYS, SECRETS, KeyStore
 from services.gateway.stores.oauth import OAuthStore
+from services.gateway.stores.operators import OperatorStore
 from services.gateway.stores.organisation_copy import OrganisationCopy
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
@@ -91,6 +94,10 @@ class Gateway:
         self.settings = settings
         self.operator_key = operator_key(settings)
         self.database = CoreDatabase(settings.database_url, at_once=_STORE_CALLS, sqlite_synchronous=settings.sqlite_synchronous)
+        self.caller = GATEWAY
+        self.operators = OperatorStore(self.database)
+        self.audit = AuditStore(self.database)
+        self._audit_keeper = AuditKeeper(self.audit, settings.audit_days)
         files = settings.source == "files"
         self.definitions: DefinitionStore = FileDefinitions(settings.definitions) if files else DefinitionStore(self.database)
         self.sealing = Sealing(self.database, settings)
@@ -196,6 +203,7 @@ class Gateway:
             self._copy_keeper.start()
         self.freshness.start()
         self._sweeping.start()
+        self._audit_keeper.start()
 
     def _load(self) -> None:
         check_migrated("gateway", self.database)
@@ -223,6 +231,7 @@ class Gateway:
         """
         self.freshness.stop()
         self._sweeping.stop()
+        self._audit_keeper.stop()
         self.loop_lag.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),

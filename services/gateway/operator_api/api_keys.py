@@ -19,8 +19,6 @@ from services.gateway.operator_api.web import gateway
 from services.gateway.stores.keys import Search, StoredKey
 
 blueprint = protected("keys", __name__)
-_LONGEST_OVERLAP: Final = 90 * 86400
-_OVERLAP: Final = 86400
 _MOST_REVOKED: Final = 1000
 # What policies change.
 _EFFECTIVE: Final = ("is_inactive", "rate", "per", "quota_max", "quota_renewal_rate", "access_rights", "tags", "hmac_enabled")
@@ -39,27 +37,24 @@ def create_key() -> Response:
 
 @blueprint.get("/api/keys/<name>")
 def get_key(name: str) -> Response:
-    return _one(keys.existing(gateway(), name))
+    return _one(keys.owned(gateway(), name))
 
 
 @blueprint.put("/api/keys/<name>")
 def update_key(name: str) -> Response:
-    return _update(keys.existing(gateway(), name))
+    return _update(keys.owned(gateway(), name))
 
 
 @blueprint.delete("/api/keys/<name>")
 def delete_key(name: str) -> Response:
-    return _delete(keys.existing(gateway(), name))
+    return _delete(keys.owned(gateway(), name))
 
 
 @blueprint.post("/api/keys/<name>/rotate")
 def rotate_key(name: str) -> Response:
     """Body (optional): `{"overlap": seconds}` for which the present secret still opens the key; a day by default."""
-    stored = keys.existing(gateway(), name)
-    overlap = arguments.optional_body("rotation").get("overlap", _OVERLAP)
-    if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap <= _LONGEST_OVERLAP:
-        raise refusals.overlap_out_of_range(_LONGEST_OVERLAP)
-    return _created(keys.rotate(gateway(), stored, overlap))
+    stored = keys.owned(gateway(), name)
+    return _created(keys.rotate(gateway(), stored, arguments.overlap()))
 
 
 @blueprint.post("/api/gatehouse/keys/revoke")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from services.gateway.operator_api.refusals import Document
 
 _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _LARGEST_PAGE: Final = 1000
+_LONGEST_OVERLAP: Final = 90 * 86400
+_OVERLAP: Final = 86400
 
 
 def body(what: Document) -> dict[str, Any]:
@@ -98,6 +101,28 @@ def against() -> int | None:
     if text and not (text.isdecimal() and len(text) <= 9):
         raise refusals.against_not_a_revision()
     return int(text) if text else None
+
+
+def moment(name: str) -> dt.datetime | None:
+    """Read a moment of the query: ISO 8601, in UTC when it names no zone, or seconds of the epoch; None = not given."""
+    text = request.args.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        if text.isdecimal():
+            return dt.datetime.fromtimestamp(int(text), dt.UTC)
+        found = dt.datetime.fromisoformat(text.replace(" ", "+"))  # a `+` that was not escaped
+        return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        raise refusals.moment_wrong(name) from None
+
+
+def overlap() -> float:
+    """Read how many seconds a secret still works after a rotation: `overlap` of the body, a day when it is left out."""
+    given = optional_body("rotation").get("overlap", _OVERLAP)
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= _LONGEST_OVERLAP:
+        raise refusals.overlap_out_of_range(_LONGEST_OVERLAP)
+    return given
 
 
 def optional_body(what: Document) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from services.gateway.operator_api import (
     api_apis,
+    api_audit,
     api_certificates,
     api_deliveries,
     api_hooks,
@@ -14,6 +15,7 @@ from services.gateway.operator_api import (
     api_oauth,
     api_policies,
     api_revisions,
+    api_users,
     api_workers,
     tyk_apis,
     tyk_certificates,
@@ -29,6 +31,7 @@ def blueprints() -> list[Blueprint]:
     """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (
         *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates, api_oauth),
+        *(api_users, api_audit),
         *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_oauth, tyk_hello),
     )
     return [part.blueprint for part in parts]

@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "client"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "client", "operator"]
 
 
 class Kind(NamedTuple):
@@ -64,13 +64,31 @@ _MEND: Final = "Correct every place that `Errors` names."
 _STEP: Final = "There is no step in this direction; the history shows what there is."
 
 _OPERATOR_KEY_WRONG: Final = _kind(
-    "operator-key-wrong", 401, 403, remedy="Send the operator key: `authorization` below `/api/`, `x-tyk-authorization` below `/tyk/`."
+    "operator-key-wrong",
+    401,
+    403,
+    remedy="Send the operator key, or the access key of an active operator: `authorization` below `/api/`, `x-tyk-authorization` below "
+    "`/tyk/`.",
 )
+_OPERATOR_FORBIDDEN: Final = _kind(
+    "operator-forbidden", 403, remedy="The operator's role does not allow this call; an administrator can change it."
+)
+_ORGANISATION_NOT_YOURS: Final = _kind(
+    "organisation-not-yours", 403, remedy="Leave `org_id` out, or name the organisation of the operator."
+)
+_OPENS_EVERYTHING: Final = _kind(
+    "opens-everything",
+    403,
+    remedy="Name APIs in `access_rights` of the key, or of a policy that it names; only who sees everything may leave them out.",
+)
+_OPERATOR_UNKNOWN: Final = _kind("operator-unknown", 404, remedy=_FIND)
+_NO_PASSWORDS: Final = _kind("no-passwords", 400, remedy="Give the operator another access key: `POST /api/users/{id}/rotate`.")
 _MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON object; `Errors` has the line and the column.")
 _INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
 _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
 _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
+_KEY_NOT_OWNED: Final = _kind("key-not-owned", 400, remedy="The key belongs to another organisation.")
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
 _ORGANISATION_UNKNOWN: Final = _kind("organisation-unknown", 404, remedy=_FIND)
 _CERTIFICATE_INVALID: Final = _kind("certificate-invalid", 403, remedy="Send one certificate in PEM form, without its private key.")
@@ -132,6 +150,20 @@ def operator_key_wrong() -> OperatorRefusal:
 
 def tyk_operator_key_wrong() -> OperatorRefusal:
     return OperatorRefusal(_OPERATOR_KEY_WRONG, "Attempted administrative access with invalid or missing key!", status=403)
+
+
+def operator_forbidden(path: str) -> OperatorRefusal:
+    return OperatorRefusal(_OPERATOR_FORBIDDEN, f"access denied: You do not have permission to access  {path}")  # Tyk's two spaces
+
+
+def organisation_not_yours(own: str) -> OperatorRefusal:
+    mistake = Mistake("/org_id", f"must be `{own}`, or left out")
+    return OperatorRefusal(_ORGANISATION_NOT_YOURS, f"You may only write what belongs to the organisation `{own}`", mistakes=[mistake])
+
+
+def opens_everything() -> OperatorRefusal:
+    mistake = Mistake("/access_rights", "name the APIs")
+    return OperatorRefusal(_OPENS_EVERYTHING, "Without access_rights a key would open the APIs of all organisations", mistakes=[mistake])
 
 
 def nul_in_url() -> OperatorRefusal:
@@ -250,6 +282,10 @@ def nothing_to_redo() -> OperatorRefusal:
 
 def key_unknown() -> OperatorRefusal:
     return OperatorRefusal(_KEY_NOT_FOUND, "Key not found")
+
+
+def key_not_owned() -> OperatorRefusal:
+    return OperatorRefusal(_KEY_NOT_OWNED, "Attempted access to non-owned key.")
 
 
 def keys_unknown(names: Sequence[str], mistakes: Sequence[Mistake]) -> OperatorRefusal:
@@ -393,3 +429,22 @@ def api_without_oauth() -> OperatorRefusal:
 
 def refresh_token_unknown() -> OperatorRefusal:
     return OperatorRefusal(_CLIENT_UNKNOWN, "Refresh token not found")
+
+
+# Operators and the audit.
+
+
+def operator_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_OPERATOR_UNKNOWN, "User not found")
+
+
+def operator_id_mismatch() -> OperatorRefusal:
+    return OperatorRefusal(_ID_MISMATCH, "The id of the user does not match that of the path")
+
+
+def no_passwords() -> OperatorRefusal:
+    return OperatorRefusal(_NO_PASSWORDS, "Operators have no passwords; POST /api/users/{id}/rotate gives them another access key")
+
+
+def moment_wrong(name: str) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, f"{name} must be a moment such as 2030-01-31T12:00:00Z, or seconds of the epoch")

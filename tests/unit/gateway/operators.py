@@ -22,12 +22,15 @@ from services.gateway.oauth.tokens import Tokens
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
+from services.gateway.stores.audit import AuditStore
+from services.gateway.stores.callers import GATEWAY
 from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.definitions import DefinitionStore
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.oauth import OAuthStore
+from services.gateway.stores.operators import OperatorStore
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.sealing import Sealing
@@ -41,6 +44,9 @@ class NotedGateway:
     def __init__(self, database: CoreDatabase) -> None:
         self.operator_key = OPERATOR_KEY
         self.database = database
+        self.caller = GATEWAY
+        self.operators = OperatorStore(database)
+        self.audit = AuditStore(database)
         self.definitions: DefinitionStore = DefinitionStore(database)
         sealing = Sealing(database, Settings(master_key="m" * 32))
         self.keys_store = KeyStore(database, sealing)

@@ -35,6 +35,8 @@ class Added:
 
 def add(gateway: Gateway, data: bytes, org_id: str) -> Added:
     """Store the one certificate (PEM) of `data`. org_id: whose it is, "" = of none. Raises OperatorRefusal."""
+    org_id = org_id or gateway.caller.org_id
+    gateway.caller.check(org_id)
     if org_id:
         try:
             values.identifier(org_id)

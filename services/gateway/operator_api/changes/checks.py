@@ -13,6 +13,7 @@ from services.gateway.middleware import certificate_key, client_certificate
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import hook_references
 from services.gateway.operator_api.changes.filling import filled
+from services.gateway.operator_api.changes.owning import own_organisation
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import ReadOnly
 
@@ -41,8 +42,10 @@ def checked(
     prefix: the pointer of the definition in the caller's document, for mistakes. replaces: the api_id of the definition that goes.
     sources: of handlers that came from hook references. Raises OperatorRefusal with every mistake.
     """
+    gateway.caller.check(document.get("org_id"))
     try:
         definition = interpret(document)
+        hook_references.refuse_of_others(gateway, definition)
         if len(definition.proxy.listen_path) > _LONGEST_PATH:
             raise Mistakes([Mistake("/proxy/listen_path", f"listen_path must not be longer than {_LONGEST_PATH} characters")])
         gateway.check(definition, replaces)
@@ -82,10 +85,12 @@ def _of_certificates(gateway: Gateway, definition: Definition) -> Iterator[Mista
 
 def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
     """Return all mistakes and warnings that saving `raw` would have; nothing is stored."""
-    document = filled(raw)
+    document = filled(raw, own_organisation(gateway))
     before = gateway.definitions.get(str(document["api_id"]))
     try:
         definition = interpret(document)
+        gateway.caller.check(definition.org_id)
+        hook_references.refuse_of_others(gateway, definition)
         gateway.check(definition, None if before is None else before.api_id)
     except Mistakes as error:
         return Linted(error.mistakes, unread_fields(error.unread))

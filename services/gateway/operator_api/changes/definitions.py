@@ -14,6 +14,7 @@ from services.gateway.operator_api.changes import differences, hook_references
 from services.gateway.operator_api.changes.author import Author
 from services.gateway.operator_api.changes.checks import checked, refuse_files, warnings_of
 from services.gateway.operator_api.changes.filling import canonical, completed, filled
+from services.gateway.operator_api.changes.owning import own_organisation
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.operator_api.refusals import OperatorRefusal
 from services.gateway.stores.definition_model import (
@@ -49,7 +50,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any], references: Any, author: Au
     prefix: the pointer of the definition in the caller's document, for mistakes. dry_run: only check. Raises OperatorRefusal.
     """
     refuse_files(gateway)
-    document = filled(raw)
+    document = filled(raw, own_organisation(gateway))
     listed, sources = hook_references.embed(gateway, document, references, [])
     definition = checked(gateway, document, prefix, replaces=None, sources=sources)
     if dry_run:

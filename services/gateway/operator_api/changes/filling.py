@@ -12,12 +12,12 @@ from services.gateway.stores.definition_model import new_api_id, new_id
 _CANONICAL: Final = ("id", "name", "api_id", "org_id", "active", "proxy", "event_handlers")
 
 
-def filled(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a new definition with what the server adds: ids, the organisation, the listen path."""
+def filled(raw: Mapping[str, Any], org_id: str = DEFAULT_ORG) -> dict[str, Any]:
+    """Return a new definition with what the server adds: ids, the organisation, the listen path. org_id: used when it names none."""
     document = canonical(raw)
     document["id"] = document.get("id") or new_id()
     document["api_id"] = document.get("api_id") or new_api_id()
-    return completed(document, DEFAULT_ORG)
+    return completed(document, org_id)
 
 
 def completed(document: dict[str, Any], org_id: str) -> dict[str, Any]:

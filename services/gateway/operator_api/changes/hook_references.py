@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from services.gateway.definitions.event_schema import EVENTS, NO_SECRETS, no_event
-from services.gateway.definitions.model import WEBHOOK
+from services.gateway.definitions.model import WEBHOOK, Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, join
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.ports import Gateway
@@ -46,6 +46,14 @@ def embed(gateway: Gateway, document: dict[str, Any], references: Any, before: l
     gone = {one.get("event_name") for one in former}
     document["event_handlers"] = {**handlers, "events": {event: given for event, given in kept.items() if given or event not in gone}}
     return listed, sources
+
+
+def refuse_of_others(gateway: Gateway, definition: Definition) -> None:
+    """Refuse handlers that name a webhook of another organisation: its secret would sign their calls. Raises Mistakes."""
+    of_others = gateway.hooks.of_others({handler.id for given in definition.event_handlers.values() for handler in given if handler.id})
+    events = [event for event, given in definition.event_handlers.items() if any(handler.id in of_others for handler in given)]
+    if events:
+        raise Mistakes(Mistake(join("/event_handlers/events", event), "there is no such webhook") for event in events)
 
 
 def place(pointer: str, sources: Mapping[str, str], prefix: str) -> str:

@@ -9,9 +9,9 @@ from services.common.webhooks.signing import signature
 from services.gateway.definitions import values
 from services.gateway.definitions.checking import read_headers
 from services.gateway.definitions.event_schema import HOOK_METHODS
-from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistakes, Reader, Report
 from services.gateway.operator_api import refusals
+from services.gateway.operator_api.changes.owning import owner
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import new_id
 from services.gateway.stores.hooks import HookMissing
@@ -31,7 +31,7 @@ def existing(gateway: Gateway, id: str) -> dict[str, Any]:
 
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> str:
     """Store a new webhook and return its id. Raises OperatorRefusal."""
-    hook, secret = _read(raw, new_id())
+    hook, secret = _read(gateway, raw, new_id())
     try:
         gateway.hooks.create(hook, secret or "")
     except WrongMasterKey as error:
@@ -47,7 +47,7 @@ def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> None:
     if raw.get("id") not in (None, "", id):
         raise refusals.hook_id_mismatch()
     try:
-        gateway.hooks.replace(id, *_read(raw, id))
+        gateway.hooks.replace(id, *_read(gateway, raw, id))
     except HookMissing:
         raise refusals.hook_unknown() from None
     except WrongMasterKey as error:
@@ -62,12 +62,12 @@ def delete(gateway: Gateway, id: str) -> None:
         raise refusals.hook_unknown() from None
 
 
-def _read(raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
+def _read(gateway: Gateway, raw: Mapping[str, Any], id: str) -> tuple[dict[str, Any], str | None]:
     """Return a webhook in Tyk's shape, and its secret (None = not given). Raises OperatorRefusal with every mistake."""
     report = Report()
     reader = Reader(raw, "", report)
     known: dict[str, Any] = {
-        "org_id": reader.text("org_id") or DEFAULT_ORG,
+        "org_id": owner(gateway, reader.text("org_id")),
         "name": reader.text("name"),
         "method": reader.text("method").upper(),
         "target_path": reader.text("target_path"),

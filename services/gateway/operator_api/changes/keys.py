@@ -19,6 +19,7 @@ from services.gateway.keys.model import certificate_hash, secret_hash, user_hash
 from services.gateway.keys.policies import policy_ids
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes import definitions, session_objects
+from services.gateway.operator_api.changes.owning import own_organisation
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.keys import KeyMissing, SecretTaken, StoredKey
 
@@ -52,7 +53,7 @@ def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | 
     found = store.get(name)
     if found is not None:
         return found
-    org = DEFAULT_ORG if org_id is None else org_id
+    org = own_organisation(gateway) if org_id is None else org_id
     for candidate in (org + name, name):  # the organisation's own before another's of the same name
         for hash in (secret_hash(candidate), user_hash(candidate), certificate_hash(candidate)):
             opened = store.by_hash(hash)
@@ -76,10 +77,17 @@ def existing(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKe
     return found
 
 
+def owned(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey:
+    """As `existing`, for calls where Tyk says that a key is another's. Only a public id says so: nobody can guess one."""
+    if gateway.keys_store.of_others(name):
+        raise refusals.key_not_owned()
+    return existing(gateway, name, org_id)
+
+
 def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
     """Return a key through an API that it may reach. key: of the API. Raises OperatorRefusal."""
     definition = definitions.existing(gateway, key)
-    stored = existing(gateway, name, str(definition.raw.get("org_id") or ""))
+    stored = owned(gateway, name, str(definition.raw.get("org_id") or ""))
     rights = gateway.keys_store.effective(stored.session).get("access_rights")
     if rights and definition.api_id not in rights:
         raise refusals.key_unknown()
@@ -202,13 +210,18 @@ def rotate(gateway: Gateway, stored: StoredKey, overlap: float) -> Change:
 
 def _read(gateway: Gateway, raw: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return read_session(raw, gateway.definitions.known, gateway.policies.owners, gateway.certificates_store.owners)
+        session = read_session(raw, gateway.definitions.known, gateway.policies.owners, gateway.certificates_store.owners)
     except Mistakes as error:
         raise refusals.invalid("key", error) from None
+    if gateway.caller.org_id:
+        gateway.caller.check(session.get("org_id") or gateway.caller.org_id)
+    return session
 
 
 def _org_of(gateway: Gateway, session: Mapping[str, Any]) -> str:
-    """Return the organisation of the key's policies, or else of the first API that it may reach."""
+    """Return the caller's organisation, or else that of the key's policies, or of the first API that it may reach."""
+    if gateway.caller.org_id:
+        return gateway.caller.org_id
     owners = gateway.policies.owners(policy_ids(session)) if policy_ids(session) else {}
     for owner in owners.values():
         if owner:

@@ -107,7 +107,7 @@ def end_tokens(gateway: Gateway, key: str, id: str) -> list[str]:
 def end_refresh_token(gateway: Gateway, token: str) -> list[str]:
     """End a refresh token with its whole log-in; return the workers that may not know yet. Raises OperatorRefusal."""
     found = gateway.oauth_store.refresh_token(secret_hash(token))
-    if found is None:
+    if found is None or gateway.oauth_store.client(found.client_id) is None:
         raise refusals.refresh_token_unknown()
     try:
         return publish(gateway, gateway.oauth_store.end_family(found.client_id, found.family))
@@ -136,7 +136,7 @@ def _read(gateway: Gateway, raw: Mapping[str, Any], definition: StoredDefinition
         reader.mistake("secret", f"must have {_SHORTEST_SECRET} to {_LONGEST} characters of printable ASCII, and no space")
     if reader.text("api_id") not in ("", definition.api_id, definition.id):
         reader.mistake("api_id", f"must be `{definition.api_id}`")
-    reader.text("org_id")
+    gateway.caller.check(reader.text("org_id") or gateway.caller.org_id)
     uris = _redirect_uris(reader)
     owner = str(definition.raw.get("org_id") or DEFAULT_ORG)
     policy_id, description = reader.text("policy_id"), reader.text("description")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway.definitions.model import DEFAULT_ORG
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.definitions.session_schema import read_policy
 from services.gateway.keys.changes import EVERY
 from services.gateway.operator_api import refusals
+from services.gateway.operator_api.changes.owning import owner
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import new_id
 from services.gateway.stores.policies import PolicyInUse, PolicyMissing, PolicyTaken
@@ -28,7 +28,7 @@ def create(gateway: Gateway, raw: Mapping[str, Any]) -> tuple[str, list[str]]:
     _refuse_files(gateway)
     policy = _read(gateway, raw)
     policy["id"] = policy["id"] or new_id()
-    policy["org_id"] = policy.get("org_id") or DEFAULT_ORG
+    policy["org_id"] = owner(gateway, policy.get("org_id"))
     try:
         generation = gateway.policies.create(policy)
     except PolicyTaken:
@@ -43,7 +43,7 @@ def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> list[str]:
     policy = _read(gateway, raw)
     if policy["id"] not in ("", id):
         raise refusals.policy_id_mismatch()
-    policy |= {"id": id, "org_id": policy.get("org_id") or before.get("org_id") or DEFAULT_ORG}
+    policy |= {"id": id, "org_id": owner(gateway, policy.get("org_id") or before.get("org_id"))}
     try:
         generation = gateway.policies.replace(policy)
     except PolicyMissing:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from services.common.webhooks.outbox import Outbox
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
 from services.gateway.exchange import CompiledApi, Reply
+from services.gateway.stores.audit import AuditStore
+from services.gateway.stores.callers import Caller
 from services.gateway.stores.certificates import CertificateStore
 from services.gateway.stores.definitions import DefinitionStore
+from services.gateway.stores.events import Outbox
 from services.gateway.stores.hooks import HookStore
 from services.gateway.stores.keys import KeyStore
 from services.gateway.stores.oauth import OAuthStore
+from services.gateway.stores.operators import OperatorStore
 from services.gateway.stores.organisations import OrganisationStore
 from services.gateway.stores.policies import PolicyStore
 
@@ -68,9 +71,18 @@ class Gateway(Protocol):
 
     @property
     def operator_key(self) -> str:
-        """What a caller must bring; never empty."""
+        """The first key, which may do everything; never empty."""
         ...
 
+    @property
+    def caller(self) -> Caller:
+        """On whose behalf the stores work."""
+        ...
+
+    @property
+    def operators(self) -> OperatorStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
     @property
     def definitions(self) -> DefinitionStore: ...
     @property

@@ -13,7 +13,9 @@ from services.common.core_database import CoreDatabase
 from services.common.webhooks.outbox import Call
 from services.gateway.operator_api import api_deliveries
 from services.gateway.operator_api.web import EXTENSION
+from services.gateway.stores.audit import AuditStore
 from services.gateway.stores.events import Outbox
+from services.gateway.stores.operators import OperatorStore
 
 LONG_AGO = 1_700_000_000.0
 KEY = "operator-key-of-the-test"
@@ -22,11 +24,13 @@ KEY = "operator-key-of-the-test"
 class Operator:
     """Calls with the operator key. woken: how often the courier was woken."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, database: CoreDatabase) -> None:
         self.woken = 0
         app = Flask("operator", static_folder=None)
         told = SimpleNamespace(outbox=outbox, wake=self._wake)
-        app.extensions[EXTENSION] = SimpleNamespace(operator_key=KEY, events=told)
+        app.extensions[EXTENSION] = SimpleNamespace(
+            operator_key=KEY, events=told, operators=OperatorStore(database), audit=AuditStore(database)
+        )
         app.register_blueprint(api_deliveries.blueprint)
         self._client = app.test_client()
 
@@ -48,7 +52,7 @@ def outbox(database: CoreDatabase) -> Outbox:
 
 
 @pytest.fixture
-def operator(outbox: Outbox) -> Operator:
+def operator(outbox: Outbox, database: CoreDatabase) -> Operator:
     for number, hook in enumerate(("h1", "h1", "h2")):
         headers = (("Authorization", "of the receiver"),)
         url = "https://hooks.example/a?token=t"
@@ -56,7 +60,7 @@ def operator(outbox: Outbox) -> Operator:
             [Call(f"msg_{number}", hook, "https://hooks.example", "E", "one", "POST", url, headers, '{"a": 1}', (), 0)],
             LONG_AGO + number,
         )
-    return Operator(outbox)
+    return Operator(outbox, database)
 
 
 @pytest.fixture
