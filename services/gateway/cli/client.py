@@ -30,6 +30,7 @@ _HINTS: Final = {
     "policy-in-use": "`keys list --policy` shows them; --force deletes the policy all the same, and switches them off",
     "organisation-unknown": "`organisations list` shows those that have a session",
     "delivery-unknown": "`deliveries list` shows those that exist",
+    "operator-unknown": "`operators list` shows those that exist",
 }
 
 

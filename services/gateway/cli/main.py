@@ -15,6 +15,7 @@ from services.common.command_line import Program, fail, version_option
 from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.keys import keys
+from services.gateway.cli.operators import audit, operators
 from services.gateway.cli.policies import organisations, policies
 from services.gateway.cli.webhooks import deliveries, hooks
 from services.gateway.version import VERSION
@@ -28,13 +29,13 @@ from services.gateway.version import VERSION
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("var/gateway/operator.key"),
     show_default=True,
-    help="File with the operator key; the variable GATEHOUSE_KEY takes precedence.",
+    help="File with the operator key, or your access key; the variable GATEHOUSE_KEY takes precedence.",
 )
 @click.option("--author", envvar="GATEHOUSE_AUTHOR", default="", help="Who you are; it appears in the history.")
 @version_option("gateway", lambda: VERSION)
 @click.pass_context
 def main(context: click.Context, url: str, key_file: Path, author: str) -> None:
-    """Definitions, keys, policies and webhooks of a running gateway."""
+    """Definitions, keys, policies, webhooks and operators of a running gateway."""
     context.obj = Client(url.rstrip("/"), lambda: _operator_key(key_file), author)
 
 
@@ -54,5 +55,5 @@ def _operator_key(file: Path) -> str:
         fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
-for part in (definitions, keys, policies, organisations, hooks, deliveries):
+for part in (definitions, keys, policies, organisations, hooks, deliveries, operators, audit):
     main.add_command(part)

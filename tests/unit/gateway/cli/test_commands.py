@@ -182,3 +182,28 @@ def test_the_key_goes_to_no_proxy_and_nothing_replaces_it(run: Run, tmp_path: Pa
     environ = {"NETRC": str(netrc), "http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "no_proxy": "", "NO_PROXY": ""}
     result = run("keys", "list", environ=environ)
     assert result.exit_code == 0, result.output
+
+
+def test_operators_and_the_audit(run: Run, operator: Any) -> None:
+    made = json.loads(run("--json", "operators", "create", "--email", "ada@a.example", "--org", "acme", "--role", "editor").output)
+    assert run("operators", "create").exit_code == 2
+    assert run("operators", "create", "--email", "x", "--role", "owner").exit_code == 2
+    line = run("operators", "list").output.splitlines()[1].split()
+    assert line == [made["id"], "ada@a.example", "acme", "editor", "active"]
+    key = {"GATEHOUSE_KEY": made["access_key"]}
+    assert json.loads(run("--json", "keys", "list", environ=key).output) == []
+    refused = run("operators", "list", environ=key)
+    assert (refused.exit_code, "You do not have permission" in refused.output) == (1, True)
+    rotated = run("operators", "rotate", made["id"], "--overlap", "0").output
+    assert "gh_ope_" in rotated and "not shown again" in rotated
+    assert run("keys", "list", environ=key).exit_code == 1
+    assert run("operators", "remove", made["id"]).output == f"removed {made['id']}\n"
+    assert "`operators list` shows those that exist" in run("operators", "remove", made["id"]).output
+    records = json.loads(run("--json", "audit", "--kind", "operator", "--since", "7d").output)
+    assert [(one["method"], one["result"]) for one in records] == [
+        ("DELETE", "operator-unknown"), ("DELETE", "done"), ("POST", "done"), ("GET", "operator-forbidden"), ("POST", "done"),
+    ]  # fmt: skip
+    assert "ada@a.example" in run("audit", "--who", "ada@a.example").output
+    assert run("--json", "audit", "--until", "2020-01-31").output == "[]\n"
+    assert "2 of 5" in run("audit", "--last", "2").output
+    assert run("audit", "--since", "yesterday").exit_code == 2
