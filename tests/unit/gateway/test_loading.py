@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -19,6 +17,7 @@ from services.gateway.stores.definition_model import StoredDefinition
 from services.gateway.stores.sealing import WrongMasterKey
 from tests.support.gateway import definition
 from tests.support.waiting import wait_until
+from tests.unit.gateway.exchanges import ports
 
 AWAY = OperationalError("SELECT 1", {}, ConnectionRefusedError("connection refused\nis the server running?"))
 
@@ -59,10 +58,7 @@ def copy(tmp_path: Path) -> DefinitionCopy:
 
 @pytest.fixture
 def live(store: Store) -> Live:
-    ports: Any = SimpleNamespace(
-        keys=None, counters=None, passwords=None, organisation=lambda org_id: None, certificates=None, now=lambda: 0.0
-    )
-    return Live(store, ports)
+    return Live(store, ports())
 
 
 def loading(store: Store, live: Live, copy: DefinitionCopy | None) -> Loading:
