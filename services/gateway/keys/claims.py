@@ -67,19 +67,33 @@ def read_claims(claims: Mapping[str, Any], rules: ClaimRules) -> Said | None:
 
 
 def _identity(claims: Mapping[str, Any], claim: str) -> str:
-    """Return who calls, "" = the token does not say. An empty or overlong name does not make room for that of `sub`."""
+    """Return who calls, "" = the token does not say. An empty or overlong name does not make room for that of `sub`.
+
+    JSON may hold halves of characters (`\\ud800`), which are no text: neither logs nor databases take them.
+    """
     for name in (claim, "sub"):
         value = claims.get(name)
         if isinstance(value, str):
-            return value if len(value) <= _LONGEST_IDENTITY else ""
+            return value if len(value) <= _LONGEST_IDENTITY and _is_text(value) else ""
     return ""
 
 
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _policies(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[tuple[str, ...], Lacking]:
-    """Return the policies of a token, or what is lacking."""
+    """Return the policies of a token, or what is lacking.
+
+    Some databases refuse to search for what is not printable, such as a NUL, and would be taken for one that is away.
+    """
     named = claims.get(rules.policy) if rules.policy else None
     listed = [named] if isinstance(named, str) else [] if named is None else _texts(named)
-    if listed is None:
+    if listed is None or not all(map(str.isprintable, listed)):
         return (), "policy"
     scopes = _scopes(claims, rules.scope) if rules.scopes else []
     by_scopes = [rules.scopes[scope] for scope in scopes if scope in rules.scopes]

@@ -14,7 +14,7 @@ import pytest
 from services.gateway.compiler import interpret, lint, parse
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.keys.key_sets import KeySets
-from services.gateway.keys.model import Key, made_key
+from services.gateway.keys.model import Key, Made, made_key
 from services.gateway.keys.tokens import TokenVerifier, VerifyingKey
 from services.gateway.middleware import jwt
 from services.gateway.refusals import (
@@ -259,7 +259,7 @@ def test_who_calls() -> None:
     rule = checking(jwt_identity_base_field="email", org_id="o")
     assert made(rule, hmac(email="e@x")) == made_key("o", "e@x", ["p"]).key(made_key("o", "e@x", ["p"]).session)
     assert made(rule, hmac("sue")).alias == "sue"
-    for claims in ({"email": ""}, {"email": "x" * 2000}):
+    for claims in ({"email": ""}, {"email": "x" * 2000}, {"email": "half of a letter: \ud800"}):
         refusal(rule, sending(hmac(**claims)), TOKEN_WITHOUT_IDENTITY)
     refusal(rule, sending(hmac(None, email=5)), TOKEN_WITHOUT_IDENTITY)
 
@@ -312,6 +312,20 @@ def test_tokens_without_a_policy() -> None:
         for _ in range(3):
             refusal(rule, sending(hmac(pol="gone")), TOKEN_WITHOUT_POLICY)
     assert [line["policies"] for line in lines if line["level"] == "warning"] == [["gone"]]
+
+
+class Nobody(KnownKeys):
+    """Keys that must not be asked for."""
+
+    def find_made(self, made: Made) -> Key | None:
+        raise AssertionError(made.policies)
+
+
+@pytest.mark.parametrize("policy", ["a\0b", "a\ud800b"])
+def test_no_database_is_asked_for_what_cannot_be_a_policy(policy: str) -> None:
+    rule = checking(keys=Nobody(), jwt_policy_field_name="pol")
+    for claim in (policy, ["p", policy]):
+        refusal(rule, sending(hmac(pol=claim)), TOKEN_WITHOUT_POLICY)
 
 
 def test_a_key_that_is_found_later() -> None:
