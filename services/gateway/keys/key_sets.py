@@ -2,7 +2,8 @@
 
 A set is fetched when its first token comes, in a thread of its own, so that no URL holds up the tokens of another one. After a while it is
 fetched again behind the requests; what was known stays in use meanwhile, and while that fails, for at most a day. A key that left the set
-is not used any more. A token of a key that is not known waits for another fetch, which happens every ten seconds at most.
+is not used any more, also when no key is left. A token of a key that is not known waits for another fetch, which happens every ten seconds
+at most.
 """
 
 from __future__ import annotations
@@ -88,21 +89,26 @@ class KeySet:
             async with asyncio.timeout(DEADLINE_S):
                 found = await in_thread(self._load)
         except Exception as error:  # whatever an issuer answers: what is known stays in use
-            if not self._failing:  # once: it is tried again and again
-                reason = f"{type(error).__name__}: {error}" if isinstance(error, ValueError) else type(error).__name__
-                log.warning("key set not fetched", url=_shown(self._url), error=reason, keys=len(self._keys))
-            self._failing = True
-            self._next = self._now() + (COOL_DOWN_S if self._keys else PAUSE_S)
-            self.due = self._next if self._keys else float("inf")
+            self._failed(f"{type(error).__name__}: {error}" if isinstance(error, ValueError) else type(error).__name__)
         else:
+            self._replace(found)
+            if not found:
+                self._failed("the set has no key that signatures could be checked with")
+                return
             if self._failing:
                 log.info("key set fetched again", url=_shown(self._url))
             self._failing = False
-            self._replace(found)
             self._fetched = now = self._now()
             self._next, self.due = now + COOL_DOWN_S, now + FRESH_S
         finally:
             self._fetching = None
+
+    def _failed(self, reason: str) -> None:
+        if not self._failing:  # once: it is tried again and again
+            log.warning("key set not fetched", url=_shown(self._url), error=reason, keys=len(self._keys))
+        self._failing = True
+        self._next = self._now() + (COOL_DOWN_S if self._keys else PAUSE_S)
+        self.due = self._next if self._keys else float("inf")
 
     def _load(self) -> list[VerifyingKey]:
         return read_key_set(self._get(self._url))
@@ -134,22 +140,24 @@ class KeySets:
 
 
 def read_key_set(body: bytes) -> list[VerifyingKey]:
-    """Read the public keys that signatures can be checked with; others are left out. Raises ValueError when there is none of them."""
+    """Read the public keys that signatures can be checked with; others are left out. Raises ValueError for what is not a set."""
     try:
         document = json.loads(body)
         listed = document["keys"]
-        keys = [key for one in listed[:_MOST_KEYS] if (key := _verifying(one)) is not None]
+        if not isinstance(listed, list):
+            raise TypeError
+        return [key for one in listed[:_MOST_KEYS] if (key := _verifying(one)) is not None]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("the answer is not a set of keys (JWKS)") from None
-    if not keys:
-        raise ValueError("the set has no key that signatures could be checked with")
-    return keys
 
 
 def _verifying(jwk: Any) -> VerifyingKey | None:
     import jwt  # its library costs each worker memory
 
-    if not isinstance(jwk, dict) or jwk.get("use") not in (None, "sig") or "verify" not in (jwk.get("key_ops") or ["verify"]):
+    if not isinstance(jwk, dict) or jwk.get("use") not in (None, "sig"):
+        return None
+    uses = jwk.get("key_ops")
+    if uses and not (isinstance(uses, list) and "verify" in uses):
         return None
     public = {name: jwk[name] for name in _PUBLIC if name in jwk}
     kid, algorithm = jwk.get("kid") or "", jwk.get("alg")
