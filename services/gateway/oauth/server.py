@@ -25,6 +25,7 @@ from authlib.oauth2.rfc6749 import (
     grants,
 )
 from authlib.oauth2.rfc6749.authenticate_client import authenticate_client_secret_basic
+from authlib.oauth2.rfc6749.util import extract_basic_authorization
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 
@@ -244,7 +245,11 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         return None if found is None else _Client(found, self.asked)
 
     def authenticate_client(self, request: Request, methods: list[str], endpoint: str = "token") -> _Client:
-        """Return the client that proves itself. Raises InvalidClientError, the same for an unknown one as for a wrong secret."""
+        """Return the client that proves itself. Raises InvalidClientError, the same for an unknown one as for a wrong secret.
+
+        Raises InvalidRequestError when the header and the form do not say the same.
+        """
+        _refuse_contradiction(request)
         try:
             found: _Client = super().authenticate_client(request, methods, endpoint)
         except InvalidClientError:
@@ -262,6 +267,17 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
 
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Answer:
         return status, list(headers), json.dumps(dict(body)).encode() if body else b"" if status in (302, 307) else b"{}"
+
+
+def _refuse_contradiction(request: Request) -> None:
+    """Raise InvalidRequestError where a client proves itself twice, as two clients or with two secrets (RFC 6749, 2.3)."""
+    try:
+        id, secret = extract_basic_authorization(request.headers)
+    except ValueError:  # not text
+        return
+    named, shown = (request.form.get(name) for name in ("client_id", "client_secret"))
+    if id is not None and ((named and named != id) or (shown and shown != secret)):
+        raise InvalidRequestError("The client in the header `Authorization` is not that in the form.")
 
 
 def _by_basic(query_client: Callable[[str], _Client | None], request: Request) -> _Client | None:

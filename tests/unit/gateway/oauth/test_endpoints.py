@@ -176,6 +176,26 @@ def test_an_unknown_client_is_told_the_same_as_one_with_a_wrong_secret(house: Ho
         assert all(dict(reply.headers)[b"WWW-Authenticate"].startswith(b"Basic ") for reply in answers)
 
 
+@pytest.mark.parametrize("endpoint", ["/oauth/token", "/oauth/revoke", "/oauth/revoke_all"])
+def test_the_header_and_the_form_name_one_client(house: House, endpoint: str) -> None:
+    given = house.token(house.code())
+    fields = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"], "token": given["access_token"]}
+    for secret, more in (
+        (SECRET, {"client_id": "robot"}),
+        (SECRET, {"client_secret": "x"}),
+        ("x", {"client_id": "app", "client_secret": SECRET}),
+        ("x", {"client_id": "robot", "client_secret": SECRET}),
+    ):
+        assert read(house.ask(endpoint, {**fields, **more}, basic=("app", secret)), 400)["error"] == "invalid_request"
+    assert house.key(given["access_token"]) is not None
+    assert "access_token" in house.refresh(given["refresh_token"])
+
+
+@pytest.mark.parametrize("more", [{"client_id": "app"}, {"client_id": "app", "client_secret": SECRET}, {"client_secret": ""}])
+def test_the_header_and_the_form_may_say_the_same(house: House, more: dict[str, str]) -> None:
+    assert "access_token" in house.token(house.code(), **more)
+
+
 def test_workers_without_oauth2_do_without_authlib() -> None:
     loaded = "import services.gateway.front_door, services.gateway.app, sys; sys.exit('authlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
