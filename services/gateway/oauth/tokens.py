@@ -178,12 +178,21 @@ class Tokens:
         )
         try:
             self._end(self._store.give(client.id, new, spends))
+            # What ends the tokens of a deleted API may have looked before this one was there.
+            if not self._still_owns(client):
+                self._end(self._store.end_family(client.id, family))
+                raise Refused
         except ClientMissing:
             raise Refused from None
         if new.call is not None:
             self._wake()
         answer = {"access_token": token, "expires_in": ends - now, "token_type": "bearer"}
         return {**answer, "refresh_token": refresh} if refresh else answer
+
+    def _still_owns(self, client: Client) -> bool:
+        """Whether the API of a client exists now, and is of its organisation."""
+        found = self._definitions.get(client.api_id)
+        return found is not None and (found.raw.get("org_id") or DEFAULT_ORG) == client.org_id
 
     def _end_of(self, session: Mapping[str, Any], now: int) -> int:
         """Return when a token ends: what is first of its usual lifetime, its session's end, and the lifetimes that its policies give."""

@@ -424,6 +424,19 @@ def test_a_client_of_another_api_or_owner_is_unknown(house: House) -> None:
         assert read(house.ask("/oauth/authorize", asked, method="GET"), 400)["error"] == "invalid_client"
 
 
+@pytest.mark.parametrize("gone", ["deleted", "moved"])
+def test_an_api_that_goes_while_a_token_is_given(house: House, gone: str) -> None:
+    if gone == "deleted":
+        house.operator.json("DELETE", "/api/apis/one")
+    else:
+        moved = definition(use_oauth2=True, oauth_meta=META, org_id="other")
+        house.operator.json("PUT", "/api/apis/one", {"api_definition": moved})
+    # The worker has judged the request before, by the definition that it had then.
+    asked = house.ask("/oauth/token", {"grant_type": "client_credentials"}, basic=("robot", SECRET))
+    assert read(asked, 400)["error"] == "invalid_grant"
+    assert house.gateway.oauth_store.tokens("robot", 10) == []
+
+
 def test_notifications(operator: Operator) -> None:
     house = House(operator, notifications={"oauth_on_keychange_url": "https://told.example/n", "shared_secret": "s3"})
     code = house.code()
