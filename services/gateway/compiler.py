@@ -64,7 +64,7 @@ def lint(definition: Definition) -> list[Mistake]:
     """Return all warnings: fields without effect, then what is probably not meant."""
     reader = DefinitionReader(definition.raw)
     of_middlewares = [step.middleware.warnings(reader) for step in ORDER if hasattr(step.middleware, "warnings")]
-    of_ways = authentication_schema.warnings(reader.places_of_keys, definition.use_keyless)
+    of_ways = authentication_schema.warnings(definition.ways, reader.places_of_keys, definition.use_keyless)
     return [*without_effect(definition), *warnings(definition), *of_ways, *chain.from_iterable(of_middlewares)]
 
 

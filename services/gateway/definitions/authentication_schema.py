@@ -36,6 +36,7 @@ Fields:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Final
 
 from services.gateway.definitions import field_names, values
@@ -127,10 +128,27 @@ def _places(section: Reader, unasked: bool, strip: bool) -> Places:
     )
 
 
-def warnings(places: Places, use_keyless: bool) -> Iterator[Mistake]:
-    """Warn of fields that have no effect without a switch, or without keys. places: of keys."""
+def warnings(ways: Mapping[Mode, Way], places: Places, use_keyless: bool) -> Iterator[Mistake]:
+    """Warn of fields that have no effect without a switch, or without keys; and of ways that get into each other's way. places: of keys."""
     if places.strip and use_keyless:
         yield Mistake("/auth/strip_auth_data", "strip_auth_data has no effect, since no key is asked for")
     for name, own, used in (("param_name", places.param_name, places.use_param), ("cookie_name", places.cookie_name, places.use_cookie)):
         if own and not used:
             yield Mistake(f"/auth/{name}", f"{name} has no effect without use_{name.partition('_')[0]}")
+    for one, other in combinations(ways, 2):
+        named = _named(ways[one].places)
+        if len(named) == 1 and named == _named(ways[other].places):
+            names = " and ".join(_SWITCHES.get(mode, "use_standard_auth") for mode in (one, other))
+            yield Mistake("/auth_configs", f"{names} look in the same place, {named.pop()}, which holds only one of them: no client passes")
+
+
+def _named(places: Places) -> set[str]:
+    """Return the places where a client may put what one way asks for, in words; none for a certificate, which is in no request."""
+    if places.use_certificate:
+        return set()
+    named = {
+        f"the header `{places.header.lower()}`": bool(places.header),
+        f"the query parameter `{places.param_name or places.header}`": places.use_param,
+        f"the cookie `{places.cookie_name or places.header}`": places.use_cookie,
+    }
+    return {place for place, used in named.items() if used}

@@ -43,7 +43,26 @@ def test_which_ways_and_whose_limits(switched_on: dict[str, Any], expected: dict
     assert definition(**switched_on).ways == {
         mode: Way(Places(header="authorization" if mode == "auth_token" else "Authorization"), base) for mode, base in expected.items()
     }
-    assert lint(definition(**switched_on)) == []
+
+
+BASIC, SIGNED, KEYED = "use_basic_auth", "enable_signature_checking", "use_standard_auth"
+
+
+@pytest.mark.parametrize(
+    ("configs", "pairs"),
+    [
+        ({}, [(BASIC, SIGNED), (BASIC, KEYED), (SIGNED, KEYED)]),
+        ({"basic": {"auth_header_name": "X-User"}}, [(SIGNED, KEYED)]),
+        ({"basic": {"auth_header_name": "AUTHORIZATION"}, "hmac": {"auth_header_name": "X-Signature"}}, [(BASIC, KEYED)]),
+        ({"basic": {"use_cookie": True}, "hmac": {"auth_header_name": "X-Signature"}}, []),
+        ({"basic": {"disable_header": True, "use_param": True}, "hmac": {"auth_header_name": "X-Signature"}}, []),
+        ({"hmac": {"auth_header_name": "X-Signature"}, "authtoken": {"use_certificate": True}}, []),
+    ],
+)
+def test_ways_that_look_in_one_place(configs: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+    said = [one.message for one in lint(definition(**ALL, auth_configs=configs)) if one.pointer == "/auth_configs"]
+    assert [message.partition(" look")[0] for message in said] == [" and ".join(pair) for pair in pairs]
+    assert all("the header `authorization`" in message for message in said)
 
 
 def test_a_base_that_is_not_switched_on() -> None:
