@@ -194,6 +194,11 @@ class KeyStore(OfCallers):
             [stored] = self._with_policies(connection, [_stored(connection, row, self._clock.now())])
             return stored
 
+    def log_in_of(self, id: str) -> str:
+        """Return what the limits of an access token are counted by; "" for any other key."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(TOKENS.c.family).where(TOKENS.c.key_id == id)) or ""
+
     def of_others(self, id: str) -> bool:
         """Whether there is a key with this public id, but not for the caller."""
         if not self._caller.org_id:

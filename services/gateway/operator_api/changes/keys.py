@@ -264,7 +264,7 @@ def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_
         raise refusals.key_unknown() from None
     unconfirmed = gateway.publish_keys(stored.generation, stored.changed)
     if not (keep_counters or _quota_stays(gateway, stored)):
-        gateway.reset_counters(_quotas(gateway, stored))
+        gateway.reset_counters(_quotas(gateway, stored, gateway.keys_store.log_in_of(stored.id)))
     _tell(gateway, "TokenUpdated", stored)
     return Change(stored, unconfirmed, hmac_string=session.get("hmac_string") or "")
 
@@ -274,9 +274,12 @@ def _may_sign(gateway: Gateway, session: Mapping[str, Any]) -> bool:
     return bool(gateway.keys_store.effective(session).get("hmac_enabled"))
 
 
-def _quotas(gateway: Gateway, stored: StoredKey) -> list[str]:
-    """Return the counters of all quotas of a key: its own, and those of single APIs."""
-    key = stored.key(gateway.keys_store.effective(stored.session))
+def _quotas(gateway: Gateway, stored: StoredKey, log_in: str = "") -> list[str]:
+    """Return the counters of all quotas of a key: its own, and those of single APIs.
+
+    log_in: by which an access token is counted; when only the token ends, the log-in goes on counting.
+    """
+    key = stored.key(gateway.keys_store.effective(stored.session), counted_by=log_in)
     return [key.quota_counter, *sorted({limit.quota_counter for limit in (key.limits or {}).values()})]
 
 

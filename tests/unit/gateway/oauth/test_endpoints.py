@@ -297,6 +297,15 @@ def test_two_at_once(house: House, what: str) -> None:
     assert house.key(read(won, 200)["access_token"]) is None
 
 
+def test_an_operator_begins_the_quota_of_a_log_in_again(house: House) -> None:
+    token = house.token(house.code())["access_token"]
+    key = house.key(token)
+    assert key is not None and key.quota_counter != f"q:{key.id}"
+    for path, counters in ((f"/api/keys/{key.id}?suppress_reset=1", []), (f"/api/keys/{key.id}", [key.quota_counter])):
+        house.operator.json("PUT", path, {**RULES, "quota_max": 5})
+        assert house.gateway.reset == counters
+
+
 def test_a_client_asks_for_itself(house: House) -> None:
     given = read(house.ask("/oauth/token", {"grant_type": "client_credentials"}, basic=("robot", SECRET)), 200)
     assert given.keys() == {"access_token", "expires_in", "token_type"}
