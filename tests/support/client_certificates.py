@@ -52,10 +52,11 @@ def make(
     is_authority: bool | None = False,
     days: tuple[float, float] = (-1, 1),
     usage: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.CLIENT_AUTH,
+    names: x509.ExtensionType | None = None,
 ) -> Identity:
     """Create a certificate. issuer: None = itself. is_authority: None = it does not say. days: from now, between which it is valid.
 
-    usage: None = it does not say.
+    usage: None = it does not say. names: in place of a DNS name.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
@@ -68,7 +69,7 @@ def make(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + dt.timedelta(days=days[0]))
         .not_valid_after(now + dt.timedelta(days=days[1]))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(f"{name}.test")]), critical=False)
+        .add_extension(names or x509.SubjectAlternativeName([x509.DNSName(f"{name}.test")]), critical=False)
     )
     if is_authority is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)

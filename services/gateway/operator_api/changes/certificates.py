@@ -68,6 +68,7 @@ def existing(gateway: Gateway, ids: Sequence[str]) -> list[dict[str, Any] | None
 def described(stored: StoredCertificate) -> dict[str, Any]:
     """Return what is to be said of a certificate, in the shape of Tyk. Raises ValueError for one that cannot be read."""
     certificate = _parsed(ssl.PEM_cert_to_DER_cert(stored.pem))
+    _check_extensions(certificate)
     return {
         "id": stored.id,
         "fingerprint": stored.id.removeprefix(stored.org_id),
@@ -108,9 +109,23 @@ def _one(data: bytes) -> tuple[x509.Certificate, bytes]:
 
 
 def _parsed(der: bytes) -> x509.Certificate:
+    """Raises ValueError."""
     from cryptography import x509
 
-    return x509.load_der_x509_certificate(der)
+    try:
+        return x509.load_der_x509_certificate(der)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_extensions(certificate: x509.Certificate) -> None:
+    """Raise ValueError when an extension cannot be read: all are read together, by whoever asks for one."""
+    from cryptography import x509
+
+    try:
+        _ = certificate.extensions
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(str(error)) from None
 
 
 def _doubts(certificate: x509.Certificate) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from services.gateway.keys.model import certificate_hash, secret_hash
 from tests.support import client_certificates
@@ -50,6 +51,15 @@ def test_one_is_added_read_listed_and_removed(operator: Any, path: str) -> None:
     assert refused.status_code == 404
     assert (body.get("message") or body["Message"]) == "Certificate with given SHA256 fingerprint not found"
     assert operator.gateway.published == ["certificates"] * 3
+
+
+@pytest.mark.parametrize("names", ["3004a3023000", "30048202ff41", "05"])
+def test_a_certificate_with_names_that_cannot_be_read(operator: Any, names: str) -> None:
+    odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex(names))
+    refused = operator.call("POST", "/tyk/certs", client_certificates.make("odd", names=odd).pem)
+    assert refused.status_code == 403
+    assert refused.json["message"].startswith("The certificate cannot be used: ")
+    assert operator.json("GET", "/tyk/certs")["certs"] == []
 
 
 def test_several_at_once_and_pages(operator: Any) -> None:
