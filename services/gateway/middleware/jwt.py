@@ -217,10 +217,11 @@ def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
             yield Mistake("/jwt_source", f"the secret has fewer than {_LEAST_SECRET} bytes, and can be guessed from a token")
     if not (spec.rules.policy or spec.rules.default_policies or spec.rules.scopes):
         yield Mistake("/jwt_default_policies", _NEVER_MET)
+    place = "/jwt_jwks_uris" if _urls(reader) else "/jwt_source"
     for url in spec.urls:
         parts = urlsplit(url)
         if parts.scheme.lower() == "http" and not stays_here(parts.hostname or ""):
-            yield Mistake("/jwt_source", f"the keys of {parts.hostname} come unencrypted (http): who is on the way could sign any token")
+            yield Mistake(place, f"the keys of {parts.hostname} come unencrypted (http): who is on the way could sign any token")
 
 
 def build(spec: Spec, ports: Ports) -> Jwt:

@@ -143,6 +143,7 @@ def test_a_secret_of_the_environment() -> None:
         ({"jwt_signing_method": "rsa", "jwt_source": RSA.pem, "jwt_default_policies": []}, ["/jwt_default_policies"]),
         ({"jwt_signing_method": "rsa", "jwt_source": "http://issuer.example/keys"}, ["/jwt_source"]),
         ({"jwt_signing_method": "rsa", "jwt_source": "http://auth:8101/keys"}, []),
+        ({"jwt_signing_method": "rsa", "jwt_jwks_uris": [{"url": "https://a.example/"}, {"url": "http://b.example/"}]}, ["/jwt_jwks_uris"]),
     ],
 )
 def test_what_is_warned_of(more: dict[str, Any], places: list[str]) -> None:
