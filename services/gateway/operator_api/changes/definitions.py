@@ -103,7 +103,7 @@ def update(
         diff = differences.text(now, then, (f"revision {before.revision}", "this"))
         return Saved(before, [], warnings_of(gateway, definition, prefix), same_json(now, then), diff)
     try:
-        return replace(gateway, before.id, document, listed, definition, author, if_match=if_match, prefix=prefix)
+        return replace(gateway, before.id, before.raw, document, listed, definition, author, if_match=if_match, prefix=prefix)
     except NotFound:
         raise refusals.definition_unknown() from None
 
@@ -129,6 +129,7 @@ def put(gateway: Gateway, api_id: str, raw: Mapping[str, Any], author: Author, i
 def replace(
     gateway: Gateway,
     id: str,
+    before: Mapping[str, Any],
     document: Mapping[str, Any],
     references: list[Any],
     definition: Definition,
@@ -139,7 +140,10 @@ def replace(
     action: Action = "updated",
     target: int | None = None,
 ) -> Saved:
-    """Store and announce a checked definition, unless the stored one is the same. Raises OperatorRefusal, NotFound."""
+    """Store and announce a checked definition, unless the stored one is the same. Raises OperatorRefusal, NotFound.
+
+    before: the stored one.
+    """
     try:
         stored = gateway.definitions.update(
             id,
@@ -158,7 +162,10 @@ def replace(
         raise refusals.revision_conflict(error.current) from None
     except PlaceTaken as error:
         raise place_taken(prefix, error) from None
-    return Saved(stored, gateway.publish_definitions(), warnings_of(gateway, definition, prefix))
+    unconfirmed = gateway.publish_definitions()
+    if (before.get("org_id") or DEFAULT_ORG) != (document.get("org_id") or DEFAULT_ORG):
+        unconfirmed = [*unconfirmed, *end_tokens(gateway, stored.api_id)]
+    return Saved(stored, unconfirmed, warnings_of(gateway, definition, prefix))
 
 
 def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = None) -> Saved:
@@ -175,9 +182,9 @@ def delete(gateway: Gateway, key: str, author: Author, if_match: int | None = No
 
 
 def end_tokens(gateway: Gateway, api_id: str) -> list[str]:
-    """End the access tokens of an API that was deleted; return the workers that may not know yet.
+    """End the access tokens of an API that was deleted, or moved to another organisation; return the workers that may not know yet.
 
-    Its OAuth2 clients stay: they have it again when the deletion is undone.
+    Its OAuth2 clients stay: they have it again when that is undone. Until then they get no tokens.
     """
     ended = gateway.oauth_store.end_api(api_id)
     return [] if ended is None else gateway.publish_keys(ended.generation, ended.hashes)

@@ -116,6 +116,7 @@ def _go(gateway: Gateway, history: list[Entry], wanted: Revision, action: Action
             saved = definitions.replace(
                 gateway,
                 id,
+                present.raw,
                 wanted.raw,
                 wanted.hook_references,
                 definition,

@@ -446,6 +446,16 @@ def test_an_api_that_goes_while_a_token_is_given(house: House, gone: str) -> Non
     assert house.gateway.oauth_store.tokens("robot", 10) == []
 
 
+def test_an_api_that_moves_to_another_organisation_takes_no_tokens_with_it(house: House) -> None:
+    token = house.token(house.code())["access_token"]
+    document = definition(use_oauth2=True, oauth_meta=META, name="Renamed")
+    house.operator.json("PUT", "/api/apis/one", {"api_definition": document})
+    assert house.key(token) is not None
+    house.operator.json("PUT", "/api/apis/one", {"api_definition": {**document, "org_id": "other"}})
+    assert house.key(token) is None
+    assert house.gateway.published[-1] == {secret_hash(token)}
+
+
 def test_notifications(operator: Operator) -> None:
     house = House(operator, notifications={"oauth_on_keychange_url": "https://told.example/n", "shared_secret": "s3"})
     code = house.code()
