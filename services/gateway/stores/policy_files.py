@@ -69,10 +69,10 @@ class FilePolicies(PolicyStore):
     def reload(self) -> bool:
         with self._lock:
             before = self._read or {}
-            self._read = before
             try:
                 listed = _read_file(self._file)
             except Mistakes as error:
+                self._read = before
                 self.mistakes = _logged(self._file, error.mistakes)
                 return False
             right, mistakes = _check(listed, self._known)

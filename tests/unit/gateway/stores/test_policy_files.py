@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,27 @@ def test_the_file_as_the_only_truth(store: PolicyStore, database: CoreDatabase, 
 def made(database: CoreDatabase, org_id: str, *policies: str) -> Key | None:
     opened = keys(database).made(made_key(org_id, "eve", policies))
     return None if opened is None else opened.key
+
+
+def test_who_asks_while_the_file_is_read_waits_for_it(database: CoreDatabase, file: Path) -> None:
+    put(file, {"a": policy()})
+    others: list[Future[Any]] = []
+    asked = threading.Event()
+
+    def read(api_ids: set[str]) -> dict[str, str]:
+        if not others:
+            others.append(pool.submit(ask))
+            assert asked.wait(10)
+        return known(api_ids)
+
+    def ask() -> Any:
+        asked.set()
+        return store.named(["a"])
+
+    store = FilePolicies(database, file, read)
+    with ThreadPoolExecutor(1) as pool:
+        assert store.named(["a"]) != [None]
+        assert others[0].result(10) != [None]
 
 
 def test_a_key_that_is_made_of_policies(store: PolicyStore, database: CoreDatabase) -> None:
