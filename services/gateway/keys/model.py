@@ -60,7 +60,7 @@ class Key:
     "" = none. hmac_secret: what its signatures are made with, None = it has none. certificate: the id of the client certificate by which it
     is found, "" = it has a secret. certificates: ids of those without one of which it does not count, none = it counts without.
     issued_by: the api_id whose client got it as an access token, "" = it is not one. triggers: None = nobody is told of the use of its
-    quota.
+    quota. is_plain: whether it surely counts: it is active, has no end and no lifetime of its own, and counts without a certificate.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Key:
     hmac_secret: str | None = field(default=None, repr=False)
     issued_by: str = ""
     triggers: Triggers | None = None
+    is_plain: bool = False
 
     @classmethod
     def from_session(
@@ -108,12 +109,14 @@ class Key:
         rights = {api_id: frozenset((right or {}).get("versions") or ()) for api_id, right in granted.items()} if granted else None
         shares = tuple((session.get("monitor") or {}).get("trigger_limits") or ())
         quota_max = int(session.get("quota_max") or 0)
+        expires, lifetime = float(session.get("expires") or 0), max(float(session.get("session_lifetime") or 0), 0.0)
+        certificates = tuple(session.get("mtls_static_certificate_bindings") or ())
         return cls(
             id=id,
             access_rights=rights,
             session=session,
             is_inactive=bool(session.get("is_inactive")),
-            expires=float(session.get("expires") or 0),
+            expires=expires,
             rate=float(session.get("rate") or 0),
             per=float(session.get("per") or 0),
             quota_max=quota_max,
@@ -126,13 +129,14 @@ class Key:
             tags=tuple(session.get("tags") or ()),
             hashes=tuple(hashes),
             saved_at=saved_at,
-            lifetime=max(float(session.get("session_lifetime") or 0), 0.0),
+            lifetime=lifetime,
             password=(session.get("basic_auth_data") or {}).get("password") or "",
             certificate=session.get("certificate") or "",
-            certificates=tuple(session.get("mtls_static_certificate_bindings") or ()),
+            certificates=certificates,
             hmac_secret=hmac_secret if session.get("hmac_enabled") else None,
             issued_by=issued_by,
             triggers=_triggers(quota_max, shares),
+            is_plain=not (session.get("is_inactive") or expires > 0 or lifetime or certificates),
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.common.remembered import Remembered
 from services.gateway.definitions.schema import DefinitionReader
@@ -43,43 +43,57 @@ def build(spec: Spec, ports: Ports) -> AccessRights:
     return AccessRights(spec.api_id, spec.versioned)
 
 
-class AccessRights:
-    """The check of one API. It builds the table of a key's `allowed_urls` once for each state of the key."""
+class Known(NamedTuple):
+    """A key in its state of then, and what it may reach. versions: None = all; table: of its paths, None = all."""
 
-    __slots__ = ("_api_id", "_tables", "_versioned")
+    key: Key
+    versions: frozenset[str] | None
+    table: EndpointTable[bool] | None
+
+
+class AccessRights:
+    """The check of one API. It looks at the rights of a key, and builds the table of its `allowed_urls`, once for each state of the key."""
+
+    __slots__ = ("_api_id", "_known", "_versioned")
 
     def __init__(self, api_id: str, versioned: bool) -> None:
         self._api_id = api_id
         self._versioned = versioned
-        self._tables: Remembered[str, tuple[Key, EndpointTable[bool] | None]] = Remembered()
+        self._known: Remembered[str, Known] = Remembered()
 
     def on_request(self, exchange: Exchange) -> None:
         key = exchange.key
         assert key is not None  # authentication came before
-        self._check(exchange, key)
+        known = self._known.get(key.id)
+        if known is None or known[0] is not key:
+            known = self._remember(key)
+        if known[1] is not None or known[2] is not None:
+            _check(exchange, known)
         if exchange.further_keys:
             for key in exchange.further_keys:
-                self._check(exchange, key)
+                known = self._known.get(key.id)
+                _check(exchange, known if known is not None and known[0] is key else self._remember(key))
 
-    def _check(self, exchange: Exchange, key: Key) -> None:
+    def _remember(self, key: Key) -> Known:
+        """Find the rights of a key. Raises Refusal when it has none to this API: that is not remembered."""
         rights = key.access_rights
         if rights is None:
             if key.issued_by not in ("", self._api_id):  # an access token is no master key, whatever became of its policy
                 raise Refusal(ACCESS_DENIED, detail="The access token was issued for another API, and has no rights to this one.")
-            return
+            return self._known.keep(key.id, Known(key, None, None))
         versions = rights.get(self._api_id)
         if versions is None:
             raise Refusal(ACCESS_DENIED, detail="The key is known, but its access rights do not name this API.")
-        if self._versioned and exchange.version_name not in versions:
-            name = exchange.version_name
-            raise Refusal(ACCESS_DENIED, detail=f"The key's access rights to this API do not name its version `{name}`.")
-        known = self._tables.get(key.id)
-        table = known[1] if known is not None and known[0] is key else self._remember(key)
-        if table is not None and not _allowed(table, exchange):
-            raise Refusal(RESOURCE_DENIED)
+        return self._known.keep(key.id, Known(key, versions if self._versioned else None, _table(key, self._api_id)))
 
-    def _remember(self, key: Key) -> EndpointTable[bool] | None:
-        return self._tables.keep(key.id, (key, _table(key, self._api_id)))[1]
+
+def _check(exchange: Exchange, known: Known) -> None:
+    """Check the version and the path. Raises Refusal."""
+    if known.versions is not None and exchange.version_name not in known.versions:
+        name = exchange.version_name
+        raise Refusal(ACCESS_DENIED, detail=f"The key's access rights to this API do not name its version `{name}`.")
+    if known.table is not None and not _allowed(known.table, exchange):
+        raise Refusal(RESOURCE_DENIED)
 
 
 def _allowed(table: EndpointTable[bool], exchange: Exchange) -> bool:

@@ -39,7 +39,7 @@ def build(spec: Spec, ports: Ports) -> AuthKey:
 class AuthKey:
     """Sets the exchange's key and `exchange.presented_key`."""
 
-    __slots__ = ("_challenge", "_credential", "_find_hash", "_in_query", "_is_base", "_missing", "_strips")
+    __slots__ = ("_challenge", "_credential", "_find_hash", "_in_query", "_is_base", "_is_plain", "_missing", "_strips")
 
     def __init__(self, spec: Spec, keys: KeyFinder) -> None:
         self._find_hash = keys.find_hash
@@ -47,6 +47,7 @@ class AuthKey:
         self._in_query = credential.in_query
         self._is_base = spec.way.is_base
         self._strips = spec.way.places.strip
+        self._is_plain = self._is_base and not self._strips
         self._missing = f"Send a key in {credential.places}."
         # Only the standard header has a scheme to name.
         self._challenge = [challenge(b"Bearer", spec.realm)] if credential.is_standard else []
@@ -58,7 +59,10 @@ class AuthKey:
         exchange.presented_key, hash = presented
         key = self._find_hash(hash) if hash else None
         if isinstance(key, Key):
-            self._passed(exchange, key)
+            if self._is_plain:
+                exchange.key = key
+            else:
+                self._passed(exchange, key)
             return None
         if key is None:
             raise Refusal(KEY_UNKNOWN)

@@ -69,7 +69,8 @@ class KeyState:
         key = exchange.key
         if key is None:
             raise Refusal(KEY_INACTIVE)
-        self._check(exchange, key)
+        if self._lifetime or not key.is_plain:
+            self._check(exchange, key)
         if exchange.further_keys:
             for key in exchange.further_keys:
                 self._check(exchange, key)

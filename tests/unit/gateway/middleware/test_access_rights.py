@@ -110,4 +110,4 @@ def test_more_keys_than_are_remembered() -> None:
     ]
     for number in (0, *range(4100), 0):
         assert ask(same, exchange(target=f"/api/{number}", key=many[number])) is None
-    assert len(same._tables) <= 4096
+    assert len(same._known) <= 4096
