@@ -96,6 +96,9 @@ _CERTIFICATE_NOT_FOUND: Final = _kind("certificate-not-found", 404, remedy=_FIND
 _CERTIFICATE_TAKEN: Final = _kind("certificate-taken", 403, remedy="It is stored already, under the id that the message names.")
 _POLICY_UNKNOWN: Final = _kind("policy-unknown", 404, remedy=_FIND)
 _POLICY_TAKEN: Final = _kind("policy-taken", 409, remedy="Choose another `id`, or replace the policy that has it.")
+_POLICY_OF_OTHERS: Final = _kind(
+    "policy-of-others", 409, remedy="Choose another `id`, or leave the policy in the organisation whose keys and clients name it."
+)
 _POLICY_IN_USE: Final = _kind(
     "policy-in-use", 409, remedy="Take it out of the keys that name it; or repeat the call with `force=1`, which switches these keys off."
 )
@@ -383,6 +386,10 @@ def policies_from_files() -> OperatorRefusal:
 
 def policy_id_taken() -> OperatorRefusal:
     return OperatorRefusal(_POLICY_TAKEN, "There is a policy with this id")
+
+
+def policy_of_others() -> OperatorRefusal:
+    return OperatorRefusal(_POLICY_OF_OTHERS, "Keys or clients of another organisation name this policy")
 
 
 def policy_id_mismatch() -> OperatorRefusal:

@@ -17,6 +17,7 @@ from services.gateway.keys.policies import effective, gives_rights, policy_ids
 from services.gateway.stores.base import metadata
 from services.gateway.stores.callers import OfCallers
 from services.gateway.stores.generations import raise_generation, since
+from services.gateway.stores.oauth_tables import CLIENTS
 
 # That of the keys: a policy changes what they may do.
 _GENERATION: Final = "keys"
@@ -42,7 +43,7 @@ KEY_POLICIES: Final = sa.Table(
 )
 _P: Final = POLICIES.c
 # As much of the table of keys as is asked here; `stores/keys.py` describes it.
-_KEYS: Final = sa.table("keys", sa.column("id"), sa.column("session", sa.JSON))
+_KEYS: Final = sa.table("keys", sa.column("id"), sa.column("org_id"), sa.column("session", sa.JSON))
 
 
 class PolicyMissing(Exception):
@@ -59,6 +60,10 @@ class PolicyInUse(Exception):
     def __init__(self, keys: int) -> None:
         super().__init__(str(keys))
         self.keys = keys
+
+
+class PolicyOfOthers(Exception):
+    """Keys or OAuth2 clients of another organisation than the policy's name it. Nothing was written."""
 
 
 class OpensEverything(Exception):
@@ -152,7 +157,7 @@ class PolicyStore(OfCallers):
             self._database.run(work)
 
     def create(self, policy: Mapping[str, Any]) -> int:
-        """Store a policy. Raises PolicyTaken, OpensEverything."""
+        """Store a policy. Raises PolicyTaken, PolicyOfOthers, OpensEverything."""
         self._caller.check(policy.get("org_id"))
 
         def work(connection: sa.Connection) -> int:
@@ -160,6 +165,7 @@ class PolicyStore(OfCallers):
             first = insert(connection.dialect.name, POLICIES).values(id=policy["id"], created_at=now, **_columns(policy), updated_at=now)
             if connection.execute(first.on_conflict_do_nothing().returning(_P.id)).first() is None:
                 raise PolicyTaken
+            _check_owner(connection, policy)
             self._check_keys(connection, policy)
             self._caller.tell("policy", policy["id"], None, policy)
             return raise_generation(connection, _GENERATION, [EVERY])
@@ -167,13 +173,15 @@ class PolicyStore(OfCallers):
         return self._database.run(work)
 
     def replace(self, policy: Mapping[str, Any]) -> int:
-        """Replace a policy. Raises PolicyMissing, OpensEverything."""
+        """Replace a policy. Raises PolicyMissing, PolicyOfOthers, OpensEverything."""
         self._caller.check(policy.get("org_id"))
 
         def work(connection: sa.Connection) -> int:
             before = self._locked(connection, policy["id"])
             changed = sa.update(POLICIES).where(_P.id == policy["id"]).values(**_columns(policy), updated_at=self._clock.now())
             connection.execute(changed)
+            if policy.get("org_id") != before.get("org_id"):
+                _check_owner(connection, policy)
             self._check_keys(connection, policy)
             self._caller.tell("policy", policy["id"], before, policy)
             return raise_generation(connection, _GENERATION, [EVERY])
@@ -211,6 +219,18 @@ class PolicyStore(OfCallers):
         if before is None:
             raise PolicyMissing
         return before
+
+
+def _check_owner(connection: sa.Connection, policy: Mapping[str, Any]) -> None:
+    """Check that all that name a policy are of its organisation. They may do so before it is there again. Raises PolicyOfOthers."""
+    org_id = str(policy.get("org_id") or "")
+    if not org_id:
+        return
+    keys = sa.select(_KEYS.c.id).join(KEY_POLICIES, KEY_POLICIES.c.key_id == _KEYS.c.id)
+    keys = keys.where(KEY_POLICIES.c.policy_id == policy["id"], _KEYS.c.org_id != org_id)
+    clients = sa.select(CLIENTS.c.id).where(CLIENTS.c.policy_id == policy["id"], CLIENTS.c.org_id != org_id)
+    if any(connection.scalar(naming.limit(1)) is not None for naming in (keys, clients)):
+        raise PolicyOfOthers
 
 
 def check_opens_some(connection: sa.Connection, policies: PolicyStore, session: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.owning import owner
 from services.gateway.operator_api.changes.ports import Gateway
 from services.gateway.stores.definition_model import new_id
-from services.gateway.stores.policies import PolicyInUse, PolicyMissing, PolicyTaken
+from services.gateway.stores.policies import PolicyInUse, PolicyMissing, PolicyOfOthers, PolicyTaken
 
 
 def existing(gateway: Gateway, id: str) -> dict[str, Any]:
@@ -33,6 +33,8 @@ def create(gateway: Gateway, raw: Mapping[str, Any]) -> tuple[str, list[str]]:
         generation = gateway.policies.create(policy)
     except PolicyTaken:
         raise refusals.policy_id_taken() from None
+    except PolicyOfOthers:
+        raise refusals.policy_of_others() from None
     return policy["id"], gateway.publish_keys(generation, [EVERY])
 
 
@@ -48,6 +50,8 @@ def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> list[str]:
         generation = gateway.policies.replace(policy)
     except PolicyMissing:
         raise refusals.policy_unknown() from None
+    except PolicyOfOthers:
+        raise refusals.policy_of_others() from None
     return gateway.publish_keys(generation, [EVERY])
 
 

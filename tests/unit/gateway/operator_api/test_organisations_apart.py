@@ -415,6 +415,30 @@ def test_a_policy_cannot_open_what_is_the_others(house: House) -> None:
     assert "opens-everything" in house.call("a-editor", "PUT", f"/api/keys/{own['id']}", {"apply_policies": ["limits"]}).text
 
 
+def test_a_policy_that_keys_of_another_organisation_name_is_not_taken_over(house: House) -> None:
+    """The keys would be switched on again, under the limits of somebody else."""
+    house.json("b-editor", "POST", "/api/keys", session_of("api-of-b", apply_policies=["policy-of-b"]))
+    house.json("b-editor", "DELETE", "/tyk/policies/policy-of-b?force=1")
+    taking = {"id": "policy-of-b", "access_rights": {"api-of-a": {}}, "partitions": {"quota": True}}
+    for path, code in (("/tyk/policies", "code"), ("/api/portal/policies", "Code")):
+        assert house.json("a-editor", "POST", path, taking, status=409)[code] == "policy-of-others"
+    house.json("b-editor", "POST", "/tyk/policies", {"id": "policy-of-b", "access_rights": {"api-of-b": {}}})
+
+
+def test_a_policy_stays_in_the_organisation_that_uses_it(house: House) -> None:
+    operator = house.operator
+    moved = {"org_id": "org-a", "access_rights": {"api-of-a": {}}}
+    key = house.json("b-editor", "POST", "/api/keys", session_of("api-of-b", apply_policies=["policy-of-b"]))
+    assert operator.json("PUT", "/tyk/policies/policy-of-b", moved, status=409)["code"] == "policy-of-others"
+    house.json("b-editor", "DELETE", f"/api/keys/{key['id']}")
+    client = f"/tyk/oauth/clients/api-of-b/{house.of['b']['client']}"
+    house.json("b-editor", "PUT", client, {"policy_id": "policy-of-b"})
+    assert operator.json("PUT", "/tyk/policies/policy-of-b", moved, status=409)["code"] == "policy-of-others"
+    house.json("b-editor", "PUT", client, {"policy_id": ""})
+    operator.json("PUT", "/tyk/policies/policy-of-b", moved)
+    house.json("b-editor", "GET", "/tyk/policies/policy-of-b", status=404)
+
+
 def test_what_another_organisation_deleted_is_not_taken_over(house: House, make_definition: Any) -> None:
     own = house.of["b"]
     house.json("b-editor", "DELETE", f"/api/apis/{own['api']}")
