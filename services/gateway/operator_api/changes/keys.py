@@ -253,6 +253,12 @@ def _with_end(gateway: Gateway, session: dict[str, Any]) -> dict[str, Any]:
 def _replace(gateway: Gateway, before: StoredKey, session: dict[str, Any], keep_counters: bool) -> Change:
     needs_secret = _may_sign(gateway, session) and not gateway.keys_store.can_sign(before.id)
     session = session_objects.complete(session, before.session, DEFAULT_ORG, needs_secret=needs_secret)
+    # A session without an organisation was read as one of its policies'.
+    owners = gateway.policies.owners(policy_ids(session))
+    foreign = [id for id, owner in owners.items() if owner not in ("", session["org_id"])]
+    if foreign:
+        mistakes = [Mistake("/apply_policies", f"the policy `{id}` is of another organisation than the key") for id in foreign]
+        raise refusals.invalid("key", Mistakes(mistakes))
     certificate = str(before.session.get("certificate") or "")
     if session.get("certificate", certificate) != certificate:
         raise refusals.invalid("key", Mistakes([Mistake("/certificate", "cannot be changed: create a key for the other certificate")]))

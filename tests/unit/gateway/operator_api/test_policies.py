@@ -167,3 +167,12 @@ def test_policies_of_a_file_are_read_and_not_written(api: Any, tmp_path: Path) -
     api.gateway.policies.reload()
     refused = api.json("GET", "/tyk/reload/", status=400)
     assert [one["pointer"] for one in refused["errors"]] == ["policies.json#/gold/rate"]
+
+
+def test_a_change_gives_a_key_no_policy_of_another_organisation(operator: Any) -> None:
+    operator.new_api()
+    operator.json("POST", "/tyk/policies", {"id": "theirs", "org_id": "theirs", "access_rights": {"one": {}}})
+    made = operator.json("POST", "/api/keys", {"org_id": "ours", "access_rights": {"one": {}}})
+    for path in (f"/api/keys/{made['id']}", f"/tyk/keys/{made['key_id']}?api_id=-1"):
+        operator.json("PUT", path, {"apply_policies": ["theirs"]}, status=400)
+    assert "apply_policies" not in operator.json("GET", f"/api/keys/{made['id']}")["data"]
