@@ -73,7 +73,7 @@ def require_operator() -> None:
     g.call = _call(operator)
     g.caller = whole.audit.recorder(g.call)
     if operator is not None and not rules.may(operator.role, operator.org_id, request.endpoint or "", request.method):
-        raise refusals.operator_forbidden(request.path)
+        raise refusals.operator_forbidden(g.get("logged_path") or request.path)
     _refuse_nul()
     enter(g.caller)
 

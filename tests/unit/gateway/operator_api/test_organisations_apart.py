@@ -332,6 +332,20 @@ def test_roles(house: House) -> None:
     assert wrong == []
 
 
+def test_a_forbidden_call_does_not_repeat_the_secret_that_names_its_key(house: House) -> None:
+    secret = house.of["a"]["secret"]
+    for method, path in (
+        ("DELETE", "/tyk/keys/"),
+        ("PUT", "/api/keys/"),
+        ("DELETE", "/api/apis/api-of-a/keys/"),
+        ("DELETE", "/tyk/oauth/refresh/"),
+    ):
+        refused = house.call("a-reader", method, path + secret, {})
+        assert (refused.status_code, secret in refused.text) == (403, False)
+        assert f"access denied: You do not have permission to access  {path}***" in refused.text
+    assert "access  /api/apis/x" in house.call("a-reader", "DELETE", "/api/apis/x").text
+
+
 def test_each_sees_and_changes_its_own(house: House) -> None:
     own = house.of["b"]
     assert [one["api_definition"]["org_id"] for one in house.json("b-reader", "GET", "/api/apis")["apis"]] == ["org-b"]
