@@ -29,6 +29,9 @@ log = logs.get(__name__)
 
 _IDS: Final = ("client_id", "id", "key", "api_id", "org_id", "ids")  # what routes call the id of what they are about; no secrets
 _FIRST: Final = "operator"  # what the holder of the first key is called
+# Characters that the history keeps: of all, and of an operator's name in it.
+_LONGEST_AUTHOR: Final = 200
+_LONGEST_NAME: Final = 100
 
 # Tyk's clients name a key by its secret in the path.
 _KEY_PATH: Final = re.compile(
@@ -145,12 +148,14 @@ def _sent(header: str) -> bytes:
 def author() -> Author:
     """Return who makes a change and why, as the caller states it: `X-Gatehouse-Author`, `X-Gatehouse-Note`; with the operator's name."""
     stated, name = _stated_author(), g.operator.name if g.operator else ""
-    who = f"{stated} ({name})" if stated and name and stated != name else stated or name or _FIRST
-    return Author(who[:200], _note())
+    if stated and name and stated != name:  # the name is never cut off by what is stated
+        name = name[:_LONGEST_NAME]
+        return Author(f"{stated[: _LONGEST_AUTHOR - len(name) - 3]} ({name})", _note())
+    return Author((stated or name or _FIRST)[:_LONGEST_AUTHOR], _note())
 
 
 def _stated_author() -> str:
-    return _said("x-gatehouse-author")[:200]
+    return _said("x-gatehouse-author")[:_LONGEST_AUTHOR]
 
 
 def _note() -> str:
