@@ -32,7 +32,9 @@ _SLICE: Final = 1000  # rows of one transaction that purges: nobody else waits f
 _LOOK_S: Final = 600.0
 _PAUSE_S: Final = 0.2
 # Members of documents that are never kept, in lower case; beside these, what the log masks (`gh_…`).
-_SECRET: Final = frozenset({"password", "secret", "hmac_string", "hmac_secret", "access_key", "client_secret", "private_key"})
+_SECRET: Final = frozenset(
+    {"password", "secret", "hmac_string", "hmac_secret", "access_key", "client_secret", "private_key", "shared_secret"}
+)
 
 AUDIT: Final = sa.Table(
     "audit",
@@ -202,10 +204,18 @@ def _kept(document: Mapping[str, Any] | None) -> Any:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _without_secret(str(name).lower(), inner) for name, inner in value.items()}
+        shown = {name: _without_secret(str(name).lower(), inner) for name, inner in value.items()}
+        return shown | dict.fromkeys(_signing(value), "***")
     if isinstance(value, list | tuple):
         return [_without_secrets(inner) for inner in value]
     return value
+
+
+def _signing(document: Mapping[str, Any]) -> list[str]:
+    """Return the members of a definition with which anybody can sign tokens: what they are checked with, where that is one secret."""
+    found = {name: inner for name, inner in document.items() if str(name).lower() in ("jwt_signing_method", "jwt_source") and inner}
+    is_hmac = any(str(name).lower() == "jwt_signing_method" and str(inner).lower() == "hmac" for name, inner in found.items())
+    return [name for name in found if is_hmac and str(name).lower() == "jwt_source"]
 
 
 def _without_secret(name: str, value: Any) -> Any:

@@ -104,6 +104,16 @@ def test_every_kind_of_write_is_recorded_without_secrets(operator: Any, make_def
     assert all(one["result"] == "done" for one in found)
 
 
+def test_what_a_definition_signs_with_is_not_recorded(operator: Any, make_definition: Any) -> None:
+    operator.new_api(
+        enable_jwt=True, JWT_Signing_Method="HMAC", jwt_source="signing-secret-1", notifications={"shared_secret": "shared-secret-1"}
+    )
+    operator.new_api(api_id="two", listen_path="/two/", enable_jwt=True, jwt_signing_method="rsa", jwt_source="https://keys.example/")
+    rsa, hmac = records(operator, "kind=api")
+    assert (hmac["after"]["jwt_source"], hmac["after"]["notifications"]["shared_secret"]) == ("***", "***")
+    assert rsa["after"]["jwt_source"] == "https://keys.example/"
+
+
 def test_what_changes_nothing_leaves_nothing(operator: Any, make_definition: Any) -> None:
     operator.new_api()
     before = records(operator)
