@@ -214,7 +214,7 @@ def _without_secrets(value: Any) -> Any:
 def _signing(document: Mapping[str, Any]) -> list[str]:
     """Return the members of a definition with which anybody can sign tokens: what they are checked with, where that is one secret."""
     found = {name: inner for name, inner in document.items() if str(name).lower() in ("jwt_signing_method", "jwt_source") and inner}
-    is_hmac = any(str(name).lower() == "jwt_signing_method" and str(inner).lower() == "hmac" for name, inner in found.items())
+    is_hmac = any(str(name).lower() == "jwt_signing_method" and inner == "hmac" for name, inner in found.items())
     return [name for name in found if is_hmac and str(name).lower() == "jwt_source"]
 
 

@@ -154,7 +154,7 @@ def test_the_history_names_the_operator(operator: Any, make_definition: Any) -> 
 def test_what_an_operator_states_does_not_push_its_name_out_of_the_history(operator: Any, make_definition: Any) -> None:
     for changes, ending in ({}, "(Ada L)"), ({"first_name": "F" * 200, "last_name": "L" * 200}, f"({'F' * 100})"):
         _, key = created(operator, **changes)
-        body = {"api_definition": make_definition(org_id="acme", **{"api_id": ending[1:4], "listen_path": f"/{ending[1:4]}/"})}
+        body = {"api_definition": make_definition(org_id="acme", api_id=ending[1:4], listen_path=f"/{ending[1:4]}/")}
         headers = {"authorization": key, "x-gatehouse-author": "bob" + "." * 300}
         id = operator.json("POST", "/api/apis", body, headers=headers)["Meta"]
         [first] = operator.json("GET", f"/api/gatehouse/apis/{id}/revisions")["revisions"]

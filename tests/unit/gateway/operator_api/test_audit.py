@@ -106,7 +106,7 @@ def test_every_kind_of_write_is_recorded_without_secrets(operator: Any, make_def
 
 def test_what_a_definition_signs_with_is_not_recorded(operator: Any, make_definition: Any) -> None:
     operator.new_api(
-        enable_jwt=True, JWT_Signing_Method="HMAC", jwt_source="signing-secret-1", notifications={"shared_secret": "shared-secret-1"}
+        enable_jwt=True, JWT_Signing_Method="hmac", jwt_source="signing-secret-1", notifications={"shared_secret": "shared-secret-1"}
     )
     operator.new_api(api_id="two", listen_path="/two/", enable_jwt=True, jwt_signing_method="rsa", jwt_source="https://keys.example/")
     rsa, hmac = records(operator, "kind=api")

@@ -327,7 +327,7 @@ def test_roles(house: House) -> None:
         for role, allowed in (("reader", is_read and not is_for_admins), ("editor", not is_for_admins), ("admin", True)):
             answer = house.call(f"a-{role}", method, path, None if method == "GET" else {})
             message = answer.get_json().get("Message") or answer.get_json().get("message") if answer.status_code == 403 else ""
-            if (message == f"access denied: You do not have permission to access  {path}") is allowed:
+            if message.startswith("access denied: You do not have permission to access  /") is allowed:
                 wrong.append((role, method, path, answer.text))
     assert wrong == []
 
