@@ -16,7 +16,7 @@ from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, done, pages
 from services.gateway.operator_api.changes import definitions, keys, session_objects
 from services.gateway.operator_api.web import gateway
-from services.gateway.stores.keys import Search, StoredKey
+from services.gateway.stores.keys import Search, StoredKey, TooManyKeys
 
 blueprint = protected("keys", __name__)
 _MOST_REVOKED: Final = 1000
@@ -129,7 +129,10 @@ def _listed(api_id: str | None) -> Response:
         policy=arguments.text("policy"),
         tags=arguments.texts("tag"),
     )
-    found, total = gateway().keys_store.page(search, number=number, size=size)
+    try:
+        found, total = gateway().keys_store.page(search, number=number, size=size)
+    except TooManyKeys as error:
+        raise refusals.too_many_keys(error.keys, error.most) from None
     shown = {"keys": [key.id for key in found], "details": [_summary(key) for key in found]}
     return answer({"data": shown, "pages": pages(total, number, size)})
 

@@ -191,6 +191,10 @@ def number_out_of_range(name: str, low: int, high: int) -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, f"{name} must be a whole number from {low} to {high}")
 
 
+def too_many_keys(keys: int, most: int) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, f"p=-1 shows at most {most} keys, and there are {keys}: ask for them page by page")
+
+
 def if_match_names_no_revision() -> OperatorRefusal:
     return OperatorRefusal(_REVISION_CONFLICT, "If-Match does not name a revision of this API")
 

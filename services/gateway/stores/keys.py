@@ -32,6 +32,7 @@ log = logs.get(__name__)
 
 GENERATION: Final = "keys"
 NOTED_FOR: Final = dt.timedelta(minutes=1)
+MOST_AT_ONCE: Final = 10_000  # keys of one answer: they are 5 MB, and take a worker some seconds beside its clients' requests
 
 # session: without its `hmac_string`, unless an earlier version wrote it while this one ran, too.
 KEYS: Final = sa.Table(
@@ -129,6 +130,14 @@ EVERYTHING: Final = Search()
 
 class SecretTaken(Exception):
     """This secret or user name opens another key already. Nothing was written."""
+
+
+class TooManyKeys(Exception):
+    """More keys are meant than one answer has. keys: how many; most: that it has."""
+
+    def __init__(self, keys: int, most: int) -> None:
+        super().__init__(str(keys))
+        self.keys, self.most = keys, most
 
 
 class KeyMissing(Exception):
@@ -230,10 +239,15 @@ class KeyStore(OfCallers):
             return list(connection.scalars(chosen.order_by(*_NEWEST)))
 
     def page(self, search: Search = EVERYTHING, *, number: int = 0, size: int = 10) -> tuple[list[StoredKey], int]:
-        """Return one page, the newest first, with effective sessions, and the number of all. number: from zero, negative = everything."""
+        """Return one page, the newest first, with effective sessions, and the number of all. number: from zero, negative = everything.
+
+        Raises TooManyKeys for everything, when that is too much.
+        """
         with self._database.read() as connection:
             meant = self._meant(connection, search)
             total = connection.scalar(sa.select(sa.func.count()).select_from(KEYS).where(*meant)) or 0
+            if number < 0 and total > MOST_AT_ONCE:
+                raise TooManyKeys(total, MOST_AT_ONCE)
             ordered = sa.select(KEYS).where(*meant).order_by(*_NEWEST)
             if number >= 0:
                 # the rows of one page only: a session is long, and sorting would carry all of them about

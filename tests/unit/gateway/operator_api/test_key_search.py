@@ -71,6 +71,16 @@ def test_pages_of_what_is_found(operator: Any, ids: dict[str, str]) -> None:
     assert [one["id"] for one in first["data"]["details"]] == first["data"]["keys"]
 
 
+def test_everything_is_bounded(operator: Any, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that reads all keys of a large house into one answer serves clients, too."""
+    monkeypatch.setattr("services.gateway.stores.keys.MOST_AT_ONCE", 3)
+    assert found(operator, ids, "p=-1&api_id=one") == {"ann", "bob", "all"}
+    refused = operator.json("GET", "/api/keys?p=-1", status=400)
+    assert (refused["Code"], "there are 4" in refused["Message"]) == ("invalid-argument", True)
+    assert "at most 3 keys" in refused["Message"]
+    assert found(operator, ids, "p=0") == set(ids)
+
+
 def test_a_key_is_found_by_what_it_says_now(operator: Any, ids: dict[str, str]) -> None:
     operator.json("PUT", f"/api/keys/{ids['ann']}", {"alias": "New", "tags": ["c"], "access_rights": {"one": {}}})
     assert [found(operator, ids, query) for query in ("tag=a", "q=new", "tag=c", "owner=team")] == [{"eve"}, {"ann"}, {"ann"}, set()]
