@@ -122,10 +122,10 @@ class PolicyStore(OfCallers):
             found |= {row.id: row.document for row in rows}
         return [found.get(id) for id in listed]
 
-    def granting(self, connection: sa.Connection, api_id: str) -> list[str]:
-        """Return the ids of the policies that give a right to an API."""
+    def rights(self, connection: sa.Connection) -> dict[str, frozenset[str]]:
+        """Return the APIs that policies give rights to, by policy, without those that give none."""
         rows = connection.execute(sa.select(_P.id, _P.document))
-        return [row.id for row in rows if api_id in (row.document.get("access_rights") or {})]
+        return {row.id: frozenset(row.document["access_rights"]) for row in rows if gives_rights(row.document)}
 
     def never_had(self, ids: Iterable[str]) -> set[str]:
         """Return those that the database neither has nor had."""

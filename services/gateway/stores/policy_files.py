@@ -17,6 +17,7 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join, read_js
 from services.gateway.definitions.session_schema import KnownApis, read_policy
 from services.gateway.definitions.sources import FileMistakes
 from services.gateway.definitions.values import identifier
+from services.gateway.keys.policies import gives_rights
 from services.gateway.stores.callers import Caller
 from services.gateway.stores.definition_model import ReadOnly
 from services.gateway.stores.policies import PolicyStore, by_name
@@ -105,8 +106,8 @@ class FilePolicies(PolicyStore):
     def named_by(self, connection: sa.Connection, ids: Iterable[str]) -> list[Mapping[str, Any] | None]:
         return self.named(ids)
 
-    def granting(self, connection: sa.Connection, api_id: str) -> list[str]:
-        return [id for id, policy in self._policies().items() if api_id in (policy.get("access_rights") or {})]
+    def rights(self, connection: sa.Connection) -> dict[str, frozenset[str]]:
+        return {id: frozenset(policy["access_rights"]) for id, policy in self._policies().items() if gives_rights(policy)}
 
     def create(self, *_: Any, **__: Any) -> NoReturn:
         raise ReadOnly

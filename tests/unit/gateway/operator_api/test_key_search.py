@@ -71,6 +71,21 @@ def test_pages_of_what_is_found(operator: Any, ids: dict[str, str]) -> None:
     assert [one["id"] for one in first["data"]["details"]] == first["data"]["keys"]
 
 
+def test_a_key_whose_policies_give_no_rights_is_found_where_it_opens(operator: Any, ids: dict[str, str]) -> None:
+    """It opens every API, as a key without policies does; with rights of its own it opens these."""
+    operator.json("POST", "/tyk/policies", {"id": "limits", "rate": 5, "per": 1})
+    operator.json("POST", "/tyk/policies", {"id": "quota", "partitions": {"quota": True}, "access_rights": {"one": {}}})
+    for name, session in (
+        ("limited", {"apply_policies": ["limits", "quota"]}),
+        ("own", {"apply_policies": ["quota"], "access_rights": {"two": {}}}),
+        ("joined", {"apply_policies": ["limits", "gold"]}),
+    ):
+        ids[name] = operator.json("POST", "/api/keys", session)["id"]
+    assert found(operator, ids, "api_id=two") == {"eve", "all", "limited", "own"}
+    assert found(operator, ids, "api_id=one") == {"ann", "bob", "all", "limited", "joined"}
+    assert set(operator.json("GET", "/tyk/keys?api_id=two")["keys"]) == {ids[name] for name in ("eve", "all", "limited", "own")}
+
+
 def test_everything_is_bounded(operator: Any, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker that reads all keys of a large house into one answer serves clients, too."""
     monkeypatch.setattr("services.gateway.stores.keys.MOST_AT_ONCE", 3)

@@ -132,7 +132,7 @@ def test_the_file_as_the_only_truth(store: PolicyStore, database: CoreDatabase, 
     key_store = keys(database, files)
     key_store.create("h", {"apply_policies": ["b"], "org_id": "default"})
     with database.read() as connection:
-        assert sorted(files.granting(connection, "api")) == ["a", "b"]
+        assert sorted(files.rights(connection)) == ["a", "b"]
     assert len(key_store.ids("api")) == 1
     opened = key_store.by_hash("h")
     assert opened is not None and (opened.key.rate, opened.key.is_inactive) == (5, False)
