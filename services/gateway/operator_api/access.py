@@ -118,6 +118,8 @@ def _record(response: Response) -> Response:
     """Record what the transactions of the call could not: a refused attempt, and what is no write of a store."""
     if "caller" not in g:
         return response
+    if response.status_code == 503 and "refused" not in g:
+        return response  # the database is away: to ask it again would take its time a second time
     endpoint = request.endpoint or ""
     code = str(g.get("refused") or ("failed" if response.status_code >= 400 else ""))
     is_write = rules.writes(endpoint, request.method)

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Response
+from sqlalchemy.exc import OperationalError
 
+from services.common.core_database import CoreDatabase
 from services.gateway.stores import audit as audits
 from services.gateway.stores.audit import AUDIT, LARGEST, AuditKeeper, AuditStore, Call, Chosen
 from services.gateway.stores.callers import Caller, RecordedDatabase
@@ -144,6 +147,20 @@ def test_refused_attempts_of_who_is_known(operator: Any) -> None:
         ("Ada", "api", "some", "operator-forbidden", 403, "acme"),
     ]
     assert "a-secret" not in json.dumps(records(operator))
+
+
+def test_a_call_that_finds_no_database_does_not_ask_it_again(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a call has a bound, and an audit that waits as long as the call did would double it."""
+    operator.app.register_error_handler(OperationalError, lambda _: Response("away", 503))
+    asked = []
+
+    def run(self: Any, work: Any, **_: Any) -> None:
+        asked.append(work)
+        raise OperationalError("", {}, OSError("away"))
+
+    monkeypatch.setattr(CoreDatabase, "run", run)
+    body = {"name": "h", "method": "POST", "target_path": "http://h/"}
+    assert (operator.call("POST", "/api/hooks", body).status_code, len(asked)) == (503, 1)
 
 
 def test_filters_and_pages(operator: Any) -> None:
