@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
@@ -132,14 +132,17 @@ class OperatorStore(OfCallers):
         return self._database.run(work)
 
     def replace(self, id: str, values: Mapping[str, Any]) -> Operator:
-        """Replace what is stored of an operator; the access keys stay. values: as for `create`. Raises OperatorMissing."""
-        self._caller.check(values["org_id"])
+        """Change what is stored of an operator; the access keys stay. values: as for `create`; columns that are left out stay as they are.
+
+        Raises OperatorMissing.
+        """
+        if "org_id" in values:
+            self._caller.check(values["org_id"])
 
         def work(connection: sa.Connection) -> Operator:
             before = self._locked(connection, id)
-            now = self._clock.now()
-            connection.execute(sa.update(OPERATORS).where(_O.id == id).values({**values, "updated_at": now}))
-            after = Operator(id=id, created_at=before.created_at, updated_at=now, **values)
+            after = replace(before, **{**values, "updated_at": self._clock.now()})
+            connection.execute(sa.update(OPERATORS).where(_O.id == id).values({**values, "updated_at": after.updated_at}))
             self._caller.tell("operator", id, before.document(), after.document())
             return after
 

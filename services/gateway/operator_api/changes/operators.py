@@ -27,7 +27,7 @@ def existing(gateway: Gateway, id: str) -> Operator:
 def create(gateway: Gateway, raw: Mapping[str, Any]) -> tuple[Operator, str]:
     """Store a new operator; return it and its access key, which is shown only then. Raises OperatorRefusal, OtherOrganisation."""
     key, hash = _new_key()
-    return gateway.operators.create(_read(gateway, raw, None), hash), key
+    return gateway.operators.create(_read(gateway, raw, is_new=True), hash), key
 
 
 def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> Operator:
@@ -35,11 +35,11 @@ def update(gateway: Gateway, id: str, raw: Mapping[str, Any]) -> Operator:
 
     When it is switched off, its key is refused by every worker from now on. Raises OperatorRefusal, OtherOrganisation.
     """
-    before = existing(gateway, id)
+    existing(gateway, id)
     if raw.get("id") not in (None, "", id):
         raise refusals.operator_id_mismatch()
     try:
-        return gateway.operators.replace(id, _read(gateway, raw, before))
+        return gateway.operators.replace(id, _read(gateway, raw, is_new=False))
     except OperatorMissing:
         raise refusals.operator_unknown() from None
 
@@ -68,8 +68,11 @@ def _new_key() -> tuple[str, str]:
     return key, hash
 
 
-def _read(gateway: Gateway, raw: Mapping[str, Any], before: Operator | None) -> dict[str, Any]:
-    """Return the columns of an operator. before: what it is now. Raises OperatorRefusal with every mistake, OtherOrganisation."""
+def _read(gateway: Gateway, raw: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
+    """Return the columns of an operator; of one that is not new, without those that stay: somebody else may change them meanwhile.
+
+    Raises OperatorRefusal with every mistake, OtherOrganisation.
+    """
     report = Report()
     reader = Reader(raw, "", report)
     read: dict[str, Any] = {}
@@ -79,11 +82,13 @@ def _read(gateway: Gateway, raw: Mapping[str, Any], before: Operator | None) -> 
             reader.mistake(name, f"must have at most {_LONGEST} characters, and no control characters")
     if not any(read.values()):
         reader.mistake("email_address", "give the operator a name: email_address, first_name or last_name")
-    read["role"] = reader.choice("role", ROLES, before.role if before else "reader")
-    read["active"] = reader.flag("active", before.active if before else True)
-    own = before.org_id if before else gateway.caller.org_id
-    read["org_id"] = reader.text("org_id", own) or gateway.caller.org_id
-    if read["org_id"]:
+    if is_new or "role" in reader:
+        read["role"] = reader.choice("role", ROLES, "reader")
+    if is_new or "active" in reader:
+        read["active"] = reader.flag("active", True)
+    if is_new or "org_id" in reader:
+        read["org_id"] = reader.text("org_id") or gateway.caller.org_id
+    if read.get("org_id"):
         try:
             values.identifier(read["org_id"])
         except ValueError as error:
@@ -93,5 +98,6 @@ def _read(gateway: Gateway, raw: Mapping[str, Any], before: Operator | None) -> 
             reader.mistake(name, f"cannot be given: {instead}")
     if report.mistakes:
         raise refusals.invalid("operator", Mistakes(report.mistakes))
-    gateway.caller.check(read["org_id"])
+    if "org_id" in read:
+        gateway.caller.check(read["org_id"])
     return read

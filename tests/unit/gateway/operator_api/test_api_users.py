@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.gateway.operator_key import access_key_hash, new_access_key
-from services.gateway.stores.operators import ACCESS_KEYS, OperatorStore
+from services.gateway.stores.operators import ACCESS_KEYS, Operator, OperatorStore
 
 ADA = {"first_name": "Ada", "last_name": "L", "email_address": "ada@house.example", "org_id": "acme", "role": "editor"}
 
@@ -159,3 +159,20 @@ def test_what_an_operator_states_does_not_push_its_name_out_of_the_history(opera
         id = operator.json("POST", "/api/apis", body, headers=headers)["Meta"]
         [first] = operator.json("GET", f"/api/gatehouse/apis/{id}/revisions")["revisions"]
         assert (first["who"].startswith("bob..."), first["who"].endswith(" " + ending), len(first["who"])) == (True, True, 200)
+
+
+def test_a_change_of_a_name_does_not_switch_on_who_is_switched_off_meanwhile(operator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    id, key = created(operator)
+    get = OperatorStore.get
+
+    def switched_off_after(self: OperatorStore, id: str) -> Operator | None:
+        found = get(self, id)
+        monkeypatch.undo()
+        operator.json("PUT", f"/api/users/{id}", {"first_name": "Ada", "active": False, "role": "reader"})
+        return found
+
+    monkeypatch.setattr(OperatorStore, "get", switched_off_after)
+    operator.json("PUT", f"/api/users/{id}", {"first_name": "Ada", "last_name": "King"})
+    shown = operator.json("GET", f"/api/users/{id}")
+    assert (shown["active"], shown["role"], shown["last_name"]) == (False, "reader", "King")
+    assert operator.call("GET", "/api/apis", headers={"authorization": key}).status_code == 401
