@@ -316,8 +316,8 @@ class KeyStore(OfCallers):
             raise
 
     def replace(self, id: str, session_object: Mapping[str, Any]) -> StoredKey:
-        """Replace the session wholly; the secrets stay, and so does the one for signatures unless there is another one, or signatures are
-        switched off. Raises KeyMissing, WrongMasterKey, OpensEverything.
+        """Replace the session wholly. The secrets stay; so does a password unless there is another one, and what signatures are made with
+        unless there is another one, or signatures are switched off. Raises KeyMissing, WrongMasterKey, OpensEverything.
         """
         self._caller.check(session_object.get("org_id"))
 
@@ -325,7 +325,7 @@ class KeyStore(OfCallers):
             now = self._clock.now()
             before = self._existing(connection, id).session
             self._check_opens_some(connection, session_object)
-            connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(session_object, now)))
+            connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(_with_password(session_object, before), now)))
             signs = effective(session_object, self._policies.named_by(connection, policy_ids(session_object))).get("hmac_enabled")
             signing = str(session_object.get("hmac_string") or "")
             if signs and not signing:
@@ -514,6 +514,17 @@ def _existing(connection: sa.Connection, id: str) -> sa.Row[Any]:
     if row is None:
         raise KeyMissing(id)
     return row
+
+
+def _with_password(session_object: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a session with the password of the one before, unless it has one."""
+    if not _has_password(before) or _has_password(session_object):
+        return session_object
+    return {**session_object, "basic_auth_data": before["basic_auth_data"]}
+
+
+def _has_password(session_object: Mapping[str, Any]) -> bool:
+    return bool((session_object.get("basic_auth_data") or {}).get("password"))
 
 
 def _told(session_object: Mapping[str, Any]) -> dict[str, Any]:

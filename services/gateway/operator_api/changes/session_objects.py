@@ -16,7 +16,7 @@ _LONGEST_NAME: Final = 256
 def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: str, *, needs_secret: bool) -> dict[str, Any]:
     """Add what the server knows when a session is saved: the organisation, an HMAC secret where there was none, the hash of a password.
 
-    before: the session that is replaced; a password that the caller left out stays as it was. needs_secret: whether requests of the key may
+    before: the session that is replaced; the store keeps a password that the caller left out. needs_secret: whether requests of the key may
     be signed, and there is nothing to sign them with.
     """
     session["org_id"] = session.get("org_id") or (before or {}).get("org_id") or org_id
@@ -26,8 +26,6 @@ def complete(session: dict[str, Any], before: Mapping[str, Any] | None, org_id: 
     password = basic.get("password") if isinstance(basic, Mapping) else None
     if password:
         session["basic_auth_data"] = {"password": hash_password(password), "hash_type": "argon2id"}
-    elif before and (before.get("basic_auth_data") or {}).get("password"):
-        session["basic_auth_data"] = before["basic_auth_data"]
     return session
 
 

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from services.gateway.keys.model import secret_hash, user_hash
+from services.gateway.stores.keys import KeyStore, StoredKey
 
 METHOD = {"name": "GET", "limit": {"rate": 5, "per": 60}}
 
@@ -495,3 +496,22 @@ def test_misspelled_fields_of_a_session(operator: Any, session: dict[str, Any], 
     (error,) = operator.json("POST", "/api/keys", session, status=400)["Errors"]
     assert error["pointer"] == place
     assert said in error["message"]
+
+
+def test_a_change_without_a_password_does_not_bring_back_one_that_was_changed_meanwhile(
+    operator: Any, make_session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.new_api()
+    path = "/api/keys/" + operator.json("POST", "/api/apis/keys/basic/zoe", make_session("one", basic_auth_data={"password": "old"}))["id"]
+    replace = KeyStore.replace
+
+    def changed_before(self: KeyStore, id: str, session_object: Any) -> StoredKey:
+        monkeypatch.undo()
+        operator.json("PUT", path, make_session("one", basic_auth_data={"password": "new"}))
+        return replace(self, id, session_object)
+
+    monkeypatch.setattr(KeyStore, "replace", changed_before)
+    operator.json("PUT", path, make_session("one", alias="Zoe"))
+    [key] = operator.gateway.keys_store.page()[0]
+    assert key.session["alias"] == "Zoe"
+    assert PasswordHasher().verify(key.session["basic_auth_data"]["password"], "new")
