@@ -58,7 +58,10 @@ def find(gateway: Gateway, name: str, org_id: str | None = None) -> StoredKey | 
         for hash in (secret_hash(candidate), user_hash(candidate), certificate_hash(candidate)):
             opened = store.by_hash(hash)
             stored = None if opened is None else store.get(opened.key.id)
-            if stored is not None and not _of_another(stored, name, org_id):
+            if stored is None or _of_another(stored, name, org_id):
+                continue
+            # Nothing stands between organisation and name: `ab` + `c` may be the `bc` of `a`.
+            if candidate == name or str(stored.session.get("org_id") or "") in ("", org):
                 return stored
     return None
 

@@ -515,3 +515,16 @@ def test_a_change_without_a_password_does_not_bring_back_one_that_was_changed_me
     [key] = operator.gateway.keys_store.page()[0]
     assert key.session["alias"] == "Zoe"
     assert PasswordHasher().verify(key.session["basic_auth_data"]["password"], "new")
+
+
+def test_a_name_is_not_taken_for_that_of_an_organisation_that_begins_the_same(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    user = "/api/apis/keys/basic/"
+    theirs = make_session("one", org_id="a", basic_auth_data={"password": "p"})
+    id = operator.json("POST", user + "bc", theirs)["id"]
+    ours = make_session("one", org_id="ab", basic_auth_data={"password": "q"})
+    assert operator.call("POST", user + "c", ours).status_code == 409
+    operator.json("POST", "/tyk/keys/bd", make_session("one", org_id="a"))
+    assert operator.call("POST", "/tyk/keys/d", make_session("one", org_id="ab")).status_code == 409
+    assert {stored.session["org_id"] for stored in operator.gateway.keys_store.page()[0]} == {"a"}
+    assert operator.json("GET", "/api/keys/abc")["key_id"] == id
