@@ -39,7 +39,7 @@ class Settings:
         None,
         secret=True,
         parse=parse_master_key,
-        help="Seals webhook secrets; 32 characters or more, the same for all gateways of a database. "
+        help="Seals secrets of webhooks and signatures; 32 characters or more, the same for all gateways of a database. "
         "Further lines are former keys, which only open. Unset: that of the key file.",
     )
     master_key_path: Path = setting(Path("var/gateway/master.key"), help="Where a generated master key is kept (mode 0600).")

@@ -61,7 +61,7 @@ def test_another_master_key(definitions: list[dict[str, object]], tmp_path: Path
         former = file.read_text()
         file.write_text("another master key of more than 32 letters")
         _refused_and_then_done(running, lambda: file.write_text(former))
-        assert "is not the key that sealed the secrets of webhooks" in running.process.text()
+        assert "is not the key that sealed the secrets" in running.process.text()
 
 
 def test_a_database_of_other_code(definitions: list[dict[str, object]], tmp_path: Path) -> None:

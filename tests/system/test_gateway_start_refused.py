@@ -75,7 +75,7 @@ def test_the_master_key_of_another_installation(key: str, database_url: str, tmp
         file.write_text("another master key of more than 32 letters")
     ended = run_program(COMMAND, env)
     assert ended.returncode == 3, ended.stderr
-    what = "is not there" if key == "lost" else "is not the key that sealed the secrets of webhooks"
+    what = "is not there" if key == "lost" else "is not the key that sealed the secrets"
     assert f"gateway: cannot start: GATEWAY_MASTER_KEY_PATH ({file}) {what}; put the former key back" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert file.exists() == (key == "another")
