@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,7 @@ def test_a_quota_is_exact_over_workers(odd_upstream: OddUpstream, tmp_path: Path
 def test_a_token_of_the_house(odd_upstream: OddUpstream, tmp_path: Path) -> None:
     """The example as it is delivered, with its policy, and tokens that auth signs."""
     deployed = json.loads((ROOT / "deploy/apis/example-jwt.json").read_text())
+    policies = shutil.copy(ROOT / "deploy/policies.json", tmp_path)
     env = {
         "AUTH_DATABASE_URL": f"sqlite:///{tmp_path}/auth.db",
         "AUTH_DATA": str(tmp_path / "auth"),
@@ -165,7 +167,7 @@ def test_a_token_of_the_house(odd_upstream: OddUpstream, tmp_path: Path) -> None
     with running_service("auth", env, tmp_path) as (auth, _):
         login = {"email": "admin@gatehouse.local", "password": env["AUTH_ADMIN_PASSWORD"]}
         token = requests.post(f"{auth}/login", json=login, timeout=20).json()["access_token"]
-        more = {"UPSTREAM_AUTH": auth, "UPSTREAM_TOKENS": odd_upstream.url, "GATEWAY_POLICIES": str(ROOT / "deploy/policies.json")}
+        more = {"UPSTREAM_AUTH": auth, "UPSTREAM_TOKENS": odd_upstream.url, "GATEWAY_POLICIES": str(policies)}
         with gateway(tmp_path, [deployed], more) as house:
             assert get(house, "/example/jwt/a", token).status == 200
             answer = get(house, "/example/jwt/a", token)

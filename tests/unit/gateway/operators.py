@@ -110,9 +110,10 @@ class NotedGateway:
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:
         """What is announced must be what the log has, which an announcement takes the place of."""
+        announced = set(hashes)
         told = self.keys_store.changes(generation - 1)
-        self.published.append(set(hashes))
-        assert (told.number, told.items()) == (generation, self.published[-1])
+        self.published.append(announced)
+        assert told.entries is not None and {item for number, item in told.entries if number == generation and item} == announced
         return self.unconfirmed
 
     def reset_counters(self, names: Iterable[str]) -> None:
