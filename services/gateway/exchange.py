@@ -179,6 +179,13 @@ class Exchange:
         self.request_id = request_id
         self.started = started
 
+    def add_key(self, key: Key, is_base: bool) -> None:
+        """Note a key that the request has shown. is_base: whether it is the one whose limits count."""
+        if is_base:
+            self.key = key
+        else:
+            self.further_keys = (*self.further_keys, key)
+
     @property
     def headers(self) -> list[Header]:
         return self.section.headers

@@ -175,6 +175,11 @@ def rate_counter(id: str) -> str:
     return f"r:{id}"
 
 
+def window_of(rate: float, per: float) -> tuple[int, float]:
+    """Return whole requests and the seconds that they count in. A rate below 1 stretches the span; above 1, its fraction is cut off."""
+    return (int(rate), per) if rate >= 1 else (1, per / rate)
+
+
 def quota_counter(id: str) -> str:
     return f"q:{id}"
 

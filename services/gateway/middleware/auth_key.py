@@ -86,9 +86,6 @@ class AuthKey:
         self._passed(exchange, key)
 
     def _passed(self, exchange: Exchange, key: Key) -> None:
-        if self._is_base:
-            exchange.key = key
-        else:
-            exchange.further_keys = (*exchange.further_keys, key)
+        exchange.add_key(key, self._is_base)
         if self._strips:
             self._credential.strip(exchange)

@@ -162,10 +162,7 @@ class BasicAuth:
             await _found(self._find_hash(secrets.token_hex(32)))
 
     def _passed(self, exchange: Exchange, key: Key) -> None:
-        if self._is_base:
-            exchange.key = key
-        else:
-            exchange.further_keys = (*exchange.further_keys, key)
+        exchange.add_key(key, self._is_base)
         self._credential.strip(exchange)
 
 

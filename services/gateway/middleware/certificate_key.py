@@ -79,7 +79,4 @@ class CertificateKey:
             or not self._certificates.holds(key.certificate)
         ):
             raise Refusal(CERTIFICATE_UNKNOWN)
-        if self._is_base:
-            exchange.key = key
-        else:
-            exchange.further_keys = (*exchange.further_keys, key)
+        exchange.add_key(key, self._is_base)

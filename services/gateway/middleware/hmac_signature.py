@@ -191,10 +191,7 @@ class HmacSignature:
             right = hmac.compare_digest(signature, hmac.digest(secret, of_1_4, "sha1"))
         if not right:
             raise Refusal(SIGNATURE_INVALID)
-        if self._is_base:
-            exchange.key = key
-        else:
-            exchange.further_keys = (*exchange.further_keys, key)
+        exchange.add_key(key, self._is_base)
         self._credential.strip(exchange)
 
 

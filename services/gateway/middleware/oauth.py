@@ -83,8 +83,5 @@ class OAuth:
     def _take(self, exchange: Exchange, key: Key | None) -> None:
         if key is None or key.issued_by != self._api_id:
             raise Refusal(OAUTH_TOKEN_UNKNOWN, headers=self._unknown)
-        if self._is_base:
-            exchange.key = key
-        else:
-            exchange.further_keys = (*exchange.further_keys, key)
+        exchange.add_key(key, self._is_base)
         self._credential.strip(exchange)

@@ -16,7 +16,7 @@ from math import ceil
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key
+from services.gateway.keys.model import Key, window_of
 from services.gateway.keys.triggers import TRIGGER_EXCEEDED, triggered
 from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import ORG_INACTIVE, ORG_QUOTA_EXCEEDED, ORG_RATE_LIMITED, Refusal, RefusalKind, counted
@@ -85,9 +85,7 @@ class Organisation:
                 self._tell(exchange, TRIGGER_EXCEEDED, trigger)
 
     def _take_rate(self, organisation: Key) -> Taken | Awaitable[Taken]:
-        """A rate below 1 stretches the window; above 1, its fraction is cut off. As that of keys."""
-        rate = organisation.rate
-        limit, window = (int(rate), organisation.per) if rate >= 1 else (1, organisation.per / rate)
+        limit, window = window_of(organisation.rate, organisation.per)
         return self._counters.take(organisation.rate_counter, limit, window)
 
     def _take_quota(self, organisation: Key) -> Taken | Awaitable[Taken]:

@@ -33,7 +33,7 @@ from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key, Limited, endpoint_counter
+from services.gateway.keys.model import Key, Limited, endpoint_counter, window_of
 from services.gateway.ports import Ports
 from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
@@ -248,7 +248,7 @@ def _policy(name: bytes, rate: float, per: float, whose: str, counter: str) -> P
     """Return the limit of a key; None when there is none. A rate below 1 stretches the window; above 1, its fraction is cut off."""
     if rate <= 0 or per <= 0:
         return None
-    limit, window = (int(rate), per) if rate >= 1 else (1, per / rate)
+    limit, window = window_of(rate, per)
     return Policy(name, limit, window, RATE_LIMITED, whose, counter)
 
 
