@@ -125,6 +125,12 @@ def _forged_signatures(places: Places) -> list[Plan]:
     return [Plan(one.port, 1, repeat=one.repeat.replace(b"Authorization", date + b"Authorization")) for one in plans]
 
 
+def _forged_token(number: int) -> str:
+    """Signed with the dearest algorithm there is."""
+    parts = (b'{"alg":"ES512"}', b'{"sub":"u%d"}' % number, number.to_bytes(4) * 33)
+    return "Bearer " + ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
 def _idle(places: Places) -> list[Plan]:
     return [Plan(places.gateway, places.number(10_000))]
 
@@ -160,6 +166,9 @@ ATTACKS: dict[str, Attack] = {
     "pipelined-reply-unread": Attack("endless pipelined canned replies, answers not read", pipelined("/open/reply", read=False)),
     "wrong-passwords": Attack("endless pipelined wrong passwords", _strangers("/users/small", _wrong_password), _BESIDE_CREDENTIALS),
     "forged-signatures": Attack("endless pipelined forged signatures", _forged_signatures, _BESIDE_CREDENTIALS),
+    "forged-tokens": Attack(
+        "endless pipelined forged JSON Web Tokens", _strangers("/signed-by-one/small", _forged_token), _BESIDE_CREDENTIALS
+    ),
     "burst-8": Attack("8 MB of `/hello` at once", burst(1, 8)),
     "burst-16": Attack("16 MB of `/hello` each at once", burst(3, 16)),
     "chunks-upstream": Attack("endless one-byte chunks to an upstream", one_byte_chunks("/open/sink")),

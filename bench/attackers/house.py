@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from bench.attackers.attacks import Places
 from bench.attackers.ordinary import Client
 from bench.gateway import create_key
@@ -30,6 +33,14 @@ GATEWAY_CORE, OTHER_CORE = 0, 1
 ROLE_TOKENS = 100  # auth is asked about each once: a service keeps an answer for some seconds
 _ADMIN = "admin@gatehouse.local"
 _FILLED = 250
+
+
+def _tokens() -> dict[str, Any]:
+    """Ask for tokens of the algorithm that takes longest to check."""
+    public = ec.generate_private_key(ec.SECP521R1()).public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    auth = {"auth_header_name": "authorization"}
+    return {"enable_jwt": True, "jwt_signing_method": "ecdsa", "jwt_source": pem, "jwt_default_policies": ["none"], "auth": auth}
 
 
 @dataclass
@@ -96,6 +107,7 @@ class House:
             definition("keyed-batch", hostile, use_keyless=False, **batch),
             definition("users", hostile, use_keyless=False, use_basic_auth=True),
             definition("signed", hostile, use_keyless=False, enable_signature_checking=True, hmac_allowed_clock_skew=600_000),
+            definition("signed-by-one", hostile, use_keyless=False, **_tokens()),
             definition("refused", hostile, enable_ip_whitelisting=True, allowed_ips=["127.0.0.1"], **batch),
             *(json.loads((ROOT / f"deploy/apis/{name}.json").read_text()) for name in ("auth", "tokens")),
         ):

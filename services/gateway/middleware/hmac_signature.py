@@ -88,15 +88,39 @@ class Form(NamedTuple):
     names: tuple[bytes, ...] | None
 
 
+class Sent:
+    """What one head says. moment: its date, in epoch seconds. date_line: what is signed when that is the date alone."""
+
+    __slots__ = ("_line", "_text", "date", "form", "moment", "signature")
+
+    def __init__(self, form: Form, signature: bytes, date: bytes, moment: float, date_line: bytes | None) -> None:
+        self.form = form
+        self.signature = signature
+        self.date = date
+        self.moment = moment
+        self._text = date_line
+        self._line: object = None
+
+    def text(self, exchange: Exchange) -> bytes:
+        """Return the text that was signed: with the same fields and the same request line it is the same."""
+        names, line = self.form.names, exchange.section.line
+        if self._text is not None and (names is None or self._line is line):
+            return self._text
+        text = self._text = _signed(exchange, names or ())
+        self._line = line if line[0] else None
+        return text
+
+
 class HmacSignature:
     """Sets the exchange's key and `exchange.presented_key`."""
 
-    __slots__ = ("_algorithms", "_credential", "_dates", "_find_hash", "_forms", "_is_base", "_now", "_skew")
+    __slots__ = ("_algorithms", "_credential", "_dates", "_find_hash", "_forms", "_in_query", "_is_base", "_now", "_skew")
 
     def __init__(self, spec: Spec, keys: KeyFinder, now: Callable[[], float]) -> None:
         self._find_hash = keys.find_hash
         self._now = now
         self._credential = Credential(spec.way.places)
+        self._in_query = self._credential.in_query
         self._is_base = spec.way.is_base
         self._skew = spec.skew
         self._algorithms = spec.algorithms
@@ -105,19 +129,31 @@ class HmacSignature:
         self._dates: Remembered[bytes, float | None] = Remembered(256, 64)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
-        sent = self._credential.sent(exchange)
-        if not sent:
-            raise Refusal(SIGNATURE_MALFORMED, detail=f"Send a signature in {self._credential.places}: {SIGNATURE_MALFORMED.detail}")
-        form, signature = self._read(sent)
-        exchange.presented_key = form.key_id
-        date_name, date = self._date_of(exchange)
-        if form.names is not None and date_name not in form.names:
-            raise Refusal(SIGNATURE_MALFORMED, detail=f"The signature does not cover {date_name.decode()}, so it would hold for ever.")
-        found = self._find_hash(form.hash)
+        sent = exchange.section.memo.get(self)
+        if sent is None or self._in_query:
+            sent = self._sent(exchange)
+        exchange.presented_key = sent.form.key_id
+        if abs(sent.moment - self._now()) > self._skew:
+            raise Refusal(SIGNATURE_OUT_OF_TIME, detail=f"The date may be {self._skew:g} s from the gateway's clock, before or after.")
+        found = self._find_hash(sent.form.hash)
         if found is not None and not isinstance(found, Key):
-            return self._wait(exchange, form, signature, date_name, date, found)
-        self._check(exchange, form, signature, date_name, date, found)
+            return self._wait(exchange, sent, found)
+        self._check(exchange, sent, found)
         return None
+
+    def _sent(self, exchange: Exchange) -> Sent:
+        """Read the credential and the date, and remember them. Raises Refusal when one is missing or malformed."""
+        text = self._credential.sent(exchange)
+        if not text:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"Send a signature in {self._credential.places}: {SIGNATURE_MALFORMED.detail}")
+        form, signature = self._read(text)
+        exchange.presented_key = form.key_id
+        name, date, moment = self._date_of(exchange)
+        if form.names is not None and name not in form.names:
+            raise Refusal(SIGNATURE_MALFORMED, detail=f"The signature does not cover {name.decode()}, so it would hold for ever.")
+        sent = Sent(form, signature, date, moment, b"%b: %b" % (name, date) if form.names is None else None)
+        exchange.section.remember(self, sent)
+        return sent
 
     def _read(self, sent: str) -> tuple[Form, bytes]:
         """Take the credential apart: what it says, and the signature. Raises Refusal."""
@@ -160,8 +196,8 @@ class HmacSignature:
         names = tuple(name.encode("ascii") for name in listed) or None
         return Form(key_id, secret_hash(key_id), _DIGESTS[algorithm], names), value
 
-    def _date_of(self, exchange: Exchange) -> tuple[bytes, bytes]:
-        """Return the name and the value of the field with the date. Raises Refusal when it is missing or too far off."""
+    def _date_of(self, exchange: Exchange) -> tuple[bytes, bytes, float]:
+        """Return the name and the value of the field with the date, and what it says. Raises Refusal when it is missing or no date."""
         for name in _DATES:
             value = exchange.section.value(name)
             if value is not None:
@@ -171,24 +207,19 @@ class HmacSignature:
         moment = self._dates[value] if value in self._dates else self._dates.keep(value, _moment(value), len(value))
         if moment is None:
             raise Refusal(SIGNATURE_MALFORMED, detail=f"{name.decode().title()} is not a date such as `Mon, 02 Jan 2006 15:04:05 GMT`.")
-        if abs(moment - self._now()) > self._skew:
-            raise Refusal(SIGNATURE_OUT_OF_TIME, detail=f"The date may be {self._skew:g} s from the gateway's clock, before or after.")
-        return name, value
+        return name, value, moment
 
-    async def _wait(
-        self, exchange: Exchange, form: Form, signature: bytes, date_name: bytes, date: bytes, finding: Awaitable[Key | None]
-    ) -> None:
-        self._check(exchange, form, signature, date_name, date, await finding)
+    async def _wait(self, exchange: Exchange, sent: Sent, finding: Awaitable[Key | None]) -> None:
+        self._check(exchange, sent, await finding)
 
-    def _check(self, exchange: Exchange, form: Form, signature: bytes, date_name: bytes, date: bytes, key: Key | None) -> None:
+    def _check(self, exchange: Exchange, sent: Sent, key: Key | None) -> None:
         if key is None or key.hmac_secret is None:
             raise Refusal(SIGNATURE_INVALID)
-        secret = key.hmac_secret.encode()
-        signed = b"%b: %b" % (date_name, date) if form.names is None else _signed(exchange, form.names)
-        right = hmac.compare_digest(signature, hmac.digest(secret, signed, form.digest))
+        secret, form = key.hmac_secret.encode(), sent.form
+        right = hmac.compare_digest(sent.signature, hmac.digest(secret, sent.text(exchange), form.digest))
         if not right and form.names is None and form.digest == "sha1":
-            of_1_4 = f"date:{quote_plus(date)}".encode()
-            right = hmac.compare_digest(signature, hmac.digest(secret, of_1_4, "sha1"))
+            of_1_4 = f"date:{quote_plus(sent.date)}".encode()
+            right = hmac.compare_digest(sent.signature, hmac.digest(secret, of_1_4, "sha1"))
         if not right:
             raise Refusal(SIGNATURE_INVALID)
         exchange.add_key(key, self._is_base)
