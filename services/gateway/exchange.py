@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from services.gateway.keys.model import Key
 from services.gateway.wire.client_certificates import ClientCertificate
@@ -47,6 +47,28 @@ class ResponseHead:
         self.status = status
         self.reason = reason
         self.headers = headers
+
+
+class AnswerTransform(Protocol):
+    """Needs the whole body of an upstream's answer before its head goes out, and may change both."""
+
+    def wants(self, exchange: Exchange, head: ResponseHead) -> bool:
+        """Tell from the head whether it is this answer that is changed."""
+
+    def transform(self, exchange: Exchange, head: ResponseHead, body: bytes) -> bytes | Awaitable[bytes]:
+        """Return the body that goes out. Raises Refusal, which is answered in its place."""
+
+
+class AnswerCopy(Protocol):
+    """Is given a copy of an answer after it went out. most: bytes of a body; of a longer one there is no copy."""
+
+    most: int
+
+    def wants(self, exchange: Exchange, head: ResponseHead) -> bool:
+        """Tell from the head whether a copy is needed."""
+
+    def take(self, exchange: Exchange, head: ResponseHead, body: bytes) -> None:
+        """Take the copy of a whole answer. Does not wait for anybody."""
 
 
 class Target(NamedTuple):
@@ -133,6 +155,10 @@ class Exchange:
     to ask the upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that
     tell the client of its limits, each with its CR LF. upstream,
     limit: for the log, which upstream failed and which of its time limits ran out.
+
+    What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
+    `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
+    client's, or what was read of it; None = it is streamed). Of the answer: answer_transforms and answer_copies.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -148,6 +174,13 @@ class Exchange:
     timeouts: Timeouts | None = None
     upstream_path: str | None = None
     upstream_query: str | None = None
+    upstream_method: str | None = None
+    upstream_host: bytes | None = None
+    target: Target | None = None
+    body: bytes | None = None
+    body_reader: Callable[[], Awaitable[bytes]] | None = None
+    answer_transforms: tuple[AnswerTransform, ...] = ()
+    answer_copies: tuple[AnswerCopy, ...] = ()
     relative = ""
     secure = False
     certificate: ClientCertificate | None = None
@@ -185,6 +218,38 @@ class Exchange:
             self.key = key
         else:
             self.further_keys = (*self.further_keys, key)
+
+    async def read_body(self) -> bytes:
+        """Return the whole body of the request, and keep it for later stages and the upstream.
+
+        Raises Refusal when it is larger than the gateway reads, malformed or too slow; Closed when the client goes away.
+        """
+        if self.body is None:
+            self.body = b"" if self.body_reader is None else await self.body_reader()
+        return self.body
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        """Send a field to the upstream in place of all that have its name. `Host` goes to `upstream_host`."""
+        lower = name.lower()
+        if lower == b"host":
+            self.upstream_host = value
+            return
+        self.drop_header(lower)
+        self.set_headers = [*(self.set_headers or ()), (name, value)]
+
+    def drop_header(self, lower: bytes) -> None:
+        """Keep the fields of a name from the upstream. lower: in lower case. Who sends them again uses `set_header`."""
+        if self.drop_headers is None:
+            self.drop_headers = set()
+        self.drop_headers.add(lower)
+        if self.set_headers:
+            self.set_headers = [header for header in self.set_headers if header[0].lower() != lower] or None
+
+    def sent_headers(self) -> list[Header]:
+        """Return the fields as the upstream gets them, without those that the gateway itself adds, and without `Host`."""
+        dropped = self.drop_headers or ()
+        kept = [header for header in self.headers if header[0].lower() not in dropped and header[0].lower() != b"host"]
+        return [*kept, *(self.set_headers or ())]
 
     @property
     def headers(self) -> list[Header]:

@@ -233,7 +233,8 @@ class FrontDoor:
                 else:  # it means nothing there (RFC 9110, 10.1.1)
                     exchange.drop_headers = {b"expect"}
             close = section.close is True if minor else section.close is not False
-            if await self._answer_one(connection, exchange, not minor, close):
+            answer = self._answer_one if not section.length else self._answer_with_body
+            if await answer(connection, exchange, not minor, close):
                 return
             del exchange, known, target, path, query  # an idle connection keeps nothing of its last request but its fields
             if connection.full:
@@ -266,6 +267,15 @@ class FrontDoor:
         finally:
             self._under_way.leave(client)
 
+    async def _answer_with_body(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
+        """As `_answer`, for a request whose body a stage may read."""
+        bodies = self._forwarder.bodies
+        bodies.offer(connection, exchange)
+        try:
+            return await self._answer_one(connection, exchange, old, close)
+        finally:
+            bodies.release(exchange)
+
     async def _answer(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
         """Answer one request. True when the connection must not be used again."""
         sent = connection.sent
@@ -279,7 +289,8 @@ class FrontDoor:
                 api = exchange.api
                 assert api is not None
                 if not api.batch or exchange.relative != BATCH_PATH:
-                    forward = self._forwarder.forward_with_body if exchange.body_length else self._forwarder.forward
+                    has_body = exchange.body_length or exchange.body is not None
+                    forward = self._forwarder.forward_with_body if has_body else self._forwarder.forward
                     status, close = await forward(connection, exchange, api, old, close)
                     self._log(exchange, status, connection.sent - sent)
                     if connection.body is not None and not connection.body.done:

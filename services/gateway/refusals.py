@@ -496,9 +496,19 @@ BATCHES_BUSY = _kind(
 )
 BATCH_TOO_LARGE = _kind("batch-too-large", 413, "Batch request is too large", detail="At most 100 entries and 10 MB.")
 
+BODIES_BUSY = _kind(
+    "bodies-busy",
+    503,
+    "Too many bodies at the same time",
+    detail="Bodies that are validated or changed take all the room; try again shortly.",
+)
+
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
 UPSTREAM_UNREACHABLE = _kind("upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made.")
+UPSTREAM_TOO_LARGE = _kind(
+    "upstream-too-large", 502, _PROXY_PROBLEM, detail="The upstream's answer is larger than what the gateway may read to change it."
+)
 UPSTREAM_TIMEOUT = _kind(
     "upstream-timeout",
     504,

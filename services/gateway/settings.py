@@ -77,6 +77,12 @@ class Settings:
     body_least_rate: int = setting(
         1024, help="Bytes a second that a request's body must bring on average, after its first ten seconds; 0 = any.", minimum=0
     )
+    body_read_limit: int = setting(
+        1_048_576,
+        help="Bytes of a body that is read as a whole, where a definition validates or changes it; a larger one is refused there.",
+        minimum=1024,
+        maximum=16 * 1_048_576,
+    )
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
     audit_days: int = setting(365, help="Days that the audit of operators' calls is kept; 0 = for ever.", minimum=0, maximum=36_500)

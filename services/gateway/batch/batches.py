@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
@@ -120,6 +121,7 @@ class Batches:
         exchange.secure = envelope.secure
         exchange.certificate = envelope.certificate
         exchange.host = envelope.host
+        exchange.body_reader = partial(_at_hand, entry.body)
         try:
             if malformed is not None:
                 raise malformed
@@ -137,7 +139,9 @@ class Batches:
             if isinstance(reply, HandedOver):
                 raise Refusal(NOT_FOUND, detail="An entry does not ask for tokens.")
             if reply is None:
-                status, answered, fetched = await self._forwarder.fetch(connection, exchange, api, entry.body, budget)
+                status, answered, fetched = await self._forwarder.fetch(
+                    connection, exchange, api, entry.body if exchange.body is None else exchange.body, budget
+                )
             else:
                 status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
             if fetched is None:
@@ -153,6 +157,10 @@ class Batches:
         for name, value in answered:
             shown.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         return {"relative_url": entry.relative_url, "code": status, "headers": shown, "body": body.decode("utf-8", "replace")}
+
+
+async def _at_hand(body: bytes) -> bytes:
+    return body
 
 
 def _json(answers: list[dict[str, Any]]) -> bytes:

@@ -7,14 +7,15 @@ from typing import Final
 
 from services.common.addresses import AddressSet
 from services.gateway import client_faults
-from services.gateway.exchange import CompiledApi, Exchange, ResponseHead
-from services.gateway.forwarding import faults
+from services.gateway.exchange import AnswerCopy, AnswerTransform, CompiledApi, Exchange, ResponseHead, Timeouts
+from services.gateway.forwarding.request_bodies import MANY, RequestBodies
 from services.gateway.forwarding.request_heads import RequestHeads
 from services.gateway.forwarding.upstream_requests import UpstreamRequests
-from services.gateway.refusals import TOO_MANY_FROM_ADDRESS, UPSTREAM_BROKEN, Refusal
+from services.gateway.forwarding.whole_answers import BODILESS, changed_head, read_answer, transformed, written
+from services.gateway.refusals import BODIES_BUSY, TOO_MANY_FROM_ADDRESS, UPSTREAM_BROKEN, UPSTREAM_TOO_LARGE, Refusal
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, LengthBody, Tunnel
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, CopiedBody, LengthBody, Tunnel
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
 from services.gateway.wire.heads.grammar import Header
@@ -30,26 +31,29 @@ TUNNEL_TIMEOUT: Final = 3600.0
 _SMALL_BODY: Final = 64 * 1024
 # Bytes on the wire of the same body when each byte is sent in a chunk of its own.
 _SMALL_FRAMED: Final = 8 * _SMALL_BODY
-_NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
 
 
 class Forwarder:
     """Forwards the requests of one worker."""
 
-    __slots__ = ("_requests", "_uploads", "_upstreams", "body_limits", "stopping", "trusted")
+    __slots__ = ("_largest_answer", "_requests", "_uploads", "_upstreams", "bodies", "body_limits", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
         self._uploads = Shares(settings.max_uploads_per_address, self.trusted)
         self.body_limits = Limits(BODY_TIMEOUT, settings.body_timeout, settings.body_least_rate)
+        self.bodies = RequestBodies(self.body_limits, self._uploads, settings.body_read_limit)
+        self._largest_answer = settings.body_read_limit
         self._requests = UpstreamRequests(upstreams, RequestHeads(self.trusted), self.body_limits)
         self.stopping = False
 
     async def forward_with_body(
         self, client: ClientConnection, exchange: Exchange, api: CompiledApi, old: bool, close: bool
     ) -> tuple[int, bool]:
-        """As `forward`, for a request with a body: a small one is read first, any other is streamed."""
+        """As `forward`, for a request with a body: a small one is read first unless a stage has read it, any other is streamed."""
+        if exchange.body is not None:
+            return await self.forward(client, exchange, api, old, close, exchange.body)
         length = exchange.body_length
         all_small = api.body_limit is not None and api.body_limit <= _SMALL_BODY
         body: Body | None = None
@@ -69,7 +73,7 @@ class Forwarder:
                 raise client_faults.of_body(error) from None
             return await self.forward(client, exchange, api, old, close, payload)
         if not self._uploads.enter(exchange.client):
-            raise Refusal(TOO_MANY_FROM_ADDRESS, detail="This address has as many uploads under way as it may; wait for their answers.")
+            raise Refusal(TOO_MANY_FROM_ADDRESS, detail=MANY)
         try:
             return await self.forward(client, exchange, api, old, close)
         finally:
@@ -98,8 +102,16 @@ class Forwarder:
                     if client.full:
                         await self._taken(client, upstream)
                 answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
-            if api.answer_stages:
-                answer = _changed(answer, exchange, api)
+            copies: list[AnswerCopy] = []
+            if api.answer_stages or exchange.answer_transforms or exchange.answer_copies:
+                changed = changed_head(answer, exchange, api)
+                transforms = [one for one in exchange.answer_transforms if one.wants(exchange, changed)]
+                if transforms:
+                    close = close or self.stopping or client.sink is not None
+                    reusable = await self._forward_whole(client, upstream, exchange, timeouts, answer, changed, transforms, old, close)
+                    return changed.status, close
+                answer = answer._replace(status=changed.status, reason=changed.reason, fields=written(changed.headers))
+                copies = [one for one in exchange.answer_copies if one.wants(exchange, changed)]
             status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
             framing = b""
             if exchange.method == "HEAD" or status == 304 or status == 204:
@@ -123,6 +135,9 @@ class Forwarder:
             if len(data) == left:  # the usual small answer: one write
                 upstream.buffer = b""
                 client.write(head + data)
+                for copy in copies:
+                    if left <= copy.most:
+                        copy.take(exchange, changed, data)
             else:
                 upstream.buffer = data
                 client.answered = True
@@ -130,9 +145,16 @@ class Forwarder:
                 if left >= 0:
                     body = LengthBody(left)
                 else:
-                    body = ChunkedBody(not old, None, api.pass_trailers) if chunked else CloseBody(not old)
+                    framed = not old and not copies
+                    body = ChunkedBody(framed, None, api.pass_trailers) if chunked else CloseBody(framed)
+                if copies:
+                    body = CopiedBody(body, max(one.most for one in copies), left < 0 and not old)
                 await _pipe(upstream, client, body, head)
                 client.answered = False
+                copied = body.copy() if isinstance(body, CopiedBody) else None
+                for copy in copies:
+                    if copied is not None and len(copied) <= copy.most:
+                        copy.take(exchange, changed, copied)
             reusable = not ends and client.sink is None
             return status, close
         finally:
@@ -161,33 +183,54 @@ class Forwarder:
                 answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
-            upstream.take(answer.consumed)
-            headers = [*_fields(answer.lines), *exchange.answer_headers]
-            body: Body
-            if exchange.method == "HEAD" or answer.status in (204, 304):
-                body = LengthBody(0)
-            elif answer.chunked:
-                body = ChunkedBody(False, passed=_NO_TRAILERS)
-            else:
-                body = LengthBody(answer.length) if answer.length >= 0 else CloseBody(False)
+            head = changed_head(answer, exchange, api)
             if not budget.spend(answer.consumed):
-                return answer.status, headers, None
-            data = b"".join(await read_whole(upstream, body, budget=budget))
-            whole = answer.chunked or answer.length >= 0
-            bodiless = answer.status == 204 and exchange.method != "HEAD"
-            reusable = not answer.close and (not (answer.chunked or answer.length > 0) if bodiless else whole)
-            return answer.status, headers, data
+                return head.status, [*head.headers, *exchange.answer_headers], None
+            data, reusable = await read_answer(upstream, answer, exchange, timeouts, budget)
+            transforms = [one for one in exchange.answer_transforms if one.wants(exchange, head)]
+            if transforms or exchange.answer_copies:
+                data = await transformed(transforms, exchange.answer_copies, exchange, head, data)
+            return head.status, [*head.headers, *exchange.answer_headers], data
         except BodyTooLarge:
-            return answer.status, headers, None
-        except TimedOut:
-            raise faults.paused(upstream, exchange, timeouts) from None
-        except (Closed, BadBody):
-            raise Refusal(UPSTREAM_BROKEN) from None
+            return head.status, [*head.headers, *exchange.answer_headers], None
         finally:
             if reusable:
                 self._upstreams.give(upstream)
             else:
                 self._upstreams.end(upstream, told=answer.close)
+
+    async def _forward_whole(
+        self,
+        client: ClientConnection,
+        upstream: UpstreamConnection,
+        exchange: Exchange,
+        timeouts: Timeouts,
+        answer: UpstreamHead,
+        head: ResponseHead,
+        transforms: list[AnswerTransform],
+        old: bool,
+        close: bool,
+    ) -> bool:
+        """Read an answer, let stages change it, and write it; return whether the upstream's connection can be used again.
+
+        Raises Refusal.
+        """
+        budget = Budget(self._largest_answer, self.bodies.room)
+        try:
+            try:
+                body, reusable = await read_answer(upstream, answer, exchange, timeouts, budget)
+            except BodyTooLarge:
+                raise Refusal(BODIES_BUSY if budget.crowded else UPSTREAM_TOO_LARGE) from None
+            body = await transformed(transforms, exchange.answer_copies, exchange, head, body)
+            framing = b"Connection: close\r\n" if close else b"Connection: keep-alive\r\n" if old else b""
+            lines = b"HTTP/1.1 %d %b\r\n%b%b%bX-Request-Id: %b\r\nVia: %b1.1 gatehouse\r\n\r\n" % (
+                head.status, head.reason, written(head.headers), exchange.limits, framing,
+                exchange.request_id.encode("ascii"), answer.via,
+            )  # fmt: skip
+            client.write(lines if exchange.method == "HEAD" or head.status in BODILESS else lines + body)
+            return reusable
+        finally:
+            budget.give_all_back()
 
     @staticmethod
     async def _taken(client: ClientConnection, upstream: UpstreamConnection) -> None:
@@ -238,16 +281,3 @@ def _part(client: ClientConnection, upstream: UpstreamConnection) -> None:
     client.source = upstream.source = None
     client.break_pipe()
     upstream.break_pipe()
-
-
-def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> UpstreamHead:
-    """Return the answer as the definition's stages change it."""
-    head = ResponseHead(answer.status, answer.reason, _fields(answer.lines))
-    for stage in api.answer_stages:
-        stage(exchange, head)
-    return answer._replace(status=head.status, reason=head.reason, fields=b"".join(b"%b: %b\r\n" % header for header in head.headers))
-
-
-def _fields(lines: list[bytes]) -> list[Header]:
-    """Return lines of a head as names and values."""
-    return [(name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]

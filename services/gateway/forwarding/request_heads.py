@@ -19,6 +19,7 @@ from services.gateway.wire.heads.names import NOT_PASSED_ON
 
 _VIA: Final = b"1.1 gatehouse"
 _NOTHING: Final[frozenset[bytes]] = frozenset()
+_LENGTH: Final = frozenset({b"content-length"})
 
 
 class RequestHeads:
@@ -39,7 +40,8 @@ class RequestHeads:
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if query or target.query:
             path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
-        if exchange.drop_headers is None and exchange.set_headers is None and not api.named_segments:
+        changed = exchange.drop_headers is not None or exchange.set_headers is not None or exchange.body is not None
+        if not changed and exchange.upstream_host is None and not api.named_segments:
             # They follow from the client's fields alone, which repeat. (Not with a `{name}`: its listen path differs.)
             known = exchange.section.memo.get(api)
             if known is None or known[0] is not target or known[1] is not exchange.upgrade:
@@ -48,8 +50,9 @@ class RequestHeads:
             fields = known[2]
         else:
             fields = self._upstream_fields(client, exchange, api, target)
+        method = exchange.upstream_method or exchange.method
         return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
-            f"{exchange.method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
+            f"{method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
         )  # fmt: skip
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
@@ -60,12 +63,17 @@ class RequestHeads:
         dropped: Set[bytes] = exchange.drop_headers or _NOTHING
         if layout.special and b"connection" in layout.places:
             dropped |= named_fields(b",".join(section.values(b"connection")))
+        if exchange.body is not None:
+            dropped |= _LENGTH
         if dropped or (layout.withheld and api.pass_headers):
             dropped |= layout.withheld - api.pass_headers
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
             passed_on = picker(gone | {0}, len(layout.names))
-        out = [b"Host: %b\r\n" % target.host_header, b"\r\n".join(passed_on(section.lines))]
-        if exchange.body_length < 0:
+        out = [b"Host: %b\r\n" % (exchange.upstream_host or target.host_header), b"\r\n".join(passed_on(section.lines))]
+        if exchange.body is not None:
+            if exchange.body or exchange.body_length:
+                out.append(b"Content-Length: %d\r\n" % len(exchange.body))
+        elif exchange.body_length < 0:
             out.append(b"Transfer-Encoding: chunked\r\n")
         if exchange.set_headers:
             out += [b"%b: %b\r\n" % header for header in exchange.set_headers]

@@ -44,13 +44,13 @@ class UpstreamRequests:
 
         Raises Refusal.
         """
-        targets = api.targets
+        targets = api.targets if exchange.target is None else (exchange.target,)
         target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
         upstream = self._upstreams.take(target.origin)
         reused = upstream is not None
         while True:
             if upstream is None:
-                upstream, target = await self._connect(exchange, api, target, timeouts)
+                upstream, target = await self._connect(exchange, api, targets, target, timeouts)
             request = self._heads.write(client, exchange, api, target)
             upstream.idle_timeout = timeouts.idle
             timer = None
@@ -80,7 +80,8 @@ class UpstreamRequests:
             except Closed:
                 broken = bool(upstream.buffer)
                 upstream.close()
-                if reused and not exchange.body_length and not broken and exchange.method in _IDEMPOTENT:
+                safe = not exchange.body_length and not payload and (exchange.upstream_method or exchange.method) in _IDEMPOTENT
+                if reused and safe and not broken:
                     upstream, reused = None, False
                     continue
                 raise faults.broken(upstream, exchange) from None
@@ -113,9 +114,11 @@ class UpstreamRequests:
             return None
         return client.sockets.loop.call_later(_CONTINUE_AFTER, _continue, client, body)
 
-    async def _connect(self, exchange: Exchange, api: CompiledApi, target: Target, timeouts: Timeouts) -> tuple[UpstreamConnection, Target]:
+    async def _connect(
+        self, exchange: Exchange, api: CompiledApi, targets: tuple[Target, ...], target: Target, timeouts: Timeouts
+    ) -> tuple[UpstreamConnection, Target]:
         """Connect to the target, or when it cannot be reached to each of the others in turn. Raises Refusal."""
-        left = list(api.targets)
+        left = list(targets)
         while True:
             try:
                 return await self._upstreams.connect(target.origin, timeouts.connect), target

@@ -243,3 +243,39 @@ class ChunkedBody:
 
     def ended_by_close(self) -> bytes | None:
         return None
+
+
+class CopiedBody:
+    """A plain body on its way, of which a copy is kept. most: bytes of the copy; chunk: it goes out in chunks."""
+
+    __slots__ = ("_body", "_chunk", "_kept", "_left", "done")
+
+    def __init__(self, body: Body, most: int, chunk: bool) -> None:
+        self._body = body
+        self._chunk = chunk
+        self._kept: list[bytes] | None = []
+        self._left = most
+        self.done = body.done
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        plain, rest = self._body.feed(data)
+        return self._passed(plain), rest
+
+    def ended_by_close(self) -> bytes | None:
+        last = self._body.ended_by_close()
+        return None if last is None else self._passed(last)
+
+    def _passed(self, plain: bytes) -> bytes:
+        self.done = self._body.done
+        self._left -= len(plain)
+        if self._left < 0:
+            self._kept = None
+        elif self._kept is not None and plain:
+            self._kept.append(plain)
+        if not self._chunk:
+            return plain
+        return (b"%x\r\n%b\r\n" % (len(plain), plain) if plain else b"") + (b"0\r\n\r\n" if self.done else b"")
+
+    def copy(self) -> bytes | None:
+        """Return the body; None when it is not whole, or has more bytes than were to be kept."""
+        return b"".join(self._kept) if self._kept is not None and self.done else None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, LengthBody, Tunnel
+from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, CloseBody, CopiedBody, LengthBody, Tunnel
 
 
 def feed(body: Body, data: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes]:
@@ -247,3 +247,42 @@ def test_a_trailer_is_read_once_whatever_it_holds(line: bytes) -> None:
 
 def test_spaces_around_the_value_of_a_trailer_are_taken_off() -> None:
     assert ChunkedBody(True).feed(b"0\r\nETag: \t a b \t\r\nDigest:\r\n\r\n")[0] == b"0\r\nETag: a b\r\nDigest: \r\n\r\n"
+
+
+# Copies.
+
+
+def _through(body: CopiedBody, *pieces: bytes) -> bytes:
+    return b"".join(body.feed(piece)[0] for piece in pieces)
+
+
+def test_a_copied_body_goes_on_as_it_came() -> None:
+    body = CopiedBody(LengthBody(6), 6, False)
+    assert body.feed(b"abc") == (b"abc", b"")
+    assert body.copy() is None
+    assert body.feed(b"defGET /") == (b"def", b"GET /")
+    assert (body.done, body.copy()) == (True, b"abcdef")
+
+
+def test_a_copied_body_of_chunks_is_framed_again() -> None:
+    body = CopiedBody(ChunkedBody(False), 100, True)
+    assert _through(body, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n") == b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert body.copy() == b"abcde"
+
+
+def test_of_a_body_that_is_too_long_there_is_no_copy() -> None:
+    body = CopiedBody(ChunkedBody(False), 4, True)
+    assert _through(body, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n") == b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert (body.done, body.copy()) == (True, None)
+
+
+def test_a_copied_body_may_end_with_its_connection() -> None:
+    body = CopiedBody(CloseBody(False), 100, True)
+    assert body.feed(b"abc") == (b"3\r\nabc\r\n", b"")
+    assert (body.ended_by_close(), body.copy()) == (b"0\r\n\r\n", b"abc")
+
+
+def test_a_copied_body_that_breaks_off_has_no_copy() -> None:
+    body = CopiedBody(LengthBody(6), 6, False)
+    body.feed(b"abc")
+    assert (body.ended_by_close(), body.copy()) == (None, None)
