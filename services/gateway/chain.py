@@ -28,6 +28,7 @@ from services.gateway.middleware import (
     rate_limit,
     rate_limit_status,
     size_limit,
+    validate_json,
     version,
 )
 from services.gateway.ports import Ports
@@ -87,6 +88,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", rate_limit, envelope=True),
     # The last one that can refuse: what passes is charged and goes to the upstream.
     Step("keyed", quota, envelope=True),
+    # What the client sent, before anything is changed. Of a request that is charged already, as in Tyk.
+    Step("late", validate_json),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),
 )

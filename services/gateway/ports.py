@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from services.gateway.counters.port import Counters
 from services.gateway.exchange import Exchange
@@ -13,7 +14,9 @@ from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
 from services.gateway.keys.tokens import TokenVerifier
+from services.gateway.threads import Threads
 
+_BODIES_AT_ONCE: Final = 2
 # (the request that is the cause, name of the event, its metadata). Never blocks.
 Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 
@@ -21,7 +24,7 @@ Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 @dataclass(frozen=True, slots=True)
 class Ports:
     """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds. tell: tells the handlers
-    of the request's API of an event that refuses nothing.
+    of the request's API of an event that refuses nothing. bodies: the threads in which large bodies are looked at.
     """
 
     keys: KeyFinder
@@ -33,3 +36,4 @@ class Ports:
     certificates: CertificateFinder
     now: Callable[[], float]
     tell: Tell = lambda exchange, event, metadata: None
+    bodies: Executor = field(default_factory=lambda: Threads(_BODIES_AT_ONCE, "bodies"))

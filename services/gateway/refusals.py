@@ -42,10 +42,10 @@ class Refusal(Exception):
 
     headers: sent besides the usual ones (`Retry-After`, `WWW-Authenticate`, ...). detail: replaces the kind's own detail.
     reason: the `Reason` of the event's metadata; the message when it is not given. message: replaces the kind's own, where Tyk's words
-    name what was refused.
+    name what was refused. status: replaces the kind's own, where a definition chooses it.
     """
 
-    __slots__ = ("detail", "headers", "kind", "message", "reason")
+    __slots__ = ("detail", "headers", "kind", "message", "reason", "status")
 
     def __init__(
         self,
@@ -55,9 +55,11 @@ class Refusal(Exception):
         detail: str | None = None,
         reason: str | None = None,
         message: str | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(kind.code)
         self.kind = kind
+        self.status = kind.status if status is None else status
         self.message = kind.message if message is None else message
         self.headers: tuple[Header, ...] = tuple(headers)
         self.detail = kind.detail if detail is None else detail
@@ -496,6 +498,8 @@ BATCHES_BUSY = _kind(
 )
 BATCH_TOO_LARGE = _kind("batch-too-large", 413, "Batch request is too large", detail="At most 100 entries and 10 MB.")
 
+BODY_NOT_JSON = _kind("body-not-json", 400, "JSON parsing error", detail="The body is not valid JSON.")
+BODY_INVALID = _kind("body-invalid", 422, "payload validation failed", detail="The body does not fit the schema of this endpoint.")
 BODIES_BUSY = _kind(
     "bodies-busy",
     503,

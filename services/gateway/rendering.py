@@ -58,7 +58,7 @@ def _answer(
     api: CompiledApi | None,
 ) -> Reply:
     kind = refusal.kind
-    status, message = kind.status, refusal.message
+    status, message = refusal.status, refusal.message
     override: Override | None = api.error_overrides.get(kind.code) if api is not None else None
     template = None if api is None else api.error_template
     if override is not None:

@@ -82,7 +82,6 @@ _OF_PATHS: Final = {
     "transform_response_headers": "header transforms",
     "url_rewrites": "URL rewriting",
     "method_transforms": "method transforms",
-    "validate_json": "validation of bodies",
     "validate_request": "validation of requests",
     "circuit_breakers": "circuit breakers",
     "cache": "caching",

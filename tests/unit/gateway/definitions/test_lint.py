@@ -116,7 +116,7 @@ def test_what_a_dashboard_writes_by_itself() -> None:
                "auth_header_name": "Authorization", "use_certificate": False, "validate_signature": False,
                "signature": signature}  # fmt: skip
     paths = {name: [] for name in ("ignored", "white_list", "black_list", "transform", "hard_timeouts", "url_rewrites", "track_endpoints",
-                                   "do_not_track_endpoints", "validate_json", "go_plugin", "persist_graphql", "rate_limit")}  # fmt: skip
+                                   "do_not_track_endpoints", "go_plugin", "persist_graphql", "rate_limit")}  # fmt: skip
     version = {
         "name": "Default", "expires": "", "paths": {"ignored": [], "white_list": [], "black_list": []}, "use_extended_paths": True,
         "extended_paths": paths, "global_headers": {}, "global_headers_remove": [], "global_headers_disabled": True,
