@@ -13,6 +13,7 @@ from services.gateway.middleware import (
     access_rights,
     auth_key,
     basic_auth,
+    body_transform,
     certificate_key,
     client_certificate,
     hard_timeouts,
@@ -27,6 +28,7 @@ from services.gateway.middleware import (
     quota,
     rate_limit,
     rate_limit_status,
+    response_body_transform,
     size_limit,
     validate_json,
     version,
@@ -90,6 +92,9 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", quota, envelope=True),
     # What the client sent, before anything is changed. Of a request that is charged already, as in Tyk.
     Step("late", validate_json),
+    # What was valid is changed: the body for the upstream, and that of its answer.
+    Step("late", body_transform),
+    Step("late", response_body_transform),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),
 )

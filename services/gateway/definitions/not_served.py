@@ -74,8 +74,6 @@ _OTHERS: Final = {
 _SCRIPTS: Final = ("pre", "post", "post_key_auth", "response")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
-    "transform": "body transforms",
-    "transform_response": "body transforms",
     "transform_jq": "body transforms",
     "transform_jq_response": "body transforms",
     "transform_headers": "header transforms",

@@ -1,0 +1,130 @@
+"""Fills templates with data. A filled text and the work for it are bounded, whatever the data are.
+
+Where a template writes JSON (its first character is `{` or `[`), the texts that it puts in are escaped for a JSON string: a quote in what
+a client sends must not become a part of the document. Go's templates do not do that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from services.gateway.templating.functions import FUNCTIONS, Ready, member, text_of
+from services.gateway.templating.syntax import Assign, Branch, Call, Field, Literal, Node, Operand, Output, Text, parse
+
+MOST_STEPS: Final = 1_000_000  # about as many microseconds
+
+
+class TooLarge(Exception):
+    """The filled text is too long, or takes too many steps."""
+
+
+class TooManySteps(TooLarge):
+    """The work for the text takes too many steps."""
+
+
+class Template:
+    """source: its text. writes_json: whether what it writes begins as JSON. Raises TemplateError when it is not understood."""
+
+    __slots__ = ("_nodes", "source", "writes_json")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._nodes = parse(source)
+        self.writes_json = _begins_json(self._nodes)
+
+    def fill(self, data: Any, most: int, steps: int = MOST_STEPS) -> str:
+        """Return the text for these data. most: characters that it may have; steps: that it may take. Raises TooLarge, TooManySteps."""
+        filling = _Filling(self.writes_json, most, steps)
+        filling.write(self._nodes, data, {"": data})
+        return "".join(filling.parts)
+
+
+def _begins_json(nodes: Sequence[Node]) -> bool:
+    """Tell whether the first text of a template, behind assignments and the like, begins JSON."""
+    for node in nodes:
+        if isinstance(node, Text) and node.text.strip():
+            return node.text.lstrip()[:1] in ("{", "[")
+        if isinstance(node, Output):
+            return False
+        if isinstance(node, Branch):
+            return _begins_json(node.then)
+    return False
+
+
+class _Filling:
+    """One text on its way."""
+
+    def __init__(self, escapes: bool, most: int, steps: int) -> None:
+        self.parts: list[str] = []
+        self._escapes = escapes
+        self._left = most
+        self._steps = steps
+
+    def write(self, nodes: Iterable[Node], dot: Any, variables: dict[str, Any]) -> None:
+        for node in nodes:
+            self._step()
+            if isinstance(node, Text):
+                self._add(node.text)
+            elif isinstance(node, Output):
+                self._add(self._shown(self._value(node.value, dot, variables)))
+            elif isinstance(node, Assign):
+                variables[node.variable] = self._value(node.value, dot, variables)
+            else:
+                self._branch(node, dot, variables)
+
+    def _step(self) -> None:
+        self._steps -= 1
+        if self._steps < 0:
+            raise TooManySteps
+
+    def _add(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise TooLarge
+        self.parts.append(text)
+
+    def _shown(self, value: Any) -> str:
+        text = text_of(value)
+        if not self._escapes or not isinstance(value, str) or isinstance(value, Ready):
+            return text
+        return json.dumps(text, ensure_ascii=False)[1:-1]
+
+    def _branch(self, node: Branch, dot: Any, variables: dict[str, Any]) -> None:
+        value = self._value(node.value, dot, variables)
+        if node.kind == "range":
+            pairs = _pairs(value)
+            for place, element in pairs:
+                self._step()
+                inner = dict(variables)
+                if node.variables:
+                    inner[node.variables[-1]] = element
+                    if len(node.variables) == 2:
+                        inner[node.variables[0]] = place
+                self.write(node.then, element, inner)
+            if not pairs:
+                self.write(node.otherwise, dot, dict(variables))
+        elif value:
+            inner = {**variables, **dict.fromkeys(node.variables, value)}
+            self.write(node.then, value if node.kind == "with" else dot, inner)
+        else:
+            self.write(node.otherwise, dot, dict(variables))
+
+    def _value(self, operand: Operand, dot: Any, variables: Mapping[str, Any]) -> Any:
+        if isinstance(operand, Literal):
+            return operand.value
+        if isinstance(operand, Field):
+            value = dot if operand.variable is None else variables.get(operand.variable)
+            for name in operand.path:
+                value = member(value, name)
+            return value
+        assert isinstance(operand, Call)
+        return FUNCTIONS[operand.function][2](*(self._value(one, dot, variables) for one in operand.arguments))
+
+
+def _pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return what `range` goes over: a list by place, an object by its sorted names, as in Go."""
+    if isinstance(value, Mapping):
+        return sorted(value.items())
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []
