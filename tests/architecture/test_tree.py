@@ -106,7 +106,7 @@ def test_requirements_name_no_registry(file: Path) -> None:
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links|^-[if] ", file.read_text(), re.M)
 
 
-@pytest.mark.parametrize("name", ["base", "dev", "valkey"])
+@pytest.mark.parametrize("name", ["base", "dev", "tracing", "valkey"])
 def test_pins_are_exact_and_hashed(name: str) -> None:
     pins = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
     assert pins
@@ -119,13 +119,14 @@ def test_pins_agree() -> None:
     def pins(name: str) -> set[str]:
         return set(re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\s;]+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.M))
 
-    assert (pins("base") | pins("valkey")) - pins("dev") == set()
+    assert (pins("base") | pins("tracing") | pins("valkey")) - pins("dev") == set()
 
 
 @pytest.mark.slow
 def test_what_runs_needs_no_package_of_the_developers() -> None:
-    """`./dev up` and the images install base.txt alone."""
-    named = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", (ROOT / "requirements" / "base.txt").read_text(), re.M)
+    """`./dev up` and the images install base.txt alone; whoever traces, tracing.txt besides."""
+    texts = [(ROOT / "requirements" / name).read_text() for name in ("base.txt", "tracing.txt")]
+    named = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", "".join(texts), re.M)
     base = {re.sub(r"[-_.]+", "-", one).lower() for one in named}
     provided = {module: {re.sub(r"[-_.]+", "-", one).lower() for one in found} for module, found in packages_distributions().items()}
     files = [*_modules("services", "deploy"), *(ROOT / "tools" / "dev").glob("*.py")]
