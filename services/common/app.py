@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from services.common import logging as logs
-from services.common import request_id
+from services.common import request_id, trace_context
 from services.common.checks import Checks
 from services.common.core_database import Transactions, is_transient, is_unavailable, refuses_writes
 from services.common.metrics.families import Families
@@ -127,6 +127,7 @@ def _request_ids(app: Flask) -> None:
         g.started = time.perf_counter()
         g.request_id = request_id.accept(request.headers.get(request_id.HEADER))
         request_id.enter(g.request_id)
+        trace_context.enter(request.headers.get(trace_context.PARENT), request.headers.get(trace_context.STATE))
 
     @app.after_request
     def name(response: Response) -> Response:
@@ -136,6 +137,7 @@ def _request_ids(app: Flask) -> None:
     @app.teardown_request
     def leave(_: BaseException | None) -> None:
         request_id.enter(None)
+        trace_context.enter(None, None)
 
 
 def _errors(app: Flask, render: RenderError) -> None:

@@ -1,4 +1,4 @@
-"""HTTP from one service to another: time-outs always, few retries and only of idempotent calls, the request id passed on."""
+"""HTTP from one service to another: time-outs always, few retries and only of idempotent calls, the request id and the trace passed on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from services.common import request_id
+from services.common import request_id, trace_context
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
@@ -34,7 +34,10 @@ class Client(requests.Session):
         """Send a request, as `requests` does; without `timeout` the session's own applies. Raises requests.RequestException."""
         options.setdefault("timeout", self._timeout)
         options.setdefault("allow_redirects", False)
+        passed_on = dict(trace_context.current())
         current = request_id.current()
         if current:
-            options["headers"] = {"X-Request-Id": current, **(options.get("headers") or {})}
+            passed_on["X-Request-Id"] = current
+        if passed_on:
+            options["headers"] = passed_on | (options.get("headers") or {})
         return super().request(method, url, *args, **options)
