@@ -71,6 +71,19 @@ class AnswerCopy(Protocol):
         """Take the copy of a whole answer. Does not wait for anybody."""
 
 
+class Trace(NamedTuple):
+    """Where a request stands in a trace. sampled: whether it is recorded.
+
+    id: 128 bits. Of 64 bits: span, the gateway's; parent, the caller's, 0 = none; asking, that of the call of the upstream.
+    """
+
+    id: int
+    span: int
+    parent: int
+    asking: int
+    sampled: bool
+
+
 class Target(NamedTuple):
     """An upstream. path: "" or "/base"; query: without "?"; host_header: as sent to it; origin: what connections are pooled by."""
 
@@ -153,8 +166,9 @@ class Exchange:
     has shown in the handshake. peer: the TCP peer; client: whom rules speak of. key: whose limits count; further_keys: of other ways of
     authentication that the request passed. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether
     to ask the upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that
-    tell the client of its limits, each with its CR LF. upstream,
-    limit: for the log, which upstream failed and which of its time limits ran out.
+    tell the client of its limits, each with its CR LF. minor: of the HTTP version, 1.0 or 1.1. upstream: for the log, which one was asked;
+    limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer began, on `time.perf_counter`,
+    0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces are off.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
     `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
@@ -186,9 +200,14 @@ class Exchange:
     certificate: ClientCertificate | None = None
     upgrade = False
     expects = False
+    minor = 1
     refused = ""
     upstream = ""
     limit = ""
+    trace: Trace | None = None
+    asked = 0.0
+    first_byte = 0.0
+    connecting = 0.0
 
     def __init__(
         self,

@@ -225,7 +225,9 @@ class FrontDoor:
                     exchange.certificate = connection.certificate
             if self._trusts_any and b"x-request-id" in section.layout.places:
                 self._take_over_request_id(exchange)
-            if section.upgrade and minor:
+            if not minor:
+                exchange.minor = 0
+            elif section.upgrade:
                 exchange.upgrade = True
             if section.expects:
                 if minor:
@@ -292,7 +294,7 @@ class FrontDoor:
                     has_body = exchange.body_length or exchange.body is not None
                     forward = self._forwarder.forward_with_body if has_body else self._forwarder.forward
                     status, close = await forward(connection, exchange, api, old, close)
-                    self._log(exchange, status, connection.sent - sent)
+                    self._log(exchange, status, connection.sent - sent, connection.body)
                     if connection.body is not None and not connection.body.done:
                         connection.linger()
                         return True
@@ -307,20 +309,20 @@ class FrontDoor:
         except (Closed, asyncio.CancelledError) as error:
             late = error.__cause__ if isinstance(error.__cause__, TimedOut) else None
             if connection.lost or (late is not None and late.connection is connection):
-                self._log(exchange, CLIENT_GONE, connection.sent - sent)
+                self._log(exchange, CLIENT_GONE, connection.sent - sent, connection.body)
             else:  # the upstream broke off in the middle of its answer: the client must see that, too
                 kind = UPSTREAM_BROKEN if late is None else UPSTREAM_TIMEOUT
                 exchange.refused = kind.code
                 if late is not None:
                     exchange.upstream, exchange.limit = late.connection.peer, "idle"
-                self._log(exchange, kind.status, connection.sent - sent)
+                self._log(exchange, kind.status, connection.sent - sent, connection.body)
             raise
         except Exception:
             log.exception("request failed", request_id=exchange.request_id)
             reply = self._judge.refused(exchange, Refusal(INTERNAL_ERROR))
             close = True
         if connection.answered:  # part of an answer has gone out; another one would be taken for its body
-            self._log(exchange, reply.status, connection.sent - sent)
+            self._log(exchange, reply.status, connection.sent - sent, connection.body)
             return True
         return await self._reply(connection, exchange, reply, old, close)
 
@@ -333,7 +335,7 @@ class FrontDoor:
         skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.expects
         close = close or self.stopping or (unread and not skipped)
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
-        self._log(exchange, reply.status, connection.sent - sent)
+        self._log(exchange, reply.status, connection.sent - sent, connection.body)
         if unread and not close:
             await read_whole(connection, LengthBody(length), self._forwarder.body_limits)
         elif unread:

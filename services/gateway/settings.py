@@ -6,7 +6,9 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from services.common.addresses import Network
 from services.common.sealing import parse_master_key
@@ -20,6 +22,16 @@ from services.common.settings import (
     valkey_url,
 )
 from services.common.settings import load as load_settings
+
+
+def _endpoint(value: str) -> str:
+    """Read the URL of a collector. Raises ValueError, without what may be a password."""
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("must be a URL such as http://127.0.0.1:4318")
+    if "@" in url.netloc or url.query:
+        raise ValueError("must not hold a password or a query; the header fields in OTEL_EXPORTER_OTLP_HEADERS are sent along")
+    return value
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,18 @@ class Settings:
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
     audit_days: int = setting(365, help="Days that the audit of operators' calls is kept; 0 = for ever.", minimum=0, maximum=36_500)
     access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')
+    access_log_agent: bool = setting(False, help="Lines of the access log also have the referer, without its query, and the user agent.")
+    tracing: str | None = setting(
+        None,
+        parse=_endpoint,
+        help="Collector that gets traces in OTLP/HTTP, such as http://127.0.0.1:4318; needs requirements/tracing.txt. Unset: no traces.",
+    )
+    tracing_ratio: float = setting(
+        0.01,
+        help="Share of the requests without traceparent that are traced; for others their traceparent decides.",
+        minimum=0,
+        maximum=1,
+    )
 
     @property
     def policies_file(self) -> Path:
@@ -108,9 +132,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             mistakes.append(f"GATEWAY_{name.upper()} ({path}) cannot be read")
     if settings.source == "files" and not settings.definitions.is_dir():
         mistakes.append(f"GATEWAY_DEFINITIONS ({settings.definitions}) is not a folder, and GATEWAY_SOURCE is files")
+    if settings.tracing is not None and not _has_opentelemetry():
+        mistakes.append("GATEWAY_TRACING needs OpenTelemetry, which is not installed: pip install -r requirements/tracing.txt")
     if mistakes:
         raise SettingsError(mistakes)
     return settings
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None and find_spec("opentelemetry.sdk") is not None
+    except ModuleNotFoundError:  # not even what it is a part of
+        return False
 
 
 def load_with_key() -> Settings:

@@ -41,6 +41,7 @@ from services.gateway.observe.gauges import Gauges
 from services.gateway.observe.health import Health
 from services.gateway.observe.loop_lag import LoopLag
 from services.gateway.observe.requests import Requests
+from services.gateway.observe.tracing import Exporter, Tracing
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.audit import AuditKeeper, AuditStore
@@ -145,8 +146,11 @@ class Gateway:
             )
         )
         self._sweeping = Sweeping(self.oauth_store, self.publish_keys)
-        self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log)
-        self.requests = Requests(self.access_log.write)
+        self.access_log = AccessLog(None if settings.access_log == "off" else settings.access_log, agent=settings.access_log_agent)
+        self.tracing: Tracing | None = None
+        if settings.tracing is not None:
+            self.tracing = Tracing(partial(_exporter, settings.tracing), settings.tracing_ratio, self.access_log.write)
+        self.requests = Requests(self.access_log.write if self.tracing is None else self.tracing.write)
         self.loop_lag = LoopLag()
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
@@ -173,12 +177,21 @@ class Gateway:
         gauges = Gauges()
         gauges.set("apis", "APIs that are served.", lambda: len(self.live.current.apis))
         gauges.set("apis_broken", "Definitions that cannot be served.", lambda: len(self.live.current.broken))
+        gauges.set("live_generation", "Number of the last change of definitions that is served.", lambda: self.live.current.generation)
         gauges.set("keys_in_memory", "Keys that need no look into the store.", lambda: len(self.keys))
         gauges.set("connections_limit", "Client connections of the public port that there may be.", lambda: self.max_connections)
         gauges.count("connections_turned_away", "Connections that were answered 503 at the limit.", lambda: self.turned_away)
         gauges.count("requests_uncounted", "Requests that passed uncounted because Valkey was away.", lambda: self.counters.uncounted)
+        if self.settings.valkey_url:
+            gauges.set("valkey_up", "Whether Valkey counts: 1, or 0 when it is away.", lambda: float(self.counters.available))
+            gauges.set(
+                "valkey_round_trip_seconds", "How long Valkey took to answer, a second ago at most.", lambda: self.counters.round_trip
+            )
         gauges.set("events_waiting", "Events that are not in the outbox yet.", self.events.pending)
         gauges.count("events_dropped", "Events that were lost.", lambda: self.events.dropped)
+        tracing = self.tracing
+        gauges.count("traces_exported", "Requests whose spans were sent.", lambda: tracing.exported if tracing else 0)
+        gauges.count("traces_dropped", "Requests whose spans were lost.", lambda: tracing.dropped if tracing else 0)
         gauges.count("access_log_lines_dropped", "Lines of the access log that could not be written.", lambda: self.access_log.dropped)
         return gauges
 
@@ -198,6 +211,8 @@ class Gateway:
         await self.counters.start()
         await self.events.start()
         self.access_log.start()
+        if self.tracing is not None:
+            await in_thread(self.tracing.start)
         await in_thread(self.announcements.start, self.freshness.apply)
         if self._copy_keeper is not None:
             self._copy_keeper.start()
@@ -240,6 +255,8 @@ class Gateway:
             "which keys were used": partial(in_thread, self.freshness.mark_used),
             "access log": partial(in_thread, self.access_log.stop),
         }
+        if self.tracing is not None:
+            ends["traces"] = partial(in_thread, self.tracing.stop)
         if self._copy_keeper is not None:
             ends["copy of the definitions"] = self._copy_keeper.stop
         ending = {asyncio.ensure_future(_end(what, stop)): what for what, stop in ends.items()}
@@ -288,6 +305,13 @@ class Gateway:
         assert self._loop is not None
         for name in names:
             asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
+
+
+def _exporter(endpoint: str) -> Exporter:
+    """Load OpenTelemetry, which only a gateway that traces needs; it takes a moment, and some megabytes."""
+    from services.gateway.observe.spans import OtlpExporter
+
+    return OtlpExporter(endpoint)
 
 
 async def _end(what: str, stop: Callable[[], Awaitable[None]]) -> None:

@@ -136,7 +136,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             return
         sockets = Sockets(loop)
         upstreams = Upstreams(sockets, partial(in_thread, upstream_tls, settings))
-        forwarder = Forwarder(upstreams, settings)
+        forwarder = Forwarder(upstreams, settings, gateway.tracing)
         public_tls = gateway.public_tls
         if public_tls is not None:
             public_tls.present()
@@ -160,6 +160,10 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             untrusted = "TLS handshakes that ended because nobody here knows the certificate of the client."
             gateway.gauges.count("client_certificates_untrusted", untrusted, lambda: handshakes.untrusted)
         gateway.gauges.set("connections", "Client connections of the public port.", lambda: len(front.open))
+        gateway.gauges.set(
+            "connections_idle", "Of these, connections that wait for a request.", lambda: sum(one.idle for one in front.open.copy())
+        )
+        gateway.gauges.split("upstream_connections", "Connections to upstreams.", "state", upstreams.states)
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()
         gc.freeze()

@@ -32,7 +32,7 @@ _PAUSE_S: Final = 0.01
 _SLOTS: Final = 256
 _QUESTION: Final = struct.Struct("=Q")  # time.monotonic_ns(), which is the same in all processes
 _HEADER: Final = struct.Struct("=QQIB")  # when the answer was begun, its length, its checksum, which of two places it is in
-_ROOM: Final = 32 << 20  # bytes of a slot: one page for the header, two places. What nobody has written takes no memory.
+_ROOM: Final = 64 << 20  # bytes of a slot: one page for the header, two places. What nobody has written takes no memory.
 _PAGE: Final = 4096
 _PLACE: Final = (_ROOM - _PAGE) // 2
 

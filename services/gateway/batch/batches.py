@@ -43,14 +43,17 @@ _AT_ONCE: Final = 10
 _ANSWERS: Final = f"The answers of a batch are at most {_LARGEST // 1024 // 1024} MB together."
 _CROWDED: Final = "The answers of other batches take all the room."
 _ROUTE_FIELDS: Final = FORWARDED | {b"host"}
+_TRACE_FIELDS: Final = frozenset({b"traceparent", b"tracestate"})
 
 
 class Batches:
-    """The batches of one worker. log: writes an entry to the access log, with its status and the size of its body."""
+    """The batches of one worker. log: writes an entry to the access log, with its status, the size of its answer's body, and what it
+    came with.
+    """
 
     __slots__ = ("_forwarder", "_judge", "_log", "_room", "_thread")
 
-    def __init__(self, judge: Judge, forwarder: Forwarder, log: Callable[[Exchange, int, int], None]) -> None:
+    def __init__(self, judge: Judge, forwarder: Forwarder, log: Callable[[Exchange, int, int, Entry], None]) -> None:
         self._judge = judge
         self._forwarder = forwarder
         self._log = log
@@ -100,7 +103,10 @@ class Batches:
         api = envelope.api
         assert api is not None
         base = envelope.path[: owned_length(api, envelope.path)] + "/"
-        headers = [(name, value) for name, value in envelope.headers if name.lower() in _ROUTE_FIELDS] + entry.headers
+        taken = _ROUTE_FIELDS
+        if not any(name.lower() in _TRACE_FIELDS for name, _ in entry.headers):
+            taken |= _TRACE_FIELDS
+        headers = [(name, value) for name, value in envelope.headers if name.lower() in taken] + entry.headers
         if entry.body:
             headers.append((b"Content-Length", b"%d" % len(entry.body)))
         malformed: Refusal | None = None
@@ -152,7 +158,7 @@ class Batches:
         except Refusal as refusal:
             reply = self._judge.refused(exchange, refusal)
             status, answered, body = reply.status, reply.headers, reply.body
-        self._log(exchange, status, len(body))
+        self._log(exchange, status, len(body), entry)
         shown: dict[str, list[str]] = {}
         for name, value in answered:
             shown.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))

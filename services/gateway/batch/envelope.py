@@ -44,6 +44,11 @@ class Entry:
         self.body = body
         self.relative_url = relative_url
 
+    @property
+    def received(self) -> int:
+        """Return the bytes of its body."""
+        return len(self.body)
+
 
 async def read(pieces: list[bytes], thread: Executor) -> tuple[list[Entry], bool]:
     """Return the entries, and whether they run one after the other. Raises Refusal when the envelope or an entry is malformed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from math import inf
+from math import inf, nan
 from typing import Final
 
 from services.gateway.counters.handover import Handover
@@ -28,6 +28,7 @@ class MemoryCounters:
     """The `Counters` of one process. `take` and `look` answer directly."""
 
     available = True
+    round_trip = nan
 
     def __init__(self, ledger: Ledger | None = None, clocks: Clocks | None = None, most: int = MOST) -> None:
         """Begin empty. ledger: keeps durable counters, None = nothing does. most: bound of the durable and of the other ones, each."""

@@ -31,12 +31,16 @@ class Counters(Protocol):
 
     uncounted: requests admitted without being counted, because the store was away.
     available: whether the store answers now.
+    round_trip: seconds that it took the last time it was asked whether it does, NaN = it is not asked, or away.
     """
 
     uncounted: int
 
     @property
     def available(self) -> bool: ...
+
+    @property
+    def round_trip(self) -> float: ...
 
     async def start(self) -> None:
         """Connect or load. Never raises because a store is away: counting begins when it comes back."""

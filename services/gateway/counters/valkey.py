@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from math import ceil
+from math import ceil, nan
 from typing import Any, Final
 
 from services.common import logging as logs
@@ -71,6 +71,7 @@ class ValkeyCounters:
     def __init__(self, url: str, prefix: str = "gatehouse") -> None:
         """Connect to nothing yet. prefix: begins every name in Valkey. Raises ValueError for a URL that cannot be understood."""
         self.uncounted = 0
+        self._took = nan
         self._names = f"{prefix}:counter:"
         self._nodes = Nodes(Address.from_url(url), self._names + "probe", self._prepare)
         self._resets: set[bytes] = set()  # asked for while Valkey was away
@@ -79,6 +80,10 @@ class ValkeyCounters:
     @property
     def available(self) -> bool:
         return self._nodes.up
+
+    @property
+    def round_trip(self) -> float:
+        return self._took if self.available else nan
 
     async def start(self) -> None:
         await self._nodes.start()
@@ -160,7 +165,9 @@ class ValkeyCounters:
         ]
         resets = [key for key in self._resets if mine(key)]
         reset = [link.call(pack("DEL", key)) for key in resets]
+        begun = time.perf_counter()
         answers = await asyncio.gather(*calls, *reset, return_exceptions=True)
+        self._took = time.perf_counter() - begun
         made = answers[len(calls) :]
         self._resets.difference_update(key for key, answer in zip(resets, made, strict=True) if not isinstance(answer, BaseException))
         for answer in answers:

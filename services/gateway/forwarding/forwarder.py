@@ -9,9 +9,10 @@ from services.common.addresses import AddressSet
 from services.gateway import client_faults
 from services.gateway.exchange import AnswerCopy, AnswerTransform, CompiledApi, Exchange, ResponseHead, Timeouts
 from services.gateway.forwarding.request_bodies import MANY, RequestBodies
-from services.gateway.forwarding.request_heads import RequestHeads
+from services.gateway.forwarding.request_heads import RequestHeads, TracedHeads
 from services.gateway.forwarding.upstream_requests import UpstreamRequests
 from services.gateway.forwarding.whole_answers import BODILESS, changed_head, read_answer, transformed, written
+from services.gateway.observe.tracing import Tracing
 from services.gateway.refusals import BODIES_BUSY, TOO_MANY_FROM_ADDRESS, UPSTREAM_BROKEN, UPSTREAM_TOO_LARGE, Refusal
 from services.gateway.routing.shares import Shares
 from services.gateway.settings import Settings
@@ -34,18 +35,19 @@ _SMALL_FRAMED: Final = 8 * _SMALL_BODY
 
 
 class Forwarder:
-    """Forwards the requests of one worker."""
+    """Forwards the requests of one worker. tracing: None = it is off."""
 
     __slots__ = ("_largest_answer", "_requests", "_uploads", "_upstreams", "bodies", "body_limits", "stopping", "trusted")
 
-    def __init__(self, upstreams: Upstreams, settings: Settings) -> None:
+    def __init__(self, upstreams: Upstreams, settings: Settings, tracing: Tracing | None = None) -> None:
         self._upstreams = upstreams
         self.trusted = AddressSet(settings.trusted_proxies)
         self._uploads = Shares(settings.max_uploads_per_address, self.trusted)
         self.body_limits = Limits(BODY_TIMEOUT, settings.body_timeout, settings.body_least_rate)
         self.bodies = RequestBodies(self.body_limits, self._uploads, settings.body_read_limit)
         self._largest_answer = settings.body_read_limit
-        self._requests = UpstreamRequests(upstreams, RequestHeads(self.trusted), self.body_limits)
+        heads = RequestHeads(self.trusted) if tracing is None else TracedHeads(self.trusted, tracing)
+        self._requests = UpstreamRequests(upstreams, heads, self.body_limits)
         self.stopping = False
 
     async def forward_with_body(

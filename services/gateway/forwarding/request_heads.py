@@ -1,7 +1,7 @@
 """Writes the heads of requests to upstreams: the client's fields, and where the request came from.
 
 Hop-by-hop fields, those that `Connection` names and those whose names can be misread are dropped; `X-Forwarded-*` and `Forwarded`
-(RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3).
+(RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3). `traceparent` and `tracestate` go on as they are, unless they are malformed.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ from collections.abc import Set
 from typing import Final
 
 from services.common.addresses import AddressSet
+from services.common.trace_context import parse
 from services.gateway.exchange import CompiledApi, Exchange, Target
+from services.gateway.observe.tracing import Tracing
 from services.gateway.routing.client_address import forwarded_for
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.grammar import named_fields, picker
 from services.gateway.wire.heads.names import NOT_PASSED_ON
+from services.gateway.wire.heads.requests import HeaderSection
 
 _VIA: Final = b"1.1 gatehouse"
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _LENGTH: Final = frozenset({b"content-length"})
+_TRACE_FIELDS: Final = frozenset({b"traceparent", b"tracestate"})
 
 
 class RequestHeads:
     """Writes the heads of requests to upstreams. trusted: proxies whose word about a client counts."""
 
-    __slots__ = ("_trusted", "_trusts_any")
+    __slots__ = ("_trace_replaced", "_trusted", "_trusts_any")
 
     def __init__(self, trusted: AddressSet) -> None:
+        self._trace_replaced: Set[bytes] = _NOTHING
         self._trusted = trusted
         self._trusts_any = bool(trusted)
 
@@ -65,6 +70,8 @@ class RequestHeads:
             dropped |= named_fields(b",".join(section.values(b"connection")))
         if exchange.body is not None:
             dropped |= _LENGTH
+        if not _TRACE_FIELDS.isdisjoint(layout.places):
+            dropped |= self._trace_replaced if _is_traced(section) else _TRACE_FIELDS
         if dropped or (layout.withheld and api.pass_headers):
             dropped |= layout.withheld - api.pass_headers
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
@@ -117,3 +124,25 @@ class RequestHeads:
         if prefix:
             lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
         return b"".join(lines)
+
+
+class TracedHeads(RequestHeads):
+    """As `RequestHeads`, with a `traceparent` of the gateway's own."""
+
+    __slots__ = ("_tracing",)
+
+    def __init__(self, trusted: AddressSet, tracing: Tracing) -> None:
+        super().__init__(trusted)
+        self._trace_replaced = frozenset({b"traceparent"})
+        self._tracing = tracing
+
+    def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
+        """Write the head of a request to `target`. client: the connection that it came from."""
+        head = super().write(client, exchange, api, target)
+        return b"%btraceparent: %b\r\n\r\n" % (head[:-2], self._tracing.parent_of_upstream(exchange))
+
+
+def _is_traced(section: HeaderSection) -> bool:
+    """Whether a request says to which trace it belongs, so that it can be understood."""
+    given = section.values(b"traceparent")
+    return len(given) == 1 and parse(given[0]) is not None

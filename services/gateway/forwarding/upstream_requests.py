@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import Final
 
 from services.gateway.exchange import CompiledApi, Exchange, Target, Timeouts
@@ -19,7 +20,7 @@ from services.gateway.wire.pace import Limits
 from services.gateway.wire.reading import CONTINUE, read_head
 from services.gateway.wire.sockets import NEVER
 from services.gateway.wire.upstream_connection import UpstreamConnection
-from services.gateway.wire.upstreams import Unreachable, Upstreams
+from services.gateway.wire.upstreams import Unreachable, Upstreams, name_of
 
 _CONTINUE_AFTER: Final = 0.25
 _MOST_INTERIM_HEADS: Final = 20
@@ -48,9 +49,11 @@ class UpstreamRequests:
         target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
         upstream = self._upstreams.take(target.origin)
         reused = upstream is not None
+        exchange.asked = perf_counter()
         while True:
             if upstream is None:
                 upstream, target = await self._connect(exchange, api, targets, target, timeouts)
+            exchange.upstream = upstream.peer
             request = self._heads.write(client, exchange, api, target)
             upstream.idle_timeout = timeouts.idle
             timer = None
@@ -74,6 +77,7 @@ class UpstreamRequests:
                         answer = parse_response(upstream.buffer, upstream.answer)
                     except Incomplete:
                         answer = await read_head(upstream, parse_response)
+                exchange.first_byte = perf_counter()
                 upstream.deadline = NEVER
                 upstream.answer = answer if answer.consumed <= LARGEST_KEPT else None
                 return upstream, answer
@@ -121,7 +125,11 @@ class UpstreamRequests:
         left = list(targets)
         while True:
             try:
-                return await self._upstreams.connect(target.origin, timeouts.connect), target
+                exchange.upstream = name_of(target.origin)
+                begun = perf_counter()
+                upstream = await self._upstreams.connect(target.origin, timeouts.connect)
+                exchange.connecting = perf_counter() - begun
+                return upstream, target
             except TimeoutError:
                 refusal = faults.no_connection(exchange, target, timeouts)
             except Unreachable as error:

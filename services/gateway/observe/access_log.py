@@ -1,15 +1,18 @@
 """The access log: one JSON line for each request, written by a thread, so that a slow disk or pipe never holds up a request.
 
-A line has no query and no header: keys travel in both. A path is cut after 2,048 characters, and the secrets in it that auth handed out are
-masked. When the writer cannot follow, lines are dropped and counted rather than kept without end. A file that was moved away or deleted is
+A line has no query and no header: keys travel in both. Only when it is asked for, it has the user agent and the referer, that without its
+query. A path is cut after 2,048 characters, and the secrets in it that auth handed out are masked. `docs/operating.md` describes each
+member. When the writer cannot follow, lines are dropped and counted rather than kept without end. A file that was moved away or deleted is
 created again: no signal is needed to rotate it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -26,14 +29,21 @@ log = logs.get(__name__)
 _MOST_WAITING: Final = 100
 _LARGEST_BATCH: Final = 1000
 _LONGEST_PATH: Final = 2048
+_LONGEST_HOST: Final = 255
+_LONGEST_AGENT: Final = 512
+# By whether it came over TLS, and the minor version of HTTP.
+_PROTOCOLS: Final = [[f'"protocol":"HTTP/1.{minor}","scheme":"{scheme}"' for minor in (0, 1)] for scheme in ("http", "https")]
 _LAST_WRITE: Final = 5.0
 
 
 class AccessLog:
-    """`write` collects lines, `flush` hands them to the thread. path: a file, "-" = standard output, None = no log."""
+    """`write` collects lines, `flush` hands them to the thread. path: a file, "-" = standard output, None = no log. agent: whether lines
+    have the referer and the user agent.
+    """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, *, agent: bool = False) -> None:
         self._path = path
+        self._agent = agent
         self._lines: list[str] = []
         self._batches: queue.Queue[list[str] | None] = queue.Queue(_MOST_WAITING)
         # Renewed by `flush`: at most a quarter of a second old, and each line has its own duration.
@@ -54,26 +64,43 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
         self._thread.start()
 
-    def write(self, exchange: Exchange, status: int, size: int, spent: float) -> None:
-        """Note one answered request. size: bytes sent to the client, heads included. spent: seconds. A canonical path holds nothing that
-        JSON escapes.
+    def write(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
+        """Note one answered request. size: bytes sent to the client, heads included. received: bytes of its body. now: on `perf_counter`.
+
+        Canonical paths, hosts, methods and addresses hold nothing that JSON escapes.
         """
         api, key = exchange.api, exchange.key
         path = exchange.path[:_LONGEST_PATH]
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
         if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path) or "/token/" in path or "/resolve/" in path:
             path = logs.mask_secrets(path)
-        refused = _refused(exchange) if exchange.refused else ""
+        asked = exchange.asked
+        more = f',"upstream":"{exchange.upstream}","upstream_ms":{(now - asked) * 1000:.2f}' if asked else ""
+        if exchange.first_byte:
+            more = f'{more},"upstream_first_byte_ms":{(exchange.first_byte - asked) * 1000:.2f}'
+        if exchange.connecting:
+            more = f'{more},"upstream_connect_ms":{exchange.connecting * 1000:.2f}'
+        if exchange.refused:
+            more = f'{more},"refused":"{exchange.refused}"'
+            if exchange.limit:
+                more = f'{more},"limit":"{exchange.limit}"'
+        if exchange.peer is not exchange.client and exchange.peer != exchange.client:
+            more = f'{more},"peer":"{exchange.peer}"'
+        if exchange.trace is not None:
+            more = f'{more},"trace_id":"{exchange.trace.id:032x}"'
+        if self._agent:
+            more += _agent(exchange)
         lines = self._lines
         lines.append(
-            f'{{"time":"{self._time}","method":"{exchange.method}","path":"{path}","status":{status},"bytes":{size},'
-            f'"ms":{spent * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
-            f'"key":"{key.id if key else ""}"{refused},"request_id":"{exchange.request_id}"}}\n'
+            f'{{"time":"{self._time}","method":"{exchange.method}","host":"{exchange.host[:_LONGEST_HOST]}","path":"{path}",'
+            f'{_PROTOCOLS[exchange.secure][exchange.minor]},"status":{status},"bytes":{size},"received":{received},'
+            f'"ms":{(now - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
+            f'"key":"{key.id if key else ""}"{more},"request_id":"{exchange.request_id}"}}\n'
         )
         if len(lines) >= _LARGEST_BATCH:
             self.flush()
 
-    def _nothing(self, exchange: Exchange, status: int, size: int, spent: float) -> None:
+    def _nothing(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
         """Do nothing, as `write` of a log that is switched off."""
 
     def write_early(self, peer: str, status: int, refused: str) -> None:
@@ -132,10 +159,18 @@ class AccessLog:
         return opened
 
 
-def _refused(exchange: Exchange) -> str:
-    upstream = f',"upstream":"{exchange.upstream}"' if exchange.upstream else ""
-    limit = f',"limit":"{exchange.limit}"' if exchange.limit else ""
-    return f',"refused":"{exchange.refused}"{upstream}{limit}'
+def _agent(exchange: Exchange) -> str:
+    """Write the referer and the user agent, which strangers choose."""
+    section = exchange.section
+    known: str | None = section.memo.get(_agent)
+    if known is not None:
+        return known
+    referer, agent = section.value(b"referer") or b"", section.value(b"user-agent") or b""
+    given = {"referer": re.split(rb"[?#]", referer, maxsplit=1)[0], "user_agent": agent}
+    shown = logs.redact({name: value.decode("utf-8", "replace") for name, value in given.items()})
+    members = json.dumps({name: value[:_LONGEST_AGENT] for name, value in shown.items()}, ensure_ascii=False, separators=(",", ":"))
+    section.remember(_agent, known := "," + members[1:-1])
+    return known
 
 
 def _now() -> str:

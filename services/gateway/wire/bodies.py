@@ -69,9 +69,12 @@ class Budget:
 
 
 class Body(Protocol):
-    """One body. done: its last byte has been seen."""
+    """One body. done: its last byte has been seen. received: bytes of its content that have come."""
 
     done: bool
+
+    @property
+    def received(self) -> int: ...
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Take what arrived: (what goes out, the rest). Raises BadBody, BodyTooLarge.
@@ -87,11 +90,15 @@ class Body(Protocol):
 class LengthBody:
     """A body of a known length."""
 
-    __slots__ = ("done", "left")
+    __slots__ = ("_length", "done", "left")
 
     def __init__(self, length: int) -> None:
-        self.left = length
+        self._length = self.left = length
         self.done = length == 0
+
+    @property
+    def received(self) -> int:
+        return self._length - self.left
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         size = len(data)
@@ -109,13 +116,15 @@ class LengthBody:
 class CloseBody:
     """An answer that ends with its connection. chunk: the other side gets it in chunks, so that its connection can stay."""
 
-    __slots__ = ("_chunk", "done")
+    __slots__ = ("_chunk", "done", "received")
 
     def __init__(self, chunk: bool) -> None:
         self._chunk = chunk
         self.done = False
+        self.received = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        self.received += len(data)
         return (b"%x\r\n%b\r\n" % (len(data), data) if self._chunk else data), b""
 
     def ended_by_close(self) -> bytes | None:
@@ -126,12 +135,14 @@ class CloseBody:
 class Tunnel:
     """Bytes after a switch of protocols, which are not a message."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "received")
 
     def __init__(self) -> None:
         self.done = False
+        self.received = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        self.received += len(data)
         return data, b""
 
     def ended_by_close(self) -> bytes | None:
@@ -160,6 +171,10 @@ class ChunkedBody:
         self._line = b""
         self._trailers: list[bytes] = []
         self.done = False
+
+    @property
+    def received(self) -> int:
+        return self._size - self._left
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         if self._line:
@@ -256,6 +271,10 @@ class CopiedBody:
         self._kept: list[bytes] | None = []
         self._left = most
         self.done = body.done
+
+    @property
+    def received(self) -> int:
+        return self._body.received
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         plain, rest = self._body.feed(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from services.common.addresses import host_port
@@ -152,6 +152,12 @@ class Upstreams:
             idle = pool.popleft()
             idle.idle = False
             idle.close()
+
+    def states(self) -> Mapping[str, int]:
+        """Return how many connections are `idle` and how many `busy`. From any thread."""
+        found = [one.idle for one in self._sockets.connections.copy() if isinstance(one, UpstreamConnection)]
+        idle = sum(found)
+        return {"idle": idle, "busy": len(found) - idle}
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.common.settings import SettingsError
-from services.gateway.settings import Settings, operator_key
+from services.gateway import settings as module
+from services.gateway.settings import Settings, load, operator_key
 
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:
@@ -47,3 +48,26 @@ def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     with pytest.raises(SettingsError, match="No space left on device"):
         operator_key(Settings(operator_key_path=tmp_path / "operator.key"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("collector:4318", "must be a URL such as"),
+        ("ftp://collector/", "must be a URL such as"),
+        ("http://ada:s3cret@collector:4318", "must not hold a password"),
+        ("http://collector:4318/?key=s3cret", "must not hold a password"),
+    ],
+)
+def test_a_collector_is_a_url_without_a_password(value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        load({"GATEWAY_TRACING": value})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_traces_need_packages_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load({"GATEWAY_TRACING": "http://collector:4318"}).tracing == "http://collector:4318"
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install -r requirements/tracing\.txt"):
+        load({"GATEWAY_TRACING": "http://collector:4318"})
+    assert load({}).tracing is None

@@ -85,3 +85,37 @@ def test_all_room_is_free_again(end: str) -> None:
         assert held == 0
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("own", "carried"),
+    [
+        ({}, [(b"traceparent", b"of-the-envelope"), (b"tracestate", b"e=1")]),
+        ({"Traceparent": "of-the-entry"}, [(b"traceparent", b"of-the-entry")]),
+    ],
+)
+def test_entries_belong_to_the_trace_of_their_envelope(own: dict[str, str], carried: list[tuple[bytes, bytes]]) -> None:
+    seen: list[Exchange] = []
+    logged: list[int] = []
+
+    class Judge:
+        async def decide(self, exchange: Exchange) -> Reply:
+            seen.append(exchange)
+            exchange.api = API
+            return await said()
+
+    async def test() -> None:
+        batch = json.dumps({"requests": [{"method": "POST", "relative_url": "x", "headers": own, "body": "abc"}]}).encode()
+        forwarder: Any = SimpleNamespace(body_limits=None)
+        judge: Any = Judge()
+        batches = Batches(judge, forwarder, lambda *noted: logged.append(noted[3].received))
+        fields = [(b"Content-Length", b"%d" % len(batch)), (b"Traceparent", b"of-the-envelope"), (b"tracestate", b"e=1")]
+        envelope = Exchange("POST", "/a/tyk/batch/", "", HeaderSection.of(fields), "127.0.0.1", "127.0.0.1", "id", 0.0)
+        envelope.api = API
+        connection = ClientConnection(Sockets(asyncio.get_running_loop()), SimpleNamespace())  # type: ignore[arg-type]
+        connection.buffer = batch
+        await batches.answer(envelope, connection)
+
+    asyncio.run(test())
+    assert [(name.lower(), value) for name, value in seen[0].headers if name.lower().startswith(b"trace")] == carried
+    assert logged == [3]

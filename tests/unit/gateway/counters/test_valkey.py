@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from math import isnan
 
 import pytest
 import uvloop
@@ -72,6 +73,19 @@ def test_installations_with_a_prefix_of_their_own_do_not_count_together(valkey: 
             await blue.reset("a:orders")
             assert [(await look(one, "a:orders", 3, 60)).remaining for one in (red, blue)] == [0, 3]
             assert valkey.client.keys() == [b"red:counter:a:orders"]
+
+    asyncio.run(scenario())
+
+
+def test_it_knows_how_long_valkey_takes_to_answer(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        counters = ValkeyCounters(own_valkey.url)
+        assert isnan(counters.round_trip)
+        async with started(counters):
+            assert 0 < counters.round_trip < 1
+            await asyncio.to_thread(own_valkey.stop)
+            await eventually(lambda: not counters.available)
+            assert isnan(counters.round_trip), "what it took before says nothing now"
 
     asyncio.run(scenario())
 

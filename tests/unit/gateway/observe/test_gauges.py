@@ -19,3 +19,13 @@ def test_gauges_are_read_when_they_are_asked_for() -> None:
     assert "# HELP gateway_apis APIs that are served." in text
     assert "gateway_apis 7.0" in text
     assert "gateway_events_dropped_total 14.0" in text
+
+
+def test_numbers_that_a_label_tells_apart() -> None:
+    gauges = Gauges()
+    gauges.split("upstream_connections", "Connections to upstreams.", "state", lambda: {"idle": 3, "busy": 1})
+    registry = CollectorRegistry()
+    registry.register(gauges)
+    text = generate_latest(registry).decode()
+    assert 'gateway_upstream_connections{state="idle"} 3.0' in text
+    assert 'gateway_upstream_connections{state="busy"} 1.0' in text

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from services.common.metrics import board
+from services.common.metrics.families import Families
 from services.gateway.observe import requests
 from services.gateway.observe.requests import Requests
 from tests.unit.gateway.exchanges import exchange
@@ -23,7 +25,7 @@ def written() -> Written:
 
 @pytest.fixture
 def counted(written: Written) -> Requests:
-    return Requests(lambda _, status, size, spent: written.append((status, size, spent)))
+    return Requests(lambda one, status, size, _, now: written.append((status, size, now - one.started)))
 
 
 def answer(counted: Requests, api_id: str | None, status: int, spent: float = 0.0, refused: str = "") -> None:
@@ -48,11 +50,11 @@ def test_by_api_and_status(counted: Requests, written: Written) -> None:
     answer(counted, None, 404)
     found = page(counted)
     assert {name: value for name, value in found.items() if name.startswith("gateway_requests_total")} == {
-        'gateway_requests_total{api="one",status="200"}': 2,
-        'gateway_requests_total{api="one",status="404"}': 1,
-        'gateway_requests_total{api="one",status="502"}': 1,
-        'gateway_requests_total{api="two",status="200"}': 1,
-        'gateway_requests_total{api="(none)",status="404"}': 1,
+        'gateway_requests_total{api="one",method="GET",status="200"}': 2,
+        'gateway_requests_total{api="one",method="GET",status="404"}': 1,
+        'gateway_requests_total{api="one",method="GET",status="502"}': 1,
+        'gateway_requests_total{api="two",method="GET",status="200"}': 1,
+        'gateway_requests_total{api="(none)",method="GET",status="404"}': 1,
     }
     assert [(status, size) for status, size, _ in written] == [(200, 7), (200, 7), (404, 7), (502, 7), (200, 7), (404, 7)]
 
@@ -72,7 +74,7 @@ def test_a_tunnel_is_counted_and_its_length_is_not(counted: Requests) -> None:
     answer(counted, "one", 101, 3600.0)
     answer(counted, "one", 200)
     found = page(counted)
-    assert found['gateway_requests_total{api="one",status="101"}'] == 1
+    assert found['gateway_requests_total{api="one",method="GET",status="101"}'] == 1
     assert found['gateway_request_seconds_count{api="one"}'] == 1
     assert found['gateway_request_seconds_sum{api="one"}'] < 10
 
@@ -86,7 +88,67 @@ def test_refusals_by_their_code(counted: Requests) -> None:
     assert found['gateway_refusals_total{api="one",code="quota-exceeded"}'] == 2
     assert found['gateway_refusals_total{api="one",code="upstream-timeout"}'] == 1
     assert found['gateway_refusals_total{api="(none)",code="bad-header"}'] == 1
-    assert found['gateway_requests_total{api="(none)",status="400"}'] == 1
+    assert found['gateway_requests_total{api="(none)",method="other",status="400"}'] == 1
+
+
+def test_methods_that_anybody_may_invent_are_one(counted: Requests) -> None:
+    for number, method in enumerate(("GET", "PUT", "BREW", "PROPFIND", "X" * 9000)):
+        one = exchange(method)
+        one.api = SimpleNamespace(api_id="one")  # type: ignore[assignment]
+        counted.answered(one, 200 + number % 2, 1)
+    found = {name for name in page(counted) if name.startswith("gateway_requests_total")}
+    labels = {("GET", "200"), ("PUT", "201"), ("other", "200"), ("other", "201")}
+    assert found == {f'gateway_requests_total{{api="one",method="{method}",status="{status}"}}' for method, status in labels}
+
+
+def asked(counted: Requests, *, status: int = 200, ago: float = 0.0, first_byte: float | None = None, connecting: float = 0.0) -> None:
+    """Have a request answered whose upstream was asked `ago` seconds ago. first_byte: seconds after that, None = it did not answer."""
+    one = exchange()
+    one.api = SimpleNamespace(api_id="one")  # type: ignore[assignment]
+    one.started -= ago + 1.0
+    one.asked = one.started + 1.0
+    one.first_byte = 0.0 if first_byte is None else one.asked + first_byte
+    one.connecting = connecting
+    counted.answered(one, status, 10, SimpleNamespace(received=5))
+
+
+def test_how_long_upstreams_took(counted: Requests) -> None:
+    asked(counted, ago=2.0, first_byte=0.2, connecting=0.05)
+    asked(counted, ago=2.0, first_byte=0.003)
+    asked(counted, ago=4.0, status=504)
+    answer(counted, "one", 403)
+    found = page(counted)
+    below = {
+        bound: found[f'gateway_upstream_first_byte_seconds_bucket{{api="one",le="{bound}"}}']
+        for bound in ("0.0025", "0.005", "0.25", "+Inf")
+    }
+    assert below == {"0.0025": 0, "0.005": 1, "0.25": 2, "+Inf": 2}
+    assert found['gateway_upstream_first_byte_seconds_sum{api="one"}'] == pytest.approx(0.203)
+    assert 8 <= found['gateway_upstream_seconds_total{api="one"}'] < 18
+    assert found['gateway_upstream_connects_total{api="one"}'] == 1
+    assert found['gateway_upstream_connect_seconds_total{api="one"}'] == pytest.approx(0.05)
+    assert found['gateway_request_seconds_count{api="one"}'] == 4, "an upstream that is asked counts once"
+
+
+def test_a_tunnel_is_not_the_time_of_an_upstream(counted: Requests) -> None:
+    asked(counted, status=101, ago=3600.0, first_byte=0.2)
+    found = page(counted)
+    assert found['gateway_upstream_seconds_total{api="one"}'] == 0
+    assert found['gateway_upstream_first_byte_seconds_count{api="one"}'] == 1
+
+
+def test_bytes_both_ways(counted: Requests) -> None:
+    asked(counted)
+    asked(counted)
+    answer(counted, "one", 404)
+    found = page(counted)
+    assert found['gateway_received_bytes_total{api="one"}'] == 10
+    assert found['gateway_sent_bytes_total{api="one"}'] == 27
+
+
+def test_an_api_without_an_upstream_has_no_histogram_of_it(counted: Requests) -> None:
+    answer(counted, "one", 403)
+    assert not [name for name in page(counted) if name.startswith("gateway_upstream_first_byte_seconds_")]
 
 
 def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,4 +157,15 @@ def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.Mo
         answer(counted, f"api-{number}", 200)
     found = {name: value for name, value in page(counted).items() if name.startswith("gateway_requests_total")}
     assert len(found) == 4
-    assert found['gateway_requests_total{api="(other)",status="200"}'] == 7
+    assert found['gateway_requests_total{api="(other)",method="GET",status="200"}'] == 7
+
+
+def test_all_apis_fit_on_the_board_of_the_workers(counted: Requests) -> None:
+    for number in range(50):
+        for status, refused in ((200, ""), (201, ""), (404, ""), (429, "quota-exceeded"), (502, "upstream-unreachable")):
+            answer(counted, f"an-api-with-a-long-name-{number}", status, refused=refused)
+            one = exchange("POST")
+            one.api = SimpleNamespace(api_id=f"an-api-with-a-long-name-{number}")  # type: ignore[assignment]
+            one.asked = one.first_byte = one.started
+            counted.answered(one, status, 1)
+    assert len(Families(counted.collect()).packed()) * requests._MOST_APIS / 50 < board._PLACE

@@ -286,3 +286,29 @@ def test_a_copied_body_that_breaks_off_has_no_copy() -> None:
     body = CopiedBody(LengthBody(6), 6, False)
     body.feed(b"abc")
     assert (body.ended_by_close(), body.copy()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "pieces", "received"),
+    [
+        (LengthBody(10), [b"abc"], 3),
+        (LengthBody(3), [b"ab", b"cGET / HTTP/1.1"], 3),
+        (ChunkedBody(True), [b"5\r\nab"], 2),
+        (ChunkedBody(False), [b"2\r\nab\r\n", b"3;x=y\r\ncde\r\n0\r\n", b"ETag: 1\r\n\r\n"], 5),
+        (CloseBody(True), [b"ab", b"cde"], 5),
+        (Tunnel(), [b"ab", b"cde"], 5),
+        (CopiedBody(ChunkedBody(False), 9, True), [b"2\r\nab\r\n"], 2),
+    ],
+)
+def test_what_has_come_is_counted_without_its_framing(body: Body, pieces: list[bytes], received: int) -> None:
+    for piece in pieces:
+        body.feed(piece)
+    assert body.received == received
+
+
+def test_a_chunk_that_is_too_large_has_not_come() -> None:
+    body = ChunkedBody(False, limit=10)
+    body.feed(b"2\r\nab\r\n")
+    with pytest.raises(BodyTooLarge):
+        body.feed(b"ff\r\n")
+    assert body.received == 2

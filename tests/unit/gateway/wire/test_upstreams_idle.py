@@ -76,3 +76,25 @@ def test_those_that_were_idle_stay_when_one_is_given_up_by_the_gateway() -> None
         assert upstreams.take(origin) is rarely
 
     asyncio.run(work())
+
+
+def test_it_knows_how_many_are_idle_and_how_many_busy() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        async with server:
+            sockets = Sockets(loop)
+            upstreams = Upstreams(sockets, no_tls)
+            origin = ("http", "127.0.0.1", server.sockets[0].getsockname()[1])
+            assert upstreams.states() == {"idle": 0, "busy": 0}
+            one, other, third = [await upstreams.connect(origin, 5.0) for _ in range(3)]
+            upstreams.give(one)
+            assert upstreams.states() == {"idle": 1, "busy": 2}
+            assert upstreams.take(origin) is one
+            assert upstreams.states() == {"idle": 0, "busy": 3}
+            for each in (one, other, third):
+                each.transport.abort()
+            await asyncio.sleep(0)
+            assert upstreams.states() == {"idle": 0, "busy": 0}
+
+    asyncio.run(work())
