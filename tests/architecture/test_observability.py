@@ -160,6 +160,8 @@ CASES = [
     Case("DefinitionsBroken", gauge("gateway_apis_broken", "0x60", "0x60")),
     Case("WorkersDisagree", gauge("gateway_apis", "25x60", "24x60"), [{}]),
     Case("WorkersDisagree", gauge("gateway_apis", "25x19 26x40", "25x20 26x40")),
+    Case("WorkersDisagree", {**gauge("gateway_apis", "25x60", "25x60"), **gauge("gateway_live_generation", "7x60", "9x60")}, [{}]),
+    Case("WorkersDisagree", gauge("gateway_live_generation", "7x60", "7x60")),
     Case("ApiSlow", lengths("a", 90, 10), API),
     Case("ApiSlow", lengths("a", 1000, 1)),
     Case("ApiSlow", lengths("tokens", 90, 10)),
@@ -205,6 +207,8 @@ CASES = [
     Case("EventsLost", counter("gateway_events_dropped_total", "4x60")),
     Case("AccessLogLost", counter("gateway_access_log_lines_dropped_total", FEW), [WHERE]),
     Case("AccessLogLost", counter("gateway_access_log_lines_dropped_total", "4x60")),
+    Case("TracesLost", counter("gateway_traces_dropped_total", FEW), [WHERE]),
+    Case("TracesLost", counter("gateway_traces_dropped_total", "4x60")),
 ]
 
 

@@ -27,7 +27,7 @@ SECRET = "a-secret-that-nobody-must-tell"
 # What Prometheus itself adds and tells.
 OF_TARGETS = {"job", "instance"}
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
-LABELS = {"api", "check", "code", "le", "method", "outcome", "route", "status", "worker"}
+LABELS = {"api", "check", "code", "le", "method", "outcome", "route", "state", "status", "worker"}
 
 Told = Mapping[str, set[str]]
 
