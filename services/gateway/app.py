@@ -6,7 +6,7 @@ from flask import Flask
 
 from services.common.app import create_app as create_base
 from services.common.readiness import NotReady
-from services.gateway.console import start
+from services.gateway.console import documents, start
 from services.gateway.operator_api import answers
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
@@ -23,7 +23,7 @@ def create_app(gateway: Gateway) -> Flask:
         database=gateway.database,
         render_error=answers.render_error,
         body_limit=BODY_LIMIT,
-        documented=False,  # its calls are Tyk's, and described in docs/
+        documented=False,  # its calls are Tyk's: their document is written beforehand (operator_document/)
     )
     app.extensions[EXTENSION] = gateway
     for collector in (gateway.requests, gateway.gauges, gateway.loop_lag.seconds, gateway.events.metrics):
@@ -31,7 +31,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:
         app.extensions["checks"].add("valkey", lambda: _check_counters(gateway))
-    for blueprint in (*blueprints(), start.blueprint):
+    for blueprint in (*blueprints(), start.blueprint, documents.blueprint):
         app.register_blueprint(blueprint)
     return app
 

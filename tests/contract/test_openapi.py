@@ -28,7 +28,11 @@ from services.common import openapi
 from tests.contract import service as contract
 from tests.support.processes import ROOT, running
 
-DOCUMENTS: Mapping[str, Any] = {path.parent.name: json.loads(path.read_text()) for path in sorted(ROOT.glob("services/*/openapi.json"))}
+DOCUMENTS: Mapping[str, Any] = {
+    path.parent.name: json.loads(path.read_text())
+    for path in sorted(ROOT.glob("services/*/openapi.json"))
+    if path.parent.name != "gateway"  # test_operator_api.py
+}
 CALLS = [
     pytest.param(service, path, method, id=f"{service} {method.upper()} {path}")
     for service, document in DOCUMENTS.items()

@@ -35,7 +35,9 @@ curl -H "authorization: $KEY" HERE/api/apis</code></pre>
 give the key itself in <code>GATEHOUSE_KEY</code>.</p>
 <pre tabindex="0" role="region" aria-label="Example with the command line"><code>./dev gateway --help
 ./dev gateway definitions list</code></pre>
-<p class="quiet">All calls are described in <code>docs/operating.md</code>, refusals in <code>docs/errors.md</code>.</p>"""
+<p>All calls, with what they take and answer, are at <a href="/docs">/docs</a>; <a href="/openapi.json">/openapi.json</a> and
+<a href="/openapi.collection.json">/openapi.collection.json</a> (for Postman, Bruno and the like) say the same to programs.</p>
+<p class="quiet">More is in <code>docs/operating.md</code>, refusals in <code>docs/errors.md</code>.</p>"""
 _PAGE, _POLICY = page("The operator's port", _CONTENT, brand=BRAND)  # rendered at the start, not for the first request
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.test import TestResponse
 
 from services.common.core_database import CoreDatabase
 from services.gateway.compiler import interpret
+from services.gateway.console.documents import DOCUMENT as DOCUMENT_FILE
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.exchange import Reply
@@ -36,6 +38,7 @@ from services.gateway.stores.policies import PolicyStore
 from services.gateway.stores.sealing import Sealing
 
 OPERATOR_KEY = "operator-key-of-the-test"
+DOCUMENT = json.loads(DOCUMENT_FILE.read_text())
 
 
 class NotedGateway:
@@ -130,7 +133,23 @@ class Operator:
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> TestResponse:
         data = body if isinstance(body, str | bytes | None) else json.dumps(body)
-        return self.app.test_client().open(path, method=method, data=data, headers={**self.headers, **(headers or {})})
+        answer = self.app.test_client().open(path, method=method, data=data, headers={**self.headers, **(headers or {})})
+        self._refuse_undocumented(answer)
+        return answer
+
+    def _refuse_undocumented(self, answer: TestResponse) -> None:
+        """Every answer stands in `openapi.json`, with its code; `tests/contract` looks at its form."""
+        rule = answer.request.environ.get("gatehouse.rule")
+        if not rule or answer.status_code == 500:
+            return
+        answers = DOCUMENT["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)][answer.request.method.lower()]["responses"]
+        assert str(answer.status_code) in answers, (rule, answer.status_code, answer.text)
+        body = answer.get_json(silent=True)
+        code = (body.get("Code") or body.get("code")) if answer.status_code >= 400 and isinstance(body, dict) else None
+        found = answers[str(answer.status_code)]
+        if "$ref" in found:
+            found = DOCUMENT["components"]["responses"][found["$ref"].rpartition("/")[2]]
+        assert code is None or f"`{code}`" in found["description"], (rule, code)
 
     def json(self, method: str, path: str, body: Any = None, status: int = 200, headers: Mapping[str, str] | None = None) -> Any:
         response = self.call(method, path, body, headers)
@@ -186,6 +205,11 @@ def operator(gateway: NotedGateway) -> Operator:
     app.extensions[EXTENSION] = gateway
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
+
+    @app.before_request
+    def name_the_route() -> None:
+        request.environ["gatehouse.rule"] = request.url_rule.rule if request.url_rule else ""
+
     return Operator(app, gateway)
 
 
