@@ -5,6 +5,8 @@ A warning never stops a save. Each has a pointer, like a mistake. `compiler.lint
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -18,6 +20,8 @@ _QUIET = frozenset({
     "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
     "openid_options",
 })  # fmt: skip
+# Ways of authentication, which `use_keyless` switches off.
+_ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "enable_signature_checking")
 _QUIET_ENDS = ("disabled", "_disabled")
 
 
@@ -26,6 +30,7 @@ def warnings(definition: Definition) -> Iterator[Mistake]:
     yield from _modes(definition)
     yield from _upstream(definition)
     yield from _versions(definition)
+    yield from _ends(definition)
 
 
 def without_effect(definition: Definition) -> list[Mistake]:
@@ -62,8 +67,21 @@ def _unread(pointer: str) -> Mistake:
 def _modes(definition: Definition) -> Iterator[Mistake]:
     if not definition.name:
         yield Mistake("/name", "name is empty; logs and lists show it")
+    asked = [name for name in _ASKED if definition.use_keyless and _member(definition.raw, name) is True]
+    if asked:
+        yield Mistake("/use_keyless", f"use_keyless outranks {' and '.join(asked)}: the API is open to everybody")
     if definition.use_keyless and definition.enable_batch_request_support:
         yield Mistake("/enable_batch_request_support", "anybody may send batches of 100 requests, since no key is asked for")
+
+
+def _ends(definition: Definition) -> Iterator[Mistake]:
+    """Warn of versions in use that have ended."""
+    for version in definition.in_use():
+        if version.expires is not None and version.expires <= time.time():
+            ended = dt.datetime.fromtimestamp(version.expires, dt.UTC).strftime("%Y-%m-%d %H:%M")
+            own = says_nothing(_member(_member(_member(_member(definition.raw, "version_data"), "versions"), version.name), "expires"))
+            place = "/expiration" if own else f"{join('/version_data/versions', version.name)}/expires"
+            yield Mistake(place, f"the version `{version.name}` has ended on {ended} UTC: its requests are refused")
 
 
 def _upstream(definition: Definition) -> Iterator[Mistake]:

@@ -14,11 +14,14 @@ Fields:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from services.gateway.definitions import field_names, values
 from services.gateway.definitions.checking import checked
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.not_served import refuse_in_version
-from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.reader import Mistake, Reader
+from services.gateway.routing.overlaps import Line, taken
 from services.gateway.routing.patterns import MATCHINGS, PatternError, translate
 
 
@@ -80,3 +83,12 @@ class VersionReader:
             translate(text, self.version.path_matching, ignore_case)
         except PatternError as error:
             self.reader.report.add(pointer, f"path `{text[:100]}` is not a regular expression in RE2's syntax: {error}")
+
+    def never_deciding(self, entries: Sequence[Reader]) -> Iterator[Mistake]:
+        """Warn of entries of a list that can never decide. entries: as `entries` gives them, each with `path` and `method`."""
+        case = self.version.ignore_endpoint_case
+        lines = [Line(one.text("path"), [method] if (method := one.text("method")) else None, case) for one in entries]
+        for index, other in taken(lines, self.version.path_matching):
+            yield Mistake(
+                entries[index].pointer, f"never decides: `{lines[other].path}` ({entries[other].pointer}) takes all of its requests"
+            )

@@ -14,11 +14,12 @@ Refusals: none of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from services.gateway.definitions.model import ProxyTimeouts, Version
-from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, Timeouts
@@ -65,6 +66,12 @@ def _entry(version: VersionReader, reader: Reader) -> HardTimeout:
     if seconds == 0:
         reader.mistake("timeout", "timeout must be a number of seconds above 0")
     return HardTimeout(version.path(reader), version.method(reader), seconds)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """Warn of entries that never decide."""
+    for version in reader.versions:
+        yield from version.never_deciding(version.entries("hard_timeouts"))
 
 
 def build(spec: Spec, ports: Ports) -> HardTimeouts:

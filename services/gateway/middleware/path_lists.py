@@ -33,7 +33,7 @@ Refusals: endpoint-forbidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -46,8 +46,9 @@ from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
-from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal
+from services.gateway.refusals import ENDPOINT_FORBIDDEN, Refusal, counted
 from services.gateway.routing.endpoints import REMEMBERED, Endpoint, EndpointTable
+from services.gateway.routing.overlaps import Line, taken
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import PatternList, translate
 
@@ -55,6 +56,8 @@ Action = Literal["no_action", "reply"]
 _ACTIONS: Final[tuple[Action, ...]] = ("no_action", "reply")
 _SAMPLES: Final = ("/", "/a", "/b1/C", "/x.y/z_/~", "/%C3%A9")
 _BODILESS: Final = (204, 205, 304)
+# What a pattern of a list does to a path in which it is found.
+_EFFECTS: Final = {"ignored": "opens, without a key,", "black_list": "closes", "white_list": "opens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +158,56 @@ def _action(method: str, reader: Reader) -> MethodAction:
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
-    """Warn of entries that match more or less than they seem to."""
+    """Warn of entries that match more or less than they seem to, or never decide; and of replies that need no key where others do."""
     for version in reader.versions:
         lists = _read(version)
-        extended = any(entry.method_actions is not None for entry in (*lists.ignored, *lists.black, *lists.white))
-        form = join(join("/version_data/versions", version.version.name), "extended_paths" if extended else "paths")
-        for name, entries in (("ignored", lists.ignored), ("black_list", lists.black), ("white_list", lists.white)):
-            for index, entry in enumerate(entries):
-                yield from _warnings(entry, version.version, join(join(form, name), index))
+        placed = [
+            (name, entry, place)
+            for name, entries in (("ignored", lists.ignored), ("black_list", lists.black), ("white_list", lists.white))
+            for entry, place in zip(entries, _places(version, name), strict=True)
+        ]
+        for _, entry, place in placed:
+            yield from _warnings(entry, version.version, place)
+        if version.version.path_matching == "search":
+            yield from _unanchored(placed)
+        lines = [Line(entry.path, entry.method_actions, entry.ignore_case) for _, entry, _ in placed]
+        for index, other in taken(lines, version.version.path_matching):
+            yield Mistake(placed[index][2], f"never decides: `{lines[other].path}` ({placed[other][2]}) takes all of its requests before")
+        yield from _replies(reader, placed)
+
+
+def _places(version: VersionReader, name: str) -> list[str]:
+    """Return the pointers of the entries of a list, as `_read` has them."""
+    if version.extended:
+        return [entry.pointer for entry in version.entries(name)]
+    return [pointer for _, pointer in version.reader.object("paths", field_names.PATHS).texts(name)]
+
+
+def _unanchored(placed: Sequence[tuple[str, PathEntry, str]]) -> Iterator[Mistake]:
+    """Warn, once for each list, of patterns that are found anywhere in a path."""
+    for name, effect in _EFFECTS.items():
+        found = [(entry, place) for listed, entry, place in placed if listed == name and _is_found_anywhere(entry.path)]
+        if found:
+            path, place = found[0][0].path, found[0][1]
+            others = f", like {counted(len(found) - 1, 'other pattern')} of this list" if len(found) > 1 else ""
+            yield Mistake(place, f"`{path}` is found anywhere in a path{others}: it also {effect} /x{path}; begin it with ^")
+
+
+def _is_found_anywhere(path: str) -> bool:
+    return path.startswith("/") and len(path) > 1
+
+
+def _replies(reader: DefinitionReader, placed: Sequence[tuple[str, PathEntry, str]]) -> Iterator[Mistake]:
+    """Warn of a reply behind an IP filter in an API that asks for keys: only the filter guards it."""
+    definition = reader.definition
+    filters = [name for name in ("enable_ip_whitelisting", "enable_ip_blacklisting") if reader.flag(name)]
+    if definition.use_keyless or not filters or reader.flag("ip_access_control_disabled"):
+        return
+    whom = "every address in allowed_ips" if filters[0] == "enable_ip_whitelisting" else "every address that is not blocked"
+    for _, entry, place in placed:
+        if any(action.action == "reply" for action in (entry.method_actions or {}).values()):
+            yield Mistake(place, f"the reply needs no key, unlike the rest of the API: {whom} gets it")
+            return
 
 
 def _warnings(entry: PathEntry, version: Version, place: str) -> Iterator[Mistake]:

@@ -19,10 +19,11 @@ Refusals: body-too-large, length-required.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.gateway.definitions.model import Version
-from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
@@ -76,6 +77,18 @@ def _entry(version: VersionReader, reader: Reader) -> SizeLimit:
     if limit == 0:
         reader.mistake("size_limit", "size_limit must be a number of bytes above 0")
     return SizeLimit(version.path(reader), version.method(reader), limit)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """Warn of limits that refuse nothing, since the one of the version is smaller or an entry before takes all requests."""
+    for version in reader.versions:
+        overall = _overall(version)
+        entries = version.entries("size_limits")
+        for entry in entries:
+            limit = entry.integer("size_limit")
+            if 0 < overall < limit:
+                yield Mistake(entry.at("size_limit"), f"refuses nothing: global_size_limit of the version allows only {overall} bytes")
+        yield from version.never_deciding(entries)
 
 
 def build(spec: Spec, ports: Ports) -> SizeLimits:

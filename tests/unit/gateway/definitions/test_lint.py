@@ -22,9 +22,21 @@ def targets(*urls: str) -> dict[str, Any]:
 VERSION = "/version_data/versions/Default"
 
 
+def sizes(limit: int) -> dict[str, Any]:
+    return {"path": "^/a", "size_limit": limit}
+
+
+def slow(path: str) -> dict[str, Any]:
+    return {"path": path, "timeout": 9}
+
+
+def reply(path: str) -> dict[str, Any]:
+    return {"path": path, "method_actions": {"GET": {"action": "reply", "code": 200, "data": "{}"}}}
+
+
 def test_a_sound_definition() -> None:
     assert warned() == {}
-    assert warned(version=lists(["^/open$"], ["/admin"], ["^/users/{id}"]), slug="x", tags=["a"], config_data={"any": "thing"}) == {}
+    assert warned(version=lists(["^/open$"], ["^/admin"], ["^/users/{id}"]), slug="x", tags=["a"], config_data={"any": "thing"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +56,45 @@ def test_a_sound_definition() -> None:
         ({"auth": {"auth_header_name": "a", "param_name": "b"}}, "/auth/param_name", "without use_param"),
         ({"auth": {"auth_header_name": "a", "cookie_name": "b"}}, "/auth/cookie_name", "without use_cookie"),
         ({"enable_ip_whitelisting": True}, "/allowed_ips", "every address is refused"),
+        ({"use_keyless": True, "use_basic_auth": True}, "/use_keyless", "outranks use_basic_auth: the API is open to everybody"),
+        ({"version": {"expires": "2020-01-01 00:00"}}, f"{VERSION}/expires", "has ended on 2020-01-01 00:00 UTC"),
+        ({"expiration": "2020-01-01 00:00"}, "/expiration", "has ended"),
+        (
+            {"version": lists(black=["^/a", "/admin", "/b"])},
+            f"{VERSION}/paths/black_list/1",
+            "like 1 other pattern of this list: it also closes",
+        ),
+        ({"version": lists(white=["/users"])}, f"{VERSION}/paths/white_list/0", "it also opens /x/users; begin it with ^"),
+        ({"version": lists(["^/open/"], ["^/open/secret"])}, f"{VERSION}/paths/black_list/0", "never decides: `^/open/`"),
+        (
+            {"version": {"use_extended_paths": True, "global_size_limit": 5, "extended_paths": {"size_limits": [sizes(9)]}}},
+            f"{VERSION}/extended_paths/size_limits/0/size_limit",
+            "refuses nothing: global_size_limit",
+        ),
+        (
+            {"version": {"use_extended_paths": True, "extended_paths": {"size_limits": [{"disabled": True}, sizes(9), sizes(5)]}}},
+            f"{VERSION}/extended_paths/size_limits/2",
+            "(/version_data/versions/Default/extended_paths/size_limits/1) takes all",
+        ),
+        (
+            {"version": {"use_extended_paths": True, "extended_paths": {"hard_timeouts": [{"path": "^/", "timeout": 1}, slow("^/a")]}}},
+            f"{VERSION}/extended_paths/hard_timeouts/1",
+            "never decides",
+        ),
+        (
+            {"enable_ip_whitelisting": True, "allowed_ips": ["10.0.0.1"], "version": lists(extended=True, white=[reply("^/status")])},
+            f"{VERSION}/extended_paths/white_list/0",
+            "needs no key, unlike the rest of the API: every address in allowed_ips gets it",
+        ),
+        (
+            {
+                "enable_ip_blacklisting": True,
+                "blacklisted_ips": ["10.0.0.1"],
+                "version": lists(extended=True, ignored=[{"path": "^/a", "disabled": True}, reply("^/status")]),
+            },
+            f"{VERSION}/extended_paths/ignored/1",
+            "every address that is not blocked gets it",
+        ),
         ({"version": lists(white=["/"])}, f"{VERSION}/paths/white_list/0", "^/$"),
         ({"version": lists(black=["^/a$", ".*"])}, f"{VERSION}/paths/black_list/1", "matches every path"),
         ({"version": {"path_matching": "prefix", **lists(ignored=["/"])}}, f"{VERSION}/paths/ignored/0", "matches every path"),
