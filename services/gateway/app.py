@@ -26,7 +26,7 @@ def create_app(gateway: Gateway) -> Flask:
         documented=False,  # its calls are Tyk's: their document is written beforehand (operator_document/)
     )
     app.extensions[EXTENSION] = gateway
-    for collector in (gateway.requests, gateway.gauges, gateway.loop_lag.seconds, gateway.events.metrics):
+    for collector in (gateway.requests, gateway.recent, gateway.gauges, gateway.loop_lag.seconds, gateway.events.metrics):
         app.extensions["metrics"].register(collector)
     app.extensions["checks"].add("definitions", lambda: _check_definitions(gateway))
     if gateway.settings.valkey_url:

@@ -40,6 +40,7 @@ from services.gateway.observe.access_log import AccessLog
 from services.gateway.observe.gauges import Gauges
 from services.gateway.observe.health import Health
 from services.gateway.observe.loop_lag import LoopLag
+from services.gateway.observe.recent import Recent
 from services.gateway.observe.requests import Requests
 from services.gateway.observe.tracing import Exporter, Tracing
 from services.gateway.ports import Ports
@@ -151,6 +152,7 @@ class Gateway:
         if settings.tracing is not None:
             self.tracing = Tracing(partial(_exporter, settings.tracing), settings.tracing_ratio, self.access_log.write)
         self.requests = Requests(self.access_log.write if self.tracing is None else self.tracing.write)
+        self.recent = Recent(self.requests)
         self.loop_lag = LoopLag()
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
@@ -203,6 +205,7 @@ class Gateway:
         """
         self._loop = asyncio.get_running_loop()
         self.loop_lag.start(self._loop)
+        self.recent.start()
         await in_thread(self.loading.begin)
         if self.loading.missing:
             await in_thread(self.organisations.stand_in)
@@ -248,6 +251,7 @@ class Gateway:
         self._sweeping.stop()
         self._audit_keeper.stop()
         self.loop_lag.stop()
+        self.recent.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),
             "events": self.events.stop,

@@ -175,6 +175,8 @@ def test_every_call_that_is_asked_rightly_does_what_it_says(path: str, method: s
             body = {**SESSION, "basic_auth_data": {"password": "correct horse"}}
         sent = {"body": body, "media_type": kind}
     case: Case = operation.Case(path_parameters={one.name: names[one.name] for one in operation.path_parameters}, **sent)
+    if path == "/tyk/health":
+        case.query["api_id"] = "one"
     if path == "/api/gatehouse/deliveries/replay":
         case.query["all"] = "1"
     answer = case.call(base_url=house.url, headers=KEY, timeout=10)

@@ -131,7 +131,11 @@ class Seat:
         threading.Thread(target=self._keep_on, name="metrics-board", daemon=True).start()
 
     def text(self) -> bytes:
-        """Return the metrics of all processes, in Prometheus' text format; within PATIENCE_S, without those that do not answer."""
+        """Return the metrics of all processes, in Prometheus' text format."""
+        return self.families().text()
+
+    def families(self) -> Families:
+        """Return the metrics of all processes; within PATIENCE_S, without those that do not answer."""
         asked = self._board.ask()
         found = Families()
         found.add(self._write(), str(self._slot))
@@ -142,7 +146,7 @@ class Seat:
         for slot, alive in others.items():
             begun, families = self._board.read(slot)
             found.add(families, str(slot) if alive and begun >= asked else None)
-        return found.text()
+        return found
 
     def _own(self) -> Families:
         own = Families(self._registry.collect())

@@ -60,8 +60,15 @@ class Families:
         """Return them in Prometheus' text format."""
         return generate_latest(_Collected(self._metrics()))
 
+    def values(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
+        """Yield the labels and the value of each sample of a metric."""
+        for (_, labels), value in self._all.get(name, ("", "", {}))[2].items():
+            yield dict(labels), value
+
     def _metrics(self) -> Iterator[Metric]:
         for name, (meaning, type, samples) in self._all.items():
+            if name.startswith("_"):  # what processes tell only each other
+                continue
             metric = Metric(name, meaning, type)
             for (of, labels), value in samples.items():
                 metric.add_sample(of, dict(labels), value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from time import perf_counter
 from typing import Final, Protocol
@@ -108,6 +108,11 @@ class Requests(Collector):
         if len(self._tallies) >= _MOST_APIS:  # of which an operator may delete and create as many as they like
             api_id = _OTHERS
         return self._tallies.setdefault(api_id, _Tally())
+
+    def totals(self) -> Iterator[tuple[str, int, Mapping[str, int], float]]:
+        """Yield, for each API, its requests, its refusals by code, and the seconds of all of its requests. Called in a thread."""
+        for api_id, tally in self._tallies.copy().items():
+            yield api_id, sum(tally.counts.copy().values()), tally.refusals.copy(), tally.seconds
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts. Called in a thread."""

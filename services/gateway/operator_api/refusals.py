@@ -107,7 +107,7 @@ _CLIENT_TAKEN: Final = _kind("client-taken", 409, remedy="Choose another `client
 _REVISION_UNKNOWN: Final = _kind("revision-unknown", 404, remedy=_FIND)
 _DELIVERY_UNKNOWN: Final = _kind("delivery-unknown", 404, remedy=_FIND)
 _API_ID_TAKEN: Final = _kind("api-id-taken", 409, remedy="Choose another `api_id` or `id`, or replace the API that has it.")
-_API_ID_MISSING: Final = _kind("api-id-missing", 400, remedy="Name the API in the path.")
+_API_ID_MISSING: Final = _kind("api-id-missing", 400, remedy="Name the API in the path, or as `api_id` in the query.")
 _ID_MISMATCH: Final = _kind(
     "id-mismatch", 400, remedy="Body and path name different ids: leave the id out of the body, or make them equal."
 )
@@ -234,6 +234,14 @@ def tyk_api_unknown() -> OperatorRefusal:
 
 def tyk_api_of_query_unknown() -> OperatorRefusal:
     return OperatorRefusal(_API_UNKNOWN, "API not found", status=400)
+
+
+def tyk_health_without_api() -> OperatorRefusal:
+    return OperatorRefusal(_API_ID_MISSING, "missing api_id parameter")
+
+
+def tyk_health_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_API_UNKNOWN, "API ID not found")
 
 
 def api_id_taken() -> OperatorRefusal:

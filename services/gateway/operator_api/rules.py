@@ -33,6 +33,7 @@ _RULES: Final = {
     "policies": Rule("policy"),
     "tyk_policies": Rule("policy"),
     "tyk_organisations": Rule("organisation", write="admin"),
+    "tyk_health": Rule("api"),
     "workers": Rule("worker"),
     "certificates": Rule("certificate"),
     "tyk_certificates": Rule("certificate"),

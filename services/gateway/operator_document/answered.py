@@ -213,6 +213,15 @@ ANSWERED: Final[Mapping[str, Schema]] = {
     "Users": page("users", ref("UserShown")),
     "AccessKey": done(required={"access_key": {**TEXT, "description": "No other answer shows it"}}),
     "AuditRecords": page("records", OBJECT, {"total": WHOLE}),
+    "ApiHealth": closed(
+        {
+            "throttle_reqests_per_second": NUMBER,
+            "quota_violations_per_second": NUMBER,
+            "key_failures_per_second": NUMBER,
+            "average_upstream_latency": NUMBER,
+            "average_requests_per_second": NUMBER,
+        }
+    ),
     "Hello": opened({"status": {"enum": ["pass", "warn", "fail"]}, "version": TEXT, "description": TEXT, "details": OBJECT}, ("status",)),
     "Health": closed({"status": {"const": "ok"}, "service": TEXT}),
     "Ready": closed(

@@ -46,6 +46,7 @@ TAGS: Final[Mapping[str, str]] = {
     "tyk_organisations": "Tyk: organisations",
     "tyk_certificates": "Tyk: certificates",
     "tyk_oauth": "Tyk: OAuth2 clients",
+    "tyk_health": "Health",
     "tyk_hello": "Health",
     "health": "Health",
     "ready": "Health",
@@ -211,6 +212,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "client-unknown",
         body="(form) AuthorizeClient",
         others={"400": "OAuthError", "403": "OAuthError"},
+    ),
+    "tyk_health.health": Operation(
+        "Tell how an API has done in the last minute",
+        "ApiHealth",
+        "api-id-missing api-unknown",
+        "api_id",
+        about="Over all workers of this node. The latency is that of whole requests, in milliseconds.",
     ),
     # Health: for everybody.
     "tyk_hello.hello": Operation("Tell whether the gateway is well, in Tyk's format", "Hello"),

@@ -20,6 +20,7 @@ from services.common.webhooks.courier import Courier
 from services.common.webhooks.outbox import Call
 from services.common.webhooks.signing import signature
 from services.gateway import refusals
+from services.gateway.definitions.event_schema import EVENTS
 from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
 from services.gateway.events import messages
 from services.gateway.events.events import Events
@@ -155,6 +156,14 @@ def test_a_log_handler_writes_a_line(told: Events) -> None:
     assert [(line["event"], line["key_id"], line["origin"], line["path"], line["api"]) for line in lines] == [
         ("PFX:AuthFailure:Auth Failure", "public-id", "127.0.0.1", "/one/a", "one")
     ]
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS))
+def test_a_log_handler_writes_a_line_of_every_event(told: Events, event: str) -> None:
+    with captured() as lines:
+        told.fire(event, api(EventHandler(LOG, prefix="PFX"), event=event), {"Message": "What happened"})
+        wait_until(lambda: lines)
+    assert [(line["event"], line["api"]) for line in lines] == [(f"PFX:{event}:What happened", "one")]
 
 
 def test_the_secret_of_the_stored_hook_signs_and_is_read_again(database: CoreDatabase, told: Events, receiver: Any) -> None:
