@@ -127,6 +127,12 @@ BODIES: Mapping[str, Any] = {
     "DefinitionBody": {"api_definition": {**API, "api_id": "", "proxy": {**API["proxy"], "listen_path": "/new/"}}},
     "LintBody": API,
     "Definition": API,
+    "OpenAPI": {
+        "openapi": "3.1.0",
+        "info": {"title": "An import", "version": "1"},
+        "servers": [{"url": "http://127.0.0.1:9"}],
+        "paths": {"/a": {"get": {"responses": {}}}},
+    },
     "Session": SESSION,
     "Policy": {"name": "a policy", **SESSION},
     "Hook": HOOK,

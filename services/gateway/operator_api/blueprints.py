@@ -10,6 +10,7 @@ from services.gateway.operator_api import (
     api_certificates,
     api_deliveries,
     api_hooks,
+    api_import,
     api_keys,
     api_lint,
     api_oauth,
@@ -32,7 +33,7 @@ def blueprints() -> list[Blueprint]:
     """Return the blueprints of `/api` (`api_*.py`), and those of Tyk's gateway API (`tyk_*.py`)."""
     parts = (
         *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates, api_oauth),
-        *(api_users, api_audit),
+        *(api_users, api_audit, api_import),
         *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_oauth, tyk_health, tyk_hello),
     )
     return [part.blueprint for part in parts]

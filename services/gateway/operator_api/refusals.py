@@ -12,7 +12,7 @@ from services.common.refusal import Refusal
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.refusals import counted
 
-Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "client", "operator"]
+Document = Literal["definition", "key", "hook", "rotation", "revocation", "organisation", "policy", "client", "operator", "openapi"]
 
 
 class Kind(NamedTuple):
@@ -183,7 +183,8 @@ def tyk_malformed_body(mistakes: Mistakes) -> OperatorRefusal:
 
 def invalid(what: Document, mistakes: Mistakes, message: str = "", warnings: Iterable[Mistake] = ()) -> OperatorRefusal:
     """Name every mistake of a document. message: replaces the summary."""
-    summary = message or f"The {what} has {counted(len(mistakes.mistakes), 'mistake')}: {mistakes}"
+    name = "OpenAPI document" if what == "openapi" else what
+    summary = message or f"The {name} has {counted(len(mistakes.mistakes), 'mistake')}: {mistakes}"
     return OperatorRefusal(_INVALID[what], summary, mistakes=mistakes.mistakes, warnings=warnings)
 
 

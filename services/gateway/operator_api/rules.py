@@ -26,6 +26,7 @@ _RULES: Final = {
     "tyk_apis": Rule("api"),
     "revisions": Rule("api"),
     "lint": Rule("api"),
+    "imports": Rule("api"),
     "keys": Rule("key"),
     "tyk_keys": Rule("key"),
     "hooks": Rule("hook"),

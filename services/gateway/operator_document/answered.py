@@ -110,6 +110,7 @@ ANSWERED: Final[Mapping[str, Schema]] = {
             "diff": {**TEXT, "description": "Of a dry run: what would change"},
         }
     ),
+    "ApiImported": done(optional={"DryRun": {"const": True}}, required={"Notes": listed("Place"), "api_definition": ref("Definition")}),
     "Done": done(),
     "Definitions": listed("Definition"),
     "TykApiSaved": changed(["added", "modified"], {"unchanged": {"const": True}}),

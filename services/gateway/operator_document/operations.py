@@ -31,6 +31,7 @@ TAGS: Final[Mapping[str, str]] = {
     "apis": "Definitions",
     "revisions": "Definitions",
     "lint": "Definitions",
+    "imports": "Definitions",
     "workers": "Health",
     "keys": "Keys",
     "policies": "Policies",
@@ -77,6 +78,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "apis.delete_api": Operation("Delete an API", "Done", "api-unknown revision-conflict definitions-from-files", _GUARDED),
     "lint.lint_definition": Operation(
         "Check a definition without saving it", "Linted", f"invalid-definition {_OF_OTHERS}", body="LintBody"
+    ),
+    "imports.import_openapi": Operation(
+        "Create an API from an OpenAPI document",
+        "ApiImported",
+        f"invalid-openapi invalid-definition api-id-taken definitions-from-files {_OF_OTHERS}",
+        f"listen_path target mock dry_run {_NOTED}",
+        "OpenAPI",
+        about="3.0 or 3.1, as JSON. `Notes` says what the definition does not have of it.",
     ),
     "revisions.list_revisions": Operation(
         "List the revisions of an API", "Revisions", "api-unknown", about="The newest first; also those of a deleted API."

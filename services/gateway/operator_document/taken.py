@@ -33,6 +33,7 @@ TAKEN: Final[Mapping[str, Schema]] = {
         "description": "A definition, alone or as `api_definition`.",
         "anyOf": [ref("DefinitionBody"), ref("Definition")],
     },
+    "OpenAPI": opened({"openapi": TEXT, "info": OBJECT, "paths": OBJECT}, ("openapi", "info", "paths"), "An OpenAPI document."),
     "Session": opened(
         {
             "alias": TEXT,
