@@ -11,7 +11,7 @@ import click
 from services.common.command_line import Group, print_table, show, time_of
 from services.gateway.cli.client import Client, path_of, warn
 from services.gateway.cli.definition_files import apply_definitions, lint_definitions
-from services.gateway.cli.imports import import_definitions
+from services.gateway.cli.imports import export_definitions, import_definitions
 
 
 @click.group(cls=Group)
@@ -22,6 +22,7 @@ def definitions() -> None:
 definitions.add_command(lint_definitions)
 definitions.add_command(apply_definitions)
 definitions.add_command(import_definitions)
+definitions.add_command(export_definitions)
 
 
 @definitions.command("list", example="./dev gateway definitions list --search orders")

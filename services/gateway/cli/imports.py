@@ -1,4 +1,4 @@
-"""`definitions import`: APIs from documents of other formats."""
+"""`definitions import` and `export`: APIs from documents of other formats, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import click
 
 from services.common.command_line import Command, Group, fail, show
-from services.gateway.cli.client import WRONG_USAGE, Client, warn
+from services.gateway.cli.client import WRONG_USAGE, Client, path_of, warn
 from services.gateway.definitions.reader import Mistakes, read_json
 
 
@@ -54,3 +54,16 @@ def import_openapi(client: Client, file: str, listen_path: str, target: str, moc
             click.echo(f"{file}: created {answer['api_definition']['api_id']}")
 
     show(answer, text)
+
+
+@click.group("export", cls=Group)
+def export_definitions() -> None:
+    """Write APIs as documents of other formats."""
+
+
+@export_definitions.command("openapi", cls=Command, example="./dev gateway definitions export openapi orders > orders.json")
+@click.argument("api")
+@click.pass_obj
+def export_openapi(client: Client, api: str) -> None:
+    """Write one API (its id or api_id) as an OpenAPI document, for its clients: what its white list opens."""
+    click.echo(json.dumps(client.call("GET", path_of("api", "apis", api, "openapi")), ensure_ascii=False, indent=2))

@@ -260,7 +260,8 @@ def _pattern(path: str) -> str:
     for index in range(0, len(pieces), 2):
         pieces[index] = re.sub(r"([^A-Za-z0-9/_~-])", r"\\\1", pieces[index])
     for index in range(1, len(pieces), 2):
-        pieces[index] = "{p" + re.sub(r"\W", "_", pieces[index]) + "}"
+        name = re.sub(r"\W", "_", pieces[index])
+        pieces[index] = f"{{{name}}}" if name and not name[0].isdigit() else f"{{p{name}}}"  # `{2}` could be a repetition
     return f"^{''.join(pieces)}$"
 
 

@@ -79,6 +79,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "lint.lint_definition": Operation(
         "Check a definition without saving it", "Linted", f"invalid-definition {_OF_OTHERS}", body="LintBody"
     ),
+    "imports.export_openapi": Operation(
+        "Show an API as an OpenAPI document",
+        "OpenAPI",
+        "api-unknown invalid-definition",
+        about="Its white list; `x-left-out` names the patterns that OpenAPI cannot say.",
+    ),
     "imports.import_openapi": Operation(
         "Create an API from an OpenAPI document",
         "ApiImported",

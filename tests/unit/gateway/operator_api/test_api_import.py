@@ -23,3 +23,10 @@ def test_every_mistake_has_its_place_in_the_document(operator: Operator) -> None
     assert answer["Code"] == "invalid-openapi"
     assert [error["pointer"] for error in answer["Errors"]] == ["/servers/0/url"]
     assert operator.json("POST", "/api/gatehouse/import/openapi", {}, 400)["Code"] == "invalid-openapi"
+
+
+def test_an_api_as_a_document(operator: Operator) -> None:
+    operator.json("POST", "/api/gatehouse/import/openapi?listen_path=/pets/", document())
+    id = operator.json("GET", "/api/apis")["apis"][0]["api_definition"]["id"]
+    assert "/pets/new" in operator.json("GET", f"/api/apis/{id}/openapi")["paths"]
+    assert operator.json("GET", "/api/apis/none/openapi", status=404)["Code"] == "api-unknown"
