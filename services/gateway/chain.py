@@ -16,6 +16,7 @@ from services.gateway.middleware import (
     body_transform,
     certificate_key,
     client_certificate,
+    cors,
     hard_timeouts,
     hmac_signature,
     ip_filter,
@@ -65,6 +66,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", client_certificate, envelope=True),
     # Whose API it is. An organisation that is switched off serves nothing, not even a reply.
     Step("open", organisation),
+    # A browser's preflight has no key and no version; refusals from here on can be read by the pages that are allowed.
+    Step("open", cors, envelope=True),
     # Path lists, sizes and rights depend on the version; a wrong one is refused before a key is looked at.
     Step("open", version),
     # Where clients get the tokens that the API asks for: path lists do not count there, and no token is asked for.

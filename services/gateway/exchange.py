@@ -165,10 +165,11 @@ class Exchange:
     listen path, or below the version in the URL, once its API is found. secure: whether it came over TLS. certificate: what the client
     has shown in the handshake. peer: the TCP peer; client: whom rules speak of. key: whose limits count; further_keys: of other ways of
     authentication that the request passed. body_length: bytes, 0 = no body, -1 = chunked. started: on `time.perf_counter`. upgrade: whether
-    to ask the upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines that
-    tell the client of its limits, each with its CR LF. minor: of the HTTP version, 1.0 or 1.1. upstream: for the log, which one was asked;
-    limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer began, on `time.perf_counter`,
-    0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces are off.
+    to ask the upstream for another protocol. expects: whether the client may wait for leave to send its body. limits: header lines of
+    all answers, such as those that tell the client of its limits, each with its CR LF. minor: of the HTTP version, 1.0 or 1.1. upstream:
+    for the log, which one was asked; limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer
+    began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
+    are off.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
     `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
@@ -282,3 +283,12 @@ class Exchange:
     def answer_headers(self) -> tuple[Header, ...]:
         """Return `limits` as names and values."""
         return tuple((name, value) for name, _, value in (line.partition(b": ") for line in self.limits.split(b"\r\n")[:-1]))
+
+    def complete(self, reply: Reply) -> None:
+        """Add the answer headers and the request id to a reply. A field of CORS replaces the reply's own: it may stand there only once."""
+        added = self.answer_headers
+        if added:
+            replaced = {name.lower() for name, _ in added if name.startswith(b"Access-Control-")}
+            reply.headers = [header for header in reply.headers if header[0].lower() not in replaced]
+            reply.headers += added
+        reply.headers.append((b"X-Request-Id", self.request_id.encode("ascii")))

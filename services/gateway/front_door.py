@@ -302,7 +302,7 @@ class FrontDoor:
                 reply = await self._batches.answer(exchange, connection)
             elif isinstance(reply, HandedOver):
                 reply = await self._oauth.answer(reply.endpoint, exchange, connection)
-            reply.headers.append((b"X-Request-Id", exchange.request_id.encode("ascii")))
+            exchange.complete(reply)
         except Refusal as refusal:
             reply = self._judge.refused(exchange, refusal)
             close = close or refusal.kind.closes

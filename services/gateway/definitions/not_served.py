@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from services.gateway.definitions.field_names import CACHE_OPTIONS, CORS, MIDDLEWARE
+from services.gateway.definitions.field_names import CACHE_OPTIONS, MIDDLEWARE
 from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
@@ -21,7 +21,6 @@ _MODES: Final = {
 }
 # Objects with a switch in them: name → (switch, what it is, the fields that names are compared with).
 _SWITCHES: Final = {
-    "cors": ("enable", "CORS", CORS),
     "graphql": ("enabled", "GraphQL", None),
     "request_signing": ("is_enabled", "signing of the requests to the upstream", None),
     "upstream_auth": ("enabled", "authentication at the upstream", None),

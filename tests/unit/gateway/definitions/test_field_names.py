@@ -131,8 +131,8 @@ def test_free_maps_are_free() -> None:
 
 def test_unknown_fields_are_named_beside_mistakes() -> None:
     with pytest.raises(Mistakes) as wrong:
-        parse(document(use_keyles=True, team="a", CORS={"enable": True}))
-    assert [one.pointer for one in wrong.value.mistakes] == ["/CORS", "/use_keyles"]
+        parse(document(use_keyles=True, team="a", graphql={"enabled": True}))
+    assert [one.pointer for one in wrong.value.mistakes] == ["/graphql", "/use_keyles"]
     assert [one.pointer for one in unread_fields(wrong.value.unread)] == ["/team"]
 
 

@@ -22,8 +22,6 @@ def refused(**more: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("more", "place"),
     [
-        ({"CORS": {"enable": True, "allowed_origins": ["*"]}}, "/CORS"),
-        ({"cors": {"Enable": True}}, "/cors"),
         ({"graphql": {"enabled": True}}, "/graphql"),
         ({"internal": True}, "/internal"),
         ({"custom_middleware_bundle": "bundle.zip"}, "/custom_middleware_bundle"),
