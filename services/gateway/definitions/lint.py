@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from services.gateway.definitions import field_names
 from services.gateway.definitions.model import Definition
@@ -18,7 +19,6 @@ from services.gateway.definitions.reader import Mistake, join, says_nothing
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
     "check_host_against_uptime_tests", "disable_strip_slash", "do_not_track", "do_not_track_endpoints", "enable_context_vars",
-    "openid_options",
 })  # fmt: skip
 # Ways of authentication, which `use_keyless` switches off.
 _ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "enable_signature_checking")
@@ -99,6 +99,14 @@ def stays_here(host: str) -> bool:
     except ValueError:
         return "." not in host or host.endswith((".localhost", ".local", ".internal"))
     return address.is_private or address.is_loopback
+
+
+def unencrypted_keys(url: str) -> str:
+    """Return what is wrong with fetching keys from a URL, "" = nothing."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "http" or stays_here(parts.hostname or ""):
+        return ""
+    return f"the keys of {parts.hostname} come unencrypted (http): who is on the way could sign any token"
 
 
 def _versions(definition: Definition) -> Iterator[Mistake]:

@@ -153,6 +153,17 @@ def _ipv6(text: str) -> str:
     raise ValueError(f"`[{text}]` is not an IPv6 address (without a zone)")
 
 
+def is_url(text: str) -> bool:
+    """Tell whether it is an http or https URL."""
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0) and text.isascii()
+        )
+    except ValueError:
+        return False
+
+
 def header(name: str, value: str) -> tuple[str, str]:
     """Check a header field to send. Raises ValueError."""
     if not TOKEN.fullmatch(name):

@@ -49,14 +49,14 @@ class Said:
 
 def read_claims(claims: Mapping[str, Any], rules: ClaimRules) -> Said | None:
     """Read claims; None when a time is in a wrong form."""
-    issued, starts, ends = _moment(claims, "iat", -inf), _moment(claims, "nbf", -inf), _moment(claims, "exp", inf)
+    issued, starts, ends = moment_of(claims, "iat", -inf), moment_of(claims, "nbf", -inf), moment_of(claims, "exp", inf)
     if issued is None or starts is None or ends is None:
         return None
-    identity = _identity(claims, rules.identity)
+    identity = identity_of(claims, rules.identity)
     policies, lacking = _policies(claims, rules)
     if not identity:
         lacking = "identity"
-    if rules.audiences and rules.audiences.isdisjoint(_audiences(claims.get("aud"))):
+    if rules.audiences and rules.audiences.isdisjoint(audiences_of(claims.get("aud"))):
         lacking = "audience"
     issuer = claims.get("iss")
     if rules.issuers and not (isinstance(issuer, str) and issuer in rules.issuers):
@@ -66,7 +66,7 @@ def read_claims(claims: Mapping[str, Any], rules: ClaimRules) -> Said | None:
     return Said(identity, issued - of_issued, starts - of_starts, ends + of_ends, made, lacking)
 
 
-def _identity(claims: Mapping[str, Any], claim: str) -> str:
+def identity_of(claims: Mapping[str, Any], claim: str) -> str:
     """Return who calls, "" = the token does not say. An empty or overlong name does not make room for that of `sub`.
 
     JSON may hold halves of characters (`\\ud800`), which are no text: neither logs nor databases take them.
@@ -95,7 +95,7 @@ def _policies(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[tuple[str, 
     listed = [named] if isinstance(named, str) else [] if named is None else _texts(named)
     if listed is None or not all(map(str.isprintable, listed)):
         return (), "policy"
-    scopes = _scopes(claims, rules.scope) if rules.scopes else []
+    scopes = scopes_of(claims, rules.scope) if rules.scopes else []
     by_scopes = [rules.scopes[scope] for scope in scopes if scope in rules.scopes]
     policies = tuple(dict.fromkeys([*filter(None, listed), *by_scopes]))
     if not policies and scopes:
@@ -104,7 +104,7 @@ def _policies(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[tuple[str, 
     return policies, "" if policies else "policy"
 
 
-def _moment(claims: Mapping[str, Any], name: str, absent: float) -> float | None:
+def moment_of(claims: Mapping[str, Any], name: str, absent: float) -> float | None:
     """Return a time in epoch seconds; None when it is there and is not one."""
     if name not in claims:
         return absent
@@ -118,7 +118,8 @@ def _moment(claims: Mapping[str, Any], name: str, absent: float) -> float | None
     return moment if isfinite(moment) else None
 
 
-def _audiences(value: Any) -> list[str]:
+def audiences_of(value: Any) -> list[str]:
+    """Return the audiences of `aud`, which is one or a list."""
     return [value] if isinstance(value, str) else _texts(value) or []
 
 
@@ -127,7 +128,7 @@ def _texts(value: Any) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else None
 
 
-def _scopes(claims: Mapping[str, Any], name: str) -> list[str]:
+def scopes_of(claims: Mapping[str, Any], name: str) -> list[str]:
     """Return the scopes of a token. A claim of exactly this name comes before the path that it may be."""
     value: Any = claims.get(name)
     if value is None:

@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from services.common import logging as logs
+from services.gateway.keys.discovery import discovered
 from services.gateway.keys.tokens import VerifyingKey, algorithms_of
 from services.gateway.refusals import KEY_SET_UNAVAILABLE, Refusal
 from services.gateway.threads import in_thread
@@ -132,10 +133,17 @@ class KeySets:
 
     def of(self, url: str) -> KeySet:
         """Return the set of a URL. Nothing is fetched yet."""
+        return self._shared(url, url, self._fetch)
+
+    def of_issuer(self, issuer: str) -> KeySet:
+        """Return the set of an OpenID provider, which its configuration names. Each fetch reads the configuration again."""
+        return self._shared(f"issuer {issuer}", issuer, discovered(self._fetch))
+
+    def _shared(self, name: str, url: str, fetch: Fetch) -> KeySet:
         with self._lock:
-            found = self._sets.get(url)
+            found = self._sets.get(name)
             if found is None:
-                found = self._sets[url] = KeySet(url, self._fetch, self._now)
+                found = self._sets[name] = KeySet(url, fetch, self._now)
             return found
 
 

@@ -244,6 +244,19 @@ def made_key(org_id: str, identity: str, policies: Sequence[str]) -> Made:
     return Made(hash, id, org_id, tuple(policies), session)
 
 
+def made_user(org_id: str, issuer: str, subject: str, client: str, policies: Sequence[str], segregated: bool) -> Made:
+    """Return the key of a user whom an OpenID provider names, as Tyk makes a session of an ID token.
+
+    segregated: whether the same user is another one for each client. Two issuers may give the same name to two people.
+    """
+    who = [org_id, issuer, subject, client] if segregated else [org_id, issuer, subject]
+    id = f"oidc-{sha256(_bytes(json.dumps(who))).hexdigest()[:32]}"
+    hash = hmac.digest(b"made key", _bytes(json.dumps([id, client, *policies])), "sha256").hex()
+    told = {"TykJWTSessionID": id, "ClientID": client}
+    session = {"org_id": org_id, "alias": f"{client}:{subject}", "apply_policies": list(policies), "meta_data": told}
+    return Made(hash, id, org_id, tuple(policies), session)
+
+
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
