@@ -24,6 +24,7 @@ from services.gateway.middleware import (
     key_state,
     oauth,
     oauth_endpoints,
+    openid,
     organisation,
     path_lists,
     quota,
@@ -81,6 +82,7 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", basic_auth, envelope=True),
     Step("keyed", hmac_signature, envelope=True),
     Step("keyed", jwt, envelope=True),
+    Step("keyed", openid, envelope=True),
     Step("keyed", certificate_key, envelope=True),
     Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights to look at.

@@ -75,7 +75,9 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "enable_signature_checking": True,
         "enable_jwt": True,
         "jwt_jwks_uris": [{"url": ""}],
-        "auth_configs": {"oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
+        "use_openid": True,
+        "openid_options": {"providers": [{}]},
+        "auth_configs": {"oidc": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
     },
     {

@@ -1,4 +1,4 @@
-"""An issuer of JSON Web Tokens: keys of each kind, tokens that they sign, and a server of their set (JWKS)."""
+"""An issuer of JSON Web Tokens: keys of each kind, tokens that they sign, and a server of their set (JWKS), also as an OpenID provider."""
 
 from __future__ import annotations
 
@@ -59,18 +59,23 @@ def sign(key: Any, algorithm: str, sub: str | None = "eve", headers: dict[str, A
 
 
 class Issuer:
-    """Serves a set of keys on loopback. keys: what it has now; status: what it answers; fetched: how often it was asked."""
+    """Serves a set of keys on loopback, and where it is. keys: what it has now; status: what it answers; fetched: how often it was asked.
+
+    issuer: its name as an OpenID provider; configuration: what it says as one; told: how often.
+    """
 
     def __init__(self, *keys: SigningKey) -> None:
         self.keys = list(keys)
         self.status = 200
-        self.fetched = 0
+        self.fetched = self.told = 0
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.fetched += 1
-                body = json.dumps({"keys": [key.jwk for key in issuer.keys]}).encode()
+                told = self.path.endswith("/.well-known/openid-configuration")
+                issuer.told += told
+                issuer.fetched += not told
+                body = json.dumps(issuer.configuration if told else {"keys": [key.jwk for key in issuer.keys]}).encode()
                 self.send_response(issuer.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -80,7 +85,9 @@ class Issuer:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/keys"
+        self.issuer = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{self.issuer}/keys"
+        self.configuration: Any = {"issuer": self.issuer, "jwks_uri": self.url}
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:

@@ -10,8 +10,10 @@ Fields:
 * `enable_signature_checking` (1.3): Asks for an HMAC signature.
 * `enable_jwt` (1.9): Asks for a JSON Web Token (RFC 7519), whose key is that of whom it names. Differs: A token is checked once and then
   remembered; a policy that changes counts at once.
+* `use_openid` (2.1): Asks for an ID token of an OpenID provider, whose key is that of whom it names. Differs: As for `enable_jwt`.
 * `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `oauth_key`, `basic_auth_user`, `hmac_key`,
-  `jwt_claim` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not switched on is a mistake.
+  `jwt_claim`, `oidc_user` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not switched on is a
+  mistake.
 * `strip_auth_data` (2.4): Keeps what proves who a client is from the upstream.
 * `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
 * `auth.auth_header_name` (1.3): The header that holds the key; empty = `Authorization`. Differs: In 1.4 an empty name refuses every
@@ -30,6 +32,7 @@ Fields:
 * `auth_configs.oauth.*` (3.0): The fields of `auth`, for access tokens; without it, the header `Authorization` holds them.
 * `auth_configs.basic.*` (3.0): The fields of `auth`, for user names and passwords; without it, the header `Authorization` holds them.
 * `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
+* `auth_configs.oidc.*` (3.0): The fields of `auth`, for ID tokens; without it, the header `Authorization` holds them.
 * `auth_configs.jwt.*` (3.0): The fields of `auth`, for JSON Web Tokens; without it, `auth` itself says where they are.
 """
 
@@ -50,6 +53,7 @@ _SWITCHES: Final[Mapping[Mode, str]] = {
     "basic_auth_user": "use_basic_auth",
     "hmac_key": "enable_signature_checking",
     "jwt_claim": "enable_jwt",
+    "oidc_user": "use_openid",
 }
 # As `auth_configs` names them. Only keys and tokens are also looked for where `auth` says, as in Tyk 3.1.
 _SECTIONS: Final[Mapping[Mode, str]] = {
@@ -57,6 +61,7 @@ _SECTIONS: Final[Mapping[Mode, str]] = {
     "basic_auth_user": "basic",
     "hmac_key": "hmac",
     "jwt_claim": "jwt",
+    "oidc_user": "oidc",
     "auth_token": "authtoken",
 }
 _USUAL_HEADER: Final = "Authorization"

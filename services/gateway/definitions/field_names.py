@@ -59,6 +59,8 @@ MIDDLEWARE: Final = _names("auth_check driver id_extractor post post_key_auth pr
 CORS: Final = _names("""
     allow_credentials allowed_headers allowed_methods allowed_origins debug enable exposed_headers max_age options_passthrough
 """)
+OPENID_OPTIONS: Final = _names("providers segregate_by_client")
+PROVIDER: Final = _names("client_ids issuer")
 CACHE_OPTIONS: Final = _names("""
     cache_all_safe_requests cache_by_headers cache_control_ttl_header cache_response_codes cache_timeout enable_cache
     enable_upstream_cache_control

@@ -64,7 +64,7 @@ class Proxy:
     pass_trailers: frozenset[bytes] = frozenset()
 
 
-Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "auth_token"]
+Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "oidc_user", "auth_token"]
 
 
 @dataclass(frozen=True, slots=True)

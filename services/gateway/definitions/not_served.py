@@ -14,7 +14,6 @@ from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
 _MODES: Final = {
-    "use_openid": "OpenID Connect",
     "enable_coprocess_auth": "authentication by a plug-in (gRPC, Lua, Python)",
     "use_go_plugin_auth": "authentication by a plug-in in Go",
     "custom_plugin_auth_enabled": "authentication by a plug-in",

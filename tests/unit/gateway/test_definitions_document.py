@@ -10,13 +10,17 @@ from types import ModuleType
 
 import pytest
 
+from services.gateway import bearer
 from services.gateway.chain import ORDER
 from services.gateway.definitions import authentication_schema, error_schema, event_schema, schema, version_schema
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions_document import Described, described_fields, document, named_refusals, read_fields
+from services.gateway.keys import token_checks
 from services.gateway.refusals import RefusalKind
 
 ROOT = Path(__file__).parents[3]
+# What middlewares that ask for a token have in common.
+SHARED = (bearer, token_checks)
 MIDDLEWARES = [step.middleware for step in ORDER if isinstance(step.middleware, ModuleType)]
 DESCRIBED = [
     one
@@ -66,6 +70,7 @@ def test_a_field_says_what_it_does(one: Described) -> None:
 
 @pytest.mark.parametrize("middleware", MIDDLEWARES, ids=[one.__name__.rpartition(".")[2] for one in MIDDLEWARES])
 def test_a_middleware_names_its_refusals(middleware: ModuleType) -> None:
-    raised = {value.code for value in vars(middleware).values() if isinstance(value, RefusalKind)}
+    sources = [middleware, *(SHARED if hasattr(middleware, "BearerTokens") else ())]
+    raised = {value.code for source in sources for value in vars(source).values() if isinstance(value, RefusalKind)}
     _, _, named = (middleware.__doc__ or "").partition("Refusals:")
     assert set(named_refusals(named)) == raised

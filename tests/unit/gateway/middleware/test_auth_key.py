@@ -139,9 +139,8 @@ def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
 
 @pytest.mark.parametrize(
     "mode",
-    ["use_openid", "enable_coprocess_auth",
-     "use_go_plugin_auth", "custom_plugin_auth_enabled"],
-)  # fmt: skip
+    ["enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
+)
 def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
     """Served with keys alone it would be open to the wrong clients. A keyless API is open anyway, as in Tyk."""
     assert mistakes(auth_key, **{mode: True}) == [f"/{mode}"]
