@@ -47,6 +47,8 @@ log = logs.get(__name__)
 _METHODS: Final = frozenset({"GET", "POST", "HEAD"})
 _HEADERS: Final = frozenset({"accept", "content-type", "origin", "x-requested-with"})
 _LONGEST: Final = 512  # bytes of an origin; no browser sends more
+# Origins of which the answer is remembered: an API has few of them, and strangers name any.
+_REMEMBERED: Final = (512, 1024)
 _MOST_AGE: Final = 2**31
 _VARY: Final = b"Vary: Origin\r\n"
 _PREFLIGHT_VARY: Final[Header] = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
@@ -115,12 +117,15 @@ def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
         return
     own = reader.object("cors", field_names.CORS)
     place = own.at("allowed_origins")
-    if spec.origins is None and spec.credentials:
+    wide = spec.origins is None or any(pattern.is_wide for pattern in spec.origins)
+    if wide and spec.credentials:
         yield Mistake(place, "every origin is allowed with credentials: any page may act as the user who looks at it; list the origins")
     for index, (text, _) in enumerate(own.texts("allowed_origins")):
         reason = why_never(text)
         if reason:
             yield Mistake(join(place, index), reason)
+    if "*" in spec.methods:
+        yield Mistake(own.at("allowed_methods"), "* is not a method: list the methods that pages may use")
     if spec.passthrough and not reader.definition.not_versioned and reader.opaque("definition").text("location") == "header":
         yield Mistake(own.at("options_passthrough"), "browsers name no version in a preflight, so none gets to the upstream")
     if spec.headers is not None:
@@ -148,7 +153,7 @@ class Cors:
         self._allow: list[Header] = credentials
         self._exposed = [(b"Access-Control-Expose-Headers", ", ".join(spec.exposed).encode("ascii"))] if spec.exposed else []
         self._max_age = [(b"Access-Control-Max-Age", b"%d" % max(spec.max_age, 0))] if spec.max_age else []
-        self._known: Remembered[bytes, bytes] = Remembered()
+        self._known: Remembered[bytes, bytes] = Remembered(*_REMEMBERED)
 
     def on_request(self, exchange: Exchange) -> Reply | None:
         sent = exchange.fields

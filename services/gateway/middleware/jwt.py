@@ -48,15 +48,15 @@ from services.gateway.bearer import BearerTokens
 from services.gateway.definitions import values
 from services.gateway.definitions.lint import unencrypted_keys
 from services.gateway.definitions.model import DEFAULT_ORG, Way
-from services.gateway.definitions.reader import Mistake, Reader
+from services.gateway.definitions.reader import Mistake
 from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.token_fields import read_policies, read_skews
 from services.gateway.keys.claims import ClaimRules, read_claims
 from services.gateway.keys.token_checks import TokenChecks
 from services.gateway.keys.tokens import ALGORITHMS, VerifyingKey, fixed_key
 from services.gateway.ports import Ports
 
 _LEAST_SECRET: Final = 32  # bytes; RFC 7518, 3.2
-_MOST_SKEW: Final = 31_536_000
 _NO_SOURCE: Final = (
     "must be a secret, a public key or certificate (PEM), or the URL of a set of keys; secrets of single keys (jwt_data) are not served"
 )
@@ -86,9 +86,9 @@ def fields(reader: DefinitionReader) -> Spec | None:
     defaults = tuple(one for one, _ in reader.texts("jwt_default_policies") if one)
     later = reader.opaque("scopes").opaque("jwt")
     scope_claim = later.text("scope_claim_name") or reader.text("jwt_scope_claim_name") or "scope"
-    own_scopes = _mapping(reader, "jwt_scope_to_policy_mapping")
-    scopes = _mapping(later, "scope_to_policy") or own_scopes
-    skews = [reader.integer(f"jwt_{name}_validation_skew", 0, 0, _MOST_SKEW) for name in ("issued_at", "not_before", "expires_at")]
+    own_scopes = read_policies(reader, "jwt_scope_to_policy_mapping")
+    scopes = read_policies(later, "scope_to_policy") or own_scopes
+    skews = read_skews(reader)
     reader.flag("jwt_skip_kid")
     issuers, audiences = (frozenset(one for one, _ in reader.texts(name)) for name in ("jwt_allowed_issuers", "jwt_allowed_audiences"))
     identity_claim = reader.text("jwt_identity_base_field") or "sub"
@@ -110,7 +110,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
         default_policies=defaults,
         scope=scope_claim,
         scopes=scopes,
-        skews=(skews[0], skews[1], skews[2]),
+        skews=skews,
         issuers=issuers,
         audiences=audiences,
     )
@@ -126,16 +126,6 @@ def _urls(reader: DefinitionReader) -> tuple[str, ...]:
             one.mistake("url", "must be an http(s) URL")
         found.append(url)
     return tuple(dict.fromkeys(found))
-
-
-def _mapping(reader: Reader, name: str) -> dict[str, str]:
-    found = {}
-    for scope, policy, pointer in reader.mapping(name):
-        if isinstance(policy, str) and policy:
-            found[scope] = policy
-        else:
-            reader.report.add(pointer, "must be the id of a policy")
-    return found
 
 
 def _key_or_url(reader: DefinitionReader, kind: str, source: str) -> tuple[VerifyingKey | None, tuple[str, ...]]:

@@ -35,12 +35,12 @@ from services.gateway.definitions.lint import unencrypted_keys
 from services.gateway.definitions.model import DEFAULT_ORG, Way
 from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.token_fields import read_policies, read_skews
 from services.gateway.keys.id_tokens import IdTokenRules, read_id_token
 from services.gateway.keys.token_checks import TokenChecks
 from services.gateway.keys.tokens import ALGORITHMS
 from services.gateway.ports import Ports
 
-_MOST_SKEW: Final = 31_536_000
 _ALGORITHMS: Final = ALGORITHMS["rsa"] | ALGORITHMS["ecdsa"] | ALGORITHMS["eddsa"]
 _NO_PROVIDER: Final = "names no provider, so no token would pass: give its issuer and client_ids"
 _NO_CLIENT: Final = "names no client, so no token of this provider would pass"
@@ -66,8 +66,8 @@ def fields(reader: DefinitionReader) -> Spec | None:
     providers = [_Provider(options.member(given, pointer, field_names.PROVIDER)) for given, pointer in options.items("providers")]
     later = reader.opaque("scopes").opaque("oidc")
     scope_claim = later.text("scope_claim_name") or reader.text("jwt_scope_claim_name") or "scope"
-    scopes = _mapping(later, "scope_to_policy") or _mapping(reader, "jwt_scope_to_policy_mapping")
-    skews = [reader.integer(f"jwt_{name}_validation_skew", 0, 0, _MOST_SKEW) for name in ("issued_at", "not_before", "expires_at")]
+    scopes = read_policies(later, "scope_to_policy") or read_policies(reader, "jwt_scope_to_policy_mapping")
+    skews = read_skews(reader)
     if way is None:
         return None
     if not providers:
@@ -82,7 +82,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
         segregated=segregated,
         scope=scope_claim,
         scopes=scopes,
-        skews=(skews[0], skews[1], skews[2]),
+        skews=skews,
     )
     return Spec(reader.definition.name, way, rules)
 
@@ -131,16 +131,6 @@ def _is_issuer(text: str) -> bool:
     if not (values.is_url(text) and text.isprintable()) or any(sign in text for sign in " ?#"):
         return False
     return "@" not in urlsplit(text).netloc
-
-
-def _mapping(reader: Reader, name: str) -> dict[str, str]:
-    found = {}
-    for scope, policy, pointer in reader.mapping(name):
-        if isinstance(policy, str) and policy:
-            found[scope] = policy
-        else:
-            reader.report.add(pointer, _NO_POLICY)
-    return found
 
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:

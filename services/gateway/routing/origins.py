@@ -20,6 +20,11 @@ class OriginPattern(NamedTuple):
     after: str
     whole: bool
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it matches every host."""
+        return not self.whole and self.before.endswith("://")
+
     def matches(self, origin: str) -> bool:
         """Tell whether an origin is one of these. origin: in lower case."""
         before, after, whole = self
