@@ -14,6 +14,8 @@ import click
 from services.common.command_line import Program, fail, version_option
 from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
+from services.gateway.cli.exporting import exporting
+from services.gateway.cli.importing.commands import importing
 from services.gateway.cli.keys import keys
 from services.gateway.cli.operators import audit, operators
 from services.gateway.cli.policies import organisations, policies
@@ -55,5 +57,5 @@ def _operator_key(file: Path) -> str:
         fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
-for part in (definitions, keys, policies, organisations, hooks, deliveries, operators, audit):
+for part in (definitions, keys, policies, organisations, hooks, deliveries, operators, audit, importing, exporting):
     main.add_command(part)

@@ -9,7 +9,7 @@ from flask import Response, request
 from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import hide_keys_in_logs, protected
 from services.gateway.operator_api.answers import answer, changed
-from services.gateway.operator_api.changes import keys, session_objects
+from services.gateway.operator_api.changes import hashed_keys, keys, session_objects
 from services.gateway.operator_api.web import gateway
 
 blueprint = protected("tyk_keys", __name__)
@@ -34,8 +34,12 @@ def create_key() -> Response:
 @blueprint.post("/tyk/keys", defaults={"name": ""})
 @blueprint.post("/tyk/keys/<name>")
 def add_key(name: str) -> Response:
+    """Create a key, or replace the one that has this secret. `hashed=1`: the name is the SHA-256 of the secret, as Tyk keeps it."""
     if not name:
         return create_key()
+    if arguments.flag("hashed"):
+        change = hashed_keys.put(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+        return _with_key(change, change.name, "added" if change.created else "modified")
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _with_key(change, change.name, "added")
 
@@ -49,6 +53,8 @@ def update_key(name: str) -> Response:
 
 @blueprint.get("/tyk/keys/<name>")
 def get_key(name: str) -> Response:
+    if arguments.flag("hashed"):
+        return answer(session_objects.shown(hashed_keys.existing(gateway(), name).session))
     org_id = _organisation()
     return answer(session_objects.shown(keys.existing(gateway(), name, org_id).session))
 

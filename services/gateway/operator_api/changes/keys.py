@@ -97,10 +97,15 @@ def of_api(gateway: Gateway, key: str, name: str) -> StoredKey:
     return stored
 
 
-def create(gateway: Gateway, raw: Mapping[str, Any]) -> Change:
-    """Create a key with a random secret, or one that its certificate opens. Raises OperatorRefusal."""
+def create(gateway: Gateway, raw: Mapping[str, Any], hash: str = "") -> Change:
+    """Create a key with a random secret, or one that its certificate opens. hash: of a secret that only its client knows.
+
+    Raises OperatorRefusal, SecretTaken for a hash.
+    """
     session = _read(gateway, raw)
     session = session_objects.complete(session, None, _org_of(gateway, session), needs_secret=_may_sign(gateway, session))
+    if hash:
+        return _create(gateway, session, "", [hash], None)
     if session.get("certificate"):
         name = session["org_id"] + session["certificate"][-FINGERPRINT:]
         try:

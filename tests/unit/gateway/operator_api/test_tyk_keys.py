@@ -70,3 +70,46 @@ def test_keys_that_cannot_be(operator: Any, make_session: Any) -> None:
     operator.json("POST", "/tyk/keys/a%20b", make_session("one"), status=400)
     operator.json("POST", "/tyk/keys/%C3%A9", make_session("one"), status=400)
     operator.json("POST", "/tyk/keys/" + "k" * 300, make_session("one"), status=400)
+
+
+def test_a_key_by_the_hash_of_its_secret(operator: Any, make_session: Any) -> None:
+    """As a Tyk keeps its keys that hashes them with SHA-256: the client's secret opens it, and nobody else knows it."""
+    operator.new_api()
+    hash = secret_hash("what only the client knows")
+    made = operator.json("POST", f"/tyk/keys/{hash}?hashed=1", make_session("one", alias="shop"))
+    assert (made["key"], made["action"], len(made["key_hash"])) == (hash, "added", 24)
+    assert operator.gateway.keys_store.by_hash(hash).key.alias == "shop"
+    assert operator.gateway.keys_store.by_hash(secret_hash(hash)) is None, "the hash itself is no secret"
+    assert operator.json("POST", f"/tyk/keys/{hash}?hashed=true&suppress_reset=1", make_session("one", rate=7))["action"] == "modified"
+    assert operator.json("GET", f"/tyk/keys/{hash}?hashed=1")["rate"] == 7
+    operator.json("GET", f"/tyk/keys/{secret_hash('another')}?hashed=1", status=404)
+    for wrong in ("abcd", hash.upper()):
+        assert "SHA-256" in str(operator.json("POST", f"/tyk/keys/{wrong}?hashed=1", make_session("one"), status=400))
+    for more in ({"basic_auth_data": {"password": "hush"}}, {"certificate": "f" * 64}):
+        assert "known by the hash" in str(operator.json("POST", f"/tyk/keys/{hash}?hashed=1", {**make_session("one"), **more}, status=400))
+    assert len(operator.json("GET", "/tyk/keys")["keys"]) == 1
+
+
+def test_of_two_who_store_one_hash_the_second_changes_it(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    store, hash = operator.gateway.keys_store, secret_hash("both")
+    create = store.create
+
+    def somebody_is_quicker(hash: str, session: Any, **more: Any) -> Any:
+        store.create = create
+        create(hash, {**session, "alias": "first"}, **more)
+        return create(hash, session, **more)
+
+    store.create = somebody_is_quicker
+    assert operator.json("POST", f"/tyk/keys/{hash}?hashed=1", make_session("one", alias="second"))["action"] == "modified"
+    assert operator.json("GET", f"/tyk/keys/{hash}?hashed=1")["alias"] == "second"
+
+
+def test_an_operator_of_one_organisation_stores_no_hash(operator: Any, make_session: Any) -> None:
+    """Nobody can tell whose user, certificate or secret a hash is of, so it could take the place of another organisation's."""
+    operator.new_api()
+    made = operator.json("POST", "/api/users", {"first_name": "Ada", "role": "admin", "org_id": "default"})
+    headers = {"x-tyk-authorization": made["access_key"]}
+    assert "of all organisations" in str(
+        operator.json("POST", f"/tyk/keys/{secret_hash('x')}?hashed=1", make_session("one"), status=400, headers=headers)
+    )
