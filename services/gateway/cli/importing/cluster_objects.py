@@ -41,9 +41,9 @@ def item(resource: Mapping[str, Any], source: str) -> Item | str:
     """Return a resource as an item, or why it is none."""
     kind, spec = resource["kind"], resource.get("spec")
     if not resource["apiVersion"].startswith(_GROUP):
-        return f"is a {kind} of Kubernetes, not of Tyk"
+        return f"{kind}: not a resource of Tyk"
     if kind not in ("ApiDefinition", "SecurityPolicy") or not isinstance(spec, Mapping):
-        return f"is a {kind}; only ApiDefinition and SecurityPolicy are taken along"
+        return f"{kind}: only ApiDefinition and SecurityPolicy are taken along"
     return _definition(resource, spec, source) if kind == "ApiDefinition" else _policy(resource, spec, source)
 
 

@@ -53,7 +53,7 @@ class Storing:
         before = self._seen.get((item.kind, item.id))
         self._seen.setdefault((item.kind, item.id), item.source)
         if before is not None:
-            return Outcome(item.noting(refused=[f"is also in {before}, which counts"]), "refused")
+            return Outcome(item.noting(refused=[f"is also in {before}: keep one of them"]), "refused")
         if item.refused:
             return Outcome(item, "refused")
         try:

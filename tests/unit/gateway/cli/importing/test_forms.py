@@ -109,9 +109,9 @@ def test_a_policy_of_the_operator_names_definitions_by_their_resources() -> None
 
 def test_other_resources_are_named() -> None:
     assert cluster_objects.item(resource("TykOasApiDefinition"), "a") == (
-        "is a TykOasApiDefinition; only ApiDefinition and SecurityPolicy are taken along"
+        "TykOasApiDefinition: only ApiDefinition and SecurityPolicy are taken along"
     )
-    assert cluster_objects.item({"apiVersion": "v1", "kind": "Service"}, "a") == "is a Service of Kubernetes, not of Tyk"
+    assert cluster_objects.item({"apiVersion": "v1", "kind": "Service"}, "a") == "Service: not a resource of Tyk"
     both = {"apiVersion": "v1", "kind": "List", "items": [resource(), resource("SecurityPolicy")]}
     assert [one["kind"] for one in cluster_objects.listed(both)] == ["ApiDefinition", "SecurityPolicy"]
 

@@ -110,7 +110,7 @@ def test_one_that_is_wrong_stops_no_other(run: Run, operator: Any, tyk: Path, pu
         said = run("import", "tyk", str(tyk), *options)
         assert "apps/a-broken.json: is not valid JSON" in said.output
         assert "GraphQL" in said.output
-        assert "is also in apps/orders.json, which counts" in said.output
+        assert "is also in apps/orders.json: keep one of them" in said.output
         assert "/proxy/listen_path: orders listens on /orders/, too" in said.output
         assert "package.json: holds no definition, policy or key" in said.output
         assert "6 creates, 5 refused." in said.output
@@ -149,7 +149,7 @@ def test_resources_of_the_operator(run: Run, operator: Any, put: Put, folder: Pa
     put("cluster.yaml", CLUSTER)
     said = run("import", "tyk", str(folder), "--apply")
     assert (said.exit_code, "2 items: 2 creates." in said.output) == (0, True), said.output
-    assert "cluster.yaml: is a Service of Kubernetes, not of Tyk" in said.output
+    assert "cluster.yaml: Service: not a resource of Tyk" in said.output
     [api] = operator.json("GET", "/tyk/apis")
     [policy] = operator.json("GET", "/tyk/policies")
     assert (api["api_id"], api["proxy"]["target_url"]) == ("mine", "http://httpbin.org")
