@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,16 @@ from services.common.settings import (
     valkey_url,
 )
 from services.common.settings import load as load_settings
+
+_ENV_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\*?")
+
+
+def _env_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    wrong = [name for name in names if not _ENV_NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"must be names of environment variables, separated by commas, such as FRONTEND_URL,ORDERS_*; not `{wrong[0]}`")
+    return names
 
 
 def _endpoint(value: str) -> str:
@@ -65,6 +76,9 @@ class Settings:
         "database",
         help="database: the folder and the file only seed, the operator API rules. files: they are the only truth.",
         choices=("database", "files"),
+    )
+    env_allow: tuple[str, ...] = setting(
+        (), help="Further environment variables that definitions may name by env://, such as FRONTEND_URL,ORDERS_*.", parse=_env_names
     )
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")

@@ -24,10 +24,10 @@ Fields:
 * `proxy.listen_path` (1.3, required): The path that the API owns, with everything below it. A segment `{name}` stands for any one segment.
   Differs: It owns whole segments (`/app` does not own `/apple`) and must be written in its canonical form. Two active definitions cannot
   own the same host and path.
-* `proxy.target_url` (1.3, required): The URL of the upstream, http or https. `env://UPSTREAM_NAME/path` takes its beginning from the
-  environment variable `UPSTREAM_NAME`.
+* `proxy.target_url` (1.3, required): The URL of the upstream, http or https; `ws` and `wss` mean the same. `env://UPSTREAM_NAME/path` takes
+  its beginning from the environment variable `UPSTREAM_NAME`; `GATEWAY_ENV_ALLOW` may allow further names.
 * `proxy.enable_load_balancing` (1.8): Sends requests to the URLs of `target_list` in turn, in place of `target_url`.
-* `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`.
+* `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`; without a scheme they are http.
 * `proxy.strip_listen_path` (1.3): Takes the listen path off the path that the upstream sees. Differs: It is taken off at the start of the
   path only; Tyk removes its first occurrence, wherever that is.
 * `proxy.timeouts.connect` (own): Seconds that connecting to the upstream may take.
@@ -131,17 +131,17 @@ class DefinitionReader(Reader):
 
 
 def _proxy(proxy: Reader) -> Proxy:
-    urls = [(proxy.text("target_url"), proxy.at("target_url"))]
+    urls, parse = [(proxy.text("target_url"), proxy.at("target_url"))], values.target_url
     listed = proxy.texts("target_list")
     if proxy.flag("enable_load_balancing"):
         if not listed:
             proxy.mistake("target_list", "target_list is empty, and enable_load_balancing asks for it")
-        urls = listed
+        urls, parse = listed, values.listed_url
     own = ProxyTimeouts()
     timeouts = proxy.object("timeouts")
     return Proxy(
         listen_path=checked(proxy, "listen_path", proxy.text("listen_path"), values.listen_path, "/"),
-        targets=tuple(check_each(proxy, urls, values.target_url)),
+        targets=tuple(check_each(proxy, urls, parse)),
         strip_listen_path=proxy.flag("strip_listen_path"),
         timeouts=ProxyTimeouts(
             connect=timeouts.number("connect", own.connect, 0, 3600),

@@ -3,7 +3,8 @@
 A target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment variable followed by `/v1`, so that one file serves a
 laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
 upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable that begins
-with `TYK_`: a secret belongs there, and not in a definition. The `env://` form is what is stored and given back.
+with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. The `env://` form is
+what is stored and given back.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,9 @@ _DEFAULTS: Final = {
     "UPSTREAM_DEVICES": "http://127.0.0.1:8104",
     "UPSTREAM_MOBILITY": "http://127.0.0.1:8105",
 }
+_ALLOWED: Final = "GATEWAY_ENV_ALLOW"  # a setting, checked at the start
+# Settings and secrets of the house: no definition sends one to an upstream, whatever is allowed.
+_NEVER: Final = re.compile(r"(?:AUTH|DATABASE|DEVICES|GATEHOUSE|GATEWAY|MOBILITY|SESSIONS|TOKENS|VALKEY)_.*|.*_FILE")
 # Stands in for an address that is not known, so that the other mistakes of the definition are found too.
 _NOWHERE: Final = "http://upstream.invalid/"
 
@@ -85,14 +90,20 @@ def _fill(
     if match is None:
         return value
     name, rest = match.groups()
-    if not names.fullmatch(name):
-        mistakes.append(Mistake(pointer, f"only environment variables that begin with {beginning} can be used here"))
+    if not names.fullmatch(name) and not _is_allowed(name, environ):
+        said = f"only environment variables that begin with {beginning}, or that {_ALLOWED} names, can be used here"
+        mistakes.append(Mistake(pointer, said))
         return _NOWHERE
     base = environ.get(name) or _DEFAULTS.get(name, "")
     if not base:
         mistakes.append(Mistake(pointer, f"{name} is not set in the environment of the gateway"))
         return _NOWHERE
     return base.rstrip("/") + rest if rest.startswith("/") else base + rest
+
+
+def _is_allowed(name: str, environ: Mapping[str, str]) -> bool:
+    patterns = environ.get(_ALLOWED, "").split(",")
+    return name != "" and not _NEVER.fullmatch(name) and any(fnmatchcase(name, pattern.strip()) for pattern in patterns)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

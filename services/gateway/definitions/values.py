@@ -32,14 +32,14 @@ _SCHEMES: Final = {
     "h2c": "not available yet: HTTP/2 to the upstream (h2c://); write http:// if it speaks HTTP/1.1, too",
     "grpc": "not available yet: gRPC to the upstream (grpc://)",
     "grpcs": "not available yet: gRPC to the upstream (grpcs://)",
-    "ws": "write http:// in place of ws://: requests to upgrade to WebSocket are passed on",
-    "wss": "write https:// in place of wss://: requests to upgrade to WebSocket are passed on",
     "env": "env:// has to be followed by the name of an environment variable",
     **{
         name: f"not available yet: addresses from {name}://; write the address, or env:// and a variable"
         for name in ("secrets", "file", "vault", "consul")
     },
 }
+# How a WebSocket begins: with a request to upgrade, which is passed on.
+_OF_WEBSOCKETS: Final = {"ws": "http", "wss": "https"}
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = names.as_text(names.FRAMING) | {"keep-alive"}
 # What frames, routes or authenticates a message, or what the gateway itself says about it.
@@ -122,7 +122,8 @@ def target_url(text: str) -> TargetUrl:
         port = parts.port
     except ValueError:
         raise ValueError("target_url is not a URL: the host or the port is malformed") from None
-    if parts.scheme not in ("http", "https"):
+    scheme = _OF_WEBSOCKETS.get(parts.scheme, parts.scheme) if "://" in text else parts.scheme
+    if scheme not in ("http", "https"):
         raise ValueError(_SCHEMES.get(parts.scheme if "://" in text else "", "target_url must begin with http:// or https://"))
     if "@" in parts.netloc:
         raise ValueError("target_url holds a user name or password; credentials do not belong in a definition")
@@ -138,7 +139,13 @@ def target_url(text: str) -> TargetUrl:
         query = escaped_query(parts.query.encode())
     except UnicodeEncodeError:
         raise ValueError("target_url holds half of a surrogate pair") from None
-    return TargetUrl(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), path, query)
+    return TargetUrl(scheme, host, port or (443 if scheme == "https" else 80), path, query)
+
+
+def listed_url(text: str) -> TargetUrl:
+    """Parse a URL of a `target_list`, which may be without a scheme: then it is http, as in Tyk. Raises ValueError."""
+    stripped = text.strip()
+    return target_url(stripped if "://" in stripped or not stripped else f"http://{stripped}")
 
 
 def _ipv6(text: str) -> str:

@@ -13,6 +13,13 @@ from services.gateway import settings as module
 from services.gateway.settings import Settings, load, operator_key
 
 
+@pytest.mark.parametrize("wrong", ["*", "A,,B", "A B", "-"])
+def test_names_of_variables_that_cannot_be_allowed(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="GATEWAY_ENV_ALLOW must be names"):
+        load({"GATEWAY_ENV_ALLOW": wrong})
+    assert load({"GATEWAY_ENV_ALLOW": "FRONTEND_URL, ORDERS_*"}).env_allow == ("FRONTEND_URL", "ORDERS_*")
+
+
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     settings = Settings(operator_key_path=tmp_path / "var" / "operator.key")
     found: list[str] = []

@@ -27,6 +27,7 @@ def is_url(text: str) -> bool:
 def read_running(url: str, secret: str) -> Found:
     """Read everything. secret: Tyk's own (`secret` in tyk.conf). Raises Failure."""
     tyk = _Tyk(url, secret)
+    tyk.refuse_gatehouse()
     found = Found()
     apis = tyk.get("/tyk/apis/")
     if not isinstance(apis, list):
@@ -72,16 +73,15 @@ class _Tyk:
         # one retry less than elsewhere: a gateway that is away is told at once; no proxy and no credential of the environment
         self._connection = http_client.Client(read=_TIMEOUT, retries=1)
 
+    def refuse_gatehouse(self) -> None:
+        """End the program when this is a Gatehouse: it lists public ids, which would become secrets here. Raises Failure."""
+        answer = self._ask("/api/gatehouse/workers", "")
+        if answer.status_code == 401 and b'"operator-key-wrong"' in answer.content:
+            fail(f"{self._url} is a Gatehouse, not a Tyk; its definitions and policies are taken along with `export tyk`", WRONG_USAGE)
+
     def get(self, path: str, *, missing: bool = False) -> Any:
         """Ask for a document. missing: a refusal is no error, but None. Raises Failure."""
-        try:
-            answer = self._connection.request("GET", self._url + path, headers={"x-tyk-authorization": self._secret.encode()})
-        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
-            fail(f"`{self._url}` is not the address of a Tyk; write one like http://127.0.0.1:8080", WRONG_USAGE)
-        except requests.exceptions.InvalidHeader:
-            fail("the secret of the Tyk holds a character that a header cannot carry, such as an end of line", WRONG_USAGE)
-        except requests.RequestException as error:
-            fail(f"no Tyk can be reached at {self._url} ({type(error).__name__})", UNREACHABLE)
+        answer = self._ask(path, self._secret)
         if answer.status_code in (401, 403):
             fail(f"{self._url} refuses the secret ({answer.status_code}): it is `secret` in tyk.conf, or TYK_GW_SECRET there", REFUSED)
         if not answer.ok:
@@ -94,6 +94,17 @@ class _Tyk:
             if missing:
                 return None
             fail(f"{self._url} answered to {path} what cannot be used: {error}", UNREACHABLE)
+
+    def _ask(self, path: str, secret: str) -> requests.Response:
+        """Raises Failure."""
+        try:
+            return self._connection.request("GET", self._url + path, headers={"x-tyk-authorization": secret.encode()})
+        except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+            fail(f"`{self._url}` is not the address of a Tyk; write one like http://127.0.0.1:8080", WRONG_USAGE)
+        except requests.exceptions.InvalidHeader:
+            fail("the secret of the Tyk holds a character that a header cannot carry, such as an end of line", WRONG_USAGE)
+        except requests.RequestException as error:
+            fail(f"no Tyk can be reached at {self._url} ({type(error).__name__})", UNREACHABLE)
 
 
 def unencrypted(url: str) -> str:

@@ -168,7 +168,6 @@ def test_what_would_be_missing_is_named(more: dict[str, Any], place: str, missin
         ("secrets://name", "addresses from secrets://"),
         ("file://name", "addresses from file://"),
         ("vault://name", "addresses from vault://"),
-        ("ws://h/", "http:// in place of ws://"),
         ("ftp://h", "must begin with http:// or https://"),
         ("h:80/a", "must begin with http:// or https://"),
     ],

@@ -149,7 +149,7 @@ def test_targets() -> None:
     one = parse(document(**proxy(enable_load_balancing=False, target_list=["nonsense"])))
     assert [target.host for target in one.proxy.targets] == ["10.0.0.1"]
     assert list(mistakes(document(**proxy(enable_load_balancing=True)))) == ["/proxy/target_list"]
-    assert list(mistakes(document(**proxy(enable_load_balancing=True, target_list=["http://a/", "b", "http://h/%zz"])))) == [
+    assert list(mistakes(document(**proxy(enable_load_balancing=True, target_list=["http://a/", "ftp://b", "http://h/%zz"])))) == [
         "/proxy/target_list/1",
         "/proxy/target_list/2",
     ]

@@ -62,6 +62,23 @@ def test_every_case_and_every_target_of_a_list() -> None:
     assert [(target.host, target.path) for target in found.proxy.targets] == [("a", ""), ("x", ""), ("a", "/y")]
 
 
+@pytest.mark.parametrize(("name", "allowed"), [("FRONTEND_URL", "OTHER,FRONTEND_URL"), ("ORDERS_V1", "ORDERS_*"), ("test_url", "test_*")])
+def test_names_that_an_operator_allows(name: str, allowed: str) -> None:
+    """Definitions of a Tyk name what its operator called them."""
+    environ = {name: "http://a", "GATEWAY_ENV_ALLOW": allowed}
+    assert interpret(with_target(f"env://{name}/x"), environ).proxy.targets[0].path == "/x"
+    with pytest.raises(Mistakes, match="or that GATEWAY_ENV_ALLOW names"):
+        interpret(with_target(f"env://{name}/x"), {name: "http://a"})
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_OPERATOR_KEY", "GATEHOUSE_KEY", "VALKEY_URL", "AWS_KEY_FILE", "AUTH_MASTER_KEY"])
+def test_no_secret_of_the_house_is_ever_allowed(name: str) -> None:
+    environ = {name: "http://s3cret", "GATEWAY_ENV_ALLOW": f"{name},G*,V*,A*"}
+    with pytest.raises(Mistakes) as wrong:
+        interpret(with_target(f"env://{name}"), environ)
+    assert "s3cret" not in str(wrong.value)
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [

@@ -100,6 +100,17 @@ def test_the_secret_comes_from_a_file_or_the_environment(run: Run, tyk: Tyk, tmp
     assert run("import", "tyk", tyk.url, "--secret-file", str(tmp_path / "none")).exit_code == 2
 
 
+def test_another_gatehouse_is_no_tyk(run: Run, operator: Any) -> None:
+    """It lists public ids of keys, which open nothing; taken along, they would be secrets."""
+    server = make_server("127.0.0.1", 0, operator.app)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    refused = run("import", "tyk", f"http://127.0.0.1:{server.server_port}", environ={"TYK_SECRET": operator.gateway.operator_key})
+    thread.join(10)
+    server.server_close()
+    assert (refused.exit_code, "is a Gatehouse, not a Tyk" in refused.output) == (2, True), refused.output
+
+
 def test_an_address_that_is_no_tyk(run: Run, tyk: Tyk) -> None:
     tyk.apis = {"not": "a list"}
     assert "is it the address of a Tyk gateway?" in run("import", "tyk", tyk.url, environ=SECRET).output
