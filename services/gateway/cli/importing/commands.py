@@ -97,6 +97,7 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
         "differs": list(item.differs),
         "missing": list(item.missing),
         "refused": list(item.refused),
+        "diff": outcome.diff,
     }
 
 
@@ -113,6 +114,8 @@ def _print(outcomes: Sequence[Outcome], unread: Sequence[Unread], applied: bool)
             click.echo(f"\n{_KINDS[one.item.kind]} {one.item.shown} ({one.item.source}), {one.happens}:")
             for line in said:
                 click.echo(f"  {line}")
+        if one.happens == "updates" and one.diff:
+            click.echo(f"\n{_KINDS[one.item.kind]} {one.item.shown} would change:\n{one.diff}")
     if unread:
         click.echo("\nNot taken along:")
         for left in unread:

@@ -29,6 +29,7 @@ _OTHERS: Final = {
     "tyk-": "Tyk's own",
 }
 _HASH: Final = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{64})")
+_NO_SEGMENTS: Final = frozenset({".", "..", "create"})
 _SHA256: Final = 64  # hexadecimal digits
 # What a session remembers of its use. It is not taken along: it would differ with every request there.
 _STATE: Final = frozenset({
@@ -62,9 +63,9 @@ def key(name: str, session: Mapping[str, Any], source: str, *, plain_names: bool
     alias = str(session.get("alias") or "")
     shown = name if hashed else masked(name)
     differs, refused = _differs(session), _refused(name, session, hashed)
-    if "/" in name:  # no path of the operator API can name it, so it is named by its hash
+    if "/" in name or name in _NO_SEGMENTS:  # no path of the operator API can name it, so it is named by its hash
         name, hashed = secret_hash(name), True
-        differs.append("opens by its whole name only, which holds a slash")
+        differs.append("opens by its whole name only, without an organisation before it")
     item = Item("key", name, f"{shown} ({alias})" if alias else shown, source, _body(session), hashed=hashed)
     return item.noting(differs=differs, refused=refused)
 
@@ -128,6 +129,8 @@ def _refused(name: str, session: Mapping[str, Any], hashed: bool) -> list[str]:
         return [_NOT_CHECKED.format(kind=kind[:20])]
     if password and hashed:
         return ["a user: only the hash of the name is there; create the user with `keys user`"]
+    if not any(session.get(field) for field in ("access_rights", "apply_policies", "apply_policy_id")):
+        return ["it has no rights, so it would open every API of this gateway: give it rights there, or create it here"]
     if session.get("certificate"):
         return ["a key of a client certificate: store the certificate, and create the key here"]
     if hashed and len(name) != _SHA256:

@@ -24,10 +24,11 @@ _HIDDEN: Final = frozenset({"hmac_string", "basic_auth_data"})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happens to an item. item: with all that is said about it."""
+    """What happens to an item. item: with all that is said about it. diff: of a definition in a dry run, what would change."""
 
     item: Item
     happens: Happens
+    diff: str = ""
 
 
 class Storing:
@@ -63,6 +64,8 @@ class Storing:
                 raise
             mistakes = error.details.get("mistakes") or []
             said = place_lines(_shortened(mistakes)) if mistakes else [error.summary]
+            if item.kind == "key":  # what a refusal repeats of it is its secret
+                said = [line.replace(item.id, "…") for line in said]
             return Outcome(item.noting(refused=said), "refused")
         except Mistakes as error:
             return Outcome(item.noting(refused=place_lines(one._asdict() for one in error.mistakes)), "refused")
@@ -87,7 +90,7 @@ class Storing:
         if place:
             self._places[place] = item.id
         self._names[item.id] = str(item.body.get("name") or "")
-        return Outcome(item.noting(differs=place_lines(_shortened(answer.get("Warnings", ())))), happens)
+        return Outcome(item.noting(differs=place_lines(_shortened(answer.get("Warnings", ())))), happens, answer.get("diff", ""))
 
     def _policy(self, item: Item) -> Outcome:
         item = self._with_rights_that_are_here(item)
@@ -155,7 +158,7 @@ def _place(item: Item) -> str:
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Compare what is stored with what would be: without what is never shown, and with what is absent as good as zero."""
+    """Compare what is stored with what would be: without what is never shown, and with what is absent as good as empty."""
     return bool(_comparable(one) == _comparable(other))
 
 

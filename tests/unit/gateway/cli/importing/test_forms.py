@@ -161,6 +161,7 @@ def test_a_hash_is_never_taken_for_a_secret(name: str, plain: bool, hashed: bool
         ({"basic_auth_data": {"password": "$2a$10$x", "hash_type": "bcrypt"}}, "(bcrypt) cannot be checked here"),
         ({"basic_auth_data": {"password": "$2a$10$x", "hash_type": ""}}, "(bcrypt) cannot be checked here"),
         ({"oauth_client_id": "c"}, "OAuth2"),
+        ({"access_rights": {}}, "would open every API"),
         ({"meta_data": {"TykJWTSessionID": "x"}}, "JSON Web Tokens"),
         ({"certificate": "acme" + "f" * 64}, "client certificate"),
     ],

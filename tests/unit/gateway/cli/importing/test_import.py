@@ -80,6 +80,7 @@ def test_what_changed_there_is_updated(run: Run, operator: Any, tyk: Path, put: 
     put("policies/policies.json", {"gold": {**GOLD, "rate": 9}})
     put(f"keys/apikey-{SECRET}.json", make_session("orders", org_id="acme", alias="renamed"))
     assert [one for one in happened(run("--json", "import", "tyk", str(tyk))).values() if one == "updates"] == ["updates"] * 3
+    assert '+        "name": "New",' in run("import", "tyk", str(tyk)).output, "what would change"
     run("import", "tyk", str(tyk), "--apply")
     assert operator.json("GET", "/tyk/apis/orders")["name"] == "New"
     assert operator.gateway.keys_store.by_hash(secret_hash("bob")).key.rate == 9
@@ -191,6 +192,23 @@ def test_a_user_with_a_password_in_clear_logs_in_here(run: Run, operator: Any, t
     assert "hush-hush" not in run("import", "tyk", str(tyk), "--apply").output
     assert operator.gateway.keys_store.by_hash(user_hash("acmezoe")).key.password.startswith("$argon2id$")
     assert "7 is the same" in run("import", "tyk", str(tyk)).output
+
+
+def test_a_refusal_does_not_show_a_secret(run: Run, operator: Any, tyk: Path, put: Put, make_definition: Any, make_session: Any) -> None:
+    """The key of another organisation that opens by the same name is named in what the gateway answers."""
+    operator.new_api(api_id="theirs", org_id="ac", listen_path="/theirs/")
+    operator.json("POST", "/tyk/keys/me-and-you", make_session("theirs", org_id="ac"))
+    put("keys/me-and-you", make_session("orders", org_id="acme"))
+    refused = run("import", "tyk", str(tyk), "--apply").output
+    assert "already has the name" in refused and "me-and-you" not in refused
+
+
+def test_names_that_no_path_can_have(run: Run, operator: Any, tyk: Path, put: Put, make_session: Any) -> None:
+    lines = [{"key": f"apikey-{name}", "value": make_session("orders", org_id="acme")} for name in ("a/b", "..", "create")]
+    put("keys/odd.jsonl", "\n".join(map(json.dumps, lines)))
+    for happens in ("9 creates", "9 is the same"):
+        assert happens in run("import", "tyk", str(tyk), "--apply").output
+    assert all(operator.gateway.keys_store.by_hash(secret_hash(name)) for name in ("a/b", "..", "create"))
 
 
 def test_plain_keys_that_look_like_hashes(run: Run, operator: Any, put: Put, folder: Path, tyk: Path) -> None:
