@@ -5,6 +5,7 @@ A file is read as strictly as a definition that is saved: no key twice, no depth
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -45,7 +46,8 @@ def _checked(text: str) -> Any:
 def _read_yaml(text: str) -> Iterator[Any]:
     """Read YAML as Kubernetes does: dates stay text, and no key may come twice. Raises Mistakes."""
     try:
-        import yaml  # not needed by a gateway: only who brings YAML has it
+        # not among the pins of what runs: a gateway needs no YAML, only who comes from the Tyk Operator does
+        yaml: Any = importlib.import_module("yaml")
     except ImportError:
         said = "is YAML, and PyYAML is not installed here: install it (pip install pyyaml), or write JSON (kubectl get … -o json)"
         raise Mistakes([Mistake("", said)]) from None
