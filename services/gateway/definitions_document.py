@@ -85,7 +85,9 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
             "versions": {
                 "v": {
                     "use_extended_paths": True,
-                    "extended_paths": dict.fromkeys(("ignored", "hard_timeouts", "size_limits"), _ENTRIES),
+                    "extended_paths": dict.fromkeys(
+                        ("ignored", "hard_timeouts", "size_limits", "transform", "transform_response", "validate_json"), _ENTRIES
+                    ),
                 }
             }
         }
