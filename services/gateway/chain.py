@@ -15,6 +15,7 @@ from services.gateway.middleware import (
     basic_auth,
     body_transform,
     certificate_key,
+    circuit_breaker,
     client_certificate,
     cors,
     hard_timeouts,
@@ -102,4 +103,6 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", response_body_transform),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),
+    # The last one: what a breaker lets through is sent to the upstream.
+    Step("late", circuit_breaker),
 )

@@ -26,6 +26,7 @@ from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
+from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.heads.names import TRAILERS_PASSED
 
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
@@ -91,6 +92,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     if mistakes:
         raise Mistakes(mistakes)
     sizes = definition.spec(size_limit.Spec)
+    proxy = definition.proxy
+    targets = tuple(map(target, proxy.targets))
     return CompiledApi(
         api_id=definition.api_id,
         internal_id=definition.id,
@@ -105,7 +108,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         keyless=definition.use_keyless,
         batch=definition.enable_batch_request_support,
         oauth="oauth_key" in definition.ways,
-        targets=tuple(target(url) for url in definition.proxy.targets),
+        targets=targets,
+        balancing=Balancing(targets, least_connections=proxy.least_connections, heeds_tests=proxy.heeds_uptime_tests),
         timeouts=usual_timeouts(definition.proxy.timeouts),
         body_limit=None if sizes is None else sizes.streamed,
         pass_headers=definition.proxy.pass_headers,
@@ -194,6 +198,7 @@ def _placeholder(answer: Stage, **identity: Any) -> CompiledApi:
         keyless=True,
         batch=False,
         targets=(),
+        balancing=Balancing(()),
         timeouts=_NO_TIMEOUTS,
         body_limit=None,
         pass_headers=frozenset(),

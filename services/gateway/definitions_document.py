@@ -86,7 +86,8 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
                 "v": {
                     "use_extended_paths": True,
                     "extended_paths": dict.fromkeys(
-                        ("ignored", "hard_timeouts", "size_limits", "transform", "transform_response", "validate_json"), _ENTRIES
+                        ("ignored", "circuit_breakers", "hard_timeouts", "size_limits", "transform", "transform_response", "validate_json"),
+                        _ENTRIES,
                     ),
                 }
             }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from services.gateway.keys.model import Key
+from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.client_certificates import ClientCertificate
 from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.requests import HeaderSection
@@ -141,6 +142,7 @@ class CompiledApi:
     batch: bool
     oauth: bool = False
     targets: tuple[Target, ...]
+    balancing: Balancing[Target]
     timeouts: Timeouts
     body_limit: int | None
     pass_headers: frozenset[bytes]
@@ -169,7 +171,8 @@ class Exchange:
     all answers, such as those that tell the client of its limits, each with its CR LF. minor: of the HTTP version, 1.0 or 1.1. upstream:
     for the log, which one was asked; limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer
     began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
-    are off.
+    are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
+    when the client ends the request first.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
     `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
@@ -209,6 +212,7 @@ class Exchange:
     asked = 0.0
     first_byte = 0.0
     connecting = 0.0
+    outcome: Callable[[Exchange, int], None] | None = None
 
     def __init__(
         self,

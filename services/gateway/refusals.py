@@ -521,6 +521,10 @@ UPSTREAM_TIMEOUT = _kind(
 )
 UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP.")
 
+CIRCUIT_OPEN = _kind(
+    "circuit-open", 503, "Service temporarily unavailable.", detail="The upstream failed too often for this endpoint; try again later."
+)
+
 
 def counted(number: float, unit: str) -> str:
     """Return a number with its unit: `1 second`, `2 seconds`, `0.5 seconds`; `1 mistake`, `2 mistakes`."""

@@ -53,7 +53,9 @@ class TargetUrl:
 class Proxy:
     """listen_path in its one form: leading and trailing slash, "/" for the root, `{name}` for any one segment.
 
-    pass_headers, pass_trailers: names, in lower case, that go on although others of their kind do not.
+    pass_headers, pass_trailers: names, in lower case, that go on although others of their kind do not. least_connections: whether
+    the target with fewest connections in use is taken, in place of one after the other. heeds_uptime_tests: whether one whose tests fail is
+    left out.
     """
 
     listen_path: str
@@ -62,6 +64,8 @@ class Proxy:
     timeouts: ProxyTimeouts = field(default_factory=ProxyTimeouts)
     pass_headers: frozenset[bytes] = frozenset()
     pass_trailers: frozenset[bytes] = frozenset()
+    least_connections: bool = False
+    heeds_uptime_tests: bool = False
 
 
 Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "oidc_user", "auth_token"]

@@ -79,7 +79,6 @@ _OF_PATHS: Final = {
     "url_rewrites": "URL rewriting",
     "method_transforms": "method transforms",
     "validate_request": "validation of requests",
-    "circuit_breakers": "circuit breakers",
     "cache": "caching",
     "advance_cache_config": "caching",
     "virtual": "virtual endpoints",

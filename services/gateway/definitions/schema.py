@@ -27,7 +27,11 @@ Fields:
 * `proxy.target_url` (1.3, required): The URL of the upstream, http or https; `ws` and `wss` mean the same. `env://UPSTREAM_NAME/path` takes
   its beginning from the environment variable `UPSTREAM_NAME`; `GATEWAY_ENV_ALLOW` may allow further names.
 * `proxy.enable_load_balancing` (1.8): Sends requests to the URLs of `target_list` in turn, in place of `target_url`.
-* `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`; without a scheme they are http.
+* `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`; without a scheme they are http. One that stands there
+  twice gets twice as many requests. One that cannot be reached is left out for ten seconds.
+* `proxy.balancing` (own): How `enable_load_balancing` chooses: `round_robin` (the default) in turn; `least_connections` the upstream that
+  has fewest requests of this worker under way.
+* `proxy.check_host_against_uptime_tests` (1.9): Leaves out the upstreams of `target_list` whose uptime tests fail, unless all of them do.
 * `proxy.strip_listen_path` (1.3): Takes the listen path off the path that the upstream sees. Differs: It is taken off at the start of the
   path only; Tyk removes its first occurrence, wherever that is.
 * `proxy.timeouts.connect` (own): Seconds that connecting to the upstream may take.
@@ -60,6 +64,7 @@ ECHOED: Final = (
     "slug", "auth_provider", "session_provider", "config_data",
     "proxy_name", "tags", "api_model", "_id",
 )  # fmt: skip
+BALANCING: Final = ("round_robin", "least_connections")
 _NO_VERSION: Final = "versions must hold at least one version; without versions: one named `Default`, and `not_versioned: true` beside"
 
 
@@ -150,4 +155,6 @@ def _proxy(proxy: Reader) -> Proxy:
         ),
         pass_headers=frozenset(checked_texts(proxy, "pass_headers", values.passed_header)),
         pass_trailers=frozenset(checked_texts(proxy, "pass_trailers", values.passed_trailer)),
+        least_connections=proxy.choice("balancing", BALANCING, BALANCING[0]) == "least_connections",
+        heeds_uptime_tests=proxy.flag("check_host_against_uptime_tests"),
     )

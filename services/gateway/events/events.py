@@ -158,7 +158,7 @@ class Events:
                         event.api_id,
                         metadata.get("Key", ""),
                         metadata.get("Path", ""),
-                        *([metadata["TriggerLimit"]] if "TriggerLimit" in metadata else []),
+                        *(metadata[name] for name in messages.TELLING_APART if name in metadata),
                     ),
                     told_for=float(max(handler.event_timeout, 0)),
                 )

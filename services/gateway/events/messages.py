@@ -26,6 +26,8 @@ log = logs.get(__name__)
 
 # Members of the default body that only some events have, by Tyk's name of their metadata.
 _FURTHER: Final = {"Reason": "reason", "OrgID": "org_id", "TriggerLimit": "trigger_limit", "UsagePercentage": "usage_percentage"}
+# Events that differ in these are not the same one, whatever else they have in common.
+TELLING_APART: Final = ("TriggerLimit", "CircuitEvent", "HostInfo.CheckURL")
 _SHOWN_OF_UNKNOWN: Final = 4
 _LARGEST_TEMPLATE: Final = 64 * 1024
 # Possessive, and matched at one place after the other: each character of a template is read once.

@@ -9,7 +9,8 @@ from typing import Final
 from services.gateway.exchange import CompiledApi, Exchange, Target, Timeouts
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
-from services.gateway.refusals import UPSTREAM_BROKEN, Refusal
+from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal
+from services.gateway.wire.balancing import Origin
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
@@ -26,6 +27,8 @@ _CONTINUE_AFTER: Final = 0.25
 _MOST_INTERIM_HEADS: Final = 20
 # RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
+
+_OF_UPSTREAMS: Final = frozenset({UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE})
 
 
 class UpstreamRequests:
@@ -45,8 +48,10 @@ class UpstreamRequests:
 
         Raises Refusal.
         """
+        if exchange.outcome is not None:
+            return await self._send_and_tell(client, exchange, api, timeouts, payload)
         targets = api.targets if exchange.target is None else (exchange.target,)
-        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.api_id, targets)
+        target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.balancing)
         upstream = self._upstreams.take(target.origin)
         reused = upstream is not None
         exchange.asked = perf_counter()
@@ -99,6 +104,24 @@ class UpstreamRequests:
                 if timer is not None:
                     timer.cancel()
 
+    async def _send_and_tell(
+        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None
+    ) -> tuple[UpstreamConnection, UpstreamHead]:
+        """As `send`; then tell who asked for it how that ended. An interim answer leaves it to `next_head`."""
+        outcome, exchange.outcome = exchange.outcome, None
+        assert outcome is not None
+        try:
+            upstream, answer = await self.send(client, exchange, api, timeouts, payload)
+        except Refusal as refusal:
+            if refusal.kind in _OF_UPSTREAMS:
+                outcome(exchange, 0)
+            raise
+        if answer.status >= 200 or answer.status == 101:
+            outcome(exchange, answer.status)
+        else:
+            exchange.outcome = outcome
+        return upstream, answer
+
     def _start_body(
         self,
         client: ClientConnection,
@@ -122,7 +145,7 @@ class UpstreamRequests:
         self, exchange: Exchange, api: CompiledApi, targets: tuple[Target, ...], target: Target, timeouts: Timeouts
     ) -> tuple[UpstreamConnection, Target]:
         """Connect to the target, or when it cannot be reached to each of the others in turn. Raises Refusal."""
-        left = list(targets)
+        tried: set[Origin] = set()
         while True:
             try:
                 exchange.upstream = name_of(target.origin)
@@ -134,11 +157,11 @@ class UpstreamRequests:
                 refusal = faults.no_connection(exchange, target, timeouts)
             except Unreachable as error:
                 refusal = faults.unreachable(exchange, target, str(error))
-            left = [other for other in left if other.origin != target.origin]
-            if not left:
+            tried.add(target.origin)
+            if all(other.origin in tried for other in targets):
                 break
             self._upstreams.eject(target)
-            target = self._upstreams.choose(api.api_id, left)
+            target = self._upstreams.choose(api.balancing, tried)
         raise refusal
 
     async def next_head(
@@ -148,6 +171,21 @@ class UpstreamRequests:
 
         Raises Refusal.
         """
+        if exchange.outcome is None:
+            return await self._next_head(client, upstream, exchange, timeouts, interim)
+        try:
+            answer = await self._next_head(client, upstream, exchange, timeouts, interim)
+        except Refusal as refusal:
+            if refusal.kind in _OF_UPSTREAMS:
+                exchange.outcome(exchange, 0)
+            raise
+        if answer.status >= 200 or answer.status == 101:
+            exchange.outcome(exchange, answer.status)
+        return answer
+
+    async def _next_head(
+        self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, timeouts: Timeouts, interim: int
+    ) -> UpstreamHead:
         if client.sink is None:
             upstream.deadline = client.sockets.now + timeouts.first_byte
         else:

@@ -5,14 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import LARGEST_HEAD
 from services.gateway.wire.heads.responses import ResponseHead
 from services.gateway.wire.sockets import Sockets
 
-_NOWHERE: Final[deque[Any]] = deque()
+
+class Pool(deque["UpstreamConnection"]):
+    """The idle connections to one upstream. open: how many there are, idle or not, and are being made."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = 0
+
+    @property
+    def in_use(self) -> int:
+        return self.open - len(self)
+
+
+_NOWHERE: Final = Pool()
 
 
 class UpstreamConnection(Connection):
@@ -22,7 +37,7 @@ class UpstreamConnection(Connection):
 
     def __init__(self, sockets: Sockets) -> None:
         super().__init__(sockets)
-        self.home: deque[UpstreamConnection] = _NOWHERE
+        self.home = _NOWHERE
         self.answer: ResponseHead | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -45,8 +60,11 @@ class UpstreamConnection(Connection):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lose()
-        if self.idle and self in self.home:
-            self.home.remove(self)
+        home = self.home
+        if home is not _NOWHERE:
+            home.open -= 1
+            if self.idle and self in home:
+                home.remove(self)
         if error is None:
             while self.buffer and self.sink is not None:
                 data, self.buffer = self.buffer, b""

@@ -1,23 +1,22 @@
 """Connections to upstreams: made within a time limit, kept for the next request, chosen among several targets.
 
-An idle connection on which anything arrives is closed: nothing was asked for. Targets that cannot be reached are left out for a while,
-as long as there are others.
+An idle connection on which anything arrives is closed: nothing was asked for. Targets that cannot be reached, or whose uptime tests fail,
+are left out for a while, as long as there are others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
 
 from services.common.addresses import host_port
 from services.gateway.wire import connecting, tls
+from services.gateway.wire.balancing import Balancing, Origin, T, Target
 from services.gateway.wire.sockets import NEVER, Sockets
-from services.gateway.wire.upstream_connection import UpstreamConnection
-
-Origin = tuple[str, str, int]
+from services.gateway.wire.upstream_connection import Pool, UpstreamConnection
 
 IDLE_TIMEOUT: Final = 50.0
 _MOST_IDLE: Final = 256
@@ -26,44 +25,56 @@ _EJECTED_FOR: Final = 10.0
 _RARELY_USED: Final = 0.5
 
 
-class Target(Protocol):
-    """What requests are sent to."""
-
-    @property
-    def origin(self) -> Origin: ...
-
-
-T = TypeVar("T", bound=Target)
-
-
 class Unreachable(Exception):
     """No connection could be made. The text says why, without the address."""
 
 
 class Upstreams:
-    """The pools of a worker. load_tls: gives what verifies https targets; it is called for the first of them."""
+    """The pools of a worker. load_tls: gives what verifies https targets; it is called for the first of them.
 
-    __slots__ = ("_ejected", "_load_tls", "_pools", "_sockets", "_tls", "_turns")
+    down: hosts and ports whose uptime tests fail.
+    """
+
+    __slots__ = ("_ejected", "_load_tls", "_pools", "_sockets", "_tls", "down")
 
     def __init__(self, sockets: Sockets, load_tls: Callable[[], Awaitable[ssl.SSLContext]]) -> None:
         self._sockets = sockets
         self._load_tls = load_tls
         self._tls: asyncio.Future[ssl.SSLContext] | None = None
-        self._pools: defaultdict[Origin, deque[UpstreamConnection]] = defaultdict(deque)
+        self._pools: defaultdict[Origin, Pool] = defaultdict(Pool)
         self._ejected: dict[Origin, float] = {}
-        self._turns: dict[str, int] = {}
+        self.down: Collection[tuple[str, int]] = ()
 
-    def choose(self, group: str, targets: Sequence[T]) -> T:
-        """Choose in turn among the targets of a group that can be reached; among all when none can. group: whose turns are counted."""
-        if len(targets) == 1:
-            return targets[0]
-        turn = self._turns[group] = self._turns.get(group, -1) + 1
+    def choose(self, balancing: Balancing[T], tried: Collection[Origin] = ()) -> T:
+        """Choose the next target that can be reached, or the one of these that has fewest connections in use for its weight.
+
+        tried: origins that are left out whatever happens. When no other can be reached, any of them is taken.
+        """
+        targets, weights = balancing.targets, balancing.weights
+        count = len(targets)
+        down = self.down if balancing.heeds_tests else ()
         now = self._sockets.now
-        for step in range(len(targets)):
-            target = targets[(turn + step) % len(targets)]
-            if self._ejected.get(target.origin, 0.0) <= now:
-                return target
-        return targets[turn % len(targets)]
+        chosen = stand_in = -1
+        fewest = 0.0
+        for step in range(count):
+            place = (balancing.turn + step) % count
+            origin = targets[place].origin
+            if tried and origin in tried:
+                continue
+            if stand_in < 0:
+                stand_in = place
+            if (self._ejected and self._ejected.get(origin, 0.0) > now) or (down and origin[1:3] in down):
+                continue
+            if not weights:
+                chosen = place
+                break
+            load = self._pools[origin].in_use / weights[origin]
+            if chosen < 0 or load < fewest:
+                chosen, fewest = place, load
+        # The turn goes on behind the one that was taken: the neighbour of one that is left out gets no more than its share.
+        place = max(chosen if chosen >= 0 else stand_in, 0)
+        balancing.turn = (place + 1) % count
+        return targets[place]
 
     def eject(self, target: Target) -> None:
         """Leave a target out for ten seconds."""
@@ -92,6 +103,20 @@ class Upstreams:
             raise
 
     async def _connect(self, origin: Origin, timeout: float) -> UpstreamConnection:
+        pool = self._pools[origin]
+        pool.open += 1  # those that are being made count, too: a burst would go to one target
+        try:
+            connection = await self._open(origin, timeout)
+        except BaseException:
+            pool.open -= 1
+            raise
+        connection.home = pool
+        connection.peer = name_of(origin)
+        if connection.lost:
+            pool.open -= 1
+        return connection
+
+    async def _open(self, origin: Origin, timeout: float) -> UpstreamConnection:
         scheme, host, port = origin
         try:
             async with asyncio.timeout(None if timeout == NEVER else timeout):
@@ -113,8 +138,6 @@ class Upstreams:
             raise
         except OSError as error:
             raise Unreachable(f"No connection to the upstream could be made ({error.strerror or type(error).__name__}).") from None
-        connection.home = self._pools[origin]
-        connection.peer = name_of(origin)
         return connection
 
     async def _verifier(self) -> ssl.SSLContext:

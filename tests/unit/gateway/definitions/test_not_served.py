@@ -45,7 +45,7 @@ def test_what_is_asked_for(more: dict[str, Any], place: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["transform_headers", "transform_response_headers", "url_rewrites", "method_transforms",
-     "validate_request", "circuit_breakers", "cache", "virtual", "internal", "rate_limit"],
+     "validate_request", "cache", "virtual", "internal", "rate_limit"],
 )  # fmt: skip
 def test_lists_of_paths(name: str) -> None:
     entry = {"path": "/a", "method": "GET", "enabled": True, "rate": 1, "add_headers": {"a": "b"}}
