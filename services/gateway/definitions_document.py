@@ -14,7 +14,15 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from services.gateway.chain import ORDER
-from services.gateway.definitions import authentication_schema, error_schema, event_schema, field_names, schema, version_schema
+from services.gateway.definitions import (
+    authentication_schema,
+    error_schema,
+    event_schema,
+    field_names,
+    schema,
+    uptime_schema,
+    version_schema,
+)
 from services.gateway.definitions.model import LOG, WEBHOOK
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions.reader import Choice, Reader, Report
@@ -79,6 +87,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "openid_options": {"providers": [{}]},
         "auth_configs": {"oidc": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
+        "uptime_tests": {"check_list": [{"url": ""}]},
     },
     {
         "version_data": {
@@ -241,7 +250,8 @@ def document() -> str:
         lines += _table(module, read) if described_fields(module) else ["It has no fields in a definition."]
         codes = [f"[`{code}`](errors.md)" for code in named_refusals(refusals)]
         lines += ["", f"Refusals: {', '.join(codes) or 'none of its own'}."]
-    lines += ["\n## Events\n", *_table(event_schema, read), "\n## Errors\n", *_table(error_schema, read)]
+    lines += ["\n## Events\n", *_table(event_schema, read), "\n## Uptime tests\n", *_table(uptime_schema, read)]
+    lines += ["\n## Errors\n", *_table(error_schema, read)]
     lines += [_NOT_SERVED, "| field | asks for | switched off by |", "| --- | --- | --- |"]
     lines += [_row(f"`{one.path}`", one.what, f"`{one.switched_off_by}`" if one.switched_off_by else "") for one in catalogue()]
     lines += [_ECHOED, ", ".join(f"`{name}`" for name in ECHOED) + ".", _WARNED, *_warned(read)]

@@ -90,6 +90,12 @@ class Settings:
     tls_certificate: Path | None = setting(None, help="Certificate chain (PEM) of the public port; with it the port speaks TLS.")
     tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")
     upstream_ca: Path | None = setting(None, help="Further certificate authorities (PEM) for https targets.")
+    uptime_wait: float = setting(
+        10.0, help="Seconds between two uptime tests of a host by one worker; each worker tests.", minimum=0.1, maximum=86_400
+    )
+    uptime_failures: int = setting(
+        3, help="Uptime tests in a row that must fail until a host is down, or succeed until it is up again.", minimum=1, maximum=1000
+    )
     max_connections: int = setting(10_000, help="Client connections of one worker; above it new ones get 503.", minimum=1)
     max_connections_per_address: int = setting(
         2_000,

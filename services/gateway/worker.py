@@ -27,6 +27,7 @@ from services.common.stopping import ENDING, STILL_ACCEPTS_S
 from services.gateway.certificates import upstream_tls
 from services.gateway.counters.turn import Turn
 from services.gateway.forwarding.forwarder import Forwarder
+from services.gateway.forwarding.uptime_tests import UptimeTests
 from services.gateway.front_door import FrontDoor
 from services.gateway.operator_door import OperatorDoor
 from services.gateway.routing.shares import Shares
@@ -156,6 +157,11 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await loop.create_server(lambda: ClientConnection(sockets, operator.serve), sock=operator_socket),
         ]
         self._ready()
+        tests = UptimeTests(
+            upstreams, gateway.live, gateway.events.fire, gateway.counters.take, settings.uptime_wait, settings.uptime_failures
+        )
+        tests.start()
+        gateway.gauges.set("upstreams_down", "Hosts whose uptime tests fail.", lambda: tests.down)
         if handshakes is not None:
             untrusted = "TLS handshakes that ended because nobody here knows the certificate of the client."
             gateway.gauges.count("client_certificates_untrusted", untrusted, lambda: handshakes.untrusted)
@@ -185,6 +191,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
                 if stays_until == inf:
                     stays_until = loop.time() + _SUCCESSOR_WITHIN
                     log.info("successor awaited", pid=os.getpid())
+        tests.stop()
         told = loop.time()
         self._leave_in_time()
         await self._drain(sockets, gateway, front, operator, servers, handshakes, turn)

@@ -1,4 +1,6 @@
-"""Upstreams that fail: weights and least connections, retries only where they are safe, circuit breakers; WebSocket through all of it."""
+"""Upstreams that fail: weights and least connections, retries only where they are safe, circuit breakers, uptime tests; WebSocket through
+all of it.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,8 @@ def faulty(upstreams: tuple[OddUpstream, OddUpstream], tmp_path_factory: pytest.
     first, second = (f"{one.url}/" for one in upstreams)
     nowhere = f"http://127.0.0.1:{free_port()}/"
 
+    log = {"handler_name": "eh_log_handler", "handler_meta": {"prefix": "heard"}}
+
     def balanced(*targets: str, **more: Any) -> dict[str, Any]:
         return {"enable_load_balancing": True, "target_list": targets, **more}
 
@@ -51,8 +55,16 @@ def faulty(upstreams: tuple[OddUpstream, OddUpstream], tmp_path_factory: pytest.
         definition("both", "", proxy=balanced(first, second), version=BREAKERS),
         definition("breaker", first, version=BREAKERS),
         definition("dead", nowhere, version=BREAKERS),
+        definition(
+            "tested",
+            "",
+            proxy=balanced(first, second, check_host_against_uptime_tests=True),
+            uptime_tests={"check_list": [f"{first}health", {"url": f"{second}health", "method": "HEAD", "timeout": 2}]},
+            event_handlers={"events": {"HostDown": [log], "HostUp": [log]}},
+        ),
     ]
-    with gateway(tmp_path_factory.mktemp("faulty"), definitions) as running:
+    settings = {"GATEWAY_UPTIME_WAIT": "0.1", "GATEWAY_UPTIME_FAILURES": "2"}
+    with gateway(tmp_path_factory.mktemp("faulty"), definitions, settings) as running:
         yield running
 
 
@@ -183,3 +195,22 @@ def test_websockets_pass_breakers_and_balancing_and_open_them(
         one.on("/ws", fail)
     upgrade = (b"Connection: Upgrade", b"Upgrade: websocket")
     assert [client.get("/both/ws", *upgrade).status for _ in range(3)] == [500, 500, 503]
+
+
+def test_a_target_whose_uptime_tests_fail_is_left_out_until_they_succeed(
+    client: RawClient, faulty: Gateway, upstreams: tuple[OddUpstream, OddUpstream]
+) -> None:
+    first, second = upstreams
+    wait_until(lambda: first.count("/health") > 1 and second.count("/health") > 1, 20, "tests of both")
+    assert [client.get("/tested/well").status for _ in range(4)] == [200] * 4
+    assert counts(upstreams, "/well") == [2, 2]
+    second.on("/health", fail)
+    wait_until(lambda: "heard:HostDown:Uptime test failed" in faulty.process.text(), 20, "the event")
+    assert [client.get("/tested/ill").status for _ in range(4)] == [200] * 4
+    assert counts(upstreams, "/ill") == [4, 0]
+    assert [client.get("/weighted/ill-elsewhere").status for _ in range(3)] == [200] * 3
+    assert counts(upstreams, "/ill-elsewhere") == [2, 1]
+    second.on("/health", lambda asked: asked.answer(b""))
+    wait_until(lambda: "heard:HostUp:Uptime test succeeded" in faulty.process.text(), 20, "the event")
+    assert [client.get("/tested/again").status for _ in range(4)] == [200] * 4
+    assert counts(upstreams, "/again") == [2, 2]

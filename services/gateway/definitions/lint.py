@@ -47,9 +47,6 @@ def _asks_for_nothing(name: str, value: Any) -> bool:
     """Tell whether a field asks for nothing, as those do that a Dashboard writes into every definition."""
     if name in _QUIET or name.endswith(_QUIET_ENDS):
         return True
-    if name == "uptime_tests" and isinstance(value, Mapping):
-        members = {key.lower(): member for key, member in value.items()}
-        return members.get("disabled") is True or not members.get("check_list")
     return says_nothing(value)
 
 

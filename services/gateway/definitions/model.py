@@ -50,6 +50,17 @@ class TargetUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class UptimeTest:
+    """A request that tells whether an upstream is well. timeout: seconds."""
+
+    url: TargetUrl
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     """listen_path in its one form: leading and trailing slash, "/" for the root, `{name}` for any one segment.
 
@@ -144,6 +155,7 @@ class Definition:
     dont_set_quota_on_create: bool = False
     event_handlers: Mapping[str, tuple[EventHandler, ...]] = field(default_factory=dict)
     enable_batch_request_support: bool = False
+    uptime_tests: tuple[UptimeTest, ...] = ()
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
     specs: tuple[Any, ...] = ()

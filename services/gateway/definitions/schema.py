@@ -57,6 +57,7 @@ from services.gateway.definitions.event_schema import read_event_handlers
 from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Version
 from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Reader, Report
+from services.gateway.definitions.uptime_schema import read_uptime_tests
 from services.gateway.definitions.version_schema import VersionReader
 
 # Tyk's, without a meaning here: accepted and given back.
@@ -107,6 +108,7 @@ class DefinitionReader(Reader):
             dont_set_quota_on_create=self.flag("dont_set_quota_on_create"),
             event_handlers=read_event_handlers(self.object("event_handlers")),
             enable_batch_request_support=self.flag("enable_batch_request_support"),
+            uptime_tests=read_uptime_tests(self.object("uptime_tests", field_names.UPTIME_TESTS)),
             error_template=read_error_template(self),
             error_overrides=read_error_overrides(self),
             raw=raw,

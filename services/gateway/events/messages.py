@@ -1,8 +1,8 @@
 """What an event says, and how a webhook's body is written from it.
 
 The metadata are Tyk's: `Message`, `Path`, `Origin`, `Key`; for version failures `Reason`; for `TriggerExceeded` `OrgID`, `TriggerLimit` and
-`UsagePercentage`. The default body has Tyk's members (`event`,
-`message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
+`UsagePercentage`; for breakers `CircuitEvent` and `APIID`; for hosts `HostInfo`, with `CheckURL`, `ResponseCode` and `IsTCPError`. The
+default body has Tyk's members (`event`, `message`, `path`, `origin`, `key`) as real JSON, and `api_id` and `time` beside them.
 
 Templates know fields (`{{.EventType}}`, `{{.TimeStamp}}`, `{{.EventMetaData.NAME}}`; in later Tyk `{{.Type}}` and `{{.Meta.NAME}}`),
 comments and trim marks. What they put in is escaped for JSON, and a field that the event does not have is empty. A template
@@ -25,7 +25,10 @@ from services.gateway.refusals import Refusal
 log = logs.get(__name__)
 
 # Members of the default body that only some events have, by Tyk's name of their metadata.
-_FURTHER: Final = {"Reason": "reason", "OrgID": "org_id", "TriggerLimit": "trigger_limit", "UsagePercentage": "usage_percentage"}
+_FURTHER: Final = {
+    "Reason": "reason", "OrgID": "org_id", "TriggerLimit": "trigger_limit", "UsagePercentage": "usage_percentage",
+    "HostInfo.CheckURL": "check_url", "HostInfo.ResponseCode": "response_code",
+}  # fmt: skip
 # Events that differ in these are not the same one, whatever else they have in common.
 TELLING_APART: Final = ("TriggerLimit", "CircuitEvent", "HostInfo.CheckURL")
 _SHOWN_OF_UNKNOWN: Final = 4

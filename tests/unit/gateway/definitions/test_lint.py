@@ -43,7 +43,7 @@ def test_a_sound_definition() -> None:
     ("more", "place", "said"),
     [
         ({"later": 1}, "/later", "not known here"),
-        ({"uptime_tests": {"check_list": [{}]}}, "/uptime_tests", "does not serve it yet"),
+        ({"uptime_tests": {"poller_group": "a"}}, "/uptime_tests/poller_group", "not known here"),
         ({"version": {"later": {"a": "b"}}}, f"{VERSION}/later", "not known here"),
         (
             {"version": lists(extended=True, white=[{"path": "^/a$", "x/y": 1}])},
@@ -225,7 +225,6 @@ def test_what_a_dashboard_writes_by_itself() -> None:
 @pytest.mark.parametrize(
     ("more", "place"),
     [
-        ({"uptime_tests": {"check_list": [{"url": "http://h/"}]}}, "/uptime_tests"),
         ({"detailed_tracing": True}, "/detailed_tracing"),
         ({"proxy": {**document()["proxy"], "preserve_host_header": True}}, "/proxy/preserve_host_header"),
         ({"proxy": {**document()["proxy"], "transport": {"ssl_insecure_skip_verify": True}}}, "/proxy/transport"),
@@ -238,7 +237,7 @@ def test_what_a_tyk_does_and_the_gateway_does_not(more: dict[str, Any], place: s
 
 
 def test_uptime_tests_that_are_switched_off() -> None:
-    assert warned(uptime_tests={"check_list": [{"url": "http://h/"}], "disabled": True}) == {}
+    assert warned(uptime_tests={"check_list": [{"url": "http://h/"}, {"url": ""}], "disabled": True, "later": 1}) == {}
 
 
 def test_certificates_that_nobody_asks_for() -> None:

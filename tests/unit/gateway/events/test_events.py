@@ -295,6 +295,24 @@ def test_what_is_no_refusal_is_told_with_all_that_it_says(told: Events, receiver
     }  # fmt: skip
 
 
+def test_a_breaker_that_opens_and_closes_is_two_events(told: Events, receiver: Any) -> None:
+    request = exchange(api(hook(receiver.url, event_timeout=3600), event="BreakerTriggered"))
+    for message, number in (("Breaker Tripped", "0"), ("Breaker Reset", "1"), ("Breaker Tripped", "0")):
+        told.tell(request, "BreakerTriggered", {"Message": message, "Path": "^/a", "CircuitEvent": number})
+    wait_until(lambda: len(receiver.calls) >= 2)
+    said = [json.loads(call.body) for call in receiver.calls]
+    assert sorted((one["message"], one["path"]) for one in said) == [("Breaker Reset", "^/a"), ("Breaker Tripped", "^/a")]
+
+
+def test_two_hosts_of_an_api_are_two_events(told: Events, receiver: Any) -> None:
+    one = api(hook(receiver.url, event_timeout=3600), event="HostDown")
+    for url in ("http://a/", "http://b/", "http://a/"):
+        told.fire("HostDown", one, {"Message": "Uptime test failed", "HostInfo.CheckURL": url, "HostInfo.ResponseCode": "0"})
+    wait_until(lambda: len(receiver.calls) >= 2)
+    said = [json.loads(call.body) for call in receiver.calls]
+    assert sorted((one["check_url"], one["response_code"]) for one in said) == [("http://a/", "0"), ("http://b/", "0")]
+
+
 def test_an_event_without_an_api_is_told_to_nobody(told: Events) -> None:
     told.tell(exchange(None), "TriggerExceeded", {})
     assert told.pending() == 0

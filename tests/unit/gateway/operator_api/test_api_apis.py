@@ -199,12 +199,12 @@ def test_text_that_cannot_be_kept_is_refused(operator: Any, make_definition: Any
 
 def test_what_has_no_effect_is_kept_and_told(operator: Any, make_definition: Any) -> None:
     """Every save says so; an envelope without warnings is Tyk's own."""
-    odd = make_definition(later={"a": 1}, uptime_tests={"check_list": [{}]})
+    odd = make_definition(later={"a": 1}, detailed_tracing=True)
     made = operator.json("POST", "/api/apis", {"api_definition": odd})
-    assert [one["pointer"] for one in made["Warnings"]] == ["/api_definition/later", "/api_definition/uptime_tests"]
+    assert [one["pointer"] for one in made["Warnings"]] == ["/api_definition/later", "/api_definition/detailed_tracing"]
     assert operator.json("GET", "/api/apis/one")["api_definition"]["later"] == {"a": 1}
     assert "Warnings" in operator.json("PUT", "/api/apis/one", {"api_definition": odd})
-    assert [one["pointer"] for one in operator.json("PUT", "/tyk/apis/one", odd)["warnings"]] == ["/later", "/uptime_tests"]
+    assert [one["pointer"] for one in operator.json("PUT", "/tyk/apis/one", odd)["warnings"]] == ["/later", "/detailed_tracing"]
     assert "warnings" in operator.json("POST", "/tyk/apis", odd)
     assert operator.json("PUT", "/tyk/apis/one", make_definition()) == {"key": "one", "status": "ok", "action": "modified"}
     assert "Warnings" in operator.json("POST", "/api/gatehouse/apis/one/revisions/1/restore")
