@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import ssl
 import threading
 from collections.abc import Collection
@@ -11,6 +12,7 @@ from services.common import logging as logs
 from services.common.settings import SettingsError
 from services.gateway.settings import Settings
 from services.gateway.wire.client_certificates import ServerTls
+from services.gateway.wire.routes import Route
 
 log = logs.get(__name__)
 
@@ -78,14 +80,42 @@ def _no_pass_phrase() -> str:
     raise OSError(errno.EINVAL, "the key is encrypted, and nobody can be asked for its pass phrase")
 
 
-def upstream_tls(settings: Settings) -> ssl.SSLContext:
-    """Return the TLS context for https targets: the system's authorities, and those of the setting."""
+def upstream_tls(settings: Settings, route: Route | None = None) -> ssl.SSLContext:
+    """Return the TLS context for https targets: the system's authorities, and those of the setting.
+
+    route: what a definition asks for beside that. Raises OSError, ValueError.
+    """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.upstream_ca is not None:
         context.load_verify_locations(settings.upstream_ca)
     context.set_alpn_protocols(["http/1.1"])
+    if route is not None:
+        try:
+            _apply(route, context, settings)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            log.error("TLS for an upstream not loaded", certificate=route.certificate, ciphers=route.ciphers, error=reason)
+            raise
     return context
+
+
+def _apply(route: Route, context: ssl.SSLContext, settings: Settings) -> None:
+    if not route.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if route.minimum:
+        context.minimum_version = ssl.TLSVersion(route.minimum)
+    if route.maximum:
+        context.maximum_version = ssl.TLSVersion(route.maximum)
+    if route.ciphers:
+        context.set_ciphers(route.ciphers)
+    if route.certificate:
+        if settings.upstream_certificates is None:
+            raise FileNotFoundError(errno.ENOENT, "GATEWAY_UPSTREAM_CERTIFICATES is not set")
+        context.load_cert_chain(settings.upstream_certificates / f"{route.certificate}.pem", None, _no_pass_phrase)
+    if route.pins or route.common_name:
+        importlib.import_module("services.gateway.wire.pinning")
 
 
 def check_tls(settings: Settings) -> None:

@@ -28,6 +28,7 @@ from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
 from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.heads.names import TRAILERS_PASSED
+from services.gateway.wire.routes import Routes
 
 _NO_TIMEOUTS = Timeouts(0, 0, 0)
 
@@ -94,6 +95,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     sizes = definition.spec(size_limit.Spec)
     proxy = definition.proxy
     targets = tuple(map(target, proxy.targets))
+    reaching = definition.reaching
+    routes = Routes(reaching.usual, reaching.pins, reaching.certificates) if reaching.differs else None
     return CompiledApi(
         api_id=definition.api_id,
         internal_id=definition.id,
@@ -109,7 +112,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         batch=definition.enable_batch_request_support,
         oauth="oauth_key" in definition.ways,
         targets=targets,
-        balancing=Balancing(targets, least_connections=proxy.least_connections, heeds_tests=proxy.heeds_uptime_tests),
+        balancing=Balancing(targets, least_connections=proxy.least_connections, heeds_tests=proxy.heeds_uptime_tests, routes=routes),
+        routes=routes,
         timeouts=usual_timeouts(definition.proxy.timeouts),
         body_limit=None if sizes is None else sizes.streamed,
         pass_headers=definition.proxy.pass_headers,

@@ -20,6 +20,7 @@ from services.gateway.definitions import (
     event_schema,
     field_names,
     schema,
+    upstream_schema,
     uptime_schema,
     version_schema,
 )
@@ -250,7 +251,8 @@ def document() -> str:
         lines += _table(module, read) if described_fields(module) else ["It has no fields in a definition."]
         codes = [f"[`{code}`](errors.md)" for code in named_refusals(refusals)]
         lines += ["", f"Refusals: {', '.join(codes) or 'none of its own'}."]
-    lines += ["\n## Events\n", *_table(event_schema, read), "\n## Uptime tests\n", *_table(uptime_schema, read)]
+    lines += ["\n## Events\n", *_table(event_schema, read), "\n## Connections to upstreams\n", *_table(upstream_schema, read)]
+    lines += ["\n## Uptime tests\n", *_table(uptime_schema, read)]
     lines += ["\n## Errors\n", *_table(error_schema, read)]
     lines += [_NOT_SERVED, "| field | asks for | switched off by |", "| --- | --- | --- |"]
     lines += [_row(f"`{one.path}`", one.what, f"`{one.switched_off_by}`" if one.switched_off_by else "") for one in catalogue()]

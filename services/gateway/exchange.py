@@ -16,6 +16,7 @@ from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.client_certificates import ClientCertificate
 from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.requests import HeaderSection
+from services.gateway.wire.routes import Routes
 
 
 class Reply:
@@ -143,6 +144,7 @@ class CompiledApi:
     oauth: bool = False
     targets: tuple[Target, ...]
     balancing: Balancing[Target]
+    routes: Routes | None = None
     timeouts: Timeouts
     body_limit: int | None
     pass_headers: frozenset[bytes]

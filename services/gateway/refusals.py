@@ -521,6 +521,9 @@ UPSTREAM_TIMEOUT = _kind(
 )
 UPSTREAM_BROKEN = _kind("upstream-broken", 502, _PROXY_PROBLEM, detail="The upstream ended the connection or its answer is not valid HTTP.")
 
+UPSTREAM_KEY_WRONG = _kind(
+    "upstream-key-wrong", 502, _PROXY_PROBLEM, detail="The upstream has shown another public key than those in pinned_public_keys."
+)
 CIRCUIT_OPEN = _kind(
     "circuit-open", 503, "Service temporarily unavailable.", detail="The upstream failed too often for this endpoint; try again later."
 )

@@ -45,6 +45,18 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _proxy_url(text: str) -> str:
+    """Check the URL of a forward proxy. Raises ValueError, which does not repeat it: it may hold a password."""
+    try:
+        url = urlsplit(text)
+        sound = url.scheme == "http" and url.hostname and url.port != 0 and url.path in ("", "/") and not (url.query or url.fragment)
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"[\x00-\x20\x7f]", text):
+        raise ValueError("must be http://HOST:PORT, perhaps with USER:PASSWORD@ before the host")
+    return text
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting with its default; `load` checks them together."""
@@ -90,6 +102,16 @@ class Settings:
     tls_certificate: Path | None = setting(None, help="Certificate chain (PEM) of the public port; with it the port speaks TLS.")
     tls_key: Path | None = setting(None, help="Private key (PEM) of the certificate.")
     upstream_ca: Path | None = setting(None, help="Further certificate authorities (PEM) for https targets.")
+    upstream_certificates: Path | None = setting(
+        None, help="Folder of the certificates (NAME.pem, with their private keys) that definitions show to upstreams."
+    )
+    upstream_proxy: str | None = setting(
+        None,
+        secret=True,
+        parse=_proxy_url,
+        help="Forward proxy (http://USER:PASSWORD@HOST:PORT) to upstreams; loopback, private addresses and names without a dot are reached "
+        "directly.",
+    )
     uptime_wait: float = setting(
         10.0, help="Seconds between two uptime tests of a host by one worker; each worker tests.", minimum=0.1, maximum=86_400
     )
@@ -150,6 +172,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         path: Path | None = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
             mistakes.append(f"GATEWAY_{name.upper()} ({path}) cannot be read")
+    if settings.upstream_certificates is not None and not settings.upstream_certificates.is_dir():
+        mistakes.append(f"GATEWAY_UPSTREAM_CERTIFICATES ({settings.upstream_certificates}) is not a folder")
     if settings.source == "files" and not settings.definitions.is_dir():
         mistakes.append(f"GATEWAY_DEFINITIONS ({settings.definitions}) is not a folder, and GATEWAY_SOURCE is files")
     if settings.tracing is not None and not _has_opentelemetry():

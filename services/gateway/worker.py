@@ -26,6 +26,7 @@ from services.common.migrations import NotMigrated
 from services.common.stopping import ENDING, STILL_ACCEPTS_S
 from services.gateway.certificates import upstream_tls
 from services.gateway.counters.turn import Turn
+from services.gateway.forwarding.forward_proxy import forward_proxy
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.forwarding.uptime_tests import UptimeTests
 from services.gateway.front_door import FrontDoor
@@ -136,7 +137,9 @@ class GatewayWorker(Worker):  # type: ignore[misc]
             await gateway.stop(max(float(self.cfg.graceful_timeout) - _SPARE, _LEAST_TO_WRITE))
             return
         sockets = Sockets(loop)
-        upstreams = Upstreams(sockets, partial(in_thread, upstream_tls, settings))
+        upstreams = Upstreams(
+            sockets, partial(in_thread, upstream_tls, settings), partial(in_thread, upstream_tls, settings), forward_proxy(settings)
+        )
         forwarder = Forwarder(upstreams, settings, gateway.tracing)
         public_tls = gateway.public_tls
         if public_tls is not None:

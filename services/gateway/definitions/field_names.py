@@ -36,6 +36,9 @@ PROXY: Final = _names("""
     check_host_against_uptime_tests disable_strip_slash enable_load_balancing listen_path preserve_host_header service_discovery
     strip_listen_path target_list target_url transport
 """)
+TRANSPORT: Final = _names("""
+    proxy_url ssl_ciphers ssl_force_common_name_check ssl_insecure_skip_verify ssl_max_version ssl_min_version
+""")
 UPTIME_TESTS: Final = _names("check_list config disabled poller_group")
 UPTIME_CONFIG: Final = _names("expire_utime_after recheck_wait service_discovery")
 UPTIME_TEST: Final = _names("body commands enable_proxy_protocol headers method protocol timeout url")

@@ -85,6 +85,9 @@ def _upstream(definition: Definition) -> Iterator[Mistake]:
     for target in definition.proxy.targets:
         if target.scheme == "http" and not stays_here(target.host):
             yield Mistake("/proxy/target_url", f"requests and keys go to {target.host} unencrypted (http)")
+    if not definition.reaching.usual.verify:
+        said = "the certificate of the upstream is not checked: anybody between may read and change requests"
+        yield Mistake("/proxy/transport/ssl_insecure_skip_verify", said)
 
 
 def stays_here(host: str) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from services.gateway.routing.patterns import Matching
+from services.gateway.wire.routes import Route
 
 Spec = TypeVar("Spec")
 
@@ -47,6 +48,19 @@ class TargetUrl:
     port: int
     path: str
     query: str
+
+
+class Reaching(NamedTuple):
+    """How an API reaches its upstreams. usual: where no host says otherwise. pins, certificates: by host, as `Routes` takes them."""
+
+    usual: Route = Route()
+    pins: Mapping[str, frozenset[str]] = {}
+    certificates: Mapping[str, str] = {}
+
+    @property
+    def differs(self) -> bool:
+        """Tell whether anything is not as usual."""
+        return self != Reaching()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +170,7 @@ class Definition:
     event_handlers: Mapping[str, tuple[EventHandler, ...]] = field(default_factory=dict)
     enable_batch_request_support: bool = False
     uptime_tests: tuple[UptimeTest, ...] = ()
+    reaching: Reaching = field(default_factory=Reaching)
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
     specs: tuple[Any, ...] = ()

@@ -26,8 +26,6 @@ _SWITCHES: Final = {
 }
 # Of the definition: name → (what switches it off, what it is).
 _OF_DEFINITIONS: Final = {
-    "pinned_public_keys": ("certificate_pinning_disabled", "pinned keys of the upstream"),
-    "upstream_certificates": ("upstream_certificates_disabled", "a certificate of the gateway's own for the upstream"),
     "listen_port": ("", "a port of one API (listen_port)"),
     "enable_proxy_protocol": ("", "the PROXY protocol"),
 }

@@ -57,6 +57,7 @@ from services.gateway.definitions.event_schema import read_event_handlers
 from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Version
 from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
 from services.gateway.definitions.reader import Reader, Report
+from services.gateway.definitions.upstream_schema import read_reaching
 from services.gateway.definitions.uptime_schema import read_uptime_tests
 from services.gateway.definitions.version_schema import VersionReader
 
@@ -90,6 +91,7 @@ class DefinitionReader(Reader):
         self._read_versions()
         proxy = self.object("proxy", field_names.PROXY)
         refuse_in_definition(self, proxy)
+        read_proxy = _proxy(proxy)
         domain = self.text("domain")
         use_keyless = self.flag("use_keyless")
         ways, self.places_of_keys = read_ways(self, use_keyless)
@@ -104,7 +106,8 @@ class DefinitionReader(Reader):
             ways=ways,
             not_versioned=self.version_data.flag("not_versioned"),
             versions={one.version.name: one.version for one in self.versions} or {"": Version("")},
-            proxy=_proxy(proxy),
+            proxy=read_proxy,
+            reaching=read_reaching(self, proxy, read_proxy.targets),
             dont_set_quota_on_create=self.flag("dont_set_quota_on_create"),
             event_handlers=read_event_handlers(self.object("event_handlers")),
             enable_batch_request_support=self.flag("enable_batch_request_support"),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from services.gateway import client_faults
 from services.gateway.exchange import Exchange, Target, Timeouts
-from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal, counted
+from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_KEY_WRONG, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal, counted
 from services.gateway.wire.bodies import BadBody, BodyTooLarge
 from services.gateway.wire.connection import Connection, TimedOut
 from services.gateway.wire.heads.responses import BadAnswer
-from services.gateway.wire.upstreams import name_of
+from services.gateway.wire.upstreams import Unreachable, WrongKey, name_of
 
 
 def refusal(error: BadAnswer | BadBody | BodyTooLarge | TimedOut) -> Refusal:
@@ -22,10 +22,10 @@ def refusal(error: BadAnswer | BadBody | BodyTooLarge | TimedOut) -> Refusal:
     return client_faults.of_body(error)
 
 
-def unreachable(exchange: Exchange, target: Target, why: str) -> Refusal:
-    """Return the refusal when no connection to an upstream can be made. why: without its address."""
+def unreachable(exchange: Exchange, target: Target, error: Unreachable) -> Refusal:
+    """Return the refusal when no connection to an upstream can be made."""
     _note(exchange, name_of(target.origin))
-    return Refusal(UPSTREAM_UNREACHABLE, detail=why)
+    return Refusal(UPSTREAM_KEY_WRONG if isinstance(error, WrongKey) else UPSTREAM_UNREACHABLE, detail=str(error))
 
 
 def no_connection(exchange: Exchange, target: Target, timeouts: Timeouts) -> Refusal:

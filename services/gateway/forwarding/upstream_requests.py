@@ -9,7 +9,7 @@ from typing import Final
 from services.gateway.exchange import CompiledApi, Exchange, Target, Timeouts
 from services.gateway.forwarding import faults
 from services.gateway.forwarding.request_heads import RequestHeads
-from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal
+from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_KEY_WRONG, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, Refusal
 from services.gateway.wire.balancing import Origin
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, ChunkedBody, LengthBody
 from services.gateway.wire.client_connection import ClientConnection
@@ -28,7 +28,7 @@ _MOST_INTERIM_HEADS: Final = 20
 # RFC 9110, 9.2.2, and of WebDAV those that only read (IANA's registry of methods).
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH"})
 
-_OF_UPSTREAMS: Final = frozenset({UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE})
+_OF_UPSTREAMS: Final = frozenset({UPSTREAM_BROKEN, UPSTREAM_KEY_WRONG, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE})
 
 
 class UpstreamRequests:
@@ -52,7 +52,10 @@ class UpstreamRequests:
             return await self._send_and_tell(client, exchange, api, timeouts, payload)
         targets = api.targets if exchange.target is None else (exchange.target,)
         target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.balancing)
-        upstream = self._upstreams.take(target.origin)
+        upstream = self._upstreams.take(target.origin, None if api.routes is None else api.routes.of(target.host))
+        if upstream is not None and upstream.absolute is not None and exchange.upgrade:  # a proxy would not pass it on
+            self._upstreams.give(upstream)
+            upstream = None
         reused = upstream is not None
         exchange.asked = perf_counter()
         while True:
@@ -60,6 +63,8 @@ class UpstreamRequests:
                 upstream, target = await self._connect(exchange, api, targets, target, timeouts)
             exchange.upstream = upstream.peer
             request = self._heads.write(client, exchange, api, target)
+            if upstream.absolute is not None:
+                request = upstream.absolute.of(request)
             upstream.idle_timeout = timeouts.idle
             timer = None
             try:
@@ -150,13 +155,14 @@ class UpstreamRequests:
             try:
                 exchange.upstream = name_of(target.origin)
                 begun = perf_counter()
-                upstream = await self._upstreams.connect(target.origin, timeouts.connect)
+                route = None if api.routes is None else api.routes.of(target.host)
+                upstream = await self._upstreams.connect(target.origin, timeouts.connect, route, tunnel=exchange.upgrade)
                 exchange.connecting = perf_counter() - begun
                 return upstream, target
             except TimeoutError:
                 refusal = faults.no_connection(exchange, target, timeouts)
             except Unreachable as error:
-                refusal = faults.unreachable(exchange, target, str(error))
+                refusal = faults.unreachable(exchange, target, error)
             tried.add(target.origin)
             if all(other.origin in tried for other in targets):
                 break

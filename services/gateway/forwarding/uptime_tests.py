@@ -105,24 +105,27 @@ class UptimeTests:
         while True:
             try:
                 async with self._room:
-                    status = await self._status(one.test)
+                    status = await self._status(one)
                 await self._note(one, status)
             except Exception:  # one test that fails in an unknown way must not be the last one
                 log.exception("uptime test failed", api_id=one.api_id)
             await asyncio.sleep(self._every * random.uniform(1 - _SPREAD, 1 + _SPREAD))  # noqa: S311
 
-    async def _status(self, test: UptimeTest) -> int:
+    async def _status(self, one: _Watched) -> int:
         """Return the status of the answer, 0 = none came."""
         with contextlib.suppress(Unreachable, TimeoutError, TimedOut, Closed, BadAnswer):
-            async with asyncio.timeout(test.timeout):
-                return await self._answered(test)
+            async with asyncio.timeout(one.test.timeout):
+                return await self._answered(one)
         return 0
 
-    async def _answered(self, test: UptimeTest) -> int:
-        url = test.url
-        connection = await self._upstreams.connect((url.scheme, url.host, url.port), test.timeout)
+    async def _answered(self, one: _Watched) -> int:
+        test, url = one.test, one.test.url
+        api = self._live.current.apis.get(one.api_id)
+        route = None if api is None or api.routes is None else api.routes.of(url.host)
+        connection = await self._upstreams.connect((url.scheme, url.host, url.port), test.timeout, route)
         try:
-            connection.write(_request(test))
+            request = _request(test)
+            connection.write(request if connection.absolute is None else connection.absolute.of(request))
             for _ in range(_MOST_INTERIM_HEADS):
                 answer = await read_head(connection, parse_response)
                 if answer.status >= 200 or answer.status == 101:

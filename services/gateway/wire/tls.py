@@ -103,12 +103,23 @@ class _BelowUpstream(_Below):
             super().connection_lost(error)
 
 
-async def connect(sockets: Sockets, host: str, port: int, context: ssl.SSLContext) -> UpstreamConnection:
-    """Connect to a server that speaks TLS. Raises OSError: not reached, not trusted, broken off."""
-    below = await connecting.connect(sockets.loop, asyncio.Protocol, host, port)
+async def connect(
+    sockets: Sockets,
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+    *,
+    below: Any = None,
+    check: Callable[[Any], None] | None = None,
+) -> UpstreamConnection:
+    """Connect to a server that speaks TLS. below: a transport that is connected to it already. check: looks at the transport after the
+    handshake, and raises what ends it. Raises OSError: not reached, not trusted, broken off.
+    """
+    if below is None:
+        below = await connecting.connect(sockets.loop, asyncio.Protocol, host, port)
     connection = UpstreamConnection(sockets)
     try:
-        await _shake_hands(connection, below, context, _BelowUpstream, server_hostname=host)
+        await _shake_hands(connection, below, context, _BelowUpstream, check, server_hostname=host)
     except BaseException:
         below.abort()
         raise

@@ -10,6 +10,7 @@ from typing import Final
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import LARGEST_HEAD
 from services.gateway.wire.heads.responses import ResponseHead
+from services.gateway.wire.proxying import AbsoluteForm
 from services.gateway.wire.sockets import Sockets
 
 
@@ -31,14 +32,17 @@ _NOWHERE: Final = Pool()
 
 
 class UpstreamConnection(Connection):
-    """A connection to an upstream. home: the pool where it waits for its next use. answer: the head of the last answer."""
+    """A connection to an upstream. home: the pool where it waits for its next use. answer: the head of the last answer. absolute: writes
+    requests for the proxy that it is made to, None = there is none, or it is a tunnel.
+    """
 
-    __slots__ = ("answer", "home")
+    __slots__ = ("absolute", "answer", "home")
 
     def __init__(self, sockets: Sockets) -> None:
         super().__init__(sockets)
         self.home = _NOWHERE
         self.answer: ResponseHead | None = None
+        self.absolute: AbsoluteForm | None = None
 
     def data_received(self, data: bytes) -> None:
         arrived = self.arrived

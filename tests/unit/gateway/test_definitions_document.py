@@ -12,7 +12,15 @@ import pytest
 
 from services.gateway import bearer
 from services.gateway.chain import ORDER
-from services.gateway.definitions import authentication_schema, error_schema, event_schema, schema, uptime_schema, version_schema
+from services.gateway.definitions import (
+    authentication_schema,
+    error_schema,
+    event_schema,
+    schema,
+    upstream_schema,
+    uptime_schema,
+    version_schema,
+)
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions_document import Described, described_fields, document, named_refusals, read_fields
 from services.gateway.keys import token_checks
@@ -24,7 +32,7 @@ SHARED = (bearer, token_checks)
 MIDDLEWARES = [step.middleware for step in ORDER if isinstance(step.middleware, ModuleType)]
 DESCRIBED = [
     one
-    for module in (schema, version_schema, authentication_schema, *MIDDLEWARES, event_schema, uptime_schema, error_schema)
+    for module in (schema, version_schema, authentication_schema, *MIDDLEWARES, event_schema, upstream_schema, uptime_schema, error_schema)
     for one in described_fields(module)
 ]
 

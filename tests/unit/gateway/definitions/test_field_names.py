@@ -34,7 +34,10 @@ def test_names_of_one_object_are_not_taken_for_each_other() -> None:
     """Each is exempt where it is known; here every one is read as if it stood in another object."""
     for names in (field_names.DEFINITION, field_names.PROXY, field_names.EXTENDED_PATHS, field_names.VERSION, field_names.SESSION):
         parse(document(config_data=dict.fromkeys(names, 1)))
-        for home in ({"proxy": {**document()["proxy"], "transport": dict.fromkeys(names, 1)}}, {"oauth_meta": dict.fromkeys(names, 1)}):
+        for home in (
+            {"proxy": {**document()["proxy"], "service_discovery": dict.fromkeys(names, 1)}},
+            {"oauth_meta": dict.fromkeys(names, 1)},
+        ):
             parse(document(**home))
 
 

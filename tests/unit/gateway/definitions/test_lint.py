@@ -227,13 +227,18 @@ def test_what_a_dashboard_writes_by_itself() -> None:
     [
         ({"detailed_tracing": True}, "/detailed_tracing"),
         ({"proxy": {**document()["proxy"], "preserve_host_header": True}}, "/proxy/preserve_host_header"),
-        ({"proxy": {**document()["proxy"], "transport": {"ssl_insecure_skip_verify": True}}}, "/proxy/transport"),
     ],
 )
 def test_what_a_tyk_does_and_the_gateway_does_not(more: dict[str, Any], place: str) -> None:
     found = warned(**more)
     assert list(found) == [place]
     assert "does not serve it yet" in found[place]
+
+
+def test_certificates_of_upstreams_that_are_not_checked() -> None:
+    found = warned(proxy={**document()["proxy"], "transport": {"ssl_insecure_skip_verify": True}})
+    assert list(found) == ["/proxy/transport/ssl_insecure_skip_verify"]
+    assert "anybody between" in found["/proxy/transport/ssl_insecure_skip_verify"]
 
 
 def test_uptime_tests_that_are_switched_off() -> None:

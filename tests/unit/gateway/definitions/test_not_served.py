@@ -124,8 +124,6 @@ def test_a_keyless_api_that_finds_keys_by_certificates() -> None:
     [
         ({"request_signing": {"is_enabled": True}}, "/request_signing", "signing"),
         ({"upstream_auth": {"enabled": True, "oauth": {"enabled": True}}}, "/upstream_auth", "authentication at the upstream"),
-        ({"pinned_public_keys": {"*": "id"}}, "/pinned_public_keys", "pinned keys"),
-        ({"upstream_certificates": {"*": "id"}}, "/upstream_certificates", "certificate"),
         ({"listen_port": 9000}, "/listen_port", "a port of one API"),
         ({"enable_proxy_protocol": True}, "/enable_proxy_protocol", "PROXY protocol"),
         ({"protocol": "tcp"}, "/protocol", "TCP services"),

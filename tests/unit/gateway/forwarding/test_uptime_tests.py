@@ -84,7 +84,7 @@ class Worker:
         self.tests = UptimeTests(upstreams, self.live, lambda *event: self.events.append(event), take, 0.01, failures)
 
     def load(self, *tests: UptimeTest) -> None:
-        api = SimpleNamespace(api_id="one", definition=SimpleNamespace(uptime_tests=tests))
+        api = SimpleNamespace(api_id="one", routes=None, definition=SimpleNamespace(uptime_tests=tests))
         self.live.current = SimpleNamespace(number=self.live.current.number + 1, apis={"one": api})
 
     @property
