@@ -6,13 +6,13 @@ Fields:
 * `proxy.transport.ssl_ciphers` (unknown): Names of the ciphers for TLS 1.2, as Go has them. Those of TLS 1.3 are always offered.
 * `proxy.transport.ssl_min_version` (unknown): The least version of TLS: 771 is 1.2, 772 is 1.3. Differs: It is never below 1.2.
 * `proxy.transport.ssl_max_version` (unknown): The highest version of TLS. Differs: One below 1.2 is a mistake.
-* `proxy.transport.ssl_force_common_name_check` (unknown): The common name of the upstream's certificate must be its host, too. Differs: The
-  certificate must be trusted as ever.
-* `proxy.transport.proxy_url` (unknown): The forward proxy (http) to the upstream, in place of `GATEWAY_UPSTREAM_PROXY`. Differs: User name and
-  password are a mistake; the setting may hold them.
-* `pinned_public_keys` (unknown): By host: the SHA-256 of the public keys (SubjectPublicKeyInfo, DER) that the upstream may have, in hexadecimal
-  digits, separated by commas. `*.example.com` is every host below it, `*` every host. Any other key is refused. Differs: Only the key of
-  the upstream's own certificate counts, not those of its issuers; a target without TLS is a mistake.
+* `proxy.transport.ssl_force_common_name_check` (unknown): The common name of the upstream's certificate must be its host, too. Differs:
+  The certificate must be trusted as ever.
+* `proxy.transport.proxy_url` (unknown): The forward proxy (http) to the upstream, in place of `GATEWAY_UPSTREAM_PROXY`. Differs: User name
+  and password are a mistake; the setting may hold them.
+* `pinned_public_keys` (unknown): By host: the SHA-256 of the public keys (SubjectPublicKeyInfo, DER) that the upstream may have, in
+  hexadecimal digits, separated by commas. `*.example.com` is every host below it, `*` every host. Any other key is refused. Differs: Only
+  the key of the upstream's own certificate counts, not those of its issuers; a target without TLS is a mistake.
 * `certificate_pinning_disabled` (unknown): Leaves `pinned_public_keys` out.
 * `upstream_certificates` (unknown): By host, as in `pinned_public_keys`: the certificate that the gateway shows to it, the name of a file
   `NAME.pem` (certificates and private key) in the folder `GATEWAY_UPSTREAM_CERTIFICATES`. Differs: In Tyk it is the id of a certificate in

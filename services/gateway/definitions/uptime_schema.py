@@ -3,21 +3,22 @@
 Fields:
 * `uptime_tests.disabled` (unknown): Leaves all tests out.
 * `uptime_tests.check_list` (1.9): The tests, at most 100. A text is the URL of a test. An answer of 200 is a success, anything else is a
-  failure: after `GATEWAY_UPTIME_FAILURES` of them in a row the host is down (`HostDown`), after as many successes it is up (`HostUp`). What
-  that means for requests says `proxy.check_host_against_uptime_tests`. Differs: Every worker tests, not one of all. `HostDown` is told
-  once, not with every failure; redirects are not followed.
+  failure: after `GATEWAY_UPTIME_FAILURES` of them in a row the host is down (`HostDown`), after as many successes it is up (`HostUp`).
+  What that means for requests says `proxy.check_host_against_uptime_tests`. Differs: Every worker tests, not one of all. `HostDown` is
+  told once, not with every failure; redirects are not followed.
 * `uptime_tests.check_list[].url` (1.9, required): The URL to ask, http or https.
 * `uptime_tests.check_list[].method` (1.9): The method, GET if it is empty.
 * `uptime_tests.check_list[].headers` (1.9): Header fields of the test.
 * `uptime_tests.check_list[].body` (1.9): The body of the test, in Base64.
-* `uptime_tests.check_list[].timeout` (unknown): How long the answer may take: seconds up to 3600, above that nanoseconds, as Tyk has it; 0 is 5
-  seconds. Differs: In Tyk all numbers are nanoseconds, and 0 is half a second.
+* `uptime_tests.check_list[].timeout` (unknown): How long the answer may take: seconds up to 3600, above that nanoseconds, as Tyk has it; 0
+  is 5 seconds. Differs: In Tyk all numbers are nanoseconds, and 0 is half a second.
 * `uptime_tests.check_list[].protocol` (unknown): Empty, `http` or `https`. Differs: Tests of TCP services are a mistake.
 * `uptime_tests.check_list[].enable_proxy_protocol` (unknown): Must be false. Differs: The PROXY protocol is a mistake.
 * `uptime_tests.check_list[].commands` (unknown): Must be empty. Differs: Those of TCP services are a mistake.
 * `uptime_tests.config.expire_utime_after` (1.9): Has no effect: the gateway keeps no analytics.
 * `uptime_tests.config.recheck_wait` (1.9): Has no effect; it belongs to the discovery of hosts.
-* `uptime_tests.config.service_discovery.use_discovery_service` (1.9): Must be false. Differs: Tests from a discovery service are a mistake.
+* `uptime_tests.config.service_discovery.use_discovery_service` (1.9): Must be false. Differs: Tests from a discovery service are a
+  mistake.
 """
 
 from __future__ import annotations
