@@ -61,7 +61,7 @@ class Upstreams:
         self._make_tls = make_tls
         self._proxy = proxy
         self._tls: asyncio.Future[ssl.SSLContext] | None = None
-        self._contexts: Remembered[Route, tuple[float, ssl.SSLContext]] = Remembered(_MOST_CONTEXTS)
+        self._contexts: Remembered[Route, tuple[float, asyncio.Future[ssl.SSLContext]]] = Remembered(_MOST_CONTEXTS)
         self._pools: defaultdict[Origin | tuple[Origin, Route], Pool] = defaultdict(Pool)
         self._ejected: dict[Origin, float] = {}
         self.down: Collection[tuple[str, int]] = ()
@@ -193,16 +193,17 @@ class Upstreams:
         return connection
 
     async def _context(self, route: Route) -> ssl.SSLContext:
-        """Return the TLS of a route; made again after a while, because certificates are renewed."""
-        known = self._contexts.get(route)
-        if known is not None and known[0] > self._sockets.now:
-            return known[1]
-        assert self._make_tls is not None
+        """Return the TLS of a route, made once for all that wait; again after a while, because certificates are renewed."""
+        now, known = self._sockets.now, self._contexts.get(route)
+        if known is None or known[0] <= now or (known[1].done() and known[1].exception() is not None):
+            assert self._make_tls is not None
+            making = asyncio.ensure_future(self._make_tls(route), loop=self._sockets.loop)
+            making.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever waited may be gone
+            known = self._contexts.keep(route, (now + _CONTEXT_FOR, making))
         try:
-            context = await self._make_tls(route)
+            return await asyncio.shield(known[1])
         except (OSError, ValueError):
             raise Unreachable("The certificate or the ciphers for the upstream could not be loaded; the log says why.") from None
-        return self._contexts.keep(route, (self._sockets.now + _CONTEXT_FOR, context))[1]
 
     async def _verifier(self) -> ssl.SSLContext:
         """Load it once for all that wait, again when that failed. A worker without https targets saves the 2 MB of the authorities."""
