@@ -151,8 +151,8 @@ class UptimeTests:
         else:
             log.info("upstream up", api_id=one.api_id, url=shown)
         event = "HostDown" if one.down else "HostUp"
-        # Every worker sees the change, within about the time between two of its tests. To fall down again a host needs twice that time.
-        window = self._every * (1 + 2 * _SPREAD) + min(one.test.timeout, self._every / 2)
+        # Every worker sees the change within this time. For the same change again a host needs failures and successes: longer than that.
+        window = 1.5 * self._every * self._failures
         asked = self._take(f"uptime:{event}:{one.api_id}:{shown}", 1, window)
         if (asked if isinstance(asked, Taken) else await asked).admitted:
             self._fire(event, self._live.current.apis.get(one.api_id), _metadata(shown, event, status))

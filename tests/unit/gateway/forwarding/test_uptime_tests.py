@@ -76,12 +76,12 @@ class _Connection(asyncio.Protocol):
 class Worker:
     """A worker with tests and a live set of one API. events: what was told."""
 
-    def __init__(self, upstreams: Upstreams, counters: Any = None, *, failures: int = 3) -> None:
+    def __init__(self, upstreams: Upstreams, counters: Any = None, *, failures: int = 3, every: float = 0.01) -> None:
         self.events: list[tuple[str, Any, dict[str, Any]]] = []
         self.upstreams = upstreams
         self.live: Any = SimpleNamespace(current=SimpleNamespace(number=0, apis={}))
         take = (MemoryCounters() if counters is None else counters).take
-        self.tests = UptimeTests(upstreams, self.live, lambda *event: self.events.append(event), take, 0.01, failures)
+        self.tests = UptimeTests(upstreams, self.live, lambda *event: self.events.append(event), take, every, failures)
 
     def load(self, *tests: UptimeTest) -> None:
         api = SimpleNamespace(api_id="one", routes=None, definition=SimpleNamespace(uptime_tests=tests))
@@ -241,15 +241,17 @@ def test_another_definition_and_what_is_known_of_what_stays() -> None:
 
 def test_workers_that_share_their_counters_tell_of_it_once() -> None:
     async def work(sockets: Sockets, host: Host) -> None:
-        host.answer = BAD
         counters = MemoryCounters()
-        workers = [Worker(upstreams(sockets), counters, failures=1) for _ in range(3)]
-        for worker in workers:
-            worker.load(host.test())
-            worker.tests.start()
-        await until(lambda: all(worker.tests.down for worker in workers))
+        workers = [Worker(upstreams(sockets), counters, failures=1, every=60.0) for _ in range(3)]
+        for status, expected in ((503, ["HostDown"]), (200, ["HostDown", "HostUp"])):
+            for worker in workers:
+                worker.load(host.test())
+                worker.tests._watch(worker.live.current.apis.values())
+                for one in worker.tests._watched.values():
+                    await worker.tests._note(one, status)
+                assert worker.tests.down == (status == 503)
+            assert [name for worker in workers for name in worker.names] == expected
         for worker in workers:
             worker.tests.stop()
-        assert [name for worker in workers for name in worker.names] == ["HostDown"]
 
     on_loop(work)
