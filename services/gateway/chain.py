@@ -20,9 +20,12 @@ from services.gateway.middleware import (
     cors,
     hard_timeouts,
     hmac_signature,
+    internal_paths,
     ip_filter,
     jwt,
     key_state,
+    method_transform,
+    mock_response,
     oauth,
     oauth_endpoints,
     openid,
@@ -31,8 +34,13 @@ from services.gateway.middleware import (
     quota,
     rate_limit,
     rate_limit_status,
+    request_headers,
     response_body_transform,
+    response_headers,
     size_limit,
+    tracking,
+    upstream_target,
+    url_rewrite,
     validate_json,
     version,
 )
@@ -74,6 +82,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", version),
     # Where clients get the tokens that the API asks for: path lists do not count there, and no token is asked for.
     Step("open", oauth_endpoints),
+    # Neither a reply nor an ignored path opens what is closed to clients.
+    Step("open", internal_paths),
     # An ignored path leaves out the keyed stages; a reply ends here.
     Step("open", path_lists),
     # Before any work for a body that is too large.
@@ -103,6 +113,19 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", response_body_transform),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),
+    # What is recorded does not depend on what is sent on.
+    Step("late", tracking),
+    # Header fields before the method and the path: their rules are found by what the client asked for.
+    Step("late", request_headers),
+    # The method before the path, as in Tyk; both are found by those of the client.
+    Step("late", method_transform),
+    # A URL that names a host outranks the target of the version below.
+    Step("late", url_rewrite),
+    Step("late", upstream_target),
+    # Behind all limits: a mock is charged as any request.
+    Step("late", mock_response),
+    # It changes answers only.
+    Step("late", response_headers),
     # The last one: what a breaker lets through is sent to the upstream.
     Step("late", circuit_breaker),
 )

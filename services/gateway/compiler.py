@@ -11,21 +11,21 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from services.common.addresses import bracketed
 from services.gateway.chain import ORDER, Group
 from services.gateway.definitions import authentication_schema, values
 from services.gateway.definitions.error_schema import read_error_template
 from services.gateway.definitions.lint import warnings, without_effect
-from services.gateway.definitions.model import Definition, TargetUrl
+from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.sources import resolve
-from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Target, Timeouts
+from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Timeouts
 from services.gateway.middleware import size_limit
 from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
+from services.gateway.targets import target
 from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.heads.names import TRAILERS_PASSED
 from services.gateway.wire.routes import Routes
@@ -85,6 +85,9 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
             # A definition that parses and does not compile is a defect of the gateway; it must not take the others down.
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
             continue
+        if not hasattr(built, "on_request"):
+            answer_stages.append(built.on_response)
+            continue
         stages[step.group].append(built.on_request)
         if step.envelope:
             of_envelopes[step.group].append(built.on_request)
@@ -129,15 +132,6 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         error_overrides=definition.error_overrides,
         definition=definition,
     )
-
-
-def target(url: TargetUrl) -> Target:
-    """Return an upstream address as the wire needs it."""
-    name = bracketed(url.host)
-    usual = 443 if url.scheme == "https" else 80
-    host = name if url.port == usual else f"{name}:{url.port}"
-    origin = (url.scheme, url.host, url.port)
-    return Target(url.scheme, url.host, url.port, url.path, url.query, host.encode("ascii"), origin)
 
 
 def inactive_api(definition: Definition, revision: int) -> CompiledApi:

@@ -71,7 +71,20 @@ _TELLING: Final = ("one of", "list of text")
 _VERSION: Final = "version_data.versions.*"
 
 # Together they make the readers ask for every field that they know.
-_ENTRIES: Final = [{"path": "/a", "method_actions": {"GET": {"action": "reply", "code": 200}}, "timeout": 1, "size_limit": 1}]
+_MATCHES: Final = ("header_matches", "path_part_matches", "query_val_matches", "request_context_matches", "session_meta_matches")
+_ENTRIES: Final = [
+    {
+        "path": "/a",
+        "method_actions": {"GET": {"action": "reply", "code": 200}},
+        "timeout": 1,
+        "size_limit": 1,
+        "triggers": [{"on": "any", "options": {name: {"a": {"match_rx": "a"}} for name in _MATCHES}}],
+    }
+]
+_LISTS: Final = (
+    "circuit_breakers", "do_not_track_endpoints", "hard_timeouts", "ignored", "internal", "method_transforms", "mock_response", "rate_limit", "size_limits",
+    "track_endpoints", "transform_headers", "transform_response_headers", "url_rewrites",
+)  # fmt: skip
 _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
     {
         "version_data": {"versions": {"v": {"paths": {}}}},
@@ -88,6 +101,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "openid_options": {"providers": [{}]},
         "auth_configs": {"oidc": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
+        "response_processors": [{"name": "header_injector", "options": {}}],
         "uptime_tests": {"check_list": [{"url": ""}]},
     },
     {
@@ -95,10 +109,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
             "versions": {
                 "v": {
                     "use_extended_paths": True,
-                    "extended_paths": dict.fromkeys(
-                        ("ignored", "circuit_breakers", "hard_timeouts", "size_limits", "transform", "transform_response", "validate_json"),
-                        _ENTRIES,
-                    ),
+                    "extended_paths": dict.fromkeys(_LISTS, _ENTRIES),
                 }
             }
         }

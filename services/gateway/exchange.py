@@ -178,7 +178,9 @@ class Exchange:
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
     `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
-    client's, or what was read of it; None = it is streamed). Of the answer: answer_transforms and answer_copies.
+    client's, or what was read of it; None = it is streamed). fixed_headers: what alone has set drop_headers and set_headers, in the same
+    way for every request; None = they may be of this request only. Of the answer: answer_transforms and answer_copies. tracked: whether the
+    definition asks for the endpoint to be recorded, or not to be; None = it says neither.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -191,6 +193,7 @@ class Exchange:
     limits = b""
     drop_headers: set[bytes] | None = None
     set_headers: list[Header] | None = None
+    fixed_headers: object | None = None
     timeouts: Timeouts | None = None
     upstream_path: str | None = None
     upstream_query: str | None = None
@@ -203,6 +206,7 @@ class Exchange:
     answer_copies: tuple[AnswerCopy, ...] = ()
     relative = ""
     secure = False
+    tracked: bool | None = None
     certificate: ClientCertificate | None = None
     upgrade = False
     expects = False
@@ -265,6 +269,7 @@ class Exchange:
 
     def drop_header(self, lower: bytes) -> None:
         """Keep the fields of a name from the upstream. lower: in lower case. Who sends them again uses `set_header`."""
+        self.fixed_headers = None
         if self.drop_headers is None:
             self.drop_headers = set()
         self.drop_headers.add(lower)

@@ -91,6 +91,7 @@ class Proxy:
     pass_trailers: frozenset[bytes] = frozenset()
     least_connections: bool = False
     heeds_uptime_tests: bool = False
+    preserve_host_header: bool = False
 
 
 Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "oidc_user", "auth_token"]

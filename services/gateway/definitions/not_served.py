@@ -47,14 +47,6 @@ _HANDLERS: Final = {
     "eh_dynamic_handler": "event handlers in JavaScript",
     "cp_dynamic_handler": "event handlers of plug-ins",
 }
-# Of versions: name → (what switches it off, what it is).
-_OF_VERSIONS: Final = {
-    "global_headers": ("global_headers_disabled", "header transforms"),
-    "global_headers_remove": ("global_headers_disabled", "header transforms"),
-    "global_response_headers": ("global_response_headers_disabled", "header transforms"),
-    "global_response_headers_remove": ("global_response_headers_disabled", "header transforms"),
-    "override_target": ("", "a target of a version"),
-}
 # Of other objects, or asked for by more than one field.
 _OTHERS: Final = {
     "auth.validate_signature": "signatures of requests",
@@ -65,33 +57,22 @@ _OTHERS: Final = {
     "definition": "versions that are APIs of their own",
     "cache_options": "caching",
     "proxy.service_discovery": "service discovery",
-    "response_processors": "header transforms",
 }
 _SCRIPTS: Final = ("pre", "post", "post_key_auth", "response")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
     "transform_jq": "body transforms",
     "transform_jq_response": "body transforms",
-    "transform_headers": "header transforms",
-    "transform_response_headers": "header transforms",
-    "url_rewrites": "URL rewriting",
-    "method_transforms": "method transforms",
     "validate_request": "validation of requests",
     "cache": "caching",
     "advance_cache_config": "caching",
     "virtual": "virtual endpoints",
     "go_plugin": "plug-ins in Go",
-    "internal": "paths that only other APIs may call",
-    "rate_limit": "rate limits of one path",
-    "mock_response": "mocks of this form (a `reply` in a path list is one)",
     "persist_graphql": "GraphQL",
 }
 # The fields without which an entry of these lists does nothing.
 _SAYING: Final = {
-    "transform_headers": ("add_headers", "delete_headers"),
-    "transform_response_headers": ("add_headers", "delete_headers"),
     "validate_request": ("enabled",),
-    "rate_limit": ("rate",),
 }
 
 
@@ -118,8 +99,6 @@ def catalogue() -> Iterator[NotServed]:
         yield NotServed(name, what, "custom_middleware_bundle_disabled" if name == "custom_middleware_bundle" else "")
     for name, what in _HANDLERS.items():
         yield NotServed(f"event_handlers.events.*[].handler_name = {name}", what)
-    for name, (switch, what) in _OF_VERSIONS.items():
-        yield NotServed(f"{version}.{name}", what, switch)
     for name, what in _OF_PATHS.items():
         yield NotServed(f"{version}.extended_paths.{name}", what, "disabled")
 
@@ -182,17 +161,6 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
         _refuse(root, "cache_options", _OTHERS["cache_options"])
     if proxy.opaque("service_discovery").flag("use_discovery_service"):
         _refuse(proxy, "service_discovery", _OTHERS["proxy.service_discovery"])
-    for processor, pointer in root.items("response_processors"):
-        if _injects_headers(processor):
-            root.report.add(pointer, _words(_OTHERS["response_processors"]))
-
-
-def _injects_headers(processor: Any) -> bool:
-    """Tell whether a response processor does more than switch on what paths and versions ask for."""
-    if not isinstance(processor, Mapping) or processor.get("name") != "header_injector":
-        return False
-    options = processor.get("options")
-    return any(options.values()) if isinstance(options, Mapping) else bool(options)
 
 
 def _refuse_protocols(root: Reader) -> None:
@@ -203,12 +171,8 @@ def _refuse_protocols(root: Reader) -> None:
         _refuse(root, "application_protocol", _OTHERS["application_protocol"])
 
 
-def refuse_in_version(version: Reader, paths: Reader) -> None:
+def refuse_in_version(paths: Reader) -> None:
     """Add mistakes for what a version asks for. paths: its extended_paths, empty when they do not count."""
-    for name, (switch, what) in _OF_VERSIONS.items():
-        switched_off = bool(switch) and version.flag(switch)
-        if version.value(name) and not switched_off:
-            _refuse(version, name, what)
     for name, what in _OF_PATHS.items():
         if any(_is_on(entry, _SAYING.get(name, ())) for entry, _ in paths.items(name)):
             _refuse(paths, name, what)

@@ -34,6 +34,7 @@ Fields:
 * `proxy.check_host_against_uptime_tests` (1.9): Leaves out the upstreams of `target_list` whose uptime tests fail, unless all of them do.
 * `proxy.strip_listen_path` (1.3): Takes the listen path off the path that the upstream sees. Differs: It is taken off at the start of the
   path only; Tyk removes its first occurrence, wherever that is.
+* `proxy.preserve_host_header` (1.3): The upstream gets the `Host` that the client sent, in place of its own.
 * `proxy.timeouts.connect` (own): Seconds that connecting to the upstream may take.
 * `proxy.timeouts.first_byte` (own): Seconds until the first byte of the upstream's answer.
 * `proxy.timeouts.idle` (own): Seconds that may pass between two bytes of a body.
@@ -162,4 +163,5 @@ def _proxy(proxy: Reader) -> Proxy:
         pass_trailers=frozenset(checked_texts(proxy, "pass_trailers", values.passed_trailer)),
         least_connections=proxy.choice("balancing", BALANCING, BALANCING[0]) == "least_connections",
         heeds_uptime_tests=proxy.flag("check_host_against_uptime_tests"),
+        preserve_host_header=proxy.flag("preserve_host_header"),
     )

@@ -1,10 +1,10 @@
 """Where definitions come from besides the operator API: a folder of JSON files, and the environment for what differs between machines.
 
-A target written `env://UPSTREAM_AUTH/v1` becomes the value of that environment variable followed by `/v1`, so that one file serves a
-laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
-upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable that begins
-with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. The `env://` form is
-what is stored and given back.
+A target written `env://UPSTREAM_AUTH/v1`, also that of a version, becomes the value of that environment variable followed by `/v1`, so that
+one file serves a laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another
+setting to an upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable
+that begins with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. The
+`env://` form is what is stored and given back.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping
         pointer = join("", name)
         if name.lower() == "proxy" and isinstance(value, Mapping):
             filled[name] = _proxy(value, pointer, environ, mistakes)
+        elif name.lower() == "version_data" and isinstance(value, Mapping):
+            filled[name] = _versions(value, pointer, environ, mistakes)
         elif name.lower() == "jwt_source":
             filled[name] = _fill_key(value, pointer, environ, mistakes)
         elif name.lower() == "jwt_jwks_uris" and isinstance(value, list):
@@ -64,6 +66,23 @@ def _proxy(proxy: Mapping[str, Any], pointer: str, environ: Mapping[str, str], m
         elif name.lower() == "target_list" and isinstance(value, list):
             filled[name] = [_fill(one, join(place, index), environ, mistakes) for index, one in enumerate(value)]
     return filled
+
+
+def _versions(data: Mapping[str, Any], pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Any]:
+    def version(value: Any, place: str) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: _fill(one, join(place, name), environ, mistakes) if name.lower() == "override_target" else one
+            for name, one in value.items()
+        }
+
+    return {
+        name: {key: version(one, join(join(pointer, name), key)) for key, one in value.items()}
+        if name.lower() == "versions" and isinstance(value, Mapping)
+        else value
+        for name, value in data.items()
+    }
 
 
 def _key_set(one: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:

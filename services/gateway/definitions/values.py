@@ -42,6 +42,10 @@ _SCHEMES: Final = {
 _OF_WEBSOCKETS: Final = {"ws": "http", "wss": "https"}
 # Written by the gateway's own framing: a reply that brought its own would tell the client a wrong length.
 _FRAMING: Final = names.as_text(names.FRAMING) | {"keep-alive"}
+# Written by the gateway's own hand in each message, whatever a definition says.
+_OWN: Final = _FRAMING | {"expect", "proxy-connection"}
+_OWN_IN_ANSWERS: Final = _FRAMING | {"via", "x-request-id"}
+_SECRET: Final = re.compile(r"\$secret_(?:conf|consul|env|file|vault)\.")
 # What frames, routes or authenticates a message, or what the gateway itself says about it.
 _NEVER_PASSED: Final = _FRAMING | {
     "authorization", "content-encoding", "content-range", "content-type", "cookie", "expect", "forwarded", "host", "proxy-authorization",
@@ -185,6 +189,46 @@ def reply_header(name: str, value: str) -> tuple[str, str]:
     if name.lower() in _FRAMING:
         raise ValueError(f"{name} belongs to the connection; the gateway sets it itself")
     return header(name, value)
+
+
+def sent_header(name: str, value: str) -> tuple[str, str]:
+    """Check a header field that goes on to the upstream. Raises ValueError."""
+    dropped_header(name, routes=False)
+    if name.lower() == "host":
+        if "$tyk_" in value:
+            raise ValueError("Host says which site of the upstream is asked; a client must not choose it by a variable")
+        host_name(_PORT.sub("", value))
+    return header(name, no_secret(value))
+
+
+def dropped_header(name: str, *, routes: bool = True) -> str:
+    """Check the name of a header field that does not go on to the upstream. routes: whether `Host` is a mistake. Raises ValueError."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"`{name}` is not a header name")
+    if name.lower() in _OWN or (routes and name.lower() == "host"):
+        raise ValueError(f"{name} belongs to the connection to the upstream; the gateway sets it itself")
+    return name
+
+
+def answer_header(name: str, value: str) -> tuple[str, str]:
+    """Check a header field that is set in an answer of the upstream. Raises ValueError."""
+    return header(dropped_answer_header(name), no_secret(value))
+
+
+def dropped_answer_header(name: str) -> str:
+    """Check the name of a header field that is taken out of an answer of the upstream. Raises ValueError."""
+    if not TOKEN.fullmatch(name):
+        raise ValueError(f"`{name}` is not a header name")
+    if name.lower() in _OWN_IN_ANSWERS:
+        raise ValueError(f"{name} belongs to the connection to the client; the gateway sets it itself")
+    return name
+
+
+def no_secret(text: str) -> str:
+    """Check that a text has none of Tyk's variables for secrets. Raises ValueError."""
+    if _SECRET.search(text):
+        raise ValueError("not available yet: variables for secrets ($secret_...); they would be sent as they stand here")
+    return text
 
 
 def passed_header(name: str) -> bytes:

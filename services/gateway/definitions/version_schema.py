@@ -51,7 +51,7 @@ class VersionReader:
             if self.extended
             else reader.member(None, reader.at("extended_paths"))
         )
-        refuse_in_version(reader, self.paths)
+        refuse_in_version(self.paths)
 
     def entries(self, name: str) -> list[Reader]:
         """Return the entries of a list of extended_paths, without those that are switched off, which are not checked."""

@@ -68,7 +68,7 @@ class Forwarder:
             body, budget = ChunkedBody(True, api.body_limit, api.pass_trailers), Budget(_SMALL_FRAMED)
         if body is not None:
             if exchange.expects:
-                exchange.drop_headers = {b"expect", *(exchange.drop_headers or ())}
+                exchange.drop_header(b"expect")
             try:
                 payload = b"".join(await read_whole(client, body, self.body_limits, budget, expects=exchange.expects))
             except (BadBody, BodyTooLarge, TimedOut) as error:

@@ -1,7 +1,8 @@
 """Writes the heads of requests to upstreams: the client's fields, and where the request came from.
 
 Hop-by-hop fields, those that `Connection` names and those whose names can be misread are dropped; `X-Forwarded-*` and `Forwarded`
-(RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3). `traceparent` and `tracestate` go on as they are, unless they are malformed.
+(RFC 7239) are replaced, `Via` is added (RFC 9110, 7.6.3). What a stage sets or drops of these outranks the gateway's own. `traceparent` and
+`tracestate` go on as they are, unless they are malformed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from services.gateway.routing.client_address import forwarded_for
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.grammar import named_fields, picker
-from services.gateway.wire.heads.names import NOT_PASSED_ON
+from services.gateway.wire.heads.names import FORWARDED, NOT_PASSED_ON
 from services.gateway.wire.heads.requests import HeaderSection
 
 _VIA: Final = b"1.1 gatehouse"
@@ -45,20 +46,23 @@ class RequestHeads:
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if query or target.query:
             path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
-        changed = exchange.drop_headers is not None or exchange.set_headers is not None or exchange.body is not None
-        if not changed and exchange.upstream_host is None and not api.named_segments:
+        changed = exchange.drop_headers is not None or exchange.set_headers is not None
+        who = exchange.fixed_headers if changed else api
+        if who is not None and exchange.body is None and not api.named_segments:
             # They follow from the client's fields alone, which repeat. (Not with a `{name}`: its listen path differs.)
-            known = exchange.section.memo.get(api)
-            if known is None or known[0] is not target or known[1] is not exchange.upgrade:
-                known = (target, exchange.upgrade, self._upstream_fields(client, exchange, api, target))
-                exchange.section.remember(api, known)
-            fields = known[2]
+            host = exchange.upstream_host
+            known = exchange.section.memo.get(who)
+            if known is None or known[0] is not target or known[1] is not exchange.upgrade or known[2] != host:
+                known = (target, exchange.upgrade, host, self._upstream_fields(client, exchange, api, target))
+                exchange.section.remember(who, known)
+            fields = known[3]
         else:
             fields = self._upstream_fields(client, exchange, api, target)
         method = exchange.upstream_method or exchange.method
-        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (
-            f"{method} {target.path}{path}".encode("latin-1"), fields, exchange.request_id.encode("ascii"),
-        )  # fmt: skip
+        line = f"{method} {target.path}{path}".encode("latin-1")
+        if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):
+            return b"%b HTTP/1.1\r\n%b\r\n" % (line, fields)
+        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (line, fields, exchange.request_id.encode("ascii"))
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the fields that the upstream gets, each with its CR LF, without the request id."""
@@ -67,13 +71,13 @@ class RequestHeads:
         passed_on = layout.passed_on
         dropped: Set[bytes] = exchange.drop_headers or _NOTHING
         if layout.special and b"connection" in layout.places:
-            dropped |= named_fields(b",".join(section.values(b"connection")))
+            dropped = dropped | named_fields(b",".join(section.values(b"connection")))
         if exchange.body is not None:
-            dropped |= _LENGTH
+            dropped = dropped | _LENGTH
         if not _TRACE_FIELDS.isdisjoint(layout.places):
-            dropped |= self._trace_replaced if _is_traced(section) else _TRACE_FIELDS
+            dropped = dropped | (self._trace_replaced if _is_traced(section) else _TRACE_FIELDS)
         if dropped or (layout.withheld and api.pass_headers):
-            dropped |= layout.withheld - api.pass_headers
+            dropped = dropped | (layout.withheld - api.pass_headers)
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
             passed_on = picker(gone | {0}, len(layout.names))
         out = [b"Host: %b\r\n" % (exchange.upstream_host or target.host_header), b"\r\n".join(passed_on(section.lines))]
@@ -87,19 +91,22 @@ class RequestHeads:
         if exchange.upgrade:
             out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (section.value(b"upgrade") or b""))
         places = layout.places
+        if exchange.drop_headers and not FORWARDED.isdisjoint(exchange.drop_headers):
+            out += [line for line in self._forwarded(exchange, api) if line.partition(b":")[0].lower() not in exchange.drop_headers]
+            return b"".join(out)
         differs = b"x-forwarded-for" in places or b"via" in places or api.named_segments
         if differs or (self._trusts_any and exchange.peer in self._trusted):
-            out.append(self._forwarded(exchange, api))
+            out += self._forwarded(exchange, api)
         else:  # the same for all requests of a connection to one API and host
             host = section.value(b"host")
             known = client.memo
             if known is None or known[0] is not api or known[1] != host:
-                known = client.memo = (api, host, self._forwarded(exchange, api))
+                known = client.memo = (api, host, b"".join(self._forwarded(exchange, api)))
             out.append(known[2])
         return b"".join(out)
 
-    def _forwarded(self, exchange: Exchange, api: CompiledApi) -> bytes:
-        """Write the fields that tell the upstream where the request came from: X-Forwarded-*, Forwarded and Via."""
+    def _forwarded(self, exchange: Exchange, api: CompiledApi) -> list[bytes]:
+        """Return the fields that tell the upstream where the request came from: X-Forwarded-*, Forwarded and Via, each with its CR LF."""
         section, fields, peer = exchange.section, exchange.fields, exchange.peer.encode("latin-1")
         given: dict[bytes, bytes] = fields if self._trusts_any and exchange.peer in self._trusted else {}
         host = fields.get(b"host", b"")
@@ -123,7 +130,7 @@ class RequestHeads:
             prefix += exchange.path[: owned_length(api, exchange.path)].encode("latin-1")
         if prefix:
             lines.append(b"X-Forwarded-Prefix: %b\r\n" % prefix)
-        return b"".join(lines)
+        return lines
 
 
 class TracedHeads(RequestHeads):
@@ -139,6 +146,8 @@ class TracedHeads(RequestHeads):
     def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the head of a request to `target`. client: the connection that it came from."""
         head = super().write(client, exchange, api, target)
+        if b"traceparent" in (exchange.drop_headers or _NOTHING):  # the definition says what is sent
+            return head
         return b"%btraceparent: %b\r\n\r\n" % (head[:-2], self._tracing.parent_of_upstream(exchange))
 
 

@@ -73,8 +73,8 @@ async def transformed(
         made = transform.transform(exchange, head, body)
         body = made if isinstance(made, bytes) else await made
     head.headers = [header for header in head.headers if header[0].lower() != b"content-length"]
-    # Of the answer to HEAD nobody has seen the body, so its length is not known.
-    if head.status not in BODILESS and (body or (exchange.upstream_method or exchange.method) != "HEAD"):
+    # Of the answer to HEAD nobody has seen the body, so its length is not known. A client that waits for a body is told that there is none.
+    if head.status not in BODILESS and (body or exchange.method != "HEAD" or exchange.upstream_method not in (None, "HEAD")):
         head.headers.append((b"Content-Length", b"%d" % len(body)))
     for copy in copies:
         if len(body) <= copy.most and copy.wants(exchange, head):

@@ -8,40 +8,52 @@ readings.
 
 The limit of the key is asked first; a request that it refuses is not charged to the API's. IPv6 clients share a limit by /64, because one
 client owns all of it. Answers and refusals carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) for each limit,
-named `key`, `endpoint`, `api` or `address`; refusals also carry `Retry-After`.
+named `key`, `endpoint`, `api`, `api-endpoint` or `address`; refusals also carry `Retry-After`.
 
 Fields:
-* `disable_rate_limit` (2.3): The rates of keys do not apply to this API.
+* `disable_rate_limit` (2.3): The rates of keys do not apply to this API. Differs: Its own limits do; in Tyk this switches them off, too.
 * `global_rate_limit.rate` (2.4): How many requests the whole API takes in `per` seconds; 0 or -1 = no limit.
 * `global_rate_limit.per` (2.4): The span in seconds; 0 = no limit.
 * `global_rate_limit.by` (own): `api` counts all requests together; `address` gives each client address a limit of its own, also without
   keys.
 * `global_rate_limit.disabled` (5.3): Switches the limit of the API off.
+* `versions.*.extended_paths.rate_limit` (5.5): Entries for single paths, with `use_extended_paths`. All requests that an entry matches are
+  counted together, whoever sends them, in place of `global_rate_limit`; the rates of keys count beside it.
+* `versions.*.extended_paths.rate_limit[].path` (5.5, required): A pattern, as in path_lists.
+* `versions.*.extended_paths.rate_limit[].method` (5.5): The method that the entry applies to; empty = every method.
+* `versions.*.extended_paths.rate_limit[].rate` (5.5): How many requests in `per` seconds; 0 or -1 = the limit of the API counts.
+* `versions.*.extended_paths.rate_limit[].per` (5.5): The span in seconds; 0 = the limit of the API counts.
+* `versions.*.extended_paths.rate_limit[].disabled` (5.5): Leaves the entry out.
 Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from hashlib import sha256 as digest
 from typing import Any, Final, Literal, NamedTuple
 
 from services.common.addresses import group_of
 from services.common.remembered import Remembered
+from services.gateway.counters.policies import Policy, policy_of
 from services.gateway.counters.port import Counters, Taken
+from services.gateway.definitions.endpoint_tables import endpoint_table
+from services.gateway.definitions.model import Version
+from services.gateway.definitions.reader import Reader
 from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Key, Limited, endpoint_counter, window_of
+from services.gateway.keys.model import Key, Limited, endpoint_counter
 from services.gateway.ports import Ports
-from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED, Refusal, RefusalKind, counted
+from services.gateway.refusals import API_RATE_LIMITED, RATE_LIMITED
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate
 
 _OF_ENDPOINT: Final = "For this path and method, the key's"
-_HEADERS: Final = b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\n'
+_OF_PATH: Final = "For this path and method, the API's"
 
 LimitedBy = Literal["api", "address"]
 _LIMITED_BY: Final[tuple[LimitedBy, ...]] = ("api", "address")
@@ -56,13 +68,23 @@ class GlobalRateLimit:
     by: LimitedBy = "api"
 
 
+class Rate(NamedTuple):
+    """The rate of a path and a method. path: a pattern."""
+
+    method: str
+    path: str
+    rate: float
+    per: float
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """of_key: whether the rates of keys apply. overall: the limit of the API, None = it has none."""
+    """of_key: whether the rates of keys apply. overall: the limit of the API, None = it has none. paths: versions with their entries."""
 
     api_id: str
     of_key: bool
     overall: GlobalRateLimit | None
+    paths: tuple[tuple[Version, tuple[Rate, ...]], ...] = ()
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
@@ -70,7 +92,15 @@ def fields(reader: DefinitionReader) -> Spec | None:
     disabled = reader.flag("disable_rate_limit")
     of_key = not (reader.definition.use_keyless or disabled)
     overall = _overall(reader)
-    return Spec(reader.definition.api_id, of_key, overall) if of_key or overall else None
+    paths = tuple(
+        (one.version, tuple([_entry(one, entry) for entry in entries])) for one in reader.versions if (entries := one.entries("rate_limit"))
+    )
+    return Spec(reader.definition.api_id, of_key, overall, paths) if of_key or overall or paths else None
+
+
+def _entry(version: VersionReader, reader: Reader) -> Rate:
+    rate = max(reader.limit("rate"), 0)
+    return Rate(version.method(reader), version.path(reader), rate, reader.number("per", 0, 0, 10**9))
 
 
 def _overall(root: DefinitionReader) -> GlobalRateLimit | None:
@@ -85,45 +115,17 @@ def _overall(root: DefinitionReader) -> GlobalRateLimit | None:
 
 def build(spec: Spec, ports: Ports) -> RateLimit:
     """Build the limits on their counters."""
-    return RateLimit(spec.api_id, spec.of_key, spec.overall, ports.counters)
+    paths = {
+        version.name: endpoint_table(version, [(one.path, one.method, _of_api(spec.api_id, version, one)) for one in entries], None)
+        for version, entries in spec.paths
+    }
+    return RateLimit(spec.api_id, spec.of_key, spec.overall, ports.counters, paths)
 
 
-class Policy:
-    """One limit and how it is announced. name: in the headers. window: seconds. whose: how the refusal's detail begins. counter: that it
-    takes from, unless each address has one.
-    """
-
-    __slots__ = ("counter", "headers", "kind", "limit", "whose", "window")
-
-    def __init__(self, name: bytes, limit: int, window: float, kind: RefusalKind, whose: str, counter: str) -> None:
-        self.counter = counter
-        self.limit = limit
-        self.window = window
-        self.kind = kind
-        self.whose = whose
-        self.headers = _HEADERS % (name, limit, ceil(window), name)
-
-    def announce(self, exchange: Exchange, taken: Taken) -> None:
-        """Write the headers; raise the refusal when nothing was left."""
-        exchange.limits += self.headers % (taken[2], ceil(taken[4]))
-        if not taken[0]:
-            raise self.refusal(taken)
-
-    def refusal(self, taken: Taken) -> Refusal:
-        """Return the refusal of a request that had nothing left."""
-        wait = max(ceil(taken.reset_in), 1)
-        limit = f"{counted(self.limit, 'request')} in {counted(self.window, 'second')}"
-        detail = f"{self.whose} limit is {limit}; try again in {counted(wait, 'second')}."
-        return Refusal(self.kind, headers=((b"Retry-After", b"%d" % wait),), detail=detail)
-
-
-class Rate(NamedTuple):
-    """The rate of a path and a method. path: a pattern."""
-
-    method: str
-    path: str
-    rate: float
-    per: float
+def _of_api(api_id: str, version: Version, rate: Rate) -> Policy | None:
+    # No address, which stands in this place elsewhere, begins with a slash.
+    counter = f"a:{api_id}@/{digest(f'{version.name} {rate.method} {rate.path}'.encode()).hexdigest()[:32]}"
+    return policy_of(b"api-endpoint", rate.rate, rate.per, _OF_PATH, counter, API_RATE_LIMITED)
 
 
 class Known(NamedTuple):
@@ -138,9 +140,17 @@ class Known(NamedTuple):
 class RateLimit:
     """Takes from the key's counter, then from the API's."""
 
-    __slots__ = ("_api_id", "_by_address", "_counter", "_global", "_known", "_of_key", "_prefixes", "_tables", "_take")
+    __slots__ = ("_api_id", "_by_address", "_counter", "_global", "_known", "_of_key", "_paths", "_prefixes", "_tables", "_take")
 
-    def __init__(self, api_id: str, of_key: bool, overall: GlobalRateLimit | None, counters: Counters) -> None:
+    def __init__(
+        self,
+        api_id: str,
+        of_key: bool,
+        overall: GlobalRateLimit | None,
+        counters: Counters,
+        paths: Mapping[str, EndpointTable[Policy | None]],
+    ) -> None:
+        self._paths = paths
         self._take = counters.take
         self._api_id = api_id
         self._of_key = of_key
@@ -173,6 +183,8 @@ class RateLimit:
                 if not isinstance(taken, Taken):
                     return self._wait(exchange, policy, taken)
                 policy.announce(exchange, taken)
+        if self._paths:
+            return self._take_paths(exchange)
         policy = self._global
         if policy is None:
             return None
@@ -196,14 +208,46 @@ class RateLimit:
 
     async def _take_overall(self, exchange: Exchange) -> None:
         overall = self._global
-        if overall is not None:
+        if self._paths:
+            waiting = self._take_paths(exchange)
+            if waiting is not None:
+                await waiting
+        elif overall is not None:
             taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, overall.limit, overall.window)
             overall.announce(exchange, taken if isinstance(taken, Taken) else await taken)
+
+    def _take_paths(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Take from the API's limits for a path: those of all of its readings; that of the whole API where it has none of its own."""
+        table, method, path = self._paths.get(exchange.version_name), exchange.method, exchange.relative
+        found: Iterable[Policy | None]
+        if table is None:
+            found = (None,)
+        elif "%" not in path:
+            found = (table.find_matching(method, path),)
+        else:
+            found = dict.fromkeys(table.look(method, form) for form in matching_forms(path))
+        policies = [one for one in (each or self._global for each in found) if one is not None]
+        for place, policy in enumerate(policies):
+            taken = self._take_policy(policy, exchange)
+            if not isinstance(taken, Taken):
+                return self._take_rest(exchange, taken, policies[place:])
+            policy.announce(exchange, taken)
+        return None
+
+    async def _take_rest(self, exchange: Exchange, taking: Awaitable[Taken], policies: Sequence[Policy]) -> None:
+        policies[0].announce(exchange, await taking)
+        for policy in policies[1:]:
+            taken = self._take_policy(policy, exchange)
+            policy.announce(exchange, taken if isinstance(taken, Taken) else await taken)
+
+    def _take_policy(self, policy: Policy, exchange: Exchange) -> Taken | Awaitable[Taken]:
+        by_address = self._by_address and policy is self._global
+        return self._take(self._of_address(exchange.client) if by_address else policy.counter, policy.limit, policy.window)
 
     def _remember(self, key: Key) -> Known:
         """Find the limits of a key, once for each of its states."""
         limited: Limited = key if key.limits is None else key.limits.get(self._api_id, key)
-        policy = _policy(b"key", limited.rate, limited.per, "The key's", limited.rate_counter)
+        policy = policy_of(b"key", limited.rate, limited.per, "The key's", limited.rate_counter, RATE_LIMITED)
         return self._known.keep(key.id, Known(key, policy, self._endpoints(key), {}))
 
     def _endpoints(self, key: Key) -> EndpointTable[Rate | None] | None:
@@ -231,7 +275,7 @@ class RateLimit:
             return known.policy
         if rate not in known.of_endpoints:
             counter = endpoint_counter(known.key, self._api_id, rate.method, rate.path)
-            known.of_endpoints[rate] = _policy(b"endpoint", rate.rate, rate.per, _OF_ENDPOINT, counter)
+            known.of_endpoints[rate] = policy_of(b"endpoint", rate.rate, rate.per, _OF_ENDPOINT, counter, RATE_LIMITED)
         return known.of_endpoints[rate]
 
     def _of_address(self, client: str) -> str:
@@ -242,14 +286,6 @@ class RateLimit:
         if counter is None:
             counter = self._prefixes.keep(client, f"{self._counter}@{group_of(client)}")
         return counter
-
-
-def _policy(name: bytes, rate: float, per: float, whose: str, counter: str) -> Policy | None:
-    """Return the limit of a key; None when there is none. A rate below 1 stretches the window; above 1, its fraction is cut off."""
-    if rate <= 0 or per <= 0:
-        return None
-    limit, window = window_of(rate, per)
-    return Policy(name, limit, window, RATE_LIMITED, whose, counter)
 
 
 def _endpoints(entry: Mapping[str, Any]) -> Iterator[Endpoint[Rate | None]]:

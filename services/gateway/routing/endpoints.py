@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from services.common.remembered import Remembered
-from services.gateway.routing.paths import matching_form
+from services.gateway.routing.paths import matching_form, matching_forms
 from services.gateway.routing.patterns import Pattern, PatternList
 
 Value = TypeVar("Value")
@@ -51,6 +51,19 @@ class EndpointTable(Generic[Value]):
             return self._found[method, path]
         except KeyError:
             return self._found.keep((method, path), self.look(method, path), len(path) + len(method))
+
+    def find_any(self, method: str, relative: str) -> Value:
+        """As `find`; of a path that some servers read in other ways, the first of its readings that an endpoint matches counts.
+
+        Raises Refusal(bad-path) when a reading climbs above the root.
+        """
+        if "%" not in relative:
+            return self.find_matching(method, relative)
+        for form in matching_forms(relative):
+            value = self.find_matching(method, form)
+            if value is not self._default:
+                return value
+        return self._default
 
     def look(self, method: str, path: str) -> Value:
         """As `find_matching`, for a caller that remembers the answers itself."""

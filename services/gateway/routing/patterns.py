@@ -55,13 +55,20 @@ def translate(text: str, matching: Matching = "search", ignore_case: bool = Fals
     return Pattern(source)
 
 
+def expression(text: str, *, of_bytes: bool = False) -> Any:
+    """Compile a regular expression as it stands, without `{name}`; of_bytes: for what is not text. Raises PatternError."""
+    if len(text) > LONGEST:
+        raise PatternError(f"it is longer than {LONGEST} characters")
+    return _compile(text.encode() if of_bytes else text)
+
+
 def _options() -> Any:
     options = re2.Options()
     options.log_errors = False
     return options
 
 
-def _compile(source: str) -> Any:
+def _compile(source: str | bytes) -> Any:
     try:
         return re2.compile(source, _options())
     except re2.error as error:

@@ -226,7 +226,6 @@ def test_what_a_dashboard_writes_by_itself() -> None:
     ("more", "place"),
     [
         ({"detailed_tracing": True}, "/detailed_tracing"),
-        ({"proxy": {**document()["proxy"], "preserve_host_header": True}}, "/proxy/preserve_host_header"),
     ],
 )
 def test_what_a_tyk_does_and_the_gateway_does_not(more: dict[str, Any], place: str) -> None:

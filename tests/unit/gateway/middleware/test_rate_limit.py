@@ -294,6 +294,67 @@ def test_a_rate_of_a_path_is_exact_over_two_workers(valkey: Valkey) -> None:
         assert asyncio.run(both()) == 17
 
 
+def limited(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"version": {"use_extended_paths": True, "extended_paths": {"rate_limit": list(entries)}}, "use_keyless": True}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_rate_of_a_path_of_the_api_takes_the_place_of_that_of_the_api(later: bool) -> None:
+    """All who call the path are counted together."""
+    entries = ({"path": "^/a", "method": "GET", "rate": 2, "per": 60}, {"path": "^/free", "rate": 0, "per": 60})
+    world = World(later, **limited(*entries), global_rate_limit=PER_API)
+    assert [world.admitted(9, target="/api/a", client=client) for client in ("192.0.2.1", "192.0.2.2")] == [2, 0]
+    assert [world.admitted(9, target=target) for target in ("/api/free", "/api/other")] == [4, 0]
+    request = exchange(target="/api/a")
+    told = refusal(world.rule, request, API_RATE_LIMITED)
+    assert told.detail == "For this path and method, the API's limit is 2 requests in 60 seconds; try again in 60 seconds."
+    assert request.answer_headers[0] == (b"RateLimit-Policy", b'"api-endpoint";q=2;w=60')
+
+
+def test_a_rate_of_a_path_of_the_api_alone() -> None:
+    world = World(**limited({"path": "^/a", "method": "GET", "rate": 1, "per": 60}))
+    assert [world.admitted(9, target="/api/a", method=method) for method in ("GET", "POST")] == [1, 9]
+    assert world.admitted(9, target="/api/a", version="other") == 9
+    assert World(**limited({"path": "^/a", "rate": 1, "per": 60, "disabled": True})).rule is None
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_rate_of_a_path_of_the_api_in_all_readings(later: bool) -> None:
+    world = World(later, **limited({"path": "^/a/b$", "rate": 2, "per": 60}), global_rate_limit={"rate": 1, "per": 60})
+    assert world.admitted(1, target="/api/a/b") == 1
+    assert world.admitted(9, target="/api/a%2Fb") == 1
+    assert world.admitted(9, target="/api/a/b") == 0
+    assert world.admitted(9, target="/api/x") == 0, "the reading that is no endpoint took from the limit of the API"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_the_rates_of_keys_count_beside_that_of_a_path_of_the_api(later: bool) -> None:
+    entry = {"path": "^/a", "method": "GET", "rate": 3, "per": 60}
+    world = World(later, **{**limited(entry), "use_keyless": False})
+    assert world.admitted(9, target="/api/a", key=make_key("a", rate=2, per=60)) == 2
+    assert world.admitted(9, target="/api/a", key=make_key("b", rate=2, per=60)) == 1
+
+
+def test_a_rate_of_a_path_of_the_api_is_exact_over_two_workers(valkey: Valkey) -> None:
+    async def worker() -> int:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            rule = built(rate_limit, ports(counters=counters), **limited({"path": "^/a", "rate": 17, "per": 60}))
+            return sum(await asyncio.gather(*(passes(rule, exchange(target="/api/a")) for _ in range(40))))
+
+    async def both() -> int:
+        return sum(await asyncio.gather(worker(), worker()))
+
+    with patch.object(resp, "ANSWER_S", 20.0):
+        assert asyncio.run(both()) == 17
+
+
+@pytest.mark.parametrize("wrong", [{"rate": -2}, {"per": -1}, {"path": ""}, {"method": "get"}, {"rate": "5"}])
+def test_rates_of_paths_that_are_wrong(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    more = limited({"path": "/a", "method": "GET", "rate": 5, "per": 60, **wrong})
+    assert mistakes(rate_limit, **more) == [f"/version_data/versions/Default/extended_paths/rate_limit/0/{name}"]
+
+
 async def passes(rule: Any, request: Exchange) -> bool:
     try:
         await rule.on_request(request)
