@@ -53,7 +53,7 @@ class Credential:
         """Keep it from the upstream, in every place where it may be, if the definition says so."""
         if not self._strip:
             return
-        dropped = exchange.drop_headers = exchange.drop_headers or set()
+        dropped = exchange.drop_headers = set(exchange.drop_headers or ())
         if self._header:
             dropped.add(self._header)
         if self._param and exchange.query:

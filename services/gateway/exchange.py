@@ -7,7 +7,7 @@ well, because every layer speaks of it and none below the compiler may know how 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -176,11 +176,11 @@ class Exchange:
     are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
     when the client ends the request first.
 
-    What stages change of the request that goes on: drop_headers (lower-case names), set_headers, upstream_method, upstream_host (the
-    `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of the API's), body (what replaces the
-    client's, or what was read of it; None = it is streamed). fixed_headers: what alone has set drop_headers and set_headers, in the same
-    way for every request; None = they may be of this request only. Of the answer: answer_transforms and answer_copies. tracked: whether the
-    definition asks for the endpoint to be recorded, or not to be; None = it says neither.
+    What stages change of the request that goes on: drop_headers (lower-case names), set_headers, varying_headers (sent as well),
+    upstream_method, upstream_host (the `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of
+    the API's), body (what replaces the client's, or what was read of it; None = it is streamed). fixed_headers: what alone has set
+    drop_headers and set_headers, in the same way for every request; None = they may be of this request only. Of the answer:
+    answer_transforms and answer_copies. tracked: whether the definition asks for the endpoint to be recorded, or not to be; None = neither.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -191,8 +191,9 @@ class Exchange:
     presented_key = ""
     ignored = False
     limits = b""
-    drop_headers: set[bytes] | None = None
-    set_headers: list[Header] | None = None
+    drop_headers: Set[bytes] | None = None
+    set_headers: Sequence[Header] | None = None
+    varying_headers: Sequence[Header] = ()
     fixed_headers: object | None = None
     timeouts: Timeouts | None = None
     upstream_path: str | None = None
@@ -270,9 +271,10 @@ class Exchange:
     def drop_header(self, lower: bytes) -> None:
         """Keep the fields of a name from the upstream. lower: in lower case. Who sends them again uses `set_header`."""
         self.fixed_headers = None
-        if self.drop_headers is None:
-            self.drop_headers = set()
-        self.drop_headers.add(lower)
+        self.drop_headers = {*(self.drop_headers or ()), lower}
+        if self.varying_headers:
+            self.set_headers = [*(self.set_headers or ()), *self.varying_headers]
+            self.varying_headers = ()
         if self.set_headers:
             self.set_headers = [header for header in self.set_headers if header[0].lower() != lower] or None
 
@@ -280,7 +282,7 @@ class Exchange:
         """Return the fields as the upstream gets them, without those that the gateway itself adds, and without `Host`."""
         dropped = self.drop_headers or ()
         kept = [header for header in self.headers if header[0].lower() not in dropped and header[0].lower() != b"host"]
-        return [*kept, *(self.set_headers or ())]
+        return [*kept, *(self.set_headers or ()), *self.varying_headers]
 
     @property
     def headers(self) -> list[Header]:

@@ -73,12 +73,11 @@ class HeaderChanges:
     def apply_to_request(self, exchange: Exchange) -> None:
         """Change what goes on to the upstream."""
         if exchange.drop_headers is None and exchange.set_headers is None:
-            exchange.drop_headers = set(self.dropped)
-            if not self.filled:
-                exchange.set_headers = list(self.fixed) or None
-                exchange.fixed_headers = self
-            else:
-                exchange.set_headers = [*self.fixed, *self.values(exchange)]
+            exchange.drop_headers = self.dropped
+            exchange.set_headers = self.fixed
+            if self.filled:
+                exchange.varying_headers = self.values(exchange)
+            exchange.fixed_headers = self
         else:
             for name in self.dropped:
                 exchange.drop_header(name)

@@ -80,7 +80,7 @@ def check_target(text: str, groups: int) -> tuple[TargetUrl | None, str]:
 class Template:
     """The path and query of a target."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_parts", "follows")
 
     def __init__(self, text: str) -> None:
         self._parts: list[str | int | Text | Callable[[Values], str]] = []
@@ -95,6 +95,8 @@ class Template:
                 self._add(found[2][len(bare) :])
             place = found.end()
         self._add(text[place:])
+        # Whether path and query of a request alone decide what comes out.
+        self.follows = all(isinstance(part, str | int) for part in self._parts)
 
     def _add(self, text: str) -> None:
         if text:

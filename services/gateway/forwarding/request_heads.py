@@ -58,6 +58,8 @@ class RequestHeads:
             fields = known[3]
         else:
             fields = self._upstream_fields(client, exchange, api, target)
+        if exchange.varying_headers:
+            fields += b"".join([b"%b: %b\r\n" % header for header in exchange.varying_headers])
         method = exchange.upstream_method or exchange.method
         line = f"{method} {target.path}{path}".encode("latin-1")
         if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):

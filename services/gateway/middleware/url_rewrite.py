@@ -37,8 +37,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+from services.common.remembered import Remembered
 from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import TargetUrl, Version
 from services.gateway.definitions.reader import Reader
@@ -48,7 +49,7 @@ from services.gateway.exchange import Exchange, Target
 from services.gateway.ports import Ports
 from services.gateway.refusals import BAD_PATH, Refusal
 from services.gateway.rewriting import Condition, Kind, Template, Trigger, check_target
-from services.gateway.routing.endpoints import EndpointTable
+from services.gateway.routing.endpoints import REMEMBERED, EndpointTable
 from services.gateway.routing.paths import matching_form
 from services.gateway.routing.patterns import PatternError, expression
 from services.gateway.targets import target
@@ -194,20 +195,44 @@ async def _with_body(rewriting: Rewriting, exchange: Exchange) -> None:
         rewriting.apply(exchange, body)
 
 
+class Rewritten(NamedTuple):
+    """Where a request goes. upstream: None = that of the API."""
+
+    path: str
+    query: str
+    upstream: Target | None
+
+
 class Rewriting:
     """One entry, ready. needs_body: whether a trigger looks into the body."""
 
-    __slots__ = ("_goal", "_pattern", "_stripped", "_triggers", "needs_body")
+    __slots__ = ("_found", "_goal", "_pattern", "_stripped", "_triggers", "needs_body")
 
     def __init__(self, entry: Entry, stripped: str) -> None:
         self._pattern = expression(entry.match_pattern)
         self._goal = _ready(entry.goal)
         self._triggers = [(Trigger(number, one.every, one.conditions), _ready(one.goal)) for number, one in enumerate(entry.triggers)]
         self._stripped = stripped
+        follows = self._goal[1].follows and not entry.triggers
+        self._found: Remembered[tuple[str, str], Rewritten | None] | None = Remembered(*REMEMBERED) if follows else None
         self.needs_body = any(condition.kind == "payload" for one in entry.triggers for condition in one.conditions)
 
     def apply(self, exchange: Exchange, body: bytes) -> None:
         """Rewrite a request whose path and query match. Raises Refusal(bad-path)."""
+        if self._found is None:
+            rewritten = self._rewritten(exchange, body)
+        else:
+            asked = exchange.path, exchange.query
+            try:
+                rewritten = self._found[asked]
+            except KeyError:
+                rewritten = self._found.keep(asked, self._rewritten(exchange, body), len(asked[0]) + len(asked[1]))
+        if rewritten is not None:
+            exchange.upstream_path, exchange.upstream_query, upstream = rewritten
+            if upstream is not None:
+                exchange.target = upstream
+
+    def _rewritten(self, exchange: Exchange, body: bytes) -> Rewritten | None:
         path, query = exchange.path, f"?{exchange.query}" if exchange.query else ""
         match = self._pattern.search(path + query)
         decoded = match is None and "%" in path
@@ -216,17 +241,15 @@ class Rewriting:
             path = matching_form(path).replace("?", "%3F").replace("#", "%23")
             match = self._pattern.search(path + query)
         if match is None:
-            return
+            return None
         found: dict[str, str] = {}
         upstream, template = next((goal for trigger, goal in self._triggers if trigger.holds(exchange, body, found)), self._goal)
-        path, exchange.upstream_query = template.fill(exchange, match, len(path), decoded, found)
-        if upstream is not None:
-            exchange.target = upstream
-        elif self._stripped and f"{path}/".startswith(self._stripped):
+        path, query = template.fill(exchange, match, len(path), decoded, found)
+        if upstream is None and self._stripped and f"{path}/".startswith(self._stripped):
             path = path[len(self._stripped) - 1 :] or "/"
-        if len(path) + len(exchange.upstream_query) > _LONGEST:
+        if len(path) + len(query) > _LONGEST:
             raise Refusal(BAD_PATH, detail=f"The path and query are longer than {_LONGEST} characters when they are rewritten.")
-        exchange.upstream_path = path
+        return Rewritten(path, query, upstream)
 
 
 def _ready(goal: Goal) -> tuple[Target | None, Template]:

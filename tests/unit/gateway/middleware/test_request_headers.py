@@ -69,7 +69,7 @@ def test_variables() -> None:
     assert found["X-Their"].encode("latin-1") == found["X-Name"].encode("latin-1") == "é".encode()
 
 
-def test_only_a_set_without_variables_is_remembered_and_it_is_not_shared() -> None:
+def test_what_is_the_same_for_all_is_remembered_and_what_follows_does_not_change_it() -> None:
     fixed = rule({"add_headers": {"X": "1"}})
     one, two = exchange(), exchange()
     ask(fixed, one)
@@ -77,10 +77,15 @@ def test_only_a_set_without_variables_is_remembered_and_it_is_not_shared() -> No
     assert one.fixed_headers is two.fixed_headers is not None
     one.set_header(b"Y", b"2")
     assert one.fixed_headers is None
-    assert two.set_headers == [(b"X", b"1")]
+    assert two.set_headers == ((b"X", b"1"),)
     one.drop_header(b"z")
     assert two.drop_headers == {b"x"}
     ask(rule({"add_headers": {"X": "$tyk_context.path"}}), three := exchange())
+    assert (three.set_headers, three.varying_headers) == ((), [(b"X", b"/api/")])
+    three.set_header(b"Y", b"2")
+    assert three.sent_headers() == [(b"X", b"/api/"), (b"Y", b"2")]
+    three.drop_header(b"x")
+    assert three.sent_headers() == [(b"Y", b"2")]
     assert three.fixed_headers is None
 
 
