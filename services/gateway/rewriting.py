@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote
 from services.gateway.definitions import values
 from services.gateway.definitions.model import TargetUrl
 from services.gateway.exchange import Exchange
-from services.gateway.refusals import BAD_PATH, Refusal
+from services.gateway.refusals import BAD_PATH, Refusal, counted
 from services.gateway.routing.paths import canonical, matching_form
 from services.gateway.routing.patterns import expression
 from services.gateway.variables import Text, parse
@@ -52,7 +52,7 @@ def check_target(text: str, groups: int) -> tuple[TargetUrl | None, str]:
     """
     if not text:
         raise ValueError("rewrite_to is empty; a path or a URL is expected")
-    values.no_secret(text)
+    values.served_variables(text)
     if text.startswith("$tyk_"):
         raise ValueError("rewrite_to must begin with a path, or with a URL whose host stands here literally; a variable must not choose it")
     url = _URL.match(text)
@@ -73,7 +73,7 @@ def check_target(text: str, groups: int) -> tuple[TargetUrl | None, str]:
         raise ValueError("rewrite_to holds a `..` segment; write the path that is meant")
     highest = max((int(found[1]) for found in _PLACEHOLDER.finditer(text) if found[1]), default=0)
     if highest > groups:
-        raise ValueError(f"rewrite_to uses ${highest}, and match_pattern has only {groups} groups in parentheses")
+        raise ValueError(f"rewrite_to uses ${highest}, and match_pattern has {counted(groups, 'group')} in parentheses")
     return upstream, text
 
 

@@ -2,7 +2,8 @@
 
 A text is taken apart when a definition is built, so that one without variables costs a request nothing. Of the context there are `path`,
 `path_parts`, `remote_addr`, `request_id`, `token` (the public id of the key: a secret never goes on), `request_data` (the query),
-`headers_NAME` and `cookies_NAME`, with `_` for each `-` of the name. What is not there is empty, as in Tyk.
+`request_data_NAME` (its first value), `headers_NAME` and `cookies_NAME`, with `_` for each `-` of the name. What is not there is empty, as
+in Tyk.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def _of_context(name: str) -> Callable[[Exchange], str]:
         return lambda exchange: _header(exchange, name[8:])
     if name.startswith("cookies_"):
         return lambda exchange: _cookie(exchange, name[8:])
+    if name.startswith("request_data_"):
+        return lambda exchange: _parameter(exchange, name[13:])
     return _CONTEXT.get(name, lambda exchange: "")
 
 
@@ -91,11 +94,20 @@ def _cookie(exchange: Exchange, name: str) -> str:
     return ""
 
 
+def _parameters(exchange: Exchange) -> list[tuple[str, str]]:
+    pairs = exchange.query.split("&", _MOST_PARAMETERS)[:_MOST_PARAMETERS]
+    return parse_qsl("&".join(pairs), keep_blank_values=True)
+
+
+def _parameter(exchange: Exchange, name: str) -> str:
+    wanted = name.replace("-", "_")
+    return next((value for key, value in _parameters(exchange) if key.replace("-", "_") == wanted), "")
+
+
 def _request_data(exchange: Exchange) -> str:
     """Return the query in Tyk's form: `name:value,value;name:value`."""
     found: dict[str, list[str]] = {}
-    pairs = exchange.query.split("&", _MOST_PARAMETERS)[:_MOST_PARAMETERS]
-    for name, value in parse_qsl("&".join(pairs), keep_blank_values=True):
+    for name, value in _parameters(exchange):
         found.setdefault(name, []).append(value)
     return ";".join(f"{name}:{','.join(values)}" for name, values in found.items())
 

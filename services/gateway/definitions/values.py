@@ -198,7 +198,7 @@ def sent_header(name: str, value: str) -> tuple[str, str]:
         if "$tyk_" in value:
             raise ValueError("Host says which site of the upstream is asked; a client must not choose it by a variable")
         host_name(_PORT.sub("", value))
-    return header(name, no_secret(value))
+    return header(name, served_variables(value))
 
 
 def dropped_header(name: str, *, routes: bool = True) -> str:
@@ -212,7 +212,7 @@ def dropped_header(name: str, *, routes: bool = True) -> str:
 
 def answer_header(name: str, value: str) -> tuple[str, str]:
     """Check a header field that is set in an answer of the upstream. Raises ValueError."""
-    return header(dropped_answer_header(name), no_secret(value))
+    return header(dropped_answer_header(name), served_variables(value))
 
 
 def dropped_answer_header(name: str) -> str:
@@ -224,10 +224,12 @@ def dropped_answer_header(name: str) -> str:
     return name
 
 
-def no_secret(text: str) -> str:
-    """Check that a text has none of Tyk's variables for secrets. Raises ValueError."""
+def served_variables(text: str) -> str:
+    """Check that a text has none of Tyk's variables that are not served. Raises ValueError."""
     if _SECRET.search(text):
         raise ValueError("not available yet: variables for secrets ($secret_...); they would be sent as they stand here")
+    if "$tyk_context.jwt_claims_" in text:
+        raise ValueError("not available yet: the claims of a token as variables ($tyk_context.jwt_claims_...); they would be empty")
     return text
 
 

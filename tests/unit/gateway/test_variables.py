@@ -26,6 +26,7 @@ def _filled(text: str, *, escape: bool = False) -> str:
         ("at $tyk_context.path.", "at /api/a/b."),
         ("$tyk_context.path_parts", "api,a,b"),
         ("$tyk_context.request_data", "x:1,2;y:3"),
+        ("$tyk_context.request_data_x $tyk_context.request_data_z", "1 "),
         ("$tyk_context.headers_X_Their_Own/$tyk_context.headers_x-their-own", "mine/mine"),
         ("$tyk_context.cookies_session_id, $tyk_context.cookies_other", "s1, o 2"),
         ("$tyk_context.token", "public"),

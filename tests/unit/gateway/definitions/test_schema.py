@@ -219,10 +219,39 @@ WHOLE: dict[str, Any] = document(
             "ignored": [{"path": "/a", "method_actions": {"GET": {"action": "reply", "code": 200, "data": "x", "headers": {"a": "b"}}}}],
             "hard_timeouts": [{"path": "/a", "method": "GET", "timeout": 5}],
             "size_limits": [{"path": "/a", "method": "GET", "size_limit": 5}],
+            "transform_headers": [{"path": "/a", "method": "GET", "add_headers": {"a": "$tyk_meta.b"}, "delete_headers": ["c"]}],
+            "transform_response_headers": [{"path": "/a", "add_headers": {"a": "b"}, "delete_headers": ["c"]}],
+            "method_transforms": [{"path": "/a", "method": "GET", "to_method": "POST"}],
+            "url_rewrites": [
+                {
+                    "path": "/a",
+                    "match_pattern": "/(.*)",
+                    "rewrite_to": "http://h/$1",
+                    "triggers": [
+                        {
+                            "on": "any",
+                            "options": {
+                                "header_matches": {"a": {"match_rx": "b", "reverse": True}},
+                                "request_context_matches": {"path": {"match_rx": "b"}},
+                                "payload_matches": {"match_rx": "c"},
+                            },
+                            "rewrite_to": "/$tyk_context.trigger-0-a-0",
+                        }
+                    ],
+                }
+            ],
+            "internal": [{"path": "/a", "method": "GET"}],
+            "mock_response": [{"path": "/a", "method": "GET", "code": 200, "body": "b", "headers": {"a": "b"}}],
+            "rate_limit": [{"path": "/a", "method": "GET", "rate": 5, "per": 0.5}],
+            "track_endpoints": [{"path": "/a", "method": "GET"}],
         },
+        "global_headers": {"Host": "a"},
+        "global_response_headers_remove": ["a"],
+        "override_target": "http://a/b",
     },
     definition={"location": "url-param", "key": "v", "strip_path": False},
     custom_middleware={"pre": [], "auth_check": {}},
+    response_processors=[{"name": "header_injector", "options": {"add_headers": {"a": "b"}, "remove_headers": ["c"]}}],
     domain="a.example",
     cors={"enable": False},
     cache_options={"enable_cache": True, "cache_all_safe_requests": False},

@@ -127,6 +127,7 @@ def test_a_path_that_some_servers_read_in_another_way() -> None:
         ({"add_headers": {"A": "1\r\nB: 2"}}, "add_headers/A"),
         ({"add_headers": {"A": 1}}, "add_headers/A"),
         ({"add_headers": {"A": "$secret_env.NAME"}}, "add_headers/A"),
+        ({"add_headers": {"A": "$tyk_context.jwt_claims_sub"}}, "add_headers/A"),
         ({"add_headers": {"Host": "$tyk_context.headers_X"}}, "add_headers/Host"),
         ({"add_headers": {"Host": "a/b"}}, "add_headers/Host"),
         ({"delete_headers": ["Host"]}, "delete_headers/0"),

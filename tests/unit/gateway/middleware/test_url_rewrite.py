@@ -226,7 +226,8 @@ def test_a_body_that_must_not_match() -> None:
 @pytest.mark.parametrize(
     "to",
     ["", "tyk://self/a", "tyk://other", "ftp://h/", "http://$1/a", "http://h$1", "http://h.$tyk_meta.x/a", "https://$tyk_context.headers_X",
-     "$tyk_meta.url", "http://user@h/", "http://h:0/", "/a b", "/a\n", "/a#b", "/a/../b", "/%2e%2E/", "/$2", "/$secret_env.X"],
+     "$tyk_meta.url", "http://user@h/", "http://h:0/", "/a b", "/a\n", "/a#b", "/a/../b", "/%2e%2E/", "/$2", "/$secret_env.X",
+     "/$tyk_context.jwt_claims_sub"],
 )  # fmt: skip
 def test_targets_that_are_wrong(to: str) -> None:
     assert wrong(rewrite_to=to) == ["/rewrite_to"]
@@ -243,6 +244,8 @@ def test_targets_that_are_wrong(to: str) -> None:
         ({"path": "("}, ["/path"]),
         ({"triggers": [{"on": "all", "options": {}, "rewrite_to": "/a"}]}, ["/triggers/0/options"]),
         ({"triggers": [{"on": "none", "options": {"header_matches": {"a": {"match_rx": "a"}}}, "rewrite_to": "/a"}]}, ["/triggers/0/on"]),
+        ({"triggers": [{"options": {"request_context_matches": {"jwt_claims_a": {"match_rx": "a"}}}, "rewrite_to": "/a"}]},
+         ["/triggers/0/options/request_context_matches/jwt_claims_a"]),
         ({"triggers": [{"options": {"payload_matches": {"match_rx": "("}}, "rewrite_to": "/a"}]},
          ["/triggers/0/options/payload_matches/match_rx"]),
         ({"triggers": [{"options": {"query_val_matches": {"a": {}}}, "rewrite_to": "/a"}]},
