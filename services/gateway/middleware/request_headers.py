@@ -6,7 +6,6 @@ variables, which docs/transforms.md lists. What is set takes the place of the cl
 with `%2F` or `%5C` has the entry of the first of its readings that has one.
 
 Fields:
-* `enable_context_vars` (2.2): Has no effect. Differs: `$tyk_context` variables always work; in Tyk they are empty without it.
 * `versions.*.global_headers` (1.5): Header fields to set in every request.
 * `versions.*.global_headers_remove` (1.5): Names of header fields to remove from every request.
 * `versions.*.global_headers_disabled` (5.2): Switches these two off.
@@ -59,7 +58,6 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the rules; None when no version has any."""
-    reader.flag("enable_context_vars")
     versions = [
         (one.version, _overall(one), tuple([_entry(one, each) for each in one.entries("transform_headers")])) for one in reader.versions
     ]
