@@ -18,7 +18,7 @@ from services.gateway.definitions.reader import Mistake, join, says_nothing
 
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
-    "disable_strip_slash", "do_not_track",
+    "disable_strip_slash", "do_not_track", "enable_context_vars",
 })  # fmt: skip
 # Ways of authentication, which `use_keyless` switches off.
 _ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "enable_signature_checking")
