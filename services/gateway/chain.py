@@ -84,6 +84,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", oauth_endpoints),
     # Neither a reply nor an ignored path opens what is closed to clients.
     Step("open", internal_paths),
+    # As Tyk: a mock is a reply, whatever the path lists say, and needs no key.
+    Step("open", mock_response),
     # An ignored path leaves out the keyed stages; a reply ends here.
     Step("open", path_lists),
     # Before any work for a body that is too large.
@@ -122,8 +124,6 @@ ORDER: Final[tuple[Step, ...]] = (
     # A URL that names a host outranks the target of the version below.
     Step("late", url_rewrite),
     Step("late", upstream_target),
-    # Behind all limits: a mock is charged as any request.
-    Step("late", mock_response),
     # It changes answers only.
     Step("late", response_headers),
     # The last one: what a breaker lets through is sent to the upstream.

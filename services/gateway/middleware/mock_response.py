@@ -1,11 +1,10 @@
 """Answers some endpoints itself, with an answer that the definition holds.
 
-It comes after authentication and the limits: a mock needs the key that its API asks for, and is charged as any request. (A `reply` in a
-path list needs none.)
+It comes before path lists and keys, as in Tyk, which exports a `reply` of a path list as a mock: it needs no
+key and is not charged. The address list and the organisation still count.
 
 Fields:
-* `versions.*.extended_paths.mock_response` (4.1): Entries for single paths, with `use_extended_paths`. Differs: Tyk sends them before it
-  looks at path lists and keys.
+* `versions.*.extended_paths.mock_response` (4.1): Entries for single paths, with `use_extended_paths`.
 * `versions.*.extended_paths.mock_response[].path` (4.1, required): A pattern, as in path_lists.
 * `versions.*.extended_paths.mock_response[].method` (4.1): The method that the entry applies to; empty = every method. Differs: In Tyk an
   entry without a method matches nothing.
