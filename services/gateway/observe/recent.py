@@ -36,7 +36,7 @@ _REFUSALS: Final = {kind.code: _EVENTS[kind.event] for kind in REGISTRY.values()
 
 
 class Counts(NamedTuple):
-    """passed: requests that the gateway did not refuse; seconds: of all requests together, tunnels left out."""
+    """passed: requests that the gateway did not refuse; seconds: of their upstreams, tunnels left out."""
 
     passed: int = 0
     throttled: int = 0

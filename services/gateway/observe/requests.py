@@ -110,9 +110,9 @@ class Requests(Collector):
         return self._tallies.setdefault(api_id, _Tally())
 
     def totals(self) -> Iterator[tuple[str, int, Mapping[str, int], float]]:
-        """Yield, for each API, its requests, its refusals by code, and the seconds of all of its requests. Called in a thread."""
+        """Yield, for each API, its requests, its refusals by code, and the seconds of its upstreams. Called in a thread."""
         for api_id, tally in self._tallies.copy().items():
-            yield api_id, sum(tally.counts.copy().values()), tally.refusals.copy(), tally.seconds
+            yield api_id, sum(tally.counts.copy().values()), tally.refusals.copy(), tally.held
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts. Called in a thread."""

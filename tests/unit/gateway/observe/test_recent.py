@@ -25,6 +25,7 @@ class House:
         api: Any = SimpleNamespace(api_id=api_id)
         one.api, one.refused = api, refused
         one.started -= spent
+        one.asked = one.started if spent else 0.0
         self.requests.answered(one, 403 if refused else 200, 7)
 
     def told(self, api_id: str = "one") -> dict[str, float]:

@@ -105,6 +105,12 @@ def api(**changes: Any) -> dict[str, Any]:
     return {"name": "n", "version_data": versions, "proxy": proxy, **changes}
 
 
+OPENAPI = {
+    "openapi": "3.0.3",
+    "info": {"title": "n", "version": "1"},
+    "paths": {"/x": {"get": {"responses": {"200": {"description": "x"}}}}},
+}
+
 # (method, rule) → [(path, body, status, code)]: what the administrator of `a` gets. `{api}` and so on: of `b`.
 # A path without a code is a list, or concerns only `a`: it is 200 and must not hold anything of `b`.
 CASES: dict[Case, list[tuple[Any, ...]]] = {
@@ -119,6 +125,7 @@ CASES: dict[Case, list[tuple[Any, ...]]] = {
         ("/api/apis", {"api_definition": api(), "hook_references": [reference()]}, 400, "invalid-definition"),
         ("/api/apis", {"api_definition": api(), "hook_references": [reference(target_path="http://mine/")]}, 400, "invalid-definition"),
     ],
+    ("GET", "/api/apis/<key>/openapi"): [("/api/apis/{api}/openapi", None, 404, "api-unknown")],
     ("PUT", "/api/apis/<key>"): [("/api/apis/{api}", {"api_definition": {}}, 404, "api-unknown")],
     ("DELETE", "/api/apis/<key>"): [("/api/apis/{api_id}", None, 404, "api-unknown")],
     ("GET", "/api/gatehouse/apis/<key>/revisions"): [("/api/gatehouse/apis/{api}/revisions", None, 404, "api-unknown")],
@@ -132,6 +139,9 @@ CASES: dict[Case, list[tuple[Any, ...]]] = {
     ("POST", "/api/gatehouse/apis/<key>/redo"): [("/api/gatehouse/apis/{api}/redo", None, 404, "api-unknown")],
     ("POST", "/api/gatehouse/lint"): [
         ("/api/gatehouse/lint", api(org_id="{org}"), 403, "organisation-not-yours"),
+    ],
+    ("POST", "/api/gatehouse/import/openapi"): [
+        ("/api/gatehouse/import/openapi?listen_path=/b/&target=http://t/", OPENAPI, 400, "invalid-definition"),
     ],
     ("GET", "/api/gatehouse/workers"): [("/api/gatehouse/workers",)],
     ("GET", "/api/keys"): [("/api/keys?p=-1",)],
@@ -202,6 +212,7 @@ CASES: dict[Case, list[tuple[Any, ...]]] = {
     ("PUT", "/tyk/apis/<api_id>"): [("/tyk/apis/{api_id}", {"name": "n"}, 404, "api-unknown")],
     ("DELETE", "/tyk/apis/<api_id>"): [("/tyk/apis/{api_id}", None, 404, "api-unknown")],
     ("DELETE", "/tyk/apis"): [("/tyk/apis", None, 400, "api-id-missing")],
+    ("GET", "/tyk/health"): [("/tyk/health?api_id={api_id}", None, 404, "api-unknown")],
     ("GET", "/tyk/reload"): [("/tyk/reload",)],
     ("GET", "/tyk/reload/group"): [("/tyk/reload/group",)],
     ("GET", "/tyk/keys"): [("/tyk/keys",), ("/tyk/keys?api_id={api_id}", None, 400, "api-unknown"), ("/tyk/keys?filter={key}",)],
