@@ -130,6 +130,9 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         event_handlers=definition.event_handlers,
         error_template=definition.error_template,
         error_overrides=definition.error_overrides,
+        tracked=not definition.do_not_track,
+        detailed_recording=definition.enable_detailed_recording,
+        expire_analytics_after=definition.expire_analytics_after,
         definition=definition,
     )
 
@@ -145,6 +148,8 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
         revision=revision,
         domain=definition.domain,
         listen_path=definition.proxy.listen_path,
+        tracked=not definition.do_not_track,
+        expire_analytics_after=definition.expire_analytics_after,
         definition=definition,
         error_template=None,
     )
@@ -174,6 +179,8 @@ def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
         revision=revision,
         domain=domain,
         listen_path=listen_path,
+        tracked=root.value("do_not_track") is not True,
+        expire_analytics_after=root.integer("expire_analytics_after"),
         definition=raw,
         error_template=None if switched_off else read_error_template(root),
     )

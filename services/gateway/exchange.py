@@ -127,6 +127,8 @@ class CompiledApi:
     one of them is a `{name}`, else 0. stripped: how many characters of a path stay here when the listen path is taken off, unless it has a
     `{name}`. pass_headers: those that go on although others like them do not; pass_trailers: all that may. Of a batch's envelope
     `envelope_stages` are asked, and `envelope_keyed_stages` when it is large. oauth: whether it has endpoints where clients get tokens.
+    tracked: whether analytics record its requests; detailed_recording: with their heads; expire_analytics_after: for how many seconds,
+    0 = as long as all others.
     """
 
     api_id: str
@@ -158,6 +160,9 @@ class CompiledApi:
     event_handlers: Mapping[str, tuple[Any, ...]]
     error_template: Mapping[str, Any] | None
     error_overrides: Mapping[str, Any]
+    tracked: bool = True
+    detailed_recording: bool = False
+    expire_analytics_after: int = 0
     definition: Any
 
 
@@ -174,7 +179,7 @@ class Exchange:
     for the log, which one was asked; limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer
     began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
     are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
-    when the client ends the request first.
+    when the client ends the request first. tracked: whether analytics record it, None = as its API says.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, varying_headers (sent as well),
     upstream_method, upstream_host (the `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of
@@ -220,6 +225,7 @@ class Exchange:
     first_byte = 0.0
     connecting = 0.0
     outcome: Callable[[Exchange, int], None] | None = None
+    tracked: bool | None = None
 
     def __init__(
         self,

@@ -139,6 +139,12 @@ class Settings:
     )
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
+    analytics: str = setting(
+        "off", help="on: a record of each request, for /api/activity; costs a worker about a third more CPU.", choices=("off", "on")
+    )
+    analytics_days: int = setting(
+        90, help="Days that analytics are kept: records, and totals by hour, day and month.", minimum=1, maximum=36_500
+    )
     audit_days: int = setting(365, help="Days that the audit of operators' calls is kept; 0 = for ever.", minimum=0, maximum=36_500)
     access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')
     access_log_agent: bool = setting(False, help="Lines of the access log also have the referer, without its query, and the user agent.")

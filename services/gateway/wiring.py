@@ -15,6 +15,8 @@ from services.common import logging as logs
 from services.common.core_database import CoreDatabase
 from services.common.migrations import check_migrated
 from services.common.webhooks.courier import Courier
+from services.gateway.analytics.record import DAY_S
+from services.gateway.analytics.recorder import Recorder
 from services.gateway.announcements import factory as announcements
 from services.gateway.certificates import PublicTls, upstream_tls
 from services.gateway.counters import factory as counters
@@ -45,6 +47,8 @@ from services.gateway.observe.requests import Requests
 from services.gateway.observe.tracing import Exporter, Tracing
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings, operator_key
+from services.gateway.stores.activity import ActivityStore
+from services.gateway.stores.analytics import AnalyticsKeeper, AnalyticsStore
 from services.gateway.stores.audit import AuditKeeper, AuditStore
 from services.gateway.stores.callers import GATEWAY
 from services.gateway.stores.certificates import CertificateStore
@@ -151,7 +155,12 @@ class Gateway:
         self.tracing: Tracing | None = None
         if settings.tracing is not None:
             self.tracing = Tracing(partial(_exporter, settings.tracing), settings.tracing_ratio, self.access_log.write)
-        self.requests = Requests(self.access_log.write if self.tracing is None else self.tracing.write)
+        analytics = AnalyticsStore(self.database)
+        self._analytics_keeper = AnalyticsKeeper(analytics)
+        self.recorder = Recorder(analytics.write, settings.analytics_days * DAY_S) if settings.analytics == "on" else None
+        self.activity = ActivityStore(self.database, recording=self.recorder is not None)
+        write = self.access_log.write if self.tracing is None else self.tracing.write
+        self.requests = Requests(self.recorder.before(write) if self.recorder else write)
         self.recent = Recent(self.requests)
         self.loop_lag = LoopLag()
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
@@ -194,6 +203,9 @@ class Gateway:
         tracing = self.tracing
         gauges.count("traces_exported", "Requests whose spans were sent.", lambda: tracing.exported if tracing else 0)
         gauges.count("traces_dropped", "Requests whose spans were lost.", lambda: tracing.dropped if tracing else 0)
+        if (recorder := self.recorder) is not None:
+            gauges.set("analytics_waiting", "Requests whose analytics record is not written yet.", recorder.waiting)
+            gauges.count("analytics_dropped", "Requests that were not recorded for analytics.", lambda: recorder.dropped)
         gauges.count("access_log_lines_dropped", "Lines of the access log that could not be written.", lambda: self.access_log.dropped)
         return gauges
 
@@ -216,12 +228,15 @@ class Gateway:
         self.access_log.start()
         if self.tracing is not None:
             await in_thread(self.tracing.start)
+        if self.recorder is not None:
+            self.recorder.start()
         await in_thread(self.announcements.start, self.freshness.apply)
         if self._copy_keeper is not None:
             self._copy_keeper.start()
         self.freshness.start()
         self._sweeping.start()
         self._audit_keeper.start()
+        self._analytics_keeper.start()
 
     def _load(self) -> None:
         check_migrated("gateway", self.database)
@@ -250,6 +265,7 @@ class Gateway:
         self.freshness.stop()
         self._sweeping.stop()
         self._audit_keeper.stop()
+        self._analytics_keeper.stop()
         self.loop_lag.stop()
         self.recent.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
@@ -261,6 +277,8 @@ class Gateway:
         }
         if self.tracing is not None:
             ends["traces"] = partial(in_thread, self.tracing.stop)
+        if self.recorder is not None:
+            ends["analytics"] = self.recorder.stop
         if self._copy_keeper is not None:
             ends["copy of the definitions"] = self._copy_keeper.stop
         ending = {asyncio.ensure_future(_end(what, stop)): what for what, stop in ends.items()}

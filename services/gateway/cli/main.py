@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from services.common.command_line import Program, fail, version_option
+from services.gateway.cli.activity import activity
 from services.gateway.cli.client import WRONG_USAGE, Client
 from services.gateway.cli.definitions import definitions
 from services.gateway.cli.exporting import exporting
@@ -57,5 +58,5 @@ def _operator_key(file: Path) -> str:
         fail(f"{file} holds no operator key: it is not text; name the right file with --key-file", WRONG_USAGE)
 
 
-for part in (definitions, keys, policies, organisations, hooks, deliveries, operators, audit, importing, exporting):
+for part in (definitions, keys, policies, organisations, hooks, deliveries, operators, audit, activity, importing, exporting):
     main.add_command(part)

@@ -18,7 +18,7 @@ from services.gateway.definitions.reader import Mistake, join, says_nothing
 
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
-    "disable_strip_slash", "do_not_track", "enable_context_vars",
+    "disable_strip_slash", "enable_context_vars",
 })  # fmt: skip
 # Ways of authentication, which `use_keyless` switches off.
 _ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "enable_signature_checking")
@@ -69,6 +69,8 @@ def _modes(definition: Definition) -> Iterator[Mistake]:
         yield Mistake("/use_keyless", f"use_keyless outranks {' and '.join(asked)}: the API is open to everybody")
     if definition.use_keyless and definition.enable_batch_request_support:
         yield Mistake("/enable_batch_request_support", "anybody may send batches of 100 requests, since no key is asked for")
+    if definition.enable_detailed_recording:
+        yield Mistake("/enable_detailed_recording", "heads of requests are recorded; bodies and answers are not")
 
 
 def _ends(definition: Definition) -> Iterator[Mistake]:

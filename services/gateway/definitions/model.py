@@ -153,7 +153,7 @@ class ErrorOverride:
 class Definition:
     """One API. ways: how a client proves who it is, all that it must pass; none when no key is asked for. specs: one for each middleware in
     the order of the chain, None = it is not used. raw: the JSON object that it came from, unknown fields included, and that is given back.
-    unread: pointers and values of the fields that have no meaning here.
+    unread: pointers and values of the fields that have no meaning here. expire_analytics_after: seconds, 0 = as the setting says.
     """
 
     id: str = ""
@@ -167,7 +167,10 @@ class Definition:
     not_versioned: bool = False
     versions: Mapping[str, Version]
     proxy: Proxy
+    do_not_track: bool = False
     dont_set_quota_on_create: bool = False
+    enable_detailed_recording: bool = False
+    expire_analytics_after: int = 0
     event_handlers: Mapping[str, tuple[EventHandler, ...]] = field(default_factory=dict)
     enable_batch_request_support: bool = False
     uptime_tests: tuple[UptimeTest, ...] = ()

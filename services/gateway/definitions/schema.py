@@ -18,7 +18,11 @@ Fields:
 * `expiration` (4.1): The end of the whole API, `YYYY-MM-DD HH:MM` in UTC. A version ends at the earlier of this and its own `expires`.
 * `dont_set_quota_on_create` (1.4): Saving a key does not start its quota again. Differs: It applies when all APIs in the key's access
   rights have it. In 1.4 it also keeps changes of such keys from being saved.
-* `expire_analytics_after` (1.4): Seconds. Differs: It is checked and has no effect: the gateway keeps no analytics.
+* `do_not_track` (2.3): Requests to this API leave no record in the analytics.
+* `enable_detailed_recording` (3.0): Analytics records also have `UserAgent` and `RawRequest`, the head of the request. Differs: Of its
+  fields only those that never hold a secret are shown, and it has no query. Bodies and answers are not recorded.
+* `expire_analytics_after` (1.4): Seconds for which analytics of this API are kept. 0, and what is longer: as long as
+  `GATEWAY_ANALYTICS_DAYS` says. Differs: What records add up to goes as well, when the hour or the day has passed for so long.
 * `enable_batch_request_support` (1.3): Opens `POST {listen_path}tyk/batch/`, which takes several requests in one. Differs: Each of them is
   judged by the address of the client that sent the batch; in Tyk all of them come from 127.0.0.1.
 * `proxy.listen_path` (1.3, required): The path that the API owns, with everything below it. A segment `{name}` stands for any one segment.
@@ -87,7 +91,6 @@ class DefinitionReader(Reader):
         super().__init__(raw, "", report or Report(), field_names.DEFINITION)
         for name in ECHOED:
             self.value(name)
-        self.integer("expire_analytics_after")  # checked as in Tyk; there are no analytics here
         refuse_middleware(self)
         self._read_versions()
         proxy = self.object("proxy", field_names.PROXY)
@@ -109,7 +112,10 @@ class DefinitionReader(Reader):
             versions={one.version.name: one.version for one in self.versions} or {"": Version("")},
             proxy=read_proxy,
             reaching=read_reaching(self, proxy, read_proxy.targets),
+            do_not_track=self.flag("do_not_track"),
             dont_set_quota_on_create=self.flag("dont_set_quota_on_create"),
+            enable_detailed_recording=self.flag("enable_detailed_recording"),
+            expire_analytics_after=self.integer("expire_analytics_after"),
             event_handlers=read_event_handlers(self.object("event_handlers")),
             enable_batch_request_support=self.flag("enable_batch_request_support"),
             uptime_tests=read_uptime_tests(self.object("uptime_tests", field_names.UPTIME_TESTS)),

@@ -35,7 +35,8 @@ _LONGEST_NAME: Final = 100
 
 # Tyk's clients name a key by its secret in the path.
 _KEY_PATH: Final = re.compile(
-    r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys|/+tyk/+oauth/+refresh)/+(?!create/*$).+", re.DOTALL | re.IGNORECASE
+    r"(/+tyk/+keys|/+api/+keys|/+api/+apis/+[^/]+/+keys|/+api/+activity/+keys?|/+tyk/+oauth/+refresh)/+(?!create/*$).+",
+    re.DOTALL | re.IGNORECASE,
 )
 
 

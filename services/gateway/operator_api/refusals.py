@@ -196,6 +196,14 @@ def too_many_keys(keys: int, most: int) -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, f"p=-1 shows at most {most} keys, and there are {keys}: ask for them page by page")
 
 
+def period_wrong(what: str) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, what)
+
+
+def too_much_activity(rows: int, most: int) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, f"p=-1 shows at most {most} rows, and there are {rows}: ask for them page by page")
+
+
 def if_match_names_no_revision() -> OperatorRefusal:
     return OperatorRefusal(_REVISION_CONFLICT, "If-Match does not name a revision of this API")
 

@@ -41,6 +41,7 @@ _RULES: Final = {
     "oauth_clients": Rule("client"),
     "tyk_oauth": Rule("client"),
     "users": Rule("operator", "admin", "admin"),
+    "activity": Rule("activity"),
     "audit": Rule("audit", "admin", "admin"),
 }
 # Calls whose method says something else than what they do.

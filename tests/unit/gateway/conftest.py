@@ -10,11 +10,11 @@ import pytest
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
 from services.gateway.settings import Settings
-from services.gateway.stores import audit, definitions, events, hooks, keys, operators, quota
+from services.gateway.stores import analytics, audit, definitions, events, hooks, keys, operators, quota
 from services.gateway.stores.base import metadata
 from services.gateway.wiring import Gateway
 
-TABLES = (audit, operators, definitions, events, hooks, keys, quota)  # they describe themselves when they are imported
+TABLES = (analytics, audit, operators, definitions, events, hooks, keys, quota)  # they describe themselves when they are imported
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from services.gateway.oauth.tokens import Tokens
 from services.gateway.operator_api.blueprints import blueprints
 from services.gateway.operator_api.web import EXTENSION
 from services.gateway.settings import Settings
+from services.gateway.stores.activity import ActivityStore
 from services.gateway.stores.audit import AuditStore
 from services.gateway.stores.callers import GATEWAY
 from services.gateway.stores.certificates import CertificateStore
@@ -49,6 +50,7 @@ class NotedGateway:
         self.database = database
         self.caller = GATEWAY
         self.operators = OperatorStore(database)
+        self.activity = ActivityStore(database, recording=True)
         self.audit = AuditStore(database)
         self.definitions: DefinitionStore = DefinitionStore(database)
         sealing = Sealing(database, Settings(master_key="m" * 32))

@@ -18,6 +18,7 @@ from services.gateway.exchange import CompiledApi, Reply
 from services.gateway.operator_api import refusals
 from services.gateway.operator_api.changes.ports import Announcements, Events, Gateway, Health, Live, LiveSet, OAuth
 from services.gateway.routing.places import Place, place_of
+from services.gateway.stores.activity import ActivityStore
 from services.gateway.stores.audit import AuditStore
 from services.gateway.stores.callers import Caller
 from services.gateway.stores.certificates import CertificateStore
@@ -50,6 +51,10 @@ class OnBehalf:
     @cached_property
     def operators(self) -> OperatorStore:
         return self._whole.operators.for_caller(self.caller)
+
+    @cached_property
+    def activity(self) -> ActivityStore:
+        return self._whole.activity.for_caller(self.caller)
 
     @cached_property
     def audit(self) -> AuditStore:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake
 from services.gateway.exchange import CompiledApi, Reply
+from services.gateway.stores.activity import ActivityStore
 from services.gateway.stores.audit import AuditStore
 from services.gateway.stores.callers import Caller
 from services.gateway.stores.certificates import CertificateStore
@@ -81,6 +82,8 @@ class Gateway(Protocol):
 
     @property
     def operators(self) -> OperatorStore: ...
+    @property
+    def activity(self) -> ActivityStore: ...
     @property
     def audit(self) -> AuditStore: ...
     @property

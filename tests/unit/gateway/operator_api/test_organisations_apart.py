@@ -16,15 +16,23 @@ from typing import Any
 import pytest
 
 from services.common.webhooks.outbox import Call
+from services.gateway.analytics.rollups import Names, roll_up
 from services.gateway.definitions.claims import Occupied
 from services.gateway.exchange import Reply
 from services.gateway.keys.model import secret_hash
 from services.gateway.operator_api import rules
+from services.gateway.stores.analytics import AnalyticsStore
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.oauth import NewToken
 from tests.support import client_certificates
+from tests.unit.gateway.analytics.making import record
 
 LONG_AGO = 1_700_000_000.0
+TODAY = dt.datetime.now(dt.UTC)
+NOW = (TODAY - dt.timedelta(days=1)).strftime("%d/%m/%Y/") + (TODAY + dt.timedelta(days=1)).strftime("%d/%m/%Y")
+DATES = "<d1>/<m1>/<y1>/<d2>/<m2>/<y2>"
+OF_ALL = "apis, versions, codes, errors, keys, endpoints, oauthids"
+OF_ONE = "api, versions, codes, errors, endpoint, key, keys, oauthid"
 Case = tuple[str, str]
 
 
@@ -82,6 +90,8 @@ def house(operator: Any, make_definition: Any) -> House:
         gateway.oauth_store.give(f"client-of-{org}", token)
         certificate = house.json(who, "POST", "/tyk/certs", client_certificates.make(f"certificate-of-{org}").pem)["id"]
         house.json(who, "POST", f"/tyk/org/keys/org-{org}", {"rate": 5, "per": 1, "quota_max": -1})
+        requests = [record(TODAY.timestamp(), api_id, key["id"], f"/path-of-{org}", org_id=f"org-{org}", client=f"client-of-{org}")]
+        AnalyticsStore(gateway.database).write(requests, roll_up(requests, Names()))
         operators = house.json(who, "GET", "/api/users")["users"]
         outbox.put([Call(f"msg-of-{org}", hook, "http://h", "E", api_id, "POST", "http://h/", (), "{}", (), 0)], LONG_AGO)
         house.of[org] = {
@@ -199,6 +209,15 @@ CASES: dict[Case, list[tuple[Any, ...]]] = {
     ("DELETE", "/api/users/<id>"): [("/api/users/{operator}", None, 404, "operator-unknown")],
     ("POST", "/api/users/<id>/rotate"): [("/api/users/{operator}/rotate", None, 404, "operator-unknown")],
     ("POST", "/api/users/<id>/actions/reset"): [("/api/users/{operator}/actions/reset", {}, 404, "operator-unknown")],
+    ("GET", f"/api/activity/<any({OF_ALL}):what>/{DATES}"): [
+        (f"/api/activity/keys/{NOW}?res=month&p=-1",),
+        (f"/api/activity/apis/{NOW}?api_id={{api_id}}",),
+    ],
+    ("GET", f"/api/activity/<any({OF_ONE}):what>/<of>/{DATES}"): [
+        (f"/api/activity/api/{{api_id}}/{NOW}",),
+        (f"/api/activity/key/{{key}}/{NOW}",),
+    ],
+    ("GET", "/api/gatehouse/requests"): [("/api/gatehouse/requests?page_size=1000",), ("/api/gatehouse/requests?key={key}",)],
     ("GET", "/api/gatehouse/audit"): [("/api/gatehouse/audit?page_size=1000",)],
     ("GET", "/tyk/apis"): [("/tyk/apis",)],
     ("GET", "/tyk/apis/<api_id>"): [("/tyk/apis/{api_id}", None, 404, "api-unknown")],

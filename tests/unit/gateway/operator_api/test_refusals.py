@@ -24,7 +24,7 @@ WRONG = Mistake("/proxy", "is wrong")
 GIVEN: dict[str, Any] = {
     "what": "key", "name": "p", "low": 0, "high": 9, "shown": "id", "mistake": WRONG, "current": 3, "number": 3, "position": 3,
     "names": ["a", "b"], "longest": 9, "most": 9, "error": ValueError("wrong"), "states": ["dead"], "keys": 3,
-    "message": "wrong", "id": "i", "path": "/api/users", "own": "a",
+    "rows": 3, "message": "wrong", "id": "i", "path": "/api/users", "own": "a",
 }  # fmt: skip
 
 

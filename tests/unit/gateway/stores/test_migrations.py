@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
 from services.gateway.settings import Settings
-from services.gateway.stores import audit, certificates, definitions, files, hooks, keys, operators, organisations, policies
+from services.gateway.stores import analytics, audit, certificates, definitions, files, hooks, keys, operators, organisations, policies
 from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes
 from services.gateway.stores.sealing import Sealing
@@ -19,11 +19,12 @@ from tests.support.migrating import migrate_to
 _OURS = {
     "definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights", "organisations",
     "policies", "key_policies", "key_tags", "certificates", "operators", "operator_keys", "audit",
+    "analytics_records", "analytics_rollups",
 }  # fmt: skip
 
 
 def test_migrated_and_described_tables_are_the_same(database_url: str) -> None:
-    assert audit and certificates and definitions and files and hooks and keys and operators and organisations and policies
+    assert analytics and audit and certificates and definitions and files and hooks and keys and operators and organisations and policies
     migrate("gateway", database_url)
     database = CoreDatabase(database_url)
     with database.engine.connect() as connection:

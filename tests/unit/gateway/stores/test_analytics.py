@@ -1,0 +1,251 @@
+"""Records and their roll-ups on both stores: totals are those of the records, whoever writes at the same time; time ends both."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from services.common.clock import SettableClock
+from services.common.core_database import CoreDatabase
+from services.gateway.analytics.record import Record
+from services.gateway.analytics.rollups import MONTH, Names, roll_up
+from services.gateway.stores import activity, analytics
+from services.gateway.stores.activity import ActivityStore, Chosen, Period
+from services.gateway.stores.analytics import RECORDS, ROLLUPS, AnalyticsKeeper, AnalyticsStore
+from services.gateway.stores.callers import Caller
+from tests.support.waiting import wait_until
+from tests.unit.gateway.analytics.making import HOUR, KEEP_S, NOON, api, record
+
+DAY = dt.date(2027, 1, 15)
+ONE_DAY = Period(DAY, DAY)
+ANY = Chosen()
+
+
+@pytest.fixture
+def store(database: CoreDatabase) -> AnalyticsStore:
+    return AnalyticsStore(database)
+
+
+@pytest.fixture
+def seen(database: CoreDatabase) -> ActivityStore:
+    return ActivityStore(database, recording=True)
+
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(store: AnalyticsStore) -> Write:
+    names = Names()
+
+    def write(*records: Record) -> None:
+        store.write(records, roll_up(records, names))
+
+    return write
+
+
+def counts(seen: ActivityStore, view: Any, chosen: Chosen = ANY, period: Period = ONE_DAY, resolution: Any = "day") -> Any:
+    """By everything that is counted by: hits."""
+    found, total = seen.page(view, period, resolution, chosen, -1)
+    assert total == len(found)
+    return {(one.start.strftime("%m-%dT%H"), *one.by.values()): one.hits for one in found}
+
+
+def total(database: CoreDatabase, table: sa.Table, column: str = "") -> int:
+    with database.read() as connection:
+        what = sa.func.sum(table.c[column]) if column else sa.func.count()
+        return int(connection.scalar(sa.select(what).select_from(table)) or 0)
+
+
+def test_batches_add_up(write: Write, seen: ActivityStore) -> None:
+    write(record(key="k", ms=3), record(code=500, ms=5))
+    write(record(NOON + HOUR, key="k", ms=4), record(NOON + 60, api_id="two", key="k"))
+    [one, two] = seen.page(activity.APIS, ONE_DAY, "day", ANY)[0]
+    assert (one.by, one.hits, one.success, one.error, one.request_ms, one.name) == ({"api_id": "api"}, 3, 2, 1, 12.0, "name of api")
+    assert one.last_hit == dt.datetime(2027, 1, 15, 13, tzinfo=dt.UTC)
+    assert (two.by, two.hits) == ({"api_id": "two"}, 1)
+    assert counts(seen, activity.APIS, resolution="hour") == {("01-15T12", "api"): 2, ("01-15T12", "two"): 1, ("01-15T13", "api"): 1}
+    assert counts(seen, activity.KEYS) == {("01-15T00", "k"): 3, ("01-15T00", ""): 1}
+    assert counts(seen, activity.APIS_OF_KEY, Chosen(item="k")) == {
+        ("01-15T00", "api", "Non Versioned", "k"): 2,
+        ("01-15T00", "two", "Non Versioned", "k"): 1,
+    }
+    assert counts(seen, activity.CODES) == {("01-15T00", 200): 3, ("01-15T00", 500): 1}
+    assert counts(seen, activity.ERRORS) == {("01-15T00", 500): 1}
+    assert counts(seen, activity.ERRORS, Chosen(api_id="two")) == {}
+
+
+def test_versions_endpoints_and_clients(write: Write, seen: ActivityStore) -> None:
+    write(*(record(path=f"/users/{number}", key="k", client="c") for number in range(3)), record(path="/"))
+    assert counts(seen, activity.VERSIONS) == {("01-15T00", "api", "Non Versioned"): 4}
+    assert counts(seen, activity.ENDPOINTS, Chosen(api_id="api")) == {("01-15T00", "api", "/users/{id}"): 3, ("01-15T00", "api", "/"): 1}
+    assert counts(seen, activity.CLIENTS, Chosen(item="c")) == {("01-15T00", "api", "c"): 3}
+
+
+def test_whole_days_and_months(write: Write, seen: ActivityStore) -> None:
+    day_s = 86_400
+    write(*(record(NOON + number * day_s) for number in (-15, -14, 0, 16, 17)))  # 31/12, 1/1, 15/1, 31/1, 1/2
+    year = Period(dt.date(2026, 12, 31), dt.date(2027, 2, 1))
+    assert counts(seen, activity.APIS, period=year, resolution="month") == {
+        ("12-01T00", "api"): 1,
+        ("01-01T00", "api"): 3,
+        ("02-01T00", "api"): 1,
+    }
+    long = Period(dt.date(2026, 12, 15), dt.date(2027, 3, 9))
+    assert counts(seen, activity.APIS, period=long, resolution="month") == {
+        ("12-01T00", "api"): 1,
+        ("01-01T00", "api"): 3,
+        ("02-01T00", "api"): 1,
+    }
+    part = Period(dt.date(2027, 1, 2), dt.date(2027, 1, 31))
+    assert counts(seen, activity.APIS, period=part, resolution="month") == {("01-01T00", "api"): 2}
+    assert counts(seen, activity.APIS, period=part) == {("01-15T00", "api"): 1, ("01-31T00", "api"): 1}
+
+
+def test_which_rows_a_month_is_made_of(write: Write, database: CoreDatabase) -> None:
+    """Of its own, when it is asked for as a whole or its last days are to come; else of days."""
+    write(record(), record(NOON + 86_400))
+    with database.engine.begin() as connection:
+        connection.execute(sa.update(ROLLUPS).where(ROLLUPS.c.grain == MONTH).values(hits=100))
+
+    def hits(since: tuple[int, int], until: tuple[int, int], today: dt.datetime) -> int:
+        store = ActivityStore(database, recording=True, clock=SettableClock(today))
+        period = Period(dt.date(2027, *since), dt.date(2027, *until))
+        return sum(one.hits for one in store.page(activity.APIS, period, "month", ANY)[0])
+
+    later, on_16 = dt.datetime(2028, 1, 1, tzinfo=dt.UTC), dt.datetime(2027, 1, 16, tzinfo=dt.UTC)
+    assert hits((1, 1), (1, 31), later) == 100
+    assert hits((1, 1), (1, 30), later) == 2
+    assert hits((1, 2), (1, 31), later) == 2
+    assert hits((1, 16), (2, 28), later) == 1
+    assert hits((1, 1), (1, 16), on_16) == 100
+    assert hits((1, 1), (1, 15), on_16) == 1
+    assert hits((1, 16), (1, 20), on_16) == 1
+
+
+def test_pages(write: Write, seen: ActivityStore) -> None:
+    write(*(record(key=f"k{number}") for number in range(7) for _ in range(7 - number)))
+    first, count = seen.page(activity.KEYS, ONE_DAY, "day", ANY, 0, 3)
+    assert ([(one.by["item"], one.hits) for one in first], count) == ([("k0", 7), ("k1", 6), ("k2", 5)], 7)
+    last, count = seen.page(activity.KEYS, ONE_DAY, "day", ANY, 2, 3)
+    assert ([one.by["item"] for one in last], count) == (["k6"], 7)
+    assert seen.page(activity.KEYS, ONE_DAY, "day", ANY, 3, 3) == ([], 7)
+    assert seen.page(activity.KEYS, Period(dt.date(2030, 1, 1), dt.date(2030, 1, 1)), "day", ANY, 1, 3) == ([], 0)
+
+
+def test_an_organisation_sees_its_own(write: Write, seen: ActivityStore) -> None:
+    write(record(org_id="a", api_id="of-a", key="k"), record(org_id="b", api_id="of-b", key="k"))
+    own = seen.for_caller(Caller("a"))
+    assert counts(own, activity.APIS) == {("01-15T00", "of-a"): 1}
+    assert counts(own, activity.KEYS) == {("01-15T00", "k"): 1}
+    assert counts(own, activity.APIS, Chosen(api_id="of-b")) == {}
+    when = dt.datetime.fromtimestamp(NOON, dt.UTC)
+    records, more = own.records(when, when + dt.timedelta(hours=1))
+    assert ([one["api_id"] for one in records], more) == (["of-a"], False)
+
+
+def test_workers_that_write_the_same_rows_at_once(database: CoreDatabase) -> None:
+    """Their totals add up, and none waits for another in a circle."""
+    store = AnalyticsStore(database)
+    errors: list[Exception] = []
+    start = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        names = Names()
+        start.wait(30)
+        try:
+            for turn in range(10):
+                records = [record(NOON + at, f"api{at % 3}", f"k{(at + number) % 5}", f"/p{at % 4}x") for at in range(turn, turn + 20)]
+                store.write(records, roll_up(records, names))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert errors == []
+    assert total(database, RECORDS) == 800
+    assert total(database, ROLLUPS, "hits") == 800 * 3 * 3
+
+
+def test_a_batch_that_fails_half_way_leaves_nothing(store: AnalyticsStore, write: Write, database: CoreDatabase) -> None:
+    write(record())
+    store._add = store._add.replace("analytics_rollups", "no_such_table")
+    with pytest.raises(sa.exc.DBAPIError):
+        write(record())
+    assert (total(database, RECORDS), total(database, ROLLUPS, "hits")) == (1, 9)
+
+
+def test_records_newest_first(write: Write, seen: ActivityStore) -> None:
+    write(*(record(NOON + number, key=f"k{number % 2}", code=200 + 300 * (number == 3)) for number in range(5)))
+    since, until = dt.datetime.fromtimestamp(NOON, dt.UTC), dt.datetime.fromtimestamp(NOON + 5, dt.UTC)
+
+    def ats(**chosen: Any) -> tuple[list[float], bool]:
+        found, more = seen.records(since, until, **chosen)
+        return [one["at"].timestamp() - NOON for one in found], more
+
+    assert ats() == ([4, 3, 2, 1, 0], False)
+    assert ats(size=2) == ([4, 3], True)
+    assert ats(size=2, number=2) == ([0], False)
+    assert ats(key_id="k1") == ([3, 1], False)
+    assert ats(errors_only=True) == ([3], False)
+    assert ats(api_id="other") == ([], False)
+
+
+@pytest.mark.parametrize("odd", ['a"b', "a\\b", '"', "\\", "{a,b}", "a\tb\r\nc", "NULL", "ä € 𝄞", "'; --", "%s :x $1"])
+def test_texts_come_back_as_they_were(odd: str, write: Write, seen: ActivityStore) -> None:
+    write(*(record()._replace(alias=one, raw_request=one, path=one, tags=json.dumps([one])) for one in (odd, "", odd + "x")))
+    since = dt.datetime.fromtimestamp(NOON, dt.UTC)
+    found = seen.records(since, since + dt.timedelta(seconds=1))[0][::-1]
+    assert [(one["alias"], one["raw_request"], one["path"], one["tags"]) for one in found] == [
+        (one, one, one, [one]) for one in (odd, "", odd + "x")
+    ]
+    assert {one.by["item"] for one in seen.page(activity.ENDPOINTS, ONE_DAY, "day", ANY)[0]} == {odd, "", odd + "x"}
+
+
+def test_time_ends_records_and_what_they_add_up_to(store: AnalyticsStore, write: Write, database: CoreDatabase) -> None:
+    short = api(api_id="short", expire_analytics_after=60)
+    write(record(), record(of=short))
+    day_s = 86_400
+    assert store.purge(NOON + 61) == 1
+    assert (total(database, RECORDS), total(database, ROLLUPS, "hits")) == (1, 18)
+    assert store.purge(NOON + HOUR + 61) == 3, "the hour has passed for a minute, the day has not"
+    assert store.purge(NOON + day_s / 2 + 61) == 3, "the day has passed, the month has not"
+    assert store.purge(NOON + 16.5 * day_s + 61) == 3
+    assert total(database, ROLLUPS, "hits") == 9
+    assert store.purge(NOON + 17 * day_s + KEEP_S) == 9
+    assert (total(database, RECORDS), total(database, ROLLUPS)) == (0, 0)
+
+
+def test_the_keeper_goes_on_until_nothing_is_left(store: AnalyticsStore, write: Write, database: CoreDatabase, monkeypatch: Any) -> None:
+    monkeypatch.setattr(analytics, "_SLICE", 2)
+    monkeypatch.setattr(analytics, "_PAUSE_S", 0.0)
+    write(*(record() for _ in range(7)))
+    keeper = AnalyticsKeeper(store, lambda: NOON + 2 * KEEP_S)
+    keeper.start()
+    wait_until(lambda: (total(database, RECORDS), total(database, ROLLUPS)) == (0, 0))
+    keeper.stop()
+
+
+def test_the_keeper_lives_through_an_absent_store(store: AnalyticsStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(analytics, "_LOOK_S", 0.01)
+    asked: list[float] = []
+
+    def away(now: float) -> int:
+        asked.append(now)
+        raise OperationalError("", {}, Exception("away"))
+
+    monkeypatch.setattr(store, "purge", away)
+    keeper = AnalyticsKeeper(store, lambda: NOON)
+    keeper.start()
+    wait_until(lambda: len(asked) > 2)
+    keeper.stop()
