@@ -203,9 +203,9 @@ class Gateway:
         tracing = self.tracing
         gauges.count("traces_exported", "Requests whose spans were sent.", lambda: tracing.exported if tracing else 0)
         gauges.count("traces_dropped", "Requests whose spans were lost.", lambda: tracing.dropped if tracing else 0)
-        if (recorder := self.recorder) is not None:
-            gauges.set("analytics_waiting", "Requests whose analytics record is not written yet.", recorder.waiting)
-            gauges.count("analytics_dropped", "Requests that were not recorded for analytics.", lambda: recorder.dropped)
+        recorder = self.recorder
+        gauges.set("analytics_waiting", "Requests whose record is not written yet.", lambda: recorder.waiting() if recorder else 0)
+        gauges.count("analytics_dropped", "Requests that analytics did not record.", lambda: recorder.dropped if recorder else 0)
         gauges.count("access_log_lines_dropped", "Lines of the access log that could not be written.", lambda: self.access_log.dropped)
         return gauges
 
