@@ -225,7 +225,6 @@ class Exchange:
     first_byte = 0.0
     connecting = 0.0
     outcome: Callable[[Exchange, int], None] | None = None
-    tracked: bool | None = None
 
     def __init__(
         self,

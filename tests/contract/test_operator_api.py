@@ -73,6 +73,8 @@ class House:
         """Return the parameters of a path that name what exists."""
         self.ask("POST", "/tyk/apis", API)
         known: dict[str, Any] = {"key": "one", "api_id": "one", "org_id": "default", "client_id": "app", "number": 1}
+        known |= {"what": "errors" if "{of}" not in path else "endpoint", "of": "one"}
+        known |= {f"{part}{place}": value for part, value in (("d", "1"), ("m", "1"), ("y", "2030")) for place in (1, 2)}
         if "/certs" in path and method == "post":
             for id in self.ask("GET", "/tyk/certs")["certs"]:
                 self.ask("DELETE", f"/tyk/certs/{id}")

@@ -214,6 +214,22 @@ ANSWERED: Final[Mapping[str, Schema]] = {
     "Users": page("users", ref("UserShown")),
     "AccessKey": done(required={"access_key": {**TEXT, "description": "No other answer shows it"}}),
     "AuditRecords": page("records", OBJECT, {"total": WHOLE}),
+    "Activity": page(
+        "data",
+        closed(
+            {
+                "id": OBJECT,
+                "hits": WHOLE,
+                "success": WHOLE,
+                "error": WHOLE,
+                "request_time": {**NUMBER, "description": "Of one request on average, in milliseconds"},
+                "total_request_time": NUMBER,
+                "last_hit": MOMENT,
+            }
+        ),
+        {"total": WHOLE, "recording": FLAG},
+    ),
+    "Requests": closed({"data": {"type": "array", "items": OBJECT}, "more": FLAG, "recording": FLAG}),
     "ApiHealth": closed(
         {
             "throttle_reqests_per_second": NUMBER,

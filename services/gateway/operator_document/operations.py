@@ -41,6 +41,7 @@ TAGS: Final[Mapping[str, str]] = {
     "deliveries": "Webhooks",
     "users": "Operators",
     "audit": "Operators",
+    "activity": "Analytics",
     "tyk_apis": "Tyk: definitions",
     "tyk_keys": "Tyk: keys",
     "tyk_policies": "Tyk: policies",
@@ -170,6 +171,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "audit.list_records": Operation(
         "List who changed what", "AuditRecords", parameters="who kind id since until p page_size", about="The newest first."
     ),
+    "activity.count_all": Operation(
+        "Show what requests add up to", "Activity", parameters="res api_id p page_size", about="Of `GATEWAY_ANALYTICS`; times are UTC."
+    ),
+    "activity.count_one": Operation(
+        "Show what the requests of one API, key or client add up to", "Activity", parameters="res api_id p page_size"
+    ),
+    "activity.list_records": Operation(
+        "List the requests that were recorded",
+        "Requests",
+        parameters="api_id of_key errors since until p page_size",
+        about="The newest first; of the last hour when no moment is given.",
+    ),
     # /tyk.
     "tyk_apis.list_apis": Operation("List the definitions", "Definitions"),
     "tyk_apis.get_api": Operation("Show a definition", "Definition", "api-unknown"),
@@ -182,9 +195,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "tyk_keys.list_keys": Operation("List the public ids of keys", "TykKeys", "api-unknown:400", "api_id filter"),
     "tyk_keys.create_key": Operation("Create a key", "TykKeySaved", f"{_KEY} key-taken", body="Session"),
-    "tyk_keys.add_key": Operation("Store a key under a name", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset", "Session"),
+    "tyk_keys.add_key": Operation("Store a key under a name", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset hashed", "Session"),
     "tyk_keys.update_key": Operation("Create or replace a key", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset", "Session"),
-    "tyk_keys.get_key": Operation("Show a key", "Session", "api-unknown:400 key-not-found", "api_id"),
+    "tyk_keys.get_key": Operation("Show a key", "Session", "api-unknown:400 key-not-found", "api_id hashed"),
     "tyk_keys.delete_key": Operation(
         "Delete a key", "TykDeleted", "api-unknown:400 key-not-found", "api_id", about="Answers `deleted` also when there was none."
     ),
@@ -233,7 +246,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "ApiHealth",
         "api-id-missing api-unknown",
         "api_id",
-        about="Over all workers of this node. The latency is that of whole requests, in milliseconds.",
+        about="Over all workers of this node. The latency is that of the upstream, in milliseconds.",
     ),
     # Health: for everybody.
     "tyk_hello.hello": Operation("Tell whether the gateway is well, in Tyk's format", "Hello"),

@@ -22,7 +22,7 @@ from services.gateway.operator_document.shapes import ref
 from services.gateway.version import VERSION
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_ARGUMENT: Final = re.compile(r"<(?:(\w+):)?(\w+)>")
+_ARGUMENT: Final = re.compile(r"<(?:(\w+)(?:\(([^)]*)\))?:)?(\w+)>")
 _KEY: Final = "operatorKey"
 _TYK_KEY: Final = "tykOperatorKey"
 _PAGES: Final = ("start.", "documents.")  # blueprints of pages and of this document
@@ -98,7 +98,7 @@ def routes(app: Flask) -> Iterator[tuple[Rule, str]]:
 
 def path_of(rule: Rule) -> str:
     """Write the path of a route as OpenAPI does."""
-    return _ARGUMENT.sub(lambda found: f"{{{found[2]}}}", rule.rule)
+    return _ARGUMENT.sub(lambda found: f"{{{found[3]}}}", rule.rule)
 
 
 def _described(rule: Rule, method: str, id: str, operation: Operation, shared: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +135,10 @@ def _id(rule: Rule, method: str, taken: Mapping[str, Rule]) -> str:
 
 
 def _of_path(rule: Rule) -> Iterator[dict[str, Any]]:
-    for converter, name in _ARGUMENT.findall(rule.rule):
-        schema = {"type": "integer", "minimum": 0} if converter == "int" else {"type": "string", "minLength": 1}
+    for converter, choices, name in _ARGUMENT.findall(rule.rule):
+        schema: dict[str, Any] = {"type": "integer", "minimum": 0} if converter == "int" else {"type": "string", "minLength": 1}
+        if converter == "any":
+            schema = {"enum": [choice.strip() for choice in choices.split(",")]}
         yield {"name": name, "in": "path", "required": True, "description": ABOUT[name], "schema": schema}
 
 

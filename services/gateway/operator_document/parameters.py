@@ -48,6 +48,10 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "id": _query("id", "The id of an object"),
     "since": _query("since", "From this moment on: ISO 8601, or seconds of the epoch"),
     "until": _query("until", "Up to this moment: ISO 8601, or seconds of the epoch"),
+    "res": _query("res", "What one row counts", {"enum": ["hour", "day", "month"], "default": "day"}),
+    "of_key": _query("key", "The public id of a key"),
+    "errors": _flag("errors", "Only those that were answered with 400 or above"),
+    "hashed": _flag("hashed", "The name is the SHA-256 of the secret, in hexadecimal digits"),
     "If-Match": {
         "name": "If-Match",
         "in": "header",
@@ -58,6 +62,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "X-Gatehouse-Note": {"name": "X-Gatehouse-Note", "in": "header", "description": "Why; it appears in the history", "schema": TEXT},
 }
 
+_DATES: Final = (("d", "day"), ("m", "month"), ("y", "year"))
 # Of paths.
 ABOUT: Final[Mapping[str, str]] = {
     "key": "The `id` or `api_id` of an API",
@@ -69,4 +74,7 @@ ABOUT: Final[Mapping[str, str]] = {
     "client_id": "The id of the client",
     "org_id": "The organisation",
     "token": "The refresh token",
+    "what": "What rows count",
+    "of": "The `api_id` of an API, the public id of a key, or the id of an OAuth2 client",
+    **{f"{part}{place}": f"The {whole} of the {which} date" for part, whole in _DATES for place, which in ((1, "first"), (2, "last"))},
 }
