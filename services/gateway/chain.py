@@ -18,6 +18,9 @@ from services.gateway.middleware import (
     circuit_breaker,
     client_certificate,
     cors,
+    custom_post,
+    custom_post_key,
+    custom_pre,
     hard_timeouts,
     hmac_signature,
     internal_paths,
@@ -43,6 +46,7 @@ from services.gateway.middleware import (
     url_rewrite,
     validate_json,
     version,
+    virtual_endpoint,
 )
 from services.gateway.ports import Ports
 
@@ -74,6 +78,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("open", ip_filter, envelope=True),
     # Who has the private key of which certificate: the connection says so, and no later stage opens what this one closes.
     Step("open", client_certificate, envelope=True),
+    # The operator's own scripts, before anything is read of the request: what they set is what is checked.
+    Step("open", custom_pre),
     # Whose API it is. An organisation that is switched off serves nothing, not even a reply.
     Step("open", organisation),
     # A browser's preflight has no key and no version; refusals from here on can be read by the pages that are allowed.
@@ -108,6 +114,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", rate_limit, envelope=True),
     # The last one that can refuse: what passes is charged and goes to the upstream.
     Step("keyed", quota, envelope=True),
+    # Scripts that know whose request it is; what a limit refuses never reaches them.
+    Step("keyed", custom_post_key),
     # What the client sent, before anything is changed. Of a request that is charged already, as in Tyk.
     Step("late", validate_json),
     # What was valid is changed: the body for the upstream, and that of its answer.
@@ -126,6 +134,10 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", upstream_target),
     # It changes answers only.
     Step("late", response_headers),
+    # Answers in place of the upstream.
+    Step("late", virtual_endpoint),
+    # The last ones that see the request.
+    Step("late", custom_post),
     # The last one: what a breaker lets through is sent to the upstream.
     Step("late", circuit_breaker),
 )

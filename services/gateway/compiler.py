@@ -76,11 +76,15 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
     mistakes: list[Mistake] = []
+    scripts = None if definition.scripts is None else ports.scripts.load(definition.scripts)
     for step, spec in zip(ORDER, definition.specs, strict=True):
         if spec is None:
             continue
         try:
             built = step.middleware.build(spec, ports)
+        except Mistakes as error:
+            mistakes += error.mistakes
+            continue
         except Exception as error:
             # A definition that parses and does not compile is a defect of the gateway; it must not take the others down.
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
@@ -134,6 +138,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         detailed_recording=definition.enable_detailed_recording,
         expire_analytics_after=definition.expire_analytics_after,
         definition=definition,
+        scripts=scripts,
     )
 
 

@@ -129,6 +129,7 @@ class CompiledApi:
     `envelope_stages` are asked, and `envelope_keyed_stages` when it is large. oauth: whether it has endpoints where clients get tokens.
     tracked: whether analytics record its requests; detailed_recording: with their heads; expire_analytics_after: for how many seconds,
     0 = as long as all others.
+    scripts: those of the definition, loaded; None = it has none.
     """
 
     api_id: str
@@ -164,6 +165,7 @@ class CompiledApi:
     detailed_recording: bool = False
     expire_analytics_after: int = 0
     definition: Any
+    scripts: Any = None
 
 
 class Exchange:

@@ -174,7 +174,7 @@ class Live:
         only_served: one that is not served is tried again, because the environment may have changed.
         """
         known = self.current.loaded.get(stored.id)
-        same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw
+        same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw and not _reads_anew(known)
         if known is not None and same and (known.state == "served" or not only_served):
             return known
         self._unsettled += 1
@@ -215,6 +215,12 @@ class Live:
         for api in self.current.paths.served_at(definition.domain, definition.proxy.listen_path):
             if api.api_id not in (replaces, definition.api_id):
                 raise Occupied(api.api_id, api.name, api.domain + api.listen_path)
+
+
+def _reads_anew(known: Loaded) -> bool:
+    """Tell whether a file that a definition names is another one now."""
+    scripts = None if known.api is None else known.api.scripts
+    return scripts is not None and any(file.has_changed() for file in scripts.files)
 
 
 def _given_up(items: Iterable[_T]) -> Iterator[_T]:

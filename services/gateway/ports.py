@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from services.gateway.counters.port import Counters
@@ -14,9 +15,11 @@ from services.gateway.keys.key_sets import KeySets
 from services.gateway.keys.model import Key, KeyFinder
 from services.gateway.keys.passwords import Passwords
 from services.gateway.keys.tokens import TokenVerifier
+from services.gateway.scripts.scripts import Scripts
 from services.gateway.threads import Threads
 
 _BODIES_AT_ONCE: Final = 2
+_NO_SCRIPTS: Final = Path("/nonexistent")
 # (the request that is the cause, name of the event, its metadata). Never blocks.
 Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 
@@ -25,6 +28,7 @@ Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 class Ports:
     """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds. tell: tells the handlers
     of the request's API of an event that refuses nothing. bodies: the threads in which large bodies are looked at.
+    scripts: those of definitions.
     """
 
     keys: KeyFinder
@@ -36,4 +40,5 @@ class Ports:
     certificates: CertificateFinder
     now: Callable[[], float]
     tell: Tell = lambda exchange, event, metadata: None
+    scripts: Scripts = field(default_factory=lambda: Scripts(_NO_SCRIPTS))
     bodies: Executor = field(default_factory=lambda: Threads(_BODIES_AT_ONCE, "bodies"))

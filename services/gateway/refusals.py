@@ -507,6 +507,24 @@ BODIES_BUSY = _kind(
     detail="Bodies that are validated or changed take all the room; try again shortly.",
 )
 
+_group = "Scripts"
+SCRIPT_FAILED = _kind(
+    "script-failed",
+    500,
+    "Internal Server Error",
+    detail="A script of this API failed; the gateway's log says why. The request went no further.",
+)
+SCRIPT_TIMEOUT = _kind(
+    "script-timeout",
+    500,
+    "Internal Server Error",
+    detail="A script of this API took longer than it may. The request went no further.",
+)
+SCRIPT_REFUSED = _kind("script-refused", 403, "Access to this API has been disallowed", detail="A script of this API refused the request.")
+SCRIPTS_BUSY = _kind(
+    "scripts-busy", 503, "Too many scripts at the same time", detail="Scripts of this API take all the room; try again shortly."
+)
+
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
 UPSTREAM_UNREACHABLE = _kind("upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made.")

@@ -46,6 +46,9 @@ from services.gateway.observe.recent import Recent
 from services.gateway.observe.requests import Requests
 from services.gateway.observe.tracing import Exporter, Tracing
 from services.gateway.ports import Ports
+from services.gateway.script_keys import ScriptKeys
+from services.gateway.scripts.handlers import Handlers
+from services.gateway.scripts.scripts import Scripts
 from services.gateway.settings import Settings, operator_key
 from services.gateway.stores.activity import ActivityStore
 from services.gateway.stores.analytics import AnalyticsKeeper, AnalyticsStore
@@ -120,6 +123,13 @@ class Gateway:
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
         self.oauth_store = OAuthStore(self.database, self.sealing)
         self.events = create_events(settings, self.database, self.hooks, self.oauth_store)
+        self.handlers = Handlers()
+        self.events.tell_script = self.handlers.tell
+        script_keys = ScriptKeys(self.keys_store, self.definitions, self.policies, self.certificates_store, self.publish_keys)
+        self.scripts = Scripts(
+            settings.middleware_path, seconds=settings.script_timeout, allowed=settings.script_allow,
+            ask=script_keys.ask, save_meta=script_keys.save_meta,
+        )  # fmt: skip
         self.live = Live(self.definitions, self._ports())
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
@@ -182,6 +192,7 @@ class Gateway:
             certificates=self.certificates,
             now=time.time,
             tell=self.events.tell,
+            scripts=self.scripts,
         )
 
     def _gauges(self) -> Gauges:
@@ -225,6 +236,7 @@ class Gateway:
             log.warning("rate windows not taken over", reason="the predecessor did not end in time")
         await self.counters.start()
         await self.events.start()
+        self.handlers.start()
         self.access_log.start()
         if self.tracing is not None:
             await in_thread(self.tracing.start)
@@ -270,6 +282,7 @@ class Gateway:
         self.recent.stop()
         ends: dict[str, Callable[[], Awaitable[None]]] = {
             "announcements": partial(in_thread, self.announcements.stop),
+            "scripts": self.scripts.stop,
             "events": self.events.stop,
             "counters": self.counters.stop,
             "which keys were used": partial(in_thread, self.freshness.mark_used),

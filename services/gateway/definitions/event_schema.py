@@ -3,11 +3,12 @@
 Fields:
 * `event_handlers.events` (1.3): The handlers of each event: a list by the event's name. Differs: An unknown event is a mistake.
 * `event_handlers.events.*[].handler_name` (1.3, required): `eh_web_hook_handler` calls a webhook, `eh_log_handler` writes a line in the
-  log.
+  log, `eh_dynamic_handler` runs a script.
 * `event_handlers.events.*[].handler_meta.disabled` (5.4): Leaves the handler out.
 * `event_handlers.events.*[].handler_meta._id` (unknown): The id of the webhook in `/api/hooks` that the handler is a copy of.
 * `event_handlers.events.*[].handler_meta.id` (5.4): The same as `_id`, which outranks it.
-* `event_handlers.events.*[].handler_meta.name` (5.4): The webhook's name.
+* `event_handlers.events.*[].handler_meta.name` (5.4): The webhook's name; of a script, the name of the object in its file.
+* `event_handlers.events.*[].handler_meta.path` (1.5): The file of a script, below `GATEWAY_MIDDLEWARE_PATH`.
 * `event_handlers.events.*[].handler_meta.org_id` (unknown): The id of the webhook's owner.
 * `event_handlers.events.*[].handler_meta.method` (1.3): The method of the call: GET, PUT, POST, DELETE or PATCH. Differs: PATCH is sent as
   PATCH; 1.4 sends DELETE.
@@ -28,9 +29,10 @@ from typing import Final
 
 from services.gateway.definitions import values
 from services.gateway.definitions.checking import checked, read_headers
-from services.gateway.definitions.model import LOG, WEBHOOK, EventHandler
+from services.gateway.definitions.model import LOG, SCRIPT, WEBHOOK, EventHandler
 from services.gateway.definitions.not_served import refuse_handler
 from services.gateway.definitions.reader import Reader, join
+from services.gateway.definitions.script_names import script_name, script_path
 
 EVENTS: Final = frozenset({
     "QuotaExceeded", "RatelimitExceeded", "AuthFailure", "KeyExpired", "VersionFailure", "OrgQuotaExceeded",
@@ -65,8 +67,8 @@ def no_event(name: str) -> str:
 def _event_handler(reader: Reader) -> EventHandler | None:
     """Read one handler; None when it is switched off. Even then it must not hold a secret; nothing else of it is checked."""
     if "handler_name" not in reader:
-        reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK} or {LOG} is expected")
-    name = reader.choice("handler_name", (WEBHOOK, LOG), LOG) if not refuse_handler(reader) else LOG
+        reader.mistake("handler_name", f"handler_name is missing; {WEBHOOK}, {LOG} or {SCRIPT} is expected")
+    name = reader.choice("handler_name", (WEBHOOK, LOG, SCRIPT), LOG) if not refuse_handler(reader) else LOG
     meta = reader.object("handler_meta")
     if meta.value("secret"):
         meta.mistake("secret", NO_SECRETS)
@@ -77,6 +79,8 @@ def _event_handler(reader: Reader) -> EventHandler | None:
     given = given if isinstance(given, Mapping) else {}
     if name == LOG:
         return EventHandler(LOG, prefix=meta.text("prefix"), meta=given)
+    if name == SCRIPT:
+        return EventHandler(SCRIPT, name=script_name(meta, "name"), script=script_path(meta, "path"), meta=given)
     url = meta.text("target_path")
     if url:
         checked(meta, "target_path", url, _hook_url, None)

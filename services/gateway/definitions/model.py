@@ -18,6 +18,8 @@ Spec = TypeVar("Spec")
 DEFAULT_ORG: Final = "default"
 WEBHOOK: Final = "eh_web_hook_handler"
 LOG: Final = "eh_log_handler"
+SCRIPT: Final = "eh_dynamic_handler"
+ScriptKind = Literal["pre", "post_key_auth", "post", "virtual", "event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class EventHandler:
-    """Who is told of an event. The fields after handler_name belong to a webhook, except `prefix`, which belongs to a log handler.
+    """Who is told of an event. The fields after handler_name belong to a webhook, except `prefix`, which belongs to a log handler, and
+    `script` (a file), which belongs with `name` to a handler in JavaScript.
 
     event_timeout: seconds for which the same event is not sent again, 0 = always sent. meta: the whole `handler_meta` as it was given.
     """
@@ -138,6 +141,7 @@ class EventHandler:
     header_map: tuple[tuple[str, str], ...] = ()
     event_timeout: int = 0
     prefix: str = ""
+    script: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -149,11 +153,43 @@ class ErrorOverride:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script that a definition names.
+
+    kind: where it runs. language: of the file. name: of the object or the function in it. path: of the file, "" for a blob. blob: the
+    source as base64. with_session: whether it gets the session of the key. pointer: its place in the definition, for mistakes.
+    """
+
+    kind: ScriptKind
+    language: Literal["javascript", "python"]
+    name: str
+    path: str
+    blob: str = ""
+    with_session: bool = False
+    pointer: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSet:
+    """All scripts of one API: they share their globals, so they are loaded together. config: what each of them gets as `config`."""
+
+    api_id: str
+    org_id: str
+    scripts: tuple[Script, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, *kinds: ScriptKind) -> tuple[Script, ...]:
+        """Return the scripts of these kinds, in their order."""
+        return tuple(script for script in self.scripts if script.kind in kinds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """One API. ways: how a client proves who it is, all that it must pass; none when no key is asked for. specs: one for each middleware in
     the order of the chain, None = it is not used. raw: the JSON object that it came from, unknown fields included, and that is given back.
     unread: pointers and values of the fields that have no meaning here. expire_analytics_after: seconds, 0 = as the setting says.
+    scripts: None = there are none.
     """
 
     id: str = ""
@@ -177,6 +213,7 @@ class Definition:
     reaching: Reaching = field(default_factory=Reaching)
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
+    scripts: ScriptSet | None = None
     specs: tuple[Any, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[tuple[str, Any], ...] = ()

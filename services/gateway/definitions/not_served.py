@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from services.gateway.definitions.field_names import CACHE_OPTIONS, MIDDLEWARE
+from services.gateway.definitions.field_names import CACHE_OPTIONS
 from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
@@ -36,15 +36,11 @@ _PROTOCOLS: Final = {
     "h2c": "HTTP/2 without TLS (protocol h2c)",
 }
 _DRIVERS: Final = {
-    "": "custom middleware in JavaScript",
-    "otto": "custom middleware in JavaScript",
     "goplugin": "plug-ins in Go",
     "grpc": "plug-ins by gRPC",
     "lua": "plug-ins in Lua",
-    "python": "custom middleware in Python",
 }
 _HANDLERS: Final = {
-    "eh_dynamic_handler": "event handlers in JavaScript",
     "cp_dynamic_handler": "event handlers of plug-ins",
 }
 # Of other objects, or asked for by more than one field.
@@ -58,7 +54,7 @@ _OTHERS: Final = {
     "cache_options": "caching",
     "proxy.service_discovery": "service discovery",
 }
-_SCRIPTS: Final = ("pre", "post", "post_key_auth", "response")
+_SCRIPTS: Final = ("pre", "post", "post_key_auth")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
     "transform_jq": "body transforms",
@@ -66,7 +62,6 @@ _OF_PATHS: Final = {
     "validate_request": "validation of requests",
     "cache": "caching",
     "advance_cache_config": "caching",
-    "virtual": "virtual endpoints",
     "go_plugin": "plug-ins in Go",
     "persist_graphql": "GraphQL",
 }
@@ -94,7 +89,9 @@ def catalogue() -> Iterator[NotServed]:
     for name, (switch, what) in _OF_DEFINITIONS.items():
         yield NotServed(name, what, switch)
     yield NotServed("protocol", "another protocol than HTTP")
-    yield NotServed("custom_middleware", "custom middleware, in JavaScript, Python, Lua, Go or by gRPC")
+    yield NotServed("custom_middleware.driver", "custom middleware in Lua, in Go or by gRPC")
+    yield NotServed("custom_middleware.auth_check", "authentication by custom middleware")
+    yield NotServed("custom_middleware.response", "custom middleware for answers")
     for name, what in _OTHERS.items():
         yield NotServed(name, what, "custom_middleware_bundle_disabled" if name == "custom_middleware_bundle" else "")
     for name, what in _HANDLERS.items():
@@ -116,16 +113,16 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
         reader.mistake(name, f"not available yet: {what}; without it the API would be open to the wrong clients")
 
 
-def refuse_middleware(root: Reader) -> None:
-    """Add mistakes for custom middleware."""
-    middleware = root.object("custom_middleware", MIDDLEWARE)
-    scripts = [name for name in _SCRIPTS if any(_is_on(script) for script, _ in middleware.items(name))]
+def refuse_middleware(root: Reader, middleware: Reader, driver: str, *, served: bool) -> None:
+    """Add mistakes for custom middleware of a kind, or by a driver, that is not served. middleware: the object `custom_middleware`."""
+    for name in _SCRIPTS:
+        if not served and any(_is_on(script) for script, _ in middleware.items(name)):
+            _refuse(middleware, name, _DRIVERS.get(driver, f"custom middleware with the driver {driver[:20]}"))
+    if any(_is_on(script) for script, _ in middleware.items("response")):
+        _refuse(middleware, "response", "custom middleware for answers")
     check = middleware.value("auth_check")  # one object, where the others are lists
     if check and _is_on(check, ("name",)):
-        scripts.append("auth_check")
-    driver = middleware.text("driver")
-    for name in scripts:
-        _refuse(middleware, name, _DRIVERS.get(driver.lower(), f"custom middleware with the driver {driver[:20]}"))
+        _refuse(middleware, "auth_check", "authentication by custom middleware")
     middleware.value("id_extractor")
     bundle = root.text("custom_middleware_bundle")
     if not root.flag("custom_middleware_bundle_disabled") and bundle:

@@ -52,6 +52,7 @@ Fields:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from services.gateway.definitions import field_names, values
@@ -59,9 +60,10 @@ from services.gateway.definitions.authentication_schema import read_ways
 from services.gateway.definitions.checking import check_each, checked, checked_texts
 from services.gateway.definitions.error_schema import read_error_overrides, read_error_template
 from services.gateway.definitions.event_schema import read_event_handlers
-from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Version
-from services.gateway.definitions.not_served import refuse_in_definition, refuse_middleware
+from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Script, ScriptSet, Version
+from services.gateway.definitions.not_served import refuse_in_definition
 from services.gateway.definitions.reader import Reader, Report
+from services.gateway.definitions.script_schema import handler_scripts, read_hooks, read_virtual
 from services.gateway.definitions.upstream_schema import read_reaching
 from services.gateway.definitions.uptime_schema import read_uptime_tests
 from services.gateway.definitions.version_schema import VersionReader
@@ -80,19 +82,22 @@ class DefinitionReader(Reader):
 
     definition: identity, ways of authentication, proxy and versions; after mistakes with stand-ins. places_of_keys: where a key would be,
     whether one is asked for or not. version_data: its object. versions: in their order.
+    virtual: the entries of virtual endpoints by version, each with its script.
     """
 
     definition: Definition
     places_of_keys: Places
     version_data: Reader
     versions: tuple[VersionReader, ...]
+    virtual: Mapping[str, list[tuple[Reader, Script]]]
 
     def __init__(self, raw: Mapping[str, Any], report: Report | None = None) -> None:
         super().__init__(raw, "", report or Report(), field_names.DEFINITION)
         for name in ECHOED:
             self.value(name)
-        refuse_middleware(self)
+        hooks = read_hooks(self)
         self._read_versions()
+        self.virtual = {one.version.name: read_virtual(one) for one in self.versions}
         proxy = self.object("proxy", field_names.PROXY)
         refuse_in_definition(self, proxy)
         read_proxy = _proxy(proxy)
@@ -116,13 +121,18 @@ class DefinitionReader(Reader):
             dont_set_quota_on_create=self.flag("dont_set_quota_on_create"),
             enable_detailed_recording=self.flag("enable_detailed_recording"),
             expire_analytics_after=self.integer("expire_analytics_after"),
-            event_handlers=read_event_handlers(self.object("event_handlers")),
+            event_handlers=(handlers := read_event_handlers(self.object("event_handlers"))),
             enable_batch_request_support=self.flag("enable_batch_request_support"),
             uptime_tests=read_uptime_tests(self.object("uptime_tests", field_names.UPTIME_TESTS)),
             error_template=read_error_template(self),
             error_overrides=read_error_overrides(self),
             raw=raw,
         )
+        config = None if self.flag("config_data_disabled") else self.value("config_data")
+        scripts = (*hooks, *(script for several in self.virtual.values() for _, script in several), *handler_scripts(handlers))
+        if scripts:
+            found = ScriptSet(self.definition.api_id, self.definition.org_id, scripts, config if isinstance(config, dict) else {})
+            self.definition = replace(self.definition, scripts=found)
 
     def _read_versions(self) -> None:
         self.version_data = self.object("version_data", field_names.VERSION_DATA)

@@ -17,7 +17,7 @@ from services.common.core_database import is_transient, is_unavailable
 from services.common.webhooks.courier import Courier
 from services.common.webhooks.metrics import CourierMetrics
 from services.common.webhooks.outbox import Call, Outbox, lane_of, new_id
-from services.gateway.definitions.model import LOG, EventHandler
+from services.gateway.definitions.model import LOG, SCRIPT, EventHandler
 from services.gateway.events import messages
 from services.gateway.exchange import CompiledApi, Exchange
 from services.gateway.refusals import Refusal
@@ -30,14 +30,26 @@ _BATCH: Final = 200
 _FLUSH_WITHIN: Final = 10.0
 
 
+# (API, handler, name of the event, metadata, time). From any thread; never blocks.
+TellScript = Callable[[CompiledApi, EventHandler, str, Mapping[str, str], str], None]
+
+
+def _nobody(api: CompiledApi, handler: EventHandler, name: str, metadata: Mapping[str, str], at: str) -> None:
+    """Tell no script."""
+
+
 class Events:
-    """One for each worker. dropped: events that were lost because the outbox could not take them fast enough."""
+    """One for each worker. dropped: events that were lost because the outbox could not take them fast enough.
+
+    tell_script: tells a handler that is a script.
+    """
 
     def __init__(self, outbox: Outbox, courier: Courier, templates: messages.Templates, *, now: Callable[[], float] = time.time) -> None:
         self.outbox = outbox
         self._courier = courier
         self._templates = templates
         self._now = now
+        self.tell_script: TellScript = _nobody
         self._waiting: queue.Queue[tuple[messages.Event, tuple[EventHandler, ...]] | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._stopping = threading.Event()
@@ -74,20 +86,21 @@ class Events:
         api = exchange.api
         handlers = api.event_handlers.get(refusal.kind.event or "") if api is not None and api.event_handlers else None
         if handlers:
-            self._note(messages.of_refusal(exchange, refusal, self._stamp()), handlers)
+            self._note(api, messages.of_refusal(exchange, refusal, self._stamp()), handlers)
 
     def tell(self, exchange: Exchange, event: str, metadata: Mapping[str, str]) -> None:
         """Note what a request caused that refuses nothing (`TriggerExceeded`). On the event loop; never blocks."""
         api = exchange.api
         handlers = api.event_handlers.get(event) if api is not None and api.event_handlers else None
         if handlers:
-            self._note(messages.of_request(exchange, event, metadata, self._stamp()), handlers)
+            self._note(api, messages.of_request(exchange, event, metadata, self._stamp()), handlers)
 
     def fire(self, event: str, api: CompiledApi | None, metadata: Mapping[str, Any]) -> None:
         """Note that something else happened (`TokenCreated`, …). From any thread; never blocks."""
         handlers = api.event_handlers.get(event) if api is not None else None
         if api is not None and handlers:
-            self._note(messages.Event(event, api.api_id, self._stamp(), {name: str(value) for name, value in metadata.items()}), handlers)
+            told = messages.Event(event, api.api_id, self._stamp(), {name: str(value) for name, value in metadata.items()})
+            self._note(api, told, handlers)
 
     def pending(self) -> int:
         """Return how many events are not in the outbox yet."""
@@ -100,7 +113,14 @@ class Events:
     def _stamp(self) -> str:
         return dt.datetime.fromtimestamp(self._now(), dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _note(self, event: messages.Event, handlers: tuple[EventHandler, ...]) -> None:
+    def _note(self, api: CompiledApi | None, event: messages.Event, handlers: tuple[EventHandler, ...]) -> None:
+        scripts = [handler for handler in handlers if handler.handler_name == SCRIPT]
+        if scripts and api is not None:
+            for handler in scripts:
+                self.tell_script(api, handler, event.name, event.metadata, event.at)
+            handlers = tuple(handler for handler in handlers if handler.handler_name != SCRIPT)
+            if not handlers:
+                return
         try:
             self._waiting.put_nowait((event, handlers))
         except queue.Full:

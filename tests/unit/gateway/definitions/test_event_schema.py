@@ -96,7 +96,11 @@ def test_methods_of_webhooks(method: str) -> None:
         (hook(header_map={"a": "c\r\nd: e"}), f"{HOOK}/header_map/a"),
         (hook(header_map={"a": 5}), f"{HOOK}/header_map/a"),
         (events(AuthFailure=[{}]), "/event_handlers/events/AuthFailure/0/handler_name"),
-        (events(AuthFailure=[{"handler_name": "eh_dynamic_handler"}]), "/event_handlers/events/AuthFailure/0/handler_name"),
+        (events(AuthFailure=[{"handler_name": "cp_dynamic_handler"}]), "/event_handlers/events/AuthFailure/0/handler_name"),
+        (
+            events(AuthFailure=[{"handler_name": "eh_dynamic_handler", "handler_meta": {"path": "a.js"}}]),
+            "/event_handlers/events/AuthFailure/0/handler_meta/name",
+        ),
         (events(AuthFailure={}), "/event_handlers/events/AuthFailure"),
         (events(RateLimitExceeded=[]), "/event_handlers/events/RateLimitExceeded"),
         (events(AuthFailure=[{"handler_name": LOG, "handler_meta": "x"}]), "/event_handlers/events/AuthFailure/0/handler_meta"),

@@ -95,9 +95,10 @@ def test_an_api_needs_a_place_a_target_and_a_version(raw: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("middleware", "place"),
     [
-        ({"pre": [{"name": "a", "path": "a.js"}]}, "pre"),
-        ({"post": [{}]}, "post"),
-        ({"post_key_auth": [{"name": "a"}]}, "post_key_auth"),
+        ({"pre": [{"name": "a", "path": "a.so"}], "driver": "goplugin"}, "pre"),
+        ({"post": [{"path": "a.js"}]}, "post/0/name"),
+        ({"post": [{"name": "a b", "path": "a.js"}]}, "post/0/name"),
+        ({"post_key_auth": [{"name": "a"}]}, "post_key_auth/0/path"),
         ({"response": [{"name": "a"}]}, "response"),
         ({"auth_check": {"name": "a", "path": ""}}, "auth_check"),
         ({"auth_check": [1]}, "auth_check"),

@@ -1,0 +1,57 @@
+"""Runs the scripts of `custom_middleware.pre` before anything but the addresses of a client is looked at.
+
+They see the request as it came and may change all of it: what they set, such as an `Authorization`, is what later stages check.
+docs/custom-middleware.md says what a script gets and may do.
+
+A fault or a time-out of a script ends the request. The whole body is read, up to `GATEWAY_BODY_READ_LIMIT`.
+
+Fields:
+* `custom_middleware.driver` (2.3): `otto`, `goja` or empty: the files are in JavaScript; `python`: in Python. Differs: Files in Python hold
+  functions, and no bundle is needed; other drivers are mistakes.
+* `custom_middleware.pre` (1.3): Scripts that run before authentication, in their order. Differs: They also run for keyless APIs; a fault or
+  a time-out of a script is answered 500. 1.4 lets the request pass.
+* `custom_middleware.pre[].name` (1.3, required): The global in the file: an object of `TykJS.TykMiddleware.NewMiddleware`, or a function in
+  Python.
+* `custom_middleware.pre[].path` (1.3, required): The file, below `GATEWAY_MIDDLEWARE_PATH`. Differs: A file that is not there, or does not
+  compile, is a mistake.
+* `custom_middleware.pre[].require_session` (1.3): Has no effect: there is no key yet.
+* `custom_middleware.pre[].disabled` (5.3): Leaves the script out.
+* `config_data` (2.3): What scripts get as `config.config_data`.
+* `config_data_disabled` (5.3): Scripts get none of `config_data`.
+Refusals: script-failed, script-timeout, script-refused, scripts-busy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.gateway.definitions.model import Script, ScriptSet
+from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.ports import Ports
+from services.gateway.scripts.hooks import Hooks
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """scripts: all of the API. chosen: those of this place."""
+
+    scripts: ScriptSet
+    chosen: tuple[Script, ...]
+
+
+def fields(reader: DefinitionReader) -> Spec | None:
+    """Return the scripts; None when there are none here."""
+    scripts = reader.definition.scripts
+    chosen = () if scripts is None else scripts.of("pre")
+    return Spec(scripts, chosen) if scripts is not None and chosen else None
+
+
+def build(spec: Spec, ports: Ports) -> CustomPre:
+    """Load the files. Raises Mistakes."""
+    return CustomPre(ports.scripts, ports.scripts.load(spec.scripts), spec.chosen, before_authentication=True)
+
+
+class CustomPre(Hooks):
+    """Runs the scripts; what they change is the request itself."""
+
+    __slots__ = ()
