@@ -14,9 +14,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.common import logging as logs
 from services.common.threads import call_in_thread
@@ -49,82 +49,97 @@ class RunTimeOut(Exception):
     """A run took longer than it may."""
 
 
-class _Process:
-    """One process and the runs in it. usable: whether it takes more."""
+class _Run(NamedTuple):
+    """A run that has not ended. timer: of its time limit; it also counts when the client has gone and nobody waits any more."""
 
-    def __init__(self, hello: dict[str, Any], ask: Ask) -> None:
+    future: asyncio.Future[str]
+    timer: asyncio.TimerHandle
+
+
+class _Process:
+    """One process and the runs in it. usable: whether it takes more. settled: called when a run has ended."""
+
+    def __init__(self, hello: dict[str, Any], ask: Ask, settled: Callable[[], None]) -> None:
         self._hello = hello
         self._ask = ask
-        self._started: asyncio.Task[asyncio.StreamWriter] | None = None
+        self._settled = settled
         self._child: subprocess.Popen[bytes] | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._asking: set[asyncio.Task[None]] = set()
-        self._waiting: dict[int, asyncio.Future[str]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._unsent: list[bytes] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: dict[int, _Run] = {}
         self._last = 0
         self.usable = True
         self.ended = False
 
     @property
     def runs(self) -> int:
-        return len(self._waiting)
+        return len(self._runs)
 
-    async def run(self, entry: int, request: str, session: str, seconds: float) -> str:
-        """Return what the script gives. Raises RunTimeOut, Crashed."""
-        self._last += 1
-        number = self._last
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
-        if self._started is None:
-            self._started = asyncio.ensure_future(self._start())
+    def run(self, entry: int, request: str, session: str, seconds: float) -> asyncio.Future[str]:
+        """Start a run; the future gets what the script gives. Its exceptions: RunTimeOut, Crashed. Raises TooLarge."""
+        number = self._last + 1
+        data = frames.write({"run": number, "entry": entry, "request": request, "session": session, "seconds": seconds})
+        self._last = number
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
+        self._runs[number] = _Run(future, loop.call_later(seconds, self._run_out, number))
+        if self._writer is not None:
+            self._writer.write(data)
+        else:
+            self._unsent.append(data)
+            if number == 1:
+                self._start_task(self._serve())
+        return future
+
+    def _run_out(self, number: int) -> None:
+        self.usable = False
+        self._settle(number, RunTimeOut())
+
+    def _settle(self, number: int, result: str | Exception) -> None:
+        run = self._runs.pop(number, None)
+        if run is None:
+            return
+        run.timer.cancel()
+        if not run.future.done():
+            if isinstance(result, str):
+                run.future.set_result(result)
+            else:
+                run.future.set_exception(result)
+                run.future.exception()  # known, also when the client has gone and nobody waits
+        if not self.usable and not self._runs:
+            self.end()
+        self._settled()
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self) -> None:
+        """Start the process and read what it says, until it ends."""
         try:
-            async with asyncio.timeout(seconds):
-                writer = await asyncio.shield(self._started)
-                message = {"run": number, "entry": entry, "request": request, "session": session, "seconds": seconds}
-                writer.write(frames.write(message))
-                return await future
-        except TimeoutError:
-            self.usable = False
-            raise RunTimeOut from None
-        except (OSError, frames.TooLarge) as error:
-            self.usable = False
-            raise Crashed(type(error).__name__) from None
-        finally:
-            self._waiting.pop(number, None)
-            if not self.usable and not self._waiting:
-                self.end()
-
-    async def _start(self) -> asyncio.StreamWriter:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._child = await in_thread(_spawn, theirs.fileno())
-        reader, writer = await asyncio.open_connection(sock=ours)
-        writer.write(frames.write(self._hello))
-        self._reading = asyncio.ensure_future(self._read(reader, writer))
-        if self.ended:
-            self._kill()
-        return writer
-
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._child = await in_thread(_spawn, theirs.fileno())
+            if self.ended:
+                self._kill()
+            reader, self._writer = await asyncio.open_connection(sock=ours)
+            self._writer.writelines([frames.write(self._hello), *self._unsent])
+            self._unsent.clear()
             while True:
                 message = await _message(reader)
                 if "ask" in message:
-                    asking = asyncio.ensure_future(self._answer(message, writer))
-                    self._asking.add(asking)
-                    asking.add_done_callback(self._asking.discard)
-                    continue
-                future = self._waiting.get(message["run"])
-                if future is not None and not future.done():
-                    future.set_result(message["out"])
-        except (OSError, EOFError, ValueError, frames.TooLarge):
-            pass
+                    self._start_task(self._answer(message, self._writer))
+                else:
+                    self._settle(message["run"], message["out"])
+        except (OSError, EOFError, ValueError, frames.TooLarge) as error:
+            if not self.ended:
+                log.error("process of scripts ended", reason=type(error).__name__)
         finally:
-            self.usable = False
-            writer.close()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(Crashed("the process ended"))
             self.end()
+            if self._writer is not None:
+                self._writer.close()
 
     async def _answer(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         try:
@@ -142,6 +157,8 @@ class _Process:
         if not self.ended:
             self.ended, self.usable = True, False
             self._kill()
+            for number in list(self._runs):
+                self._settle(number, Crashed("the process ended"))
 
     def _kill(self) -> None:
         if self._child is not None:
@@ -180,18 +197,20 @@ class Beside:
     async def run(self, entry: int, request: str, session: str) -> str:
         """Run a script; return the JSON that it gives. Raises Busy, RunTimeOut, Crashed."""
         self._loop = asyncio.get_running_loop()
-        process = self._process()
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
         try:
-            return await process.run(entry, request, session, self._seconds)
+            return await self._process().run(entry, request, session, self._seconds)
         except RunTimeOut:
             log.warning("script stopped", api_id=self._api_id, reason=f"it ran longer than {self._seconds:g} seconds")
             raise
-        finally:
-            if not any(one.runs for one in self._processes) and self._ending is None:
-                self._ending = self._loop.call_later(_IDLE, self.end)
+        except frames.TooLarge:
+            raise Crashed("the request is larger than a script may get") from None
+
+    def _settled(self) -> None:
+        if self._loop is not None and self._ending is None and not any(one.runs for one in self._processes):
+            self._ending = self._loop.call_later(_IDLE, self.end)
 
     def _process(self) -> _Process:
         self._processes = [one for one in self._processes if not one.ended]
@@ -202,15 +221,17 @@ class Beside:
                 return process
         if len(self._processes) >= _MOST_PROCESSES:
             raise Busy
-        self._processes.append(_Process(self._hello, self._ask))
+        self._processes.append(_Process(self._hello, self._ask, self._settled))
         return self._processes[-1]
 
     def end(self) -> None:
         """Kill the processes."""
-        self._ending = None
-        for process in self._processes:
+        processes, self._processes = self._processes, []
+        for process in processes:
             process.end()
-        self._processes = []
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
 
     def end_soon(self) -> None:
         """As `end`, from any thread."""
