@@ -154,14 +154,18 @@ def _column(text: str, line: int, message: str) -> int:
     """Find where a line is wrong: the shortest beginning of the source that has this very mistake ends in it."""
     lines = text.split("\n")
     before = sum(len(one) + 1 for one in lines[: line - 1])
-    low, high = 0, len(lines[line - 1]) if line <= len(lines) else 0
+    here = lines[line - 1] if line <= len(lines) else ""
+    low, high = 0, len(here)
     while low < high:
         middle = (low + high) // 2
         if _parse(text[: before + middle]) == (message, line):
             high = middle
         else:
             low = middle + 1
-    return max(low, 1)
+    low = max(low, 1)
+    while low <= len(here) and here[low - 1].isspace():  # what is missing is seen missing at the next word
+        low += 1
+    return low
 
 
 def _said(error: Exception) -> tuple[str, str]:

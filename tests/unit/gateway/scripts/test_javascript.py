@@ -123,6 +123,7 @@ def test_files_of_one_api_share_their_globals(load: Load) -> None:
         ("var a = 1;\nfunction f() {\n  var x = ;\n}", "line 3, column 11"),
         ("var x = {a:1 b:2};", "line 1, column 13"),
         ("if (x) {\n f(\n", "line 3, column 1"),
+        ('var a = {\n  b: ""\n\t\tc: 5\n}', "line 3, column 3"),
         ("var a = 1\n\nreturn 5", "line 3, column 6"),
     ],
 )
