@@ -23,8 +23,9 @@ from installer import Installer, run, stop
 
 SOURCE = Path(__file__).resolve().parents[2]
 HERE = SOURCE / "deploy/systemd"
-CARRIED = ("services", "deploy/apis", "deploy/policies.json", "deploy/webhooks", "deploy/systemd", "deploy/make-secrets",
-           "deploy/gunicorn.gateway.py", "deploy/gunicorn.service.py", "requirements/base.txt", "pyproject.toml")  # fmt: skip
+CARRIED = ("services", "deploy/apis", "deploy/policies.json", "deploy/middleware", "deploy/webhooks", "deploy/systemd",
+           "deploy/make-secrets", "deploy/gunicorn.gateway.py", "deploy/gunicorn.service.py", "requirements/base.txt",
+           "pyproject.toml")  # fmt: skip
 STARTED = ("gatehouse.target", "gatehouse-gateway.service", *(f"gatehouse@{path.name.split('@')[1].split('.')[0]}.service"
            for path in (HERE / "units").glob("gatehouse@?*.service.d")))  # fmt: skip
 
