@@ -31,7 +31,7 @@ class Handlers:
 
     def tell(self, api: CompiledApi, handler: EventHandler, name: str, metadata: Mapping[str, str], at: str) -> None:
         """Tell a handler of an event. From any thread; never blocks."""
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._start, api, handler, name, dict(metadata), at)
 
     def _start(self, api: CompiledApi, handler: EventHandler, name: str, metadata: dict[str, str], at: str) -> None:

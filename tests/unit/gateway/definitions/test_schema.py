@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.gateway.compiler import compile_api, interpret, lint, parse, read
 from services.gateway.definitions.model import WEBHOOK, Places, ProxyTimeouts, Way
 from services.gateway.definitions.reader import Mistakes, read_json
 from services.gateway.middleware import auth_key, ip_filter, quota, rate_limit
+from services.gateway.scripts.scripts import Scripts
 from tests.unit.gateway.exchanges import document, ports
 
 ROOT = Path(__file__).parents[4]
@@ -206,7 +208,8 @@ def test_the_examples_are_sound(file: Path) -> None:
     raw = json.loads(file.read_text())
     environ = {f"UPSTREAM_{name}": "http://127.0.0.1:9" for name in ("AUTH", "SESSIONS", "TOKENS", "DEVICES", "MOBILITY", "ECHO")}
     found = interpret(raw.get("api_definition", raw), environ)
-    assert compile_api(found, ports(), 1).listen_path == found.proxy.listen_path
+    outside = replace(ports(), scripts=Scripts(ROOT / "deploy" / "middleware"))
+    assert compile_api(found, outside, 1).listen_path == found.proxy.listen_path
 
 
 # Every place of a document that has nearly all fields takes any JSON value without another end than mistakes.
