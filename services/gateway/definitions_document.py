@@ -24,7 +24,7 @@ from services.gateway.definitions import (
     uptime_schema,
     version_schema,
 )
-from services.gateway.definitions.model import LOG, WEBHOOK
+from services.gateway.definitions.model import LOG, SCRIPT, WEBHOOK
 from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions.reader import Choice, Reader, Report
 from services.gateway.definitions.schema import ECHOED, DefinitionReader
@@ -89,7 +89,7 @@ _LISTS: Final = (
 _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
     {
         "version_data": {"versions": {"v": {"paths": {}}}},
-        "event_handlers": {"events": {"AuthFailure": [{"handler_name": WEBHOOK}, {"handler_name": LOG}]}},
+        "event_handlers": {"events": {"AuthFailure": [{"handler_name": WEBHOOK}, {"handler_name": LOG}, {"handler_name": SCRIPT}]}},
         "error_overrides": {"not-found": {"status": 410, "message": ""}},
         "auth": {"disable_header": True, "use_param": True, "use_cookie": True},
         "use_oauth2": True,
@@ -104,6 +104,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "definition": {"location": "url"},
         "response_processors": [{"name": "header_injector", "options": {}}],
         "uptime_tests": {"check_list": [{"url": ""}]},
+        "custom_middleware": {"pre": [{}], "post_key_auth": [{}], "post": [{}]},
     },
     {
         "version_data": {

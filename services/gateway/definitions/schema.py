@@ -70,7 +70,7 @@ from services.gateway.definitions.version_schema import VersionReader
 
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
-    "slug", "auth_provider", "session_provider", "config_data",
+    "slug", "auth_provider", "session_provider",
     "proxy_name", "tags", "api_model", "_id",
 )  # fmt: skip
 BALANCING: Final = ("round_robin", "least_connections")
@@ -128,7 +128,9 @@ class DefinitionReader(Reader):
             error_overrides=read_error_overrides(self),
             raw=raw,
         )
-        config = None if self.flag("config_data_disabled") else self.value("config_data")
+        config = self.value("config_data")
+        if self.flag("config_data_disabled"):
+            config = None
         scripts = (*hooks, *(script for several in self.virtual.values() for _, script in several), *handler_scripts(handlers))
         if scripts:
             found = ScriptSet(self.definition.api_id, self.definition.org_id, scripts, config if isinstance(config, dict) else {})

@@ -10,6 +10,7 @@ Fields:
 * `custom_middleware.post[].name` (1.3, required): As in `pre`.
 * `custom_middleware.post[].path` (1.3, required): As in `pre`.
 * `custom_middleware.post[].require_session` (1.3): As in `post_key_auth`.
+* `custom_middleware.post[].raw_body_only` (2.9): Has no effect: it belongs to plug-ins by gRPC.
 * `custom_middleware.post[].disabled` (5.3): Leaves the script out.
 Refusals: script-failed, script-timeout, script-refused, scripts-busy.
 """

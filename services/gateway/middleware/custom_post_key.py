@@ -11,6 +11,7 @@ Fields:
 * `custom_middleware.post_key_auth[].path` (2.3, required): As in `pre`.
 * `custom_middleware.post_key_auth[].require_session` (2.3): The script gets the session of the key, and what it returns as `SessionMeta`
   becomes the `meta_data` of the key.
+* `custom_middleware.post_key_auth[].raw_body_only` (2.9): Has no effect: it belongs to plug-ins by gRPC.
 * `custom_middleware.post_key_auth[].disabled` (5.3): Leaves the script out.
 Refusals: script-failed, script-timeout, script-refused, scripts-busy.
 """

@@ -15,7 +15,9 @@ Fields:
 * `custom_middleware.pre[].path` (1.3, required): The file, below `GATEWAY_MIDDLEWARE_PATH`. Differs: A file that is not there, or does not
   compile, is a mistake.
 * `custom_middleware.pre[].require_session` (1.3): Has no effect: there is no key yet.
+* `custom_middleware.pre[].raw_body_only` (2.9): Has no effect: it belongs to plug-ins by gRPC.
 * `custom_middleware.pre[].disabled` (5.3): Leaves the script out.
+* `custom_middleware.id_extractor` (2.3): Has no effect: it belongs to authentication by plug-ins, which is a mistake.
 * `config_data` (2.3): What scripts get as `config.config_data`.
 * `config_data_disabled` (5.3): Scripts get none of `config_data`.
 Refusals: script-failed, script-timeout, script-refused, scripts-busy.

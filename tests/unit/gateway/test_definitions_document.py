@@ -25,10 +25,13 @@ from services.gateway.definitions.not_served import catalogue
 from services.gateway.definitions_document import Described, described_fields, document, named_refusals, read_fields
 from services.gateway.keys import token_checks
 from services.gateway.refusals import RefusalKind
+from services.gateway.scripts import request_objects, scripts
 
 ROOT = Path(__file__).parents[3]
 # What middlewares that ask for a token have in common.
 SHARED = (bearer, token_checks)
+# What those that run scripts have in common.
+SCRIPTED = (scripts, request_objects)
 MIDDLEWARES = [step.middleware for step in ORDER if isinstance(step.middleware, ModuleType)]
 DESCRIBED = [
     one
@@ -79,6 +82,10 @@ def test_a_field_says_what_it_does(one: Described) -> None:
 @pytest.mark.parametrize("middleware", MIDDLEWARES, ids=[one.__name__.rpartition(".")[2] for one in MIDDLEWARES])
 def test_a_middleware_names_its_refusals(middleware: ModuleType) -> None:
     sources = [middleware, *(SHARED if hasattr(middleware, "BearerTokens") else ())]
+    if hasattr(middleware, "Hooks"):
+        sources += SCRIPTED
+    elif hasattr(middleware, "Running"):
+        sources.append(scripts)
     raised = {value.code for source in sources for value in vars(source).values() if isinstance(value, RefusalKind)}
     _, _, named = (middleware.__doc__ or "").partition("Refusals:")
     assert set(named_refusals(named)) == raised
