@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.gateway.counters.resp import ANSWER_S, Address, Away, Client, Link, ServerError, pack
+from services.gateway.counters.resp import ANSWER_S, UNCOUNTED, Address, Away, Client, Link, ServerError, pack
 
 log = logs.get(__name__)
 
@@ -40,12 +40,13 @@ def slot_of(key: bytes) -> int:
 class Nodes:
     """Finds the connection that a key belongs to. Use it on one event loop."""
 
-    def __init__(self, address: Address, probe: str, prepare: Prepare) -> None:
-        """Connect to nothing yet. probe: begins the names of keys that are written to try a server. prepare: see `Client`."""
+    def __init__(self, address: Address, probe: str, prepare: Prepare, meanwhile: str = UNCOUNTED) -> None:
+        """Connect to nothing yet. probe: begins the names of keys that are written to try a server. prepare, meanwhile: see `Client`."""
         self._address = address
+        self._meanwhile = meanwhile
         self._probe = probe
         self._prepare = prepare
-        self._first = Client(address, self._begin)
+        self._first = Client(address, self._begin, meanwhile)
         self._nodes: dict[Address, Client] = {}
         self._by_slot: list[Client] | None = None
         self._ranges: list[Any] = []  # what `_by_slot` was made of
@@ -74,6 +75,28 @@ class Nodes:
         """Return the connection to the server of a key, None while there is none."""
         by_slot = self._by_slot
         return (self._first if by_slot is None else by_slot[slot_of(key)]).link
+
+    async def ask(self, key: bytes, command: bytes) -> Any:
+        """Send a command of one key to the server that holds it. Raises Away or ServerError."""
+        link = self.link(key)
+        if link is None:
+            raise Away("there is no connection")
+        return await self.ask_at(link, key, command)
+
+    async def ask_at(self, link: Link, key: bytes, command: bytes) -> Any:
+        """Send a command of one key, once more where a cluster says that the key is. Raises Away or ServerError."""
+        try:
+            return await link.call(command)
+        except ServerError as error:
+            if not str(error).startswith(REDIRECTED):
+                raise
+            elsewhere = await self.redirected(error, key, link)
+            if elsewhere is None:
+                raise
+            link, asking = elsewhere
+            if asking:
+                link.call(pack("ASKING")).add_done_callback(lambda answer: answer.exception())  # the command's own answer says enough
+            return await link.call(command)
 
     async def redirected(self, error: ServerError, key: bytes, link: Link) -> tuple[Link, bool] | None:
         """Return where a key is that `link` does not hold, and whether that server wants ASKING first; None = nobody knows in time.
@@ -156,7 +179,7 @@ class Nodes:
                 late.cancel()  # it is not waited for any more, and goes on trying
 
     def _client(self, address: Address) -> Client:
-        return Client(address, lambda link: self._begin_node(link, address))
+        return Client(address, lambda link: self._begin_node(link, address), self._meanwhile)
 
     def _at(self, host: str, port: int) -> Address:
         """Return a node's address. A server that does not know its own name gives none: it is where it was reached."""

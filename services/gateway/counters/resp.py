@@ -29,6 +29,7 @@ CONNECT_S: Final = 2.0
 PULSE_S: Final = 1.0
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
+UNCOUNTED: Final = "requests passed uncounted"
 _PLAIN: Final = frozenset({"redis", "valkey"})
 _TLS: Final = frozenset({"rediss", "valkeys"})
 _TURNED_AWAY: Final = ("LOADING", "MASTERDOWN", "NOAUTH", "NOPERM", "READONLY", "WRONGPASS")
@@ -191,11 +192,12 @@ class Link(asyncio.Protocol):
 class Client:
     """Keeps one connection up. Use it on one event loop."""
 
-    def __init__(self, address: Address, prepare: Callable[[Link], Awaitable[None]]) -> None:
+    def __init__(self, address: Address, prepare: Callable[[Link], Awaitable[None]], meanwhile: str = UNCOUNTED) -> None:
         """Connect to nothing yet. prepare: what to do on a new connection before it is used, and then every second, so that a dead one is
-        noticed; when it raises Away or ServerError the connection is given up.
+        noticed; when it raises Away or ServerError the connection is given up. meanwhile: what happens without it, for the log.
         """
         self._address = address
+        self._meanwhile = meanwhile
         self._prepare = prepare
         self._task: asyncio.Task[None] | None = None
         self.link: Link | None = None
@@ -239,7 +241,7 @@ class Client:
                     link.close("stopped")
                     await link.gone.wait()
             if not reported:
-                log.warning("Valkey unreachable; requests passed uncounted", address=str(self._address), reason=why)
+                log.warning(f"Valkey unreachable; {self._meanwhile}", address=str(self._address), reason=why)
                 reported = True
             _tell(tried)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads the nodes' attempts, no secret

@@ -111,10 +111,7 @@ class ValkeyCounters:
     async def reset(self, counter: str) -> None:
         key = (self._names + counter).encode()
         try:
-            link = self._nodes.link(key)
-            if link is None:
-                raise Away
-            await self._call(link, key, pack("DEL", key))
+            await self._nodes.ask(key, pack("DEL", key))
         except (Away, ServerError):
             if len(self._resets) < _MOST_RESETS:
                 self._resets.add(key)
@@ -129,28 +126,13 @@ class ValkeyCounters:
                     raise
                 # the server has forgotten its scripts, or the key is at another one
                 evaluated = pack("EVAL", SCRIPT, 1, key, limit, milliseconds, charge)
-                admitted, used, ends, left = await self._call(link, key, evaluated)
+                admitted, used, ends, left = await self._nodes.ask_at(link, key, evaluated)
         except (Away, ServerError) as error:
             if isinstance(error, ServerError) and self._refused_by is not link:
                 self._refused_by = link
                 log.warning("count refused by Valkey; requests passed uncounted", reason=str(error))
             return self._pass(limit, window) if charge == b"1" else _untouched(limit, window)
         return Taken(admitted == 1, limit, max(limit - used, 0), ends / 1000, left / 1000)
-
-    async def _call(self, link: Link, key: bytes, command: bytes) -> Any:
-        """Send a command of one key, once more where a cluster says that the key is. Raises Away or ServerError."""
-        try:
-            return await link.call(command)
-        except ServerError as error:
-            if not str(error).startswith(REDIRECTED):
-                raise
-            elsewhere = await self._nodes.redirected(error, key, link)
-            if elsewhere is None:
-                raise
-            link, asking = elsewhere
-            if asking:
-                link.call(pack("ASKING")).add_done_callback(lambda answer: answer.exception())  # the command's own answer says enough
-            return await link.call(command)
 
     def _pass(self, limit: int, window: float) -> Taken:
         self.uncounted += 1
