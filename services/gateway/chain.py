@@ -14,6 +14,7 @@ from services.gateway.middleware import (
     auth_key,
     basic_auth,
     body_transform,
+    cache,
     certificate_key,
     circuit_breaker,
     client_certificate,
@@ -134,6 +135,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", upstream_target),
     # It changes answers only.
     Step("late", response_headers),
+    # When it is known what the upstream would be asked. What answers in its place is not kept; what is kept asks no script, as in Tyk.
+    Step("late", cache),
     # Answers in place of the upstream.
     Step("late", virtual_endpoint),
     # The last ones that see the request.

@@ -82,9 +82,9 @@ _ENTRIES: Final = [
     }
 ]
 _LISTS: Final = (
-    "circuit_breakers", "do_not_track_endpoints", "hard_timeouts", "ignored", "internal", "method_transforms", "mock_response",
-    "rate_limit", "size_limits", "track_endpoints", "transform", "transform_headers", "transform_response", "transform_response_headers",
-    "url_rewrites", "validate_json", "virtual",
+    "advance_cache_config", "circuit_breakers", "do_not_track_endpoints", "hard_timeouts", "ignored", "internal", "method_transforms",
+    "mock_response", "rate_limit", "size_limits", "track_endpoints", "transform", "transform_headers", "transform_response",
+    "transform_response_headers", "url_rewrites", "validate_json", "virtual",
 )  # fmt: skip
 _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
     {

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from services.gateway.cache.memory import MemoryAnswers
+from services.gateway.cache.port import AnswerStore
 from services.gateway.counters.port import Counters
 from services.gateway.exchange import Exchange
 from services.gateway.keys.certificates import CertificateFinder
@@ -28,7 +30,7 @@ Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 class Ports:
     """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds. tell: tells the handlers
     of the request's API of an event that refuses nothing. bodies: the threads in which large bodies are looked at.
-    scripts: those of definitions.
+    scripts: those of definitions; answers: those of upstreams that are kept.
     """
 
     keys: KeyFinder
@@ -42,3 +44,4 @@ class Ports:
     tell: Tell = lambda exchange, event, metadata: None
     scripts: Scripts = field(default_factory=lambda: Scripts(_NO_SCRIPTS))
     bodies: Executor = field(default_factory=lambda: Threads(_BODIES_AT_ONCE, "bodies"))
+    answers: AnswerStore = field(default_factory=MemoryAnswers)

@@ -140,6 +140,11 @@ class Settings:
         minimum=1024,
         maximum=16 * 1_048_576,
     )
+    cache_bytes: int = setting(
+        64 * 1_048_576,
+        help="Bytes of answers that a worker keeps in memory, where a definition caches; with VALKEY_URL they are kept there.",
+        minimum=1_048_576,
+    )
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)
     graceful_timeout: int = setting(75, help="Seconds that requests under way have to end when a worker stops.", minimum=0, maximum=86_400)
     analytics: str = setting(

@@ -18,6 +18,7 @@ from services.common.webhooks.courier import Courier
 from services.gateway.analytics.record import DAY_S
 from services.gateway.analytics.recorder import Recorder
 from services.gateway.announcements import factory as announcements
+from services.gateway.cache import factory as answers
 from services.gateway.certificates import PublicTls, upstream_tls
 from services.gateway.counters import factory as counters
 from services.gateway.definitions.model import Definition
@@ -121,6 +122,7 @@ class Gateway:
         self.keys = CachedKeys(self.keys_store)
         self.key_changes = KeyChanges(self.keys_store, self.keys)
         self.counters = counters.create(settings.valkey_url, settings.valkey_prefix, QuotaLedger(self.database))
+        self.answers = answers.create(settings.valkey_url, settings.valkey_prefix, settings.cache_bytes)
         self.oauth_store = OAuthStore(self.database, self.sealing)
         self.events = create_events(settings, self.database, self.hooks, self.oauth_store)
         self.handlers = Handlers()
@@ -192,6 +194,7 @@ class Gateway:
             certificates=self.certificates,
             now=time.time,
             tell=self.events.tell,
+            answers=self.answers,
             scripts=self.scripts,
         )
 
@@ -209,6 +212,10 @@ class Gateway:
             gauges.set(
                 "valkey_round_trip_seconds", "How long Valkey took to answer, a second ago at most.", lambda: self.counters.round_trip
             )
+        gauges.count("cache_hits", "Requests that were answered from the cache.", lambda: self.answers.hits)
+        gauges.count("cache_misses", "Requests whose answer the cache did not have.", lambda: self.answers.misses)
+        if not self.settings.valkey_url:
+            gauges.set("cache_bytes", "Memory that the kept answers take.", lambda: self.answers.size)
         gauges.set("events_waiting", "Events that are not in the outbox yet.", self.events.pending)
         gauges.count("events_dropped", "Events that were lost.", lambda: self.events.dropped)
         tracing = self.tracing
@@ -235,6 +242,7 @@ class Gateway:
         if my_turn is not None and not await my_turn():
             log.warning("rate windows not taken over", reason="the predecessor did not end in time")
         await self.counters.start()
+        await self.answers.start()
         await self.events.start()
         self.handlers.start()
         self.access_log.start()
@@ -285,6 +293,7 @@ class Gateway:
             "scripts": self.scripts.stop,
             "events": self.events.stop,
             "counters": self.counters.stop,
+            "kept answers": self.answers.stop,
             "which keys were used": partial(in_thread, self.freshness.mark_used),
             "access log": partial(in_thread, self.access_log.stop),
         }
@@ -340,6 +349,11 @@ class Gateway:
         assert self._loop is not None
         for name in names:
             asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
+
+    def purge_answers(self, api_id: str) -> None:
+        """Forget the kept answers of an API, for all workers. Raises NotPurged."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self.answers.purge(api_id), self._loop).result(10)
 
 
 def _exporter(endpoint: str) -> Exporter:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from services.gateway.definitions.field_names import CACHE_OPTIONS
 from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
@@ -51,7 +50,6 @@ _OTHERS: Final = {
     "internal": "APIs that only other APIs may call",
     "application_protocol": "what Tyk checks of other protocols than HTTP (MCP)",
     "definition": "versions that are APIs of their own",
-    "cache_options": "caching",
     "proxy.service_discovery": "service discovery",
 }
 _SCRIPTS: Final = ("pre", "post", "post_key_auth")
@@ -60,8 +58,6 @@ _OF_PATHS: Final = {
     "transform_jq": "body transforms",
     "transform_jq_response": "body transforms",
     "validate_request": "validation of requests",
-    "cache": "caching",
-    "advance_cache_config": "caching",
     "go_plugin": "plug-ins in Go",
     "persist_graphql": "GraphQL",
 }
@@ -152,10 +148,6 @@ def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     placing = root.opaque("definition")
     if placing.flag("enabled") and placing.value("versions"):
         _refuse(root, "definition", _OTHERS["definition"])
-    cache = root.opaque("cache_options", CACHE_OPTIONS)
-    # without one of the other two nothing is cached, whatever enable_cache says
-    if cache.flag("enable_cache") and (cache.flag("cache_all_safe_requests") or cache.flag("enable_upstream_cache_control")):
-        _refuse(root, "cache_options", _OTHERS["cache_options"])
     if proxy.opaque("service_discovery").flag("use_discovery_service"):
         _refuse(proxy, "service_discovery", _OTHERS["proxy.service_discovery"])
 

@@ -20,6 +20,7 @@ from services.gateway.operator_api import (
     api_users,
     api_workers,
     tyk_apis,
+    tyk_cache,
     tyk_certificates,
     tyk_health,
     tyk_hello,
@@ -35,6 +36,6 @@ def blueprints() -> list[Blueprint]:
     parts = (
         *(api_apis, api_keys, api_hooks, api_revisions, api_lint, api_workers, api_deliveries, api_policies, api_certificates, api_oauth),
         *(api_users, api_audit, api_import, api_activity),
-        *(tyk_apis, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_oauth, tyk_health, tyk_hello),
+        *(tyk_apis, tyk_cache, tyk_keys, tyk_organisations, tyk_policies, tyk_certificates, tyk_oauth, tyk_health, tyk_hello),
     )
     return [part.blueprint for part in parts]

@@ -87,6 +87,9 @@ _MALFORMED_BODY: Final = _kind("malformed-body", 403, 400, remedy="Send a JSON o
 _INVALID: Final[dict[Document, Kind]] = {what: _kind(f"invalid-{what}", 400, remedy=_MEND) for what in get_args(Document)}
 _INVALID_ARGUMENT: Final = _kind("invalid-argument", 400, remedy="Correct the part of the URL or of the body that the message names.")
 _API_UNKNOWN: Final = _kind("api-unknown", 404, 400, remedy=f"{_FIND} 400: when `api_id` in the query names it.")
+_CACHE_NOT_PURGED: Final = _kind(
+    "cache-not-purged", 503, remedy="Valkey cannot be reached: try again; answers end by themselves after `cache_timeout`."
+)
 _KEY_NOT_FOUND: Final = _kind("key-not-found", 404, remedy=_FIND)
 _KEY_NOT_OWNED: Final = _kind("key-not-owned", 400, remedy="The key belongs to another organisation.")
 _HOOK_UNKNOWN: Final = _kind("hook-unknown", 404, remedy=_FIND)
@@ -251,6 +254,10 @@ def tyk_health_without_api() -> OperatorRefusal:
 
 def tyk_health_unknown() -> OperatorRefusal:
     return OperatorRefusal(_API_UNKNOWN, "API ID not found")
+
+
+def tyk_cache_not_purged() -> OperatorRefusal:
+    return OperatorRefusal(_CACHE_NOT_PURGED, "Valkey cannot be reached, so the cache of the API is as it was")
 
 
 def api_id_taken() -> OperatorRefusal:

@@ -24,6 +24,7 @@ class Rule(NamedTuple):
 _RULES: Final = {
     "apis": Rule("api"),
     "tyk_apis": Rule("api"),
+    "tyk_cache": Rule("api"),
     "revisions": Rule("api"),
     "lint": Rule("api"),
     "imports": Rule("api"),
@@ -46,8 +47,8 @@ _RULES: Final = {
 }
 # Calls whose method says something else than what they do.
 _WRITES_BY_GET: Final = frozenset({"tyk_apis.reload"})
-# What they change is no write of the caller's stores: a reload, and a code that a login server gets.
-_RECORDED_AFTER: Final = frozenset({"tyk_apis.reload", "tyk_oauth.authorize_client"})
+# What they change is no write of the caller's stores: a reload, kept answers, and a code that a login server gets.
+_RECORDED_AFTER: Final = frozenset({"tyk_apis.reload", "tyk_cache.purge", "tyk_oauth.authorize_client"})
 _READS_BY_POST: Final = frozenset({"lint.lint_definition"})
 
 

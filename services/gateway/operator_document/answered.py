@@ -116,6 +116,7 @@ ANSWERED: Final[Mapping[str, Schema]] = {
     "TykApiSaved": changed(["added", "modified"], {"unchanged": {"const": True}}),
     "TykSaved": changed(["added", "modified"]),
     "TykDeleted": changed(["deleted"]),
+    "TykPurged": closed({"status": {"const": "ok"}, "message": TEXT}),
     "TykReload": closed({"status": {"const": "ok"}, "message": TEXT}, {"unconfirmed": ref("Workers")}),
     "Linted": closed({"valid": FLAG, "mistakes": listed("Place"), "warnings": listed("Place")}),
     "KeyRow": closed(

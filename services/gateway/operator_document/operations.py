@@ -43,6 +43,7 @@ TAGS: Final[Mapping[str, str]] = {
     "audit": "Operators",
     "activity": "Analytics",
     "tyk_apis": "Tyk: definitions",
+    "tyk_cache": "Tyk: definitions",
     "tyk_keys": "Tyk: keys",
     "tyk_policies": "Tyk: policies",
     "tyk_organisations": "Tyk: organisations",
@@ -190,6 +191,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "tyk_apis.update_api": Operation("Replace a definition", "TykApiSaved", f"{_SAVES} api-unknown id-mismatch", _GUARDED, "Definition"),
     "tyk_apis.delete_api": Operation("Delete an API", "TykDeleted", "api-unknown revision-conflict definitions-from-files", _GUARDED),
     "tyk_apis.delete_nothing": Operation("Refuse: the path names no API", "", "api-id-missing"),
+    "tyk_cache.purge": Operation(
+        "Forget the kept answers of an API", "TykPurged", "api-unknown cache-not-purged", about="No worker serves them after the answer."
+    ),
     "tyk_apis.reload": Operation(
         "Make every worker read the definitions again", "TykReload", "invalid-definition", about="No write needs it; files that changed do."
     ),

@@ -14,6 +14,7 @@ from flask import Flask, request
 from werkzeug.test import TestResponse
 
 from services.common.core_database import CoreDatabase
+from services.gateway.cache.port import NotPurged
 from services.gateway.compiler import interpret
 from services.gateway.console.documents import DOCUMENT as DOCUMENT_FILE
 from services.gateway.definitions.model import Definition
@@ -81,6 +82,8 @@ class NotedGateway:
         self.mistakes: Mistakes | None = None
         self.published: list[Any] = []
         self.reset: list[str] = []
+        self.purged: list[str] = []
+        self.valkey_away = False
         self.checked: list[tuple[str, str | None]] = []
 
     def check(self, definition: Definition, replaces: str | None = None) -> None:
@@ -120,6 +123,11 @@ class NotedGateway:
         self.published.append(announced)
         assert told.entries is not None and {item for number, item in told.entries if number == generation and item} == announced
         return self.unconfirmed
+
+    def purge_answers(self, api_id: str) -> None:
+        if self.valkey_away:
+            raise NotPurged
+        self.purged.append(api_id)
 
     def reset_counters(self, names: Iterable[str]) -> None:
         self.reset.extend(names)

@@ -152,6 +152,9 @@ class OnBehalf:
     def publish_certificates(self) -> list[str]:
         return self._whole.publish_certificates()
 
+    def purge_answers(self, api_id: str) -> None:
+        self._whole.purge_answers(api_id)
+
     def reset_counters(self, names: Iterable[str]) -> None:
         self._whole.reset_counters(names)
 

@@ -142,4 +142,7 @@ class Gateway(Protocol):
         """Make every worker load the certificates. Returns the names of workers that did not confirm in time."""
         ...
 
+    def purge_answers(self, api_id: str) -> None:
+        """Forget the kept answers of an API, for all workers. Raises NotPurged."""
+
     def reset_counters(self, names: Iterable[str]) -> None: ...

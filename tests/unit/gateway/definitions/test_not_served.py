@@ -26,8 +26,6 @@ def refused(**more: Any) -> dict[str, str]:
         ({"internal": True}, "/internal"),
         ({"custom_middleware_bundle": "bundle.zip"}, "/custom_middleware_bundle"),
         ({"definition": {"enabled": True, "key": "v", "versions": {"v2": "other"}}}, "/definition"),
-        ({"cache_options": {"enable_cache": True, "cache_all_safe_requests": True}}, "/cache_options"),
-        ({"cache_options": {"enable_cache": True, "enable_upstream_cache_control": True}}, "/cache_options"),
         ({"external_oauth": {"enabled": True}}, "/external_oauth"),
         ({"auth": {"auth_header_name": "a", "validate_signature": True}}, "/auth/validate_signature"),
         ({"proxy": {**document()["proxy"], "service_discovery": {"use_discovery_service": True}}}, "/proxy/service_discovery"),
@@ -41,7 +39,7 @@ def test_what_is_asked_for(more: dict[str, Any], place: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["validate_request", "cache"],
+    ["validate_request"],
 )
 def test_lists_of_paths(name: str) -> None:
     entry = {"path": "/a", "method": "GET", "enabled": True, "rate": 1, "add_headers": {"a": "b"}}
