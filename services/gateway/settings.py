@@ -142,7 +142,7 @@ class Settings:
     )
     cache_bytes: int = setting(
         64 * 1_048_576,
-        help="Bytes of answers that a worker keeps in memory, where a definition caches; with VALKEY_URL they are kept there.",
+        help="Bytes of answers that a worker keeps where a definition caches: in its memory, with VALKEY_URL in Valkey.",
         minimum=1_048_576,
     )
     keepalive_timeout: float = setting(75.0, help="Seconds an idle client connection is kept.", minimum=1, maximum=86_400)

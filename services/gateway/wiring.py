@@ -214,8 +214,7 @@ class Gateway:
             )
         gauges.count("cache_hits", "Requests that were answered from the cache.", lambda: self.answers.hits)
         gauges.count("cache_misses", "Requests whose answer the cache did not have.", lambda: self.answers.misses)
-        if not self.settings.valkey_url:
-            gauges.set("cache_bytes", "Memory that the kept answers take.", lambda: self.answers.size)
+        gauges.set("cache_bytes", "Bytes of the answers that the worker keeps, in memory or in Valkey.", lambda: self.answers.size)
         gauges.set("events_waiting", "Events that are not in the outbox yet.", self.events.pending)
         gauges.count("events_dropped", "Events that were lost.", lambda: self.events.dropped)
         tracing = self.tracing

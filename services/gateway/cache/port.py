@@ -28,7 +28,7 @@ class AnswerStore(Protocol):
 
     @property
     def size(self) -> int:
-        """Return about how many bytes this worker's memory holds of it."""
+        """Return about how many bytes this worker keeps."""
 
     def find(self, api_id: str, name: bytes) -> Found | Awaitable[Found]:
         """Find what has a name and has not ended. At once, or soon; (None, None) when it cannot be said."""

@@ -222,3 +222,22 @@ def test_a_frozen_valkey_holds_up_the_first_requests_for_a_moment_only(own_valke
                 own_valkey.go_on()
 
     run(scenario)
+
+
+def test_what_a_worker_writes_into_valkey_is_bounded(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resp, "ANSWER_S", 20.0)
+
+    async def scenario() -> None:
+        async with started(ValkeyAnswers(valkey.url, most=100_000)) as store:
+            await kept(store, sized(5_000), NAME, "small")
+            for number in range(60):
+                await kept(store, sized(5_000), b"%020d" % number)
+                assert store.size <= 100_000
+            assert (await find(store, NAME, "small"))[0], "the API that takes most gives way"
+            assert not (await find(store, b"%020d" % 0))[0]
+            assert (await find(store, b"%020d" % 59))[0]
+            await kept(store, sized(30_000), OTHER)
+            assert not (await find(store, OTHER))[0]
+
+    run(scenario)
+    assert len(valkey.client.keys()) < 25
