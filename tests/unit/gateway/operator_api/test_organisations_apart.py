@@ -234,6 +234,7 @@ CASES: dict[Case, list[tuple[Any, ...]]] = {
     ("GET", "/tyk/health"): [("/tyk/health?api_id={api_id}", None, 404, "api-unknown")],
     ("GET", "/tyk/reload"): [("/tyk/reload",)],
     ("GET", "/tyk/reload/group"): [("/tyk/reload/group",)],
+    ("DELETE", "/tyk/cache/<api_id>"): [("/tyk/cache/{api_id}", None, 404, "api-unknown")],
     ("GET", "/tyk/keys"): [("/tyk/keys",), ("/tyk/keys?api_id={api_id}", None, 400, "api-unknown"), ("/tyk/keys?filter={key}",)],
     ("POST", "/tyk/keys/create"): [("/tyk/keys/create", {"apply_policy_id": "{policy}"}, 400, "invalid-key")],
     ("POST", "/tyk/keys"): [("/tyk/keys", {"access_rights": {"{api_id}": {}}}, 400, "invalid-key")],
