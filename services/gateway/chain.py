@@ -22,6 +22,7 @@ from services.gateway.middleware import (
     custom_post,
     custom_post_key,
     custom_pre,
+    error_overrides,
     hard_timeouts,
     hmac_signature,
     internal_paths,
@@ -122,6 +123,8 @@ ORDER: Final[tuple[Step, ...]] = (
     # What was valid is changed: the body for the upstream, and that of its answer.
     Step("late", body_transform),
     Step("late", response_body_transform),
+    # An error of the upstream has the last word of the definition, whatever its path makes of bodies.
+    Step("late", error_overrides),
     # How long the upstream may take for this endpoint.
     Step("late", hard_timeouts),
     # What is recorded does not depend on what is sent on.

@@ -137,6 +137,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         tracked=not definition.do_not_track,
         detailed_recording=definition.enable_detailed_recording,
         expire_analytics_after=definition.expire_analytics_after,
+        error_rules=definition.error_rules,
         definition=definition,
         scripts=scripts,
     )

@@ -90,7 +90,7 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
     {
         "version_data": {"versions": {"v": {"paths": {}}}},
         "event_handlers": {"events": {"AuthFailure": [{"handler_name": WEBHOOK}, {"handler_name": LOG}, {"handler_name": SCRIPT}]}},
-        "error_overrides": {"not-found": {"status": 410, "message": ""}},
+        "error_overrides": {"not-found": {"status": 410, "message": ""}, "404": [{"response": {"message": ""}}]},
         "auth": {"disable_header": True, "use_param": True, "use_cookie": True},
         "use_oauth2": True,
         "use_basic_auth": True,

@@ -31,8 +31,9 @@ With `Accept: application/problem+json` the body is a problem document (RFC 9457
 
 A definition may give its refusals another shape with `error_template`, a JSON object whose strings may use `{{.Message}}`,
 `{{.Code}}`, `{{.StatusCode}}`, `{{.RequestID}}` and `{{.Detail}}`, and other words or statuses with `error_overrides`:
-`{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`. A request that cannot be read is answered in the shape of the API
-that its path seems to belong to.
+`{"quota-exceeded": {"status": 429, "message": "Come back tomorrow"}}`. Tyk's form, by status, is served as well; it also replaces bodies,
+headers and errors of the upstream ([definitions.md](definitions.md#errors)). A request that cannot be read is answered in the shape of the
+API that its path seems to belong to.
 
 "event": the event that webhooks and log handlers of a definition receive. "closes": the connection ends after the answer.
 """

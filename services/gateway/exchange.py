@@ -164,6 +164,7 @@ class CompiledApi:
     tracked: bool = True
     detailed_recording: bool = False
     expire_analytics_after: int = 0
+    error_rules: Any = None
     definition: Any
     scripts: Any = None
 

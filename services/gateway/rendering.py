@@ -21,6 +21,7 @@ _PROBLEM_TYPE: Final[Header] = (_CONTENT_TYPE, b"application/problem+json")
 _GENERATOR: Final[Header] = (b"X-Generator", b"gatehouse")
 _PROBLEM_NAME: Final = b"application/problem+json"
 _VARIABLE: Final = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
+_OF_BODIES: Final = frozenset({"body-invalid", "body-not-json"})
 TEMPLATE_VARIABLES: Final = frozenset({"Message", "Code", "StatusCode", "RequestID", "Detail"})
 
 
@@ -31,6 +32,16 @@ class Override(Protocol):
     def status(self) -> int | None: ...
     @property
     def message(self) -> str | None: ...
+
+
+class Rule(Override, Protocol):
+    """A rule of `error_overrides` by status, which may also have a body and headers."""
+
+    @property
+    def content_type(self) -> bytes: ...
+
+    def text(self, values: Mapping[str, Any]) -> bytes | None: ...
+    def changed(self, headers: list[Header]) -> list[Header]: ...
 
 
 def render(refusal: Refusal, exchange: Exchange) -> Reply:
@@ -61,22 +72,40 @@ def _answer(
     status, message = refusal.status, refusal.message
     override: Override | None = api.error_overrides.get(kind.code) if api is not None else None
     template = None if api is None else api.error_template
+    rule: Rule | None = None
+    if override is None and api is not None and api.error_rules is not None:
+        override = rule = api.error_rules.of_refusal(refusal, message)
     if override is not None:
         status = override.status or status
         message = message if override.message is None else override.message
     kind_of_body = _JSON_TYPE
-    if accept is not None and _PROBLEM_NAME in accept and wants_problem(accept):
+    written = None if rule is None else rule.text(_values(refusal, status, message, request_id))
+    if rule is not None and written is not None:
+        kind_of_body, body = (_CONTENT_TYPE, rule.content_type), written
+    elif accept is not None and _PROBLEM_NAME in accept and wants_problem(accept):
         kind_of_body = _PROBLEM_TYPE
         body = _dump(_problem(kind.code, status, message, refusal.detail, request_id))
     elif template is not None:
-        values = {"Message": message, "Code": kind.code, "StatusCode": status, "RequestID": request_id}
-        body = _dump(fill(template, {**values, "Detail": refusal.detail or ""}))
+        body = _dump(fill(template, _values(refusal, status, message, request_id)))
     else:
         body = _plain_body(kind, message, refusal.detail, request_id)
     headers = [kind_of_body, (b"X-Request-Id", request_id.encode("latin-1", "replace")), _GENERATOR]
     headers += answer_headers
     headers += refusal.headers
-    return Reply(status, headers, body)
+    return Reply(status, headers if rule is None else rule.changed(headers), body)
+
+
+def _values(refusal: Refusal, status: int, message: str, request_id: str) -> dict[str, Any]:
+    detail = refusal.detail or ""
+    shown = {"Message": message, "Code": refusal.kind.code, "StatusCode": status, "RequestID": request_id, "Detail": detail}
+    return shown | {"InvalidParams": detail if refusal.kind.code in _OF_BODIES else ""}
+
+
+def upstream_error(message: str, status: int, request_id: str, template: Mapping[str, Any] | None) -> bytes:
+    """Write the body that replaces the one of an upstream's error."""
+    if template is None:
+        return _dump({"error": message, "request_id": request_id})
+    return _dump(fill(template, {"Message": message, "StatusCode": status, "RequestID": request_id}))
 
 
 def _plain_body(kind: RefusalKind, message: str, detail: str | None, request_id: str) -> bytes:

@@ -74,6 +74,8 @@ def _for_tyk(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if isinstance(overrides, Mapping) and any(isinstance(one, Mapping) for one in overrides.values()):
         own.append("error_overrides by error code (left out)")
         del document["error_overrides"]
+        if by_status := {status: rules for status, rules in overrides.items() if not isinstance(rules, Mapping)}:
+            document["error_overrides"] = by_status
     return document, own
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
+from services.gateway.definitions.error_rules import ErrorRules
 from services.gateway.routing.patterns import Matching
 from services.gateway.wire.routes import Route
 
@@ -214,6 +215,7 @@ class Definition:
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
     scripts: ScriptSet | None = None
+    error_rules: ErrorRules | None = None
     specs: tuple[Any, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[tuple[str, Any], ...] = ()

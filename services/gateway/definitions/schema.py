@@ -104,6 +104,7 @@ class DefinitionReader(Reader):
         domain = self.text("domain")
         use_keyless = self.flag("use_keyless")
         ways, self.places_of_keys = read_ways(self, use_keyless)
+        error_overrides, error_rules = read_error_overrides(self)
         self.definition = Definition(
             id=self._id(),
             name=self.text("name"),
@@ -125,7 +126,8 @@ class DefinitionReader(Reader):
             enable_batch_request_support=self.flag("enable_batch_request_support"),
             uptime_tests=read_uptime_tests(self.object("uptime_tests", field_names.UPTIME_TESTS)),
             error_template=read_error_template(self),
-            error_overrides=read_error_overrides(self),
+            error_overrides=error_overrides,
+            error_rules=error_rules,
             raw=raw,
         )
         config = self.value("config_data")

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from services.gateway.compiler import compile_api
 from services.gateway.exchange import Exchange, Reply
-from services.gateway.refusals import BAD_PATH, KEY_MISSING, NOT_FOUND, QUOTA_EXCEEDED, RATE_LIMITED, Refusal
+from services.gateway.refusals import (
+    BAD_PATH,
+    BODY_INVALID,
+    KEY_MISSING,
+    KEY_UNKNOWN,
+    NOT_FOUND,
+    QUOTA_EXCEEDED,
+    RATE_LIMITED,
+    UPSTREAM_TIMEOUT,
+    Refusal,
+)
 from services.gateway.rendering import fill, render, render_early, template_variables, wants_problem
 from tests.unit.gateway.exchanges import definition, exchange, ports
 
@@ -117,6 +127,60 @@ def test_overrides() -> None:
     assert json.loads(both.body) == {"m": 'Come back "tomorrow"', "s": 429}
     problem = answer(Refusal(QUOTA_EXCEEDED), exchange(headers=[PROBLEM]), error_overrides=overrides)
     assert (problem.status, json.loads(problem.body)["status"]) == (429, 429)
+
+
+def _rules(status: str, response: dict[str, Any], **match: Any) -> dict[str, Any]:
+    return {"error_overrides": {status: [{"match": match, "response": response}]}}
+
+
+def test_overrides_by_status() -> None:
+    body = '{"title": "{{.Message}}", "status": {{.StatusCode}}, "code": "{{.Code}}"}'
+    headers = {"WWW-Authenticate": "Bearer", "X-Request-Id-2": "", "X-Generator": ""}
+    given = _rules("401", {"status_code": 403, "body": body, "headers": headers})
+    reply = answer(Refusal(KEY_MISSING, headers=[(b"www-authenticate", b"Basic")]), exchange(headers=[PROBLEM]), **given)
+    assert (reply.status, json.loads(reply.body)) == (403, {"title": "Authorization field missing", "status": 403, "code": "key-missing"})
+    assert reply.headers[0] == (b"Content-Type", b"application/json")
+    assert [header for header in reply.headers if header[0].lower() == b"www-authenticate"] == [(b"WWW-Authenticate", b"Bearer")]
+    assert (b"X-Generator", b"gatehouse") in reply.headers
+    assert answer(Refusal(NOT_FOUND), **given).status == 404
+
+
+def test_an_override_of_the_message_keeps_the_shape() -> None:
+    given = _rules("4xx", {"code": 400, "message": "No"})
+    reply = answer(Refusal(KEY_MISSING), error_template={"m": "{{.Message}}", "s": "{{.StatusCode}}"}, **given)
+    assert (reply.status, json.loads(reply.body)) == (400, {"m": "No", "s": 400})
+    assert json.loads(answer(Refusal(KEY_MISSING), exchange(headers=[PROBLEM]), **given).body)["title"] == "No"
+
+
+@pytest.mark.parametrize(
+    ("match", "matches"),
+    [
+        ({}, True),
+        ({"flag": "AMF"}, True),
+        ({"flag": "AKI", "message_pattern": "never"}, False),
+        ({"flag": "AKI", "message_pattern": "field missing"}, True),
+        ({"message_pattern": "^Authorization"}, True),
+        ({"message_pattern": "^authorization"}, False),
+        ({"body_field": "a", "body_value": "b"}, False),
+    ],
+)
+def test_which_refusals_a_rule_means(match: dict[str, Any], matches: bool) -> None:
+    assert (answer(Refusal(KEY_MISSING), **_rules("401", {"status_code": 418}, **match)).status == 418) is matches
+
+
+def test_which_rule_comes_first() -> None:
+    rules = {"4xx": [{"response": {"status_code": 418}}], "401": [{"response": {"status_code": 419}}], "key-unknown": {"status": 420}}
+    assert answer(Refusal(KEY_MISSING), error_overrides=rules).status == 419
+    assert answer(Refusal(KEY_UNKNOWN), error_overrides=rules).status == 420
+    assert answer(Refusal(NOT_FOUND), error_overrides=rules).status == 418
+    upstreams = {"5xx": [{"match": {"flag": "URS"}, "response": {"status_code": 599}}]}
+    assert answer(Refusal(UPSTREAM_TIMEOUT), error_overrides=upstreams).status == 504
+
+
+def test_the_status_that_a_definition_chose_counts() -> None:
+    given = _rules("400", {"message": "Not like this: {{", "body": "{{.Message}} {{.InvalidParams}}"}, flag="BIV")
+    reply = answer(Refusal(BODY_INVALID, status=400, detail="age"), **given)
+    assert (reply.body, reply.headers[0][1]) == (b"Not like this: {{ age", b"text/plain; charset=utf-8")
 
 
 def test_without_an_api() -> None:

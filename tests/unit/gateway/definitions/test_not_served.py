@@ -133,8 +133,6 @@ def test_a_keyless_api_that_finds_keys_by_certificates() -> None:
         ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "perl"}}, "/custom_middleware/pre", "the driver perl"),
         ({"custom_middleware_bundle": "b.zip"}, "/custom_middleware_bundle", "bundles of plug-ins"),
         ({"use_go_plugin_auth": True}, "/use_go_plugin_auth", "plug-in in Go"),
-        ({"error_overrides": {"401": [{"response": {"message": "a"}}]}}, "/error_overrides/401", "by status"),
-        ({"error_overrides": {"5xx": []}}, "/error_overrides/5xx", "by status"),
         (
             {"event_handlers": {"events": {"AuthFailure": [{"handler_name": "cp_dynamic_handler", "handler_meta": {"name": "f"}}]}}},
             "/event_handlers/events/AuthFailure/0/handler_name",
