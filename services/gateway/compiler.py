@@ -18,7 +18,7 @@ from services.gateway.definitions.lint import warnings, without_effect
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, Reader, Report
 from services.gateway.definitions.schema import DefinitionReader
-from services.gateway.definitions.sources import resolve
+from services.gateway.definitions.sources import files_of, resolve
 from services.gateway.exchange import CompiledApi, Exchange, ResponseHead, Stage, Timeouts
 from services.gateway.middleware import size_limit
 from services.gateway.middleware.hard_timeouts import usual_timeouts
@@ -34,15 +34,26 @@ _NO_TIMEOUTS = Timeouts(0, 0, 0)
 
 
 def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Definition:
-    """Turn stored JSON into a Definition, with `env://` filled in. Raises Mistakes with all of them, unset variables included."""
+    """Turn stored JSON into a Definition, with `env://`, `secrets://` and `file://` filled in.
+
+    Raises Mistakes with all of them, unset variables and missing files included.
+    """
     resolved, mistakes = resolve(raw, os.environ if environ is None else environ)
     try:
         definition = parse(resolved)
     except Mistakes as error:
-        raise Mistakes([*mistakes, *error.mistakes], error.unread) from None
+        references = files_of(raw)
+        others = [_without_content(one, references) for one in error.mistakes]
+        raise Mistakes([*mistakes, *others], error.unread) from None
     if mistakes:
         raise Mistakes(mistakes, definition.unread)
     return replace(definition, raw=raw)
+
+
+def _without_content(mistake: Mistake, references: Mapping[str, str]) -> Mistake:
+    """Return a mistake that repeats nothing of what a file holds."""
+    reference = references.get(mistake.pointer)
+    return mistake if reference is None else Mistake(mistake.pointer, f"what `{reference}` stands for cannot be used here")
 
 
 def parse(raw: Mapping[str, Any]) -> Definition:

@@ -20,6 +20,7 @@ from services.gateway.compiler import broken_api, compile_api, inactive_api, int
 from services.gateway.definitions.claims import Occupied
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.definitions.sources import files_of
 from services.gateway.exchange import CompiledApi
 from services.gateway.ports import Ports
 from services.gateway.routing.listen_paths import ListenPaths
@@ -171,11 +172,13 @@ class Live:
     def _load(self, stored: Stored, *, only_served: bool = False) -> Loaded:
         """Return the same object where nothing has changed: what its stages remember stays warm.
 
-        only_served: one that is not served is tried again, because the environment may have changed.
+        only_served: one that is not served is tried again, because the environment may have changed, and so is one that takes
+        something from files.
         """
         known = self.current.loaded.get(stored.id)
-        same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw and not _reads_anew(known)
-        if known is not None and same and (known.state == "served" or not only_served):
+        same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw
+        kept = same and known is not None and not _reads_anew(known)
+        if known is not None and kept and (not only_served or (known.state == "served" and not files_of(stored.raw))):
             return known
         self._unsettled += 1
         try:
@@ -186,6 +189,8 @@ class Live:
         except Mistakes as error:
             mistakes = [f"{one.pointer}: {one.message}" for one in error.mistakes]
             log.error("definition refused", api_id=stored.api_id, mistakes=mistakes)
+            if known is not None and same and known.state == "served":  # a file is away that was there: what it held stays in force
+                return known
             return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
 
     @contextlib.contextmanager

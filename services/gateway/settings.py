@@ -92,6 +92,7 @@ class Settings:
     env_allow: tuple[str, ...] = setting(
         (), help="Further environment variables that definitions may name by env://, such as FRONTEND_URL,ORDERS_*.", parse=_env_names
     )
+    secrets_path: Path | None = setting(None, help="Folder of the files that definitions may name by secrets:// and file://.")
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
     webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")

@@ -30,6 +30,7 @@ Fields:
   own the same host and path.
 * `proxy.target_url` (1.3, required): The URL of the upstream, http or https; `ws` and `wss` mean the same. `env://UPSTREAM_NAME/path` takes
   its beginning from the environment variable `UPSTREAM_NAME`; `GATEWAY_ENV_ALLOW` may allow further names.
+  `secrets://NAME/path` takes it from a file in `GATEWAY_SECRETS_PATH`.
 * `proxy.enable_load_balancing` (1.8): Sends requests to the URLs of `target_list` in turn, in place of `target_url`.
 * `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`; without a scheme they are http. One that stands there
   twice gets twice as many requests. One that cannot be reached is left out for ten seconds.

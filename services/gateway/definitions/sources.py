@@ -1,10 +1,10 @@
-"""Where definitions come from besides the operator API: a folder of JSON files, and the environment for what differs between machines.
+"""Where definitions come from besides the operator API: a folder of JSON files; and what differs between machines, from elsewhere.
 
-A target written `env://UPSTREAM_AUTH/v1`, also that of a version, becomes the value of that environment variable followed by `/v1`, so that
-one file serves a laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another
-setting to an upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable
-that begins with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. The
-`env://` form is what is stored and given back.
+A target written `env://UPSTREAM_AUTH/v1`, also that of a version, becomes the value of that environment variable followed by `/v1`, so that one file serves a
+laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
+upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable that begins
+with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. `secrets://NAME` and
+`file://PATH` stand in the same places for the content of a file (`secret_files.py`). These forms are what is stored and given back.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 from services.gateway.definitions.reader import Mistake, Mistakes, join, read_json
+from services.gateway.definitions.secret_files import FOLDER, continued, of_file
 
+_REFERENCES: Final = ("env://", "secrets://", "file://")
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
 _NAME_OF_KEY: Final = re.compile(r"(?:UPSTREAM|TYK)_[A-Z0-9_]+")
@@ -38,86 +40,102 @@ _NOWHERE: Final = "http://upstream.invalid/"
 
 
 def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping[str, Any], list[Mistake]]:
-    """Fill in what a definition takes from the environment; return its JSON and the mistakes in that.
+    """Fill in what a definition takes from the environment and from files; return its JSON and the mistakes in that.
 
-    Field names are found without regard to case, as everywhere.
+    Field names are found without regard to case, as everywhere. Reads the files each time.
     """
     mistakes: list[Mistake] = []
+
+    def filled(value: str, pointer: str, is_key: bool) -> str:
+        try:
+            if value.startswith("env://"):
+                return _of_environment(value, environ, is_key)
+            return of_file(value, environ.get(FOLDER, ""))
+        except ValueError as error:
+            mistakes.append(Mistake(pointer, str(error)))
+            return _NOWHERE
+
+    return _mapped(raw, filled), mistakes
+
+
+def files_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a definition takes from files: its references, by their pointers."""
+    found: dict[str, str] = {}
+
+    def noted(value: str, pointer: str, is_key: bool) -> str:
+        if not value.startswith("env://"):
+            found[pointer] = value
+        return value
+
+    _mapped(raw, noted)
+    return found
+
+
+def _mapped(raw: Mapping[str, Any], fill: Callable[[str, str, bool], str]) -> Mapping[str, Any]:
+    """Return a definition with every reference replaced. fill: of (reference, pointer, whether keys are there)."""
+
+    def one(value: Any, pointer: str, is_key: bool) -> Any:
+        return fill(value, pointer, is_key) if isinstance(value, str) and value.startswith(_REFERENCES) else value
+
     filled = dict(raw)
     for name, value in raw.items():
         pointer = join("", name)
         if name.lower() == "proxy" and isinstance(value, Mapping):
-            filled[name] = _proxy(value, pointer, environ, mistakes)
+            filled[name] = _proxy(value, pointer, one)
         elif name.lower() == "version_data" and isinstance(value, Mapping):
-            filled[name] = _versions(value, pointer, environ, mistakes)
+            filled[name] = _versions(value, pointer, one)
         elif name.lower() == "jwt_source":
-            filled[name] = _fill_key(value, pointer, environ, mistakes)
+            filled[name] = one(value, pointer, True)
         elif name.lower() == "jwt_jwks_uris" and isinstance(value, list):
-            filled[name] = [_key_set(one, join(pointer, index), environ, mistakes) for index, one in enumerate(value)]
-    return (filled if filled != raw else raw), mistakes
+            filled[name] = [_key_set(member, join(pointer, index), one) for index, member in enumerate(value)]
+    return filled if filled != raw else raw
 
 
-def _proxy(proxy: Mapping[str, Any], pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Any]:
+def _proxy(proxy: Mapping[str, Any], pointer: str, one: Callable[[Any, str, bool], Any]) -> dict[str, Any]:
     filled = dict(proxy)
     for name, value in proxy.items():
         place = join(pointer, name)
         if name.lower() == "target_url":
-            filled[name] = _fill(value, place, environ, mistakes)
+            filled[name] = one(value, place, False)
         elif name.lower() == "target_list" and isinstance(value, list):
-            filled[name] = [_fill(one, join(place, index), environ, mistakes) for index, one in enumerate(value)]
+            filled[name] = [one(member, join(place, index), False) for index, member in enumerate(value)]
     return filled
 
 
-def _versions(data: Mapping[str, Any], pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Any]:
+def _versions(data: Mapping[str, Any], pointer: str, one: Callable[[Any, str, bool], Any]) -> dict[str, Any]:
     def version(value: Any, place: str) -> Any:
         if not isinstance(value, Mapping):
             return value
         return {
-            name: _fill(one, join(place, name), environ, mistakes) if name.lower() == "override_target" else one
-            for name, one in value.items()
+            name: one(member, join(place, name), False) if name.lower() == "override_target" else member for name, member in value.items()
         }
 
     return {
-        name: {key: version(one, join(join(pointer, name), key)) for key, one in value.items()}
+        name: {key: version(member, join(join(pointer, name), key)) for key, member in value.items()}
         if name.lower() == "versions" and isinstance(value, Mapping)
         else value
         for name, value in data.items()
     }
 
 
-def _key_set(one: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
-    if not isinstance(one, Mapping):
-        return one
-    return {
-        name: _fill_key(value, join(pointer, name), environ, mistakes) if name.lower() == "url" else value for name, value in one.items()
-    }
+def _key_set(key_set: Any, pointer: str, one: Callable[[Any, str, bool], Any]) -> Any:
+    if not isinstance(key_set, Mapping):
+        return key_set
+    return {name: one(value, join(pointer, name), True) if name.lower() == "url" else value for name, value in key_set.items()}
 
 
-def _fill_key(value: Any, pointer: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Any:
-    return _fill(value, pointer, environ, mistakes, _NAME_OF_KEY, "UPSTREAM_ or TYK_")
-
-
-def _fill(
-    value: Any,
-    pointer: str,
-    environ: Mapping[str, str],
-    mistakes: list[Mistake],
-    names: re.Pattern[str] = _NAME,
-    beginning: str = "UPSTREAM_",
-) -> Any:
-    match = _FROM_ENVIRONMENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return value
+def _of_environment(reference: str, environ: Mapping[str, str], is_key: bool) -> str:
+    """Return what `env://` stands for. Raises ValueError."""
+    match = _FROM_ENVIRONMENT.fullmatch(reference)
+    assert match is not None
     name, rest = match.groups()
-    if not names.fullmatch(name) and not _is_allowed(name, environ):
-        said = f"only environment variables that begin with {beginning}, or that {_ALLOWED} names, can be used here"
-        mistakes.append(Mistake(pointer, said))
-        return _NOWHERE
+    if not (_NAME_OF_KEY if is_key else _NAME).fullmatch(name) and not _is_allowed(name, environ):
+        beginning = "UPSTREAM_ or TYK_" if is_key else "UPSTREAM_"
+        raise ValueError(f"only environment variables that begin with {beginning}, or that {_ALLOWED} names, can be used here")
     base = environ.get(name) or _DEFAULTS.get(name, "")
     if not base:
-        mistakes.append(Mistake(pointer, f"{name} is not set in the environment of the gateway"))
-        return _NOWHERE
-    return base.rstrip("/") + rest if rest.startswith("/") else base + rest
+        raise ValueError(f"{name} is not set in the environment of the gateway")
+    return continued(base, rest)
 
 
 def _is_allowed(name: str, environ: Mapping[str, str]) -> bool:

@@ -32,10 +32,12 @@ _SCHEMES: Final = {
     "h2c": "not available yet: HTTP/2 to the upstream (h2c://); write http:// if it speaks HTTP/1.1, too",
     "grpc": "not available yet: gRPC to the upstream (grpc://)",
     "grpcs": "not available yet: gRPC to the upstream (grpcs://)",
+    "secrets": "not available here: addresses from secrets:// are read in target_url and target_list only",
+    "file": "not available here: addresses from file:// are read in target_url and target_list only",
     "env": "env:// has to be followed by the name of an environment variable",
     **{
-        name: f"not available yet: addresses from {name}://; write the address, or env:// and a variable"
-        for name in ("secrets", "file", "vault", "consul")
+        name: f"not available yet: addresses from {name}://; write the address, or env://, secrets:// or file://"
+        for name in ("vault", "consul")
     },
 }
 # How a WebSocket begins: with a request to upgrade, which is passed on.

@@ -8,7 +8,8 @@ not exist, or is of another organisation than the API, refuses the token.
 
 Fields:
 * `jwt_source` (1.9): What signatures are checked with: a secret (for `hmac`), a public key or a certificate as PEM, or the http(s) URL of a
-  set of keys (JWKS); plain or as base64. `env://NAME` takes it from an environment variable that begins with `UPSTREAM_` or `TYK_`.
+  set of keys (JWKS); plain or as base64. `env://NAME` takes it from an environment variable that begins with `UPSTREAM_` or `TYK_`,
+  `secrets://NAME` from a file in `GATEWAY_SECRETS_PATH`.
   Differs: Tyk takes base64 only, except of URLs; without it, Tyk looks for a secret in each key, and here that is a mistake. A text that
   is valid base64 counts as base64.
 * `jwt_signing_method` (1.9): `hmac` (HS256, HS384, HS512), `rsa` (RS… and PS…), `ecdsa` (ES256, ES384, ES512), or `eddsa` (EdDSA with
@@ -160,8 +161,10 @@ def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
     if spec is None:
         return
     source = reader.text("jwt_source")
-    if spec.key is not None and "HS256" in spec.algorithms and not source.startswith("env://"):
-        yield Mistake("/jwt_source", "the secret is in the definition, for everybody who may read that; use env://TYK_NAME instead")
+    if spec.key is not None and "HS256" in spec.algorithms and not source.startswith(("env://", "secrets://", "file://")):
+        yield Mistake(
+            "/jwt_source", "the secret is in the definition, for everybody who may read that; use env://TYK_NAME or secrets://NAME instead"
+        )
         if len(_decoded(source)) < _LEAST_SECRET:
             yield Mistake("/jwt_source", f"the secret has fewer than {_LEAST_SECRET} bytes, and can be guessed from a token")
     if not (spec.rules.policy or spec.rules.default_policies or spec.rules.scopes):

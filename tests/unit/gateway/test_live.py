@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -339,3 +340,20 @@ def test_many_reload_at_once(live: Live, source: Source) -> None:
         thread.join()
     assert sorted(snapshot.number for snapshot in seen) == list(range(1, 9))
     assert {id(snapshot.apis["7"]) for snapshot in seen} == {id(live.current.apis["7"])}
+
+
+def test_a_reload_reads_files_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_SECRETS_PATH", str(tmp_path))
+    file = tmp_path / "target"
+    file.write_text("http://one")
+    live = Live(Source(stored("a", target="secrets://target"), stored("b")), ports())
+
+    def loaded() -> tuple[str, CompiledApi]:
+        apis = live.reload().apis
+        return apis["a"].targets[0].host, apis["b"]
+
+    host, other = loaded()
+    file.write_text("http://two")
+    assert (host, *loaded()) == ("one", "two", other)
+    file.unlink()
+    assert loaded() == ("two", other), "what was there stays in force"
