@@ -29,6 +29,7 @@ from services.gateway.middleware import (
     ip_filter,
     jwt,
     key_state,
+    looping,
     method_transform,
     mock_response,
     oauth,
@@ -146,4 +147,6 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", custom_post),
     # The last one: what a breaker lets through is sent to the upstream.
     Step("late", circuit_breaker),
+    # Where the request is to go is known: another API of the gateway is asked in place of an upstream.
+    Step("late", looping),
 )

@@ -149,6 +149,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         detailed_recording=definition.enable_detailed_recording,
         expire_analytics_after=definition.expire_analytics_after,
         error_rules=definition.error_rules,
+        internal=definition.internal,
         definition=definition,
         scripts=scripts,
     )
@@ -169,6 +170,7 @@ def inactive_api(definition: Definition, revision: int) -> CompiledApi:
         expire_analytics_after=definition.expire_analytics_after,
         definition=definition,
         error_template=None,
+        internal=definition.internal,
     )
 
 
@@ -200,6 +202,7 @@ def broken_api(raw: Mapping[str, Any], revision: int) -> CompiledApi | None:
         expire_analytics_after=root.integer("expire_analytics_after"),
         definition=raw,
         error_template=None if switched_off else read_error_template(root),
+        internal=root.flag("internal"),
     )
 
 

@@ -73,6 +73,16 @@ class AnswerCopy(Protocol):
         """Take the copy of a whole answer. Does not wait for anybody."""
 
 
+class Looped(Reply):
+    """Stands for the answer of another API of the gateway, which is to be asked. target: with the scheme `tyk`."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(0, [])
+        self.target = target
+
+
 class Trace(NamedTuple):
     """Where a request stands in a trace. sampled: whether it is recorded.
 
@@ -86,8 +96,22 @@ class Trace(NamedTuple):
     sampled: bool
 
 
+class LoopOptions(NamedTuple):
+    """How a request goes to another API of the gateway. method: "" = its own. check_limits: whether rates and quotas count there.
+
+    limit: how many times a request may be sent on so, 0 = as usual.
+    """
+
+    method: str = ""
+    check_limits: bool = True
+    limit: int = 0
+
+
 class Target(NamedTuple):
-    """An upstream. path: "" or "/base"; query: without "?"; host_header: as sent to it; origin: what connections are pooled by."""
+    """An upstream. path: "" or "/base"; query: without "?"; host_header: as sent to it; origin: what connections are pooled by.
+
+    loop: of the scheme `tyk`, an API of the gateway: how the request goes there.
+    """
 
     scheme: str
     host: str
@@ -96,6 +120,7 @@ class Target(NamedTuple):
     query: str
     host_header: bytes
     origin: tuple[str, str, int]
+    loop: LoopOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +190,7 @@ class CompiledApi:
     detailed_recording: bool = False
     expire_analytics_after: int = 0
     error_rules: Any = None
+    internal: bool = False
     definition: Any
     scripts: Any = None
 
@@ -189,6 +215,9 @@ class Exchange:
     the API's), body (what replaces the client's, or what was read of it; None = it is streamed). fixed_headers: what alone has set
     drop_headers and set_headers, in the same way for every request; None = they may be of this request only. Of the answer:
     answer_transforms and answer_copies. tracked: whether the definition asks for the endpoint to be recorded, or not to be; None = neither.
+
+    outer: of a request that another API of the gateway has sent on, as that one has it. inner: where this one was sent on, as the last API
+    has it that was asked.
     """
 
     # Defaults of the class, not of the instance: most stay as they are.
@@ -228,6 +257,8 @@ class Exchange:
     first_byte = 0.0
     connecting = 0.0
     outcome: Callable[[Exchange, int], None] | None = None
+    outer: Exchange | None = None
+    inner: Exchange | None = None
 
     def __init__(
         self,

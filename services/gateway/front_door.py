@@ -16,9 +16,10 @@ from typing import Final
 from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.batch.batches import Batches
-from services.gateway.exchange import Exchange, HandedOver, Reply
+from services.gateway.exchange import Exchange, HandedOver, Looped, Reply
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.judge import BATCH_PATH
+from services.gateway.loops import Loops, settle
 from services.gateway.oauth.door import OAuthDoor
 from services.gateway.refusals import (
     BAD_HOST,
@@ -85,7 +86,8 @@ class FrontDoor:
         self._answer_one = self._answer_counted if self._trusts_any else self._answer
         self._log = gateway.requests.answered
         self._next_request_id = gateway.next_request_id
-        self._batches = Batches(gateway.judge, forwarder, gateway.requests.answered)
+        self._loops = Loops(gateway.live)
+        self._batches = Batches(gateway.judge, self._loops, forwarder, gateway.requests.answered)
         self._oauth = OAuthDoor(gateway.oauth, gateway.operator_key)
         self.open: set[ClientConnection] = set()
         self._turned_back: set[ClientConnection] = set()
@@ -302,6 +304,11 @@ class FrontDoor:
                 reply = await self._batches.answer(exchange, connection)
             elif isinstance(reply, HandedOver):
                 reply = await self._oauth.answer(reply.endpoint, exchange, connection)
+            elif isinstance(reply, Looped):
+                answered = await self._answer_looped(connection, exchange, reply, old, close)
+                if isinstance(answered, bool):
+                    return answered
+                reply = answered
             exchange.complete(reply)
         except Refusal as refusal:
             reply = self._judge.refused(exchange, refusal)
@@ -325,6 +332,27 @@ class FrontDoor:
             self._log(exchange, reply.status, connection.sent - sent, connection.body)
             return True
         return await self._reply(connection, exchange, reply, old, close)
+
+    async def _answer_looped(
+        self, connection: ClientConnection, exchange: Exchange, looped: Looped, old: bool, close: bool
+    ) -> Reply | bool:
+        """Ask other APIs: return the answer of one of them, or, when an upstream's has gone out, whether the connection has ended."""
+        sent = connection.sent
+        try:
+            inner, reply = await self._loops.follow(exchange, looped)
+            if reply is not None:
+                return reply
+            assert inner.api is not None
+            has_body = inner.body_length or inner.body is not None
+            forward = self._forwarder.forward_with_body if has_body else self._forwarder.forward
+            status, close = await forward(connection, inner, inner.api, old, close)
+        finally:
+            settle(exchange)
+        self._log(exchange, status, connection.sent - sent, connection.body)
+        if connection.body is not None and not connection.body.done:
+            connection.linger()
+            return True
+        return close
 
     async def _reply(self, connection: ClientConnection, exchange: Exchange, reply: Reply, old: bool, close: bool) -> bool:
         """Send an answer of the gateway itself. True when the connection must not be used again."""

@@ -48,7 +48,7 @@ class Judge:
         if api is None:
             return self._nobody(exchange)
         if "%" in path:
-            _check_readings(paths.other_readings(api, exchange.host, path), api)
+            check_readings(paths.other_readings(api, exchange.host, path), api)
         exchange.api = api
         exchange.relative = relative = relative_path(api, path)
         if exchange.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
@@ -122,11 +122,11 @@ class Judge:
         """Render the answer to a refused request, and tell those who asked to hear of it."""
         exchange.refused = refusal.kind.code
         if refusal.kind.event is not None and exchange.api is not None:
-            self._events.refused(exchange, refusal)
+            self._events.refused(exchange.inner or exchange, refusal)
         return render(refusal, exchange)
 
 
-def _check_readings(readings: Iterable[str], api: CompiledApi) -> None:
+def check_readings(readings: Iterable[str], api: CompiledApi) -> None:
     """Refuse as not found where a reading is a place that the gateway itself answers: the upstream must not be asked for it."""
     for reading in readings:
         # The limits are below the version where the URL names one.

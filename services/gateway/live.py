@@ -189,7 +189,7 @@ class Live:
         except Mistakes as error:
             mistakes = [f"{one.pointer}: {one.message}" for one in error.mistakes]
             log.error("definition refused", api_id=stored.api_id, mistakes=mistakes)
-            if known is not None and same and known.state == "served":  # a file is away that was there: what it held stays in force
+            if known is not None and same and known.state == "served" and files_of(stored.raw):  # a file is away that was there: what it held stays in force
                 return known
             return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
 
@@ -215,7 +215,7 @@ class Live:
     def check(self, definition: Definition, replaces: str | None = None) -> None:
         """Compile a definition beside the live set. replaces: the api_id whose place it takes. Raises Mistakes."""
         compile_api(definition, self._ports, 0)
-        if not definition.active:
+        if not definition.active or definition.internal:
             return
         for api in self.current.paths.served_at(definition.domain, definition.proxy.listen_path):
             if api.api_id not in (replaces, definition.api_id):
@@ -245,7 +245,7 @@ def _by_state(loaded: Iterable[Loaded]) -> Mapping[State, list[Loaded]]:
 
 
 def _places(loaded: Iterable[Loaded]) -> list[CompiledApi]:
-    return [one.api for one in loaded if one.api is not None]
+    return [one.api for one in loaded if one.api is not None and not one.api.internal]
 
 
 def _log_conflicts(paths: ListenPaths, known: Iterable[str] = ()) -> None:

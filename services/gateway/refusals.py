@@ -527,6 +527,15 @@ SCRIPTS_BUSY = _kind(
 
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
+LOOP_UNKNOWN = _kind(
+    "loop-unknown", 502, "Can't detect loop target", detail="The API that the definition names by tyk:// is not here, or of another owner."
+)
+LOOP_LIMIT = _kind(
+    "loop-limit",
+    500,
+    "Loop level too deep. Found more than 5 loops in single request",
+    detail="The definitions send the request from API to API; `loop_limit` in tyk:// allows more.",
+)
 UPSTREAM_UNREACHABLE = _kind("upstream-unreachable", 502, _PROXY_PROBLEM, detail="No connection to the upstream could be made.")
 UPSTREAM_TOO_LARGE = _kind(
     "upstream-too-large", 502, _PROXY_PROBLEM, detail="The upstream's answer is larger than what the gateway may read to change it."

@@ -57,7 +57,11 @@ def check_target(text: str, groups: int) -> tuple[TargetUrl | None, str]:
         raise ValueError("rewrite_to must begin with a path, or with a URL whose host stands here literally; a variable must not choose it")
     url = _URL.match(text)
     upstream = None
-    if url is not None:
+    if url is not None and url[1].lower() == "tyk":
+        if "$" in url[2]:
+            raise ValueError("the API of rewrite_to must stand here literally, up to a slash: otherwise clients could choose it")
+        upstream, text = values.loop_url(f"tyk://{text[6:]}", of_rewrite=True)
+    elif url is not None:
         if "$" in url[2]:
             raise ValueError(
                 "the host of rewrite_to must stand here literally, up to a slash: otherwise clients could choose where they go"

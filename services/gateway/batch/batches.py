@@ -21,9 +21,10 @@ from typing import Any, Final
 from services.gateway import client_faults
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
-from services.gateway.exchange import Exchange, HandedOver, Reply
+from services.gateway.exchange import Exchange, HandedOver, Looped, Reply
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.judge import BATCH_PATH, Judge
+from services.gateway.loops import Loops, settle
 from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
@@ -51,10 +52,11 @@ class Batches:
     came with.
     """
 
-    __slots__ = ("_forwarder", "_judge", "_log", "_room", "_thread")
+    __slots__ = ("_forwarder", "_judge", "_log", "_loops", "_room", "_thread")
 
-    def __init__(self, judge: Judge, forwarder: Forwarder, log: Callable[[Exchange, int, int, Entry], None]) -> None:
+    def __init__(self, judge: Judge, loops: Loops, forwarder: Forwarder, log: Callable[[Exchange, int, int, Entry], None]) -> None:
         self._judge = judge
+        self._loops = loops
         self._forwarder = forwarder
         self._log = log
         self._room = Budget(_ALL_TOGETHER)
@@ -144,10 +146,13 @@ class Batches:
                 raise Refusal(NOT_FOUND, detail="An entry stays within the API of its batch.")
             if isinstance(reply, HandedOver):
                 raise Refusal(NOT_FOUND, detail="An entry does not ask for tokens.")
+            asked = exchange
+            if isinstance(reply, Looped):
+                asked, reply = await self._loops.follow(exchange, reply)
             if reply is None:
-                status, answered, fetched = await self._forwarder.fetch(
-                    connection, exchange, api, entry.body if exchange.body is None else exchange.body, budget
-                )
+                assert asked.api is not None
+                body = entry.body if asked.body is None else asked.body
+                status, answered, fetched = await self._forwarder.fetch(connection, asked, asked.api, body, budget)
             else:
                 status, answered, fetched = reply.status, reply.headers, reply.body if budget.spend(len(reply.body)) else None
             if fetched is None:
@@ -158,6 +163,7 @@ class Batches:
         except Refusal as refusal:
             reply = self._judge.refused(exchange, refusal)
             status, answered, body = reply.status, reply.headers, reply.body
+        settle(exchange)
         self._log(exchange, status, len(body), entry)
         shown: dict[str, list[str]] = {}
         for name, value in answered:

@@ -1,4 +1,7 @@
-"""What a definition claims: a place, which only one active definition may own. The live set, the database and files share it."""
+"""What a definition claims: a place, which only one active definition may own; an internal one owns none.
+
+The live set, the database and files share it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Occupied(Mistakes):
 
 def claim(definition: Definition) -> Claim:
     """Return the claim of a definition."""
-    return Claim(str(place_of(definition.domain, definition.proxy.listen_path)), definition.active)
+    return Claim(str(place_of(definition.domain, definition.proxy.listen_path)), definition.active and not definition.internal)
 
 
 def place_taken(owner: str, where: str = "this listen_path") -> Mistake:

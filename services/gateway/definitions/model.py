@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from services.gateway.definitions.error_rules import ErrorRules
+from services.gateway.exchange import LoopOptions
 from services.gateway.routing.patterns import Matching
 from services.gateway.wire.routes import Route
 
@@ -44,13 +45,17 @@ class ProxyTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class TargetUrl:
-    """One upstream. path: "" or "/base" without a trailing slash; host in its ASCII form, IPv6 without brackets."""
+    """One upstream. path: "" or "/base" without a trailing slash; host in its ASCII form, IPv6 without brackets.
+
+    With the scheme `tyk` it is an API of the gateway: host is its id or name, and `loop` how the request goes there.
+    """
 
     scheme: str
     host: str
     port: int
     path: str
     query: str
+    loop: LoopOptions | None = None
 
 
 class Reaching(NamedTuple):
@@ -187,10 +192,12 @@ class ScriptSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """One API. ways: how a client proves who it is, all that it must pass; none when no key is asked for. specs: one for each middleware in
-    the order of the chain, None = it is not used. raw: the JSON object that it came from, unknown fields included, and that is given back.
-    unread: pointers and values of the fields that have no meaning here. expire_analytics_after: seconds, 0 = as the setting says.
-    scripts: None = there are none.
+    """One API.
+
+    internal: only other APIs of the gateway may call it. ways: how a client proves who it is, all that it must pass; none when no key is
+    asked for. specs: one for each middleware in the order of the chain, None = it is not used. raw: the JSON object that it came from,
+    unknown fields included, and that is given back. unread: pointers and values of the fields that have no meaning here.
+    expire_analytics_after: seconds, 0 = as the setting says. scripts: None = there are none.
     """
 
     id: str = ""
@@ -198,6 +205,7 @@ class Definition:
     api_id: str
     org_id: str = ""
     active: bool = True
+    internal: bool = False
     domain: str = ""
     use_keyless: bool = False
     ways: Mapping[Mode, Way] = field(default_factory=dict)

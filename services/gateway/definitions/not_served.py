@@ -47,7 +47,6 @@ _OTHERS: Final = {
     "auth.validate_signature": "signatures of requests",
     "external_oauth": "tokens of another authorisation server",
     "custom_middleware_bundle": "bundles of plug-ins",
-    "internal": "APIs that only other APIs may call",
     "application_protocol": "what Tyk checks of other protocols than HTTP (MCP)",
     "definition": "versions that are APIs of their own",
     "proxy.service_discovery": "service discovery",
@@ -135,8 +134,6 @@ def refuse_handler(handler: Reader) -> bool:
 
 def refuse_in_definition(root: Reader, proxy: Reader) -> None:
     """Add mistakes for what else a definition asks for outside its versions."""
-    if root.flag("internal"):
-        _refuse(root, "internal", _OTHERS["internal"])
     for name, (switch, what, names) in _SWITCHES.items():
         if root.opaque(name, names).flag(switch):
             _refuse(root, name, what)

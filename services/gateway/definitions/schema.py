@@ -28,9 +28,11 @@ Fields:
 * `proxy.listen_path` (1.3, required): The path that the API owns, with everything below it. A segment `{name}` stands for any one segment.
   Differs: It owns whole segments (`/app` does not own `/apple`) and must be written in its canonical form. Two active definitions cannot
   own the same host and path.
+* `internal` (2.9, false): Only other APIs of the gateway can call the API, by `tyk://` (see looping). It owns no place: requests to its
+  listen path go to the API that owns a shorter one, or are not found.
 * `proxy.target_url` (1.3, required): The URL of the upstream, http or https; `ws` and `wss` mean the same. `env://UPSTREAM_NAME/path` takes
   its beginning from the environment variable `UPSTREAM_NAME`; `GATEWAY_ENV_ALLOW` may allow further names.
-  `secrets://NAME/path` takes it from a file in `GATEWAY_SECRETS_PATH`.
+  `secrets://NAME/path` takes it from a file in `GATEWAY_SECRETS_PATH`. `tyk://API/path` is another API of the gateway (see looping).
 * `proxy.enable_load_balancing` (1.8): Sends requests to the URLs of `target_list` in turn, in place of `target_url`.
 * `proxy.target_list` (1.8): The URLs of the upstreams, for `enable_load_balancing`; without a scheme they are http. One that stands there
   twice gets twice as many requests. One that cannot be reached is left out for ten seconds.
@@ -112,6 +114,7 @@ class DefinitionReader(Reader):
             api_id=checked(self, "api_id", self.text("api_id"), values.identifier, ""),
             org_id=self._org_id(),
             active=self.flag("active", True),
+            internal=self.flag("internal"),
             domain="" if self.flag("domain_disabled") or not domain else checked(self, "domain", domain, values.domain, ""),
             use_keyless=use_keyless,
             ways=ways,

@@ -1,10 +1,11 @@
 """Where definitions come from besides the operator API: a folder of JSON files; and what differs between machines, from elsewhere.
 
-A target written `env://UPSTREAM_AUTH/v1`, also that of a version, becomes the value of that environment variable followed by `/v1`, so that one file serves a
-laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another setting to an
-upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable that begins
-with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by `GATEWAY_ENV_ALLOW`. `secrets://NAME` and
-`file://PATH` stand in the same places for the content of a file (`secret_files.py`). These forms are what is stored and given back.
+A target written `env://UPSTREAM_AUTH/v1`, also that of a version, becomes the value of that environment variable followed by `/v1`, so that
+one file serves a laptop, a container and a cluster. Only names that begin with `UPSTREAM_` are read, so that no definition can send another
+setting to an upstream. What the signatures of tokens are checked with (`jwt_source`, the URLs of `jwt_jwks_uris`) may also be in a variable
+that begins with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by
+`GATEWAY_ENV_ALLOW`. `secrets://NAME` and `file://PATH` stand in the same places for the content of a file (`secret_files.py`). These forms
+are what is stored and given back.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from services.common.addresses import host_name
 from services.gateway.definitions.model import TargetUrl
+from services.gateway.exchange import LoopOptions
 from services.gateway.refusals import Refusal
 from services.gateway.routing.paths import canonical_path, escaped_query, slash_readings
 from services.gateway.wire.heads import names
@@ -19,6 +20,10 @@ NO_METHOD: Final = "must be an HTTP method in upper case"
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}")
 _CERTIFICATE: Final = re.compile(rf"((?:{_IDENTIFIER.pattern})?)([0-9A-Fa-f]{{64}})")
+_LOOP: Final = re.compile(r"tyk://([A-Za-z0-9._~:-]{1,128})(/[^?#]*)?(?:\?([^#]*))?", re.ASCII)
+_LOOP_OPTIONS: Final = frozenset({"method", "check_limits", "loop_limit"})
+_UNLOOPED: Final = frozenset({"CONNECT", "TRACE"})
+MOST_LOOPS: Final = 20
 _PORT: Final = re.compile(r":[0-9]{1,5}$")
 # A segment of a listen path that stands for any one segment.
 _NAMED: Final = re.compile(r"\{[A-Za-z0-9_.-]+\}")
@@ -26,7 +31,6 @@ _EXPIRES: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
 _RESERVED: Final = frozenset({"/hello/"})
 # Schemes of URLs in Tyk's definitions other than http and https.
 _SCHEMES: Final = {
-    "tyk": "not available yet: loops to another API of the gateway (tyk://); write the address of that API's upstream",
     "tcp": "not available yet: TCP services (tcp://)",
     "tls": "not available yet: TCP services (tls://)",
     "h2c": "not available yet: HTTP/2 to the upstream (h2c://); write http:// if it speaks HTTP/1.1, too",
@@ -123,6 +127,8 @@ def target_url(text: str) -> TargetUrl:
         raise ValueError("target_url must not be empty")
     if re.search(r"[\x00-\x20\x7f]", text):
         raise ValueError("target_url holds a space or a control character")
+    if text[:6].lower() == "tyk://":
+        return loop_url(f"tyk://{text[6:]}")[0]
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -148,9 +154,43 @@ def target_url(text: str) -> TargetUrl:
     return TargetUrl(scheme, host, port or (443 if scheme == "https" else 80), path, query)
 
 
+def loop_url(text: str, *, of_rewrite: bool = False) -> tuple[TargetUrl, str]:
+    """Parse `tyk://API/path?options`; return it, and of a rewriting what may hold variables: the path and the rest of the query.
+
+    Raises ValueError.
+    """
+    match = _LOOP.fullmatch(text)
+    if match is None:
+        raise ValueError("tyk:// has to be followed by the id or the name of an API (letters, digits and . _ ~ : -), or by self")
+    name, path, query = match[1], match[2] or "", match[3] or ""
+    given, rest = {}, []
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        if key in _LOOP_OPTIONS:
+            given[key] = value
+        elif pair:
+            rest.append(pair)
+    method, limits, most = given.get("method", ""), given.get("check_limits", str(not of_rewrite).lower()), given.get("loop_limit", "0")
+    if method and (not is_method(method) or method in _UNLOOPED):
+        raise ValueError("the option `method` of tyk:// must be an HTTP method in upper case, other than CONNECT and TRACE")
+    if limits not in ("true", "false"):
+        raise ValueError("the option `check_limits` of tyk:// must be true or false")
+    if not re.fullmatch("[0-9]{1,2}", most) or int(most) > MOST_LOOPS:
+        raise ValueError(f"the option `loop_limit` of tyk:// must be a number up to {MOST_LOOPS}")
+    options = LoopOptions(method, limits == "true", int(most))
+    left = "&".join(rest)
+    if of_rewrite:
+        return TargetUrl("tyk", name, 0, "", "", options), f"{path}?{left}" if left else path
+    if name == "self":
+        raise ValueError("tyk://self would send every request round in circles; it can stand in rewrite_to only")
+    return TargetUrl("tyk", name, 0, _canonical("target_url", path or "/").rstrip("/"), escaped_query(left.encode()), options), ""
+
+
 def listed_url(text: str) -> TargetUrl:
     """Parse a URL of a `target_list`, which may be without a scheme: then it is http, as in Tyk. Raises ValueError."""
     stripped = text.strip()
+    if stripped[:6].lower() == "tyk://":
+        raise ValueError("not available: tyk:// in target_list; it can stand in target_url, without enable_load_balancing")
     return target_url(stripped if "://" in stripped or not stripped else f"http://{stripped}")
 
 

@@ -25,6 +25,12 @@ def changed_head(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> 
     head = ResponseHead(answer.status, answer.reason, fields_of(answer.lines))
     for stage in api.answer_stages:
         stage(exchange, head)
+    outer = exchange.outer
+    while outer is not None:
+        assert outer.api is not None
+        for stage in outer.api.answer_stages:
+            stage(outer, head)
+        outer = outer.outer
     return head
 
 

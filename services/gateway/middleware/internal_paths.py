@@ -1,6 +1,6 @@
 """Closes paths to clients that only other APIs of the gateway may call.
 
-As no API can call another yet, nobody gets in. A path with `%2F` or `%5C` is closed when any of its readings is.
+What another API, or the same one, sends on by `tyk://` gets in. A path with `%2F` or `%5C` is closed when any of its readings is.
 
 Fields:
 * `versions.*.extended_paths.internal` (2.9): Entries for single paths, with `use_extended_paths`.

@@ -11,8 +11,8 @@ Fields:
 * `versions.*.extended_paths.url_rewrites[].method` (1.8): The method that the entry applies to; empty = every method.
 * `versions.*.extended_paths.url_rewrites[].match_pattern` (1.8, required): A regular expression in RE2's syntax.
 * `versions.*.extended_paths.url_rewrites[].rewrite_to` (1.8, required): The path and query that the upstream gets below its own path, or a
-  URL with its host. A listen path at its beginning is taken off, with `strip_listen_path`. Differs: The host must stand here literally;
-  `tyk://` is a mistake, as it is not available yet.
+  URL with its host, or `tyk://API/path` (see looping). A listen path at its beginning is taken off, with `strip_listen_path`. Differs: The
+  host, or the API, must stand here literally.
 * `versions.*.extended_paths.url_rewrites[].triggers` (2.4): Other targets, with the conditions for each.
 * `versions.*.extended_paths.url_rewrites[].triggers[].on` (2.4): Whether all conditions must hold, or any one.
 * `versions.*.extended_paths.url_rewrites[].triggers[].rewrite_to` (2.4, required): The target. `$tyk_context.trigger-0-NAME-0` is what the

@@ -78,6 +78,8 @@ class AccessLog:
         more = f',"upstream":"{exchange.upstream}","upstream_ms":{(now - asked) * 1000:.2f}' if asked else ""
         if exchange.first_byte:
             more = f'{more},"upstream_first_byte_ms":{(exchange.first_byte - asked) * 1000:.2f}'
+        if exchange.inner is not None and exchange.inner.api is not None:
+            more = f'{more},"looped_to":"{exchange.inner.api.api_id}"'
         if exchange.connecting:
             more = f'{more},"upstream_connect_ms":{exchange.connecting * 1000:.2f}'
         if exchange.refused:

@@ -11,7 +11,7 @@ from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
 from services.gateway.middleware import certificate_key, client_certificate
 from services.gateway.operator_api import refusals
-from services.gateway.operator_api.changes import hook_references
+from services.gateway.operator_api.changes import hook_references, loops
 from services.gateway.operator_api.changes.filling import filled
 from services.gateway.operator_api.changes.owning import own_organisation
 from services.gateway.operator_api.changes.ports import Gateway
@@ -60,7 +60,7 @@ def checked(
 
 def warnings_of(gateway: Gateway, definition: Definition, prefix: str) -> list[Mistake]:
     """List what is kept and has no effect, and what lets nobody in. prefix: as for `checked`."""
-    found = (*without_effect(definition), *_of_certificates(gateway, definition))
+    found = (*without_effect(definition), *_of_certificates(gateway, definition), *loops.unknown(gateway.live.current, definition))
     return [Mistake(prefix + one.pointer, one.message) for one in found]
 
 
@@ -94,4 +94,4 @@ def linted(gateway: Gateway, raw: Mapping[str, Any]) -> Linted:
         gateway.check(definition, None if before is None else before.api_id)
     except Mistakes as error:
         return Linted(error.mistakes, unread_fields(error.unread))
-    return Linted((), [*lint(definition), *_of_certificates(gateway, definition)])
+    return Linted((), [*lint(definition), *_of_certificates(gateway, definition), *loops.unknown(gateway.live.current, definition)])

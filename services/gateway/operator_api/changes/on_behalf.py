@@ -121,7 +121,7 @@ class OnBehalf:
             if not self.caller.org_id or self.definitions.get(occupied.api_id) is not None:
                 raise
             raise Mistakes([place_taken("another API", occupied.where)]) from None
-        if self.caller.org_id and definition.active:
+        if self.caller.org_id and definition.active and not definition.internal:
             self._check_takes_nothing(definition, replaces)
 
     def _check_takes_nothing(self, definition: Definition, replaces: str | None) -> None:
@@ -130,7 +130,7 @@ class OnBehalf:
         What stands where it stood may stay: who sees everything has put it there.
         """
         place = place_of(definition.domain, definition.proxy.listen_path)
-        serving = {api_id: _place(api) for api_id, api in self._whole.live.current.apis.items()}
+        serving = {api_id: _place(api) for api_id, api in self._whole.live.current.apis.items() if not api.internal}
         if replaces is not None and serving.get(replaces) == place:
             return
         covered = {api_id for api_id, theirs in serving.items() if api_id != replaces and place.takes_from(theirs)}
