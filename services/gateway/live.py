@@ -189,8 +189,8 @@ class Live:
         except Mistakes as error:
             mistakes = [f"{one.pointer}: {one.message}" for one in error.mistakes]
             log.error("definition refused", api_id=stored.api_id, mistakes=mistakes)
-            if known is not None and same and known.state == "served" and files_of(stored.raw):  # a file is away that was there: what it held stays in force
-                return known
+            if known is not None and same and known.state == "served" and files_of(stored.raw):
+                return known  # a file is away that was there: what it held stays in force
             return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
 
     @contextlib.contextmanager

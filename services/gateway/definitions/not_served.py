@@ -25,8 +25,11 @@ _SWITCHES: Final = {
 }
 # Of the definition: name → (what switches it off, what it is).
 _OF_DEFINITIONS: Final = {
-    "listen_port": ("", "a port of one API (listen_port)"),
-    "enable_proxy_protocol": ("", "the PROXY protocol"),
+    "listen_port": ("", "a port of one API (listen_port); all APIs are on the port of GATEWAY_PROXY_BIND"),
+    "enable_proxy_protocol": (
+        "",
+        "the PROXY protocol; clients of a proxy are known by X-Forwarded-For (GATEWAY_TRUSTED_PROXIES)",
+    ),
 }
 _PROTOCOLS: Final = {
     "tcp": "TCP services (protocol tcp)",

@@ -166,6 +166,8 @@ def loop_url(text: str, *, of_rewrite: bool = False) -> tuple[TargetUrl, str]:
     given, rest = {}, []
     for pair in query.split("&"):
         key, _, value = pair.partition("=")
+        if key in _LOOP_OPTIONS and "$" in value:
+            raise ValueError(f"the option `{key}` of tyk:// must stand here literally: otherwise clients could choose it")
         if key in _LOOP_OPTIONS:
             given[key] = value
         elif pair:

@@ -113,7 +113,14 @@ class NotedGateway:
     def _served(stored: StoredDefinition) -> SimpleNamespace:
         definition = interpret(stored.raw)
         return SimpleNamespace(
-            api_id=stored.api_id, revision=stored.revision, event_handlers=definition.event_handlers, definition=definition
+            api_id=stored.api_id,
+            internal_id=stored.id,
+            org_id=definition.org_id,
+            name=definition.name,
+            internal=definition.internal,
+            revision=stored.revision,
+            event_handlers=definition.event_handlers,
+            definition=definition,
         )
 
     def publish_keys(self, generation: int, hashes: Iterable[str]) -> list[str]:

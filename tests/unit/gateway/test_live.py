@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from services.gateway.compiler import compile_api
+from services.gateway.definitions.claims import claim
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.exchange import CompiledApi
@@ -357,3 +358,14 @@ def test_a_reload_reads_files_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (host, *loaded()) == ("one", "two", other)
     file.unlink()
     assert loaded() == ("two", other), "what was there stays in force"
+
+
+def test_an_internal_api_has_no_place(live: Live, source: Source) -> None:
+    source.definitions = [stored("all", "/"), stored("a", internal=True), stored("off", internal=True, active=False)]
+    source.definitions = [*source.definitions, stored("broken", target="x", internal=True)]
+    found = live.reload()
+    assert (sorted(found.apis), sorted(found.inactive), sorted(found.broken)) == (["a", "all"], ["off"], ["broken"])
+    assert {owner(found, f"/{name}/") for name in ("a", "off", "broken")} == {found.apis["all"]}
+    for one in (definition(api_id="new", internal=True, proxy={"listen_path": "/", "target_url": "http://x"}),):
+        live.check(one)
+        assert claim(one).place is None

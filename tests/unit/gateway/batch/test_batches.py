@@ -12,10 +12,13 @@ import pytest
 
 from services.gateway.batch.batches import Batches
 from services.gateway.exchange import Exchange, Reply
+from services.gateway.live import Live
+from services.gateway.loops import Loops
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.heads.requests import HeaderSection
 from services.gateway.wire.sockets import Sockets
 
+LOOPS = Loops(Live(Any, Any))  # type: ignore[arg-type]  # no entry asks for another API
 API: Any = SimpleNamespace(listen_path="/a/", named_segments=0, api_id="a", batch=True)
 
 
@@ -38,7 +41,7 @@ async def answer(judge: Any, reached: asyncio.Event, later: asyncio.Event | None
     reached: when the slowest entry is under way; later: lets it go on, None = the client goes instead.
     """
     forwarder: Any = SimpleNamespace(body_limits=None)
-    batches = Batches(judge, forwarder, lambda *_: None)
+    batches = Batches(judge, LOOPS, forwarder, lambda *_: None)
     section = HeaderSection.of([(b"Content-Length", b"%d" % len(judge.batch))])
     envelope = Exchange("POST", "/a/tyk/batch/", "", section, "127.0.0.1", "127.0.0.1", "id", 0.0)
     envelope.api = API
@@ -108,7 +111,7 @@ def test_entries_belong_to_the_trace_of_their_envelope(own: dict[str, str], carr
         batch = json.dumps({"requests": [{"method": "POST", "relative_url": "x", "headers": own, "body": "abc"}]}).encode()
         forwarder: Any = SimpleNamespace(body_limits=None)
         judge: Any = Judge()
-        batches = Batches(judge, forwarder, lambda *noted: logged.append(noted[3].received))
+        batches = Batches(judge, LOOPS, forwarder, lambda *noted: logged.append(noted[3].received))
         fields = [(b"Content-Length", b"%d" % len(batch)), (b"Traceparent", b"of-the-envelope"), (b"tracestate", b"e=1")]
         envelope = Exchange("POST", "/a/tyk/batch/", "", HeaderSection.of(fields), "127.0.0.1", "127.0.0.1", "id", 0.0)
         envelope.api = API

@@ -23,7 +23,6 @@ def refused(**more: Any) -> dict[str, str]:
     ("more", "place"),
     [
         ({"graphql": {"enabled": True}}, "/graphql"),
-        ({"internal": True}, "/internal"),
         ({"custom_middleware_bundle": "bundle.zip"}, "/custom_middleware_bundle"),
         ({"definition": {"enabled": True, "key": "v", "versions": {"v2": "other"}}}, "/definition"),
         ({"external_oauth": {"enabled": True}}, "/external_oauth"),
@@ -150,7 +149,14 @@ def test_what_would_be_missing_is_named(more: dict[str, Any], place: str, missin
 @pytest.mark.parametrize(
     ("url", "missing"),
     [
-        ("tyk://other/a", "loops to another API"),
+        ("tyk://self/a", "round in circles"),
+        ("tyk:///a", "id or the name of an API"),
+        ("tyk://an api/a", "a space"),
+        ("tyk://other/a?method=get", "upper case"),
+        ("tyk://other/a?method=TRACE", "other than CONNECT and TRACE"),
+        ("tyk://other/a?check_limits=1", "true or false"),
+        ("tyk://other/a?loop_limit=21", "up to 20"),
+        ("tyk://other/../a", "not a path"),
         ("tcp://h:1", "TCP services"),
         ("tls://h:1", "TCP services"),
         ("h2c://h", "HTTP/2"),

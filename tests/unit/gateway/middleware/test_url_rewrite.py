@@ -225,7 +225,8 @@ def test_a_body_that_must_not_match() -> None:
 
 @pytest.mark.parametrize(
     "to",
-    ["", "tyk://self/a", "tyk://other", "ftp://h/", "http://$1/a", "http://h$1", "http://h.$tyk_meta.x/a", "https://$tyk_context.headers_X",
+    ["", "tyk://$1/a", "tyk:///a", "tyk://a/?loop_limit=$1", "tyk://self/?method=$1", "ftp://h/", "http://$1/a", "http://h$1",
+     "http://h.$tyk_meta.x/a", "https://$tyk_context.headers_X",
      "$tyk_meta.url", "http://user@h/", "http://h:0/", "/a b", "/a\n", "/a#b", "/a/../b", "/%2e%2E/", "/$2", "/$secret_env.X",
      "/$tyk_context.jwt_claims_sub"],
 )  # fmt: skip

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from services.gateway.app import create_app
+from services.gateway.compiler import compile_api
 from services.gateway.exchange import Trace
 from services.gateway.observe.access_log import AccessLog
 from services.gateway.settings import Settings
 from services.gateway.wiring import Gateway
 from tests.support.processes import ROOT
-from tests.unit.gateway.exchanges import exchange
+from tests.unit.gateway.exchanges import definition, exchange, ports
 
 # They are registered where the sockets are, when a worker serves.
 OF_SOCKETS = re.findall(r'gauges\.(set|count|split)\(\s*"(\w+)"(?:, "[^"]*", "(\w+)")?', (ROOT / "services/gateway/worker.py").read_text())
@@ -85,6 +86,8 @@ def test_every_member_of_the_access_log_is_documented(tmp_path: Path) -> None:
     one.refused, one.limit, one.upstream, one.peer = "upstream-timeout", "idle", "up.example:80", "192.0.2.8"
     one.asked = one.first_byte = one.started
     one.connecting = 0.1
+    one.inner = exchange()
+    one.inner.api = compile_api(definition(), ports(), 1)
     one.trace = Trace(1, 2, 0, 3, True)
     log = AccessLog(str(tmp_path / "access.log"), agent=True)
     log.start()

@@ -251,3 +251,19 @@ def test_two_apis_cannot_own_one_place_by_other_names(operator: Any) -> None:
     assert [one["pointer"] for one in told["Errors"]] == ["/api_definition/proxy/listen_path"]
     body["api_definition"]["proxy"]["listen_path"] = "/acme/a"
     operator.json("POST", "/api/apis", body)
+
+
+def test_a_save_warns_of_apis_that_requests_are_sent_on_to_and_that_are_not_here(operator: Any, make_definition: Any) -> None:
+    entry = {"path": "/a", "method": "", "match_pattern": "/a", "rewrite_to": "tyk://self/b"}
+    away = {**entry, "triggers": [{"on": "all", "options": {"header_matches": {"x": {"match_rx": "y"}}}, "rewrite_to": "tyk://away/"}]}
+    given = make_definition(api_id="one", name="One")
+    given["proxy"]["target_url"] = "tyk://the-other/"
+    version = given["version_data"]["versions"].setdefault("Default", {"name": "Default"})
+    version |= {"use_extended_paths": True, "extended_paths": {"url_rewrites": [entry, away]}}
+    warnings = operator.json("POST", "/api/gatehouse/lint", {"api_definition": given})["warnings"]
+    said = {one["pointer"]: one["message"] for one in warnings if "tyk://" in one["message"] or "served" in one["message"]}
+    assert said.keys() == {"/proxy/target_url", "/version_data/versions/Default/extended_paths/url_rewrites"}
+    assert "`the-other` is no API that is served" in said["/proxy/target_url"]
+    operator.new_api(api_id="other", name="The Other", proxy={"listen_path": "/other/", "target_url": "http://10.0.0.1"})
+    warnings = operator.json("POST", "/api/gatehouse/lint", {"api_definition": given})["warnings"]
+    assert "/proxy/target_url" not in [one["pointer"] for one in warnings]
