@@ -44,8 +44,8 @@ class Loops:
         self._live = live
         # Made of the loaded set once somebody is looked for by name.
         self._names: tuple[Snapshot | None, dict[tuple[str, str], CompiledApi | None]] = (None, {})
-        self._limited: Remembered[tuple[CompiledApi, CompiledApi], CompiledApi] = Remembered(1000)
-        self._stages: Remembered[CompiledApi, dict[Stage, str]] = Remembered(1000)
+        self._limited: Remembered[tuple[CompiledApi, CompiledApi], CompiledApi] = Remembered(256)
+        self._stages: Remembered[CompiledApi, dict[Stage, str]] = Remembered(256)
 
     async def follow(self, exchange: Exchange, looped: Looped) -> tuple[Exchange, Reply | None]:
         """Send a request from API to API; return it as the last one sends it to its upstream, or the answer of one of them.
