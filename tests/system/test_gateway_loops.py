@@ -30,12 +30,19 @@ def _echo(asked: Request) -> bool:
     return True
 
 
+def _switches(asked: Request) -> bool:
+    asked.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    asked.send(asked.more())
+    return False
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[OddUpstream]:
     made = OddUpstream()
     for path in ("/in/a", "/in/b", "/in/back", "/in/"):
         made.on(path, _echo)
     made.on("/in/fails", _fails)
+    made.on("/in/ws", _switches)
     yield made
     made.close()
 
@@ -56,6 +63,8 @@ def running(upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> 
                    version={"use_extended_paths": True, "extended_paths": {"transform_response_headers": add}}),
         definition("to-keyed", "tyk://keyed/", error_overrides=refusals),
         definition("circle", upstream.url, version=_rewrites(("/round", "tyk://self/round"), ("/once", "tyk://self/in/b?method=POST&loop_limit=1"))),
+        definition("cached", "tyk://inner/",
+                   cache_options={"enable_cache": True, "cache_all_safe_requests": True, "cache_timeout": 60}),
         definition("lost", "tyk://nowhere/"),
         definition("all", f"{upstream.url}/in", proxy={"listen_path": "/"}),
     ]  # fmt: skip
@@ -140,6 +149,24 @@ def test_batches_go_through(client: RawClient) -> None:
     answers = client.answer().json()
     assert [one["code"] for one in answers] == [200, 404, 200]
     assert json.loads(answers[2]["body"])["body"] == "x"
+
+
+def test_the_first_api_keeps_answers(client: RawClient, upstream: OddUpstream) -> None:
+    before = upstream.count("/in/a")
+    told = [client.get("/cached/a").json() for _ in range(3)]
+    assert told[0]["prefix"] == "/cached"
+    assert (told[1:], upstream.count("/in/a") - before) == (told[:1] * 2, 1)
+
+
+def test_a_tunnel_goes_through(client: RawClient) -> None:
+    client.send(request("/front/ws", b"Connection: Upgrade", b"Upgrade: websocket"))
+    client.send(b"hello")
+    received = b""
+    while not received.endswith(b"hello"):
+        data = client.socket.recv(1000)
+        assert data, received
+        received += data
+    assert received.startswith(b"HTTP/1.1 101 ")
 
 
 def test_a_warning_names_what_is_not_here(running: Gateway) -> None:
