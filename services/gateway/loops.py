@@ -94,7 +94,7 @@ class Loops:
         if found is None:
             if self._names[0] is not snapshot:
                 self._names = (snapshot, _by_name(snapshot))
-            found = self._names[1].get((owner, loop_name(name)))
+            found = self._names[1].get((owner, loop_name(name))) if loop_name(name) else None
         if found is None or (found.org_id or DEFAULT_ORG) != owner:
             raise Refusal(LOOP_UNKNOWN, detail=f"`{name}` is not the id, nor the name of just one, of the APIs of the same organisation.")
         return found
@@ -218,14 +218,18 @@ def _outers(exchange: Exchange) -> Iterator[Exchange]:
 
 
 def _announce(exchange: Exchange) -> None:
-    """Let the answer say what all APIs say of limits; of one name, what the last one says."""
+    """Let the answer say what all APIs say of limits; of one name, what the last one says that has a key."""
     inner = exchange.inner
     if inner is None:
         return
-    lines: dict[bytes, bytes] = {}
-    for one in (*reversed(list(_outers(inner))), inner):
-        lines.update({line.partition(b":")[0].lower(): line + b"\r\n" for line in one.limits.split(b"\r\n") if line})
-    exchange.limits = inner.limits = b"".join(lines.values())
+    said, limits = set[bytes](), b""
+    chain = (inner, *_outers(inner))
+    # Those without a key say zeros of its quota, as in Tyk.
+    for one in sorted(chain, key=lambda one: one.key is None):
+        lines = [(line.partition(b":")[0].lower(), line) for line in one.limits.split(b"\r\n") if line]
+        limits = b"".join(line + b"\r\n" for name, line in lines if name not in said) + limits
+        said.update(name for name, _ in lines)
+    exchange.limits = inner.limits = limits
 
 
 def _prepare(inner: Exchange, exchange: Exchange) -> None:

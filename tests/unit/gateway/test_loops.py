@@ -12,7 +12,7 @@ from services.gateway.exchange import CompiledApi, Exchange, Looped, Reply, Resp
 from services.gateway.forwarding.whole_answers import changed_head, transformed
 from services.gateway.judge import Judge
 from services.gateway.live import Live
-from services.gateway.loops import Loops, settle
+from services.gateway.loops import Loops, _announce, settle
 from services.gateway.refusals import (
     BAD_PATH,
     DEFINITION_BROKEN,
@@ -295,3 +295,20 @@ def test_who_waits_for_the_outcome_is_told() -> None:
     assert inner.outcome is not None
     inner.outcome(inner, 503)
     assert (told, inner.timeouts) == ([("front", 503)], request.timeouts)
+
+
+def test_what_all_apis_say_of_limits_goes_out() -> None:
+    house = House(stored("front", "tyk://inner/"), stored("inner"))
+    request = exchange("GET", "/front/")
+    request.api = house.live.current.apis["front"]
+    request.limits = b"RateLimit: a\r\nVary: Origin\r\n"
+    request.limits += b"X-RateLimit-Reset: 5\r\n"
+    request.key = make_key("key-1")
+    inner, _ = asyncio.run(house.loops.follow(request, Looped(api_of(request).targets[0])))
+    assert request.limits == inner.limits
+    assert all(line in request.limits for line in (b"RateLimit: a\r\n", b"Vary: Origin\r\n", b"X-RateLimit-Reset: 5\r\n"))
+    assert request.limits.count(b"X-RateLimit-Reset") == 1, "the other API has no key, and says zeros"
+    request.key = None
+    request.limits, inner.limits = b"RateLimit: a\r\nVary: Origin\r\n", b"RateLimit: b\r\nRateLimit: c\r\n"
+    _announce(request)
+    assert request.limits == b"Vary: Origin\r\nRateLimit: b\r\nRateLimit: c\r\n", "both that one API says"
