@@ -106,7 +106,7 @@ def _period(dates: dict[str, str], resolution: Resolution, most: int) -> Period:
         day, month, year = (dates[part + number] for part in "dmy")
         try:
             found.append(dt.date(int(year), int(month), int(day)))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise refusals.period_wrong(f"{day}/{month}/{year} is not a date: day, month and year are wanted, such as 31/1/2030") from None
     since, until = found
     if not (since.year in _YEARS and until.year in _YEARS and 0 <= (until - since).days < most):

@@ -104,6 +104,8 @@ def test_pages(operator: Any, database: CoreDatabase, monkeypatch: pytest.Monkey
         ("apis/31/2/2027/1/3/2027", "31/2/2027 is not a date"),
         ("apis/x/2/2027/1/3/2027", "x/2/2027 is not a date"),
         ("apis/1/1/99999/1/3/2027", "1/1/99999 is not a date"),
+        ("apis/1/1/99999999999999999999/1/3/2027", "1/1/99999999999999999999 is not a date"),
+        ("apis/99999999999/1/2027/1/3/2027", "99999999999/1/2027 is not a date"),
         ("apis/31/12/9999/31/12/9999?res=month", "the second date"),
         ("apis/2/1/2027/1/1/2027", "the second date must not be before the first"),
         ("apis/1/1/1969/1/1/1969", "the second date"),
