@@ -19,7 +19,7 @@ from services.common.settings import load as load_settings
 from tests.support.kubernetes_manifests import ROOT, SECRETS_AT, Body, House, matches, schemas
 
 SERVICES = ("gateway", "auth", "sessions", "tokens", "devices", "mobility")
-NOT_NEEDED = {"TOKENS_JWT_SECRET"}  # a secret that nothing generates
+NOT_NEEDED = {"GATEWAY_UPSTREAM_PROXY", "TOKENS_JWT_SECRET"}  # secrets that nothing generates
 OPERATORS_COMMAND = {"GATEHOUSE_KEY_FILE"}  # services/gateway/cli
 SCHEMAS = schemas()
 
