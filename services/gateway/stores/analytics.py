@@ -111,12 +111,14 @@ class AnalyticsStore:
     def purge(self, now: float) -> int:
         """Delete rows whose time is over, a thousand of each table at most; return how many of the table that had more."""
         old = sa.select(RECORDS.c.id).where(RECORDS.c.expires < now).order_by(RECORDS.c.expires).limit(_SLICE)
-        key = tuple(ROLLUPS.primary_key)
-        ended = sa.select(*key).where(ROLLUPS.c.expires < now).order_by(ROLLUPS.c.expires).limit(_SLICE)
+        # by several columns, SQLite would look at every row of a kind
+        place: Any = sa.literal_column("rowid") if self._database.dialect == "sqlite" else sa.tuple_(*ROLLUPS.primary_key)
+        key = (place,) if self._database.dialect == "sqlite" else tuple(ROLLUPS.primary_key)
+        ended = sa.select(*key).select_from(ROLLUPS).where(ROLLUPS.c.expires < now).order_by(ROLLUPS.c.expires).limit(_SLICE)
 
         def work(connection: sa.Connection) -> int:
             records = connection.execute(sa.delete(RECORDS).where(RECORDS.c.id.in_(old))).rowcount
-            rollups = connection.execute(sa.delete(ROLLUPS).where(sa.tuple_(*key).in_(ended))).rowcount
+            rollups = connection.execute(sa.delete(ROLLUPS).where(place.in_(ended))).rowcount
             return max(records, rollups)
 
         return self._database.run(work)

@@ -249,3 +249,20 @@ def test_the_keeper_lives_through_an_absent_store(store: AnalyticsStore, monkeyp
     keeper.start()
     wait_until(lambda: len(asked) > 2)
     keeper.stop()
+
+
+def test_what_is_purged_is_found_by_its_place(store: AnalyticsStore, write: Write, database: CoreDatabase) -> None:
+    """Otherwise each purge reads all rows of a kind, and on SQLite every writer waits for it."""
+    write(*(record(key=f"k{number}") for number in range(20)))
+    seen: list[tuple[str, Any]] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda _c, _cursor, said, values, *_: seen.append((said, values)))
+    store.purge(NOON)
+    [(said, values)] = [one for one in seen if one[0].startswith("DELETE FROM analytics_rollups")]
+    with database.read() as connection:
+        if database.dialect == "sqlite":
+            plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values)]
+            assert plan[0] == "SEARCH analytics_rollups USING INTEGER PRIMARY KEY (rowid=?)"
+        else:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            plan = [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {said}", values)]
+            assert "Seq Scan" not in "\n".join(plan)
