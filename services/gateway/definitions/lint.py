@@ -21,7 +21,7 @@ _QUIET = frozenset({
     "disable_strip_slash", "enable_context_vars",
 })  # fmt: skip
 # Ways of authentication, which `use_keyless` switches off.
-_ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "enable_signature_checking")
+_ASKED = ("use_standard_auth", "use_basic_auth", "enable_jwt", "use_oauth2", "use_openid", "enable_signature_checking")
 _QUIET_ENDS = ("disabled", "_disabled")
 
 

@@ -57,6 +57,7 @@ def test_a_sound_definition() -> None:
         ({"auth": {"auth_header_name": "a", "cookie_name": "b"}}, "/auth/cookie_name", "without use_cookie"),
         ({"enable_ip_whitelisting": True}, "/allowed_ips", "every address is refused"),
         ({"use_keyless": True, "use_basic_auth": True}, "/use_keyless", "outranks use_basic_auth: the API is open to everybody"),
+        ({"use_keyless": True, "use_openid": True}, "/use_keyless", "outranks use_openid"),
         ({"version": {"expires": "2020-01-01 00:00"}}, f"{VERSION}/expires", "has ended on 2020-01-01 00:00 UTC"),
         ({"expiration": "2020-01-01 00:00"}, "/expiration", "has ended"),
         (
