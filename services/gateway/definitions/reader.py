@@ -250,7 +250,9 @@ class Reader:
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+    if value is None:
+        return "null"
+    return _KINDS[dict] if isinstance(value, dict) else _KINDS.get(type(value), type(value).__name__)
 
 
 class _Members(dict[str, Any]):

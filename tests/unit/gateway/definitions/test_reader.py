@@ -99,6 +99,12 @@ def test_choices_and_lists_of_texts() -> None:
     ]
 
 
+def test_an_object_that_was_read_from_json_is_called_one() -> None:
+    source = reader(**read_json('{"name": {"x": 1}}'))
+    source.text("name")
+    assert said(source) == [("/name", "must be a string, not an object")]
+
+
 def test_places_of_nested_fields() -> None:
     report = Report()
     source = Reader({"Proxy": {"Target": 5, "unknown": 1}, "versions": {"a/b~c": 1}}, "", report)
