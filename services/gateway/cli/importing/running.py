@@ -108,7 +108,15 @@ class _Tyk:
 
 
 def unencrypted(url: str) -> str:
-    """Return the host to which the secret and the keys go unencrypted; "" when they stay here or are encrypted."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    """Return the host to which the secret and the keys go unencrypted; "" when they stay here or are encrypted. Raises Failure."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        fail("the address of the Tyk is malformed; write one like http://127.0.0.1:8080", WRONG_USAGE)
+    if "@" in parts.netloc:  # it would be in the history of each definition
+        fail(
+            "the address of the Tyk holds a user name or a password: leave them out; its secret comes from a file or from TYK_SECRET",
+            WRONG_USAGE,
+        )
     return host if parts.scheme == "http" and not stays_here(host) else ""

@@ -116,3 +116,12 @@ def test_an_address_that_is_no_tyk(run: Run, tyk: Tyk) -> None:
     assert "is it the address of a Tyk gateway?" in run("import", "tyk", tyk.url, environ=SECRET).output
     away = run("import", "tyk", "http://127.0.0.1:1", environ=SECRET)
     assert (away.exit_code, "no Tyk can be reached" in away.output) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("http://me:passw0rd@tyk.example.com", "holds a user name or a password"), ("http://[::1", "is malformed")],
+)
+def test_an_address_that_cannot_be_used(address: str, said: str, run: Run) -> None:
+    refused = run("import", "tyk", address, environ=SECRET)
+    assert (refused.exit_code, said in refused.output, "passw0rd" in refused.output) == (2, True, False), refused.output
