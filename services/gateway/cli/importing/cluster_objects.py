@@ -19,6 +19,7 @@ _DEFAULT_NAMESPACE: Final = "default"
 _SECRETS: Final = ("client_certificate_refs", "upstream_certificate_refs", "pinned_public_keys_refs", "certificate_secret_names")
 # Fields that name another ApiDefinition of the cluster, wherever they stand.
 _LOOPS: Final = frozenset({"target_internal", "rewrite_to_internal"})
+_RIGHTS_WRONG: Final = "access_rights must be an object, and access_rights_array a list"
 _ONLY_HERE: Final = frozenset({"contextRef", "context", *_SECRETS})
 
 
@@ -85,8 +86,11 @@ def _policy(resource: Mapping[str, Any], spec: Mapping[str, Any], source: str) -
     of_status = status.get("pol_id") if isinstance(status, Mapping) else None
     body = {name: value for name, value in spec.items() if name not in (*_ONLY_HERE, "access_rights_array", "_id")}
     id = str(spec.get("id") or spec.get("_id") or of_status or _id_of(*_own_place(resource)))
-    rights = dict(spec.get("access_rights") or {})
-    for right in spec.get("access_rights_array") or ():
+    given, listed = spec.get("access_rights") or {}, spec.get("access_rights_array") or []
+    if not isinstance(given, Mapping) or not isinstance(listed, list):
+        return definitions.policy({**body, "access_rights": given}, source, id).noting(refused=(_RIGHTS_WRONG,))
+    rights = dict(given)
+    for right in listed:
         if isinstance(right, Mapping):
             api_id = str(right.get("api_id") or _id_of(str(right.get("namespace") or _DEFAULT_NAMESPACE), str(right.get("name") or "")))
             kept = {name: value for name, value in right.items() if name not in ("namespace", "name")}

@@ -42,7 +42,7 @@ def is_oas(document: Any) -> bool:
 def definition(document: Mapping[str, Any], source: str, stem: str = "") -> Item:
     """Return a definition as an item. stem: the name of its file without its ending, for one without an api_id."""
     if is_oas(document):
-        title = str((document.get("info") or {}).get("title") or source)
+        title = str(_member(document.get("info"), "title") or source)
         return Item("api", title, title, source, {}, refused=(_OAS,))
     from_database = is_extended(document)
     raw = plain(document) if from_database else document

@@ -6,6 +6,7 @@ what they are. In `keys`, a file may have any name: it is the key. In `policies`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from services.gateway.cli.importing.items import Found, Item, Unread
 from services.gateway.definitions.reader import Mistake, Mistakes, read_json
 
 _ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
+_SECRET: Final = re.compile(rf"{keys.PREFIX}[^/]+")
 _OF_LINES: Final = (".jsonl", ".ndjson")
 _KEYS: Final = "keys"
 _POLICIES: Final = "policies"
@@ -34,6 +36,9 @@ def read_folder(folder: Path, *, plain_names: bool = False) -> Found:
         source = str(path.relative_to(folder))
         if place == _KEYS and path.suffix.lower() not in _OF_LINES:
             source = f"{_KEYS}/{keys.masked(stem)}"
+        if not _is_text(source + stem):
+            sorting.unread(source.encode(errors="replace").decode(), "the name of the file is not UTF-8: rename it")
+            continue
         try:
             if path.stat().st_size > _LARGEST:
                 raise Mistakes([Mistake("", f"is larger than {_LARGEST // 1024**2} MB")])
@@ -42,11 +47,24 @@ def read_folder(folder: Path, *, plain_names: bool = False) -> Found:
             sorting.unread(source, f"cannot be read: {error.strerror}")
             continue
         except Mistakes as error:
-            sorting.unread(source, "; ".join(f"{one.pointer} {one.message}".strip() for one in error.mistakes[:3]))
+            sorting.unread(source, "; ".join(f"{_SECRET.sub(_masked, one.pointer)} {one.message}".strip() for one in error.mistakes[:3]))
             continue
         for document in documents:
             sorting.sort(document, source, place, stem, alone=len(documents) == 1)
     return sorting.found()
+
+
+def _masked(name: re.Match[str]) -> str:
+    return keys.PREFIX + keys.masked(name[0])
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name can be shown and sent: one that is not UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -222,3 +222,26 @@ def test_what_is_no_folder_of_a_tyk(run: Run, tmp_path: Path, source: str, statu
     (tmp_path / "empty").mkdir()
     result = run("import", "tyk", str(tmp_path / source))
     assert (result.exit_code, said in result.output) == (status, True), result.output
+
+
+def test_names_of_keys_are_not_shown_where_a_file_is_wrong(run: Run, put: Put, folder: Path) -> None:
+    put("map.json", '{"apikey-acmebob": {}, "apikey-acmebob": {}}')
+    said = run("import", "tyk", str(folder)).output
+    assert ("map.json: /apikey-acme… is given twice" in said, "acmebob" in said) == (True, False), said
+
+
+def test_names_of_files_that_are_not_text(run: Run, put: Put, tyk: Path, make_definition: Any) -> None:
+    put("apps/caf\udce9.json", make_definition())
+    put("keys/apikey-caf\udce9", {"access_rights": {}})
+    said = run("import", "tyk", str(tyk)).output
+    assert "7 items: 6 creates, 1 refused." in said
+    assert "apps/caf?.json: the name of the file is not UTF-8: rename it" in said
+    assert "keys/caf?…: the name of the file is not UTF-8: rename it" in said
+
+
+@pytest.mark.parametrize("wrong", [{"access_rights": [1]}, {"access_rights_array": 3}, {"access_rights": "all"}])
+def test_rights_of_a_resource_that_are_none(wrong: dict[str, Any], run: Run, put: Put, folder: Path) -> None:
+    put("policy.json", {"apiVersion": "tyk.tyk.io/v1alpha1", "kind": "SecurityPolicy", "metadata": {"name": "p"}, "spec": wrong})
+    put("oas.json", {"x-tyk-api-gateway": {}, "info": "Pets"})
+    [api, policy] = json.loads(run("--json", "import", "tyk", str(folder)).output)["items"]
+    assert (api["name"], policy["refused"]) == ("oas.json", ["access_rights must be an object, and access_rights_array a list"])
