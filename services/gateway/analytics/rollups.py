@@ -81,7 +81,7 @@ class Names:
 
     def allowed(self, kind: int, grain: int, start: int, api_id: str, item: str, *, refused: bool = False) -> str:
         """Return the item, or `(other)`. start: as of `Row`. refused: whether the answer was 4xx."""
-        if start > self._newest:
+        if start > self._newest or (grain == HOUR and start < self._newest - HOURS_OF_A_DAY):  # the clock was set back
             self._forget(start)
         known = self._known.setdefault((kind, grain, start, api_id), set())
         if item in known or not item:
@@ -94,10 +94,10 @@ class Names:
         return item
 
     def _forget(self, hour: int) -> None:
-        """Forget what ended before this hour, its day and its month; requests of the ones before may still be waiting."""
+        """Forget what is before the last hour, day and month, of which requests may still be waiting, and what is yet to come."""
         self._newest = hour
         oldest = {grain: start_of(grain, start_of(grain, hour)[0] - 1)[0] for grain in (HOUR, DAY, MONTH)}
-        for place in [place for place in self._known if place[2] < oldest[place[1]]]:
+        for place in [place for place in self._known if not oldest[place[1]] <= place[2] <= hour]:
             self._remembered -= len(self._known.pop(place))
 
 

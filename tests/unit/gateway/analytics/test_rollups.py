@@ -80,6 +80,14 @@ def test_what_is_remembered_is_forgotten_with_its_time() -> None:
     assert names._remembered == sum(map(len, names._known.values()))
 
 
+def test_a_clock_that_was_ahead_for_a_moment_does_not_end_forgetting() -> None:
+    names = Names()
+    for day in (0, 4000, *range(200)):
+        roll_up([record(NOON + day * 86_400, path=f"/{day}/x")], names)
+    assert len(names._known) <= 2 * 3 * 2
+    assert names._remembered == sum(map(len, names._known.values()))
+
+
 def test_the_memory_of_all_names_is_bounded() -> None:
     names = Names()
     names._remembered = rollups._MOST_IN_MEMORY
