@@ -38,15 +38,16 @@ def add_key(name: str) -> Response:
     if not name:
         return create_key()
     if arguments.flag("hashed"):
-        change = hashed_keys.put(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
-        return _with_key(change, change.name, "added" if change.created else "modified")
+        return _put_hashed(name)
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _with_key(change, change.name, "added")
 
 
 @blueprint.put("/tyk/keys/<name>")
 def update_key(name: str) -> Response:
-    """Change a key, or create it when there is none, as Tyk does."""
+    """Change a key, or create it when there is none, as Tyk does. `hashed`: as of `add_key`."""
+    if arguments.flag("hashed"):  # otherwise the hash would become the secret of another key
+        return _put_hashed(name)
     change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
     return _with_key(change, change.name, "added" if change.created else "modified")
 
@@ -61,10 +62,19 @@ def get_key(name: str) -> Response:
 
 @blueprint.delete("/tyk/keys/<name>")
 def delete_key(name: str) -> Response:
-    """Delete a key. Answers `deleted` even when there was none, as Tyk does: the result is what the caller wants."""
-    stored = keys.find(gateway(), name, _organisation())
+    """Delete a key. Answers `deleted` even when there was none, as Tyk does: the result is what the caller wants.
+
+    `hashed`: as of `add_key`.
+    """
+    hashed = arguments.flag("hashed")
+    stored = hashed_keys.find(gateway(), name) if hashed else keys.find(gateway(), name, _organisation())
     unconfirmed = keys.delete(gateway(), stored).unconfirmed if stored is not None else []
     return changed(name, "deleted", unconfirmed)
+
+
+def _put_hashed(hash: str) -> Response:
+    change = hashed_keys.put(gateway(), hash, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    return _with_key(change, change.name, "added" if change.created else "modified")
 
 
 def _with_key(change: keys.Change, key: str, action: str) -> Response:

@@ -200,10 +200,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "tyk_keys.list_keys": Operation("List the public ids of keys", "TykKeys", "api-unknown:400", "api_id filter"),
     "tyk_keys.create_key": Operation("Create a key", "TykKeySaved", f"{_KEY} key-taken", body="Session"),
     "tyk_keys.add_key": Operation("Store a key under a name", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset hashed", "Session"),
-    "tyk_keys.update_key": Operation("Create or replace a key", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset", "Session"),
+    "tyk_keys.update_key": Operation("Create or replace a key", "TykKeySaved", f"{_KEY} key-taken", "suppress_reset hashed", "Session"),
     "tyk_keys.get_key": Operation("Show a key", "Session", "api-unknown:400 key-not-found", "api_id hashed"),
     "tyk_keys.delete_key": Operation(
-        "Delete a key", "TykDeleted", "api-unknown:400 key-not-found", "api_id", about="Answers `deleted` also when there was none."
+        "Delete a key", "TykDeleted", "api-unknown:400 key-not-found", "api_id hashed", about="Answers `deleted` also when there was none."
     ),
     "tyk_organisations.list_organisations": Operation("List the organisations that have a session", "OrganisationIds"),
     "tyk_organisations.get_organisation": Operation("Show the session of an organisation", "Organisation", "organisation-unknown"),

@@ -90,6 +90,18 @@ def test_a_key_by_the_hash_of_its_secret(operator: Any, make_session: Any) -> No
     assert len(operator.json("GET", "/tyk/keys")["keys"]) == 1
 
 
+def test_a_key_is_changed_and_deleted_by_the_hash_of_its_secret(operator: Any, make_session: Any) -> None:
+    operator.new_api()
+    hash = secret_hash("of a client")
+    assert operator.json("PUT", f"/tyk/keys/{hash}?hashed=1", make_session("one"))["action"] == "added"
+    assert operator.json("PUT", f"/tyk/keys/{hash}?hashed=1", make_session("one", rate=7))["action"] == "modified"
+    assert operator.json("GET", f"/tyk/keys/{hash}?hashed=1")["rate"] == 7
+    assert operator.gateway.keys_store.by_hash(secret_hash(hash)) is None, "the hash itself is no secret"
+    for _ in range(2):
+        assert operator.json("DELETE", f"/tyk/keys/{hash}?hashed=1")["action"] == "deleted"
+        assert operator.gateway.keys_store.by_hash(hash) is None
+
+
 def test_of_two_who_store_one_hash_the_second_changes_it(operator: Any, make_session: Any) -> None:
     operator.new_api()
     store, hash = operator.gateway.keys_store, secret_hash("both")
