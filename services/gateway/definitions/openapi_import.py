@@ -189,7 +189,11 @@ class _Import:
         url = str(first.get("url") or "")
         for name, variable in self._object(first.get("variables"), "/servers/0/variables").items():
             url = url.replace(f"{{{name}}}", str(self._object(variable, "").get("default", "")))
-        if not urlsplit(url).netloc:
+        try:
+            named = urlsplit(url).netloc
+        except ValueError:  # brackets without an IPv6 address in them
+            named = ""
+        if not named:
             self._wrong("/servers/0/url", "names no host: say where requests go (target)")
         return url
 

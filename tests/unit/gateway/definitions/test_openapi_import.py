@@ -130,6 +130,8 @@ def test_what_is_open_to_everybody_says_so() -> None:
     ({"paths": {}}, "/paths"),
     ({"paths": {"a": {}}}, "/paths/a"),
     ({"servers": [{"url": "/v1"}]}, "/servers/0/url"),
+    ({"servers": [{"url": "http://[::1/v1"}]}, "/servers/0/url"),
+    ({"servers": [{"url": "http://{host}/v1", "variables": {"host": {"default": ["a"]}}}]}, "/servers/0/url"),
     ({"paths": {"/a": {"$ref": "http://elsewhere/a"}}}, "/paths/~1a"),
     ({"paths": {"/a": {"$ref": "#/paths/~1a"}}}, "/paths/~1a"),
     ({"components": {"schemas": {"Pet": {"$ref": "other.json"}}}}, "/components/schemas/Pet"),
