@@ -41,7 +41,7 @@ def test_its_commands_do_what_it_says(odd_upstream: OddUpstream, tmp_path: Path)
     assert re.findall(r"^3 items: (.*)\.$", said, re.MULTILINE) == ["3 creates", "3 creates", "3 is the same"]
     assert re.findall(r"^\d{3}$", said, re.MULTILINE) == ["200"]
     assert SECRET not in said
-    assert list(json.loads((tyk / "back" / "policies.json").read_text())) == ["gold"]
+    assert list(json.loads((tmp_path / "tyk.back" / "policies.json").read_text())) == ["gold"]
     assert "orders: undone to revision 1" in said
 
 

@@ -29,7 +29,7 @@ _ENVELOPES: Final = ("apis", "data", "policies")
 def read_folder(folder: Path, *, plain_names: bool = False) -> Found:
     """Read everything. plain_names: as of `keys.key`. Raises OSError when the folder itself cannot be read."""
     sorting = _Sorting(plain_names)
-    for path in _files(folder):
+    for path in _files(folder, sorting):
         place = path.parent.name if path.parent != folder else ""
         # the name of a key may hold dots
         stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
@@ -37,7 +37,7 @@ def read_folder(folder: Path, *, plain_names: bool = False) -> Found:
         if place == _KEYS and path.suffix.lower() not in _OF_LINES:
             source = f"{_KEYS}/{keys.masked(stem)}"
         if not _is_text(source + stem):
-            sorting.unread(source.encode(errors="replace").decode(), "the name of the file is not UTF-8: rename it")
+            sorting.unread(source, "the name of the file is not UTF-8: rename it")
             continue
         try:
             if path.stat().st_size > _LARGEST:
@@ -67,12 +67,26 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, sorting: _Sorting) -> Iterator[Path]:
+    """Yield the files to read, and note the folders that are not read."""
     entries = sorted(folder.iterdir())
-    inner = [path for entry in entries if entry.is_dir() and not entry.name.startswith(".") for path in sorted(entry.iterdir())]
-    for path in (*entries, *inner):
-        if path.is_file() and not path.name.startswith(".") and (path.parent.name == _KEYS or path.suffix.lower() in _ENDINGS):
+    for path in entries:
+        if _is_read(path):
             yield path
+    for place in [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]:
+        try:
+            inner = sorted(place.iterdir())
+            deeper = [path for path in inner if path.is_dir() and any(path.glob("*.json"))]
+        except OSError as error:
+            sorting.unread(place.name, f"cannot be read: {error.strerror}")
+            continue
+        for path in deeper:
+            sorting.unread(f"{place.name}/{path.name}", "is too deep to be read: import it, or the folder above it, by its name")
+        yield from filter(_is_read, inner)
+
+
+def _is_read(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and (path.parent.name == _KEYS or path.suffix.lower() in _ENDINGS)
 
 
 class _Sorting:
@@ -91,7 +105,7 @@ class _Sorting:
         return Found(self._found.apis, policies, self._found.keys, self._found.unread)
 
     def unread(self, source: str, why: str) -> None:
-        self._found.unread.append(Unread(source, why))
+        self._found.unread.append(Unread(source.encode(errors="replace").decode(), why))
 
     def sort(self, document: Any, source: str, place: str, stem: str, *, alone: bool) -> None:
         """Take one document of a file. place: the folder in the folder. alone: nothing else is in the file."""

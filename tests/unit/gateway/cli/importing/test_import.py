@@ -245,3 +245,22 @@ def test_rights_of_a_resource_that_are_none(wrong: dict[str, Any], run: Run, put
     put("oas.json", {"x-tyk-api-gateway": {}, "info": "Pets"})
     [api, policy] = json.loads(run("--json", "import", "tyk", str(folder)).output)["items"]
     assert (api["name"], policy["refused"]) == ("oas.json", ["access_rights must be an object, and access_rights_array a list"])
+
+
+def test_folders_that_are_not_read_are_named(run: Run, tyk: Path, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("old", "caf\udce9"):
+        (tyk / "apps" / name).mkdir()
+        put(f"apps/{name}/orders.json", {})
+    put("closed/a.json", {})
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Any:
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    said = run("import", "tyk", str(tyk)).output
+    assert "7 items: 6 creates, 1 refused." in said
+    assert "apps/old: is too deep to be read" in said and "apps/caf?: is too deep" in said
+    assert "closed: cannot be read: Permission denied" in said
