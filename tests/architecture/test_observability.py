@@ -207,6 +207,8 @@ CASES = [
     Case("EventsLost", counter("gateway_events_dropped_total", "4x60")),
     Case("AccessLogLost", counter("gateway_access_log_lines_dropped_total", FEW), [WHERE]),
     Case("AccessLogLost", counter("gateway_access_log_lines_dropped_total", "4x60")),
+    Case("AnalyticsLost", counter("gateway_analytics_dropped_total", FEW), [WHERE]),
+    Case("AnalyticsLost", counter("gateway_analytics_dropped_total", "4x60")),
     Case("TracesLost", counter("gateway_traces_dropped_total", FEW), [WHERE]),
     Case("TracesLost", counter("gateway_traces_dropped_total", "4x60")),
 ]
