@@ -25,7 +25,7 @@ def read_documents(name: str, content: bytes) -> list[Any]:
     except UnicodeDecodeError:
         raise Mistakes([Mistake("", "is not UTF-8")]) from None
     if name.lower().endswith(_YAML):
-        return [_checked(json.dumps(one)) for one in _read_yaml(text) if one is not None]
+        return [_checked(_as_json(one)) for one in _read_yaml(text) if one is not None]
     try:
         return [_checked(text)]
     except Mistakes:
@@ -41,6 +41,14 @@ def _checked(text: str) -> Any:
         return read_json(text)
     value = read_json(f'{{"value": {text}\n}}')
     return value["value"]
+
+
+def _as_json(value: Any) -> str:
+    """Write a value of YAML as JSON. Raises Mistakes."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        raise Mistakes([Mistake("", "holds a value that JSON does not have, such as a date, a set or bytes")]) from None
 
 
 def _read_yaml(text: str) -> Iterator[Any]:
@@ -77,6 +85,8 @@ def _read_yaml(text: str) -> Iterator[Any]:
         raise Mistakes([Mistake("", f"is not valid YAML: {getattr(error, 'problem', None) or 'cannot be read'}{where}")]) from None
     except RecursionError:
         raise Mistakes([Mistake("", "is nested too deeply")]) from None
+    except (ValueError, KeyError):  # a value that does not fit its tag
+        raise Mistakes([Mistake("", "is not valid YAML: a value is not of the type that it should be")]) from None
 
 
 def _key(key: Any) -> str:

@@ -40,6 +40,11 @@ def test_what_is_read(name: str, content: bytes, read: list[Any]) -> None:
         ("a.yaml", b"a: [1\n", "not valid YAML"),
         ("a.yaml", b"a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
         ("a.yaml", b"a: .inf\n", "not a JSON number"),
+        ("a.yaml", b"a: !!binary aGk=\n", "that JSON does not have"),
+        ("a.yaml", b"a: !!timestamp 2030-01-01\n", "that JSON does not have"),
+        ("a.yaml", b"a: !!int x\n", "not of the type"),
+        ("a.yaml", b"a: !!bool x\n", "not of the type"),
+        ("a.yaml", b"!!map x\n", "not of the type"),
     ],
 )
 def test_what_is_not_read(name: str, content: bytes, said: str) -> None:
