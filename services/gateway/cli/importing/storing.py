@@ -6,6 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -57,6 +58,8 @@ class Storing:
             return Outcome(item.noting(refused=[f"is also in {before}: keep one of them"]), "refused")
         if item.refused:
             return Outcome(item, "refused")
+        if not _is_finite(item.body):
+            return Outcome(item.noting(refused=["holds a number that is too large, such as 1e999"]), "refused")
         try:
             return {"api": self._api, "policy": self._policy, "key": self._key}[item.kind](item)
         except Failure as error:
@@ -146,6 +149,14 @@ class Storing:
 
     def _known_policies(self, ids: Iterable[str]) -> dict[str, str]:
         return {id: self._owners[id] for id in ids if id in self._owners}
+
+
+def _is_finite(body: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(body, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _place(item: Item) -> str:

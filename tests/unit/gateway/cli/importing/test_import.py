@@ -264,3 +264,11 @@ def test_folders_that_are_not_read_are_named(run: Run, tyk: Path, put: Put, monk
     assert "7 items: 6 creates, 1 refused." in said
     assert "apps/old: is too deep to be read" in said and "apps/caf?: is too deep" in said
     assert "closed: cannot be read: Permission denied" in said
+
+
+def test_numbers_that_cannot_be_sent_stop_no_other(run: Run, tyk: Path, put: Put, make_definition: Any, make_session: Any) -> None:
+    put("apps/inf.json", json.dumps(make_definition(api_id="inf", org_id="acme", cache_timeout=77)).replace(" 77", " 1e999"))
+    put("keys/apikey-acmeinf", json.dumps(make_session("orders", org_id="acme", rate=77)).replace(" 77", " -1e999"))
+    said = run("import", "tyk", str(tyk)).output
+    assert "9 items: 6 creates, 3 refused." in said
+    assert said.count("holds a number that is too large") == 2
