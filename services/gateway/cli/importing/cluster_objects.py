@@ -65,7 +65,7 @@ def _definition(resource: Mapping[str, Any], spec: Mapping[str, Any], source: st
     return found.noting(
         refused=[
             *(f"/{name}: names secrets of the cluster, which are not here: write what is in them in its place" for name in secrets),
-            *(f"{place}: not available yet: loops to another API of the gateway; write an address" for place in loops),
+            *(f"{place}: names another API of the cluster, which is not looked up: write `tyk://` and its api_id" for place in loops),
         ]
     )
 

@@ -93,6 +93,7 @@ def test_what_only_a_cluster_has_is_never_left_out_in_silence() -> None:
         "/pinned_public_keys_refs",
         "/proxy/target_internal",
     ]
+    assert "write `tyk://` and its api_id" in item.refused[-1]
 
 
 def test_a_policy_of_the_operator_names_definitions_by_their_resources() -> None:
