@@ -4,8 +4,8 @@
 * `eval` and calls of functions let go of the interpreter's lock, so other threads of Python go on while a script computes.
 * A time limit is of processor time, and with one set no script can call Python. An endless loop ends at the limit; **an endless
   regular expression does not**, nor one built-in function over a huge object. So a time limit alone is enough only for what surely comes
-  back: on the loop `prelude.js` leaves the run before a regular expression that may take long, and a memory limit keeps objects
-  small. All else runs in a process that can be killed (`beside.py`).
+  back: on the loop `prelude.js` leaves the run before a regular expression, a search or a huge array that may take long, and a memory
+  limit keeps objects small. All else runs in a process that can be killed (`beside.py`).
 * A memory limit ends a run with an error. A context may be used by several threads, by one at a time.
 * Objects pass as JSON, written and read on both sides: 8 us a call. A fault's message has a line, and no column: `_column` finds it.
 """

@@ -95,32 +95,134 @@
     TykEventHandlers: { NewEventHandler: Handler, EventHandlerComponentMeta: Handler },
   }
 
-  // The engine cannot be interrupted in a regular expression. On the loop one runs only on a text for which it must end soon:
-  // n characters and k quantifiers without an end of their own take at most n^(k+1) steps; a repeated group may take 2^n.
+  // The engine cannot be interrupted in a built-in function. On the loop none runs on what may take it long: the run is left before.
   if (limits) {
     const exec = RegExp.prototype.exec, source = Object.getOwnPropertyDescriptor(RegExp.prototype, "source").get, known = new Map()
-    const rest = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]/g, replace = RegExp.prototype[Symbol.replace], found = RegExp.prototype[Symbol.match]
-    const call = Function.prototype.call.bind(Function.prototype.call)
-    const longest = function (pattern) {
-      // Its own expressions have short texts: the source of a pattern of the script.
-      const bare = call(replace, rest, pattern, "x")
-      const loops = (call(found, /[*+]|\{\d+,?\d*\}/g, bare) || []).length, choices = (call(found, /[^(*+?}]\?/g, bare) || []).length
-      if (pattern.length > 1000 || call(found, /\)[*+{]|\(\?<?[=!]|\\[1-9k]/, bare + pattern) || choices > 8) return 16
-      return loops ? Math.floor(Math.pow(limits.steps, 1 / (loops + 1))) : limits.steps
+    const call = Function.prototype.call.bind(Function.prototype.call), apply = Reflect.apply
+    const get = Map.prototype.get, keep = Map.prototype.set, floor = Math.floor, pow = Math.pow, max = Math.max
+    const LONGEST_PATTERN = 1000, DEEPEST = 50, WIDEST = 8
+    const LONGEST_ARRAY = 8192, LONGEST_SEARCH = 16 * limits.steps
+
+    // An upper bound of what a pattern takes on a text of n characters: ways * n^loops * base^n.
+    // Alternatives add their ways, what follows one another multiplies them; a repeated group may share out its text in base^n ways.
+    function cost(pattern) {
+      let at = 0, depth = 0
+      function bounds() {
+        const start = at, mark = pattern[at++]
+        if (mark === "*") return [0, Infinity]
+        if (mark === "+") return [1, Infinity]
+        if (mark === "?") return [0, 1]
+        if (mark === "{") {
+          const numbers = [""]
+          for (; at < pattern.length && pattern[at] !== "}"; at++) {
+            if (pattern[at] === "," && numbers.length === 1) numbers[1] = ""
+            else if (pattern[at] >= "0" && pattern[at] <= "9") numbers[numbers.length - 1] += pattern[at]
+            else break
+          }
+          if (pattern[at] === "}" && numbers[0]) {
+            at++
+            return [+numbers[0], numbers.length === 1 ? +numbers[0] : numbers[1] ? +numbers[1] : Infinity]
+          }
+        }
+        at = start
+        return null
+      }
+      function atom() {
+        const sign = pattern[at++]
+        if (sign === "\\") {
+          const next = pattern[at++]
+          return [1, next === "k" || (next >= "1" && next <= "9") ? 1 : 0, 1]  // what it refers to is as long as the text
+        }
+        if (sign === "[") {
+          while (at < pattern.length && pattern[at] !== "]") at += pattern[at] === "\\" ? 2 : 1
+          at++
+        }
+        if (sign !== "(") return [1, 0, 1]
+        const found = alternatives()
+        at++
+        return found
+      }
+      function repeated() {
+        const single = pattern[at] !== "(", one = atom(), found = bounds()
+        if (!found) return one
+        if (pattern[at] === "?") at++
+        const low = found[0], high = found[1], ways = one[0], loops = one[1], base = one[2], plain = ways === 1 && !loops && base === 1
+        if (plain && (high === Infinity || high - low > WIDEST)) return [1, 1, 1]
+        if (single && low === high && high <= LONGEST_PATTERN) return one
+        if (high === Infinity) return [max(low, 1), 1, base * ways * (1 + loops)]
+        return [max(high, (high - low + 1) * pow(ways, high)), loops * high, base]
+      }
+      function sequence() {
+        let ways = 1, loops = 0, base = 1
+        while (at < pattern.length && pattern[at] !== "|" && pattern[at] !== ")") {
+          const one = repeated()
+          ways *= one[0]
+          loops += one[1]
+          base = max(base, one[2])
+        }
+        return [ways, loops, base]
+      }
+      function alternatives() {
+        if (++depth > DEEPEST) return [Infinity, 0, 1]
+        const found = sequence()
+        while (pattern[at] === "|") {
+          at++
+          const one = sequence()
+          found[0] += one[0]
+          found[1] = max(found[1], one[1])
+          found[2] = max(found[2], one[2])
+        }
+        depth--
+        return found
+      }
+      return alternatives()
     }
-    let busy = false
+
+    function longest(pattern) {
+      if (pattern.length > LONGEST_PATTERN) return -1
+      const found = cost(pattern), ways = found[0], loops = found[1] + 1, base = found[2]  // it may begin at each character
+      if (!(ways <= limits.steps)) return -1
+      if (base === 1) return floor(pow(limits.steps / ways, 1 / loops))
+      let most = 0
+      while (ways * pow(most + 1, loops) * pow(base, most + 1) <= limits.steps) most++
+      return most
+    }
+
     RegExp.prototype.exec = function (text) {
-      if (busy) return call(exec, this, text)
       text = Text(text)
       const pattern = call(source, this)
-      let most = known.get(pattern)
+      let most = call(get, known, pattern)
       if (most === undefined) {
-        busy = true
-        try { most = longest(pattern) } finally { busy = false }
-        if (known.size < 1000) known.set(pattern, most)
+        most = longest(pattern)
+        if (known.size < 1000) call(keep, known, pattern, most)
       }
       if (text.length > most) leave("a regular expression")
       return call(exec, this, text)
+    }
+
+    function guard(object, name, isLong, why) {
+      const own = object[name]
+      Object.defineProperty(object, name, {
+        value: { [name](...given) {
+          if (isLong(this, given)) leave(why)
+          return apply(own, this, given)
+        } }[name],
+        writable: true, enumerable: false, configurable: true,
+      })
+    }
+    function isWide(value) { return value !== null && typeof value === "object" && value.length > LONGEST_ARRAY }
+    for (const name of Object.getOwnPropertyNames(Array.prototype)) {
+      if (typeof Array.prototype[name] !== "function" || name === "constructor" || name === "push" || name === "pop") continue
+      guard(Array.prototype, name, name === "concat" ? function (own, given) {
+        for (let i = 0; i < given.length; i++) if (isWide(given[i])) return true
+        return isWide(own)
+      } : isWide, "a large array")
+    }
+    function takesLong(own, given) {
+      return typeof given[0] === "string" && given[0].length > 1 && Text(own).length * given[0].length > LONGEST_SEARCH
+    }
+    for (const name of ["indexOf", "lastIndexOf", "includes", "split", "replace", "replaceAll"]) {
+      if (String.prototype[name]) guard(String.prototype, name, takesLong, "a long search")
     }
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, Refusal, RefusalKind
 from services.gateway.scripts.engine import syntax_error
+from services.gateway.scripts.program import Entry, Program, Source
+from services.gateway.scripts.scripts import inline_context
 
 Load = Callable[..., Any]
 
@@ -97,6 +100,43 @@ def test_a_long_regular_expression_runs_beside_and_a_short_one_does_not(load: Lo
     assert call(Body="a@b.com") == ({"set": {"a": "truea_b_c"}}, True)
     assert call(Body="a" * 1000) == ({"set": {"a": "falsea_b_c"}}, False)
     assert call(Body="a@b.com")[1], "that was one text, not the script"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "new RegExp('a?'.repeat(24) + 'b').test('a'.repeat(16))",
+        "/((a+)+)+$/.test('a'.repeat(15) + 'b')",
+        "/(a|a|a)*$/.test('a'.repeat(15) + 'b')",
+        "new RegExp('(a|a)'.repeat(22) + 'b').test('a'.repeat(30))",
+        "new RegExp('(?:'.repeat(60) + 'a' + ')'.repeat(60)).test('a')",
+        "request.Body.indexOf('a'.repeat(20000) + 'b')",
+        "request.Body.split('a'.repeat(20000) + 'b').length",
+        "new Array(50000000).join('').length",
+        "new Array(50000000).indexOf('a')",
+        "[].concat(new Array(50000000)).length > 0",
+    ],
+)
+def test_what_may_take_a_built_in_function_long_is_left(expression: str) -> None:
+    """In none of them the engine can be interrupted, so the loop would stand still."""
+    program = Program((Source("a.js", middleware(expression), "javascript"),), (Entry("pre", "javascript", "one", 0, 0),), {})
+    given = json.dumps({"Body": "a" * 40_000, "URL": "/"})
+    assert "left" in json.loads(inline_context(program).run(0, given, ""))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"/^(\d{1,3}\.){3}\d{1,3}$/.test('203.113.100.201')",
+        r"/^(\w+\.)*\w+$/.test('a.b.test')",
+        r"/^(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS)$/.test('OPTIONS')",
+        r"/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test('123E4567-e89b-12d3-a456-426614174000')",
+        r"/^https?:\/\/[^\/]+\/(?=v)(?:v[12]|latest)\/[\]\(]?/.test('https://a.test/v1/')",
+        "'a b'.replace('a', '$&') === 'a b' && [3, 1].concat([2]).sort().join('') === '123' && 'a,b'.split(',').indexOf('b') === 1",
+    ],
+)
+def test_what_ends_soon_stays_on_the_loop(load: Load, expression: str) -> None:
+    assert load(middleware(f"request.SetHeaders.a = String({expression})"))() == ({"set": {"a": "true"}}, True)
 
 
 @pytest.mark.parametrize(
