@@ -111,7 +111,7 @@ class Context:
             message = str(error)
             if message.startswith("InternalError: interrupted"):
                 raise TimeOut from None
-            raise OutOfRoom(_said(error)[0]) from None
+            raise OutOfRoom("out of memory" if message == "null" else _said(error)[0]) from None
 
 
 class NoSuchName(ScriptError):

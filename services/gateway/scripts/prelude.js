@@ -3,7 +3,7 @@
 // then repeated beside the loop.
 (function (global) {
   const parse = JSON.parse, write = JSON.stringify, Text = String, host = global.__host, limits = global.__limits
-  const has = Object.prototype.hasOwnProperty
+  const Internal = global.InternalError
   const entries = []
   const MOST_LOGS = 100, LONGEST_LOG = 2000
   let logs = [], left = "", config = {}, given = false
@@ -302,8 +302,9 @@
         changes(url, body, script.ProcessRequest(request, session, config), out)
       }
     } catch (error) {
-      // null: there was no memory for an error
-      if (!left) out.fault = error === null ? "out of memory" : (Text(error) + (error && error.stack ? "\n" + error.stack : "")).slice(0, 500)
+      // null: there was no memory for an error. A context that is full stays so, whoever calls next: it is given up.
+      if (error === null || (error instanceof Internal && error.message === "out of memory")) throw error
+      if (!left) out.fault = (Text(error) + (error && error.stack ? "\n" + error.stack : "")).slice(0, 500)
     }
     if (left) return write({ left: left })
     if (logs.length) out.logs = logs

@@ -98,7 +98,7 @@ class Running:
                 self._context = inline_context(self._program)
             out: Out = json.loads(self._context.run(entry.place, request, session))
         except (TimeOut, OutOfRoom, ScriptError) as error:
-            self._context = None if not isinstance(error, TimeOut) else self._context
+            self._context = None  # it may be full, or have stopped anywhere
             self._beside_until = time.monotonic() + _BESIDE_FOR
             log.info("script moved beside the loop", api_id=self._api_id, script=entry.name, reason=type(error).__name__)
             return None

@@ -82,6 +82,14 @@ def test_too_much_memory(load: Load) -> None:
     refused(load(middleware("var a = []; while (true) a.push('x'.repeat(100000))")), SCRIPT_FAILED)
 
 
+def test_a_context_that_is_full_is_given_up(load: Load) -> None:
+    """What a script keeps in globals must not refuse all that come after."""
+    call = load("var kept = [];" + middleware("if (request.Body) kept.push(JSON.parse(request.Body)); request.SetHeaders.a = 'b'"))
+    many = "[" + "1," * 20_000 + "1]"
+    ran = (call(Body=many) for _ in range(60))
+    assert next(out for out, inline in ran if not inline) == {"set": {"a": "b"}}
+
+
 @pytest.mark.parametrize("body", ["while (true) {}", "/^(a+)+$/.test('a'.repeat(60) + 'b')"], ids=["loop", "regular expression"])
 def test_what_does_not_end_is_stopped_beside_the_loop(load: Load, body: str) -> None:
     refused(load(middleware(body), seconds=0.5), SCRIPT_TIMEOUT)
