@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -42,7 +43,10 @@ def read(folder: Path, name: str) -> tuple[str, ReadFile]:
         real = found.resolve(strict=True)
         if not real.is_relative_to(root):
             raise BadFile("leads out of GATEWAY_MIDDLEWARE_PATH")
-        with real.open("rb") as file:
+        # A pipe would be waited for; and what replaces the file meanwhile must not be followed.
+        with os.fdopen(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadFile("is not a file")
             stamp = _stamp(os.fstat(file.fileno()))
             content = file.read(LARGEST + 1)
     except (OSError, ValueError, RuntimeError) as error:
@@ -64,9 +68,12 @@ def text(content: bytes) -> str:
     if len(content) > LARGEST:
         raise BadFile(f"is larger than {LARGEST // 1024} KB")
     try:
-        return content.decode("utf-8-sig")
+        found = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadFile("is not UTF-8") from None
+    if "\0" in found:
+        raise BadFile("holds a NUL, so it is no text")
+    return found
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:

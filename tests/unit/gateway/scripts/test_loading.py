@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ def test_a_file_that_is_too_large_or_no_text(folder: Path) -> None:
     assert "UTF-8" in mistake(folder)[1]
     (folder / "a.js").write_text(" " * 300_000)
     assert "larger" in mistake(folder)[1]
+    (folder / "a.js").write_text(GOOD + "// \0")
+    assert "NUL" in mistake(folder)[1]
+
+
+def test_a_pipe_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "a.js")
+    assert "not a file" in mistake(folder)[1]
+
+
+def test_a_file_that_does_while_it_is_loaded_what_may_take_long(folder: Path) -> None:
+    """It runs beside the loop, and is no mistake."""
+    (folder / "a.js").write_text(f"var known = /^(ab|c)+$/.test('{'ab' * 50}');" + GOOD)
+    load(folder)
 
 
 def test_a_syntax_error_has_line_and_column(folder: Path) -> None:
