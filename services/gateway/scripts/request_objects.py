@@ -98,9 +98,7 @@ def apply(exchange: Exchange, out: Out, body: bytes, *, before_authentication: b
     try:
         over = out.get("over")
         if over is not None:
-            reply = _override(over)
-            if reply is not None:
-                return reply
+            return _override(over)
         if "set" in out or "del" in out:
             _change_headers(exchange, out, before_authentication=before_authentication)
         if "url" in out:
@@ -111,7 +109,7 @@ def apply(exchange: Exchange, out: Out, body: bytes, *, before_authentication: b
             exchange.body = str(out["body"]).encode("utf-8", "replace")
         elif body:
             exchange.body = body
-    except (ValueError, BadRequest) as error:
+    except (ValueError, TypeError, OverflowError, BadRequest) as error:
         raise unusable(exchange, str(error)) from None
     except Refusal as refusal:
         if refusal.kind is SCRIPT_REFUSED:
@@ -126,12 +124,10 @@ def unusable(exchange: Exchange, why: str) -> Refusal:
     return Refusal(SCRIPT_FAILED)
 
 
-def _override(over: Mapping[str, Any]) -> Reply | None:
+def _override(over: Mapping[str, Any]) -> Reply:
     code = int(over.get("code") or 0)
     text = str(over.get("error") or over.get("body") or "")
-    if code == 0:
-        if not over.get("error"):
-            return None
+    if code == 0 and over.get("error"):
         code = 403  # an error without a code is no reason to let the request pass
     if not 200 <= code <= 599:
         raise ValueError(f"ResponseCode is {code}, not a status from 200 to 599")

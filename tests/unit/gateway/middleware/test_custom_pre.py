@@ -65,6 +65,11 @@ def test_the_body(tmp_path: Path) -> None:
     assert made.body == b"\xff"
 
 
+@pytest.mark.parametrize("code", ["[]", "[1]", "{a: 1}", "1 / 0", "'x'", "99", "600"])
+def test_a_code_that_is_none(tmp_path: Path, code: str) -> None:
+    refusal(hooked(custom_pre, "pre", tmp_path, f"request.ReturnOverrides.ResponseCode = {code}"), request(), SCRIPT_FAILED)
+
+
 def test_a_refusal(tmp_path: Path) -> None:
     body = "request.ReturnOverrides = {ResponseCode: 401, ResponseError: 'no', ResponseHeaders: {'X-A': 'b'}}"
     found = refusal(hooked(custom_pre, "pre", tmp_path, body), request(), SCRIPT_REFUSED)
