@@ -40,6 +40,8 @@ _LARGEST_INLINE: Final = 64 * 1024
 _BESIDE_FOR: Final = 60.0
 _ASKS: Final = re.compile(r"\b(?:TykMakeHttpRequest|TykBatchRequest|TykGetKeyData|TykSetKeyData)\b")
 _RETRY: Final = ((b"Retry-After", b"1"),)
+# Of faults while a file is loaded, that it does not have beside the loop.
+_ONLY_ON_THE_LOOP: Final = ("interrupted", "memory", "is for calls, not for loading")
 
 # What a script gives: what it changed, by short names (`prelude.js`).
 Out = dict[str, Any]
@@ -96,7 +98,7 @@ class Running:
         try:
             if self._context is None:
                 self._context = inline_context(self._program)
-            out: Out = json.loads(self._context.run(entry.place, request, session))
+            out = _read(self._context.run(entry.place, request, session))
         except (TimeOut, OutOfRoom, ScriptError) as error:
             self._context = None  # it may be full, or have stopped anywhere
             self._beside_until = time.monotonic() + _BESIDE_FOR
@@ -106,7 +108,7 @@ class Running:
 
     async def _run_beside(self, place: int, entry: Entry, request: str, session: str) -> Out:
         try:
-            out: Out = json.loads(await self._beside.run(place, request, session))
+            out = _read(await self._beside.run(place, request, session))
         except Busy:
             raise Refusal(SCRIPTS_BUSY, headers=_RETRY) from None
         except RunTimeOut:
@@ -127,6 +129,14 @@ class Running:
             )
             raise Refusal(SCRIPT_FAILED)
         return out
+
+
+def _read(text: str) -> Out:
+    try:
+        out: Out = json.loads(text)
+    except RecursionError:
+        return {"fault": "what the script gave is nested too deep"}
+    return out
 
 
 def inline_context(program: Program) -> Context:
@@ -227,7 +237,7 @@ def _check(scripts: ScriptSet, program: Program) -> bool:
         try:
             inline_context(program)
         except ScriptError as error:
-            if "interrupted" not in error.message and "memory" not in error.message:
+            if not any(one in error.message for one in _ONLY_ON_THE_LOOP):
                 raise _mistakes(scripts, program, error) from None
             inline = False
     if not inline:

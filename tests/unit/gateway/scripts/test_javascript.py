@@ -82,6 +82,13 @@ def test_too_much_memory(load: Load) -> None:
     refused(load(middleware("var a = []; while (true) a.push('x'.repeat(100000))")), SCRIPT_FAILED)
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_what_is_nested_too_deep_is_a_fault(load: Load, inline: bool) -> None:
+    away = "" if inline else "var end = Date.now() + 10; while (Date.now() < end) {}"
+    text = middleware(f"{away} session.meta_data.a = JSON.parse(request.Body)")
+    refused(load(text), SCRIPT_FAILED, Body="[" * 1500 + "]" * 1500, session={"meta_data": {}})
+
+
 def test_a_context_that_is_full_is_given_up(load: Load) -> None:
     """What a script keeps in globals must not refuse all that come after."""
     call = load("var kept = [];" + middleware("if (request.Body) kept.push(JSON.parse(request.Body)); request.SetHeaders.a = 'b'"))
