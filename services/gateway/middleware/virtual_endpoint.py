@@ -152,7 +152,7 @@ class VirtualEndpoint:
         meta = changed_meta(exchange, out)
         if meta is not None and exchange.key is not None:
             self._scripts.save_meta(exchange.key, meta)
-        return answer(code, [*headers, *exchange.answer_headers], str(given.get("body") or ""))
+        return answer(code, headers, str(given.get("body") or ""))
 
 
 def _check_goes_on(refusal: Refusal, line: Line) -> None:
