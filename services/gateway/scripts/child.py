@@ -78,7 +78,7 @@ class Child:
             except (ScriptError, OutOfRoom) as error:
                 out = json.dumps({"fault": str(error)})
                 run.context = None
-            except Exception as error:
+            except BaseException as error:  # `sys.exit()` in a script ends its run, and must not end this thread
                 out = json.dumps({"fault": traceback.format_exception_only(error)[-1].strip()[:_LONGEST_FAULT]})
             del self._answers[run.id]
             self._send({"run": run.id, "out": out})

@@ -37,7 +37,7 @@ def test_the_session(load: Load) -> None:
     assert out == {"meta": {"a": "c"}}
 
 
-@pytest.mark.parametrize("line", ["raise ValueError('x')", "return 5", "1 / 0"])
+@pytest.mark.parametrize("line", ["raise ValueError('x')", "return 5", "1 / 0", "raise SystemExit(1)", "import os; os._exit(1)"])
 def test_a_fault_is_a_refusal(load: Load, line: str) -> None:
     with pytest.raises(Refusal) as refusal:
         load(function(line), driver="python")()
