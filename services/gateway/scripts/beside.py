@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -121,7 +122,7 @@ class _Process:
         try:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._child = await in_thread(_spawn, theirs.fileno())
+                self._child = await in_thread(spawn, theirs.fileno())
             if self.ended:
                 self._kill()
             reader, self._writer = await asyncio.open_connection(sock=ours)
@@ -162,18 +163,20 @@ class _Process:
 
     def _kill(self) -> None:
         if self._child is not None:
-            self._child.kill()
+            if self._child.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._child.pid, signal.SIGKILL)  # also what a script started, which leads no group of its own
             call_in_thread(self._child.wait)
 
 
 async def _message(reader: asyncio.StreamReader) -> dict[str, Any]:
-
     size = frames.length(await reader.readexactly(4))
     found: dict[str, Any] = json.loads(await reader.readexactly(size))
     return found
 
 
-def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
+def spawn(descriptor: int) -> subprocess.Popen[bytes]:
+    """Start a process that reads from a socket. It has none of the gateway's environment, and leads a group of its own."""
     environ = {name: value for name in _PASSED_ON if (value := os.environ.get(name)) is not None}
     return subprocess.Popen(
         [sys.executable, "-s", "-m", "services.gateway.scripts.child", str(descriptor)],

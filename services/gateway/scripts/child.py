@@ -2,14 +2,17 @@
 
 Its worker speaks with it over a socket (`frames`): first the program, then runs. Each of its threads has a context of its own; JavaScript
 lets go of the interpreter's lock, so they run beside each other. What runs too long is not ended here: the worker kills the process. It
-ends by itself when its worker is gone. It has none of the gateway's settings and secrets in its environment.
+ends by itself when its worker is gone, with what its scripts started; and by an alarm of the system when a script keeps it from seeing
+that. It has none of the gateway's settings and secrets in its environment.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import signal
 import socket
 import sys
 import threading
@@ -28,6 +31,8 @@ from services.gateway.scripts.python_scripts import PythonScripts
 _LONGEST_FAULT: Final = 500
 # What is left of the time of a run when its last call out must have ended, so that the script can still say what it makes of that.
 _LEFT_AFTER_CALLS: Final = 0.2
+# Seconds after the time of the last run that the alarm waits for: until then a worker that is there has killed the process.
+_GRACE: Final = 2
 
 
 class _Run(threading.local):
@@ -53,6 +58,8 @@ class Child:
         self._run = _Run()
         self._most: int = given["threads"]
         self._threads = 0
+        self._counting = threading.Lock()
+        self._under_way = 0
 
     def serve(self) -> None:
         """Take messages until the worker is gone."""
@@ -62,6 +69,9 @@ class Child:
                 self._answers[message["run"]].put(message["answer"])
                 continue
             message["ends"] = time.monotonic() + message["seconds"]
+            with self._counting:
+                self._under_way += 1
+                signal.alarm(math.ceil(message["seconds"]) + _GRACE)
             self._runs.put(message)
             if self._threads < self._most:
                 self._threads += 1
@@ -82,6 +92,10 @@ class Child:
                 out = json.dumps({"fault": traceback.format_exception_only(error)[-1].strip()[:_LONGEST_FAULT]})
             del self._answers[run.id]
             self._send({"run": run.id, "out": out})
+            with self._counting:
+                self._under_way -= 1
+                if not self._under_way:
+                    signal.alarm(0)
 
     def _out(self, message: dict[str, Any]) -> str:
         entry = self._program.entries[message["entry"]]
@@ -131,6 +145,8 @@ def main(descriptor: int) -> None:
     link = socket.socket(fileno=descriptor)
     with contextlib.suppress(EOFError, OSError):
         Child(link, frames.receive(link)).serve()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)  # threads that still run are not waited for
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, Refusal
+from services.gateway.scripts import frames
+from services.gateway.scripts.beside import spawn
+from services.gateway.scripts.program import Entry, Program, Source
+from tests.support.waiting import wait_until
 
 Load = Callable[..., Any]
 
@@ -48,6 +54,43 @@ def test_what_does_not_end_is_stopped(load: Load) -> None:
     with pytest.raises(Refusal) as refusal:
         load(function("while True: pass"), driver="python", seconds=0.5)()
     assert refusal.value.kind is SCRIPT_TIMEOUT
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_script_started_ends_with_it(load: Load, tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    text = function(
+        "import pathlib, subprocess",
+        f"pathlib.Path({str(noted)!r}).write_text(str(subprocess.Popen(['sleep', '300']).pid))",
+        "while True: pass",
+    )
+    with pytest.raises(Refusal):
+        load(text, driver="python", seconds=2)()
+    wait_until(lambda: not is_running(int(noted.read_text())), 10, "the end of what the script started")
+
+
+def test_a_process_ends_behind_its_worker_whatever_a_script_does(tmp_path: Path) -> None:
+    """This expression keeps the lock of the interpreter, so that no thread sees that the worker is gone."""
+    noted = tmp_path / "started"
+    text = function("import pathlib, re", f"pathlib.Path({str(noted)!r}).touch()", "re.match('(a+)+$', 'a' * 60 + 'b')")
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = spawn(theirs.fileno())
+    with ours:
+        program = Program((Source("a.py", text, "python"),), (Entry("pre", "python", "one", 0, 0),), {})
+        ours.sendall(frames.write({"program": program.as_json(), "memory": 1 << 26, "allowed": [], "threads": 1}))
+        ours.sendall(frames.write({"run": 1, "entry": 0, "request": '{"URL": "/", "Body": ""}', "session": "", "seconds": 0.1}))
+        wait_until(noted.exists, 10, "the start of the script")
+    try:
+        assert child.wait(20) < 0
+    finally:
+        child.kill()
 
 
 def test_it_gets_none_of_the_settings_of_the_gateway(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
