@@ -16,6 +16,7 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _MOST_PATHS: Final = 1000
 _DEEPEST: Final = 100
+_MOST_VALUES: Final = 300_000  # in all schemas: each call has its own copy of those that it names
 _SCHEMAS: Final = "#/components/schemas/"
 _TEMPLATE: Final = re.compile(r"\{([^{}/]*)\}")
 _DRAFT_4: Final = "http://json-schema.org/draft-04/schema#"
@@ -43,6 +44,7 @@ class _Import:
         self._mock = mock
         self._mistakes: list[Mistake] = []
         self._notes: list[Mistake] = []
+        self._values = 0
         self._old = str(document.get("openapi")).startswith("3.0")
 
     def made(self, listen_path: str, target: str) -> Imported:
@@ -164,6 +166,9 @@ class _Import:
         return {**whole, "$defs": defs} if defs else whole
 
     def _rewritten(self, value: Any, place: str, depth: int = 0) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise Mistakes([Mistake(place, f"the schemas hold more than {_MOST_VALUES} values, counted for each call")])
         if depth > _DEEPEST:
             raise Mistakes([Mistake(place, f"is nested more than {_DEEPEST} deep")])
         if isinstance(value, list):
@@ -198,11 +203,11 @@ class _Import:
         return url
 
     def _authentication(self) -> dict[str, Any]:
-        paths = self._object(self._document.get("paths"), "/paths").values()
-        items = [one for one in paths if isinstance(one, Mapping)]
-        operations = [found for one in items for method in _METHODS if isinstance(found := one.get(method), Mapping)]
-        asked = [self._document.get("security"), *(one.get("security") for one in operations)]
-        names = [name for one in asked if isinstance(one, list) for each in one if isinstance(each, Mapping) for name in each]
+        paths = self._object(self._document.get("paths"), "/paths")
+        items = [self._object(item, join("/paths", path)) for path, item in paths.items()]
+        operations = [self._object(one.get(method), "/paths") for one in items for method in _METHODS]
+        names = self._schemes_asked(self._document, "/security")
+        names += [name for one in operations for name in self._schemes_asked(one, "/paths")]
         if not names:
             self._notes.append(Mistake("/security", "asks for no key, so the API is open to everybody"))
             return {"use_keyless": True}
@@ -221,6 +226,14 @@ class _Import:
             return {"use_keyless": False, "use_basic_auth": True}
         self._notes.append(Mistake(place, "says not who is let in: keys in `Authorization` are; see enable_jwt and use_oauth2 for tokens"))
         return {"use_keyless": False, "auth": {"auth_header_name": "Authorization"}}
+
+    def _schemes_asked(self, asking: Mapping[str, Any], place: str) -> list[str]:
+        """Return the names of the schemes that a document or a call asks for."""
+        asked = asking.get("security", [])
+        if not isinstance(asked, list) or not all(isinstance(one, Mapping) for one in asked):
+            self._wrong(place, "security must be a list of objects: it says who is let in")
+            return []
+        return [name for one in asked for name in one]
 
     # Reading.
 

@@ -140,3 +140,26 @@ def test_what_is_open_to_everybody_says_so() -> None:
 ])  # fmt: skip
 def test_what_cannot_be_read(changes: dict[str, Any], place: str) -> None:
     assert place in refused(document(**changes))
+
+
+@pytest.mark.parametrize("reference", ["#/components/pathItems/one", "#/x-items/one"])
+def test_a_path_elsewhere_asks_for_a_key_as_well(reference: str) -> None:
+    """An API must not be open because its paths stand behind a reference."""
+    item = {"get": {"security": [{"key": []}], "responses": {}}}
+    given = document(paths={"/a": {"$ref": reference}}, security=[])
+    given["components"]["pathItems"] = given["x-items"] = {"one": item}
+    assert definition_of(given).definition["use_keyless"] is False
+
+
+@pytest.mark.parametrize("security", [{"key": []}, "key", ["key"], None])
+def test_security_that_cannot_be_read_opens_nothing(security: Any) -> None:
+    assert "/security" in refused(document(security=security))
+    assert "/paths" in refused(document(security=[], paths={"/a": {"get": {"security": security, "responses": {}}}}))
+
+
+def test_schemas_that_many_calls_name_have_a_bound() -> None:
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}}
+    large = {"enum": list(range(1000))}
+    given = document(paths={f"/{number}": {"post": {"requestBody": body, "responses": {}}} for number in range(400)})
+    given["components"]["schemas"]["Pet"] = large
+    assert any("more than" in message for message in refused(given).values())
