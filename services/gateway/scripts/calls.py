@@ -2,7 +2,7 @@
 
 A script may call every address, as in Tyk: it comes from who runs the gateway, and most calls go into private networks. Only link-local
 addresses, where clouds give out credentials, are refused unless `GATEWAY_SCRIPT_ALLOW` names them. A call goes to the very address that
-was checked, follows no redirect, ends before the run does, and reads at most 4 MB.
+was checked, follows no redirect, ends before the run does, and reads at most 4 MB; a batch keeps at most 16 MB.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from services.common.addresses import Network, parse_address, parse_network
 from services.common.header_names import FRAMING
 
 _LARGEST: Final = 4 * 1024 * 1024
+_LARGEST_BATCH: Final = 16 * 1024 * 1024  # of characters, in all answers: a context could not hold many more
 _AT_ONCE: Final = 8
 _MOST_OF_BATCH: Final = 100
 _LINK_LOCAL: Final = tuple(
@@ -60,15 +62,17 @@ class Calls:
         if len(requests) > _MOST_OF_BATCH:
             raise CallFailed(f"more than {_MOST_OF_BATCH} requests")
         at_once = 1 if asked.get("suppress_parallel_execution") else _AT_ONCE
+        room = _Room(_LARGEST_BATCH)
         with ThreadPoolExecutor(at_once) as threads:
-            return json.dumps(list(threads.map(lambda one: self._one(one, ends), requests)))
+            return json.dumps(list(threads.map(lambda one: self._one(one, ends, room), requests)))
 
-    def _one(self, asked: Mapping[str, Any], ends: float) -> dict[str, Any]:
+    def _one(self, asked: Mapping[str, Any], ends: float, room: _Room) -> dict[str, Any]:
         url = str(asked.get("relative_url") or "")
         try:
             status, fields, content = self.call(
                 str(asked.get("method") or "GET"), url, _texts(asked.get("headers")), str(asked.get("body") or ""), ends
             )
+            room.take(len(content))
         except CallFailed as error:
             return {"relative_url": url, "code": 500, "headers": {}, "body": str(error)}
         return {"relative_url": url, "code": status, "headers": fields, "body": content}
@@ -99,6 +103,20 @@ class Calls:
             if not link_local or any(address in network for network in self._allowed):
                 return text
         raise CallFailed("the address is link-local; GATEWAY_SCRIPT_ALLOW may name it")
+
+
+class _Room:
+    """What the answers of one batch may still hold. Thread-safe."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> None:
+        with self._lock:
+            if count > self._left:
+                raise CallFailed(f"the answers of the batch are larger than {_LARGEST_BATCH} characters in all")
+            self._left -= count
 
 
 class _Pinned(http.client.HTTPConnection):

@@ -69,6 +69,14 @@ def test_a_batch_keeps_the_order(url: str) -> None:
         Calls(()).batch(json.dumps({"requests": asked * 20}), ends())
 
 
+def test_the_answers_of_a_batch_have_a_bound_in_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.scripts.calls._LARGEST_BATCH", 150)
+    asked = {"requests": [{"relative_url": url}] * 4, "suppress_parallel_execution": True}
+    answers = json.loads(Calls(()).batch(json.dumps(asked), ends()))
+    assert [one["code"] for one in answers] == [201, 201, 500, 500]
+    assert "in all" in answers[3]["body"]
+
+
 @pytest.mark.parametrize(
     "text", ["[]", "x", '{"Domain": "file:///etc/passwd"}', '{"Domain": "http://"}', '{"Domain": "http://127.0.0.1:1"}']
 )
