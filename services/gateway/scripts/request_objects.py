@@ -29,6 +29,8 @@ from services.gateway.wire.heads.requests import HeaderSection
 log = logs.get(__name__)
 
 _MOST_PARAMETERS: Final = 1000
+_LARGEST_META: Final = 64 * 1024
+_DEEPEST_META: Final = 50
 _SECRETS: Final = frozenset({"hmac_string", "basic_auth_data", "jwt_data"})
 _HEADERS: Final = "script headers"  # in the memo of a section
 
@@ -199,9 +201,19 @@ def _change_parameters(exchange: Exchange, out: Out) -> None:
 
 
 def changed_meta(exchange: Exchange, out: Out) -> dict[str, Any] | None:
-    """Return the `meta_data` that the key has from now on, when a script changed it; later stages of this request see it."""
+    """Return the `meta_data` that the key has from now on, when a script changed it; later stages of this request see it.
+
+    Raises Refusal(script-failed) for what would burden each later request of the key, and whoever lists keys.
+    """
     meta, key = out.get("meta"), exchange.key
     if not isinstance(meta, dict) or key is None or meta == (key.session.get("meta_data") or {}):
         return None
+    if not _is_flat(meta, _DEEPEST_META) or len(json.dumps(meta)) > _LARGEST_META:
+        raise unusable(exchange, f"the meta_data is larger than {_LARGEST_META // 1024} KB, or nested more than {_DEEPEST_META} deep")
     exchange.key = replace(key, session={**key.session, "meta_data": meta})
     return meta
+
+
+def _is_flat(value: Any, deepest: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return deepest >= 0 and all(_is_flat(one, deepest - 1) for one in inner)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from services.gateway.middleware import custom_post_key
-from tests.unit.gateway.exchanges import ask, make_key, spec
+from services.gateway.refusals import SCRIPT_FAILED
+from tests.unit.gateway.exchanges import ask, make_key, refusal, spec
 from tests.unit.gateway.scripted import Saved, hooked, request
 
 
@@ -47,3 +50,12 @@ def test_changed_meta_data_is_saved_and_seen_by_later_stages(tmp_path: Path) -> 
     assert saved == [("key-1", {"a": "c"})], "what does not change is not written"
     assert made.key is not None
     assert made.key.session["meta_data"] == {"a": "c"}
+
+
+@pytest.mark.parametrize(
+    "body", ["session.meta_data.a = 'x'.repeat(70000)", "session.meta_data.a = JSON.parse('['.repeat(60) + ']'.repeat(60))"]
+)
+def test_meta_data_that_would_burden_all_later_requests(tmp_path: Path, body: str) -> None:
+    saved = Saved()
+    refusal(hooked(custom_post_key, "post_key_auth", tmp_path, body, saved, session=True), request(key=make_key()), SCRIPT_FAILED)
+    assert saved == []
