@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from services.common import logging as logs
@@ -81,7 +81,7 @@ class ScriptKeys:
             raise ValueError(f"the session has mistakes: {error}") from None
         if any(owner not in ("", org) for owner in self._policies.owners(policy_ids(session)).values()):
             raise ValueError("a policy is of another organisation")
-        self._replace(found.id, {**session, **kept})
+        self._tell(self._keys.replace(found.id, {**session, **kept}))
 
     def _own(self, org: str, api_ids: set[str]) -> dict[str, str]:
         found = {}
@@ -100,8 +100,7 @@ class ScriptKeys:
                 found = found if opened is None else self._keys.get(opened.key.id)
         return found if found is not None and str(found.session.get("org_id") or DEFAULT_ORG) == org else None
 
-    def _replace(self, id: str, session: Mapping[str, Any]) -> None:
-        stored = self._keys.replace(id, session)
+    def _tell(self, stored: StoredKey) -> None:
         self._publish(stored.generation, stored.changed)
 
     def save_meta(self, key: Key, meta: dict[str, Any]) -> None:
@@ -121,7 +120,7 @@ class ScriptKeys:
         try:
             stored = self._keys.get(id)
             if stored is not None and (stored.session.get("meta_data") or {}) != meta:
-                self._replace(id, {**stored.session, "meta_data": meta})
+                self._tell(self._keys.replace_meta(id, meta))
         except KeyMissing:
             pass  # deleted meanwhile
         except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -320,10 +320,17 @@ class KeyStore(OfCallers):
         unless there is another one, or signatures are switched off. Raises KeyMissing, WrongMasterKey, OpensEverything.
         """
         self._caller.check(session_object.get("org_id"))
+        return self._change(id, lambda before: session_object)
 
+    def replace_meta(self, id: str, meta: Mapping[str, Any]) -> StoredKey:
+        """Replace the `meta_data` of a session, and nothing that others change meanwhile. Raises as `replace`."""
+        return self._change(id, lambda before: {**before, "meta_data": meta})
+
+    def _change(self, id: str, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> StoredKey:
         def work(connection: sa.Connection) -> StoredKey:
             now = self._clock.now()
             before = self._existing(connection, id).session
+            session_object = changed(before)
             self._check_opens_some(connection, session_object)
             connection.execute(sa.update(KEYS).where(_K.id == id).values(_columns(_with_password(session_object, before), now)))
             signs = effective(session_object, self._policies.named_by(connection, policy_ids(session_object))).get("hmac_enabled")

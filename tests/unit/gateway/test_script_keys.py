@@ -102,3 +102,25 @@ def test_meta_data_is_saved_behind_the_answer(house: House) -> None:
 
     wait_until(saved, 10, "the saved meta_data")
     wait_until(lambda: house.published, 10, "the announcement")
+
+
+def test_meta_data_takes_back_nothing_that_was_changed_meanwhile(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is switched off while a script's meta_data waits must not be on again."""
+    id = house.key("secret", meta_data={"a": "b"})
+    opened = house.store.by_hash(secret_hash("secret"))
+    assert opened is not None
+    get = house.store.get
+
+    def got_too_early(id: str) -> Any:
+        found = get(id)
+        assert found is not None
+        if not found.session.get("is_inactive"):
+            house.store.replace(id, {**found.session, "is_inactive": True})
+        return found
+
+    monkeypatch.setattr(house.store, "get", got_too_early)
+    house.keys.save_meta(opened.key, {"a": "c"})
+    wait_until(lambda: house.published, 10, "the announcement")
+    stored = get(id)
+    assert stored is not None
+    assert (stored.session["meta_data"], stored.session.get("is_inactive")) == ({"a": "c"}, True)
