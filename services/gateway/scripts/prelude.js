@@ -211,13 +211,17 @@
       })
     }
     function isWide(value) { return value !== null && typeof value === "object" && value.length > LONGEST_ARRAY }
-    for (const name of Object.getOwnPropertyNames(Array.prototype)) {
-      if (typeof Array.prototype[name] !== "function" || name === "constructor" || name === "push" || name === "pop") continue
-      guard(Array.prototype, name, name === "concat" ? function (own, given) {
-        for (let i = 0; i < given.length; i++) if (isWide(given[i])) return true
-        return isWide(own)
-      } : isWide, "a large array")
+    for (const object of [Array.prototype, Object.getPrototypeOf(Uint8Array.prototype)]) {
+      for (const name of Object.getOwnPropertyNames(object)) {
+        const own = Object.getOwnPropertyDescriptor(object, name).value
+        if (typeof own !== "function" || name === "constructor" || name === "push" || name === "pop") continue
+        guard(object, name, name === "concat" ? function (own, given) {
+          for (let i = 0; i < given.length; i++) if (isWide(given[i])) return true
+          return isWide(own)
+        } : isWide, "a large array")
+      }
     }
+    guard(JSON, "stringify", function (own, given) { return isWide(given[0]) }, "a large array")
     function takesLong(own, given) {
       return typeof given[0] === "string" && given[0].length > 1 && Text(own).length * given[0].length > LONGEST_SEARCH
     }

@@ -130,6 +130,8 @@ def test_a_long_regular_expression_runs_beside_and_a_short_one_does_not(load: Lo
         "new Array(50000000).join('').length",
         "new Array(50000000).indexOf('a')",
         "[].concat(new Array(50000000)).length > 0",
+        "new Uint8Array(4000000).join()",
+        "JSON.stringify(new Array(3000000))",
     ],
 )
 def test_what_may_take_a_built_in_function_long_is_left(expression: str) -> None:
