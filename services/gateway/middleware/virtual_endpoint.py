@@ -32,7 +32,7 @@ from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, Refusal
 from services.gateway.routing.endpoints import Endpoint, EndpointTable
 from services.gateway.routing.paths import matching_forms
 from services.gateway.routing.patterns import translate
-from services.gateway.scripts.request_objects import answer, changed_meta, checked_headers, request_json, session_json, unusable
+from services.gateway.scripts.request_objects import answer, changed_meta, headers_of_answer, request_json, session_json, unusable
 from services.gateway.scripts.scripts import Out, Running, Scripts
 
 
@@ -146,7 +146,7 @@ class VirtualEndpoint:
             code = int(given.get("code") or 200)
             if not 200 <= code <= 599:
                 raise ValueError(f"Code is {code}, not a status from 200 to 599")
-            headers = checked_headers(given.get("headers") or {})
+            headers = headers_of_answer(given.get("headers") or {})
         except (TypeError, ValueError) as error:
             raise unusable(exchange, str(error)) from None
         meta = changed_meta(exchange, out)

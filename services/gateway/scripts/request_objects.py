@@ -7,6 +7,7 @@ are changed for the upstream only, so that nothing that was checked is replaced.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -32,6 +33,8 @@ _MOST_PARAMETERS: Final = 1000
 _LARGEST_META: Final = 64 * 1024
 _DEEPEST_META: Final = 50
 _SECRETS: Final = frozenset({"hmac_string", "basic_auth_data", "jwt_data"})
+_OWN_IN_ANSWERS: Final = frozenset({b"date", b"keep-alive", b"via", b"x-request-id"})
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,260}").fullmatch  # of what a client may send, too
 _HEADERS: Final = "script headers"  # in the memo of a section
 
 
@@ -133,7 +136,7 @@ def _override(over: Mapping[str, Any]) -> Reply:
         code = 403  # an error without a code is no reason to let the request pass
     if not 200 <= code <= 599:
         raise ValueError(f"ResponseCode is {code}, not a status from 200 to 599")
-    headers = checked_headers(over.get("headers") or {})
+    headers = headers_of_answer(over.get("headers") or {})
     if code >= 400 and not over.get("go_on"):
         raise Refusal(SCRIPT_REFUSED, status=code, message=text or SCRIPT_REFUSED.message, headers=headers)
     return answer(code, headers, text)
@@ -149,6 +152,11 @@ def checked_headers(given: Mapping[str, Any]) -> list[Header]:
     return found
 
 
+def headers_of_answer(given: Mapping[str, Any]) -> list[Header]:
+    """As `checked_headers`, without those that the gateway writes into each of its answers. Raises ValueError."""
+    return [header for header in checked_headers(given) if header[0].lower() not in _OWN_IN_ANSWERS]
+
+
 def answer(code: int, headers: list[Header], text: str) -> Reply:
     """Return an answer of a script; without a Content-Type, it is JSON when it looks like it."""
     if text and not any(name.lower() == b"content-type" for name, _ in headers):
@@ -159,6 +167,9 @@ def answer(code: int, headers: list[Header], text: str) -> Reply:
 
 def _change_headers(exchange: Exchange, out: Out, *, before_authentication: bool) -> None:
     added = checked_headers(out.get("set") or {})
+    hosts = [value for name, value in added if name.lower() == b"host"]
+    if not all(map(_HOST, hosts)):
+        raise ValueError("the Host is not a host with or without a port")
     gone = {str(name).lower().encode("latin-1", "replace") for name in out.get("del") or ()} - {one.encode() for one in FRAMING} - {b"host"}
     if not before_authentication:
         for lower in gone:
@@ -166,7 +177,6 @@ def _change_headers(exchange: Exchange, out: Out, *, before_authentication: bool
         for name, value in added:
             exchange.set_header(name, value)
         return
-    hosts = [value for name, value in added if name.lower() == b"host"]
     if hosts:
         exchange.upstream_host = hosts[-1]
     added = [header for header in added if header[0].lower() != b"host"]

@@ -70,6 +70,26 @@ def test_a_code_that_is_none(tmp_path: Path, code: str) -> None:
     refusal(hooked(custom_pre, "pre", tmp_path, f"request.ReturnOverrides.ResponseCode = {code}"), request(), SCRIPT_FAILED)
 
 
+@pytest.mark.parametrize("host", ["a b", "a/b", "a@b", "", "a,b"])
+def test_a_host_that_is_none(tmp_path: Path, host: str) -> None:
+    """A script may have it from a client."""
+    refusal(hooked(custom_pre, "pre", tmp_path, f"request.SetHeaders.Host = '{host}'"), request(), SCRIPT_FAILED)
+
+
+def test_a_host_with_a_port(tmp_path: Path) -> None:
+    made = request()
+    assert ask(hooked(custom_pre, "pre", tmp_path, "request.SetHeaders.Host = '[::1]:80'"), made) is None
+    assert made.upstream_host == b"[::1]:80"
+
+
+def test_headers_of_an_answer_that_the_gateway_writes_itself(tmp_path: Path) -> None:
+    own = "{'X-Request-Id': 'a', Date: 'b', Via: 'c', 'Keep-Alive': 'd', 'Content-Length': '9', 'X-A': 'e'}"
+    body = f"request.ReturnOverrides = {{ResponseCode: 200, ResponseHeaders: {own}}}"
+    reply = ask(hooked(custom_pre, "pre", tmp_path, body), request())
+    assert reply is not None
+    assert reply.headers == [(b"X-A", b"e")]
+
+
 def test_a_refusal(tmp_path: Path) -> None:
     body = "request.ReturnOverrides = {ResponseCode: 401, ResponseError: 'no', ResponseHeaders: {'X-A': 'b'}}"
     found = refusal(hooked(custom_pre, "pre", tmp_path, body), request(), SCRIPT_REFUSED)
