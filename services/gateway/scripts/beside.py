@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -80,7 +79,7 @@ class _Process:
     def run(self, entry: int, request: str, session: str, seconds: float) -> asyncio.Future[str]:
         """Start a run; the future gets what the script gives. Its exceptions: RunTimeOut, Crashed. Raises TooLarge."""
         number = self._last + 1
-        data = frames.write({"run": number, "entry": entry, "request": request, "session": session, "seconds": seconds})
+        data = frames.write({"run": number, "entry": entry, "session": session, "seconds": seconds}, request)
         self._last = number
         loop = asyncio.get_running_loop()
         future: asyncio.Future[str] = loop.create_future()
@@ -133,7 +132,7 @@ class _Process:
                 if "ask" in message:
                     self._start_task(self._answer(message, self._writer))
                 else:
-                    self._settle(message["run"], message["out"])
+                    self._settle(message["run"], message["text"])
         except (OSError, EOFError, ValueError, frames.TooLarge) as error:
             if not self.ended:
                 log.error("process of scripts ended", reason=type(error).__name__)
@@ -171,8 +170,7 @@ class _Process:
 
 async def _message(reader: asyncio.StreamReader) -> dict[str, Any]:
     size = frames.length(await reader.readexactly(4))
-    found: dict[str, Any] = json.loads(await reader.readexactly(size))
-    return found
+    return frames.read(await reader.readexactly(size))
 
 
 def spawn(descriptor: int) -> subprocess.Popen[bytes]:

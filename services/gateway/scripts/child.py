@@ -91,7 +91,7 @@ class Child:
             except BaseException as error:  # `sys.exit()` in a script ends its run, and must not end this thread
                 out = json.dumps({"fault": traceback.format_exception_only(error)[-1].strip()[:_LONGEST_FAULT]})
             del self._answers[run.id]
-            self._send({"run": run.id, "out": out})
+            self._send({"run": run.id}, out)
             with self._counting:
                 self._under_way -= 1
                 if not self._under_way:
@@ -100,12 +100,12 @@ class Child:
     def _out(self, message: dict[str, Any]) -> str:
         entry = self._program.entries[message["entry"]]
         if entry.language == "python":
-            return json.dumps(self._python.run(entry, message["request"], message["session"]), ensure_ascii=False)
+            return json.dumps(self._python.run(entry, message["text"], message["session"]), ensure_ascii=False)
         run = self._run
         if run.context is None:
             sources, entries = self._program.of("javascript")
             run.context = Context(sources, entries, self._program.config, host=self._host, memory=self._memory)
-        return run.context.run(entry.place, message["request"], message["session"])
+        return run.context.run(entry.place, message["text"], message["session"])
 
     def _host(self, name: str, arguments: str) -> str:
         """Answer `__host` of a context. Never raises: the engine would not tell the script why."""
@@ -129,11 +129,11 @@ class Child:
             raise CallFailed(answer["error"])
         return answer["value"]
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], text: str = "") -> None:
         try:
-            data = frames.write(message)
+            data = frames.write(message, text)
         except frames.TooLarge:
-            data = frames.write({"run": message["run"], "out": json.dumps({"fault": "the script returned more than the gateway takes"})})
+            data = frames.write({"run": message["run"]}, json.dumps({"fault": "the script returned more than the gateway takes"}))
         with self._sending:
             self._link.sendall(data)
 

@@ -1,9 +1,13 @@
-"""Messages between a worker and a process of scripts: JSON with its length in front (4 bytes, big-endian)."""
+"""Messages between a worker and a process of scripts: a line of JSON, and behind it a text as it is, which is often long and JSON itself.
+
+In front is the length of both (4 bytes, big-endian).
+"""
 
 from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any, Final
 
 _LARGEST: Final = 32 * 1024 * 1024
@@ -13,12 +17,20 @@ class TooLarge(Exception):
     """A message is larger than the other side reads."""
 
 
-def write(message: Any) -> bytes:
+def write(message: Mapping[str, Any], text: str = "") -> bytes:
     """Return a message as it is sent. Raises TooLarge."""
-    body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
-    if len(body) > _LARGEST:
+    head = json.dumps(message).encode()
+    body = text.encode("utf-8", "replace")
+    size = len(head) + 1 + len(body)
+    if size > _LARGEST:
         raise TooLarge
-    return len(body).to_bytes(4, "big") + body
+    return b"".join((size.to_bytes(4, "big"), head, b"\n", body))
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """Return a message that came, with its text as `text`. Raises ValueError."""
+    head, _, text = body.partition(b"\n")
+    return {**json.loads(head), "text": text.decode()}
 
 
 def length(head: bytes) -> int:
@@ -29,9 +41,9 @@ def length(head: bytes) -> int:
     return found
 
 
-def receive(link: socket.socket) -> Any:
+def receive(link: socket.socket) -> dict[str, Any]:
     """Wait for a message. Raises EOFError when the other side is gone."""
-    return json.loads(_exactly(link, length(_exactly(link, 4))))
+    return read(_exactly(link, length(_exactly(link, 4))))
 
 
 def _exactly(link: socket.socket, count: int) -> bytes:

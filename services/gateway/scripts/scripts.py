@@ -27,6 +27,7 @@ from services.gateway.scripts.beside import Beside, Busy, Crashed, RunTimeOut
 from services.gateway.scripts.engine import Context, NoSuchName, OutOfRoom, ScriptError, TimeOut
 from services.gateway.scripts.program import Entry, Program, Source
 from services.gateway.scripts.python_scripts import mistake
+from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
@@ -108,7 +109,8 @@ class Running:
 
     async def _run_beside(self, place: int, entry: Entry, request: str, session: str) -> Out:
         try:
-            out = _read(await self._beside.run(place, request, session))
+            text = await self._beside.run(place, request, session)
+            out = _read(text) if len(text) <= _LARGEST_INLINE else await in_thread(_read, text)
         except Busy:
             raise Refusal(SCRIPTS_BUSY, headers=_RETRY) from None
         except RunTimeOut:

@@ -75,6 +75,15 @@ def test_what_a_script_started_ends_with_it(load: Load, tmp_path: Path) -> None:
     wait_until(lambda: not is_running(int(noted.read_text())), 10, "the end of what the script started")
 
 
+def test_a_large_text_is_sent_as_it_is(load: Load) -> None:
+    """Its JSON must not be written and read once more on the event loop, which would stand still meanwhile."""
+    text = 'é"\n' * 1000
+    assert frames.write({"run": 1}, text).endswith(b'{"run": 1}\n' + text.encode())
+    assert frames.read(frames.write({"run": 1}, text)[4:]) == {"run": 1, "text": text}
+    out, _ = load(function("request['Body'] += request['Body']"), driver="python")(Body=text * 100)
+    assert out == {"body": text * 200}
+
+
 def test_a_process_ends_behind_its_worker_whatever_a_script_does(tmp_path: Path) -> None:
     """This expression keeps the lock of the interpreter, so that no thread sees that the worker is gone."""
     noted = tmp_path / "started"
@@ -85,7 +94,7 @@ def test_a_process_ends_behind_its_worker_whatever_a_script_does(tmp_path: Path)
     with ours:
         program = Program((Source("a.py", text, "python"),), (Entry("pre", "python", "one", 0, 0),), {})
         ours.sendall(frames.write({"program": program.as_json(), "memory": 1 << 26, "allowed": [], "threads": 1}))
-        ours.sendall(frames.write({"run": 1, "entry": 0, "request": '{"URL": "/", "Body": ""}', "session": "", "seconds": 0.1}))
+        ours.sendall(frames.write({"run": 1, "entry": 0, "session": "", "seconds": 0.1}, '{"URL": "/", "Body": ""}'))
         wait_until(noted.exists, 10, "the start of the script")
     try:
         assert child.wait(20) < 0
