@@ -66,7 +66,9 @@ class Child:
         while True:
             message = frames.receive(self._link)
             if "answer" in message:
-                self._answers[message["run"]].put(message["answer"])
+                waiting = self._answers.get(message["run"])
+                if waiting is not None:  # its run did not wait any longer
+                    waiting.put(message["answer"])
                 continue
             message["ends"] = time.monotonic() + message["seconds"]
             with self._counting:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, Refusal, RefusalKind
+from services.gateway.scripts import frames
+from services.gateway.scripts.beside import spawn
 from services.gateway.scripts.engine import syntax_error
 from services.gateway.scripts.program import Entry, Program, Source
 from services.gateway.scripts.scripts import inline_context
@@ -195,3 +198,24 @@ def test_where_a_syntax_error_is(text: str, place: str) -> None:
 
 def test_nothing_is_wrong_and_nothing_is_run() -> None:
     assert syntax_error("while (true) {}") is None
+
+
+def test_an_answer_that_comes_behind_the_end_of_its_run() -> None:
+    """It must not end the process, and with it the runs of others."""
+    text = middleware("request.SetHeaders.a = String(TykGetKeyData('a', 'b'))")
+    program = Program((Source("a.js", text, "javascript"),), (Entry("pre", "javascript", "one", 0, 0),), {})
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = spawn(theirs.fileno())
+    try:
+        with ours:
+            ours.settimeout(20)
+            ours.sendall(frames.write({"program": program.as_json(), "memory": 1 << 26, "allowed": [], "threads": 1}))
+            for number in (1, 2):
+                ours.sendall(frames.write({"run": number, "entry": 0, "session": "", "seconds": 0.3}, '{"URL": "/", "Body": ""}'))
+                assert frames.receive(ours)["ask"] == "TykGetKeyData"
+                assert json.loads(frames.receive(ours)["text"])["set"] == {"a": "undefined"}
+                ours.sendall(frames.write({"run": number, "answer": {"value": "late"}}))
+    finally:
+        child.kill()
+        child.wait()
