@@ -110,7 +110,8 @@ class Forwarder:
                 transforms = [one for one in exchange.answer_transforms if one.wants(exchange, changed)]
                 if transforms:
                     close = close or self.stopping or client.sink is not None
-                    reusable = await self._forward_whole(client, upstream, exchange, timeouts, answer, changed, transforms, old, close)
+                    whole = await self._forward_whole(client, upstream, exchange, timeouts, answer, changed, transforms, old, close)
+                    reusable = whole and client.sink is None  # an upload that goes on has left its request unfinished there
                     return changed.status, close
                 answer = answer._replace(status=changed.status, reason=changed.reason, fields=written(changed.headers))
                 copies = [one for one in exchange.answer_copies if one.wants(exchange, changed)]

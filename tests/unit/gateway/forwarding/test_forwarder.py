@@ -11,6 +11,7 @@ import pytest
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.wire.connection import Closed
 from services.gateway.wire.heads.responses import parse_response
+from services.gateway.wire.sockets import NEVER
 from tests.unit.gateway.exchanges import exchange
 
 
@@ -54,6 +55,40 @@ def test_the_answer_says_whether_the_connection_is_kept(head: bytes, done: str) 
     upstreams = Upstreams()
     forward(head, lambda data: None, upstreams)
     assert upstreams.done == [done]
+
+
+class _Whole:
+    """Has an answer read as a whole."""
+
+    def wants(self, exchange: Any, head: Any) -> bool:
+        return True
+
+    def transform(self, exchange: Any, head: Any, body: bytes) -> bytes:
+        return body
+
+
+@pytest.mark.parametrize(("uploading", "done"), [(False, "kept"), (True, "given up")])
+def test_an_upstream_that_answers_an_unfinished_upload_is_not_asked_again(uploading: bool, done: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    ours: Any = SimpleNamespace(buffer=answer, sink=None, source=None, pace=None, deadline=NEVER)
+    ours.break_pipe = ours.notice_end = lambda: None
+    ours.take = lambda size: setattr(ours, "buffer", ours.buffer[size:])
+    sent: list[bytes] = []
+    client: Any = SimpleNamespace(write=sent.append, sink=ours if uploading else None, source=None, break_pipe=lambda: None)
+
+    async def send(*_: Any) -> Any:
+        return ours, parse_response(answer)
+
+    upstreams = Upstreams()
+    forwarder: Any = Forwarder.__new__(Forwarder)
+    forwarder._upstreams, forwarder._requests, forwarder.stopping = upstreams, SimpleNamespace(send=send), False
+    forwarder._largest_answer, forwarder.bodies = 100, SimpleNamespace(room=None)
+    asked = exchange("POST", body_length=9)
+    asked.answer_transforms = (_Whole(),)
+    api: Any = SimpleNamespace(timeouts=None, answer_stages=())
+    status, close = asyncio.run(forwarder.forward(client, asked, api, old=False, close=False))
+    assert (status, close, upstreams.done) == (200, uploading, [done])
+    assert sent[0].endswith(b"\r\n\r\n{}")
 
 
 def test_a_client_that_goes_away_says_nothing_of_the_upstream() -> None:
