@@ -3,7 +3,8 @@
 A template is in the part of Go's language that docs/transforms.md lists. It sees the JSON document of the body as the dot, the key's
 `meta_data` as `._tyk_meta` with `enable_session`, and what is known of the request as `._tyk_context` with `enable_context_vars`.
 A form of which JSON is made gets the
-`Content-Type` of JSON. A body that cannot be read is refused, because what the template leaves out must not get through.
+`Content-Type` of JSON. A body that cannot be read is refused, because what the template leaves out must not get through. A path with `%2F`
+or `%5C`, which some servers read as a slash, has the template of the first of its readings that has one.
 
 Fields:
 * `enable_context_vars` (1.9): Lets templates see `._tyk_context`.
@@ -63,7 +64,7 @@ class BodyTransform:
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         table = self._tables.get(exchange.version_name)
-        used = None if table is None else table.find(exchange.method, exchange.relative)
+        used = None if table is None else table.find_any(exchange.method, exchange.relative)
         return None if used is None else self._change(exchange, used)
 
     async def _change(self, exchange: Exchange, used: BodyTemplate) -> None:

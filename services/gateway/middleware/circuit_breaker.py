@@ -2,7 +2,7 @@
 
 An answer of 500 or above counts as failed, as does none: not reached, too late, broken off before it began. While a breaker is open its
 requests get 503. Now and then one of them is let through; when it succeeds, the breaker closes. Each worker has breakers of its own, and
-they start again closed when the definition changes.
+they start again closed when the definition changes. A path with `%2F` or `%5C` has the breaker of the first of its readings that has one.
 
 Fields:
 * `versions.*.extended_paths.circuit_breakers` (1.8): Entries for single paths, with `use_extended_paths`.
@@ -108,7 +108,7 @@ class CircuitBreakers:
     def on_request(self, exchange: Exchange) -> None:
         table = self._tables.get(exchange.version_name)
         if table is not None:
-            breaker = table.find(exchange.method, exchange.relative)
+            breaker = table.find_any(exchange.method, exchange.relative)
             if breaker is not None:
                 exchange.outcome = breaker.admit(exchange)
 

@@ -2,7 +2,7 @@
 
 Templates are those of body_transform. An answer that says it is JSON and cannot be read, is compressed, or is larger than
 `GATEWAY_BODY_READ_LIMIT` is replaced by an error, because what the template leaves out must not get out. An answer of another type (a page
-of an error) goes on as it is.
+of an error) goes on as it is. A path with `%2F` or `%5C` has the template of the first of its readings that has one.
 
 Fields:
 * `versions.*.extended_paths.transform_response` (1.9): Entries for single paths, with `use_extended_paths`. Differs: They need no
@@ -64,7 +64,7 @@ class ResponseBodyTransform:
 
     def on_request(self, exchange: Exchange) -> None:
         table = self._tables.get(exchange.version_name)
-        used = None if table is None else table.find(exchange.method, exchange.relative)
+        used = None if table is None else table.find_any(exchange.method, exchange.relative)
         if used is not None:
             exchange.drop_header(b"accept-encoding")
             exchange.drop_header(b"range")

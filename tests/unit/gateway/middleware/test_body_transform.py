@@ -44,6 +44,11 @@ def test_the_upstream_gets_what_the_template_writes() -> None:
     assert json.loads(_asked(_rule(entry()), body).body) == {"names": ['A "quoted" one', "B"]}
 
 
+def test_no_spelling_of_a_path_avoids_the_template() -> None:
+    rule = _rule(entry('{"name": "{{.name}}"}', path="^/a/people$"))
+    assert _asked(rule, b'{"name": "x", "admin": true}', target="/api/a%2Fpeople").body == b'{"name": "x"}'
+
+
 def test_an_array_is_seen_as_one() -> None:
     assert _asked(_rule(entry("{{range .}}{{.}};{{end}}")), b"[1,2]").body == b"1;2;"
 

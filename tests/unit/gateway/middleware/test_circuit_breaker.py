@@ -96,6 +96,12 @@ def test_other_endpoints_are_not_concerned() -> None:
         assert request.outcome is None
 
 
+def test_no_spelling_of_a_path_avoids_an_open_breaker() -> None:
+    upstream = Upstream(path="^/a/x$")
+    upstream.answer(500, 500, 500, 500, path="/a/x")
+    assert upstream.refused(path="/a%2Fx") == 1
+
+
 def test_versions_have_breakers_of_their_own() -> None:
     upstream = Upstream(samples=1)
     upstream.answer(500)

@@ -52,6 +52,13 @@ def test_the_client_gets_what_the_template_writes(asked: Exchange) -> None:
     assert head.headers == [JSON, (b"X-Kept", b"1")]
 
 
+def test_no_spelling_of_a_path_avoids_the_template() -> None:
+    rule = built(response_body_transform, ports(), version=_version(entry('{"first": "{{.name}}"}', path="^/a/people$", method="GET")))
+    asked = exchange("GET", "/api/a%5cpeople")
+    assert ask(rule, asked) is None
+    assert json.loads(_changed(asked, _head(JSON), b'{"name": "a", "secret": 1}')) == {"first": "a"}
+
+
 def test_the_upstream_is_asked_for_all_of_a_plain_answer(asked: Exchange) -> None:
     assert asked.drop_headers == {b"accept-encoding", b"range"}
 
