@@ -1,7 +1,9 @@
 """Refuses JSON bodies that do not fit the schema that a version has for their endpoint.
 
 The whole body is read, so it may have `GATEWAY_BODY_READ_LIMIT` bytes. A large one is read and checked in a thread. Patterns in a schema
-take linear time, as those of paths, and a schema loads no other one. A path with `%2F` or `%5C`, which some servers read as a slash, is
+take linear time, as those of paths, and a schema loads no other one. What two readers understand in two ways is not taken for JSON,
+because the upstream might see what the schema does not: a name that an object has twice, a number too large for a 64-bit float, `NaN`, half
+of a surrogate pair. A path with `%2F` or `%5C`, which some servers read as a slash, is
 checked where any of its readings is.
 
 Fields:
@@ -21,6 +23,8 @@ import asyncio
 import base64
 import itertools
 import json
+import math
+import re
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -40,8 +44,13 @@ from services.gateway.routing.patterns import translate
 _USUAL_STATUS: Final = 422
 # Larger bodies are read in a thread.
 _READ_AT_ONCE: Final = 64 * 1024
+_SURROGATE: Final = re.compile(rb"\\u[dD][89A-Fa-f]").search
 _MOST_FAULTS: Final = 5
 _LONGEST_FAULT: Final = 200
+
+
+class _ReadInTwoWays(ValueError):
+    """The upstream might read the document in another way. The text says what it is."""
 
 
 class Rule(NamedTuple):
@@ -153,14 +162,35 @@ class ValidateJson:
 
 def _refusal(body: bytes, rule: Rule) -> Refusal | None:
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_object)
+        if _SURROGATE(body):
+            json.dumps(document, ensure_ascii=False).encode()  # two halves make a character; one alone is none
+        fits = rule.schema.is_valid(document)
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        if isinstance(error, _ReadInTwoWays):
+            where = f": {error}"
         return Refusal(BODY_NOT_JSON, detail=f"The body is not valid JSON{where}.")
-    if rule.schema.is_valid(document):
+    if fits:
         return None
     faults = [_fault(error) for error in itertools.islice(rule.schema.iter_errors(document), _MOST_FAULTS)]
     return Refusal(BODY_INVALID, status=rule.status, detail="; ".join(faults))
+
+
+def _finite(text: str) -> float:
+    """Return a number. Raises _ReadInTwoWays for NaN, and for what is larger than any float: no schema can be compared with them."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise _ReadInTwoWays("a number is too large, or is none")
+    return number
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Raises _ReadInTwoWays when it has a name twice: some readers take the first, others the last."""
+    made = dict(members)
+    if len(made) != len(members):
+        raise _ReadInTwoWays("an object has a name twice")
+    return made
 
 
 def _fault(error: Any) -> str:

@@ -68,6 +68,25 @@ def test_what_is_not_json_is_refused(body: bytes, rule: Any) -> None:
     assert (refused.value.kind, refused.value.status) == (BODY_NOT_JSON, 400)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"rate": 1e999}', ": a number is too large, or is none"),
+        (b'{"rate": Infinity}', ": a number is too large, or is none"),
+        (b'{"rate": NaN}', ": a number is too large, or is none"),
+        (b'{"rate": 99, "rate": 1}', ": an object has a name twice"),
+        (b'{"\\ud800": 1}', ""),
+        (b'{"rate": "\\udfff"}', ""),
+    ],
+)
+def test_what_the_upstream_might_read_in_another_way_is_refused(body: bytes, said: str) -> None:
+    most = built(validate_json, ports(), version=_version(_entry(schema={"properties": {"rate": {"maximum": 10, "maxLength": 1}}})))
+    assert _ask(most, b'{"rate": 1.5, "other": [{"rate": "\\uD83D\\ude00"}]}') is not None
+    with pytest.raises(Refusal) as refused:
+        _ask(most, body)
+    assert (refused.value.kind, refused.value.detail) == (BODY_NOT_JSON, f"The body is not valid JSON{said}.")
+
+
 def test_a_large_body_is_checked_in_a_thread(rule: Any) -> None:
     large = json.dumps({"name": "a" * 100_000}).encode()
     assert _ask(rule, large) == large
