@@ -17,7 +17,7 @@ from services.gateway.templating.functions import FUNCTIONS, Ready
 LARGEST: Final = 256 * 1024
 _DEEPEST: Final = 20
 _ACTION: Final = re.compile(
-    r"\{\{(-(?=\s))?(\s*/\*(?:(?!\*/).)*+\*/\s*|(?:\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|(?!\}\}).)*?)((?<=\s)-)?\}\}", re.DOTALL
+    r"\{\{(-(?=\s))?(\s*/\*(?:(?!\*/).)*+\*/\s*|(?:\"(?:[^\"\\\n]|\\.)*+\"|`[^`]*+`|(?!\}\})[^\"`])*?)((?<=\s)-)?\}\}", re.DOTALL
 )
 _TOKEN: Final = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d+(?:\.\d+)?)|(?P<field>(?:\.[A-Za-z_]\w*)+)|(?P<dot>\.)"""
@@ -256,7 +256,10 @@ class _Tokens:
         if kind == "text":
             return Literal(Ready(text[1:-1] if text[0] == "`" else _unquoted(text, self._action)))
         if kind == "number":
-            return Literal(json.loads(text))
+            try:
+                return Literal(json.loads(text))
+            except ValueError:
+                raise _unexpected(self._action) from None
         if kind == "field":
             return Field(None, tuple(text[1:].split(".")))
         if kind == "dot":
