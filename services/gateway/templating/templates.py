@@ -32,7 +32,7 @@ class Template:
     def __init__(self, source: str) -> None:
         self.source = source
         self._nodes = parse(source)
-        self.writes_json = _begins_json(self._nodes)
+        self.writes_json, _ = _begins_json(self._nodes)
 
     def fill(self, data: Any, most: int, steps: int = MOST_STEPS) -> str:
         """Return the text for these data. most: characters that it may have; steps: that it may take. Raises TooLarge, TooManySteps."""
@@ -41,16 +41,20 @@ class Template:
         return "".join(filling.parts)
 
 
-def _begins_json(nodes: Sequence[Node]) -> bool:
-    """Tell whether the first text of a template, behind assignments and the like, begins JSON."""
+def _begins_json(nodes: Sequence[Node]) -> tuple[bool, bool]:
+    """Tell whether the first text of a template may begin JSON, whichever branches it takes; and whether there may be none at all."""
+    found = False
     for node in nodes:
         if isinstance(node, Text) and node.text.strip():
-            return node.text.lstrip()[:1] in ("{", "[")
+            return found or node.text.lstrip()[:1] in ("{", "["), False
         if isinstance(node, Output):
-            return False
+            return found, False
         if isinstance(node, Branch):
-            return _begins_json(node.then)
-    return False
+            (then, then_none), (otherwise, otherwise_none) = _begins_json(node.then), _begins_json(node.otherwise)
+            found = found or then or otherwise
+            if not (then_none or otherwise_none):
+                return found, False
+    return found, True
 
 
 class _Filling:

@@ -62,6 +62,23 @@ def test_texts_are_escaped_where_json_is_written() -> None:
     assert json.loads(_filled('{{/* first */}} {{if .text}}\n [ "{{.name}}" ] {{end}}')) == ['a"b']
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{{if .no}}{{end}}{"name": "{{.name}}"}',
+        '{{if .no}}none{{else}}{"name": "{{.name}}"}{{end}}',
+        '{{if .no}}none{{else if .none}}{{.none}}{{else}}{"name": "{{.name}}"}{{end}}',
+        '{{range .none}}{{.}}{{end}}{{with .text}}{{$x := .}}{{end}} {"name": "{{.name}}"}',
+    ],
+)
+def test_texts_are_escaped_whichever_branch_writes_json(source: str) -> None:
+    assert json.loads(_filled(source)) == {"name": 'a"b'}
+
+
+def test_texts_are_not_escaped_where_something_else_is_written() -> None:
+    assert _filled("{{if .no}}no{{else}}<b>{{end}}{ {{.name}} }") == '<b>{ a"b }'
+
+
 @given(st.text())
 def test_no_text_breaks_out_of_a_json_string(text: str) -> None:
     assert json.loads(Template('{"a": "{{.text}}", "b": {{.text | jsonMarshal}}}').fill({"text": text}, 100_000)) == {"a": text, "b": text}
