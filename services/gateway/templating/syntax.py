@@ -59,8 +59,11 @@ class Output(NamedTuple):
 
 
 class Assign(NamedTuple):
+    """declares: whether it makes a variable of its block (`:=`), or gives another value to one that there is (`=`)."""
+
     variable: str
     value: Operand
+    declares: bool
 
 
 class Branch(NamedTuple):
@@ -141,7 +144,7 @@ def _block(pieces: list[str | _Action], place: int, known: set[str], depth: int)
         if len(variables) > 1:
             raise _unexpected(piece)
         known.update(variables)
-        nodes.append(Assign(variables[0], value) if variables else Output(value))
+        nodes.append(Assign(variables[0], value, tokens.declares) if variables else Output(value))
         place += 1
     return tuple(nodes), place
 
@@ -176,7 +179,7 @@ def _branch(pieces: list[str | _Action], place: int, known: set[str], depth: int
 
 
 class _Tokens:
-    """The tokens of one action."""
+    """The tokens of one action. declares: whether `variables` found `:=`."""
 
     def __init__(self, action: _Action, known: set[str]) -> None:
         self._action = action
@@ -194,6 +197,7 @@ class _Tokens:
             self._tokens.append((kind, found[found.lastgroup]))
             place = found.end()
         self._place = 0
+        self.declares = False
 
     def _peek(self, ahead: int = 0) -> tuple[str, str]:
         place = self._place + ahead
@@ -217,6 +221,7 @@ class _Tokens:
             return ()
         if self._peek(ahead)[1] == "=" and not set(names) <= self._known:
             raise _unexpected(self._action)
+        self.declares = self._peek(ahead)[1] == ":="
         self._place += ahead + 1
         return tuple(names)
 

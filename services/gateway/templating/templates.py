@@ -14,6 +14,10 @@ from services.gateway.templating.functions import FUNCTIONS, Ready, member, text
 from services.gateway.templating.syntax import Assign, Branch, Call, Field, Literal, Node, Operand, Output, Text, parse
 
 MOST_STEPS: Final = 1_000_000  # about as many microseconds
+# Characters of a text that a function makes in one step.
+_TEXT_OF_A_STEP: Final = 64
+
+Variables = dict[str, list[Any]]
 
 
 class TooLarge(Exception):
@@ -37,7 +41,7 @@ class Template:
     def fill(self, data: Any, most: int, steps: int = MOST_STEPS) -> str:
         """Return the text for these data. most: characters that it may have; steps: that it may take. Raises TooLarge, TooManySteps."""
         filling = _Filling(self.writes_json, most, steps)
-        filling.write(self._nodes, data, {"": data})
+        filling.write(self._nodes, data, {"": [data]})
         return "".join(filling.parts)
 
 
@@ -58,7 +62,7 @@ def _begins_json(nodes: Sequence[Node]) -> tuple[bool, bool]:
 
 
 class _Filling:
-    """One text on its way."""
+    """One text on its way. Each variable is a list of one value, so that blocks within the one where it was made can set it."""
 
     def __init__(self, escapes: bool, most: int, steps: int) -> None:
         self.parts: list[str] = []
@@ -66,7 +70,7 @@ class _Filling:
         self._left = most
         self._steps = steps
 
-    def write(self, nodes: Iterable[Node], dot: Any, variables: dict[str, Any]) -> None:
+    def write(self, nodes: Iterable[Node], dot: Any, variables: Variables) -> None:
         for node in nodes:
             self._step()
             if isinstance(node, Text):
@@ -74,7 +78,11 @@ class _Filling:
             elif isinstance(node, Output):
                 self._add(self._shown(self._value(node.value, dot, variables)))
             elif isinstance(node, Assign):
-                variables[node.variable] = self._value(node.value, dot, variables)
+                value = self._value(node.value, dot, variables)
+                if node.declares:
+                    variables[node.variable] = [value]
+                else:
+                    variables[node.variable][0] = value
             else:
                 self._branch(node, dot, variables)
 
@@ -95,7 +103,7 @@ class _Filling:
             return text
         return json.dumps(text, ensure_ascii=False)[1:-1]
 
-    def _branch(self, node: Branch, dot: Any, variables: dict[str, Any]) -> None:
+    def _branch(self, node: Branch, dot: Any, variables: Variables) -> None:
         value = self._value(node.value, dot, variables)
         if node.kind == "range":
             pairs = _pairs(value)
@@ -103,28 +111,33 @@ class _Filling:
                 self._step()
                 inner = dict(variables)
                 if node.variables:
-                    inner[node.variables[-1]] = element
+                    inner[node.variables[-1]] = [element]
                     if len(node.variables) == 2:
-                        inner[node.variables[0]] = place
+                        inner[node.variables[0]] = [place]
                 self.write(node.then, element, inner)
             if not pairs:
                 self.write(node.otherwise, dot, dict(variables))
         elif value:
-            inner = {**variables, **dict.fromkeys(node.variables, value)}
+            inner = {**variables, **{name: [value] for name in node.variables}}
             self.write(node.then, value if node.kind == "with" else dot, inner)
         else:
             self.write(node.otherwise, dot, dict(variables))
 
-    def _value(self, operand: Operand, dot: Any, variables: Mapping[str, Any]) -> Any:
+    def _value(self, operand: Operand, dot: Any, variables: Variables) -> Any:
         if isinstance(operand, Literal):
             return operand.value
         if isinstance(operand, Field):
-            value = dot if operand.variable is None else variables.get(operand.variable)
+            value = dot if operand.variable is None else variables[operand.variable][0]
             for name in operand.path:
                 value = member(value, name)
             return value
         assert isinstance(operand, Call)
-        return FUNCTIONS[operand.function][2](*(self._value(one, dot, variables) for one in operand.arguments))
+        made = FUNCTIONS[operand.function][2](*(self._value(one, dot, variables) for one in operand.arguments))
+        if isinstance(made, str):
+            # Texts that are kept or compared, and not written, are work as well, and memory.
+            self._steps -= len(made) // _TEXT_OF_A_STEP
+            self._step()
+        return made
 
 
 def _pairs(value: Any) -> list[tuple[Any, Any]]:

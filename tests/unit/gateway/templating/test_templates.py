@@ -45,6 +45,8 @@ def _filled(source: str, data: Any = DATA) -> str:
         ("{{range .list}}{{$.text}}{{end}}", "plainplainplain"),
         ("{{with .object}}{{.b}}{{end}}{{with $o := .object}}{{$o.b}}{{end}}{{with .no}}x{{else}}none{{end}}", "11none"),
         ("{{$x := .object}}{{$x.b}}{{$x = .text}}{{$x}}", "1plain"),
+        ("{{$x := 1}}{{if .text}}{{$x = 2}}{{end}}{{$x}}{{range .list}}{{$x := 3}}{{$x = 4}}{{end}}{{$x}}", "22"),
+        ("{{$first := true}}{{range .list}}{{if $first}}{{$first = false}}{{else}},{{end}}<{{.}}>{{end}}", '<1>,<2>,<{"x":"y"}>'),
         ("{{(index .list 2).x}}{{index .object `a-c`}}", "ydash"),
         ('{{if eq .text "plain" }}=={{end}}{{if ne .object.b 2}}!={{end}}{{if and .text (not .no)}}&&{{end}}', "==!=&&"),
         ("{{if or .no .none}}||{{else}}neither{{end}}{{if lt .object.b 2}}<{{end}}{{if gt .text 2}}>{{end}}", "neither<"),
@@ -130,6 +132,10 @@ def test_any_text_is_a_template_or_a_template_error(source: str) -> None:
 
 def test_what_is_filled_is_bounded() -> None:
     many = {"list": list(range(2000))}
+    with pytest.raises(TooLarge):
+        Template("{{$x := `ab`}}{{range .list}}{{$x = print $x $x}}{{end}}").fill(many, 10_000)
+    with pytest.raises(TooLarge):
+        Template("{{range .list}}{{range $.list}}{{if jsonMarshal $}}{{end}}{{end}}{{end}}").fill(many, 10_000, 100_000)
     with pytest.raises(TooLarge):
         Template("{{range .list}}0123456789{{end}}").fill(many, 10_000)
     with pytest.raises(TooLarge):
