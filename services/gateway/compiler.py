@@ -141,7 +141,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         closing_stages=tuple(stages["keyed"] + stages["late"]),
         envelope_stages=tuple(of_envelopes["open"]),
         envelope_keyed_stages=tuple(of_envelopes["keyed"]),
-        answer_stages=tuple(answer_stages),
+        # The other way round: what an early stage says of an answer stands, whatever the later ones add.
+        answer_stages=tuple(reversed(answer_stages)),
         event_handlers=definition.event_handlers,
         error_template=definition.error_template,
         error_overrides=definition.error_overrides,

@@ -100,6 +100,16 @@ def test_a_middleware_that_sees_answers(monkeypatch: pytest.MonkeyPatch) -> None
     assert names(api.late_stages) == names(api.answer_stages) == ["Answering"]
 
 
+def test_no_header_of_the_definition_doubles_those_of_cors() -> None:
+    version = {"global_response_headers": {"access-control-allow-origin": "*", "X-Own": "1"}}
+    cors = {"enable": True, "allowed_origins": ["https://app.example"]}
+    api = compile_api(definition(use_keyless=True, version=version, CORS=cors), ports(), 1)
+    head = ResponseHead(200, b"OK", [(b"Access-Control-Allow-Credentials", b"true")])
+    for stage in api.answer_stages:
+        stage(exchange(), head)
+    assert head.headers == [(b"X-Own", b"1")]
+
+
 def test_every_part_that_cannot_be_built_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of ours in one definition must not take the others down."""
     monkeypatch.setattr(compiler, "ORDER", (Step("open", Failing), Step("open", Answering), Step("late", Failing)))
