@@ -257,21 +257,26 @@ def _prepare(inner: Exchange, exchange: Exchange) -> None:
 
 
 class _OfOuter:
-    """What an API that sent a request on changes of bodies. whole: whether the answer is read as a whole in any case."""
+    """What an API that sent a request on changes of bodies. whole: whether the answer is read as a whole in any case.
 
-    __slots__ = ("_outer", "_whole")
+    Who wanted to change it once does, whatever a stage has made of the head since.
+    """
+
+    __slots__ = ("_outer", "_wanted", "_whole")
 
     def __init__(self, outer: Exchange, whole: bool) -> None:
         self._outer = outer
+        self._wanted: list[AnswerTransform] = []
         self._whole = whole
 
     def wants(self, exchange: Exchange, head: ResponseHead) -> bool:
-        return self._whole or any(one.wants(self._outer, head) for one in self._outer.answer_transforms)
+        self._wanted += [one for one in self._outer.answer_transforms if one not in self._wanted and one.wants(self._outer, head)]
+        return self._whole or bool(self._wanted)
 
     async def transform(self, exchange: Exchange, head: ResponseHead, body: bytes) -> bytes:
         transforms: tuple[AnswerTransform, ...] = self._outer.answer_transforms
         for one in transforms:
-            if one.wants(self._outer, head):
+            if one in self._wanted or one.wants(self._outer, head):
                 made = one.transform(self._outer, head, body)
                 body = made if isinstance(made, bytes) else await made
         return body

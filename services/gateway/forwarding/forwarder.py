@@ -106,8 +106,7 @@ class Forwarder:
                 answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
             copies: list[AnswerCopy] = []
             if api.answer_stages or exchange.answer_transforms or exchange.answer_copies:
-                changed = changed_head(answer, exchange, api)
-                transforms = [one for one in exchange.answer_transforms if one.wants(exchange, changed)]
+                changed, transforms = changed_head(answer, exchange, api)
                 if transforms:
                     close = close or self.stopping or client.sink is not None
                     whole = await self._forward_whole(client, upstream, exchange, timeouts, answer, changed, transforms, old, close)
@@ -186,11 +185,10 @@ class Forwarder:
                 answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
             if answer.status == 101:
                 raise Refusal(UPSTREAM_BROKEN, detail="The upstream switched protocols unasked.")
-            head = changed_head(answer, exchange, api)
+            head, transforms = changed_head(answer, exchange, api)
             if not budget.spend(answer.consumed):
                 return head.status, [*head.headers, *exchange.answer_headers], None
             data, reusable = await read_answer(upstream, answer, exchange, timeouts, budget)
-            transforms = [one for one in exchange.answer_transforms if one.wants(exchange, head)]
             if transforms or exchange.answer_copies:
                 data = await transformed(transforms, exchange.answer_copies, exchange, head, data)
             return head.status, [*head.headers, *exchange.answer_headers], data

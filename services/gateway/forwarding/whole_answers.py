@@ -20,9 +20,13 @@ _NO_TRAILERS: Final[frozenset[bytes]] = frozenset()
 BODILESS: Final = frozenset({204, 304})
 
 
-def changed_head(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> ResponseHead:
-    """Return the head as the definition's stages change it."""
+def changed_head(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> tuple[ResponseHead, list[AnswerTransform]]:
+    """Return the head as the definition's stages change it, and who changes the body.
+
+    Those count that want it by the upstream's head, too: a Content-Type that a stage sets must not let out what a template leaves out.
+    """
     head = ResponseHead(answer.status, answer.reason, fields_of(answer.lines))
+    wanted = [one for one in exchange.answer_transforms if one.wants(exchange, head)]
     for stage in api.answer_stages:
         stage(exchange, head)
     outer = exchange.outer
@@ -31,7 +35,7 @@ def changed_head(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> 
         for stage in outer.api.answer_stages:
             stage(outer, head)
         outer = outer.outer
-    return head
+    return head, [one for one in exchange.answer_transforms if one in wanted or one.wants(exchange, head)]
 
 
 def fields_of(lines: list[bytes]) -> list[Header]:

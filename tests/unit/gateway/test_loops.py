@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -276,12 +277,24 @@ def test_all_apis_change_the_answer() -> None:
     )
     _, inner, _ = house.ask("/front/")
     answer: Any = UpstreamHead(503, b"No", b"", 0, 0, False, False, None, b"", [])
-    head = changed_head(answer, inner, api_of(inner))
+    head, wanting = changed_head(answer, inner, api_of(inner))
     assert [value for name, value in head.headers if name == b"X-Who"][-1] == b"front"
-    wanting = [one for one in inner.answer_transforms if one.wants(inner, head)]
     assert len(wanting) == 1
     assert b"Gone" in asyncio.run(transformed(wanting, (), inner, head, b"x"))
     assert head.status == 404
+
+
+def test_a_content_type_that_an_api_sets_does_not_switch_off_the_template_of_another() -> None:
+    template = base64.b64encode(b'{"a": "{{.a}}"}').decode()
+    changes = {"transform_response": [{"path": "/", "method": "GET", "template_data": {"template_source": template}}]}
+    front = {"use_extended_paths": True, "extended_paths": changes}
+    house = House(
+        stored("front", "tyk://inner/", version=front), stored("inner", version={"global_response_headers": {"Content-Type": "a/b"}})
+    )
+    _, inner, _ = house.ask("/front/")
+    answer: Any = UpstreamHead(200, b"OK", b"", 0, 0, False, False, None, b"", [b"Content-Type: application/json"])
+    head, wanting = changed_head(answer, inner, api_of(inner))
+    assert asyncio.run(transformed(wanting, (), inner, head, b'{"a": "x", "secret": 1}')) == b'{"a": "x"}'
 
 
 def test_who_waits_for_the_outcome_is_told() -> None:
