@@ -90,9 +90,7 @@ class _Transform:
         if any(name.lower() == b"content-encoding" and value.strip().lower() != b"identity" for name, value in head.headers):
             raise Refusal(UPSTREAM_BROKEN, detail="The upstream's answer is compressed, which it was not asked for.")
         # They are those of the old body.
-        head.headers = [
-            header for header in head.headers if header[0].lower() not in (b"etag", b"content-md5", b"digest", b"accept-ranges")
-        ]
+        head.headers = [header for header in head.headers if header[0].lower() not in _OF_OLD_BODY]
         return self._filled(exchange, body)
 
     async def _filled(self, exchange: Exchange, body: bytes) -> bytes:
