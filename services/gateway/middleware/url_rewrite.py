@@ -35,7 +35,9 @@ Refusals: bad-path.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -53,7 +55,6 @@ from services.gateway.routing.endpoints import REMEMBERED, EndpointTable
 from services.gateway.routing.paths import matching_form
 from services.gateway.routing.patterns import PatternError, expression
 from services.gateway.targets import target
-from services.gateway.threads import in_thread
 
 _ON: Final[tuple[Literal["all", "any"], ...]] = ("all", "any")
 _NAMED: Final[tuple[tuple[str, Kind], ...]] = (
@@ -166,17 +167,19 @@ def build(spec: Spec, ports: Ports) -> UrlRewrite:
         {
             version.name: endpoint_table(version, [(one.path, one.method, Rewriting(one, spec.stripped)) for one in entries], None)
             for version, entries in spec.versions
-        }
+        },
+        ports.bodies,
     )
 
 
 class UrlRewrite:
-    """Sets `exchange.upstream_path`, `upstream_query` and, for another upstream, `target`."""
+    """Sets `exchange.upstream_path`, `upstream_query` and, for another upstream, `target`. threads: where large bodies are searched."""
 
-    __slots__ = ("_tables",)
+    __slots__ = ("_tables", "_threads")
 
-    def __init__(self, tables: dict[str, EndpointTable[Rewriting | None]]) -> None:
+    def __init__(self, tables: dict[str, EndpointTable[Rewriting | None]], threads: Executor) -> None:
         self._tables = tables
+        self._threads = threads
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         table = self._tables.get(exchange.version_name)
@@ -184,17 +187,16 @@ class UrlRewrite:
         if rewriting is None:
             return None
         if rewriting.needs_body:
-            return _with_body(rewriting, exchange)
+            return self._with_body(rewriting, exchange)
         rewriting.apply(exchange, b"")
         return None
 
-
-async def _with_body(rewriting: Rewriting, exchange: Exchange) -> None:
-    body = await exchange.read_body()
-    if len(body) > _LARGE:
-        await in_thread(rewriting.apply, exchange, body)
-    else:
-        rewriting.apply(exchange, body)
+    async def _with_body(self, rewriting: Rewriting, exchange: Exchange) -> None:
+        body = await exchange.read_body()
+        if len(body) > _LARGE:
+            await asyncio.get_running_loop().run_in_executor(self._threads, rewriting.apply, exchange, body)
+        else:
+            rewriting.apply(exchange, body)
 
 
 class Rewritten(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from services.gateway.keys.model import Key
 from services.gateway.middleware import url_rewrite
 from services.gateway.refusals import BAD_PATH
 from services.gateway.targets import target
+from services.gateway.threads import Threads
 from tests.unit.gateway.exchanges import ask, built, document, exchange, mistakes, ports, refusal
 
 PLACE = "/version_data/versions/Default/extended_paths/url_rewrites/0"
@@ -148,6 +151,7 @@ def triggered(*triggers: dict[str, Any]) -> Any:
     return rule({"match_pattern": "/api/(.*)", "rewrite_to": "/usual/$1", "triggers": list(triggers)})
 
 
+ANY = {"match_rx": "x"}
 ALL = trigger("/all", header_matches={"X-A": "^1$", "x-b": "2"}, query_val_matches={"q": "^y"})
 
 
@@ -211,6 +215,31 @@ def test_the_body(size: int) -> None:
     plain.body_reader = read
     assert sent(triggered(ALL), plain) == "/usual/a"
     assert len(reads) == 1
+
+
+def test_large_bodies_are_searched_in_the_few_threads_for_bodies() -> None:
+    """A thread for each of them would be as many as clients want."""
+    outside = ports()
+    threads = Threads(0, "nobody")
+    paths = {"url_rewrites": [{"path": "/", "match_pattern": ".*", "rewrite_to": "/", "triggers": [trigger("/a", payload_matches=ANY)]}]}
+    searching = built(url_rewrite, replace(outside, bodies=threads), version={"use_extended_paths": True, "extended_paths": paths})
+
+    async def read() -> bytes:
+        return b"x" * 100_000
+
+    async def waits(asked: Exchange) -> bool:
+        task = asyncio.ensure_future(searching.on_request(asked))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        threads.shutdown(cancel_futures=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+        return task.cancelled()
+
+    asked = exchange("POST", "/api/a")
+    asked.body_reader = read
+    assert asyncio.run(waits(asked))
+    assert asked.upstream_path is None
 
 
 def test_a_body_that_must_not_match() -> None:
