@@ -1,7 +1,8 @@
 """Sends requests to some endpoints on with another method.
 
 What a request is judged by stays the client's method. A body goes on unchanged. Where one of the two methods is HEAD and the other is not,
-the answer is read as a whole (up to the limit of the gateway) before it goes out, as the one has a body and the other has none.
+the answer is read as a whole (up to the limit of the gateway) before it goes out, as the one has a body and the other has none. A browser's
+preflight that goes on without a key (`cors.options_passthrough`) stays OPTIONS.
 
 Fields:
 * `versions.*.extended_paths.method_transforms` (1.9): Entries for single paths, with `use_extended_paths`.
@@ -85,6 +86,8 @@ class MethodTransform:
         table = self._tables.get(exchange.version_name)
         if table is None:
             return
+        if exchange.ignored and exchange.method == "OPTIONS" and b"access-control-request-method" in exchange.fields:
+            return  # whatever else it became would be done without a key
         method = table.find_any(exchange.method, exchange.relative)
         if method and method != exchange.method:
             exchange.upstream_method = method

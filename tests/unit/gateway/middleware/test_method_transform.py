@@ -39,6 +39,22 @@ def test_the_first_entry_that_matches_decides(method: str, path: str, sent: str 
     assert (asked.method, asked.upstream_method, asked.answer_transforms) == (method, sent, ())
 
 
+@pytest.mark.parametrize(
+    ("method", "header", "ignored", "sent"),
+    [
+        ("OPTIONS", "Access-Control-Request-Method", True, None),
+        ("OPTIONS", "Access-Control-Request-Method", False, "DELETE"),
+        ("OPTIONS", "X-Other", True, "DELETE"),
+        ("GET", "Access-Control-Request-Method", True, "DELETE"),
+    ],
+)
+def test_a_preflight_that_needs_no_key_does_not_become_another_method(method: str, header: str, ignored: bool, sent: str | None) -> None:
+    asked = exchange(method, "/api/a", [(header, "GET")])
+    asked.ignored = ignored
+    assert ask(rule(("^/a$", "", "DELETE")), asked) is None
+    assert asked.upstream_method == sent
+
+
 @pytest.mark.parametrize(("method", "to"), [("GET", "HEAD"), ("HEAD", "GET"), ("POST", "head")])
 def test_the_answer_is_framed_again_where_one_of_the_two_is_head(method: str, to: str) -> None:
     asked = exchange(method, "/api/a")
