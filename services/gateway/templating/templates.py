@@ -1,12 +1,13 @@
 """Fills templates with data. A filled text and the work for it are bounded, whatever the data are.
 
-Where a template writes JSON (its first character is `{` or `[`), the texts that it puts in are escaped for a JSON string: a quote in what
-a client sends must not become a part of the document. Go's templates do not do that.
+Where a template writes JSON (its first character is `{` or `[`), the texts that it puts in are escaped for a JSON string, and so are lists
+and objects within one: a quote in what a client sends must not become a part of the document. Go's templates do not do that.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from services.gateway.templating.syntax import Assign, Branch, Call, Field, Lite
 MOST_STEPS: Final = 1_000_000  # about as many microseconds
 # Characters of a text that a function makes in one step.
 _TEXT_OF_A_STEP: Final = 64
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
 
 Variables = dict[str, list[Any]]
 
@@ -69,12 +71,15 @@ class _Filling:
         self._escapes = escapes
         self._left = most
         self._steps = steps
+        self._quoted = False
 
     def write(self, nodes: Iterable[Node], dot: Any, variables: Variables) -> None:
         for node in nodes:
             self._step()
             if isinstance(node, Text):
                 self._add(node.text)
+                if self._escapes:
+                    self._note_quotes(node.text)
             elif isinstance(node, Output):
                 self._add(self._shown(self._value(node.value, dot, variables)))
             elif isinstance(node, Assign):
@@ -99,9 +104,18 @@ class _Filling:
 
     def _shown(self, value: Any) -> str:
         text = text_of(value)
-        if not self._escapes or not isinstance(value, str) or isinstance(value, Ready):
+        if not self._escapes or not isinstance(value, str | list | tuple | Mapping):
             return text
-        return json.dumps(text, ensure_ascii=False)[1:-1]
+        if isinstance(value, Ready):
+            self._note_quotes(text)
+            return text
+        # A list where the author expects a text must not end the JSON string that it stands in.
+        return json.dumps(text, ensure_ascii=False)[1:-1] if self._quoted or isinstance(value, str) else text
+
+    def _note_quotes(self, text: str) -> None:
+        """Keep in mind whether a JSON string is open behind a text of the author's own."""
+        if _ESCAPED.sub("", text).count('"') % 2:
+            self._quoted = not self._quoted
 
     def _branch(self, node: Branch, dot: Any, variables: Variables) -> None:
         value = self._value(node.value, dot, variables)

@@ -64,6 +64,13 @@ def test_texts_are_escaped_where_json_is_written() -> None:
     assert json.loads(_filled('{{/* first */}} {{if .text}}\n [ "{{.name}}" ] {{end}}')) == ['a"b']
 
 
+def test_what_is_not_a_text_does_not_end_a_json_string() -> None:
+    source = '{"\\"a": "{{.list}}", "b": "<{{.object}}>", "c": {{.list}}, "d": {{"\\""}}{{.list}}{{"\\""}}, "e": {{.object | jsonMarshal}}}'
+    listed = '[1,2.0,{"x":"y"}]'
+    expected = {'"a': listed, "b": '<{"b":1,"a-c":"dash"}>', "c": [1, 2.0, {"x": "y"}], "d": listed, "e": DATA["object"]}
+    assert json.loads(_filled(source)) == expected
+
+
 @pytest.mark.parametrize(
     "source",
     [
