@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from services.common.addresses import AddressSet
@@ -104,7 +105,7 @@ class Forwarder:
                     if client.full:
                         await self._taken(client, upstream)
                 answer = await self._requests.next_head(client, upstream, exchange, timeouts, interim)
-            copies: list[AnswerCopy] = []
+            copies: Sequence[AnswerCopy] = ()
             if api.answer_stages or exchange.answer_transforms or exchange.answer_copies:
                 changed, transforms = changed_head(answer, exchange, api)
                 if transforms:

@@ -33,6 +33,10 @@ _LONGEST_HOST: Final = 255
 _LONGEST_AGENT: Final = 512
 # By whether it came over TLS, and the minor version of HTTP.
 _PROTOCOLS: Final = [[f'"protocol":"HTTP/1.{minor}","scheme":"{scheme}"' for minor in (0, 1)] for scheme in ("http", "https")]
+# Milliseconds as they are written, by their hundredths: writing a float costs 0.13 µs, and a line has three of them.
+_HUNDREDTHS: Final = 100_000  # in a second
+_MS: Final = [f"{hundredths / 100:.2f}" for hundredths in range(2002)]
+_LONGEST_READY: Final = 0.02
 _LAST_WRITE: Final = 5.0
 
 
@@ -74,10 +78,19 @@ class AccessLog:
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
         if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path) or "/token/" in path or "/resolve/" in path:
             path = logs.mask_secrets(path)
-        asked = exchange.asked
-        more = f',"upstream":"{exchange.upstream}","upstream_ms":{(now - asked) * 1000:.2f}' if asked else ""
-        if exchange.first_byte:
-            more = f'{more},"upstream_first_byte_ms":{(exchange.first_byte - asked) * 1000:.2f}'
+        asked, first, spent = exchange.asked, exchange.first_byte, now - exchange.started
+        more = ""
+        if first and spent < _LONGEST_READY:  # the usual one
+            ms = _MS[int(spent * _HUNDREDTHS + 0.5)]
+            upstream_ms = _MS[int((now - asked) * _HUNDREDTHS + 0.5)]
+            first_ms = _MS[int((first - asked) * _HUNDREDTHS + 0.5)]
+            more = f',"upstream":"{exchange.upstream}","upstream_ms":{upstream_ms},"upstream_first_byte_ms":{first_ms}'
+        else:
+            ms = f"{spent * 1000:.2f}"
+            if asked:
+                more = f',"upstream":"{exchange.upstream}","upstream_ms":{(now - asked) * 1000:.2f}'
+            if first:
+                more = f'{more},"upstream_first_byte_ms":{(first - asked) * 1000:.2f}'
         if exchange.inner is not None and exchange.inner.api is not None:
             more = f'{more},"looped_to":"{exchange.inner.api.api_id}"'
         if exchange.connecting:
@@ -96,7 +109,7 @@ class AccessLog:
         lines.append(
             f'{{"time":"{self._time}","method":"{exchange.method}","host":"{exchange.host[:_LONGEST_HOST]}","path":"{path}",'
             f'{_PROTOCOLS[exchange.secure][exchange.minor]},"status":{status},"bytes":{size},"received":{received},'
-            f'"ms":{(now - exchange.started) * 1000:.2f},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
+            f'"ms":{ms},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
             f'"key":"{key.id if key else ""}"{more},"request_id":"{exchange.request_id}"}}\n'
         )
         if len(lines) >= _LARGEST_BATCH:

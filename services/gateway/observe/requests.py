@@ -76,16 +76,17 @@ class Requests(Collector):
         now = perf_counter()
         spent = now - exchange.started
         place = status * _STATUS + _PLACE_OF.get(exchange.method, 0) + bisect_left(BOUNDS, spent) * _WAITS
-        if exchange.first_byte:
-            waited = exchange.first_byte - exchange.asked
+        asked, first = exchange.asked, exchange.first_byte
+        if first:
+            waited = first - asked
             tally.waited += waited
             tally.counts[place + bisect_left(BOUNDS, waited)] += 1
         else:
             tally.counts[place + _NO_WAIT] += 1
         if status != _SWITCHING:
             tally.seconds += spent
-            if exchange.asked:
-                tally.held += now - exchange.asked
+            if asked:
+                tally.held += now - asked
         if exchange.connecting:
             tally.connects += 1
             tally.connecting += exchange.connecting

@@ -83,6 +83,15 @@ def test_what_the_upstream_took(tmp_path: Path) -> None:
     assert line["upstream"] == "up.example:8080"
 
 
+@pytest.mark.parametrize("after", [0.0, 0.000004, 0.00123, 0.0199949, 0.01999999, 0.02, 0.25])
+def test_short_and_long_times_are_written_alike(after: float, tmp_path: Path) -> None:
+    request = exchange()
+    request.upstream, request.asked, request.first_byte = "up.example:80", request.started + after / 4, request.started + after / 2
+    line = line_of(tmp_path, request, after=after)
+    times = [line[name] for name in ("ms", "upstream_ms", "upstream_first_byte_ms")]
+    assert times == pytest.approx([after * 1000, after * 750, after * 250], abs=0.0051)
+
+
 def test_an_upstream_that_did_not_answer(tmp_path: Path) -> None:
     request = exchange()
     request.upstream, request.asked, request.refused, request.limit = "up.example:80", request.started, "upstream-timeout", "first byte"
