@@ -115,7 +115,7 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", rate_limit_status),
     # The rate before the quota: a request that is refused for its rate costs no quota.
     Step("keyed", rate_limit, envelope=True),
-    # The last one that can refuse: what passes is charged and goes to the upstream.
+    # The last limit: what passes is charged, even if a later stage refuses its body.
     Step("keyed", quota, envelope=True),
     # Scripts that know whose request it is; what a limit refuses never reaches them.
     Step("keyed", custom_post_key),
@@ -143,9 +143,9 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("late", cache),
     # Answers in place of the upstream.
     Step("late", virtual_endpoint),
-    # The last ones that see the request.
+    # The last ones that see the request, and may answer it.
     Step("late", custom_post),
-    # The last one: what a breaker lets through is sent to the upstream.
+    # What a breaker lets through is sent to the upstream.
     Step("late", circuit_breaker),
     # Where the request is to go is known: another API of the gateway is asked in place of an upstream.
     Step("late", looping),

@@ -208,13 +208,13 @@ class Exchange:
     for the log, which one was asked; limit: which of its time limits ran out. asked, first_byte: when it was asked and when its answer
     began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
     are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
-    when the client ends the request first. tracked: whether analytics record it, None = as its API says.
+    when the client ends the request first. tracked: whether analytics record it, as the endpoint says; None = as its API says.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, varying_headers (sent as well),
     upstream_method, upstream_host (the `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of
     the API's), body (what replaces the client's, or what was read of it; None = it is streamed). fixed_headers: what alone has set
     drop_headers and set_headers, in the same way for every request; None = they may be of this request only. Of the answer:
-    answer_transforms and answer_copies. tracked: whether the definition asks for the endpoint to be recorded, or not to be; None = neither.
+    answer_transforms and answer_copies.
 
     outer: of a request that another API of the gateway has sent on, as that one has it. inner: where this one was sent on, as the last API
     has it that was asked.
