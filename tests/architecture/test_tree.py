@@ -114,10 +114,11 @@ def test_pins_are_exact_and_hashed(name: str) -> None:
 
 
 def test_pins_agree() -> None:
-    """What runs in production is what was tested."""
+    """What runs in production is what was tested: the same versions, and the same files of each."""
 
-    def pins(name: str) -> set[str]:
-        return set(re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\s;]+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.M))
+    def pins(name: str) -> set[tuple[str, ...]]:
+        blocks = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
+        return {(re.split(r"[\s;]", block)[0], *sorted(re.findall(r"sha256:\w+", block))) for block in blocks}
 
     assert (pins("base") | pins("tracing") | pins("valkey")) - pins("dev") == set()
 
