@@ -10,11 +10,11 @@ from concurrent.futures import Executor
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.template_schema import TemplateEntry, Templates
 from services.gateway.exchange import Exchange
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
-from services.gateway.routing.patterns import translate
+from services.gateway.routing.endpoints import EndpointTable
 from services.gateway.templating.templates import MOST_STEPS, Template, TooLarge, TooManySteps
 
 # Larger bodies, and templates that take more steps, are worked on in a thread.
@@ -39,15 +39,14 @@ def tables(templates: Templates) -> dict[str, EndpointTable[BodyTemplate | None]
 
 
 def _table(version: Version, entries: Iterable[TemplateEntry], with_context: bool) -> EndpointTable[BodyTemplate | None]:
-    endpoints: list[Endpoint[BodyTemplate | None]] = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            BodyTemplate(Template(entry.source), entry.input == "form", entry.with_session, with_context),
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=None)
+    return endpoint_table(
+        version,
+        [
+            (entry.path, entry.method, BodyTemplate(Template(entry.source), entry.input == "form", entry.with_session, with_context))
+            for entry in entries
+        ],
+        None,
+    )
 
 
 def context(exchange: Exchange, used: BodyTemplate) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Reader
 from services.gateway.definitions.schema import DefinitionReader
@@ -35,8 +36,7 @@ from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import CIRCUIT_OPEN, Refusal, counted
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
-from services.gateway.routing.patterns import translate
+from services.gateway.routing.endpoints import EndpointTable
 
 _MOST_SAMPLES: Final = 10_000
 _LONGEST: Final = 86_400
@@ -188,12 +188,4 @@ def _has_failed(status: int) -> bool:
 
 
 def _table(version: Version, entries: tuple[Entry, ...], ports: Ports) -> EndpointTable[Breaker | None]:
-    endpoints: list[Endpoint[Breaker | None]] = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            Breaker(entry, ports.now, ports.tell),
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=None)
+    return endpoint_table(version, [(entry.path, entry.method, Breaker(entry, ports.now, ports.tell)) for entry in entries], None)

@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import ProxyTimeouts, Version
 from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, Timeouts
 from services.gateway.ports import Ports
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
-from services.gateway.routing.patterns import translate
+from services.gateway.routing.endpoints import EndpointTable
 
 _DEFAULTS: Final = ProxyTimeouts()
 # The texts for a default and for another value, shared by all definitions: there may be thousands.
@@ -105,15 +105,7 @@ class HardTimeouts:
 
 
 def _table(version: Version, entries: tuple[HardTimeout, ...], usual: Timeouts) -> EndpointTable[Timeouts | None]:
-    endpoints: list[Endpoint[Timeouts | None]] = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            _timeouts(entry.timeout, version, usual),
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=None)
+    return endpoint_table(version, [(entry.path, entry.method, _timeouts(entry.timeout, version, usual)) for entry in entries], None)
 
 
 def _timeouts(limit: float, version: Version, usual: Timeouts) -> Timeouts:

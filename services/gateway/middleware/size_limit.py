@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
@@ -29,9 +30,8 @@ from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import BODY_TOO_LARGE, LENGTH_REQUIRED, Refusal
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.endpoints import EndpointTable
 from services.gateway.routing.paths import matching_forms
-from services.gateway.routing.patterns import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,4 @@ def _at(table: EndpointTable[int], exchange: Exchange) -> int:
 def _table(version: Version, entries: tuple[SizeLimit, ...]) -> EndpointTable[int] | None:
     if not entries:
         return None
-    endpoints = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            entry.limit,
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=0)
+    return endpoint_table(version, [(entry.path, entry.method, entry.limit) for entry in entries], 0)

@@ -30,6 +30,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Reader
 from services.gateway.definitions.schema import DefinitionReader
@@ -37,9 +38,8 @@ from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange
 from services.gateway.ports import Ports
 from services.gateway.refusals import BODY_INVALID, BODY_NOT_JSON, Refusal
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.endpoints import EndpointTable
 from services.gateway.routing.paths import matching_forms
-from services.gateway.routing.patterns import translate
 
 _USUAL_STATUS: Final = 422
 # Larger bodies are read in a thread.
@@ -199,12 +199,4 @@ def _fault(error: Any) -> str:
 
 
 def _table(version: Version, entries: tuple[Entry, ...]) -> EndpointTable[Rule | None]:
-    endpoints: list[Endpoint[Rule | None]] = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            entry.rule,
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=None)
+    return endpoint_table(version, [(entry.path, entry.method, entry.rule) for entry in entries], None)

@@ -24,14 +24,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Script, ScriptSet, Version
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.ports import Ports
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, Refusal
-from services.gateway.routing.endpoints import Endpoint, EndpointTable
+from services.gateway.routing.endpoints import EndpointTable
 from services.gateway.routing.paths import matching_forms
-from services.gateway.routing.patterns import translate
 from services.gateway.scripts.request_objects import answer, changed_meta, headers_of_answer, request_json, session_json, unusable
 from services.gateway.scripts.scripts import Out, Running, Scripts
 
@@ -83,15 +83,11 @@ def build(spec: Spec, ports: Ports) -> VirtualEndpoint:
 
 
 def _table(version: Version, entries: tuple[Virtual, ...], running: Running) -> EndpointTable[Line | None]:
-    endpoints: list[Endpoint[Line | None]] = [
-        Endpoint(
-            translate(entry.path, version.path_matching, version.ignore_endpoint_case),
-            (entry.method,) if entry.method else None,
-            Line(running.place(entry.script), entry.script, entry.proxy_on_error),
-        )
-        for entry in entries
-    ]
-    return EndpointTable(endpoints, default=None)
+    return endpoint_table(
+        version,
+        [(entry.path, entry.method, Line(running.place(entry.script), entry.script, entry.proxy_on_error)) for entry in entries],
+        None,
+    )
 
 
 class VirtualEndpoint:
