@@ -54,9 +54,9 @@ Fields:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from services.gateway.definitions import field_names, values
 from services.gateway.definitions.authentication_schema import read_ways
@@ -70,6 +70,8 @@ from services.gateway.definitions.script_schema import handler_scripts, read_hoo
 from services.gateway.definitions.upstream_schema import read_reaching
 from services.gateway.definitions.uptime_schema import read_uptime_tests
 from services.gateway.definitions.version_schema import VersionReader
+
+Entry = TypeVar("Entry")
 
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
@@ -141,6 +143,12 @@ class DefinitionReader(Reader):
         if scripts:
             found = ScriptSet(self.definition.api_id, self.definition.org_id, scripts, config if isinstance(config, dict) else {})
             self.definition = replace(self.definition, scripts=found)
+
+    def entries(self, name: str, read: Callable[[VersionReader, Reader], Entry]) -> tuple[tuple[Version, tuple[Entry, ...]], ...]:
+        """Read a list of extended_paths: the versions that have entries in it, each with what `read` makes of them."""
+        return tuple(
+            (one.version, tuple([read(one, entry) for entry in entries])) for one in self.versions if (entries := one.entries(name))
+        )
 
     def _read_versions(self) -> None:
         self.version_data = self.object("version_data", field_names.VERSION_DATA)

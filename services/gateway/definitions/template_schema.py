@@ -37,11 +37,7 @@ class Templates:
 
 def read_templates(reader: DefinitionReader, name: str, further: tuple[Input, ...] = ()) -> Templates | None:
     """Read one list; None when no version has entries. further: what bodies may be besides JSON."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry, further) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries(name))
-    )
+    versions = reader.entries(name, lambda version, entry: _entry(version, entry, further))
     return Templates(versions, reader.flag("enable_context_vars")) if versions else None
 
 

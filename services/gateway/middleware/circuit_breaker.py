@@ -70,11 +70,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the entries; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("circuit_breakers"))
-    )
+    versions = reader.entries("circuit_breakers", _entry)
     return Spec(versions) if versions else None
 
 

@@ -53,11 +53,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the entries; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("hard_timeouts"))
-    )
+    versions = reader.entries("hard_timeouts", _entry)
     return Spec(reader.definition.proxy.timeouts, versions) if versions else None
 
 

@@ -33,11 +33,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the entries; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([(one.path(entry), one.method(entry)) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("internal"))
-    )
+    versions = reader.entries("internal", lambda version, entry: (version.path(entry), version.method(entry)))
     return Spec(versions) if versions else None
 
 

@@ -59,11 +59,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the entries; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("mock_response"))
-    )
+    versions = reader.entries("mock_response", _entry)
     return Spec(versions) if versions else None
 
 

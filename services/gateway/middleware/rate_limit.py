@@ -92,9 +92,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
     disabled = reader.flag("disable_rate_limit")
     of_key = not (reader.definition.use_keyless or disabled)
     overall = _overall(reader)
-    paths = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries])) for one in reader.versions if (entries := one.entries("rate_limit"))
-    )
+    paths = reader.entries("rate_limit", _entry)
     return Spec(reader.definition.api_id, of_key, overall, paths) if of_key or overall or paths else None
 
 

@@ -103,11 +103,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read the entries; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("url_rewrites"))
-    )
+    versions = reader.entries("url_rewrites", _entry)
     proxy = reader.definition.proxy
     return Spec(versions, proxy.listen_path if proxy.strip_listen_path else "") if versions else None
 

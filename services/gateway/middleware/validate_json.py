@@ -79,11 +79,7 @@ class Spec:
 
 def fields(reader: DefinitionReader) -> Spec | None:
     """Read and compile the schemas; None when no version has any."""
-    versions = tuple(
-        (one.version, tuple([_entry(one, entry) for entry in entries]))
-        for one in reader.versions
-        if (entries := one.entries("validate_json"))
-    )
+    versions = reader.entries("validate_json", _entry)
     return Spec(versions) if versions else None
 
 
