@@ -37,7 +37,7 @@ _LACKING: Final[Mapping[str, RefusalKind]] = {
 
 
 class BearerTokens:
-    """Sets the exchange's key and `exchange.presented_key`, which is the name that the token gives."""
+    """Sets the exchange's key, `exchange.claims`, and `exchange.presented_key`, which is the name that the token gives."""
 
     __slots__ = ("_challenge", "_checks", "_credential", "_in_query", "_is_base", "_missing", "_nameless", "_now", "_sets", "_strips")
 
@@ -74,7 +74,7 @@ class BearerTokens:
 
     def _use(self, exchange: Exchange, said: Said) -> Awaitable[None] | None:
         """Let a token pass whose signature is right, if all else is. Raises Refusal."""
-        exchange.presented_key = said.identity
+        exchange.presented_key, exchange.claims = said.identity, said.claims
         now = self._now()
         if not (said.starts <= now < said.ends and said.issued <= now):
             kind = TOKEN_EXPIRED if now >= said.ends else TOKEN_USED_EARLY if now < said.issued else TOKEN_NOT_VALID_YET

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from services.gateway.keys.claims import NO_CLAIMS
 from services.gateway.keys.model import Key
 from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.client_certificates import ClientCertificate
@@ -154,7 +155,7 @@ class CompiledApi:
     `envelope_stages` are asked, and `envelope_keyed_stages` when it is large. oauth: whether it has endpoints where clients get tokens.
     tracked: whether analytics record its requests; detailed_recording: with their heads; expire_analytics_after: for how many seconds,
     0 = as long as all others.
-    scripts: those of the definition, loaded; None = it has none.
+    scripts: those of the definition, loaded; None = it has none. files: that its middlewares have read, by which a change is seen.
     """
 
     api_id: str
@@ -193,6 +194,7 @@ class CompiledApi:
     internal: bool = False
     definition: Any
     scripts: Any = None
+    files: tuple[Any, ...] = ()
 
 
 class Exchange:
@@ -209,6 +211,7 @@ class Exchange:
     began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
     are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
     when the client ends the request first. tracked: whether analytics record it, as the endpoint says; None = as its API says.
+    claims: of the token that it has shown, those that its definition speaks of.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, varying_headers (sent as well),
     upstream_method, upstream_host (the `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of
@@ -225,6 +228,7 @@ class Exchange:
     version_name = ""
     key: Key | None = None
     further_keys: tuple[Key, ...] = ()
+    claims: Mapping[str, Any] = NO_CLAIMS
     presented_key = ""
     ignored = False
     limits = b""

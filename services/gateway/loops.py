@@ -185,6 +185,7 @@ def _entered(outer: Exchange, api: CompiledApi, looped: Looped) -> Exchange:
         inner.body_reader = _reader(outer, inner)
     if api is asking:
         inner.key, inner.further_keys, inner.presented_key = outer.key, outer.further_keys, outer.presented_key
+        inner.claims = outer.claims
     prefix = _prefix(outer, asking)
     inner.drop_header(_PREFIX.lower())
     if prefix:

@@ -17,7 +17,7 @@ from services.gateway.exchange import Exchange
 from services.gateway.refusals import BAD_PATH, Refusal, counted
 from services.gateway.routing.paths import canonical, matching_form
 from services.gateway.routing.patterns import expression
-from services.gateway.variables import Text, parse
+from services.gateway.variables import Text, meta_data, parse
 
 Kind = Literal["header", "query", "path_part", "session_meta", "context", "payload"]
 
@@ -209,8 +209,7 @@ def _path_parts(exchange: Exchange, name: str) -> list[str]:
 
 
 def _session_meta(exchange: Exchange, name: str) -> list[str]:
-    meta = None if exchange.key is None else exchange.key.session.get("meta_data")
-    value = meta.get(name) if isinstance(meta, dict) else None
+    value = meta_data(exchange).get(name)
     return [value] if isinstance(value, str) else []
 
 

@@ -272,8 +272,6 @@ def served_variables(text: str) -> str:
     """Check that a text has none of Tyk's variables that are not served. Raises ValueError."""
     if _SECRET.search(text):
         raise ValueError("not available yet: variables for secrets ($secret_...); they would be sent as they stand here")
-    if "$tyk_context.jwt_claims_" in text:
-        raise ValueError("not available yet: the claims of a token as variables ($tyk_context.jwt_claims_...); they would be empty")
     return text
 
 

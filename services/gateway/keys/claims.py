@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from services.gateway.keys.model import Made, made_key
 
+# One for all tokens whose claims nobody asks for: thousands of them are remembered.
+NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _LONGEST_IDENTITY: Final = 1024
 
 Lacking = Literal["", "issuer", "audience", "identity", "policy", "policy of a scope"]
@@ -36,7 +39,7 @@ class ClaimRules:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What a token says. issued, starts, ends: epoch seconds, skews included: it holds from the latest of the first two on, and before the
-    third. made: the key of whom it names; None = there is none, for what is `lacking`.
+    third. made: the key of whom it names; None = there is none, for what is `lacking`. claims: those that the definition speaks of.
     """
 
     identity: str
@@ -45,6 +48,7 @@ class Said:
     ends: float
     made: Made | None
     lacking: Lacking = ""
+    claims: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS)
 
 
 def read_claims(claims: Mapping[str, Any], rules: ClaimRules) -> Said | None:
@@ -64,6 +68,13 @@ def read_claims(claims: Mapping[str, Any], rules: ClaimRules) -> Said | None:
     made = None if lacking else made_key(rules.org_id, identity, policies)
     of_issued, of_starts, of_ends = rules.skews
     return Said(identity, issued - of_issued, starts - of_starts, ends + of_ends, made, lacking)
+
+
+def keeping(said: Said | None, claims: Mapping[str, Any], names: frozenset[str] | None) -> Said | None:
+    """Return what a token says, with those of its claims that the definition speaks of. names: None = all."""
+    if said is None or names == frozenset():
+        return said
+    return replace(said, claims=claims if names is None else {name: claims[name] for name in names if name in claims})
 
 
 def identity_of(claims: Mapping[str, Any], claim: str) -> str:

@@ -51,8 +51,8 @@ from services.gateway.definitions.lint import unencrypted_keys
 from services.gateway.definitions.model import DEFAULT_ORG, Way
 from services.gateway.definitions.reader import Mistake
 from services.gateway.definitions.schema import DefinitionReader
-from services.gateway.definitions.token_fields import read_policies, read_skews
-from services.gateway.keys.claims import ClaimRules, read_claims
+from services.gateway.definitions.token_fields import read_claim_names, read_policies, read_skews
+from services.gateway.keys.claims import ClaimRules, keeping, read_claims
 from services.gateway.keys.token_checks import TokenChecks
 from services.gateway.keys.tokens import ALGORITHMS, VerifyingKey, fixed_key
 from services.gateway.ports import Ports
@@ -67,7 +67,9 @@ _NEVER_MET: Final = "no token gets a policy: give jwt_default_policies, jwt_poli
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """key: that all tokens are signed with; None = that of the sets at `urls`. algorithms: that are taken."""
+    """key: that all tokens are signed with; None = that of the sets at `urls`. algorithms: that are taken. claims: the names of those that
+    later stages may ask for, None = all.
+    """
 
     realm: str
     way: Way
@@ -75,6 +77,7 @@ class Spec:
     rules: ClaimRules
     key: VerifyingKey | None = field(default=None, compare=False)
     urls: tuple[str, ...] = ()
+    claims: frozenset[str] | None = frozenset()
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
@@ -115,7 +118,9 @@ def fields(reader: DefinitionReader) -> Spec | None:
         issuers=issuers,
         audiences=audiences,
     )
-    return Spec(reader.definition.name, way, ALGORITHMS.get(kind, frozenset()), rules, key, urls)
+    return Spec(
+        reader.definition.name, way, ALGORITHMS.get(kind, frozenset()), rules, key, urls, read_claim_names(reader, reader.definition.raw)
+    )
 
 
 def _urls(reader: DefinitionReader) -> tuple[str, ...]:
@@ -184,10 +189,11 @@ class Jwt(BearerTokens):
     __slots__ = ()
 
     def __init__(self, spec: Spec, ports: Ports) -> None:
-        rules = spec.rules
+        rules, names = spec.rules, spec.claims
         sets = {"": [ports.key_sets.of(url) for url in spec.urls]}
         checks = TokenChecks(
-            spec.realm, spec.algorithms, spec.key, sets, lambda claims: read_claims(claims, rules), ports.keys, ports.tokens, ports.now
-        )
+            spec.realm, spec.algorithms, spec.key, sets, lambda claims: keeping(read_claims(claims, rules), claims, names),
+            ports.keys, ports.tokens, ports.now,
+        )  # fmt: skip
         nameless = f"The claim `{rules.identity}` or `sub` must be a text, which names who calls."
         super().__init__(spec.realm, spec.way, checks, ports.now, "a JSON Web Token", nameless)

@@ -35,7 +35,8 @@ from services.gateway.definitions.lint import unencrypted_keys
 from services.gateway.definitions.model import DEFAULT_ORG, Way
 from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
-from services.gateway.definitions.token_fields import read_policies, read_skews
+from services.gateway.definitions.token_fields import read_claim_names, read_policies, read_skews
+from services.gateway.keys.claims import keeping
 from services.gateway.keys.id_tokens import IdTokenRules, read_id_token
 from services.gateway.keys.token_checks import TokenChecks
 from services.gateway.keys.tokens import ALGORITHMS
@@ -51,11 +52,12 @@ _NAMELESS: Final = "The claim `sub` must be a text, which names who calls."
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """realm: the API's name."""
+    """realm: the API's name. claims: the names of those that later stages may ask for, None = all."""
 
     realm: str
     way: Way
     rules: IdTokenRules
+    claims: frozenset[str] | None = frozenset()
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
@@ -84,7 +86,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
         scopes=scopes,
         skews=skews,
     )
-    return Spec(reader.definition.name, way, rules)
+    return Spec(reader.definition.name, way, rules, read_claim_names(reader, reader.definition.raw))
 
 
 class _Provider:
@@ -161,9 +163,10 @@ class OpenId(BearerTokens):
     __slots__ = ()
 
     def __init__(self, spec: Spec, ports: Ports) -> None:
-        rules = spec.rules
+        rules, names = spec.rules, spec.claims
         sets = {issuer: [ports.key_sets.of_issuer(issuer)] for issuer in rules.clients}
         checks = TokenChecks(
-            spec.realm, _ALGORITHMS, None, sets, lambda claims: read_id_token(claims, rules), ports.keys, ports.tokens, ports.now
-        )
+            spec.realm, _ALGORITHMS, None, sets, lambda claims: keeping(read_id_token(claims, rules), claims, names),
+            ports.keys, ports.tokens, ports.now,
+        )  # fmt: skip
         super().__init__(spec.realm, spec.way, checks, ports.now, "an ID token", _NAMELESS)

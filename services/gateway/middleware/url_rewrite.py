@@ -147,8 +147,6 @@ def _conditions(options: Reader) -> tuple[Condition, ...]:
     for field, kind in _NAMED:
         for name, value, pointer in options.mapping(field):
             one = options.member(value, pointer)
-            if kind == "context" and name.startswith("jwt_claims_"):
-                options.report.add(pointer, "not available yet: conditions on the claims of a token; the trigger would never fire")
             found.append(Condition(kind, name, _pattern(one, "match_rx")[0], one.flag("reverse")))
     payload = options.object("payload_matches")
     reverse = payload.flag("reverse")

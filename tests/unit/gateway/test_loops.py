@@ -28,6 +28,7 @@ from services.gateway.refusals import (
     RefusalKind,
 )
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
+from tests.support.token_issuer import sign
 from tests.unit.gateway.exchanges import KnownKeys, document, exchange, make_key, ports
 from tests.unit.gateway.test_live import Source, Stored
 
@@ -173,6 +174,15 @@ def test_within_an_api_a_key_is_asked_for_once() -> None:
     with pytest.raises(Refusal) as refused:
         judge.decide(exchange("GET", "/one/b"))
     assert refused.value.kind is ENDPOINT_FORBIDDEN, "from outside the path stays closed"
+
+
+def test_within_an_api_the_claims_of_a_token_go_on() -> None:
+    version = {**rewriting("tyk://self/b$1"), "global_headers": {"X-Sub": "$tyk_context.jwt_claims_sub"}}
+    secret = "a secret of the tests, as long as a digest"
+    asking = {"enable_jwt": True, "jwt_signing_method": "hmac", "jwt_source": secret, "jwt_default_policies": ["p"]}
+    house = House(stored("one", use_keyless=False, strip_auth_data=True, version=version, **asking), keys=KnownKeys(policies=["p"]))
+    _, inner, _ = house.ask("/one/a", headers=[("Authorization", f"Bearer {sign(secret, 'HS256', 'eve', exp=2_000_000_000)}")])
+    assert (b"X-Sub", b"eve") in inner.sent_headers()
 
 
 def test_a_client_cannot_choose_the_options() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from services.gateway.keys.model import Key
-from services.gateway.variables import parse
+from services.gateway.variables import Context, parse
 from tests.unit.gateway.exchanges import exchange
 
 
@@ -16,7 +19,8 @@ def _filled(text: str, *, escape: bool = False) -> str:
         target="/api/a/b?x=1&x=2&y=3",
         headers=[("X-Their-Own", "mine"), ("Cookie", 'session-id=s1; other="o 2"')],
     )
-    asked.key = Key(id="public", session={"meta_data": {"tier": "gold", "list": [1, 2], "none": None}})
+    asked.key = Key(id="public", session={"meta_data": {"tier": "gold", "list": [1, 2], "object": {"a": "b"}, "none": None}})
+    asked.claims = {"sub": "eve", "roles": ["a", "b,c", ""], "exp": 1800000000, "admin": True, "half": "\ud800é", "https": {"x": 1}}
     return found.fill(asked, escape=escape)
 
 
@@ -32,7 +36,11 @@ def _filled(text: str, *, escape: bool = False) -> str:
         ("$tyk_context.token", "public"),
         ("<$tyk_context.nothing>", "<>"),
         ("<$tyk_context.headers_absent>", "<>"),
-        ("$tyk_meta.tier and $tyk_meta.list", "gold and [1,2]"),
+        ("$tyk_meta.tier and $tyk_meta.list", "gold and 1,2"),
+        ("$tyk_meta.object", '{"a":"b"}'),
+        ("$tyk_context.jwt_claims_sub, $tyk_context.jwt_claims_roles", "eve, a,b%2Cc"),
+        ("$tyk_context.jwt_claims_exp/$tyk_context.jwt_claims_admin/$tyk_context.jwt_claims_half", "1800000000/true/?é"),
+        ("<$tyk_context.jwt_claims_aud$tyk_context.jwt_claims_>", "<>"),
         ("<$tyk_meta.none$tyk_meta.absent>", "<>"),
     ],
 )
@@ -42,6 +50,32 @@ def test_a_variable_stands_for(text: str, filled: str) -> None:
 
 def test_values_are_escaped_for_a_url() -> None:
     assert _filled("/x?of=$tyk_context.cookies_other&p=$tyk_context.path", escape=True) == "/x?of=o%202&p=%2Fapi%2Fa%2Fb"
+
+
+def test_what_templates_see_of_a_request() -> None:
+    given = [("X-Own", "1"), ("Authorization", "secret"), ("Cookie", "session-id=s1")]
+    asked = exchange(target="/api/a?x-y=1&x-y=2", headers=given)
+    asked.key = Key(id="public")
+    asked.claims = {"sub": "eve", "roles": ["a"]}
+    context = Context(asked)
+    gone_over: dict[str, Any] = {
+        "path": "/api/a",
+        "path_parts": ["api", "a"],
+        "remote_addr": "192.0.2.1",
+        "request_id": "request-1",
+        "token": "public",
+        "request_data": {"x-y": ["1", "2"]},
+        "request_data_x_y": "1",
+        "jwt_claims_sub": "eve",
+        "jwt_claims_roles": ["a"],
+        "headers_X_Own": "1",
+    }
+    assert dict(context) == gone_over
+    assert len(context) == len(gone_over)
+    assert json.loads(json.dumps(context, default=dict)) == gone_over
+    # Who names it means it.
+    assert (context["headers_Authorization"], context["cookies_session_id"]) == ("secret", "s1")
+    assert [context.get(name) for name in ("headers_X", "cookies_x", "request_data_x", "jwt_claims_aud", "other", "")] == [None] * 6
 
 
 def test_a_text_without_variables_is_none() -> None:

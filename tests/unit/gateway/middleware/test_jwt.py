@@ -80,6 +80,16 @@ def made(rule: Any, token: str) -> Key:
     return request.key
 
 
+def claims(token: str, **more: Any) -> Mapping[str, Any]:
+    """The claims that later stages see, of a token that was checked now, and once more of one that is known."""
+    rule = checking(**more)
+    first, second = sending(token), sending(token)
+    assert ask(rule, first) is None
+    assert ask(rule, second) is None
+    assert first.claims == second.claims
+    return first.claims
+
+
 # What is read.
 
 
@@ -492,3 +502,23 @@ def test_a_remembered_token_ends_with_its_key() -> None:
         assert told.value.kind is TOKEN_REFUSED
 
     asyncio.run(scenario())
+
+
+# What later stages see.
+
+
+def test_only_claims_that_the_definition_speaks_of_are_remembered() -> None:
+    token = hmac(role=["a"], other="x")
+    assert claims(token) == {}
+    spoken = {"global_headers": {"X-Role": "by $tyk_context.jwt_claims_role.", "X-Absent": "$tyk_context.jwt_claims_absent"}}
+    assert claims(token, version=spoken) == {"role": ["a"]}
+    triggers = [{"options": {"request_context_matches": {"jwt_claims_other": {"match_rx": "x"}}}, "rewrite_to": "/"}]
+    rewrites = {"url_rewrites": [{"path": "/", "match_pattern": ".", "rewrite_to": "/", "triggers": triggers}]}
+    assert claims(token, version={"use_extended_paths": True, "extended_paths": rewrites}) == {"other": "x"}
+
+
+def test_templates_may_see_all_claims() -> None:
+    template = {"path": "/", "template_data": {"template_source": base64.b64encode(b"{{._tyk_context}}").decode()}}
+    version = {"use_extended_paths": True, "extended_paths": {"transform": [template]}}
+    assert claims(hmac(), version=version) == {}
+    assert claims(hmac(a=1), version=version, enable_context_vars=True) == {"sub": "eve", "exp": NOW + 60, "a": 1}

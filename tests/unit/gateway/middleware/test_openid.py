@@ -328,3 +328,9 @@ def test_a_provider_that_is_away() -> None:
     sets = Provider(time)
     sets.away = True
     assert refusal(checking(time=time, sets=sets), sending(token()), KEY_SET_UNAVAILABLE).headers[0][0] == b"Retry-After"
+
+
+def test_claims_that_the_definition_speaks_of_are_remembered() -> None:
+    asked = sending(token(email="eve@one.example"))
+    assert ask(checking(version={"global_headers": {"X-Mail": "$tyk_context.jwt_claims_email"}}), asked) is None
+    assert asked.claims == {"email": "eve@one.example"}
