@@ -5,86 +5,105 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from services.gateway.definitions.endpoint_tables import endpoint_table
-from services.gateway.definitions.model import Version
-from services.gateway.definitions.template_schema import TemplateEntry, Templates
+from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.definitions.template_schema import Input, TemplateEntry, Templates, fault
 from services.gateway.exchange import Exchange
 from services.gateway.routing.endpoints import EndpointTable
+from services.gateway.scripts import files
+from services.gateway.templating import xml_documents
 from services.gateway.templating.templates import MOST_STEPS, Template, TooLarge, TooManySteps
+from services.gateway.variables import Context, meta_data
 
 # Larger bodies, and templates that take more steps, are worked on in a thread.
 _AT_ONCE: Final = 16 * 1024
 _STEPS_AT_ONCE: Final = 3000
 _LARGEST: Final = 4 * 1024 * 1024  # characters of a filled template
-_MOST_PARAMETERS: Final = 1000
+_MOST_FIELDS: Final = 1000
 
 
 class BodyTemplate(NamedTuple):
     """One template, ready, with what it reads and sees."""
 
     template: Template
-    form: bool
+    input: Input
     with_session: bool
     with_context: bool
 
 
-def tables(templates: Templates) -> dict[str, EndpointTable[BodyTemplate | None]]:
-    """Return a table of endpoints for each version."""
-    return {version.name: _table(version, entries, templates.with_context) for version, entries in templates.versions}
+class Tables(NamedTuple):
+    """by_version: a table of endpoints for each version. files: that were read for them."""
+
+    by_version: Mapping[str, EndpointTable[BodyTemplate | None]]
+    files: tuple[files.ReadFile, ...]
+
+    def find(self, exchange: Exchange) -> BodyTemplate | None:
+        """Return the template of a request's endpoint."""
+        table = self.by_version.get(exchange.version_name)
+        return None if table is None else table.find_any(exchange.method, exchange.relative)
 
 
-def _table(version: Version, entries: Iterable[TemplateEntry], with_context: bool) -> EndpointTable[BodyTemplate | None]:
-    return endpoint_table(
-        version,
-        [
-            (entry.path, entry.method, BodyTemplate(Template(entry.source), entry.input == "form", entry.with_session, with_context))
-            for entry in entries
-        ],
-        None,
-    )
+def tables(templates: Templates, folder: Path) -> Tables:
+    """Read and build the templates. folder: where the files among them lie. Raises Mistakes."""
+    read: list[files.ReadFile] = []
+    mistakes: list[Mistake] = []
+    by_version = {}
+    for version, entries in templates.versions:
+        found = []
+        for entry in entries:
+            try:
+                source = _source(entry, folder, read)
+            except files.BadFile as error:
+                mistakes.append(Mistake(entry.pointer, f"`{entry.file[:100]}` {error}"))
+                continue
+            template = BodyTemplate(Template(source), entry.input, entry.with_session, templates.with_context)
+            found.append((entry.path, entry.method, template))
+        by_version[version.name] = endpoint_table(version, found, None)
+    if mistakes:
+        raise Mistakes(mistakes)
+    return Tables(by_version, tuple(read))
+
+
+def _source(entry: TemplateEntry, folder: Path, read: list[files.ReadFile]) -> str:
+    """Return the text of a template. read: gets the file that was read. Raises BadFile."""
+    if not entry.file:
+        return entry.source
+    source, file = files.read(folder, entry.file)
+    wrong = fault(source)
+    if wrong:
+        raise files.BadFile(wrong)
+    read.append(file)
+    return source
 
 
 def context(exchange: Exchange, used: BodyTemplate) -> dict[str, Any]:
-    """Return what a template sees besides the body: `_tyk_meta` and `_tyk_context`. A secret is not among it."""
+    """Return what a template sees besides the body: `_tyk_meta` and `_tyk_context`."""
     found: dict[str, Any] = {}
     if used.with_session:
-        found["_tyk_meta"] = {} if exchange.key is None else exchange.key.session.get("meta_data") or {}
+        found["_tyk_meta"] = meta_data(exchange)
     if used.with_context:
-        named = ((name.decode("latin-1").replace("-", "_"), value.decode("latin-1")) for name, value in exchange.headers)
-        found["_tyk_context"] = {
-            "request_data": parameters(exchange.query),
-            "path": exchange.path,
-            "path_parts": exchange.path.strip("/").split("/"),
-            "remote_addr": exchange.client,
-            "request_id": exchange.request_id,
-            "token": "" if exchange.key is None else exchange.key.id,
-            **{f"headers_{name}": value for name, value in named if name.lower() not in _SECRET},
-        }
+        found["_tyk_context"] = Context(exchange)
     return found
 
 
-_SECRET: Final = frozenset({"authorization", "cookie", "proxy_authorization"})
-
-
-def parameters(query: str) -> dict[str, list[str]]:
-    """Return the values of parameters by name. Raises ValueError when there are too many."""
-    return parse_qs(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
-
-
-def read(body: bytes, used: BodyTemplate) -> Any:
+def _read(body: bytes, kind: Input) -> Any:
     """Return what a body holds. Raises ValueError, RecursionError."""
-    if used.form:
-        return {name: values[0] if len(values) == 1 else values for name, values in parameters(body.decode("utf-8")).items()}
+    if kind == "xml":
+        return xml_documents.read(body)
+    if kind == "form":
+        found = parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
     return json.loads(body) if body.strip() else {}
 
 
 async def filled(body: bytes, used: BodyTemplate, seen: Mapping[str, Any], threads: Executor) -> bytes:
-    """Return the new body. seen: of `context`. Raises ValueError, RecursionError, TooLarge."""
+    """Return the new body. seen: of `context`. Raises ValueError, RecursionError, NotXml, TooLarge."""
     if len(body) <= _AT_ONCE:
         with contextlib.suppress(TooManySteps):
             return _fill(body, used, seen, _STEPS_AT_ONCE)
@@ -92,7 +111,7 @@ async def filled(body: bytes, used: BodyTemplate, seen: Mapping[str, Any], threa
 
 
 def _fill(body: bytes, used: BodyTemplate, seen: Mapping[str, Any], steps: int) -> bytes:
-    data = read(body, used)
+    data = _read(body, used.input)
     if isinstance(data, dict):
         data = {**data, **seen}
     elif seen:

@@ -25,6 +25,7 @@ from services.gateway.middleware.hard_timeouts import usual_timeouts
 from services.gateway.ports import Ports
 from services.gateway.refusals import DEFINITION_BROKEN, NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import count_segments
+from services.gateway.scripts.files import ReadFile
 from services.gateway.targets import target
 from services.gateway.wire.balancing import Balancing
 from services.gateway.wire.heads.names import TRAILERS_PASSED
@@ -87,6 +88,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
     mistakes: list[Mistake] = []
+    files: list[ReadFile] = []
     scripts = None if definition.scripts is None else ports.scripts.load(definition.scripts)
     for step, spec in zip(ORDER, definition.specs, strict=True):
         if spec is None:
@@ -100,6 +102,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
             # A definition that parses and does not compile is a defect of the gateway; it must not take the others down.
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
             continue
+        files += getattr(built, "files", ())
         if not hasattr(built, "on_request"):
             answer_stages.append(built.on_response)
             continue
@@ -153,6 +156,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         internal=definition.internal,
         definition=definition,
         scripts=scripts,
+        files=tuple(files),
     )
 
 

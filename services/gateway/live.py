@@ -224,8 +224,11 @@ class Live:
 
 def _reads_anew(known: Loaded) -> bool:
     """Tell whether a file that a definition names is another one now."""
-    scripts = None if known.api is None else known.api.scripts
-    return scripts is not None and any(file.has_changed() for file in scripts.files)
+    api = known.api
+    if api is None:
+        return False
+    files = api.files if api.scripts is None else (*api.files, *api.scripts.files)
+    return any(file.has_changed() for file in files)
 
 
 def _given_up(items: Iterable[_T]) -> Iterator[_T]:

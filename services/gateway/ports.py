@@ -21,7 +21,7 @@ from services.gateway.scripts.scripts import Scripts
 from services.gateway.threads import Threads
 
 _BODIES_AT_ONCE: Final = 2
-_NO_SCRIPTS: Final = Path("/nonexistent")
+_NOWHERE: Final = Path("/nonexistent")
 # (the request that is the cause, name of the event, its metadata). Never blocks.
 Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 
@@ -30,7 +30,7 @@ Tell = Callable[[Exchange, str, Mapping[str, str]], None]
 class Ports:
     """organisation: returns the session of an organisation by its id, None when it has none. now: epoch seconds. tell: tells the handlers
     of the request's API of an event that refuses nothing. bodies: the threads in which large bodies are looked at.
-    scripts: those of definitions; answers: those of upstreams that are kept.
+    scripts: those of definitions; answers: those of upstreams that are kept. folder: where the files lie that definitions name.
     """
 
     keys: KeyFinder
@@ -42,6 +42,7 @@ class Ports:
     certificates: CertificateFinder
     now: Callable[[], float]
     tell: Tell = lambda exchange, event, metadata: None
-    scripts: Scripts = field(default_factory=lambda: Scripts(_NO_SCRIPTS))
+    scripts: Scripts = field(default_factory=lambda: Scripts(_NOWHERE))
     bodies: Executor = field(default_factory=lambda: Threads(_BODIES_AT_ONCE, "bodies"))
     answers: AnswerStore = field(default_factory=MemoryAnswers)
+    folder: Path = _NOWHERE

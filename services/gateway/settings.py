@@ -96,7 +96,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
     webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")
-    middleware_path: Path = setting(Path("deploy/middleware"), help="Folder of the scripts that definitions may name.")
+    middleware_path: Path = setting(Path("deploy/middleware"), help="Folder of the scripts and templates that definitions may name.")
     script_timeout: float = setting(5.0, help="Seconds that a script of a definition may take.", minimum=0.1, maximum=60)
     script_allow: tuple[Network, ...] = setting((), help="Link-local networks that scripts may call; they may call all others.")
     oauth_token_lifetime: int = setting(3600, help="Seconds that an OAuth2 access token opens its API.", minimum=1, maximum=31_536_000)

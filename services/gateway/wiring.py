@@ -196,6 +196,7 @@ class Gateway:
             tell=self.events.tell,
             answers=self.answers,
             scripts=self.scripts,
+            folder=self.settings.middleware_path,
         )
 
     def _gauges(self) -> Gauges:

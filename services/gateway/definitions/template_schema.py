@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Reader
 from services.gateway.definitions.schema import DefinitionReader
+from services.gateway.definitions.script_names import script_path
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.templating.syntax import TemplateError, parse
 
-Input = Literal["json", "form"]
-_INPUTS: Final = ("", "json", "form")
+Input = Literal["json", "form", "xml"]
+_MODES: Final = ("", "blob", "file")
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateEntry:
-    """The template of one endpoint. method "" = every method. with_session: whether the template sees the key's `meta_data`."""
+    """The template of one endpoint. method "" = every method. source: the template, when it is not in a file. file: its path, "" = it is
+    in none. with_session: whether the template sees the key's `meta_data`. pointer: of what names the template, for mistakes.
+    """
 
     path: str
     method: str
     source: str
+    file: str
     input: Input
     with_session: bool
+    pointer: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +40,46 @@ class Templates:
     with_context: bool
 
 
-def read_templates(reader: DefinitionReader, name: str, further: tuple[Input, ...] = ()) -> Templates | None:
-    """Read one list; None when no version has entries. further: what bodies may be besides JSON."""
-    versions = reader.entries(name, lambda version, entry: _entry(version, entry, further))
+def read_templates(reader: DefinitionReader, name: str, inputs: tuple[Input, ...]) -> Templates | None:
+    """Read one list; None when no version has entries. inputs: what bodies may be; without an `input_type` they are the first of these."""
+    versions = reader.entries(name, lambda version, entry: _entry(version, entry, inputs))
     return Templates(versions, reader.flag("enable_context_vars")) if versions else None
 
 
-def _entry(version: VersionReader, reader: Reader, further: tuple[Input, ...]) -> TemplateEntry:
+def _entry(version: VersionReader, reader: Reader, inputs: tuple[Input, ...]) -> TemplateEntry:
     data = reader.object("template_data")
-    given = data.text("input_type").lower()
-    if given not in ("", "json", *further):
-        data.mistake("input_type", f"not available: bodies of the type {given[:20]}; {' or '.join(('json', *further))} can be read")
-    source = _source(data)
-    try:
-        parse(source)
-    except TemplateError as error:
-        data.mistake("template_source", f"is not a template that can be used: {error}")
-        source = ""
+    given = data.text("input_type").lower() or inputs[0]
+    kind = next((one for one in inputs if one == given), inputs[0])
+    if given != kind:
+        data.mistake("input_type", f"not available: bodies of the type {given[:20]}; {', '.join(inputs)} can be read")
+    mode = data.text("template_mode").lower()
+    if mode not in _MODES:
+        data.mistake("template_mode", "must be `blob` or `file`")
+    file = script_path(data, "template_source") if mode == "file" else ""
+    source = "" if mode == "file" else _blob(data)
     return TemplateEntry(
-        version.path(reader), version.method(reader), source, "form" if given == "form" else "json", data.flag("enable_session")
+        version.path(reader), version.method(reader), source, file, kind, data.flag("enable_session"), data.at("template_source")
     )
 
 
-def _source(data: Reader) -> str:
-    mode, given = data.text("template_mode").lower(), data.text("template_source")
-    if mode == "file":
-        data.mistake("template_mode", "not available: templates in files; put the text into template_source as base64, mode `blob`")
-        return ""
-    if mode not in ("", "blob"):
-        data.mistake("template_mode", "must be `blob`")
-        return ""
+def _blob(data: Reader) -> str:
     try:
-        source = base64.b64decode("".join(given.split()), validate=True).decode("utf-8")
+        source = base64.b64decode("".join(data.text("template_source").split()), validate=True).decode("utf-8")
     except ValueError:
         data.mistake("template_source", "is not UTF-8 text as base64")
         return ""
+    wrong = fault(source)
+    if wrong:
+        data.mistake("template_source", wrong)
+    return source if not wrong else ""
+
+
+def fault(source: str) -> str:
+    """Return what is wrong with a template, "" = nothing."""
     if not source.strip():
-        data.mistake("template_source", "is empty: the body would be, too")
-    return source
+        return "is empty: the body would be, too"
+    try:
+        parse(source)
+    except TemplateError as error:
+        return f"is not a template that can be used: {error}"
+    return ""

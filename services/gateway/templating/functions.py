@@ -1,4 +1,4 @@
-"""The functions of templates: those of Go that choose and compare, and Tyk's `jsonMarshal`."""
+"""The functions of templates: those of Go that choose and compare, and Tyk's `jsonMarshal` and `xmlMarshal`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Final
 
+from services.gateway.templating import xml_documents
+from services.gateway.templating.xml_documents import Xml
 
-class Ready(str):
-    """A text that goes out as it is: JSON, or the author's own."""
+
+class Own(str):
+    """A text of the author's own, which goes out as it is."""
+
+    __slots__ = ()
+
+
+class Json(str):
+    """A text that is JSON."""
 
     __slots__ = ()
 
@@ -23,11 +32,12 @@ def text_of(value: Any) -> str:
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _json(value)
 
 
-def _json(value: Any) -> Ready:
-    return Ready(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+def _json(value: Any) -> Json:
+    # `default`: what is known of a request is looked up as it is asked for, and is not a dict.
+    return Json(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict))
 
 
 def _index(value: Any, *places: Any) -> Any:
@@ -83,7 +93,7 @@ FUNCTIONS: Final[Mapping[str, tuple[int, int, Callable[..., Any]]]] = {
     "eq": (2, _MOST, _equal),
     "ge": (2, 2, _compared(operator.ge)),
     "gt": (2, 2, _compared(operator.gt)),
-    "html": (1, 1, lambda value: escape(text_of(value))),
+    "html": (1, 1, lambda value: Xml(escape(text_of(value)))),
     "index": (1, _MOST, _index),
     "jsonMarshal": (1, 1, _json),
     "le": (2, 2, _compared(operator.le)),
@@ -93,4 +103,5 @@ FUNCTIONS: Final[Mapping[str, tuple[int, int, Callable[..., Any]]]] = {
     "not": (1, 1, operator.not_),
     "or": (1, _MOST, _or),
     "print": (0, _MOST, lambda *values: "".join(map(text_of, values))),
+    "xmlMarshal": (1, 1, xml_documents.write),
 }

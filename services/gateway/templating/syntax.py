@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from services.gateway.templating.functions import FUNCTIONS, Ready
+from services.gateway.templating.functions import FUNCTIONS, Own
 
 LARGEST: Final = 256 * 1024
 _DEEPEST: Final = 20
@@ -259,7 +259,7 @@ class _Tokens:
         kind, text = self._peek()
         self._place += 1
         if kind == "text":
-            return Literal(Ready(text[1:-1] if text[0] == "`" else _unquoted(text, self._action)))
+            return Literal(Own(text[1:-1] if text[0] == "`" else _unquoted(text, self._action)))
         if kind == "number":
             try:
                 return Literal(json.loads(text))

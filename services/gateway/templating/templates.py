@@ -1,7 +1,8 @@
 """Fills templates with data. A filled text and the work for it are bounded, whatever the data are.
 
 Where a template writes JSON (its first character is `{` or `[`), the texts that it puts in are escaped for a JSON string, and so are lists
-and objects within one: a quote in what a client sends must not become a part of the document. Go's templates do not do that.
+and objects within one; where it writes XML (`<`), they are escaped as its texts. A quote or a tag in what a client sends must not become a
+part of the document. Go's templates do not do that.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from services.gateway.templating.functions import FUNCTIONS, Ready, member, text_of
+from services.gateway.templating.functions import FUNCTIONS, Json, Own, member, text_of
 from services.gateway.templating.syntax import Assign, Branch, Call, Field, Literal, Node, Operand, Output, Text, parse
+from services.gateway.templating.xml_documents import Xml, escaped
 
 MOST_STEPS: Final = 1_000_000  # about as many microseconds
 # Characters of a text that a function makes in one step.
@@ -31,32 +33,33 @@ class TooManySteps(TooLarge):
 
 
 class Template:
-    """source: its text. writes_json: whether what it writes begins as JSON. Raises TemplateError when it is not understood."""
+    """source: its text. writes_json, writes_xml: whether what it writes may begin so. Raises TemplateError when it is not understood."""
 
-    __slots__ = ("_nodes", "source", "writes_json")
+    __slots__ = ("_nodes", "source", "writes_json", "writes_xml")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._nodes = parse(source)
-        self.writes_json, _ = _begins_json(self._nodes)
+        self.writes_json, _ = _begins(self._nodes, ("{", "["))
+        self.writes_xml, _ = _begins(self._nodes, ("<",))
 
     def fill(self, data: Any, most: int, steps: int = MOST_STEPS) -> str:
         """Return the text for these data. most: characters that it may have; steps: that it may take. Raises TooLarge, TooManySteps."""
-        filling = _Filling(self.writes_json, most, steps)
+        filling = _Filling(self.writes_json, self.writes_xml, most, steps)
         filling.write(self._nodes, data, {"": [data]})
         return "".join(filling.parts)
 
 
-def _begins_json(nodes: Sequence[Node]) -> tuple[bool, bool]:
-    """Tell whether the first text of a template may begin JSON, whichever branches it takes; and whether there may be none at all."""
+def _begins(nodes: Sequence[Node], signs: tuple[str, ...]) -> tuple[bool, bool]:
+    """Tell whether the first text of a template may begin with a sign, whichever branches it takes; and whether there may be no text."""
     found = False
     for node in nodes:
         if isinstance(node, Text) and node.text.strip():
-            return found or node.text.lstrip()[:1] in ("{", "["), False
+            return found or node.text.lstrip()[:1] in signs, False
         if isinstance(node, Output):
             return found, False
         if isinstance(node, Branch):
-            (then, then_none), (otherwise, otherwise_none) = _begins_json(node.then), _begins_json(node.otherwise)
+            (then, then_none), (otherwise, otherwise_none) = _begins(node.then, signs), _begins(node.otherwise, signs)
             found = found or then or otherwise
             if not (then_none or otherwise_none):
                 return found, False
@@ -66,9 +69,10 @@ def _begins_json(nodes: Sequence[Node]) -> tuple[bool, bool]:
 class _Filling:
     """One text on its way. Each variable is a list of one value, so that blocks within the one where it was made can set it."""
 
-    def __init__(self, escapes: bool, most: int, steps: int) -> None:
+    def __init__(self, is_json: bool, is_xml: bool, most: int, steps: int) -> None:
         self.parts: list[str] = []
-        self._escapes = escapes
+        self._is_json = is_json
+        self._is_xml = is_xml
         self._left = most
         self._steps = steps
         self._quoted = False
@@ -78,7 +82,7 @@ class _Filling:
             self._step()
             if isinstance(node, Text):
                 self._add(node.text)
-                if self._escapes:
+                if self._is_json:
                     self._note_quotes(node.text)
             elif isinstance(node, Output):
                 self._add(self._shown(self._value(node.value, dot, variables)))
@@ -104,9 +108,13 @@ class _Filling:
 
     def _shown(self, value: Any) -> str:
         text = text_of(value)
-        if not self._escapes or not isinstance(value, str | list | tuple | Mapping):
+        if not isinstance(value, str | list | tuple | Mapping):
             return text
-        if isinstance(value, Ready):
+        if self._is_xml and not isinstance(value, Own | Xml):
+            text = escaped(text)
+        if not self._is_json:
+            return text
+        if isinstance(value, Own | Json):
             self._note_quotes(text)
             return text
         # A list where the author expects a text must not end the JSON string that it stands in.
@@ -149,7 +157,7 @@ class _Filling:
         made = FUNCTIONS[operand.function][2](*(self._value(one, dot, variables) for one in operand.arguments))
         if isinstance(made, str):
             # Texts that are kept or compared, and not written, are work as well, and memory.
-            self._steps -= len(made) // _TEXT_OF_A_STEP
+            self._steps -= len(made) // _TEXT_OF_A_STEP + (made.steps if isinstance(made, Xml) else 0)
             self._step()
         return made
 

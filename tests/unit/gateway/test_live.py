@@ -360,6 +360,22 @@ def test_a_reload_reads_files_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert loaded() == ("two", other), "what was there stays in force"
 
 
+def test_a_reload_reads_templates_again(tmp_path: Path) -> None:
+    file = tmp_path / "names.tmpl"
+    file.write_text("{{.one}}")
+    data = {"template_mode": "file", "template_source": "names.tmpl"}
+    version = {"use_extended_paths": True, "extended_paths": {"transform": [{"path": "/", "template_data": data}]}}
+    live = Live(Source(stored("a", version=version), stored("b")), replace(ports(), folder=tmp_path))
+    first = live.reload()
+    assert live.reload().apis["a"] is first.apis["a"]
+    file.write_text("{{.other}}")
+    second = live.reload()
+    assert second.apis["a"] is not first.apis["a"]
+    assert second.apis["b"] is first.apis["b"]
+    file.unlink()
+    assert [(one.pointer.rpartition("/")[2]) for one in live.reload().broken["a"]] == ["template_source"]
+
+
 def test_an_internal_api_has_no_place(live: Live, source: Source) -> None:
     source.definitions = [stored("all", "/"), stored("a", internal=True), stored("off", internal=True, active=False)]
     source.definitions = [*source.definitions, stored("broken", target="x", internal=True)]

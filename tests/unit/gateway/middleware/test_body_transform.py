@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.gateway.definitions.reader import Mistakes
 from services.gateway.keys.model import Key
 from services.gateway.middleware import body_transform
 from services.gateway.refusals import BODY_NOT_JSON, BODY_TOO_LARGE, Refusal
@@ -60,6 +63,64 @@ def test_a_form_may_become_json() -> None:
     assert asked.set_headers == [(b"Content-Type", b"application/json")]
 
 
+def test_xml_may_become_json() -> None:
+    source = '{"id": "{{index .order "-id"}}", "names": [{{range $i, $e := .order.item}}{{if $i}}, {{end}}"{{$e.name}}"{{end}}]}'
+    body = b"""<?xml version="1.0"?><order id='7"'><item><name>a</name></item><item><name>b</name></item></order>"""
+    asked = _asked(_rule(entry(source, input_type="XML")), body)
+    assert json.loads(asked.body) == {"id": '7"', "names": ["a", "b"]}
+    assert asked.set_headers == [(b"Content-Type", b"application/json")]
+
+
+def test_json_may_become_xml() -> None:
+    rule = _rule(entry("<order><name>{{.name}}</name>{{.lines | xmlMarshal}}</order>"))
+    asked = _asked(rule, b'{"name": "<a/>&", "lines": {"line": [{"#text": "x", "-n": 1}, {"#text": "<y>"}]}}')
+    assert asked.body == b'<order><name>&lt;a/&gt;&amp;</name><line n="1">x</line><line>&lt;y&gt;</line></order>'
+    assert asked.set_headers is None
+    with pytest.raises(Refusal) as refused:
+        _asked(rule, b'{"lines": {"a><b": 1}}')
+    assert refused.value.kind is BODY_NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"<a>", b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', b"<a/>" + b" " * 20_000 + b"<"]
+)
+def test_xml_that_cannot_be_read_is_refused(body: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        _asked(_rule(entry("{{.}}", input_type="xml")), body)
+    assert refused.value.kind is BODY_NOT_JSON
+    assert "XML" in (refused.value.detail or "")
+
+
+def _of_file(name: str, folder: Path) -> Any:
+    given = entry(template_mode="file", template_source=name)
+    return body_transform.build(spec(body_transform, version=_version(given)), replace(ports(), folder=folder))
+
+
+def test_a_template_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "templates" / "names.tmpl"
+    file.parent.mkdir()
+    file.write_text(NAMES)
+    for name in ("./templates/names.tmpl", "/templates/names.tmpl"):
+        rule = _of_file(name, tmp_path)
+        assert json.loads(_asked(rule, b'{"people": [{"name": "A"}]}').body) == {"names": ["A"]}
+        assert [one.path for one in rule.files] == [str(file)]
+
+
+def test_a_file_that_cannot_be_used_is_a_mistake(tmp_path: Path) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("{{.}}")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "empty").write_text(" ")
+    (folder / "wrong").write_text("\n{{foo}}")
+    (folder / "folder").mkdir()
+    for name in ("absent", "../outside", str(tmp_path / "outside"), "link", "empty", "wrong", "folder"):
+        with pytest.raises(Mistakes, match=name) as found:
+            _of_file(name, folder)
+        place = "/version_data/versions/Default/extended_paths/transform/0/template_data/template_source"
+        assert [one.pointer for one in found.value.mistakes] == [place]
+
+
 def test_the_template_sees_key_and_request_only_when_it_may() -> None:
     key = Key(id="public", session={"meta_data": {"tier": "gold"}})
     source = "{{._tyk_meta.tier}}|{{._tyk_context.remote_addr}}|{{index ._tyk_context.request_data.q 0}}|{{._tyk_context.headers_X_Own}}"
@@ -106,9 +167,9 @@ def test_without_entries_it_is_not_used() -> None:
         (entry("{{foo}}"), "template_data/template_source"),
         (entry(" "), "template_data/template_source"),
         (entry(template_source="%%%"), "template_data/template_source"),
-        (entry(template_mode="file"), "template_data/template_mode"),
+        (entry(template_mode="file", template_source=""), "template_data/template_source"),
         (entry(template_mode="other"), "template_data/template_mode"),
-        (entry(input_type="xml"), "template_data/input_type"),
+        (entry(input_type="yaml"), "template_data/input_type"),
         (entry(path="("), "path"),
     ],
 )

@@ -101,6 +101,62 @@ def test_an_answer_without_a_body_stays_without_one(status: int, body: bytes, as
     assert _changed(asked, _head(JSON, status=status), body) == b""
 
 
+XML = (b"Content-Type", b"text/xml; charset=utf-8")
+
+
+def _of_xml(source: str) -> Exchange:
+    asked = exchange("GET", "/api/people")
+    ask(built(response_body_transform, ports(), version=_version(entry(source, method="GET", input_type="xml"))), asked)
+    return asked
+
+
+def test_an_answer_in_xml_may_become_json() -> None:
+    asked = _of_xml('{"first": "{{index .people.name 0}}"}')
+    (transform,) = asked.answer_transforms
+    assert not transform.wants(asked, _head(JSON))
+    for kind in (b"application/xml", b"application/soap+xml", b""):
+        assert transform.wants(asked, _head((b"Content-Type", kind)))
+    head = _head(XML, (b"X-Kept", b"1"))
+    assert json.loads(_changed(asked, head, b"<people><name>a&quot;b</name><name>c</name></people>")) == {"first": 'a"b'}
+    assert head.headers == [(b"X-Kept", b"1"), (b"Content-Type", b"application/json")]
+
+
+def test_a_type_that_a_stage_has_set_stays() -> None:
+    asked = _of_xml('{"a": "{{.a}}"}')
+    (transform,) = asked.answer_transforms
+    head = _head((b"Content-Type", b"application/vnd.own+json"))
+    made = transform.transform(asked, head, b"<a>1</a>")
+    assert not isinstance(made, bytes)
+
+    async def wait() -> bytes:
+        return await made
+
+    assert asyncio.run(wait()) == b'{"a": "1"}'
+    assert head.headers == [(b"Content-Type", b"application/vnd.own+json")]
+
+
+def test_xml_that_stays_xml_keeps_its_type() -> None:
+    asked = _of_xml("<b>{{.a}}</b>")
+    head = _head(XML)
+    assert _changed(asked, head, b"<a>&lt;</a>") == b"<b>&lt;</b>"
+    assert head.headers == [XML]
+
+
+@pytest.mark.parametrize(("source", "body"), [("{{.a}}", b"{}"), ("{{.a}}", b"<!DOCTYPE a><a/>")])
+def test_xml_that_cannot_be_read_does_not_get_out(source: str, body: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        _changed(_of_xml(source), _head(XML), body)
+    assert refused.value.kind is UPSTREAM_BROKEN
+
+
+def test_what_cannot_be_written_as_xml_does_not_get_out() -> None:
+    asked = exchange("GET", "/api/people")
+    ask(built(response_body_transform, ports(), version=_version(entry("{{. | xmlMarshal}}", method=""))), asked)
+    with pytest.raises(Refusal) as refused:
+        _changed(asked, _head(JSON), b'{"a b": 1}')
+    assert refused.value.kind is UPSTREAM_BROKEN
+
+
 def test_forms_are_not_answers() -> None:
     assert mistakes(response_body_transform, version=_version(entry(input_type="form"))) == [
         "/version_data/versions/Default/extended_paths/transform_response/0/template_data/input_type"

@@ -38,7 +38,7 @@ def _filled(source: str, data: Any = DATA) -> str:
         ("a{{/* a comment }} in it */}}b", "ab"),
         ("{{if .text}}yes{{else}}no{{end}}{{if .no}}yes{{else}}no{{end}}", "yesno"),
         ("{{if .no}}1{{else if .none}}2{{else if .list}}3{{else}}4{{end}}", "3"),
-        ("{{range .list}}<{{.}}>{{end}}", '<1><2><{"x":"y"}>'),
+        ("{{range .list}}({{.}}){{end}}", '(1)(2)({"x":"y"})'),
         ("{{range $i, $e := .list}}{{if $i}},{{end}}{{$i}}={{$e}}{{end}}", '0=1,1=2,2={"x":"y"}'),
         ("{{range $k, $v := .object}}{{$k}}={{$v}};{{end}}", "a-c=dash;b=1;"),
         ("{{range .absent}}x{{else}}empty{{end}}", "empty"),
@@ -46,7 +46,7 @@ def _filled(source: str, data: Any = DATA) -> str:
         ("{{with .object}}{{.b}}{{end}}{{with $o := .object}}{{$o.b}}{{end}}{{with .no}}x{{else}}none{{end}}", "11none"),
         ("{{$x := .object}}{{$x.b}}{{$x = .text}}{{$x}}", "1plain"),
         ("{{$x := 1}}{{if .text}}{{$x = 2}}{{end}}{{$x}}{{range .list}}{{$x := 3}}{{$x = 4}}{{end}}{{$x}}", "22"),
-        ("{{$first := true}}{{range .list}}{{if $first}}{{$first = false}}{{else}},{{end}}<{{.}}>{{end}}", '<1>,<2>,<{"x":"y"}>'),
+        ("{{$first := true}}{{range .list}}{{if $first}}{{$first = false}}{{else}},{{end}}({{.}}){{end}}", '(1),(2),({"x":"y"})'),
         ("{{(index .list 2).x}}{{index .object `a-c`}}", "ydash"),
         ('{{if eq .text "plain" }}=={{end}}{{if ne .object.b 2}}!={{end}}{{if and .text (not .no)}}&&{{end}}', "==!=&&"),
         ("{{if or .no .none}}||{{else}}neither{{end}}{{if lt .object.b 2}}<{{end}}{{if gt .text 2}}>{{end}}", "neither<"),
@@ -85,7 +85,21 @@ def test_texts_are_escaped_whichever_branch_writes_json(source: str) -> None:
 
 
 def test_texts_are_not_escaped_where_something_else_is_written() -> None:
-    assert _filled("{{if .no}}no{{else}}<b>{{end}}{ {{.name}} }") == '<b>{ a"b }'
+    assert _filled("{{if .no}}no{{else}}b{{end}}{ {{.name}} < }") == 'b{ a"b < }'
+
+
+def test_texts_are_escaped_where_xml_is_written() -> None:
+    data = {"name": '</b>&"', "list": ["<"], "none": None, "object": {"a": {"-b": "<", "c": ["x", None]}}}
+    source = "<b n='{{.name}}'>{{.list}}{{`<i/>`}}{{.name | html}}{{.list | jsonMarshal}}{{.none}}{{.object | xmlMarshal}}</b>"
+    listed = "[&quot;&lt;&quot;]"
+    assert Template(source).fill(data, 1000) == (
+        f"<b n='&lt;/b&gt;&amp;&quot;'>{listed}<i/>&lt;/b&gt;&amp;&quot;{listed}<a b=\"&lt;\"><c>x</c><c/></a></b>"
+    )
+    assert Template("{{if .none}}text{{else}}\n <b>{{.name}}{{end}}").fill(data, 1000) == "\n <b>&lt;/b&gt;&amp;&quot;"
+
+
+def test_xml_within_json_stays_a_text() -> None:
+    assert json.loads(_filled('{"xml": "{{.object | xmlMarshal}}"}')) == {"xml": "<doc><a-c>dash</a-c><b>1</b></doc>"}
 
 
 @given(st.text())
@@ -145,5 +159,8 @@ def test_what_is_filled_is_bounded() -> None:
         Template("{{range .list}}{{range $.list}}{{if jsonMarshal $}}{{end}}{{end}}{{end}}").fill(many, 10_000, 100_000)
     with pytest.raises(TooLarge):
         Template("{{range .list}}0123456789{{end}}").fill(many, 10_000)
+    empty: dict[str, Any] = {"list": [1] * 2000, "none": [[]] * 2000}
+    with pytest.raises(TooLarge):  # what is gone through and writes nothing is work as well
+        Template("{{range .list}}{{if xmlMarshal $}}{{end}}{{end}}").fill(empty, 10_000)
     with pytest.raises(TooLarge):
         Template("{{range .list}}{{range $.list}}{{range $.list}}{{end}}{{end}}{{end}}").fill(many, 10_000)
