@@ -1,8 +1,8 @@
 """The loaded set of APIs: immutable, numbered, compiled beside the one that serves and swapped whole by one assignment.
 
-Requests read `current` without a lock. A definition that cannot be compiled keeps its place (503), a switched-off one too (404); the
-others are not disturbed by either. What has not changed is neither read nor compiled again: a set takes over from the one before what
-stays.
+Requests read `current` without a lock. A definition whose tags are those of other gateways has no place here. A definition that cannot be
+compiled keeps its place (503), a switched-off one too (404); the others are not disturbed by either. What has not changed is neither read
+nor compiled again: a set takes over from the one before what stays.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from services.gateway.compiler import broken_api, compile_api, inactive_api, int
 from services.gateway.definitions.claims import Occupied
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes
+from services.gateway.definitions.schema import read_tags
 from services.gateway.definitions.sources import files_of
 from services.gateway.exchange import CompiledApi
 from services.gateway.ports import Ports
@@ -28,7 +29,8 @@ from services.gateway.routing.listen_paths import ListenPaths
 log = logs.get(__name__)
 
 _T = TypeVar("_T")
-State = Literal["served", "inactive", "broken"]
+# elsewhere: it is served by other gateways, those that have one of its tags.
+State = Literal["served", "inactive", "broken", "elsewhere"]
 # From this many compiled definitions on, some 300 objects each, they are frozen out of garbage collection.
 _MANY: Final = 100
 
@@ -67,7 +69,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A definition and what became of it. api: what has its place; None when not even that can be read."""
+    """A definition and what became of it. api: what has its place; None when not even that can be read, or it has none here."""
 
     stored: Stored
     state: State
@@ -96,11 +98,14 @@ class Snapshot:
 
 
 class Live:
-    """`current` is what requests see; everything else may be called from any thread, and takes a while."""
+    """`current` is what requests see; everything else may be called from any thread, and takes a while. tags: of this gateway, which serves
+    definitions that have one of them; none = it serves all.
+    """
 
-    def __init__(self, source: Source, ports: Ports) -> None:
+    def __init__(self, source: Source, ports: Ports, tags: frozenset[str] = frozenset()) -> None:
         self._source = source
         self._ports = ports
+        self._tags = tags
         self._lock = threading.Lock()
         self._unsettled = 0
         self.current = Snapshot()
@@ -180,6 +185,8 @@ class Live:
         kept = same and known is not None and not _reads_anew(known)
         if known is not None and kept and (not only_served or (known.state == "served" and not files_of(stored.raw))):
             return known
+        if self._tags and self._tags.isdisjoint(read_tags(stored.raw)):
+            return Loaded(stored, "elsewhere", None)
         self._unsettled += 1
         try:
             definition = interpret(stored.raw)

@@ -35,6 +35,10 @@ def _env_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(tag for one in text.split(",") if (tag := one.strip()))
+
+
 def _endpoint(value: str) -> str:
     """Read the URL of a collector. Raises ValueError, without what may be a password."""
     url = urlsplit(value)
@@ -93,6 +97,9 @@ class Settings:
         (), help="Further environment variables that definitions may name by env://, such as FRONTEND_URL,ORDERS_*.", parse=_env_names
     )
     secrets_path: Path | None = setting(None, help="Folder of the files that definitions may name by secrets:// and file://.")
+    tags: tuple[str, ...] = setting(
+        (), help="Tags of this gateway, separated by commas: it serves only definitions that have one of them. Unset: all.", parse=_tags
+    )
     trusted_proxies: tuple[Network, ...] = setting((), help="Networks of the proxies whose X-Forwarded-For counts.")
     webhook_allow: tuple[Network, ...] = setting((), help="Private networks that webhooks may call; others are refused.")
     webhook_templates: Path = setting(Path("deploy/webhooks"), help="Folder of the templates that webhooks may name.")

@@ -132,7 +132,7 @@ class Gateway:
             settings.middleware_path, seconds=settings.script_timeout, allowed=settings.script_allow,
             ask=script_keys.ask, save_meta=script_keys.save_meta,
         )  # fmt: skip
-        self.live = Live(self.definitions, self._ports())
+        self.live = Live(self.definitions, self._ports(), frozenset(settings.tags))
         copy = None if files else DefinitionCopy(self.database, copy_path(self.database, settings.copy_folder))
         self._copy_keeper = None if copy is None else CopyKeeper(copy, lambda: self.live.current)
         self.loading = Loading(self._load, self.live, copy)

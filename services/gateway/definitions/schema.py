@@ -12,6 +12,9 @@ Fields:
 * `org_id` (1.3): The id of the organisation that owns the API.
 * `active` (1.3): `false` switches the API off: its paths answer 404, and no API with a shorter listen path gets its requests. Differs: Tyk
   serves a definition from a file whatever `active` says.
+* `tags` (unknown): Gateways that have tags of their own (`GATEWAY_TAGS`) serve the API only if it has one of them; all others serve it.
+  Differs: In Tyk they count for definitions that come from a Dashboard.
+* `tags_disabled` (unknown): Switches `tags` off: gateways with tags do not serve the API.
 * `domain` (1.9): The host that the API answers on; empty = every host. A port in it has no effect.
 * `domain_disabled` (4.1): Switches `domain` off: the API answers on every host.
 * `use_keyless` (1.3): Opens the API to clients without a key. Access rights, rates and quotas of keys do not apply.
@@ -76,7 +79,7 @@ Entry = TypeVar("Entry")
 # Tyk's, without a meaning here: accepted and given back.
 ECHOED: Final = (
     "slug", "auth_provider", "session_provider",
-    "proxy_name", "tags", "api_model", "_id",
+    "proxy_name", "api_model", "_id",
 )  # fmt: skip
 BALANCING: Final = ("round_robin", "least_connections")
 _NO_VERSION: Final = "versions must hold at least one version; without versions: one named `Default`, and `not_versioned: true` beside"
@@ -100,6 +103,8 @@ class DefinitionReader(Reader):
         super().__init__(raw, "", report or Report(), field_names.DEFINITION)
         for name in ECHOED:
             self.value(name)
+        self.texts("tags")
+        self.flag("tags_disabled")
         hooks = read_hooks(self)
         self._read_versions()
         self.virtual = {one.version.name: read_virtual(one) for one in self.versions}
@@ -171,6 +176,12 @@ class DefinitionReader(Reader):
     def _org_id(self) -> str:
         org_id = self.text("org_id")
         return checked(self, "org_id", org_id, values.identifier, "") if org_id else ""
+
+
+def read_tags(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Return the tags of a definition, which may be one that cannot be read."""
+    root = Reader(raw, "", Report())
+    return frozenset() if root.flag("tags_disabled") else frozenset(tag for tag, _ in root.texts("tags"))
 
 
 def _proxy(proxy: Reader) -> Proxy:

@@ -376,6 +376,22 @@ def test_a_reload_reads_templates_again(tmp_path: Path) -> None:
     assert [(one.pointer.rpartition("/")[2]) for one in live.reload().broken["a"]] == ["template_source"]
 
 
+def test_a_gateway_with_tags_serves_only_what_shares_one(source: Source) -> None:
+    broken = {"listen_path": "/c/", "target_url": ""}
+    source.definitions = [
+        stored("all", "/", tags=["edge"]), stored("a", tags=["other", "inside"]), stored("b"), stored("c", proxy=broken, tags=["inside"]),
+        stored("d", tags=["edge"], tags_disabled=True), stored("e", Tags=["edge", "x"], active=False),
+    ]  # fmt: skip
+    live = Live(source, ports(), frozenset({"edge", "y"}))
+    snapshot = live.reload()
+    assert (list(snapshot.apis), list(snapshot.inactive), list(snapshot.broken)) == (["all"], ["e"], [])
+    assert [one.state for one in snapshot.loaded.values()] == ["served", *["elsewhere"] * 4, "inactive"]
+    assert owner(snapshot, "/a/") is snapshot.apis["all"]
+    source.changed = Changed(1, {"id-a": stored("a", revision=2, tags=["y"]), "id-all": stored("all", "/", revision=2)})
+    assert list(live.catch_up().apis) == ["a"]
+    assert list(Live(source, ports()).reload().apis) == ["all", "a", "b", "d"], "without tags of its own it serves all"
+
+
 def test_an_internal_api_has_no_place(live: Live, source: Source) -> None:
     source.definitions = [stored("all", "/"), stored("a", internal=True), stored("off", internal=True, active=False)]
     source.definitions = [*source.definitions, stored("broken", target="x", internal=True)]

@@ -20,6 +20,11 @@ def test_names_of_variables_that_cannot_be_allowed(wrong: str) -> None:
     assert load({"GATEWAY_ENV_ALLOW": "FRONTEND_URL, ORDERS_*"}).env_allow == ("FRONTEND_URL", "ORDERS_*")
 
 
+def test_tags_are_separated_by_commas() -> None:
+    assert load({"GATEWAY_TAGS": "edge, eu west,"}).tags == ("edge", "eu west")
+    assert load({}).tags == ()
+
+
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     settings = Settings(operator_key_path=tmp_path / "var" / "operator.key")
     found: list[str] = []
