@@ -54,6 +54,8 @@ def _unread(pointer: str) -> Mistake:
     name = pointer.rpartition("/")[2]
     if name.lower() == "client_certificates":
         return Mistake(pointer, "client_certificates has no effect without use_mutual_tls_auth")
+    if name.lower() == "enable_mini_request_validation":
+        return Mistake(pointer, f"{name} checks nothing; bodies are checked where validate_json of a version has a schema for their path")
     if name.lower() in field_names.HOMES:
         return Mistake(pointer, f"{name} belongs in {field_names.HOMES[name.lower()]}; here it has no effect")
     if name.lower() in field_names.ANYWHERE:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from services.gateway.definitions.model import Version
-from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.script_names import script_path
 from services.gateway.definitions.version_schema import VersionReader
-from services.gateway.templating.syntax import TemplateError, parse
+from services.gateway.templating.syntax import Branch, Node, TemplateError, Text, parse
 
 Input = Literal["json", "form", "xml"]
 _MODES: Final = ("", "blob", "file")
+_VARIABLE: Final = re.compile(r"\$tyk_(?:context|meta)\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,23 @@ def fault(source: str) -> str:
     except TemplateError as error:
         return f"is not a template that can be used: {error}"
     return ""
+
+
+def sent_variables(templates: Templates | None) -> Iterator[Mistake]:
+    """Warn of variables in the texts of templates. Tyk fills them in, also where a client has sent them; here they are texts."""
+    for _, entries in templates.versions if templates is not None else ():
+        for entry in entries:
+            found = next((found for text in _texts(parse(entry.source)) if (found := _VARIABLE.search(text))), None)
+            if found is not None:
+                of_context = found[0].startswith("$tyk_context.")
+                instead, needs = ("_tyk_context", "enable_context_vars") if of_context else ("_tyk_meta", "enable_session")
+                said = f"`{found[0][:50]}` is sent as it stands here; write {{{{.{instead}.NAME}}}}, with {needs}"
+                yield Mistake(entry.pointer, said)
+
+
+def _texts(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Text):
+            yield node.text
+        elif isinstance(node, Branch):
+            yield from _texts((*node.then, *node.otherwise))

@@ -22,13 +22,14 @@ Refusals: upstream-broken, upstream-too-large.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import Executor
 from typing import Final
 
 from services.gateway.body_templates import BodyTemplate, Tables, context, filled, tables
+from services.gateway.definitions.reader import Mistake
 from services.gateway.definitions.schema import DefinitionReader
-from services.gateway.definitions.template_schema import Templates, read_templates
+from services.gateway.definitions.template_schema import Templates, read_templates, sent_variables
 from services.gateway.exchange import Exchange, ResponseHead
 from services.gateway.ports import Ports
 from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TOO_LARGE, Refusal
@@ -49,6 +50,11 @@ def fields(reader: DefinitionReader) -> Spec | None:
     """Read the templates; None when no version has any."""
     found = read_templates(reader, "transform_response", ("json", "xml"))
     return None if found is None else Spec(found.versions, found.with_context)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """Warn of variables that are not filled in."""
+    return sent_variables(fields(reader))
 
 
 def build(spec: Spec, ports: Ports) -> ResponseBodyTransform:

@@ -43,6 +43,8 @@ def test_a_sound_definition() -> None:
     ("more", "place", "said"),
     [
         ({"later": 1}, "/later", "not known here"),
+        ({"enable_mini_request_validation": True}, "/enable_mini_request_validation", "validate_json"),
+        ({"tag_headers": ["x-team"]}, "/tag_headers", "tag_headers is kept, but"),
         ({"uptime_tests": {"poller_group": "a"}}, "/uptime_tests/poller_group", "not known here"),
         ({"version": {"later": {"a": "b"}}}, f"{VERSION}/later", "not known here"),
         (

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from services.gateway.compiler import lint
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.keys.model import Key
 from services.gateway.middleware import body_transform
 from services.gateway.refusals import BODY_NOT_JSON, BODY_TOO_LARGE, Refusal
-from tests.unit.gateway.exchanges import ask, built, exchange, mistakes, ports, spec
+from tests.unit.gateway.exchanges import ask, built, definition, exchange, mistakes, ports, spec
 
 NAMES = '{"names": [{{range $i, $p := .people}}{{if $i}}, {{end}}"{{$p.name}}"{{end}}]}'
 
@@ -154,6 +155,17 @@ def test_a_large_body_is_changed_in_a_thread_and_what_becomes_too_large_is_refus
 
 def test_other_endpoints_stay_as_they_are() -> None:
     assert _asked(_rule(entry()), b"{", target="/api/others").body is None
+
+
+def test_variables_that_are_not_filled_in_are_told_of() -> None:
+    sources = ["{{if .a}}{{else}}{$tyk_context.path}{{end}}", "$tyk_meta.a", "{{$tyk_context := .}}{{$tyk_context.a}}", "costs $5"]
+    version = _version(*map(entry, sources))
+    response = {"transform_response": [entry("$tyk_context.path")]}
+    version["extended_paths"].update(response)
+    found = dict(lint(definition(version=version, enable_context_vars=True)))
+    place = "/version_data/versions/Default/extended_paths/{}/template_data/template_source"
+    assert list(found) == [place.format("transform/0"), place.format("transform/1"), place.format("transform_response/0")]
+    assert "{{._tyk_meta.NAME}}, with enable_session" in found[place.format("transform/1")]
 
 
 def test_without_entries_it_is_not_used() -> None:
