@@ -26,8 +26,13 @@ PATHS = {
     "transform": [
         _template('{"hello": "{{.name}}"}', "^/changed$"),
         _template('{"hello": {{.name | jsonMarshal}}}', "^/form$", input_type="form"),
+        {"path": "^/xml$", "template_data": {"input_type": "xml", "template_mode": "file", "template_source": "./templates/names.tmpl"}},
+        _template("<hello>{{.name}}{{.more | xmlMarshal}}</hello>", "^/to-xml$"),
     ],
-    "transform_response": [_template('{"said": "{{.name}}"}', "^/answers")],
+    "transform_response": [
+        _template('{"said": "{{.said.name}}"}', "^/answers/xml", input_type="xml"),
+        _template('{"said": "{{.name}}"}', "^/answers"),
+    ],
 }
 
 
@@ -44,9 +49,15 @@ def bodies(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) 
     answer("/answers/html", b"<p>", b"Content-Type: text/html")
     answer("/answers/large", b'{"name": "' + b"x" * LIMIT + b'"}', b"Content-Type: application/json")
     answer("/answers/broken", b"{", b"Content-Type: application/json")
+    answer("/answers/xml", b"<said id='1'><name>x&quot;</name></said>", b"Content-Type: text/xml")
+    answer("/answers/xml/bomb", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"Content-Type: text/xml")
     version = {"use_extended_paths": True, "extended_paths": PATHS}
     definitions = [definition("bodies", f"{odd_upstream.url}/", version=version, enable_batch_request_support=True)]
-    with gateway(tmp_path_factory.mktemp("bodies"), definitions, {"GATEWAY_BODY_READ_LIMIT": str(LIMIT)}) as running:
+    folder = tmp_path_factory.mktemp("bodies")
+    (folder / "files" / "templates").mkdir(parents=True)
+    (folder / "files" / "templates" / "names.tmpl").write_text('{"hello": {{.people.name | jsonMarshal}}, "of": "{{index .people "-of"}}"}')
+    env = {"GATEWAY_BODY_READ_LIMIT": str(LIMIT), "GATEWAY_MIDDLEWARE_PATH": str(folder / "files")}
+    with gateway(folder, definitions, env) as running:
         yield running
 
 
@@ -120,6 +131,37 @@ def test_the_upstream_gets_the_new_body(client: RawClient, odd_upstream: OddUpst
     assert [json.loads(body) for body in seen] == [{"hello": 'a "quote"'}, {"hello": "b c"}]
 
 
+def test_xml_is_read_and_written(client: RawClient, odd_upstream: OddUpstream) -> None:
+    seen: list[bytes] = []
+
+    def keep(asked: Request) -> None:
+        seen.append(asked.body())
+        asked.answer(b"", b"X-Type: " + (asked.field("content-type") or "").encode())
+
+    odd_upstream.on("/xml", keep)
+    odd_upstream.on("/to-xml", keep)
+    kind = b"Content-Type: text/xml"
+    client.send(request("/bodies/xml", kind, method="POST", body=b"<people of='\"us\"'><name>a</name><name>&lt;b&gt;</name></people>"))
+    assert client.answer().field("x-type") == "application/json"
+    client.send(request("/bodies/to-xml", method="POST", body=b'{"name": "<a/>", "more": {"b": [1, 2], "-c": "x"}}'))
+    assert client.answer().status == 200
+    assert json.loads(seen[0]) == {"hello": ["a", "<b>"], "of": '"us"'}
+    assert seen[1] == b'<hello>&lt;a/&gt;<doc c="x"><b>1</b><b>2</b></doc></hello>'
+    for body in (b'<!DOCTYPE a [<!ENTITY b "c">]><people>&b;</people>', b"<people>", b"{}"):
+        client.send(request("/bodies/xml", kind, method="POST", body=body))
+        answer = client.answer()
+        assert (answer.status, answer.json()["code"]) == (400, "body-not-json")
+    client.send(request("/bodies/to-xml", method="POST", body=b'{"more": {"a><b": 1}}'))
+    assert client.answer().status == 400
+    assert len(seen) == 2
+
+
+def test_an_answer_in_xml_becomes_json(client: RawClient) -> None:
+    client.send(request("/bodies/answers/xml", method="POST", body=b"{}"))
+    answer = client.answer()
+    assert (answer.json(), answer.field("content-type")) == ({"said": 'x"'}, "application/json")
+
+
 def test_the_client_gets_the_new_answer(client: RawClient) -> None:
     for target, status, body in (("json", 200, b'{"said": "x"}'), ("html", 200, b"<p>"), ("json", 200, b'{"said": "x"}')):
         client.send(request(f"/bodies/answers/{target}", method="POST", body=b"{}"))
@@ -127,7 +169,9 @@ def test_the_client_gets_the_new_answer(client: RawClient) -> None:
         assert (answer.status, answer.body, answer.field("etag")) == (status, body, None)
 
 
-@pytest.mark.parametrize(("what", "code"), [("large", "upstream-too-large"), ("broken", "upstream-broken")])
+@pytest.mark.parametrize(
+    ("what", "code"), [("large", "upstream-too-large"), ("broken", "upstream-broken"), ("xml/bomb", "upstream-broken")]
+)
 def test_an_answer_that_cannot_be_changed_does_not_get_out(what: str, code: str, client: RawClient) -> None:
     client.send(request(f"/bodies/answers/{what}", method="POST", body=b"{}"))
     answer = client.answer()

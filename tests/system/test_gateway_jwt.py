@@ -61,11 +61,18 @@ def running(odd_upstream: OddUpstream, issuer: Issuer, tmp_path_factory: pytest.
         api("secret", odd_upstream, "hmac", "env://TYK_SECRET_OF_TOKENS", jwt_policy_field_name="pol"),
         api("pem", odd_upstream, "rsa", base64.b64encode(PEM.pem.encode()).decode(), strip_auth_data=True),
         api("set", odd_upstream, "rsa", issuer.url),
+        api(
+            "claims",
+            odd_upstream,
+            "hmac",
+            SECRET,
+            version={"global_headers": {"X-Sub": "$tyk_context.jwt_claims_sub", "X-Roles": "$tyk_context.jwt_claims_roles"}},
+        ),
         api("turning", odd_upstream, "ecdsa", f"{issuer.url}?turning"),
         api("away", odd_upstream, "rsa", "http://127.0.0.1:9/keys"),
     ]
     with gateway(tmp_path_factory.mktemp("jwt"), definitions, {"TYK_SECRET_OF_TOKENS": SECRET}) as house:
-        policy(house, "plain", "secret", "pem", "set", "turning", "away")
+        policy(house, "plain", "secret", "pem", "set", "claims", "turning", "away")
         policy(house, "twice", "secret", quota_max=2, quota_renewal_rate=3600)
         yield house
 
@@ -110,6 +117,17 @@ def test_a_public_key_in_the_definition(running: Gateway, odd_upstream: OddUpstr
     assert "authorization" not in {name.lower() for name, _ in odd_upstream.requests("/pem-token")[-1].fields}
     forged = sign(PEM.pem.encode().hex(), "HS256")
     assert said(get(running, "/pem/a", forged)) == (403, "Key not authorized", "token-refused")
+
+
+def test_the_upstream_gets_claims(running: Gateway, odd_upstream: OddUpstream) -> None:
+    for sub, roles in (("eve\r\nX-Admin: 1", ["a", "b,c"]), ("ann", None)):
+        token = sign(SECRET, "HS256", sub, **({"roles": roles} if roles else {}))
+        for _ in range(2):  # the second time it is known
+            assert get(running, "/claims/of-token", token).status == 200
+            found = {name.lower(): value for name, value in odd_upstream.requests("/of-token")[-1].fields if name.lower().startswith("x-")}
+            assert found["x-sub"] == sub.replace("\r\n", "")
+            assert found["x-roles"] == ("a,b%2Cc" if roles else "")
+            assert "x-admin" not in found
 
 
 def test_a_set_of_keys(running: Gateway, issuer: Issuer) -> None:
