@@ -12,6 +12,8 @@ STATE: Final = "tracestate"
 _LONGEST: Final = 512  # of a version to come, whose end nobody knows yet
 # A version above 00 may say more behind another hyphen; ff is none.
 _PARENT: Final = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[\x21-\x7e]*)?").fullmatch
+# Of version 00, with nothing behind it.
+_PLAIN: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 
 _current: ContextVar[Mapping[str, str] | None] = ContextVar("trace_context", default=None)
 
@@ -22,6 +24,11 @@ class Parent(NamedTuple):
     trace: int
     span: int
     sampled: bool
+
+
+def is_parent(value: bytes) -> bool:
+    """Tell whether a `traceparent` can be read. When it cannot, neither it nor `tracestate` means anything."""
+    return _PLAIN(value) is not None or parse(value) is not None
 
 
 def parse(value: bytes) -> Parent | None:

@@ -11,6 +11,7 @@ from services.gateway.definitions.model import Places
 from services.gateway.exchange import Exchange
 from services.gateway.routing.query import parameter, without_parameter
 from services.gateway.wire.heads.grammar import Header
+from services.gateway.wire.heads.requests import HeaderSection
 
 # Characters; no key is longer. Hashing what an attacker sends must not cost more than hashing a key.
 LONGEST: Final = 1024
@@ -23,12 +24,13 @@ class Credential:
     whether it is in the header that HTTP has for it.
     """
 
-    __slots__ = ("_cookie", "_header", "_param", "_strip", "in_query", "is_standard", "places")
+    __slots__ = ("_cookie", "_header", "_in_header", "_param", "_strip", "in_query", "is_standard", "places")
 
     def __init__(self, places: Places) -> None:
         self._header = places.header.lower().encode("ascii")
         self._param = (places.param_name or places.header) if places.use_param else ""
         self._cookie = (places.cookie_name or places.header).encode("utf-8") if places.use_cookie else b""
+        self._in_header = bool(places.header) and not self._param and not self._cookie
         self._strip = places.strip
         named = (
             f"the header `{places.header}`" if places.header else "",
@@ -48,6 +50,10 @@ class Credential:
         if self._cookie:
             sent = _cookie(exchange, self._cookie) or sent
         return sent
+
+    def alone(self, section: HeaderSection) -> bytes | None:
+        """Return the field that tells alone what the client sends; None when it does not, or is not there."""
+        return section.value(self._header) if self._in_header else None
 
     def strip(self, exchange: Exchange) -> None:
         """Keep it from the upstream, in every place where it may be, if the definition says so."""

@@ -70,13 +70,23 @@ class AuthKey:
 
     def _presented(self, exchange: Exchange) -> tuple[str, str]:
         """Return the secret that a client sends, and its hash, "" when it is too long for a key. Raises Refusal when it sends none."""
+        section = exchange.section
+        alone = self._credential.alone(section)
+        if alone is not None:
+            known = section.said.get(self)
+            if known is not None and known[0] == alone:
+                presented: tuple[str, str] = known[1]
+                section.remember(self, presented)
+                return presented
         secret = self._credential.sent(exchange)
         if secret[:6].lower() == "bearer" and secret[6:7] in ("", " "):
             secret = secret[7:].strip()
         if not secret:
             raise Refusal(KEY_MISSING, headers=self._challenge, detail=self._missing)
         presented = secret, secret_hash(secret) if len(secret) <= LONGEST else ""
-        exchange.section.remember(self, presented)
+        section.remember(self, presented)
+        if alone is not None:
+            section.remember_said(self, alone, presented)
         return presented
 
     async def _wait(self, exchange: Exchange, finding: Awaitable[Key | None]) -> None:

@@ -91,7 +91,7 @@ class Form(NamedTuple):
 class Sent:
     """What one head says. moment: its date, in epoch seconds. date_line: what is signed when that is the date alone."""
 
-    __slots__ = ("_line", "_text", "date", "form", "moment", "signature")
+    __slots__ = ("_request", "_text", "date", "form", "moment", "signature")
 
     def __init__(self, form: Form, signature: bytes, date: bytes, moment: float, date_line: bytes | None) -> None:
         self.form = form
@@ -99,15 +99,15 @@ class Sent:
         self.date = date
         self.moment = moment
         self._text = date_line
-        self._line: object = None
+        self._request: object = None
 
     def text(self, exchange: Exchange) -> bytes:
         """Return the text that was signed: with the same fields and the same request line it is the same."""
-        names, line = self.form.names, exchange.section.line
-        if self._text is not None and (names is None or self._line is line):
+        names, request = self.form.names, exchange.section.request
+        if self._text is not None and (names is None or self._request is request):
             return self._text
         text = self._text = _signed(exchange, names or ())
-        self._line = line if line[0] else None
+        self._request = request if request[0] else None
         return text
 
 

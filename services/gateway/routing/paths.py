@@ -23,11 +23,12 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from services.gateway.refusals import BAD_PATH, Refusal
+from services.gateway.wire.heads.grammar import CLEAN_PATH
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _CLEAN: Final = bytes(sorted(_UNRESERVED)) + b"/!$&'()*+,;=:@"
 # Nearly every request needs no more than this one scan: nothing to decode, no empty segment, none that begins with a dot.
-_NOTHING_TO_DO: Final = re.compile(rb"(?=/)((?:/[\w~!$&'()*+,;=:@\-][\w~!$&'()*+,;=:@\-.]*)*/?)(?:\?([^\x00-\x20#\x7f-\xff]*))?").fullmatch
+_NOTHING_TO_DO: Final = re.compile(rb"(?=/)(" + CLEAN_PATH + rb")(?:\?([^\x00-\x20#\x7f-\xff]*))?").fullmatch
 _CONTROL: Final = bytes(range(0x20)) + b"\x7f"
 _CONTROL_OR_HASH: Final = _CONTROL + b" #"
 # Runs rather than single characters: a target made of escapes must not cost much more than another.

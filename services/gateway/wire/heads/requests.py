@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from services.common.remembered import Remembered
 from services.gateway.wire.heads.faults import BadRequest, Fault
 from services.gateway.wire.heads.grammar import (
+    CLEAN_PATH,
     LARGEST_HEAD,
+    LARGEST_KEPT,
     LAYOUTS_REMEMBERED,
     LINES_REMEMBERED,
     NAME,
+    Expression,
+    Expressions,
     Header,
     Incomplete,
     are_fields,
@@ -27,7 +31,6 @@ _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connecti
 _ONCE: Final = {b"host": Fault.BAD_HOST, b"content-length": Fault.AMBIGUOUS_LENGTH, b"transfer-encoding": Fault.AMBIGUOUS_LENGTH}
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _MOST_REMEMBERED: Final = 64
-_LONGEST_LINE_KEPT: Final = 1024
 _NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 _VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _VERSION: Final = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?").fullmatch
@@ -39,34 +42,59 @@ _BEGINS_A_LINE: Final = re.compile(rb"\r?|" + NAME + rb"(?: (?:[\x21-\x7e\x80-\x
 _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(?::\d{0,5})?").fullmatch
 
 
-class _Layout(NamedTuple):
-    """What a sequence of field names means. names: in lower case; places: the last line of each; repeated: those that stand more than
-    once; passed_on: takes the lines that go on to an upstream; withheld: names that do not because they can be misread; special: whether
-    there are fields that frame the message or speak of the connection."""
+# A request line that needs no second look: a common method, and a path that is canonical as it is.
+_USUAL_LINE: Final = (
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ((?=/)(" + CLEAN_PATH + rb")(?:\?([\x21\x22\x24-\x7e]*+))?+) HTTP/1\.([01])"
+)
+_expressions: Final = Expressions()
 
-    names: tuple[bytes, ...]
-    places: Mapping[bytes, int]
-    repeated: Set[bytes]
-    passed_on: Callable[[list[bytes]], Sequence[bytes]]
-    withheld: Set[bytes]
-    special: bool
+
+class _Layout:
+    """What a sequence of field names means.
+
+    written: the names as they came; names: in lower case; places: the last line of each; repeated: those that stand more than once;
+    passed_on: takes the lines that go on to an upstream; withheld: names that do not because they can be misread; special: whether there
+    are fields that frame the message or speak of the connection. whole: of a head with these fields and a usual request line, None = they
+    have not come often.
+    """
+
+    __slots__ = ("_came", "names", "passed_on", "places", "repeated", "special", "whole", "withheld", "written")
+
+    def __init__(self, written: tuple[bytes, ...]) -> None:
+        """Raises BadRequest when a name stands twice that may not."""
+        self.written = written
+        self.names = names = tuple(name.lower() for name in written)
+        self.places: Mapping[bytes, int] = {name: place for place, name in enumerate(names, 1)}
+        self.repeated: Set[bytes] = _NOTHING
+        if len(self.places) != len(names):
+            self.repeated = frozenset(name for name in self.places if names.count(name) > 1)
+            for name, fault in _ONCE.items():
+                if name in self.repeated:
+                    raise BadRequest(fault)
+        # CGI and what came after it (WSGI, Rack, PHP) read `_` in a name as `-`, so that one header passes for another.
+        self.withheld: Set[bytes] = frozenset(name for name in self.places if b"_" in name or name in MISREAD)
+        gone = {0, *(place for place in range(1, len(names) + 1) if not self._goes_on(place))}
+        self.passed_on: Callable[[list[bytes]], Sequence[bytes]] = picker(gone, len(names))
+        self.special = not _SPECIAL.isdisjoint(names)
+        self.whole: Expression | None = None
+        self._came = 0
+
+    def _goes_on(self, place: int) -> bool:
+        name = self.names[place - 1]
+        return name not in NOT_PASSED_ON and name not in self.withheld
+
+    def come(self) -> None:
+        """Count that it has come, and give it its expression when that was often."""
+        self._came += 1
+        if _expressions.due(self._came, len(self.names)):
+            self.whole = _expressions.make(_USUAL_LINE, self.written, self._goes_on)
 
 
 class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written. A name that may stand only once and does not is a BadRequest."""
 
     def __missing__(self, written: tuple[bytes, ...]) -> _Layout:
-        names = tuple(name.lower() for name in written)
-        places = {name: place for place, name in enumerate(names, 1)}
-        repeated = frozenset(name for name in places if names.count(name) > 1) if len(places) != len(names) else _NOTHING
-        for name, fault in _ONCE.items():
-            if name in repeated:
-                raise BadRequest(fault)
-        # CGI and what came after it (WSGI, Rack, PHP) read `_` in a name as `-`, so that one header passes for another.
-        withheld = frozenset(name for name in places if b"_" in name or name in MISREAD)
-        gone = {0, *(place for place, name in enumerate(names, 1) if name in NOT_PASSED_ON or name in withheld)}
-        found = _Layout(names, places, repeated, picker(gone, len(names)), withheld, not _SPECIAL.isdisjoint(names))
-        return self.keep(written, found, sum(map(len, names)))
+        return self.keep(written, _Layout(written), sum(map(len, written)))
 
 
 class _Hosts(Remembered[bytes, str]):
@@ -92,41 +120,60 @@ class HeaderSection:
     neither (None). host: lower case, without port; None when there is no Host. upgrade: whether it asks for another protocol that may be
     passed on.
 
-    memo: what others derived from this section, by whoever derived it. line: the last request line that came with it, and its method,
-    target and minor version; place: the last target, and its path and query.
+    request: the last whole head that came with these fields, and its method, target and minor version; place: the last target, and its
+    path and query. plain: whether they ask for nothing out of the ordinary: no body, no end of the connection, no other protocol. again:
+    whether these fields have come more than once. memo: what others derived from this section, by whoever derived
+    it; said: what they derived from a single value, which a connection repeats although other fields change.
     """
 
     __slots__ = (
-        "_fields", "_headers", "close", "expects", "host", "layout", "length", "line", "lines", "memo", "place", "raw", "upgrade",
+        "_fields", "_found", "_groups", "_headers", "_lines", "again", "close", "expects", "host", "layout", "length", "memo", "place",
+        "plain", "raw", "request", "said", "upgrade",
     )  # fmt: skip
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, layout: _Layout, found: re.Match[bytes] | None, said: dict[Any, tuple[bytes, Any]]) -> None:
+        """Take what is known of well-formed fields. found: by their layout's expression. Raises BadRequest when those that frame or route
+        the request are ambiguous.
+        """
+        self.raw = raw
+        self.layout = layout
+        self._found = found
+        self._groups = _NO_GROUPS if found is None or layout.whole is None else layout.whole.lines
+        self._lines: list[bytes] | None = None
+        self._headers: list[Header] | None = None
+        self._fields: dict[bytes, bytes] | None = None
+        self.said = said
+        self.memo = _EMPTY
+        self.again = False
+        self.request = _NO_REQUEST
+        self.place = _NO_PLACE
+        host = self.value(b"host")
+        self.host = None if host is None else _hosts[host]
+        self.length = 0
+        self.close: bool | None = None
+        self.upgrade = self.expects = False
+        self.plain = True
+        if layout.special:
+            self._read_special()
+            self.plain = not (self.length or self.upgrade or self.expects or self.close)
+
+    @classmethod
+    def read(cls, raw: bytes, said: dict[Any, tuple[bytes, Any]] | None = None) -> HeaderSection:
         """Read the fields. Raises BadRequest when they are malformed, or those that frame or route the request are ambiguous."""
         if are_fields(raw) is None:
             raise _malformed(raw)
         names = tuple(names_of(raw))
         if len(names) > MOST_FIELDS:
             raise BadRequest(Fault.HEAD_TOO_LARGE)
-        self.raw = raw
-        self.layout = layout = _layouts[names]
-        self.lines = raw.split(b"\r\n")
-        self._headers: list[Header] | None = None
-        self._fields: dict[bytes, bytes] | None = None
-        self.memo: dict[Any, Any] = {}
-        self.line: tuple[bytes, str, bytes, int] = _NO_LINE
-        self.place: tuple[bytes, str, str] = _NO_PLACE
-        host = self.value(b"host")
-        self.host = None if host is None else _hosts[host]
-        self.length = 0
-        self.close: bool | None = None
-        self.upgrade = self.expects = False
-        if layout.special:
-            self._read_special()
+        layout = _layouts[names]
+        if layout.whole is None:
+            layout.come()
+        return cls(raw, layout, None, {} if said is None else said)
 
     @classmethod
     def of(cls, headers: Iterable[Header]) -> HeaderSection:
         """Create the section of these lines. Raises BadRequest."""
-        return cls(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
+        return cls.read(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers))
 
     def _read_special(self) -> None:
         self.length = _length(self.value(b"content-length"), self.value(b"transfer-encoding"))
@@ -140,7 +187,25 @@ class HeaderSection:
     def value(self, name: bytes) -> bytes | None:
         """Return what the last field of that name says. name: lower case."""
         place = self.layout.places.get(name)
-        return None if place is None else self.lines[place][len(name) + 1 :].strip(b" \t")
+        if place is None:
+            return None
+        found = self._found
+        line = self.lines[place] if found is None else found[self._groups[place]]
+        return line[len(name) + 1 :].strip(b" \t")
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Return the fields as lines; the first and the last are empty."""
+        if self._lines is None:
+            self._lines = self.raw.split(b"\r\n")
+        return self._lines
+
+    def passed_on(self) -> bytes:
+        """Return the lines that go on to an upstream, each with its CR LF."""
+        whole = self.layout.whole
+        if self._found is None or whole is None:
+            return b"\r\n".join(self.layout.passed_on(self.lines))
+        return whole.passed_on(self._found)
 
     def values(self, name: bytes) -> list[bytes]:
         """Return what all fields of that name say."""
@@ -165,17 +230,29 @@ class HeaderSection:
 
     def remember_place(self, target: bytes, path: str, query: str) -> None:
         """Keep what a target comes to, for a client that asks for the same thing again."""
-        if len(target) <= _LONGEST_LINE_KEPT:
+        if len(target) <= LARGEST_KEPT:
             self.place = (target, path, query)
 
     def remember(self, who: Any, what: Any) -> None:
-        """Keep what `who` derived from these fields alone, for as long as their connection repeats them."""
-        if len(self.memo) >= _MOST_REMEMBERED:
+        """Keep what `who` derived from these fields alone, once their connection repeats them."""
+        if not self.again:
+            return
+        if self.memo is _EMPTY:
+            self.memo = {}
+        elif len(self.memo) >= _MOST_REMEMBERED:
             self.memo.clear()
         self.memo[who] = what
 
+    def remember_said(self, who: Any, value: bytes, what: Any) -> None:
+        """Keep what `who` derived from one value alone, for as long as the connection sends it."""
+        if len(self.said) >= _MOST_REMEMBERED:
+            self.said.clear()
+        self.said[who] = (value, what)
 
-_NO_LINE: Final = (b"", "", b"", 1)
+
+_NO_GROUPS: Final[Sequence[int]] = ()
+_EMPTY: Final[dict[Any, Any]] = {}  # of sections that nobody has remembered anything of
+_NO_REQUEST: Final = (b"", "", b"", 1)
 _NO_PLACE: Final = (b"", "", "")
 
 
@@ -209,6 +286,16 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
     last: the fields of the request before on the same connection, taken again when they are the same. Raises Incomplete, or BadRequest
     with what is wrong.
     """
+    if last is not None:
+        known, name, target, minor = last.request
+        if known and data.startswith(known):
+            last.again = True
+            return name, target, minor, last, len(known)
+        whole = last.layout.whole
+        if whole is not None and len(data) <= LARGEST_KEPT:
+            found = whole.match(data)
+            if found is not None:
+                return _usual(found, last)
     end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
     if end < 0:
         raise _unfinished(data)
@@ -219,19 +306,30 @@ def parse_request(data: bytes, last: HeaderSection | None = None) -> tuple[str, 
         line_end = data.find(b"\r\n", 2)
         line = data[2:line_end]
     raw = data[line_end : end + 2]
+    name, target, minor = _request_line(line)
     if last is not None and last.raw == raw:
-        known, name, target, minor = last.line
-        if known == line:
-            return name, target, minor, last, end + 4
-        name, target, minor = _request_line(line)
+        last.again = True
     else:
-        name, target, minor = _request_line(line)
-        last = HeaderSection(raw)
+        last = HeaderSection.read(raw, None if last is None else last.said)
     if not minor and last.length < 0:
         raise BadRequest(Fault.AMBIGUOUS_LENGTH)
-    if len(line) <= _LONGEST_LINE_KEPT:
-        last.line = (line, name, target, minor)
+    last.request = (data[: end + 4], name, target, minor) if end < LARGEST_KEPT else _NO_REQUEST
     return name, target, minor, last, end + 4
+
+
+def _usual(found: re.Match[bytes], last: HeaderSection) -> tuple[str, bytes, int, HeaderSection, int]:
+    """As `parse_request`, for a head that the expression of its layout has found."""
+    method, target, path, query, version, raw = found.group(1, 2, 3, 4, 5, 6)
+    if raw == last.raw:
+        last.again = True
+    else:
+        last = HeaderSection(raw, last.layout, found, last.said)
+    name, minor = _METHODS[method], 1 if version == b"1" else 0
+    if not minor and last.length < 0:
+        raise BadRequest(Fault.AMBIGUOUS_LENGTH)
+    last.request = (found[0], name, target, minor)
+    last.place = (target, path.decode("ascii"), "" if query is None else query.decode("ascii"))
+    return name, target, minor, last, found.end()
 
 
 def _request_line(line: bytes) -> tuple[str, bytes, int]:

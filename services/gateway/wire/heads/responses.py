@@ -12,6 +12,8 @@ from services.gateway.wire.heads.grammar import (
     LAYOUTS_REMEMBERED,
     LINES_REMEMBERED,
     VALUE,
+    Expression,
+    Expressions,
     Incomplete,
     are_fields,
     named_fields,
@@ -27,7 +29,7 @@ class BadAnswer(Exception):
 
 class ResponseHead(NamedTuple):
     """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given; raw:
-    the head as sent, with its empty line."""
+    the head as sent, with its empty line; line: the status line as it goes on, with its CR LF; layout: of its fields."""
 
     status: int
     reason: bytes
@@ -39,6 +41,8 @@ class ResponseHead(NamedTuple):
     upgrade: bytes
     via: bytes
     raw: bytes
+    line: bytes
+    layout: _Layout
 
     @property
     def lines(self) -> list[bytes]:
@@ -57,34 +61,42 @@ _MEANINGS: Final = {
     b"upgrade": _UPGRADE,
     b"via": _VIA,
 }
+_FIRST_LINE: Final = rb"(HTTP/1\.[^\r\n]*+)"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?").fullmatch
 
 
-class _Layout(NamedTuple):
+class _Layout:
     """What a sequence of field names means. length, connection: the line of the only field of that name, 0 = none; gone: the lines that
     stay behind; kept: takes the others, and the empty one at the end; special: other lines whose values must be looked at, with their
-    meanings."""
+    meanings. whole: of a head with these fields, None = they have not come often, or some of them are special.
+    """
 
-    length: int
-    connection: int
-    gone: frozenset[int]
-    kept: Callable[[list[bytes]], Sequence[bytes]]
-    special: tuple[tuple[int, int], ...]
+    __slots__ = ("_came", "_names", "connection", "gone", "kept", "length", "special", "whole")
+
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        meanings = [_MEANINGS.get(name.lower(), _PLAIN) for name in names]
+        self.length, self.connection = (meanings.index(one) + 1 if meanings.count(one) == 1 else 0 for one in (_LENGTH, _CONNECTION))
+        places = list(enumerate(meanings, 1))
+        self.gone = frozenset({0, *(place for place, meaning in places if meaning not in (_PLAIN, _LENGTH))})
+        self.kept: Callable[[list[bytes]], Sequence[bytes]] = picker(self.gone, len(names))
+        looked_at = ((place, meaning) for place, meaning in places if meaning not in (_PLAIN, _DROPPED))
+        self.special = tuple(one for one in looked_at if one[0] not in (self.length, self.connection))
+        self.whole: Expression | None = None
+        self._names = names
+        self._came = 0
+
+    def come(self) -> None:
+        """Count that it has come, and give it its expression when that was often."""
+        self._came += 1
+        if not self.special and _expressions.due(self._came, len(self._names)):
+            self.whole = _expressions.make(_FIRST_LINE, self._names, lambda place: place not in self.gone)
 
 
 class _Layouts(Remembered[tuple[bytes, ...], _Layout]):
     """Layouts by the names as they were written: an upstream answers with few different ones."""
 
     def __missing__(self, names: tuple[bytes, ...]) -> _Layout:
-        meanings = [_MEANINGS.get(name.lower(), _PLAIN) for name in names]
-        length, connection = (meanings.index(one) + 1 if meanings.count(one) == 1 else 0 for one in (_LENGTH, _CONNECTION))
-        places = list(enumerate(meanings, 1))
-        gone = frozenset({0, *(place for place, meaning in places if meaning not in (_PLAIN, _LENGTH))})
-        looked_at = ((place, meaning) for place, meaning in places if meaning not in (_PLAIN, _DROPPED))
-        found = _Layout(
-            length, connection, gone, picker(gone, len(names)), tuple(one for one in looked_at if one[0] not in (length, connection))
-        )
-        return self.keep(names, found, sum(map(len, names)))
+        return self.keep(names, _Layout(names), sum(map(len, names)))
 
 
 class _Lengths(Remembered[bytes, int]):
@@ -97,15 +109,17 @@ class _Lengths(Remembered[bytes, int]):
         return self.keep(line, int(value), len(line))
 
 
-class _StatusLines(Remembered[bytes, tuple[int, bytes, bool, bool]]):
-    """Status lines taken apart: (status, reason, whether HTTP/1.0, whether no length may stand beside it: RFC 9110, 8.6)."""
+class _StatusLines(Remembered[bytes, tuple[int, bytes, bool, bool, bytes]]):
+    """Status lines taken apart: (status, reason, whether HTTP/1.0, whether no length may stand beside it: RFC 9110, 8.6; the line
+    as it goes on)."""
 
-    def __missing__(self, line: bytes) -> tuple[int, bytes, bool, bool]:
+    def __missing__(self, line: bytes) -> tuple[int, bytes, bool, bool, bytes]:
         found = _STATUS_LINE(line)
         if found is None:
             raise BadAnswer("its status line is malformed")
         status = int(found[2])
-        parts = (status, found[3] or b"", found[1] == b"0", status < 200 or status == 204)
+        reason = found[3] or b""
+        parts = (status, reason, found[1] == b"0", status < 200 or status == 204, b"HTTP/1.1 %d %b\r\n" % (status, reason))
         return self.keep(line, parts, len(line))
 
 
@@ -119,6 +133,7 @@ class _Connections(Remembered[bytes, tuple[bool | None, frozenset[bytes]]]):
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
+_expressions: Final = Expressions()
 _LENGTH_FIELD: Final = frozenset({b"content-length"})
 _layouts: Final = _Layouts(*LAYOUTS_REMEMBERED)
 _connections: Final = _Connections(*LINES_REMEMBERED)
@@ -132,8 +147,16 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
     last: the one before on the same connection, taken again when it is the same. Lines go on as they are; only the few that frame the
     message are taken apart.
     """
-    if last is not None and data.startswith(last.raw):
-        return last
+    if last is not None:
+        if data.startswith(last.raw):
+            return last
+        whole = last.layout.whole
+        if whole is not None:
+            found = whole.match(data)
+            if found is not None:
+                usual = _usual(found, last.layout, whole)
+                if usual is not None:
+                    return usual
     end = data.find(b"\r\n\r\n", 0, LARGEST_HEAD)
     if end < 0:
         if len(data) > LARGEST_HEAD:
@@ -146,29 +169,32 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
         raise BadAnswer("its head holds control bytes, or lines that are not headers, are folded or do not end in CR LF")
     raw = data[: end + 2]
     lines = raw[:-2].split(b"\r\n")  # with an empty one at the end, so that joining them ends the last field
-    status, reason, close, lengthless = _status_lines[lines[0]]
+    status, reason, close, lengthless, line = _status_lines[lines[0]]
     names = tuple(names_of(data, 0, end))
-    length_at, connection_at, gone, kept, special = _layouts[names]
-    length = _lengths[lines[length_at]] if length_at else -1
+    layout = _layouts[names]
+    if layout.whole is None:
+        layout.come()
+    gone, kept, special = layout.gone, layout.kept, layout.special
+    length = _lengths[lines[layout.length]] if layout.length else -1
     named = _NOTHING
-    if connection_at:
-        says, named = _connections[lines[connection_at]]
+    if layout.connection:
+        says, named = _connections[lines[layout.connection]]
         if says is not None:
             close = says
     if not special and not named and not lengthless:
-        return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b"", raw))
+        return _tuple(ResponseHead, (status, reason, b"\r\n".join(kept(lines)), end + 2, length, False, close, b"", b"", raw, line, layout))
     chunked, upgrade, via = False, b"", b""
     for place, meaning in special:
-        line = lines[place]
-        value = line[len(names[place - 1]) + 1 :].strip(b" \t")
+        field = lines[place]
+        value = field[len(names[place - 1]) + 1 :].strip(b" \t")
         if meaning == _LENGTH:  # one of several; the first stays
-            if length not in (-1, _lengths[line]):
+            if length not in (-1, _lengths[field]):
                 raise BadAnswer("its Content-Length is ambiguous")
             if length >= 0:
                 gone |= {place}
-            length = _lengths[line]
+            length = _lengths[field]
         elif meaning == _CONNECTION:  # one of several
-            says, more = _connections[line]
+            says, more = _connections[field]
             close = close or says is True
             named |= more
         elif meaning == _ENCODING:
@@ -185,4 +211,21 @@ def parse_response(data: bytes, last: ResponseHead | None = None) -> ResponseHea
         named |= _LENGTH_FIELD
     gone |= {place for place, name in enumerate(names, 1) if name.lower() in named}
     kept = picker(gone, len(names))
-    return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via, raw)
+    return ResponseHead(status, reason, b"\r\n".join(kept(lines)), end + 2, length, chunked, close, upgrade, via, raw, line, layout)
+
+
+def _usual(found: re.Match[bytes], layout: _Layout, whole: Expression) -> ResponseHead | None:
+    """As `parse_response`, for a head that the expression of its layout has found; None when there is more to look at. Raises BadAnswer."""
+    status, reason, close, lengthless, line = _status_lines[found[1]]
+    if lengthless or found.end() > LARGEST_HEAD:
+        return None
+    length = _lengths[found[whole.lines[layout.length]]] if layout.length else -1
+    if layout.connection:
+        says, named = _connections[found[whole.lines[layout.connection]]]
+        if named:
+            return None
+        if says is not None:
+            close = says
+    raw = found[0]
+    fields = whole.passed_on(found)
+    return _tuple(ResponseHead, (status, reason, fields, len(raw), length, False, close, b"", b"", raw, line, layout))

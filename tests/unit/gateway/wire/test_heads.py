@@ -375,6 +375,7 @@ def test_what_came_with_the_same_fields_is_judged_by_its_own_line() -> None:
 
 def test_what_is_remembered_of_a_section_is_bounded() -> None:
     *_, found, _ = parse_request(head())
+    *_, found, _ = parse_request(head(), found)
     for number in range(1000):
         found.remember(number, number)
     assert len(found.memo) <= 64
