@@ -65,7 +65,11 @@ class Middleware(Protocol):
         """Read and check its own fields into a frozen spec; None when the definition does not use it."""
 
     def build(self, spec: Any, ports: Ports) -> Any:
-        """Build the ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`."""
+        """Build the ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`.
+
+        `steady` on it, when true, says that what `on_response` does follows from the head, and from the method, the path and the version
+        of the request, and that it does nothing else.
+        """
 
 
 class Step(NamedTuple):

@@ -87,6 +87,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     stages: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     of_envelopes: dict[Group, list[Stage]] = {"open": [], "keyed": [], "late": []}
     answer_stages: list[Callable[[Exchange, ResponseHead], None]] = []
+    steady_answers = True
     mistakes: list[Mistake] = []
     files: list[ReadFile] = []
     scripts = None if definition.scripts is None else ports.scripts.load(definition.scripts)
@@ -103,6 +104,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
             continue
         files += getattr(built, "files", ())
+        if hasattr(built, "on_response") and not getattr(built, "steady", False):
+            steady_answers = False
         if not hasattr(built, "on_request"):
             answer_stages.append(built.on_response)
             continue
@@ -146,6 +149,7 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         envelope_keyed_stages=tuple(of_envelopes["keyed"]),
         # The other way round: what an early stage says of an answer stands, whatever the later ones add.
         answer_stages=tuple(reversed(answer_stages)),
+        steady_answers=steady_answers,
         event_handlers=definition.event_handlers,
         error_template=definition.error_template,
         error_overrides=definition.error_overrides,

@@ -156,6 +156,8 @@ class CompiledApi:
     tracked: whether analytics record its requests; detailed_recording: with their heads; expire_analytics_after: for how many seconds,
     0 = as long as all others.
     scripts: those of the definition, loaded; None = it has none. files: that its middlewares have read, by which a change is seen.
+    steady_answers: whether what `answer_stages` do follows from the head of the answer, and from the method, the path and the version of
+    the request.
     """
 
     api_id: str
@@ -184,6 +186,7 @@ class CompiledApi:
     envelope_stages: tuple[Stage, ...]
     envelope_keyed_stages: tuple[Stage, ...]
     answer_stages: tuple[AnswerStage, ...]
+    steady_answers: bool = False
     event_handlers: Mapping[str, tuple[Any, ...]]
     error_template: Mapping[str, Any] | None
     error_overrides: Mapping[str, Any]

@@ -227,18 +227,11 @@ class FrontDoor:
                     exchange.certificate = connection.certificate
             if self._trusts_any and b"x-request-id" in section.layout.places:
                 self._take_over_request_id(exchange)
-            if not minor:
-                exchange.minor = 0
-            elif section.upgrade:
-                exchange.upgrade = True
-            if section.expects:
-                if minor:
-                    exchange.expects = True
-                else:  # it means nothing there (RFC 9110, 10.1.1)
-                    exchange.drop_headers = {b"expect"}
-            close = section.close is True if minor else section.close is not False
-            answer = self._answer_one if not section.length else self._answer_with_body
-            if await answer(connection, exchange, not minor, close):
+            if section.plain and minor:
+                ended = await self._answer_one(connection, exchange, False, False)
+            else:
+                ended = await self._answer_unusual(connection, exchange, minor)
+            if ended:
                 return
             del exchange, known, target, path, query  # an idle connection keeps nothing of its last request but its fields
             if connection.full:
@@ -260,6 +253,22 @@ class FrontDoor:
         given = exchange.fields[b"x-request-id"]
         if exchange.peer in self._trusted and _REQUEST_ID(given):
             exchange.request_id = given.decode("ascii")
+
+    async def _answer_unusual(self, connection: ClientConnection, exchange: Exchange, minor: int) -> bool:
+        """As `_answer`, for a request of HTTP/1.0, or one whose fields speak of a body, the connection or another protocol."""
+        section = exchange.section
+        if not minor:
+            exchange.minor = 0
+        elif section.upgrade:
+            exchange.upgrade = True
+        if section.expects:
+            if minor:
+                exchange.expects = True
+            else:  # it means nothing there (RFC 9110, 10.1.1)
+                exchange.drop_headers = {b"expect"}
+        close = section.close is True if minor else section.close is not False
+        answer = self._answer_one if not section.length else self._answer_with_body
+        return await answer(connection, exchange, not minor, close)
 
     async def _answer_counted(self, connection: ClientConnection, exchange: Exchange, old: bool, close: bool) -> bool:
         """As `_answer`, for connections that may carry requests of many clients."""
@@ -293,9 +302,21 @@ class FrontDoor:
                 api = exchange.api
                 assert api is not None
                 if not api.batch or exchange.relative != BATCH_PATH:
-                    has_body = exchange.body_length or exchange.body is not None
-                    forward = self._forwarder.forward_with_body if has_body else self._forwarder.forward
-                    status, close = await forward(connection, exchange, api, old, close)
+                    if exchange.body_length or exchange.body is not None:
+                        status, close = await self._forwarder.forward_with_body(connection, exchange, api, old, close)
+                    else:
+                        upstream = self._forwarder.send_at_once(connection, exchange, api)
+                        status = 0
+                        if upstream is not None:
+                            try:
+                                await upstream.arrived
+                            except BaseException:
+                                upstream.close()
+                                raise
+                            if not close and not old:
+                                status = self._forwarder.pass_on(connection, upstream, exchange, api)
+                        if not status:
+                            status, close = await self._forwarder.forward(connection, exchange, api, old, close, sent=upstream)
                     self._log(exchange, status, connection.sent - sent, connection.body)
                     if connection.body is not None and not connection.body.done:
                         connection.linger()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Final
 
 from services.common.addresses import AddressSet
@@ -20,10 +21,12 @@ from services.gateway.settings import Settings
 from services.gateway.wire.bodies import BadBody, Body, BodyTooLarge, Budget, ChunkedBody, CloseBody, CopiedBody, LengthBody, Tunnel
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.connection import Closed, TimedOut
-from services.gateway.wire.heads.grammar import Header
+from services.gateway.wire.heads.grammar import LARGEST_KEPT, Header, Incomplete
+from services.gateway.wire.heads.responses import BadAnswer, parse_response
 from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
 from services.gateway.wire.pace import Limits
 from services.gateway.wire.reading import read_whole
+from services.gateway.wire.sockets import NEVER
 from services.gateway.wire.upstream_connection import UpstreamConnection
 from services.gateway.wire.upstreams import Upstreams
 
@@ -38,7 +41,7 @@ _SMALL_FRAMED: Final = 8 * _SMALL_BODY
 class Forwarder:
     """Forwards the requests of one worker. tracing: None = it is off."""
 
-    __slots__ = ("_largest_answer", "_requests", "_uploads", "_upstreams", "bodies", "body_limits", "stopping", "trusted")
+    __slots__ = ("_largest_answer", "_requests", "_uploads", "_upstreams", "bodies", "body_limits", "send_at_once", "stopping", "trusted")
 
     def __init__(self, upstreams: Upstreams, settings: Settings, tracing: Tracing | None = None) -> None:
         self._upstreams = upstreams
@@ -49,6 +52,7 @@ class Forwarder:
         self._largest_answer = settings.body_read_limit
         heads = RequestHeads(self.trusted) if tracing is None else TracedHeads(self.trusted, tracing)
         self._requests = UpstreamRequests(upstreams, heads, self.body_limits)
+        self.send_at_once = self._requests.send_at_once
         self.stopping = False
 
     async def forward_with_body(
@@ -82,16 +86,68 @@ class Forwarder:
         finally:
             self._uploads.leave(exchange.client)
 
+    def pass_on(self, client: ClientConnection, upstream: UpstreamConnection, exchange: Exchange, api: CompiledApi) -> int:
+        """Pass an answer on that is here as a whole, and return its status; 0 for any other, which is left alone.
+
+        Not for clients of HTTP/1.0, nor where the client's connection is to end.
+        """
+        if upstream.broken or self.stopping or exchange.answer_transforms or exchange.answer_copies:
+            return 0
+        buffer = upstream.buffer
+        try:
+            answer = parse_response(buffer, upstream.answer)
+        except (Incomplete, BadAnswer):
+            return 0
+        status, _, fields, consumed, left, _, ends, _, via, _, line, _ = answer
+        if consumed > LARGEST_KEPT:
+            return 0
+        upstream.answer = answer
+        if len(buffer) - consumed != left or status < 200 or status == 204 or status == 304 or exchange.method == "HEAD":
+            return 0
+        if api.answer_stages:
+            asked = (exchange.method, exchange.relative, exchange.version_name)
+            known = upstream.memo
+            if known is None or known[0] is not answer or known[1] is not api or known[2] != asked:
+                known = (answer, api, asked, *_changed(answer, exchange, api))
+                upstream.memo = known if api.steady_answers else None
+            changed, line, fields = known[3:]
+            if changed != status:
+                return 0
+        exchange.first_byte = perf_counter()
+        upstream.deadline = NEVER
+        upstream.buffer = b""
+        # Joined rather than formatted: it takes a third of the time.
+        client.write(
+            b"".join((
+                line, fields, exchange.limits, b"X-Request-Id: ", exchange.request_id.encode("ascii"), b"\r\nVia: ", via,
+                b"1.1 gatehouse\r\n\r\n", buffer[consumed:],
+            ))
+        )  # fmt: skip
+        if ends:
+            self._upstreams.end(upstream, told=answer.close)
+        else:
+            self._upstreams.give(upstream)
+        if exchange.outcome is not None:
+            exchange.outcome(exchange, status)
+        return status
+
     async def forward(
-        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, old: bool, close: bool, payload: bytes | None = None
+        self,
+        client: ClientConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        old: bool,
+        close: bool,
+        payload: bytes | None = None,
+        sent: UpstreamConnection | None = None,
     ) -> tuple[int, bool]:
         """Forward a request and its answer; return (status, whether the client's connection ends).
 
-        old: the client speaks HTTP/1.0. payload: the body, when it is at hand. Raises Refusal as long as no byte of an answer has gone
-        out, Closed afterwards.
+        old: the client speaks HTTP/1.0. payload: the body, when it is at hand. sent: the connection on which the request was sent already,
+        and where something has come. Raises Refusal as long as no byte of an answer has gone out, Closed afterwards.
         """
         timeouts = exchange.timeouts or api.timeouts
-        upstream, answer = await self._requests.send(client, exchange, api, timeouts, payload)
+        upstream, answer = await self._requests.send(client, exchange, api, timeouts, payload, sent)
         reusable = False
         interim = 0
         try:
@@ -115,7 +171,7 @@ class Forwarder:
                     return changed.status, close
                 answer = answer._replace(status=changed.status, reason=changed.reason, fields=written(changed.headers))
                 copies = [one for one in exchange.answer_copies if one.wants(exchange, changed)]
-            status, reason, fields, consumed, left, chunked, ends, _, via, _ = answer
+            status, reason, fields, consumed, left, chunked, ends, _, via, *_ = answer
             framing = b""
             if exchange.method == "HEAD" or status == 304 or status == 204:
                 ends = ends or (status == 204 and exchange.method != "HEAD" and (left > 0 or chunked))
@@ -265,6 +321,12 @@ class Forwarder:
             # A client that leaves is an ordinary end of a tunnel.
         client.break_pipe()
         return 101, True
+
+
+def _changed(answer: UpstreamHead, exchange: Exchange, api: CompiledApi) -> tuple[int, bytes, bytes]:
+    """Return what a head comes to by the answer stages: (status, its line, fields)."""
+    head, _ = changed_head(answer, exchange, api)
+    return head.status, b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason), written(head.headers)
 
 
 async def _pipe(upstream: UpstreamConnection, client: ClientConnection, body: Body, head: bytes) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Set
 from typing import Final
 
 from services.common.addresses import AddressSet
-from services.common.trace_context import parse
+from services.common.trace_context import is_parent
 from services.gateway.exchange import CompiledApi, Exchange, Target
 from services.gateway.observe.tracing import Tracing
 from services.gateway.routing.client_address import forwarded_for
@@ -39,22 +39,26 @@ class RequestHeads:
 
     def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the head of a request to `target`. client: the connection that it came from."""
+        section = exchange.section
+        head = section.memo.get(self)
+        if head is not None and head[0] is section.request and head[1] is api and head[2] is target and _is_unchanged(exchange):
+            return b"".join((head[3], exchange.request_id.encode("ascii"), b"\r\n\r\n"))
         path = exchange.upstream_path
         if path is None:
             stripped = owned_length(api, exchange.path) if api.named_segments and api.stripped else api.stripped
             path = exchange.path[stripped:] or "/"
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if query or target.query:
-            path = f"{path}?{'&'.join(filter(None, (target.query, query)))}"
+            path = f"{path}?{query}" if not target.query else f"{path}?{target.query}&{query}" if query else f"{path}?{target.query}"
         changed = exchange.drop_headers is not None or exchange.set_headers is not None
         who = exchange.fixed_headers if changed else api
-        if who is not None and exchange.body is None and not api.named_segments:
+        if section.again and who is not None and exchange.body is None and not api.named_segments:
             # They follow from the client's fields alone, which repeat. (Not with a `{name}`: its listen path differs.)
             host = exchange.upstream_host
-            known = exchange.section.memo.get(who)
+            known = section.memo.get(who)
             if known is None or known[0] is not target or known[1] is not exchange.upgrade or known[2] != host:
                 known = (target, exchange.upgrade, host, self._upstream_fields(client, exchange, api, target))
-                exchange.section.remember(who, known)
+                section.remember(who, known)
             fields = known[3]
         else:
             fields = self._upstream_fields(client, exchange, api, target)
@@ -64,13 +68,15 @@ class RequestHeads:
         line = f"{method} {target.path}{path}".encode("latin-1")
         if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):
             return b"%b HTTP/1.1\r\n%b\r\n" % (line, fields)
-        return b"%b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (line, fields, exchange.request_id.encode("ascii"))
+        begin = b"%b HTTP/1.1\r\n%bX-Request-Id: " % (line, fields)
+        if section.again and section.request[0] and _is_unchanged(exchange):  # then all of it follows from what the client repeats
+            section.remember(self, (section.request, api, target, begin))
+        return b"".join((begin, exchange.request_id.encode("ascii"), b"\r\n\r\n"))
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the fields that the upstream gets, each with its CR LF, without the request id."""
         section = exchange.section
         layout = section.layout
-        passed_on = layout.passed_on
         dropped: Set[bytes] = exchange.drop_headers or _NOTHING
         if layout.special and b"connection" in layout.places:
             dropped = dropped | named_fields(b",".join(section.values(b"connection")))
@@ -81,8 +87,10 @@ class RequestHeads:
         if dropped or (layout.withheld and api.pass_headers):
             dropped = dropped | (layout.withheld - api.pass_headers)
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
-            passed_on = picker(gone | {0}, len(layout.names))
-        out = [b"Host: %b\r\n" % (exchange.upstream_host or target.host_header), b"\r\n".join(passed_on(section.lines))]
+            passed_on = b"\r\n".join(picker(gone | {0}, len(layout.names))(section.lines))
+        else:
+            passed_on = section.passed_on()
+        out = [b"Host: %b\r\n" % (exchange.upstream_host or target.host_header), passed_on]
         if exchange.body is not None:
             if exchange.body or exchange.body_length:
                 out.append(b"Content-Length: %d\r\n" % len(exchange.body))
@@ -153,7 +161,21 @@ class TracedHeads(RequestHeads):
         return b"%btraceparent: %b\r\n\r\n" % (head[:-2], self._tracing.parent_of_upstream(exchange))
 
 
+def _is_unchanged(exchange: Exchange) -> bool:
+    """Tell whether no stage has changed what is sent on."""
+    return (
+        exchange.drop_headers is None
+        and exchange.set_headers is None
+        and exchange.upstream_path is None
+        and exchange.body is None
+        and exchange.upstream_host is None
+        and exchange.upstream_query is None
+        and exchange.upstream_method is None
+        and not exchange.varying_headers
+    )
+
+
 def _is_traced(section: HeaderSection) -> bool:
     """Whether a request says to which trace it belongs, so that it can be understood."""
-    given = section.values(b"traceparent")
-    return len(given) == 1 and parse(given[0]) is not None
+    given = section.value(b"traceparent")
+    return given is not None and b"traceparent" not in section.layout.repeated and is_parent(given)

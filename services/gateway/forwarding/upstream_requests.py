@@ -41,40 +41,70 @@ class UpstreamRequests:
         self._heads = heads
         self._body_limits = body_limits
 
+    def send_at_once(self, client: ClientConnection, exchange: Exchange, api: CompiledApi) -> UpstreamConnection | None:
+        """Send a request without a body on a connection that waits for one, and return it; None where there is more to do.
+
+        The answer is still to come, and nobody waits for it yet: `send` goes on from here.
+        """
+        if exchange.upgrade or api.routes is not None or len(api.targets) > 1:
+            return None
+        target = exchange.target or api.targets[0]
+        upstream = self._upstreams.take(target.origin)
+        if upstream is None:
+            return None
+        if upstream.absolute is not None or upstream.buffer or upstream.broken:
+            self._upstreams.give(upstream)
+            return None
+        timeouts = exchange.timeouts or api.timeouts
+        exchange.asked = perf_counter()
+        exchange.upstream = upstream.peer
+        upstream.idle_timeout = timeouts.idle
+        upstream.write(self._heads.write(client, exchange, api, target))
+        upstream.deadline = client.sockets.now + timeouts.first_byte
+        if upstream.paused:
+            upstream.resume()
+        return upstream
+
     async def send(
-        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None = None
+        self,
+        client: ClientConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        timeouts: Timeouts,
+        payload: bytes | None = None,
+        sent: UpstreamConnection | None = None,
     ) -> tuple[UpstreamConnection, UpstreamHead]:
-        """Send a request; return the connection and the first head that came back. payload: its body, when it is at hand.
+        """Send a request; return the connection and the first head that came back. payload: its body, when it is at hand. sent: the
+        connection on which `send_at_once` has sent it, and where something has come.
 
         Raises Refusal.
         """
         if exchange.outcome is not None:
-            return await self._send_and_tell(client, exchange, api, timeouts, payload)
+            return await self._send_and_tell(client, exchange, api, timeouts, payload, sent)
         targets = api.targets if exchange.target is None else (exchange.target,)
         target = targets[0] if len(targets) == 1 else self._upstreams.choose(api.balancing)
-        upstream = self._upstreams.take(target.origin, None if api.routes is None else api.routes.of(target.host))
+        upstream = sent or self._upstreams.take(target.origin, None if api.routes is None else api.routes.of(target.host))
         if upstream is not None and upstream.absolute is not None and exchange.upgrade:  # a proxy would not pass it on
             self._upstreams.give(upstream)
             upstream = None
         reused = upstream is not None
-        exchange.asked = perf_counter()
+        if sent is None:
+            exchange.asked = perf_counter()
         while True:
             if upstream is None:
                 upstream, target = await self._connect(exchange, api, targets, target, timeouts)
-            exchange.upstream = upstream.peer
-            request = self._heads.write(client, exchange, api, target)
-            if upstream.absolute is not None:
-                request = upstream.absolute.of(request)
-            upstream.idle_timeout = timeouts.idle
             timer = None
             try:
                 if exchange.body_length and payload is None:
+                    request = self._begin(upstream, client, exchange, api, target, timeouts)
                     timer = self._start_body(client, upstream, exchange, api, request, timeouts.first_byte)
                     answer = await read_head(upstream, parse_response)
                     upstream.first_byte = 0.0
                 else:
-                    upstream.write(request + payload if payload else request)
-                    upstream.deadline = client.sockets.now + timeouts.first_byte
+                    if upstream is not sent:
+                        request = self._begin(upstream, client, exchange, api, target, timeouts)
+                        upstream.write(request + payload if payload else request)
+                        upstream.deadline = client.sockets.now + timeouts.first_byte
                     # As `read_head`, written out: it saves 0.4 µs of each answer. A new connection may have said something, or be gone,
                     # before anybody listened.
                     if not upstream.buffer and not upstream.broken:
@@ -109,14 +139,35 @@ class UpstreamRequests:
                 if timer is not None:
                     timer.cancel()
 
+    def _begin(
+        self,
+        upstream: UpstreamConnection,
+        client: ClientConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        target: Target,
+        timeouts: Timeouts,
+    ) -> bytes:
+        """Return the head that is to be sent on a connection."""
+        exchange.upstream = upstream.peer
+        upstream.idle_timeout = timeouts.idle
+        head = self._heads.write(client, exchange, api, target)
+        return head if upstream.absolute is None else upstream.absolute.of(head)
+
     async def _send_and_tell(
-        self, client: ClientConnection, exchange: Exchange, api: CompiledApi, timeouts: Timeouts, payload: bytes | None
+        self,
+        client: ClientConnection,
+        exchange: Exchange,
+        api: CompiledApi,
+        timeouts: Timeouts,
+        payload: bytes | None,
+        sent: UpstreamConnection | None,
     ) -> tuple[UpstreamConnection, UpstreamHead]:
         """As `send`; then tell who asked for it how that ended. An interim answer leaves it to `next_head`."""
         outcome, exchange.outcome = exchange.outcome, None
         assert outcome is not None
         try:
-            upstream, answer = await self.send(client, exchange, api, timeouts, payload)
+            upstream, answer = await self.send(client, exchange, api, timeouts, payload, sent)
         except Refusal as refusal:
             if refusal.kind in _OF_UPSTREAMS:
                 outcome(exchange, 0)

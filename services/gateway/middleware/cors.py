@@ -141,12 +141,28 @@ def build(spec: Spec, ports: Ports) -> Cors:
 
 
 class Cors:
-    """Answers preflights. Writes on `exchange.limits` what all other answers say; what it decided of an origin is remembered."""
+    """Answers preflights. Writes on `exchange.limits` what all other answers say; what it decided of an origin is remembered.
 
-    __slots__ = ("_allow", "_debug", "_exposed", "_headers", "_known", "_max_age", "_methods", "_name", "_origins", "_passthrough")
+    steady: whether no preflight goes to the upstream, whose answer would depend on more of its fields.
+    """
+
+    __slots__ = (
+        "_allow",
+        "_debug",
+        "_exposed",
+        "_headers",
+        "_known",
+        "_max_age",
+        "_methods",
+        "_name",
+        "_origins",
+        "_passthrough",
+        "steady",
+    )
 
     def __init__(self, spec: Spec) -> None:
         self._name, self._debug, self._passthrough = spec.name, spec.debug, spec.passthrough
+        self.steady = not spec.passthrough
         self._origins, self._headers = spec.origins, spec.headers
         self._methods = spec.methods | {"OPTIONS"}
         credentials = [(b"Access-Control-Allow-Credentials", b"true")] if spec.credentials else []

@@ -104,16 +104,21 @@ def _rule(reader: Reader, removing: str, adding: str) -> HeaderTexts:
 
 def build(spec: Spec, ports: Ports) -> ResponseHeaders:
     """Build, for each version, one set of changes for each of its endpoints."""
-    return ResponseHeaders({version.name: _table(version, overall, entries) for version, overall, entries in spec.versions})
+    rules = [rule for _, overall, entries in spec.versions for rule in (*overall, *(entry.rule for entry in entries))]
+    return ResponseHeaders(
+        {version.name: _table(version, overall, entries) for version, overall, entries in spec.versions},
+        steady=not any(HeaderChanges([rule]).filled for rule in rules),
+    )
 
 
 class ResponseHeaders:
-    """By version: what changes everywhere, or the table of its endpoints."""
+    """By version: what changes everywhere, or the table of its endpoints. steady: whether no value has variables."""
 
-    __slots__ = ("_versions",)
+    __slots__ = ("_versions", "steady")
 
-    def __init__(self, versions: dict[str, Changes | EndpointTable[Changes]]) -> None:
+    def __init__(self, versions: dict[str, Changes | EndpointTable[Changes]], *, steady: bool) -> None:
         self._versions = versions
+        self.steady = steady
 
     def on_response(self, exchange: Exchange, head: ResponseHead) -> None:
         changes = self._versions.get(exchange.version_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from services.gateway.wire.connection import Connection
 from services.gateway.wire.heads.grammar import LARGEST_HEAD
@@ -33,16 +33,17 @@ _NOWHERE: Final = Pool()
 
 class UpstreamConnection(Connection):
     """A connection to an upstream. home: the pool where it waits for its next use. answer: the head of the last answer. absolute: writes
-    requests for the proxy that it is made to, None = there is none, or it is a tunnel.
+    requests for the proxy that it is made to, None = there is none, or it is a tunnel. memo: what others derived from this connection.
     """
 
-    __slots__ = ("absolute", "answer", "home")
+    __slots__ = ("absolute", "answer", "home", "memo")
 
     def __init__(self, sockets: Sockets) -> None:
         super().__init__(sockets)
         self.home = _NOWHERE
         self.answer: ResponseHead | None = None
         self.absolute: AbsoluteForm | None = None
+        self.memo: Any = None
 
     def data_received(self, data: bytes) -> None:
         arrived = self.arrived

@@ -27,7 +27,7 @@ from services.gateway.refusals import (
     Refusal,
     RefusalKind,
 )
-from services.gateway.wire.heads.responses import ResponseHead as UpstreamHead
+from services.gateway.wire.heads.responses import parse_response
 from tests.support.token_issuer import sign
 from tests.unit.gateway.exchanges import KnownKeys, document, exchange, make_key, ports
 from tests.unit.gateway.test_live import Source, Stored
@@ -286,7 +286,7 @@ def test_all_apis_change_the_answer() -> None:
         stored("inner", version=adds("inner")),
     )
     _, inner, _ = house.ask("/front/")
-    answer: Any = UpstreamHead(503, b"No", b"", 0, 0, False, False, None, b"", [])
+    answer = parse_response(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
     head, wanting = changed_head(answer, inner, api_of(inner))
     assert [value for name, value in head.headers if name == b"X-Who"][-1] == b"front"
     assert len(wanting) == 1
@@ -302,7 +302,7 @@ def test_a_content_type_that_an_api_sets_does_not_switch_off_the_template_of_ano
         stored("front", "tyk://inner/", version=front), stored("inner", version={"global_response_headers": {"Content-Type": "a/b"}})
     )
     _, inner, _ = house.ask("/front/")
-    answer: Any = UpstreamHead(200, b"OK", b"", 0, 0, False, False, None, b"", [b"Content-Type: application/json"])
+    answer = parse_response(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n")
     head, wanting = changed_head(answer, inner, api_of(inner))
     assert asyncio.run(transformed(wanting, (), inner, head, b'{"a": "x", "secret": 1}')) == b'{"a": "x"}'
 
