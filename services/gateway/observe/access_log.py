@@ -73,11 +73,12 @@ class AccessLog:
 
         Canonical paths, hosts, methods and addresses hold nothing that JSON escapes.
         """
-        api, key = exchange.api, exchange.key
-        path = exchange.path[:_LONGEST_PATH]
-        # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
-        if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path) or "/token/" in path or "/resolve/" in path:
-            path = logs.mask_secrets(path)
+        section = exchange.section
+        known = section.memo.get(self)
+        if known is not None and known[0] is section.request and known[1] is exchange.api and known[2] is exchange.key:
+            asked_for = known[3]
+        else:
+            asked_for = self._asked_for(exchange)
         asked, first, spent = exchange.asked, exchange.first_byte, now - exchange.started
         more = ""
         if first and spent < _LONGEST_READY:  # the usual one
@@ -99,21 +100,36 @@ class AccessLog:
             more = f'{more},"refused":"{exchange.refused}"'
             if exchange.limit:
                 more = f'{more},"limit":"{exchange.limit}"'
-        if exchange.peer is not exchange.client and exchange.peer != exchange.client:
-            more = f'{more},"peer":"{exchange.peer}"'
         if exchange.trace is not None:
             more = f'{more},"trace_id":"{exchange.trace.id:032x}"'
-        if self._agent:
-            more += _agent(exchange)
         lines = self._lines
         lines.append(
-            f'{{"time":"{self._time}","method":"{exchange.method}","host":"{exchange.host[:_LONGEST_HOST]}","path":"{path}",'
-            f'{_PROTOCOLS[exchange.secure][exchange.minor]},"status":{status},"bytes":{size},"received":{received},'
-            f'"ms":{ms},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
-            f'"key":"{key.id if key else ""}"{more},"request_id":"{exchange.request_id}"}}\n'
+            f'{{"time":"{self._time}",{asked_for},"status":{status},"bytes":{size},"received":{received},"ms":{ms}{more},'
+            f'"request_id":"{exchange.request_id}"}}\n'
         )
         if len(lines) >= _LARGEST_BATCH:
             self.flush()
+
+    def _asked_for(self, exchange: Exchange) -> str:
+        """Write what follows from the head of a request, its API and its key: it repeats."""
+        api, key = exchange.api, exchange.key
+        path = exchange.path[:_LONGEST_PATH]
+        # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
+        if ("_" in path and "gh_" in path) or ("%" in path and "%25" in path) or "/token/" in path or "/resolve/" in path:
+            path = logs.mask_secrets(path)
+        members = (
+            f'"method":"{exchange.method}","host":"{exchange.host[:_LONGEST_HOST]}","path":"{path}",'
+            f'{_PROTOCOLS[exchange.secure][exchange.minor]},"client":"{exchange.client}","api":"{api.api_id if api else ""}",'
+            f'"key":"{key.id if key else ""}"'
+        )
+        if exchange.peer != exchange.client:
+            members = f'{members},"peer":"{exchange.peer}"'
+        if self._agent:
+            members += _agent(exchange)
+        section = exchange.section
+        if section.again and section.request[0]:
+            section.remember(self, (section.request, api, key, members))
+        return members
 
     def _nothing(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
         """Do nothing, as `write` of a log that is switched off."""
@@ -177,15 +193,11 @@ class AccessLog:
 def _agent(exchange: Exchange) -> str:
     """Write the referer and the user agent, which strangers choose."""
     section = exchange.section
-    known: str | None = section.memo.get(_agent)
-    if known is not None:
-        return known
     referer, agent = section.value(b"referer") or b"", section.value(b"user-agent") or b""
     given = {"referer": re.split(rb"[?#]", referer, maxsplit=1)[0], "user_agent": agent}
     shown = logs.redact({name: value.decode("utf-8", "replace") for name, value in given.items()})
     members = json.dumps({name: value[:_LONGEST_AGENT] for name, value in shown.items()}, ensure_ascii=False, separators=(",", ":"))
-    section.remember(_agent, known := "," + members[1:-1])
-    return known
+    return "," + members[1:-1]
 
 
 def _now() -> str:
