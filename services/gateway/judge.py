@@ -42,15 +42,18 @@ class Judge:
         """
         path = exchange.path
         paths = self._live.current.paths
-        api = paths.find(exchange.host, path)
-        if path in _HELLO:
-            return self._hello()
-        if api is None:
-            return self._nobody(exchange)
-        if "%" in path:
-            check_readings(paths.other_readings(api, exchange.host, path), api)
+        placed = paths.placed.get(path)
+        if placed is None:
+            if path in _HELLO:
+                return self._hello()
+            placed = paths.place(exchange.host, path)
+            if placed is None:
+                return self._nobody(exchange)
+            if "%" in path:
+                check_readings(paths.other_readings(placed[0], exchange.host, path), placed[0])
+        api, relative = placed
         exchange.api = api
-        exchange.relative = relative = relative_path(api, path)
+        exchange.relative = relative
         if exchange.expects and any(value.lower() != b"100-continue" for value in exchange.section.values(b"expect")):
             raise Refusal(EXPECTATION_FAILED)
         if api.batch and relative == BATCH_PATH:

@@ -77,8 +77,10 @@ class MemoryCounters:
         if unused < 0:
             return Taken(False, limit, 0, held.ends + self._clocks.offset, left)
         held.used += 1
-        if durable:
-            self._owe(counter, held)
+        if durable and self._owed is not None:  # as `_owe`, written out
+            if not held.unwritten:
+                self._owed[counter] = held
+            held.unwritten += 1
         return _tuple(Taken, (True, limit, unused, held.ends + self._clocks.offset, left))
 
     def _take_for_ever(self, counter: str, held: Window, limit: int, durable: bool) -> Taken:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+from services.common.remembered import Remembered
 from services.gateway.counters.port import Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
@@ -27,6 +28,8 @@ from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal, counted
 
 _HEADERS: Final = b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n"
+# What stays the same for a whole window; what is left stands in the middle.
+_OF_WINDOW: Final = b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %%d\r\nX-RateLimit-Reset: %d\r\n"
 _KEYLESS: Final = _HEADERS % (0, 0, 0)
 _UNLIMITED: Final = _HEADERS % (-1, -1, 0)
 
@@ -56,12 +59,13 @@ def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
 class Quota:
     """Charges the key's quota and announces what is left."""
 
-    __slots__ = ("_api_id", "_take", "_tell")
+    __slots__ = ("_announced", "_api_id", "_take", "_tell")
 
     def __init__(self, api_id: str, counters: Counters, tell: Tell) -> None:
         self._api_id = api_id
         self._take = counters.take
         self._tell = tell
+        self._announced: Remembered[str, tuple[int, float, bytes]] = Remembered()
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         whole = exchange.key
@@ -75,7 +79,11 @@ class Quota:
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
         if not isinstance(taken, Taken):
             return self._announce_later(exchange, key, taken)
-        self._announce(exchange, key, taken)
+        known = self._announced.get(key.quota_counter)
+        if known is None or known[1] != taken[3] or known[0] != limit or not taken[0] or key.triggers is not None:
+            self._announce(exchange, key, taken)
+        else:
+            exchange.limits += known[2] % taken[2]
         return None
 
     async def _announce_later(self, exchange: Exchange, key: Limited, taking: Awaitable[Taken]) -> None:
@@ -85,6 +93,7 @@ class Quota:
         """Write the headers; raise the refusal when nothing was left."""
         admitted, limit, remaining, reset_at, _ = taken
         exchange.limits += _HEADERS % (limit, remaining, reset_at)
+        self._announced.keep(key.quota_counter, (limit, reset_at, _OF_WINDOW % (limit, reset_at)))
         if not admitted:
             raise _refusal(key, taken)
         if key.triggers is not None:

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from services.common.remembered import Remembered
 from services.gateway.exchange import CompiledApi
 from services.gateway.refusals import NOT_FOUND, Refusal
 from services.gateway.routing.named_segments import NamedSegments, end_of
@@ -25,6 +26,7 @@ _Heads = dict[str, tuple[CompiledApi | None, dict[str, CompiledApi]]]
 _ACTIVE: Final = 0
 _BROKEN: Final = 1
 _INACTIVE: Final = 2
+_PLACED: Final = (2048, 512)  # how many paths are remembered, and how long they may be
 
 
 class _Claim(NamedTuple):
@@ -124,9 +126,11 @@ class ListenPaths:
     """The owners of all places. An inactive API keeps its place only when no active one owns the same.
 
     When several active APIs want one place, an API that can be served comes before a broken one; then name and id decide.
+
+    placed: answers of `place`, by path; empty as long as the host may count.
     """
 
-    __slots__ = ("_any_host", "_claims", "_conflicts", "_hosts")
+    __slots__ = ("_any_host", "_claims", "_conflicts", "_hosts", "placed")
 
     def __init__(
         self, active: Iterable[CompiledApi] = (), inactive: Iterable[CompiledApi] = (), broken: Iterable[CompiledApi] = ()
@@ -135,6 +139,7 @@ class ListenPaths:
         self._conflicts: dict[Place, Conflict] = {}
         self._any_host = _Tree()
         self._hosts: dict[str, _Tree] = {}
+        self.placed: Remembered[str, tuple[CompiledApi, str]] = Remembered(*_PLACED)
         self._change((), active, inactive, broken)
 
     def changed(
@@ -203,6 +208,16 @@ class ListenPaths:
                 if owner is not None:
                     return owner
         return self._any_host.find(path)
+
+    def place(self, host: str, path: str) -> tuple[CompiledApi, str] | None:
+        """As `find`, with the path below the listen path. A path that is read in one way only is remembered."""
+        api = self.find(host, path)
+        if api is None:
+            return None
+        found = (api, relative_path(api, path))
+        if not self._hosts and "%" not in path:
+            self.placed.keep(path, found, len(path))
+        return found
 
     def other_readings(self, owner: CompiledApi, host: str, path: str) -> list[str]:
         """Return the other readings of a path. Raises Refusal(not-found) when one has another owner than the path, or leaves its place."""
