@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from bench.measure import gatehouse, load, peers, report
 from bench.measure.peers import Candidate
@@ -83,15 +84,50 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
     }
 
 
+def common_definition(upstream: int) -> dict[str, object]:
+    """Write the keyed definition with the rules that real definitions use most besides: all of them work on each request."""
+
+    def entry(**more: object) -> dict[str, object]:
+        return {"path": "^/(small|varied|big)$", "method": "GET", **more}
+
+    made: Any = definition(upstream, keyed=True)
+    made |= {
+        "name": "bench common",
+        "api_id": "bench-common",
+        "CORS": {"enable": True, "allowed_origins": ["https://app.example"]},
+        "response_processors": [{"name": "header_injector", "options": {"add_headers": {"X-Injected": "1"}, "remove_headers": ["X-Gone"]}}],
+    }
+    made["proxy"]["listen_path"] = f"{peers.PREFIX}-common/"
+    version = made["version_data"]["versions"]["Default"]
+    version |= {
+        "global_headers": {"X-Api": "bench", "X-Path": "$tyk_context.path"},
+        "global_headers_remove": ["X-Secret"],
+        "global_response_headers": {"X-Served-By": "gatehouse"},
+        "global_response_headers_remove": ["Server"],
+        "global_size_limit": 1_000_000,
+    }
+    version["extended_paths"] |= {
+        "transform_headers": [entry(add_headers={"X-Added": "1"}, delete_headers=["X-Dropped"])],
+        "transform_response_headers": [entry(add_headers={"X-Answered": "1"}, delete_headers=["X-Powered-By"])],
+        "url_rewrites": [entry(match_pattern="^/(small|varied|big)$", rewrite_to="/$1")],
+        "hard_timeouts": [entry(timeout=10)],
+        "size_limits": [{"path": "^/upload", "method": "POST", "size_limit": 1_000_000}],
+        "track_endpoints": [entry()],
+        "circuit_breakers": [entry(threshold_percent=0.5, samples=10, return_to_service_after=10)],
+        "rate_limit": [entry(rate=1_000_000_000, per=60)],
+    }
+    return made
+
+
 def create_key(port: int, key: str) -> str:
-    """Create a key and return its secret: for `bench-keyed`, whose limits are counted and never reached."""
+    """Create a key and return its secret: for the two keyed APIs, whose limits are counted and never reached."""
     session = {
         "rate": 1_000_000_000,
         "per": 60,
         "expires": 0,
         "quota_max": 1_000_000_000,
         "quota_renewal_rate": 3600,
-        "access_rights": {"bench-keyed": {"api_name": "bench keyed", "api_id": "bench-keyed", "versions": ["Default"]}},
+        "access_rights": {id: {"api_name": id, "api_id": id, "versions": ["Default"]} for id in ("bench-keyed", "bench-common")},
         "org_id": "default",
     }
     secret: str = gatehouse.ask_operator(port, key, "POST", "/api/keys", session)["key_id"]
@@ -101,11 +137,12 @@ def create_key(port: int, key: str) -> str:
 def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candidate]:
     """Start one worker on SQLite with counters in process; return a keyed and a keyless candidate of the same process."""
     one = gatehouse.start(group, folder / "gatehouse", core=0)
-    for keyed in (True, False):
-        one.ask("POST", "/api/apis", {"api_definition": definition(upstream, keyed=keyed), "hook_references": []})
+    for made in (definition(upstream, keyed=True), definition(upstream, keyed=False), common_definition(upstream)):
+        one.ask("POST", "/api/apis", {"api_definition": made, "hook_references": []})
     secret = create_key(one.operator_port, one.operator_key)
     return [
         Candidate("Gatehouse, keyed, all rules", one.port, one.process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
+        Candidate("Gatehouse, keyed, common rules, too", one.port, one.process, {"X-API-Key": secret}, f"{peers.PREFIX}-common"),
         Candidate("Gatehouse, keyless", one.port, one.process, {}, f"{peers.PREFIX}-keyless"),
     ]
 
