@@ -101,8 +101,8 @@ class _Sorting:
     def found(self) -> Found:
         for (source, what), count in sorted(self._others.items()):
             self.unread(source, f"{count} not taken along: {what}")
-        policies = [cluster_objects.linked(policy, self._ids) for policy in self._found.policies]
-        return Found(self._found.apis, policies, self._found.keys, self._found.unread)
+        apis, policies = ([cluster_objects.linked(one, self._ids) for one in kind] for kind in (self._found.apis, self._found.policies))
+        return Found(apis, policies, self._found.keys, self._found.unread)
 
     def unread(self, source: str, why: str) -> None:
         self._found.unread.append(Unread(source.encode(errors="replace").decode(), why))

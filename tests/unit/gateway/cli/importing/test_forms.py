@@ -86,14 +86,44 @@ def test_what_only_a_cluster_has_is_never_left_out_in_silence() -> None:
         pinned_public_keys_refs={"*": "secret"},
         client_certificate_refs=["ca"],
         upstream_certificate_refs={},
-        proxy={"target_internal": {"target": {"name": "other"}}},
+        proxy={"target_internal": {"path": "/"}},
     )
     assert [line.partition(":")[0] for line in item.refused] == [
         "/client_certificate_refs",
         "/pinned_public_keys_refs",
         "/proxy/target_internal",
     ]
-    assert "write `tyk://` and its api_id" in item.refused[-1]
+    assert "must name another API" in item.refused[-1]
+
+
+def test_internal_routes_of_the_operator_are_loops() -> None:
+    """Another API of the cluster has the id that the Operator gives it, or the one that it brings along."""
+    other = {"name": "other", "namespace": "internal"}
+    rewrite = {"rewrite_to_internal": {"target": other, "path": "basic/$2", "query": "check_limits=true"}, "triggers": []}
+    trigger = {"rewrite_to_internal": {"target": {"name": "near"}, "path": "/near"}}
+    item = of_cluster(
+        metadata={"name": "front", "namespace": "apps"},
+        proxy={"target_url": "", "target_internal": {"target": other}},
+        version_data={"versions": {"v1": {"extended_paths": {"url_rewrites": [{**rewrite, "triggers": [trigger]}]}}}},
+        config_data={"target_internal": {"target": other}},
+    )
+    id = "aW50ZXJuYWwvb3RoZXI"
+    assert item.refused == ()
+    assert item.body["proxy"] == {"target_url": f"tyk://{id}/"}
+    assert item.body["version_data"]["versions"]["v1"]["extended_paths"]["url_rewrites"] == [
+        {"rewrite_to": f"tyk://{id}/basic/$2?check_limits=true", "triggers": [{"rewrite_to": "tyk://YXBwcy9uZWFy/near"}]}
+    ]
+    assert item.body["config_data"] == {"target_internal": {"target": other}}, "it is the author's own"
+    assert cluster_objects.linked(item, {id: "others-own-id"}).body["proxy"] == {"target_url": "tyk://others-own-id/"}
+
+
+def test_shares_of_the_operator_are_written_as_text() -> None:
+    def breakers(share: object) -> object:
+        paths = {"circuit_breakers": [{"path": "/", "threshold_percent": share}]}
+        item = of_cluster(proxy={}, version_data={"versions": {"v1": {"extended_paths": paths}}})
+        return item.body["version_data"]["versions"]["v1"]["extended_paths"]["circuit_breakers"][0]["threshold_percent"]
+
+    assert [breakers(share) for share in ("0.5", 0.5, "half")] == [0.5, 0.5, "half"]
 
 
 def test_a_policy_of_the_operator_names_definitions_by_their_resources() -> None:
