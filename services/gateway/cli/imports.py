@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import click
 
 from services.common.command_line import Command, Group, fail, show
 from services.gateway.cli.client import WRONG_USAGE, Client, path_of, warn
-from services.gateway.definitions.reader import Mistakes, read_json
+from services.gateway.cli.yaml_documents import ENDINGS, read_yaml
+from services.gateway.definitions.reader import Mistake, Mistakes, read_json
 
 
 @click.group("import", cls=Group)
@@ -30,16 +33,16 @@ def import_definitions() -> None:
 @click.option("--note", default="", help="Why; it appears in the history.")
 @click.pass_obj
 def import_openapi(client: Client, file: str, listen_path: str, target: str, mock: bool, dry_run: bool, note: str) -> None:
-    """Create an API from an OpenAPI document (3.0 or 3.1, JSON): its paths and methods are the only open ones.
+    """Create an API from an OpenAPI document (3.0 or 3.1; JSON, or YAML with PyYAML): its paths and methods are the only open ones.
 
     FILE: the document, or - for the standard input.
     """
     try:
-        document = read_json(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        document = _document(file, sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", WRONG_USAGE)
     except Mistakes as error:
-        fail(f"{file} {error}; a document in YAML must be converted to JSON first", WRONG_USAGE)
+        fail(f"{file} {error}", WRONG_USAGE)
     given = {"listen_path": listen_path, "target": target, "mock": "1" if mock else "", "dry_run": "1" if dry_run else ""}
     query = urlencode({name: value for name, value in given.items() if value})
     answer = client.call("POST", f"/api/gatehouse/import/openapi?{query}", document, client.noted(note))
@@ -54,6 +57,20 @@ def import_openapi(client: Client, file: str, listen_path: str, target: str, moc
             click.echo(f"{file}: created {answer['api_definition']['api_id']}")
 
     show(answer, text)
+
+
+def _document(file: str, content: bytes) -> dict[str, Any]:
+    """Read a document. What is not named as YAML and begins like JSON is JSON. Raises Mistakes."""
+    if not file.lower().endswith(ENDINGS) and content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return read_json(content.removeprefix(codecs.BOM_UTF8))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Mistakes([Mistake("", "is not UTF-8")]) from None
+    documents = list(read_yaml(text, core=True, otherwise="convert the document to JSON"))
+    if len(documents) != 1:
+        raise Mistakes([Mistake("", f"holds {len(documents)} documents, and one is expected")])
+    return read_json(documents[0])
 
 
 @click.group("export", cls=Group)
