@@ -44,7 +44,8 @@ def interpret(raw: Mapping[str, Any], environ: Mapping[str, str] | None = None) 
         definition = parse(resolved)
     except Mistakes as error:
         references = files_of(raw)
-        others = [_without_content(one, references) for one in error.mistakes]
+        places = {one.pointer for one in mistakes}
+        others = [_without_content(one, references) for one in error.mistakes if one.pointer not in places]
         raise Mistakes([*mistakes, *others], error.unread) from None
     if mistakes:
         raise Mistakes(mistakes, definition.unread)

@@ -6,6 +6,9 @@ setting to an upstream. What the signatures of tokens are checked with (`jwt_sou
 that begins with `TYK_`: a secret belongs there, and not in a definition. An operator allows further names by
 `GATEWAY_ENV_ALLOW`. `secrets://NAME` and `file://PATH` stand in the same places for the content of a file (`secret_files.py`). These forms
 are what is stored and given back.
+
+A Tyk fills in `env://`, `secrets://`, `vault://` and `consul://` wherever they stand. In other places they are mistakes here: what was
+meant to be a secret would be a text that everybody can guess.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +25,12 @@ from services.gateway.definitions.reader import Mistake, Mistakes, join, read_js
 from services.gateway.definitions.secret_files import FOLDER, continued, of_file
 
 _REFERENCES: Final = ("env://", "secrets://", "file://")
+# What a Tyk would fill in, and objects that nothing here reads: they ask for nothing, or are mistakes as a whole.
+_OF_TYK: Final = re.compile(r"(?<![A-Za-z0-9])(env|secrets|vault|consul)://")
+_UNREAD: Final = frozenset({"analytics_plugin", "external_oauth", "graphql", "request_signing", "upstream_auth"})
+_PLACES: Final = "target_url, target_list, override_target, jwt_source and jwt_jwks_uris"
+_ELSEWHERE: Final = f"is read in {_PLACES} only: write the value itself"
+_NEVER_READ: Final = f"is not served: write env://, secrets:// or file:// (in {_PLACES}), or the value itself"
 _FROM_ENVIRONMENT: Final = re.compile(r"env://([^/?#]*)(.*)", re.DOTALL)
 _NAME: Final = re.compile(r"UPSTREAM_[A-Z0-9_]+")
 _NAME_OF_KEY: Final = re.compile(r"(?:UPSTREAM|TYK)_[A-Z0-9_]+")
@@ -46,8 +55,10 @@ def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping
     Field names are found without regard to case, as everywhere. Reads the files each time.
     """
     mistakes: list[Mistake] = []
+    found: set[str] = set()
 
     def filled(value: str, pointer: str, is_key: bool) -> str:
+        found.add(pointer)
         try:
             if value.startswith("env://"):
                 return _of_environment(value, environ, is_key)
@@ -56,7 +67,25 @@ def resolve(raw: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Mapping
             mistakes.append(Mistake(pointer, str(error)))
             return _NOWHERE
 
-    return _mapped(raw, filled), mistakes
+    resolved = _mapped(raw, filled)
+    for name, value in raw.items():
+        if name.lower() not in _UNREAD:
+            mistakes += [one for one in _left_as_they_are(value, join("", name)) if one.pointer not in found]
+    return resolved, mistakes
+
+
+def _left_as_they_are(value: Any, pointer: str) -> Iterator[Mistake]:
+    """Find what a Tyk would fill in."""
+    if isinstance(value, str):
+        match = _OF_TYK.search(value)
+        if match:
+            yield Mistake(pointer, f"{match[0]} {_ELSEWHERE if match[0] in _REFERENCES else _NEVER_READ}")
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _left_as_they_are(member, join(pointer, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _left_as_they_are(member, join(pointer, index))
 
 
 def files_of(raw: Mapping[str, Any]) -> dict[str, str]:

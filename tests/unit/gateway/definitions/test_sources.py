@@ -167,3 +167,25 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_whose_references_are_no_list(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"api_definition": document(), "hook_references": 5}))
     assert read_folder(tmp_path)[0][0].hook_references == []
+
+
+@pytest.mark.parametrize(
+    ("members", "place", "said"),
+    [
+        ({"enable_jwt": True, "use_keyless": False, "jwt_signing_method": "hmac", "jwt_source": "vault://k"}, "/jwt_source", "vault://"),
+        ({"config_data": {"a": [{"token": "consul://token"}]}}, "/config_data/a/0/token", "consul://"),
+        ({"config_data": {"token": "Bearer secrets://token"}}, "/config_data/token", "secrets:// is read in target_url"),
+        ({"proxy": {"listen_path": "env://PATH", "target_url": "http://h"}}, "/proxy/listen_path", "env:// is read in target_url"),
+        ({"proxy": {"listen_path": "/a/", "target_url": "vault://t"}}, "/proxy/target_url", "vault:// is not served"),
+    ],
+)
+def test_what_a_tyk_would_fill_in_is_never_taken_for_a_text(members: dict[str, Any], place: str, said: str) -> None:
+    """As a secret, everybody who knows the definition could guess it."""
+    with pytest.raises(Mistakes) as wrong:
+        interpret(document(**members), {})
+    [message] = [one.message for one in wrong.value.mistakes if one.pointer == place]
+    assert said in message
+
+
+def test_references_in_what_nothing_here_reads_are_left_alone() -> None:
+    interpret(document(upstream_auth={"enabled": False, "basic_auth": {"password": "vault://p"}}, config_data={"u": "https://vault/x"}), {})
