@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from services.gateway.definitions import field_names
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, join, says_nothing
+from services.gateway.definitions.version_schema import OF_EVERY_PATH
 
 # Fields that ask for nothing by themselves: settings of modes that are mistakes when they are on (`not_served`), and harmless ones.
 _QUIET = frozenset({
@@ -119,6 +120,7 @@ def _versions(definition: Definition) -> Iterator[Mistake]:
         yield Mistake("/version_data/versions", f"the API is not versioned: only `{only}` is used")
     for name in definition.versions:
         yield from _other_lists(definition, name)
+        yield from _of_every_path(definition, name)
 
 
 def _other_lists(definition: Definition, name: str) -> Iterator[Mistake]:
@@ -128,6 +130,18 @@ def _other_lists(definition: Definition, name: str) -> Iterator[Mistake]:
     if not says_nothing(_member(version, other)):
         said = "without use_extended_paths" if form == "paths" else "with use_extended_paths"
         yield Mistake(join(join("/version_data/versions", name), other), f"{other} has no effect {said}")
+
+
+def _of_every_path(definition: Definition, name: str) -> Iterator[Mistake]:
+    """Warn of transforms without a path: they are meant for one endpoint as often as for all."""
+    version = _member(_member(_member(definition.raw, "version_data"), "versions"), name)
+    paths = _member(version, "extended_paths") if _member(version, "use_extended_paths") is True else None
+    place = join(join("/version_data/versions", name), "extended_paths")
+    for key in sorted(OF_EVERY_PATH):
+        entries = _member(paths, key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if _member(entry, "disabled") is not True and not _member(entry, "path"):
+                yield Mistake(join(join(place, key), index), "the path is empty, so that it applies to every path")
 
 
 def _member(value: Any, name: str) -> Any:

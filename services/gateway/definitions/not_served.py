@@ -52,14 +52,14 @@ _OTHERS: Final = {
     "custom_middleware_bundle": "bundles of plug-ins",
     "application_protocol": "what Tyk checks of other protocols than HTTP (MCP)",
     "definition": "versions that are APIs of their own",
-    "proxy.service_discovery": "service discovery",
+    "proxy.service_discovery": "service discovery; target_list with enable_load_balancing names several targets",
 }
 _SCRIPTS: Final = ("pre", "post", "post_key_auth")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
-    "transform_jq": "body transforms",
-    "transform_jq_response": "body transforms",
-    "validate_request": "validation of requests",
+    "transform_jq": "body transforms by jq; transform has templates",
+    "transform_jq_response": "body transforms by jq; transform_response has templates",
+    "validate_request": "validation of requests by an OpenAPI document; validate_json checks bodies",
     "go_plugin": "plug-ins in Go",
     "persist_graphql": "GraphQL",
 }

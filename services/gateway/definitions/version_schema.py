@@ -14,7 +14,8 @@ Fields:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from services.gateway.definitions import field_names, values
 from services.gateway.definitions.checking import checked
@@ -23,6 +24,9 @@ from services.gateway.definitions.not_served import refuse_in_version
 from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.routing.overlaps import Line, taken
 from services.gateway.routing.patterns import MATCHINGS, PatternError, translate
+
+# Lists whose entries open and close nothing: an empty path means every path, as in Tyk. In others it is a slip.
+OF_EVERY_PATH: Final = frozenset({"transform", "transform_headers", "transform_response", "transform_response_headers"})
 
 
 class VersionReader:
@@ -55,7 +59,9 @@ class VersionReader:
 
     def entries(self, name: str) -> list[Reader]:
         """Return the entries of a list of extended_paths, without those that are switched off, which are not checked."""
-        readers = [self.reader.member(value, pointer) for value, pointer in self.paths.items(name)]
+        fills = name in OF_EVERY_PATH and self.version.path_matching != "exact"
+        entries = [(_of_every_path(value) if fills else value, pointer) for value, pointer in self.paths.items(name)]
+        readers = [self.reader.member(value, pointer) for value, pointer in entries]
         for reader in readers:
             if reader.flag("disabled"):
                 reader.disregard()
@@ -92,3 +98,10 @@ class VersionReader:
             yield Mistake(
                 entries[index].pointer, f"never decides: `{lines[other].path}` ({entries[other].pointer}) takes all of its requests"
             )
+
+
+def _of_every_path(entry: Any) -> Any:
+    """Return an entry with the path that an empty one means."""
+    if not isinstance(entry, Mapping) or any(key.lower() == "path" and path for key, path in entry.items()):
+        return entry
+    return {**{key: value for key, value in entry.items() if key.lower() != "path"}, "path": "/"}

@@ -14,6 +14,8 @@ import pytest
 from services.gateway.compiler import interpret, lint
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistakes, read_json
+from services.gateway.middleware import request_headers
+from tests.unit.gateway.exchanges import ask, exchange, ports
 
 FOLDER = Path(__file__).parent / "real_life"
 ENVIRON = {"FRONTEND_URL": "http://frontend.internal:8080", "GATEWAY_ENV_ALLOW": "FRONTEND_URL"}
@@ -80,3 +82,21 @@ def test_a_secure_websocket_is_https() -> None:
     raw["proxy"]["target_url"] = "wss://echo.internal"
     [target] = interpret(raw).proxy.targets
     assert (target.scheme, target.port) == ("https", 443)
+
+
+def test_a_transform_without_a_path_is_one_of_every_path() -> None:
+    """It lets nobody in; an empty path of a white list would."""
+    found = loaded("transform-of-every-path")
+    [(place, message)] = lint(found)
+    assert place == "/version_data/versions/Default/extended_paths/transform_headers/0"
+    assert "every path" in message
+    spec = found.spec(request_headers.Spec)
+    assert spec is not None
+    middleware = request_headers.build(spec, ports())
+    asked = exchange("GET", "/api/a/b")
+    assert ask(middleware, asked) is None
+    assert (b"X-Asked-By", b"orders") in list(asked.sent_headers())
+    raw = json.loads((FOLDER / "transform-of-every-path.json").read_text())
+    raw["version_data"]["versions"]["Default"]["path_matching"] = "exact"
+    with pytest.raises(Mistakes, match="path is empty"):
+        interpret(raw)
