@@ -55,6 +55,7 @@ def faulty(upstreams: tuple[OddUpstream, OddUpstream], tmp_path_factory: pytest.
         definition("both", "", proxy=balanced(first, second), version=BREAKERS),
         definition("breaker", first, version=BREAKERS),
         definition("dead", nowhere, version=BREAKERS),
+        definition("live", first.replace("http://", "ws://")),
         definition(
             "tested",
             "",
@@ -99,6 +100,14 @@ def websocket(asked: Request) -> bool:
     while data := asked.more():
         asked.send(data)
     return False
+
+
+def test_a_target_of_websockets_is_served(faulty: Gateway, upstreams: tuple[OddUpstream, OddUpstream]) -> None:
+    """Other requests reach it as well."""
+    upstreams[0].on("/live-ws", websocket)
+    with RawClient(faulty.port) as tunnel, RawClient(faulty.port) as client:
+        open_websocket(tunnel, "/live/live-ws")
+        assert client.get("/live/plain").status == 200
 
 
 def test_the_target_with_fewer_websockets_gets_the_requests(faulty: Gateway, upstreams: tuple[OddUpstream, OddUpstream]) -> None:
