@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.middleware import (
     access_rights,
+    answer_urls,
     auth_key,
     basic_auth,
     body_transform,
@@ -141,8 +142,9 @@ ORDER: Final[tuple[Step, ...]] = (
     # A URL that names a host outranks the target of the version below.
     Step("late", url_rewrite),
     Step("late", upstream_target),
-    # It changes answers only.
+    # These change answers only; addresses before the fields that a definition sets itself.
     Step("late", response_headers),
+    Step("late", answer_urls),
     # When it is known what the upstream would be asked. What answers in its place is not kept; what is kept asks no script, as in Tyk.
     Step("late", cache),
     # Answers in place of the upstream.

@@ -102,7 +102,10 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "openid_options": {"providers": [{}]},
         "auth_configs": {"oidc": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
-        "response_processors": [{"name": "header_injector", "options": {}}],
+        "response_processors": [
+            {"name": "header_injector", "options": {}},
+            {"name": "header_transform", "options": {"rev_proxy_header_cleanup": {"headers": ["a"]}}},
+        ],
         "uptime_tests": {"check_list": [{"url": ""}]},
         "custom_middleware": {"pre": [{}], "post_key_auth": [{}], "post": [{}]},
     },

@@ -15,10 +15,10 @@ Fields:
 * `versions.*.extended_paths.transform_response_headers[].delete_headers` (1.9): Names of header fields to remove.
 * `versions.*.extended_paths.transform_response_headers[].act_on` (1.9): Has no effect, as in Tyk.
 * `versions.*.extended_paths.transform_response_headers[].disabled` (4.1): Leaves the entry out.
-* `response_processors` (1.9): What changes answers. Only a `header_injector` with options, and a `header_transform`, do something here.
-  Differs: The fields of versions and paths always count; up to Tyk 5.0 only with a `header_injector` in this list.
-* `response_processors[].name` (1.9): `header_injector`, or another one, which has no effect. Differs: `header_transform` with names of
-  headers is a mistake, as it is not available yet.
+* `response_processors` (1.9): What changes answers: a `header_injector` with options, and a `header_transform` (see answer_urls). Differs:
+  The fields of versions and paths, and templates, always count; in Tyk up to 5.0 only with a processor in this list.
+* `response_processors[].name` (1.9): `header_injector` or `header_transform`. `response_body_transform` need not be here; others have no
+  effect.
 * `response_processors[].options.add_headers` (1.9): Of a `header_injector`: header fields to set in every answer.
 * `response_processors[].options.remove_headers` (1.9): Of a `header_injector`: names of header fields to remove from every
   answer.
@@ -27,12 +27,14 @@ Refusals: none of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from services.gateway.definitions import values
 from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
-from services.gateway.definitions.reader import Reader
+from services.gateway.definitions.reader import Mistake, Reader
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.definitions.version_schema import VersionReader
 from services.gateway.exchange import Exchange, ResponseHead
@@ -41,6 +43,7 @@ from services.gateway.ports import Ports
 from services.gateway.routing.endpoints import EndpointTable
 
 Changes = HeaderChanges | None
+_KNOWN: Final = ("header_injector", "header_transform", "response_body_transform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,16 @@ def _processors(reader: DefinitionReader) -> tuple[HeaderTexts, ...]:
         options = processor.opaque("options")
         if name == "header_injector":
             found.append(_rule(options, "remove_headers", "add_headers"))
-        elif name == "header_transform" and options.opaque("rev_proxy_header_cleanup").value("headers"):
-            processor.mistake("options", "not available yet: rewriting of header values (header_transform); take it out")
     return tuple(found)
+
+
+def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
+    """Warn of processors that do nothing."""
+    for value, pointer in reader.items("response_processors"):
+        processor = reader.member(value, pointer)
+        name = processor.text("name")
+        if name not in _KNOWN:
+            yield Mistake(processor.at("name"), f"`{name[:50]}` has no effect: it is not a processor of answers that is known here")
 
 
 def _overall(version: VersionReader, injected: tuple[HeaderTexts, ...]) -> tuple[HeaderTexts, ...]:

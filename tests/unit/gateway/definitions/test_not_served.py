@@ -121,11 +121,6 @@ def test_a_keyless_api_that_finds_keys_by_certificates() -> None:
         ({"protocol": "https"}, "/protocol", "TLS of one API"),
         ({"protocol": "smtp"}, "/protocol", "the protocol smtp"),
         ({"application_protocol": "mcp"}, "/application_protocol", "MCP"),
-        (
-            {"response_processors": [{"name": "header_transform", "options": {"rev_proxy_header_cleanup": {"headers": ["Location"]}}}]},
-            "/response_processors/0/options",
-            "header_transform",
-        ),
         ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "goplugin"}}, "/custom_middleware/pre", "plug-ins in Go"),
         ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "grpc"}}, "/custom_middleware/pre", "plug-ins by gRPC"),
         ({"custom_middleware": {"pre": [{"name": "a"}], "driver": "lua"}}, "/custom_middleware/pre", "plug-ins in Lua"),

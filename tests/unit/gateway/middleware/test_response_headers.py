@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.gateway.compiler import lint
 from services.gateway.exchange import Exchange, ResponseHead
 from services.gateway.middleware import response_headers
-from tests.unit.gateway.exchanges import built, exchange, mistakes, ports
+from tests.unit.gateway.exchanges import built, definition, exchange, mistakes, ports
 
 INJECTOR = {"name": "header_injector", "options": {"add_headers": {"X-Injected": "1"}, "remove_headers": ["X-Leak"]}}
 
@@ -85,9 +86,23 @@ def test_what_the_gateway_says_itself_is_a_mistake(name: str) -> None:
     [
         ({"name": "header_injector", "options": {"add_headers": {"TE": "1"}}}, "/options/add_headers/TE"),
         ({"name": "header_injector", "options": {"remove_headers": "all"}}, "/options/remove_headers"),
-        ({"name": "header_transform", "options": {"rev_proxy_header_cleanup": {"headers": ["Location"]}}}, "/options"),
         ("header_injector", ""),
     ],
 )
 def test_processors_that_are_wrong(processor: Any, place: str) -> None:
     assert mistakes(response_headers, response_processors=[processor]) == [f"/response_processors/0{place}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("header_injector", False),
+        ("header_transform", False),
+        ("response_body_transform", False),
+        ("custom_mw_res_hook", True),
+        ("goplugin_res_hook", True),
+    ],
+)
+def test_a_processor_that_does_nothing_is_warned_of(name: str, warned: bool) -> None:
+    found = lint(definition(response_processors=[{"name": name}]))
+    assert [one.pointer for one in found] == (["/response_processors/0/name"] if warned else [])
