@@ -20,9 +20,11 @@ from services.gateway.middleware import (
     circuit_breaker,
     client_certificate,
     cors,
+    custom_auth,
     custom_post,
     custom_post_key,
     custom_pre,
+    custom_response,
     error_overrides,
     hard_timeouts,
     hmac_signature,
@@ -66,7 +68,7 @@ class Middleware(Protocol):
         """Read and check its own fields into a frozen spec; None when the definition does not use it."""
 
     def build(self, spec: Any, ports: Ports) -> Any:
-        """Build the ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`.
+        """Build the ready object, with `on_request(exchange)` and perhaps `on_response(exchange, head)`; None = nothing to do.
 
         `steady` on it, when true, says that what `on_response` does follows from the head, and from the method, the path and the version
         of the request, and that it does nothing else.
@@ -110,6 +112,7 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", hmac_signature, envelope=True),
     Step("keyed", jwt, envelope=True),
     Step("keyed", openid, envelope=True),
+    Step("keyed", custom_auth, envelope=True),
     Step("keyed", certificate_key, envelope=True),
     Step("keyed", auth_key, envelope=True),
     # A key that is switched off or has ended has no rights to look at.
@@ -129,6 +132,8 @@ ORDER: Final[tuple[Step, ...]] = (
     # What was valid is changed: the body for the upstream, and that of its answer.
     Step("late", body_transform),
     Step("late", response_body_transform),
+    # Scripts see what a template has made of an answer.
+    Step("late", custom_response),
     # An error of the upstream has the last word of the definition, whatever its path makes of bodies.
     Step("late", error_overrides),
     # How long the upstream may take for this endpoint.

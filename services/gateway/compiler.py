@@ -91,9 +91,9 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
     steady_answers = True
     mistakes: list[Mistake] = []
     files: list[ReadFile] = []
-    scripts = None if definition.scripts is None else ports.scripts.load(definition.scripts)
+    scripts = ports.scripts.load(definition.scripts)
     for step, spec in zip(ORDER, definition.specs, strict=True):
-        if spec is None:
+        if spec is None or (scripts is None and spec is definition.scripts):  # of the most definitions: their folders need no second look
             continue
         try:
             built = step.middleware.build(spec, ports)
@@ -103,6 +103,8 @@ def compile_api(definition: Definition, ports: Ports, revision: int) -> Compiled
         except Exception as error:
             # A definition that parses and does not compile is a defect of the gateway; it must not take the others down.
             mistakes.append(Mistake("", f"{step.middleware.__name__.rpartition('.')[2]} cannot be built: {error}"))
+            continue
+        if built is None:  # scripts that only their folders could tell of
             continue
         files += getattr(built, "files", ())
         if hasattr(built, "on_response") and not getattr(built, "steady", False):

@@ -100,14 +100,15 @@ _SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
         "jwt_jwks_uris": [{"url": ""}],
         "use_openid": True,
         "openid_options": {"providers": [{}]},
-        "auth_configs": {"oidc": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
+        "auth_configs": {"oidc": {}, "coprocess": {}, "oauth": {}, "basic": {}, "hmac": {}, "jwt": {}},
         "definition": {"location": "url"},
         "response_processors": [
             {"name": "header_injector", "options": {}},
             {"name": "header_transform", "options": {"rev_proxy_header_cleanup": {"headers": ["a"]}}},
         ],
         "uptime_tests": {"check_list": [{"url": ""}]},
-        "custom_middleware": {"pre": [{}], "post_key_auth": [{}], "post": [{}]},
+        "custom_plugin_auth_enabled": True,
+        "custom_middleware": {"pre": [{}], "auth_check": {"name": "a"}, "post_key_auth": [{}], "post": [{}], "response": [{}]},
     },
     {
         "version_data": {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.gateway.keys.claims import NO_CLAIMS
 from services.gateway.keys.model import Key
@@ -18,6 +18,9 @@ from services.gateway.wire.client_certificates import ClientCertificate
 from services.gateway.wire.heads.grammar import Header
 from services.gateway.wire.heads.requests import HeaderSection
 from services.gateway.wire.routes import Routes
+
+# Within an API whose definition allows batches.
+BATCH_PATH: Final = "/tyk/batch/"
 
 
 class Reply:

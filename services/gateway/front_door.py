@@ -16,9 +16,8 @@ from typing import Final
 from services.common import logging as logs
 from services.gateway import client_faults
 from services.gateway.batch.batches import Batches
-from services.gateway.exchange import Exchange, HandedOver, Looped, Reply
+from services.gateway.exchange import BATCH_PATH, Exchange, HandedOver, Looped, Reply
 from services.gateway.forwarding.forwarder import Forwarder
-from services.gateway.judge import BATCH_PATH
 from services.gateway.loops import Loops, settle
 from services.gateway.oauth.door import OAuthDoor
 from services.gateway.refusals import (

@@ -10,15 +10,13 @@ from typing import Final
 
 from services.gateway import start_page
 from services.gateway.events.events import Events
-from services.gateway.exchange import CompiledApi, Exchange, Reply, Stage
+from services.gateway.exchange import BATCH_PATH, CompiledApi, Exchange, Reply, Stage
 from services.gateway.live import Live
 from services.gateway.middleware import oauth_endpoints, rate_limit_status
 from services.gateway.refusals import DEFINITIONS_UNAVAILABLE, EXPECTATION_FAILED, KEY_MISSING, NOT_FOUND, OAUTH_TOKEN_MISSING, Refusal
 from services.gateway.rendering import render
 from services.gateway.routing.listen_paths import relative_path
 
-# Within an API whose definition allows them.
-BATCH_PATH: Final = "/tyk/batch/"
 # Tyk asks nothing of an envelope: up to this size, nothing is asked here, either.
 SMALL_ENVELOPE: Final = 64 * 1024
 _HELLO: Final = frozenset({"/hello", "/hello/"})

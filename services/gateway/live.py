@@ -182,7 +182,7 @@ class Live:
         """
         known = self.current.loaded.get(stored.id)
         same = known is not None and known.stored.revision == stored.revision and known.stored.raw == stored.raw
-        kept = same and known is not None and not _reads_anew(known)
+        kept = same and known is not None and not self._reads_anew(known)
         if known is not None and kept and (not only_served or (known.state == "served" and not files_of(stored.raw))):
             return known
         if self._tags and self._tags.isdisjoint(read_tags(stored.raw)):
@@ -199,6 +199,13 @@ class Live:
             if known is not None and same and known.state == "served" and files_of(stored.raw):
                 return known  # a file is away that was there: what it held stays in force
             return Loaded(stored, "broken", broken_api(stored.raw, stored.revision), error.mistakes)
+
+    def _reads_anew(self, known: Loaded) -> bool:
+        """Tell whether files that a served API has read, or its scripts, are others now."""
+        api = known.api
+        if api is None or known.state != "served":
+            return False
+        return any(file.has_changed() for file in api.files) or self._ports.scripts.has_changed(api.api_id, api.scripts)
 
     @contextlib.contextmanager
     def _uncollected(self) -> Iterator[None]:
@@ -227,15 +234,6 @@ class Live:
         for api in self.current.paths.served_at(definition.domain, definition.proxy.listen_path):
             if api.api_id not in (replaces, definition.api_id):
                 raise Occupied(api.api_id, api.name, api.domain + api.listen_path)
-
-
-def _reads_anew(known: Loaded) -> bool:
-    """Tell whether a file that a definition names is another one now."""
-    api = known.api
-    if api is None:
-        return False
-    files = api.files if api.scripts is None else (*api.files, *api.scripts.files)
-    return any(file.has_changed() for file in files)
 
 
 def _given_up(items: Iterable[_T]) -> Iterator[_T]:

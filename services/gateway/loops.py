@@ -13,8 +13,19 @@ from typing import Final
 from services.common.remembered import Remembered
 from services.gateway import client_faults
 from services.gateway.definitions.model import DEFAULT_ORG
-from services.gateway.exchange import AnswerCopy, AnswerTransform, CompiledApi, Exchange, HandedOver, Looped, Reply, ResponseHead, Stage
-from services.gateway.judge import BATCH_PATH, check_readings
+from services.gateway.exchange import (
+    BATCH_PATH,
+    AnswerCopy,
+    AnswerTransform,
+    CompiledApi,
+    Exchange,
+    HandedOver,
+    Looped,
+    Reply,
+    ResponseHead,
+    Stage,
+)
+from services.gateway.judge import check_readings
 from services.gateway.live import Live, Snapshot
 from services.gateway.refusals import BAD_PATH, DEFINITION_BROKEN, LOOP_LIMIT, LOOP_UNKNOWN, NOT_FOUND, Refusal, counted
 from services.gateway.routing.listen_paths import owned_length

@@ -525,6 +525,15 @@ SCRIPTS_BUSY = _kind(
     "scripts-busy", 503, "Too many scripts at the same time", detail="Scripts of this API take all the room; try again shortly."
 )
 
+SCRIPT_NOT_AUTHORISED = _kind(
+    "script-not-authorised",
+    403,
+    "Access to this API has been disallowed",
+    event="AuthFailure",
+    event_message="Auth Failure",
+    detail="The script of this API that checks who calls did not let the request in.",
+)
+
 _group = "Upstream"
 _PROXY_PROBLEM = "There was a problem proxying the request"
 LOOP_UNKNOWN = _kind(

@@ -52,6 +52,21 @@ function fails() { return undefined.x }
     "event.js": """var told = new TykJS.TykEventHandlers.NewEventHandler({});
 told.NewHandler(function (event, context) { log("told of " + event.Type + " by " + context.APIID + " at " + event.Meta.Path); });
 """,
+    "who.js": HOOK.replace("return %(name)s.ReturnData(request, session.meta_data)", "return %(name)s.ReturnAuthData(request, found)")
+    % {
+        "name": "who",
+        "body": """var name = (request.Headers["X-Name"] || [""])[0], found = {key_id: name, rate: name === "slow" ? 1 : 0, per: 60};
+    if (!name) request.ReturnOverrides = {ResponseCode: 401, ResponseError: "name?"};""",
+    },
+    "answer.js": """var answer = new TykJS.TykMiddleware.NewMiddleware({});
+answer.NewProcessResponse(function (response, request, session, config) {
+    if (request.Params.boom) undefined.x;
+    response.StatusCode = 203; response.SetHeaders["X-Seen"] = response.Headers["X-Up"][0]; response.DeleteHeaders.push("X-Up");
+    response.Body = response.Body.toUpperCase();
+    return answer.ReturnResponseData(response, session.meta_data);
+});
+""",
+    "folder/pre/tag.js": HOOK % {"name": "tag", "body": "request.SetHeaders['X-Tag'] = 'folder'"},
     "check.py": """def check(request, session, config):
     if "X-Pass" not in request["Headers"]:
         request["ReturnOverrides"].update(ResponseCode=401, ResponseError="pass, please")
@@ -76,6 +91,7 @@ def running(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory)
     middleware = folder / "middleware"
     middleware.mkdir()
     for name, text in FILES.items():
+        (middleware / name).parent.mkdir(parents=True, exist_ok=True)
         (middleware / name).write_text(text)
     url = f"{odd_upstream.url}/"
     keyed = {
@@ -93,6 +109,16 @@ def running(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory)
             "virtual", url, version={"use_extended_paths": True, "extended_paths": paths}, config_data={"backend": odd_upstream.url}
         ),
         definition("python", url, custom_middleware={"driver": "python", "post": [hook("check", "check.py")]}, config_data={"name": "p"}),
+        definition(
+            "who",
+            url,
+            use_keyless=False,
+            custom_plugin_auth_enabled=True,
+            custom_middleware={"driver": "otto", "auth_check": hook("who", "who.js")},
+            enable_batch_request_support=True,
+        ),
+        definition("answers", url, custom_middleware={"response": [hook("answer", "answer.js")]}),
+        definition("folder", url),
         definition("events", url, version={"expires": "2000-01-01 00:00"}, event_handlers={"events": {"VersionFailure": [handler]}}),
     ]
     with gateway(folder, definitions, {"GATEWAY_MIDDLEWARE_PATH": str(middleware), "GATEWAY_SCRIPT_TIMEOUT": "1"}) as started:
@@ -161,6 +187,42 @@ def test_python(running: Gateway, odd_upstream: OddUpstream) -> None:
     assert (refused.status, refused.json()["error"]) == (401, "pass, please")
     assert get(running, "/python/", b"X-Pass: 1").status == 200
     assert odd_upstream.seen[-1].field("x-python") == "p"
+
+
+def test_a_script_says_who_calls(running: Gateway) -> None:
+    refused = get(running, "/who/")
+    assert (refused.status, refused.json()["error"], refused.json()["code"]) == (401, "name?", "script-not-authorised")
+    assert [get(running, "/who/", b"X-Name: fast").status for _ in range(3)] == [200, 200, 200]
+    assert [get(running, "/who/", b"X-Name: slow").status for _ in range(2)] == [200, 429]
+
+
+def test_each_entry_of_a_batch_is_asked_for(running: Gateway) -> None:
+    entries = [{"method": "GET", "relative_url": "a", "headers": headers} for headers in ({}, {"X-Name": "batch"})]
+    for padding in ("", " " * 70_000):  # a large envelope is asked for itself
+        body = json.dumps({"requests": entries}).encode() + padding.encode()
+        with RawClient(running.port) as client:
+            client.send(b"POST /who/tyk/batch/ HTTP/1.1\r\nHost: h\r\nX-Name: outer\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            assert sorted(one["code"] for one in client.answer().json()) == [200, 401]
+
+
+def test_a_script_changes_answers(running: Gateway, odd_upstream: OddUpstream) -> None:
+    odd_upstream.on("/up", lambda asked: asked.answer(b"text", b"X-Up: 1", b'ETag: "e"'))
+    answer = get(running, "/answers/up", b"Accept-Encoding: gzip")
+    assert (answer.status, answer.body, answer.field("x-seen")) == (203, b"TEXT", "1")
+    assert [answer.field(name) for name in ("x-up", "etag")] == [None, None]
+    assert odd_upstream.seen[-1].field("accept-encoding") is None
+    failed = get(running, "/answers/up?boom=1")
+    assert (failed.status, failed.json()["code"], failed.field("x-up")) == (500, "script-failed", None)
+
+
+def test_scripts_of_a_folder(running: Gateway, odd_upstream: OddUpstream) -> None:
+    assert get(running, "/folder/").status == 200
+    assert odd_upstream.seen[-1].field("x-tag") == "folder"
+    file = Path(running.env["GATEWAY_MIDDLEWARE_PATH"]) / "folder" / "pre" / "tag.js"
+    file.unlink()
+    assert running.operator("GET", "/tyk/reload/?block=true")[0] == 200
+    assert get(running, "/folder/").status == 200
+    assert odd_upstream.seen[-1].field("x-tag") is None
 
 
 def test_an_event(running: Gateway) -> None:

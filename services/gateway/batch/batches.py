@@ -21,9 +21,9 @@ from typing import Any, Final
 from services.gateway import client_faults
 from services.gateway.batch import envelope as envelopes
 from services.gateway.batch.envelope import Entry
-from services.gateway.exchange import Exchange, HandedOver, Looped, Reply
+from services.gateway.exchange import BATCH_PATH, Exchange, HandedOver, Looped, Reply
 from services.gateway.forwarding.forwarder import Forwarder
-from services.gateway.judge import BATCH_PATH, Judge
+from services.gateway.judge import Judge
 from services.gateway.loops import Loops, settle
 from services.gateway.refusals import BATCH_TOO_LARGE, BATCHES_BUSY, NOT_FOUND, Refusal
 from services.gateway.routing.listen_paths import owned_length

@@ -11,9 +11,12 @@ Fields:
 * `enable_jwt` (1.9): Asks for a JSON Web Token (RFC 7519), whose key is that of whom it names. Differs: A token is checked once and then
   remembered; a policy that changes counts at once.
 * `use_openid` (2.1): Asks for an ID token of an OpenID provider, whose key is that of whom it names. Differs: As for `enable_jwt`.
+* `custom_plugin_auth_enabled` (3.2): Asks the script `custom_middleware.auth_check`, whose key is that of the session that it returns.
+  Differs: It is a mistake without the script, and the script without it.
+* `enable_coprocess_auth` (2.3): The same as `custom_plugin_auth_enabled`.
 * `base_identity_provided_by` (2.3): Whose limits count when several ways are switched on: `oauth_key`, `basic_auth_user`, `hmac_key`,
-  `jwt_claim`, `oidc_user` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not switched on is a
-  mistake.
+  `jwt_claim`, `oidc_user`, `custom_auth` or `auth_token`. Empty = the last one of these, in this order. Differs: A way that is not
+  switched on is a mistake.
 * `strip_auth_data` (2.4): Keeps what proves who a client is from the upstream.
 * `auth.strip_auth_data` (own): The same as `strip_auth_data` of the definition itself.
 * `auth.auth_header_name` (1.3): The header that holds the key; empty = `Authorization`. Differs: In 1.4 an empty name refuses every
@@ -34,6 +37,8 @@ Fields:
 * `auth_configs.hmac.*` (3.0): The fields of `auth`, for signatures; without it, the header `Authorization` holds them.
 * `auth_configs.oidc.*` (3.0): The fields of `auth`, for ID tokens; without it, the header `Authorization` holds them.
 * `auth_configs.jwt.*` (3.0): The fields of `auth`, for JSON Web Tokens; without it, `auth` itself says where they are.
+* `auth_configs.coprocess.*` (3.0): The same for what a script checks. The script looks where it likes: they say what
+  `strip_auth_data` keeps from the upstream.
 """
 
 from __future__ import annotations
@@ -54,16 +59,21 @@ _SWITCHES: Final[Mapping[Mode, str]] = {
     "hmac_key": "enable_signature_checking",
     "jwt_claim": "enable_jwt",
     "oidc_user": "use_openid",
+    "custom_auth": "custom_plugin_auth_enabled",
 }
-# As `auth_configs` names them. Only keys and tokens are also looked for where `auth` says, as in Tyk 3.1.
+# The same, as earlier releases of Tyk name it.
+_EARLIER: Final = "enable_coprocess_auth"
+# As `auth_configs` names them. Only keys, tokens and what a script checks are also looked for where `auth` says, as in Tyk 3.1.
 _SECTIONS: Final[Mapping[Mode, str]] = {
     "oauth_key": "oauth",
     "basic_auth_user": "basic",
     "hmac_key": "hmac",
     "jwt_claim": "jwt",
     "oidc_user": "oidc",
+    "custom_auth": "coprocess",
     "auth_token": "authtoken",
 }
+_ALSO_IN_AUTH: Final = frozenset({"jwt_claim", "custom_auth"})
 _USUAL_HEADER: Final = "Authorization"
 _PLACES: Final = ("auth_header_name", "disable_header", "use_param", "use_cookie", "use_certificate")
 _UNASKED: Final = "use_certificate finds a key, and this asks for none: use use_mutual_tls_auth, or ask for keys (use_standard_auth)"
@@ -71,7 +81,8 @@ _UNASKED: Final = "use_certificate finds a key, and this asks for none: use use_
 
 def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Places]:
     """Read the ways that a definition asks for, none with `use_keyless`; and where a key would be, whether one is asked for or not."""
-    asked: list[Mode] = [mode for mode, switch in _SWITCHES.items() if root.flag(switch)]
+    earlier = root.flag(_EARLIER)
+    asked: list[Mode] = [mode for mode, switch in _SWITCHES.items() if root.flag(switch) or (earlier and mode == "custom_auth")]
     if root.flag("use_standard_auth") or not asked:
         asked.append("auth_token")
     base = root.text("base_identity_provided_by")
@@ -93,7 +104,8 @@ def read_ways(root: Reader, use_keyless: bool) -> tuple[Mapping[Mode, Way], Plac
     for mode in asked:
         if mode == "auth_token":
             continue
-        section = _section_of(own, configs, "jwt") if mode == "jwt_claim" else configs.object(_SECTIONS[mode], field_names.AUTH)
+        name = _SECTIONS[mode]
+        section = _section_of(own, configs, name) if mode in _ALSO_IN_AUTH else configs.object(name, field_names.AUTH)
         places[mode] = _places(section, False, any(strip))
         if places[mode].use_certificate and section is not own:
             section.mistake("use_certificate", _UNASKED)
@@ -140,7 +152,7 @@ def warnings(ways: Mapping[Mode, Way], places: Places, use_keyless: bool) -> Ite
     for name, own, used in (("param_name", places.param_name, places.use_param), ("cookie_name", places.cookie_name, places.use_cookie)):
         if own and not used:
             yield Mistake(f"/auth/{name}", f"{name} has no effect without use_{name.partition('_')[0]}")
-    for one, other in combinations(ways, 2):
+    for one, other in combinations([mode for mode in ways if mode != "custom_auth"], 2):  # a script looks where it likes
         named = _named(ways[one].places)
         if len(named) == 1 and named == _named(ways[other].places):
             names = " and ".join(_SWITCHES.get(mode, "use_standard_auth") for mode in (one, other))

@@ -21,7 +21,8 @@ DEFAULT_ORG: Final = "default"
 WEBHOOK: Final = "eh_web_hook_handler"
 LOG: Final = "eh_log_handler"
 SCRIPT: Final = "eh_dynamic_handler"
-ScriptKind = Literal["pre", "post_key_auth", "post", "virtual", "event"]
+ScriptKind = Literal["pre", "auth_check", "post_key_auth", "post", "response", "virtual", "event"]
+Language = Literal["javascript", "python"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Proxy:
     preserve_host_header: bool = False
 
 
-Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "oidc_user", "auth_token"]
+Mode = Literal["oauth_key", "basic_auth_user", "hmac_key", "jwt_claim", "oidc_user", "custom_auth", "auth_token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,33 +162,41 @@ class ErrorOverride:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script that a definition names.
+    """One script of a definition.
 
     kind: where it runs. language: of the file. name: of the object or the function in it. path: of the file, "" for a blob. blob: the
-    source as base64. with_session: whether it gets the session of the key. pointer: its place in the definition, for mistakes.
+    source as base64; Python without either is a function that an installed package registers by this name. with_session: whether it gets
+    the session of the key. pointer: its place in the definition, for mistakes. is_found: whether it is not there, but in a folder.
     """
 
     kind: ScriptKind
-    language: Literal["javascript", "python"]
+    language: Language
     name: str
     path: str
     blob: str = ""
     with_session: bool = False
     pointer: str = field(default="", compare=False)
+    is_found: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptSet:
-    """All scripts of one API: they share their globals, so they are loaded together. config: what each of them gets as `config`."""
+    """What a definition says of its scripts: they share their globals, so they are loaded together.
+
+    More may lie in folders that bear the id of the API (`scripts/folders.py`). language: of its files, None = its driver is not served.
+    asks: whether `auth_check` is asked. config: what each of them gets as `config`.
+    """
 
     api_id: str
     org_id: str
-    scripts: tuple[Script, ...]
+    scripts: tuple[Script, ...] = ()
+    language: Language | None = "javascript"
+    asks: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, *kinds: ScriptKind) -> tuple[Script, ...]:
-        """Return the scripts of these kinds, in their order."""
-        return tuple(script for script in self.scripts if script.kind in kinds)
+    def of(self, kind: ScriptKind) -> tuple[Script, ...]:
+        """Return the scripts of a kind, in their order."""
+        return tuple(script for script in self.scripts if script.kind == kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +206,7 @@ class Definition:
     internal: only other APIs of the gateway may call it. ways: how a client proves who it is, all that it must pass; none when no key is
     asked for. specs: one for each middleware in the order of the chain, None = it is not used. raw: the JSON object that it came from,
     unknown fields included, and that is given back. unread: pointers and values of the fields that have no meaning here.
-    expire_analytics_after: seconds, 0 = as the setting says. scripts: None = there are none.
+    expire_analytics_after: seconds, 0 = as the setting says.
     """
 
     id: str = ""
@@ -222,7 +231,7 @@ class Definition:
     reaching: Reaching = field(default_factory=Reaching)
     error_template: Mapping[str, Any] | None = None
     error_overrides: Mapping[str, ErrorOverride] = field(default_factory=dict)
-    scripts: ScriptSet | None = None
+    scripts: ScriptSet
     error_rules: ErrorRules | None = None
     specs: tuple[Any, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)

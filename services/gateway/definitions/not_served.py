@@ -6,16 +6,14 @@ A field that is switched off or empty, as in most exports of Tyk, asks for nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from services.gateway.definitions.reader import Reader
 
 # Without them an API would be open to clients that its author keeps out. `use_keyless` outranks them, as in Tyk.
 _MODES: Final = {
-    "enable_coprocess_auth": "authentication by a plug-in (gRPC, Lua, Python)",
     "use_go_plugin_auth": "authentication by a plug-in in Go",
-    "custom_plugin_auth_enabled": "authentication by a plug-in",
 }
 # Objects with a switch in them: name → (switch, what it is, the fields that names are compared with).
 _SWITCHES: Final = {
@@ -54,7 +52,6 @@ _OTHERS: Final = {
     "definition": "versions that are APIs of their own",
     "proxy.service_discovery": "service discovery; target_list with enable_load_balancing names several targets",
 }
-_SCRIPTS: Final = ("pre", "post", "post_key_auth")
 # Lists of extended_paths.
 _OF_PATHS: Final = {
     "transform_jq": "body transforms by jq; transform has templates",
@@ -88,8 +85,6 @@ def catalogue() -> Iterator[NotServed]:
         yield NotServed(name, what, switch)
     yield NotServed("protocol", "another protocol than HTTP")
     yield NotServed("custom_middleware.driver", "custom middleware in Lua, in Go or by gRPC")
-    yield NotServed("custom_middleware.auth_check", "authentication by custom middleware")
-    yield NotServed("custom_middleware.response", "custom middleware for answers")
     for name, what in _OTHERS.items():
         yield NotServed(name, what, "custom_middleware_bundle_disabled" if name == "custom_middleware_bundle" else "")
     for name, what in _HANDLERS.items():
@@ -111,17 +106,13 @@ def refuse_authentication(root: Reader, auth: Reader, use_keyless: bool) -> None
         reader.mistake(name, f"not available yet: {what}; without it the API would be open to the wrong clients")
 
 
-def refuse_middleware(root: Reader, middleware: Reader, driver: str, *, served: bool) -> None:
-    """Add mistakes for custom middleware of a kind, or by a driver, that is not served. middleware: the object `custom_middleware`."""
-    for name in _SCRIPTS:
-        if not served and any(_is_on(script) for script, _ in middleware.items(name)):
-            _refuse(middleware, name, _DRIVERS.get(driver, f"custom middleware with the driver {driver[:20]}"))
-    if any(_is_on(script) for script, _ in middleware.items("response")):
-        _refuse(middleware, "response", "custom middleware for answers")
-    check = middleware.value("auth_check")  # one object, where the others are lists
-    if check and _is_on(check, ("name",)):
-        _refuse(middleware, "auth_check", "authentication by custom middleware")
-    middleware.value("id_extractor")
+def refuse_middleware(root: Reader, middleware: Reader, driver: str, asked: Iterable[str]) -> None:
+    """Add mistakes for custom middleware by a driver that is not served, and for bundles.
+
+    middleware: the object `custom_middleware`. asked: the kinds of scripts that it has of such a driver.
+    """
+    for name in dict.fromkeys(asked):
+        _refuse(middleware, name, _DRIVERS.get(driver, f"custom middleware with the driver {driver[:20]}"))
     bundle = root.text("custom_middleware_bundle")
     if not root.flag("custom_middleware_bundle_disabled") and bundle:
         _refuse(root, "custom_middleware_bundle", _OTHERS["custom_middleware_bundle"])

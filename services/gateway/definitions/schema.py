@@ -58,7 +58,6 @@ Fields:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from services.gateway.definitions import field_names, values
@@ -69,7 +68,7 @@ from services.gateway.definitions.event_schema import read_event_handlers
 from services.gateway.definitions.model import Definition, Places, Proxy, ProxyTimeouts, Script, ScriptSet, Version
 from services.gateway.definitions.not_served import refuse_in_definition
 from services.gateway.definitions.reader import Reader, Report
-from services.gateway.definitions.script_schema import handler_scripts, read_hooks, read_virtual
+from services.gateway.definitions.script_schema import handler_scripts, read_hooks, read_virtual, refuse_idle_check
 from services.gateway.definitions.upstream_schema import read_reaching
 from services.gateway.definitions.uptime_schema import read_uptime_tests
 from services.gateway.definitions.version_schema import VersionReader
@@ -105,7 +104,7 @@ class DefinitionReader(Reader):
             self.value(name)
         self.texts("tags")
         self.flag("tags_disabled")
-        hooks = read_hooks(self)
+        hooks, language = read_hooks(self)
         self._read_versions()
         self.virtual = {one.version.name: read_virtual(one) for one in self.versions}
         proxy = self.object("proxy", field_names.PROXY)
@@ -115,11 +114,17 @@ class DefinitionReader(Reader):
         use_keyless = self.flag("use_keyless")
         ways, self.places_of_keys = read_ways(self, use_keyless)
         error_overrides, error_rules = read_error_overrides(self)
+        event_handlers = read_event_handlers(self.object("event_handlers"))
+        asks = "custom_auth" in ways
+        refuse_idle_check(self, hooks, language, asked=asks)
+        virtual = [script for several in self.virtual.values() for _, script in several]
+        config = self.value("config_data")
+        config_disabled = self.flag("config_data_disabled")
         self.definition = Definition(
             id=self._id(),
             name=self.text("name"),
-            api_id=checked(self, "api_id", self.text("api_id"), values.identifier, ""),
-            org_id=self._org_id(),
+            api_id=(api_id := checked(self, "api_id", self.text("api_id"), values.identifier, "")),
+            org_id=(org_id := self._org_id()),
             active=self.flag("active", True),
             internal=self.flag("internal"),
             domain="" if self.flag("domain_disabled") or not domain else checked(self, "domain", domain, values.domain, ""),
@@ -133,21 +138,22 @@ class DefinitionReader(Reader):
             dont_set_quota_on_create=self.flag("dont_set_quota_on_create"),
             enable_detailed_recording=self.flag("enable_detailed_recording"),
             expire_analytics_after=self.integer("expire_analytics_after"),
-            event_handlers=(handlers := read_event_handlers(self.object("event_handlers"))),
+            event_handlers=event_handlers,
             enable_batch_request_support=self.flag("enable_batch_request_support"),
             uptime_tests=read_uptime_tests(self.object("uptime_tests", field_names.UPTIME_TESTS)),
             error_template=read_error_template(self),
             error_overrides=error_overrides,
             error_rules=error_rules,
+            scripts=ScriptSet(
+                api_id,
+                org_id,
+                (*hooks, *virtual, *handler_scripts(event_handlers)),
+                language,
+                asks,
+                config if isinstance(config, dict) and not config_disabled else {},
+            ),
             raw=raw,
         )
-        config = self.value("config_data")
-        if self.flag("config_data_disabled"):
-            config = None
-        scripts = (*hooks, *(script for several in self.virtual.values() for _, script in several), *handler_scripts(handlers))
-        if scripts:
-            found = ScriptSet(self.definition.api_id, self.definition.org_id, scripts, config if isinstance(config, dict) else {})
-            self.definition = replace(self.definition, scripts=found)
 
     def entries(self, name: str, read: Callable[[VersionReader, Reader], Entry]) -> tuple[tuple[Version, tuple[Entry, ...]], ...]:
         """Read a list of extended_paths: the versions that have entries in it, each with what `read` makes of them."""

@@ -9,6 +9,8 @@ from services.gateway.definitions.reader import Reader
 
 # A dotted name: it is looked up in the globals of the file, and nothing else may be.
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]{0,99}(?:\.[A-Za-z_$][\w$]{0,99}){0,9}", re.ASCII).fullmatch
+# What a package may register a function by; it is compared, and never evaluated.
+_REGISTERED: Final = re.compile(r"[\w.:-]{1,200}").fullmatch
 _LONGEST_PATH: Final = 512
 
 
@@ -20,6 +22,21 @@ def script_name(reader: Reader, field: str) -> str:
     elif not _NAME(name):
         reader.mistake(field, "must be the name of a global of the file")
     return name
+
+
+def registered_name(reader: Reader, field: str) -> str:
+    """Read the name by which a package registers a function."""
+    name = reader.text(field)
+    if not name:
+        reader.mistake(field, f"{field} is missing: the name that a package registers its function by is expected, or a path beside it")
+    elif not _REGISTERED(name):
+        reader.mistake(field, "must be the name that a package registers its function by: letters, digits and . _ : -")
+    return name
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text may be the name of a global."""
+    return _NAME(text) is not None
 
 
 def script_path(reader: Reader, field: str) -> str:

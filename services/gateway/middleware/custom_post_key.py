@@ -8,7 +8,8 @@ Fields:
 * `custom_middleware.post_key_auth` (2.3): Scripts that run behind authentication, in their order. Differs: They run behind rate limit and
   quota, so a request that is refused there never reaches them.
 * `custom_middleware.post_key_auth[].name` (2.3, required): As in `pre`.
-* `custom_middleware.post_key_auth[].path` (2.3, required): As in `pre`.
+* `custom_middleware.post_key_auth[].path` (2.3): As in `pre`.
+* `custom_middleware.post_key_auth[].code` (2.7): As in `pre`.
 * `custom_middleware.post_key_auth[].require_session` (2.3): The script gets the session of the key, and what it returns as `SessionMeta`
   becomes the `meta_data` of the key.
 * `custom_middleware.post_key_auth[].raw_body_only` (2.9): Has no effect: it belongs to plug-ins by gRPC.
@@ -18,35 +19,17 @@ Refusals: script-failed, script-timeout, script-refused, scripts-busy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from services.gateway.definitions.model import Script, ScriptSet
+from services.gateway.definitions.model import ScriptSet
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.ports import Ports
 from services.gateway.scripts.hooks import Hooks
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """scripts: all of the API. chosen: those of this place."""
-
-    scripts: ScriptSet
-    chosen: tuple[Script, ...]
+def fields(reader: DefinitionReader) -> ScriptSet:
+    """Return all scripts of the API; whether there are any here, its folders may tell only when it is built."""
+    return reader.definition.scripts
 
 
-def fields(reader: DefinitionReader) -> Spec | None:
-    """Return the scripts; None when there are none here."""
-    scripts = reader.definition.scripts
-    chosen = () if scripts is None else scripts.of("post_key_auth")
-    return Spec(scripts, chosen) if scripts is not None and chosen else None
-
-
-def build(spec: Spec, ports: Ports) -> CustomPostKey:
-    """Load the files. Raises Mistakes."""
-    return CustomPostKey(ports.scripts, ports.scripts.load(spec.scripts), spec.chosen, before_authentication=False)
-
-
-class CustomPostKey(Hooks):
-    """Runs the scripts; what they change is what the upstream gets."""
-
-    __slots__ = ()
+def build(spec: ScriptSet, ports: Ports) -> Hooks | None:
+    """Load the files; None when there are no scripts here. Raises Mistakes."""
+    return Hooks.of("post_key_auth", spec, ports.scripts)

@@ -16,9 +16,9 @@ Fields:
 * `versions.*.extended_paths.transform_response_headers[].act_on` (1.9): Has no effect, as in Tyk.
 * `versions.*.extended_paths.transform_response_headers[].disabled` (4.1): Leaves the entry out.
 * `response_processors` (1.9): What changes answers: a `header_injector` with options, and a `header_transform` (see answer_urls). Differs:
-  The fields of versions and paths, and templates, always count; in Tyk up to 5.0 only with a processor in this list.
-* `response_processors[].name` (1.9): `header_injector` or `header_transform`. `response_body_transform` need not be here; others have no
-  effect.
+  The fields of versions and paths, templates and scripts always count; in Tyk up to 5.0 some only with a processor in this list.
+* `response_processors[].name` (1.9): `header_injector` or `header_transform`. `response_body_transform` and `custom_mw_res_hook` need not
+  be here; others have no effect.
 * `response_processors[].options.add_headers` (1.9): Of a `header_injector`: header fields to set in every answer.
 * `response_processors[].options.remove_headers` (1.9): Of a `header_injector`: names of header fields to remove from every
   answer.
@@ -44,6 +44,7 @@ from services.gateway.routing.endpoints import EndpointTable
 
 Changes = HeaderChanges | None
 _KNOWN: Final = ("header_injector", "header_transform", "response_body_transform")
+_OF_SCRIPTS: Final = ("custom_mw_res_hook", "custom_mw_js_res_hook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,13 @@ def _processors(reader: DefinitionReader) -> tuple[HeaderTexts, ...]:
 
 def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
     """Warn of processors that do nothing."""
+    with_scripts = bool(reader.definition.scripts.of("response"))
     for value, pointer in reader.items("response_processors"):
         processor = reader.member(value, pointer)
         name = processor.text("name")
-        if name not in _KNOWN:
+        if name in _OF_SCRIPTS and not with_scripts:
+            yield Mistake(processor.at("name"), f"{name} has no effect: name the scripts in custom_middleware.response")
+        elif name not in (*_OF_SCRIPTS, *_KNOWN):
             yield Mistake(processor.at("name"), f"`{name[:50]}` has no effect: it is not a processor of answers that is known here")
 
 

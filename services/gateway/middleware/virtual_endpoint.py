@@ -72,13 +72,13 @@ def fields(reader: DefinitionReader) -> Spec | None:
         for one in reader.versions
         if (entries := reader.virtual.get(one.version.name))
     )
-    scripts = reader.definition.scripts
-    return Spec(scripts, versions) if versions and scripts is not None else None
+    return Spec(reader.definition.scripts, versions) if versions else None
 
 
 def build(spec: Spec, ports: Ports) -> VirtualEndpoint:
     """Load the files, and build a table of endpoints for each version. Raises Mistakes."""
     running = ports.scripts.load(spec.scripts)
+    assert running is not None  # it has the scripts of the versions
     return VirtualEndpoint(ports.scripts, running, {version.name: _table(version, entries, running) for version, entries in spec.versions})
 
 

@@ -31,7 +31,7 @@ MOST_WAITING: Final = 64
 _MOST_PROCESSES: Final = 2  # of one API: one that ends, and the one that follows it
 _IDLE: Final = 60.0
 _ROOT: Final = Path(__file__).resolve().parents[3]
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV", "TMPDIR")
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV", "TMPDIR", "PYTHONPATH")
 
 # (what is asked, its arguments) → the answer, or a ValueError whose text says why there is none
 Ask = Callable[[str, list[str]], Awaitable[Any]]

@@ -96,7 +96,11 @@ class Context:
         except self._failure:
             fits = None
         if not fits:
-            wanted = {"virtual": "function", "event": "event handler (TykJS.TykEventHandlers.NewEventHandler)"}
+            wanted = {
+                "virtual": "function",
+                "event": "event handler (TykJS.TykEventHandlers.NewEventHandler)",
+                "response": "middleware (TykJS.TykMiddleware.NewMiddleware with NewProcessResponse)",
+            }
             what = wanted.get(one.kind, "middleware (TykJS.TykMiddleware.NewMiddleware with NewProcessRequest)")
             raise NoSuchName(f"the file has no global `{one.name}` that is a {what}", "", one.place)
 

@@ -16,17 +16,22 @@ class BadFile(Exception):
 
 
 class ReadFile(NamedTuple):
-    """A file as it was when it was read, by which a change is seen: a reload reads it again."""
+    """A file or a folder as it was when it was read, by which a change is seen: a reload reads it again. stamp: None = it was not there."""
 
     path: str
-    stamp: tuple[int, int, int]
+    stamp: tuple[int, int, int] | None
+
+    @classmethod
+    def of(cls, path: str) -> ReadFile:
+        """Return what is there now."""
+        try:
+            return cls(path, _stamp(os.stat(path)))
+        except OSError:
+            return cls(path, None)
 
     def has_changed(self) -> bool:
-        """Tell whether the file is another one now, or gone."""
-        try:
-            return _stamp(os.stat(self.path)) != self.stamp
-        except OSError:
-            return True
+        """Tell whether it is another one now, gone, or there where nothing was."""
+        return ReadFile.of(self.path).stamp != self.stamp
 
 
 def read(folder: Path, name: str) -> tuple[str, ReadFile]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
-from services.gateway.definitions.model import Script
+from services.gateway.definitions.model import ScriptKind, ScriptSet
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.scripts.request_objects import apply, changed_meta, request_json, session_json
 from services.gateway.scripts.scripts import Out, Running, Scripts
 
 
 class Hooks:
-    """What the middlewares of custom scripts are made of. before_authentication: whether a change is one of the request itself.
-
-    files: what was read, by which a change is seen.
-    """
+    """The scripts of one kind of an API. Those of `pre` change the request itself, the others what the upstream gets."""
 
     __slots__ = ("_before_authentication", "_places", "_running", "_scripts")
 
-    def __init__(self, scripts: Scripts, running: Running, chosen: Sequence[Script], *, before_authentication: bool) -> None:
+    def __init__(self, scripts: Scripts, running: Running, kind: ScriptKind) -> None:
         self._scripts = scripts
         self._running = running
-        self._places = tuple((running.place(script), script.with_session) for script in chosen)
-        self._before_authentication = before_authentication
+        self._places = tuple((running.place(script), script.with_session) for script in running.of(kind))
+        self._before_authentication = kind == "pre"
+
+    @classmethod
+    def of(cls, kind: ScriptKind, spec: ScriptSet, scripts: Scripts) -> Hooks | None:
+        """Load the scripts of an API; return those of a kind, None when there are none. Raises Mistakes."""
+        running = scripts.load(spec)
+        return None if running is None or not running.of(kind) else cls(scripts, running, kind)
 
     @property
     def running(self) -> Running:

@@ -232,10 +232,10 @@
 
   // How the gateway calls.
   const bridge = {}
+  const METHODS = { event: "Handle", response: "ProcessResponse" }
   bridge.config = function (text) { config = parse(text) }
   bridge.bind = function (kind, value) {
-    const is = kind === "virtual" ? typeof value === "function"
-      : value && typeof value[kind === "event" ? "Handle" : "ProcessRequest"] === "function"
+    const is = kind === "virtual" ? typeof value === "function" : value && typeof value[METHODS[kind] || "ProcessRequest"] === "function"
     if (is) entries.push([kind, value])
     return Boolean(is)
   }
@@ -272,6 +272,30 @@
     meta(returned, out)
   }
 
+  function who(returned, out) {
+    if (out.fault || out.over) return
+    if (!returned.Session || typeof returned.Session !== "object") out.fault = "the script did not return ReturnAuthData(request, session)"
+    else {
+      out.session = returned.Session
+      if (returned.AuthValue) out.who = Text(returned.AuthValue)
+    }
+  }
+
+  function answered(body, returned, out) {
+    const response = returned && returned.Response
+    if (!response || typeof response !== "object") {
+      out.fault = "the script did not return ReturnResponseData(response, …)"
+      return
+    }
+    let name
+    out.status = response.StatusCode
+    for (name in response.SetHeaders) { out.set = strings(response.SetHeaders); break }
+    if (response.DeleteHeaders && response.DeleteHeaders.length) out.del = Array.from(response.DeleteHeaders, Text)
+    if (response.Body !== body) {
+      out.body = response.Body === undefined || response.Body === null ? "" : typeof response.Body === "string" ? response.Body : write(response.Body)
+    }
+  }
+
   function meta(returned, out) {
     if (given && returned.SessionMeta && typeof returned.SessionMeta === "object") out.meta = returned.SessionMeta
   }
@@ -285,6 +309,12 @@
       given = sessionText !== ""
       const session = given ? parse(sessionText) : { meta_data: {} }
       if (kind === "event") script.Handle(request, session)
+      else if (kind === "response") {
+        const response = request.Response, body = response.Body
+        response.SetHeaders = {}
+        response.DeleteHeaders = []
+        answered(body, script.ProcessResponse(response, request.Request, session, config), out)
+      }
       else if (kind === "virtual") {
         const returned = script(request, session, config)
         const answer = typeof returned === "string" ? parse(returned) : returned
@@ -303,7 +333,9 @@
         request.DeleteParams = []
         request.ReturnOverrides = { ResponseCode: 0, ResponseError: "", ResponseBody: "", ResponseHeaders: {}, OverrideError: false }
         request.IgnoreBody = false
-        changes(url, body, script.ProcessRequest(request, session, config), out)
+        const returned = script.ProcessRequest(request, session, config)
+        changes(url, body, returned, out)
+        if (kind === "auth_check") who(returned, out)
       }
     } catch (error) {
       // null: there was no memory for an error. A context that is full stays so, whoever calls next: it is given up.

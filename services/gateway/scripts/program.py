@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 
 class Source(NamedTuple):
-    """A file. name: as faults name it. language: javascript or python."""
+    """A file. name: as faults name it. language: javascript or python. entry_point: `module:name` of an installed package, "" = a file."""
 
     name: str
     text: str
     language: str
+    entry_point: str = ""
 
 
 class Entry(NamedTuple):

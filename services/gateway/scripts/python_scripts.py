@@ -1,16 +1,19 @@
-"""Scripts in Python: `def name(request, session, config)`, with the same request object as in JavaScript.
+"""Scripts in Python: functions of files, and functions that installed packages register. They run in the process of the scripts.
 
-They run in the process of the scripts.
-A function changes the request that it gets, and returns it, or nothing. It refuses by `request["ReturnOverrides"]`; what it raises is a
-fault. `log(message)` writes into the gateway's log.
+`def name(request, session, config)` changes the request that it gets, the same object as in JavaScript, and returns it, or nothing. It
+refuses by `request["ReturnOverrides"]`; what it raises is a fault. One that says who calls (`auth_check`) returns a session, or nothing to
+refuse. One for answers is `def name(response, request, session, config)`. `log(message)` in a file, and `logging` in both, write into the
+gateway's log.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint
 from typing import Any, Final
 
 from services.gateway.scripts.program import Entry, Program, Source
@@ -47,9 +50,24 @@ class _Said(threading.local):
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
+    def add(self, level: str, message: object) -> None:
+        if len(self.lines) < _MOST_LOGS:
+            self.lines.append((level, str(message)[:_LONGEST_LOG]))
+
+
+class _Listener(logging.Handler):
+    """Takes what scripts write by `logging`."""
+
+    def __init__(self, said: _Said) -> None:
+        super().__init__(logging.INFO)
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.add("error" if record.levelno >= logging.ERROR else "info", self.format(record))
+
 
 class PythonScripts:
-    """The Python files of a program, loaded at the first run; its threads share them."""
+    """The Python of a program, loaded at the first run; its threads share it."""
 
     def __init__(self, program: Program) -> None:
         self._sources = program.sources
@@ -57,16 +75,23 @@ class PythonScripts:
         self._loaded: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._said = _Said()
+        logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_Listener(self._said)])
 
     def run(self, entry: Entry, request: str, session: str) -> dict[str, Any]:
         """Call a function; return what it changed, as the scripts in JavaScript do. Raises whatever it raises."""
         self._said.lines = []
-        function = self._namespace(entry.source)[entry.name]
-        given = json.loads(request)
-        before = {name: given[name] for name in ("URL", "Body")}
-        given |= {name: kind() for name, kind in _EMPTY}
-        given["ReturnOverrides"] = {name: kind() for name, kind in _OVERRIDES}
-        key = json.loads(session) if session else {"meta_data": {}}
+        function = self._namespace(entry)[entry.name]
+        given, key = json.loads(request), json.loads(session) if session else {"meta_data": {}}
+        call = {"response": self._answered, "auth_check": self._authenticated}.get(entry.kind, self._asked)
+        out = call(function, given, key)
+        if not session:
+            out.pop("meta", None)
+        if self._said.lines:
+            out["logs"] = self._said.lines
+        return out
+
+    def _asked(self, function: Callable[..., Any], given: dict[str, Any], key: Any) -> dict[str, Any]:
+        before = _prepared(given)
         returned = function(given, key, self._config)
         if isinstance(returned, tuple):
             returned, key = returned
@@ -74,41 +99,83 @@ class PythonScripts:
         if not isinstance(found, dict):
             raise TypeError("the function must return the request, or nothing")
         out = _changes(before, found)
-        if session and isinstance(key, Mapping) and isinstance(key.get("meta_data"), Mapping):
+        if isinstance(key, Mapping) and isinstance(key.get("meta_data"), Mapping):
             out["meta"] = key["meta_data"]
-        if self._said.lines:
-            out["logs"] = self._said.lines
         return out
 
-    def _namespace(self, place: int) -> dict[str, Any]:
-        with self._lock:
-            if place not in self._loaded:
-                source = self._sources[place]
-                namespace: dict[str, Any] = {"__name__": "script", "__file__": source.name, "log": self._log}
-                exec(compile(source.text, source.name, "exec"), namespace)  # noqa: S102 (the operator's own code)
-                self._loaded[place] = namespace
-            return self._loaded[place]
+    def _authenticated(self, function: Callable[..., Any], given: dict[str, Any], key: Any) -> dict[str, Any]:
+        before = _prepared(given)
+        session = function(given, key, self._config)
+        out = _changes(before, given)
+        if session is not None:
+            if not isinstance(session, dict) or session is given:
+                raise TypeError("the function must return a session, or nothing to refuse the request")
+            out["session"] = session
+        return out
 
-    def _log(self, message: object) -> None:
-        if len(self._said.lines) < _MOST_LOGS:
-            self._said.lines.append(("info", str(message)[:_LONGEST_LOG]))
+    def _answered(self, function: Callable[..., Any], given: dict[str, Any], key: Any) -> dict[str, Any]:
+        response, body = given["Response"], given["Response"]["Body"]
+        response |= {"SetHeaders": {}, "DeleteHeaders": []}
+        returned = function(response, given["Request"], key, self._config)
+        found = response if returned is None else returned
+        if not isinstance(found, dict):
+            raise TypeError("the function must return the response, or nothing")
+        out = {"status": found.get("StatusCode"), **_headers(found)}
+        if found.get("Body") != body:
+            out["body"] = _text(found.get("Body"))
+        return out
+
+    def _namespace(self, entry: Entry) -> Mapping[str, Any]:
+        with self._lock:
+            if entry.source not in self._loaded:
+                source = self._sources[entry.source]
+                namespace: dict[str, Any] = {
+                    "__name__": "script",
+                    "__file__": source.name,
+                    "log": lambda text: self._said.add("info", text),
+                }
+                if source.entry_point:
+                    namespace[entry.name] = EntryPoint(entry.name, source.entry_point, "").load()
+                else:
+                    exec(compile(source.text, source.name, "exec"), namespace)  # noqa: S102 (the operator's own code)
+                self._loaded[entry.source] = namespace
+            return self._loaded[entry.source]
+
+
+def _prepared(given: dict[str, Any]) -> dict[str, Any]:
+    """Add the fields that a function changes to a request; return what it may change in place."""
+    before = {name: given[name] for name in ("URL", "Body")}
+    given |= {name: kind() for name, kind in _EMPTY}
+    given["ReturnOverrides"] = {name: kind() for name, kind in _OVERRIDES}
+    return before
+
+
+def _text(body: Any) -> str:
+    return body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
+
+
+def _headers(found: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if found.get("SetHeaders"):
+        out["set"] = {str(name): str(value) for name, value in found["SetHeaders"].items()}
+    if found.get("DeleteHeaders"):
+        out["del"] = [str(one) for one in found["DeleteHeaders"]]
+    return out
 
 
 def _changes(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for ours, theirs in (("set", "SetHeaders"), ("add", "AddParams")):
-        if found.get(theirs):
-            out[ours] = {str(name): str(value) for name, value in found[theirs].items()}
-    for ours, theirs in (("del", "DeleteHeaders"), ("cut", "DeleteParams")):
-        if found.get(theirs):
-            out[ours] = [str(one) for one in found[theirs]]
+    out = _headers(found)
+    if found.get("AddParams"):
+        out["add"] = {str(name): str(value) for name, value in found["AddParams"].items()}
+    if found.get("DeleteParams"):
+        out["cut"] = [str(one) for one in found["DeleteParams"]]
     if found.get("ExtendedParams"):
         out["more"] = {str(name): [str(one) for one in values] for name, values in found["ExtendedParams"].items()}
     if found.get("URL") != before["URL"]:
         out["url"] = str(found.get("URL") or "")
     body = found.get("Body")
     if not found.get("IgnoreBody") and body != before["Body"]:
-        out["body"] = body if isinstance(body, str) else "" if body is None else json.dumps(body, ensure_ascii=False)
+        out["body"] = _text(body)
     over = found.get("ReturnOverrides") or {}
     if over.get("ResponseCode") or over.get("ResponseError"):
         headers = {str(name): str(value) for name, value in (over.get("ResponseHeaders") or {}).items()}

@@ -19,7 +19,7 @@ from services.common.header_names import FRAMING
 from services.gateway.definitions import values
 from services.gateway.exchange import Exchange, Reply
 from services.gateway.keys.model import Key
-from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_REFUSED, Refusal
+from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_REFUSED, Refusal, RefusalKind
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.routing.paths import canonical
 from services.gateway.scripts.scripts import Out
@@ -43,11 +43,11 @@ def request_json(exchange: Exchange, body: bytes, *, before_authentication: bool
     if before_authentication or (exchange.drop_headers is None and exchange.set_headers is None):
         headers = exchange.section.memo.get(_HEADERS)
         if headers is None:
-            headers = _headers(exchange.headers)
+            headers = headers_json(exchange.headers)
             exchange.section.remember(_HEADERS, headers)
     else:
         host = exchange.fields.get(b"host")
-        headers = _headers([*exchange.sent_headers(), *([(b"Host", host)] if host is not None else [])])
+        headers = headers_json([*exchange.sent_headers(), *([(b"Host", host)] if host is not None else [])])
     query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
     url = exchange.path if exchange.upstream_path is None else exchange.upstream_path
     if query:
@@ -63,7 +63,8 @@ def request_json(exchange: Exchange, body: bytes, *, before_authentication: bool
     )
 
 
-def _headers(headers: Iterable[Header]) -> str:
+def headers_json(headers: Iterable[Header]) -> str:
+    """Return header fields as JSON: name → list, each name in Go's spelling."""
     found: dict[str, list[str]] = {}
     for name, value in headers:
         found.setdefault(_spelled(name), []).append(value.decode("latin-1"))
@@ -95,15 +96,17 @@ def session_json(key: Key | None) -> str:
     return json.dumps({**session, "key_id": key.id})
 
 
-def apply(exchange: Exchange, out: Out, body: bytes, *, before_authentication: bool) -> Reply | None:
-    """Apply what a script changed; return the answer when it gave one.
+def apply(
+    exchange: Exchange, out: Out, body: bytes, *, before_authentication: bool, refusing: RefusalKind = SCRIPT_REFUSED
+) -> Reply | None:
+    """Apply what a script changed; return the answer when it gave one. refusing: as what a script refuses.
 
     Raises Refusal: what the script wants to answer, or script-failed when what it gave cannot be used.
     """
     try:
         over = out.get("over")
         if over is not None:
-            return _override(over)
+            return _override(over, refusing)
         if "set" in out or "del" in out:
             _change_headers(exchange, out, before_authentication=before_authentication)
         if "url" in out:
@@ -117,7 +120,7 @@ def apply(exchange: Exchange, out: Out, body: bytes, *, before_authentication: b
     except (ValueError, TypeError, OverflowError, BadRequest) as error:
         raise unusable(exchange, str(error)) from None
     except Refusal as refusal:
-        if refusal.kind is SCRIPT_REFUSED:
+        if refusal.kind is refusing:
             raise
         raise unusable(exchange, refusal.message) from None
     return None
@@ -129,7 +132,7 @@ def unusable(exchange: Exchange, why: str) -> Refusal:
     return Refusal(SCRIPT_FAILED)
 
 
-def _override(over: Mapping[str, Any]) -> Reply:
+def _override(over: Mapping[str, Any], refusing: RefusalKind) -> Reply:
     code = int(over.get("code") or 0)
     text = str(over.get("error") or over.get("body") or "")
     if code == 0 and over.get("error"):
@@ -138,7 +141,7 @@ def _override(over: Mapping[str, Any]) -> Reply:
         raise ValueError(f"ResponseCode is {code}, not a status from 200 to 599")
     headers = headers_of_answer(over.get("headers") or {})
     if code >= 400 and not over.get("go_on"):
-        raise Refusal(SCRIPT_REFUSED, status=code, message=text or SCRIPT_REFUSED.message, headers=headers)
+        raise Refusal(refusing, status=code, message=text or refusing.message, headers=headers)
     return answer(code, headers, text)
 
 

@@ -10,40 +10,30 @@ many contexts as threads.
 from __future__ import annotations
 
 import json
-import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from services.common import logging as logs
-from services.gateway.definitions.model import Script, ScriptSet
-from services.gateway.definitions.reader import Mistake, Mistakes, join
+from services.gateway.definitions.model import Script, ScriptKind, ScriptSet
 from services.gateway.keys.model import Key
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, SCRIPTS_BUSY, Refusal
-from services.gateway.scripts import files
+from services.gateway.scripts import folders
 from services.gateway.scripts.beside import Beside, Busy, Crashed, RunTimeOut
-from services.gateway.scripts.engine import Context, NoSuchName, OutOfRoom, ScriptError, TimeOut
-from services.gateway.scripts.program import Entry, Program, Source
-from services.gateway.scripts.python_scripts import mistake
+from services.gateway.scripts.checking import MEMORY, check, inline_context
+from services.gateway.scripts.engine import Context, OutOfRoom, ScriptError, TimeOut
+from services.gateway.scripts.files import ReadFile
+from services.gateway.scripts.program import Entry, Program
+from services.gateway.scripts.reading import read_program
 from services.gateway.threads import in_thread
 
 log = logs.get(__name__)
 
-_INLINE: Final = 0.002
-_INLINE_LOADING: Final = 0.02
-_LOADING: Final = 1.0
-_INLINE_MEMORY: Final = 16 * 1024 * 1024
-_MEMORY: Final = 64 * 1024 * 1024
-_STEPS: Final = 200_000  # of a regular expression, at most 2 ms
 _LARGEST_INLINE: Final = 64 * 1024
 _BESIDE_FOR: Final = 60.0
-_ASKS: Final = re.compile(r"\b(?:TykMakeHttpRequest|TykBatchRequest|TykGetKeyData|TykSetKeyData)\b")
 _RETRY: Final = ((b"Retry-After", b"1"),)
-# Of faults while a file is loaded, that it does not have beside the loop.
-_ONLY_ON_THE_LOOP: Final = ("interrupted", "memory", "is for calls, not for loading")
-
 # What a script gives: what it changed, by short names (`prelude.js`).
 Out = dict[str, Any]
 # (organisation of the API, what is asked, arguments) → the answer. Raises ValueError that says why there is none.
@@ -64,11 +54,14 @@ async def _nobody(org_id: str, name: str, arguments: list[str]) -> Any:
 class Running:
     """The scripts of one API, loaded. files: what was read, by which a change is seen. Methods belong to the event loop."""
 
-    def __init__(self, scripts: ScriptSet, program: Program, read: tuple[files.ReadFile, ...], beside: Beside, inline: bool) -> None:
-        self.files = read
-        self._api_id = scripts.api_id
+    def __init__(
+        self, api_id: str, scripts: Sequence[Script], program: Program, files: Sequence[ReadFile], beside: Beside, inline: bool
+    ) -> None:
+        self.files = files
+        self._api_id = api_id
         self._program = program
-        self._places = {script: index for index, script in enumerate(scripts.scripts)}
+        self._scripts = tuple(scripts)
+        self._places = {script: index for index, script in enumerate(scripts)}
         self._beside = beside
         self._inline = inline
         self._beside_until = 0.0
@@ -78,6 +71,10 @@ class Running:
     def place(self, script: Script) -> int:
         """Return by what `run` knows a script."""
         return self._places[script]
+
+    def of(self, kind: ScriptKind) -> tuple[Script, ...]:
+        """Return the scripts of a kind, in the order in which they run."""
+        return tuple(script for script in self._scripts if script.kind == kind)
 
     def end(self) -> None:
         """Kill its processes; the next run that needs one starts another."""
@@ -141,14 +138,6 @@ def _read(text: str) -> Out:
     return out
 
 
-def inline_context(program: Program) -> Context:
-    """Return a context as it is on the loop. Raises ScriptError."""
-    sources, entries = program.of("javascript")
-    return Context(
-        sources, entries, program.config, memory=_INLINE_MEMORY, loading=_INLINE_LOADING, seconds=_INLINE, steps=_STEPS
-    )  # fmt: skip
-
-
 class Scripts:
     """One for each worker. folder: where scripts may lie. seconds: that a run may take in all. allowed: link-local networks that scripts
     may call. ask: answers key functions. save_meta: takes what becomes the `meta_data` of a key; never blocks.
@@ -165,113 +154,40 @@ class Scripts:
         self._running: weakref.WeakValueDictionary[tuple[str, str], Running] = weakref.WeakValueDictionary()
         self._all: weakref.WeakSet[Beside] = weakref.WeakSet()
 
-    def load(self, scripts: ScriptSet) -> Running:
-        """Read, compile and check the scripts of a definition; the same object for the same scripts. In any thread.
+    def load(self, scripts: ScriptSet) -> Running | None:
+        """Read, compile and check the scripts of an API; the same object for the same scripts, None where there are none. In any thread.
 
         Raises Mistakes, each at its place in the definition, with line and column where there are some.
         """
-        program, read = self._read(scripts)
-        key = (scripts.api_id, json.dumps([program.as_json(), [script.pointer for script in scripts.scripts]], sort_keys=True))
+        found, seen = folders.find(self._folder, scripts.api_id)
+        everything = folders.complete(scripts, found)
+        if not everything:
+            return None
+        api_id, org_id = scripts.api_id, scripts.org_id
+        config = {"APIID": api_id, "OrgID": org_id, "config_data": dict(scripts.config)}
+        program, read = read_program(self._folder, everything, config)
+        key = (api_id, json.dumps([program.as_json(), [script.pointer for script in everything]], sort_keys=True))
         known = self._running.get(key)
         if known is not None:
-            known.files = read
+            known.files = (*read, *seen)
             return known
-        inline = _check(scripts, program)
-        org_id = scripts.org_id
+        inline = check(everything, program)
 
         async def ask(name: str, arguments: list[str]) -> Any:
             return await self.ask(org_id, name, arguments)
 
-        beside = Beside(scripts.api_id, program, ask, memory=_MEMORY, allowed=self._allowed, seconds=self._seconds)
+        beside = Beside(api_id, program, ask, memory=MEMORY, allowed=self._allowed, seconds=self._seconds)
         self._all.add(beside)
-        self._running[key] = running = Running(scripts, program, read, beside, inline)
+        self._running[key] = running = Running(api_id, everything, program, (*read, *seen), beside, inline)
         return running
 
-    def _read(self, scripts: ScriptSet) -> tuple[Program, tuple[files.ReadFile, ...]]:
-        sources: dict[tuple[str, str], int] = {}
-        texts: list[Source] = []
-        entries: list[Entry] = []
-        read: list[files.ReadFile] = []
-        mistakes: list[Mistake] = []
-        counts = {"javascript": 0, "python": 0}
-        for script in scripts.scripts:
-            where = (script.language, script.path or script.blob)
-            if where not in sources:
-                try:
-                    if script.path:
-                        text, file = files.read(self._folder, script.path)
-                        read.append(file)
-                    else:
-                        text = files.decoded(script.blob)
-                except files.BadFile as error:
-                    mistakes.append(Mistake(_at(script), f"`{script.path[:100] or 'the blob'}` {error}"))
-                    continue
-                sources[where] = len(texts)
-                texts.append(Source(script.path or f"blob of {script.name}", text, script.language))
-            entries.append(Entry(script.kind, script.language, script.name, sources[where], counts[script.language]))
-            counts[script.language] += 1
-        if mistakes:
-            raise Mistakes(mistakes)
-        config = {"APIID": scripts.api_id, "OrgID": scripts.org_id, "config_data": dict(scripts.config)}
-        return Program(tuple(texts), tuple(entries), config), tuple(read)
+    def has_changed(self, api_id: str, running: Running | None) -> bool:
+        """Tell whether a file of an API is another one than it was loaded from. running: what `load` returned."""
+        if running is None:
+            return bool(folders.find(self._folder, api_id)[0])
+        return any(file.has_changed() for file in running.files)
 
     async def stop(self) -> None:
         """Kill all processes."""
         for beside in list(self._all):
             beside.end()
-
-
-def _at(script: Script, field: str = "") -> str:
-    """Return the place of a script's file in its definition."""
-    if script.kind == "event":
-        return script.pointer
-    return join(script.pointer, field or ("function_source_uri" if script.kind == "virtual" else "path"))
-
-
-def _check(scripts: ScriptSet, program: Program) -> bool:
-    """Compile all files and look for what is called in them; tell whether they may run on the loop. Raises Mistakes."""
-    _check_python(scripts, program)
-    sources, entries = program.of("javascript")
-    if not entries:
-        return False
-    inline = not any(_ASKS.search(source.text) for source in sources)
-    if inline:
-        try:
-            inline_context(program)
-        except ScriptError as error:
-            if not any(one in error.message for one in _ONLY_ON_THE_LOOP):
-                raise _mistakes(scripts, program, error) from None
-            inline = False
-    if not inline:
-        try:
-            Context(sources, entries, program.config, memory=_MEMORY, loading=_LOADING)
-        except ScriptError as error:
-            raise _mistakes(scripts, program, error) from None
-    return inline
-
-
-def _mistakes(scripts: ScriptSet, program: Program, error: ScriptError) -> Mistakes:
-    """Return what is wrong in JavaScript at the place of the script that it concerns."""
-    sources, _ = program.of("javascript")
-    own = [script for script in scripts.scripts if script.language == "javascript"]
-    if isinstance(error, NoSuchName):
-        script = own[error.index]
-        field = "response_function_name" if script.kind == "virtual" else "name"
-        return Mistakes([Mistake(_at(script, field), f"{script.path or 'the blob'}: {error}")])
-    source = sources[error.index] if error.index >= 0 else None
-    script = next((one for one in own if source is not None and one.path == source.name), own[0])
-    return Mistakes([Mistake(_at(script), f"{script.path or 'the blob'}: {error}")])
-
-
-def _check_python(scripts: ScriptSet, program: Program) -> None:
-    mistakes = []
-    for place, source in enumerate(program.sources):
-        if source.language != "python":
-            continue
-        own = [script for script, entry in zip(scripts.scripts, program.entries, strict=True) if entry.source == place]
-        message, name = mistake(source, {script.name for script in own})
-        if message:
-            script = next((one for one in own if one.name == name), own[0])
-            mistakes.append(Mistake(_at(script, "name" if name else ""), f"{source.name}: {message}"))
-    if mistakes:
-        raise Mistakes(mistakes)

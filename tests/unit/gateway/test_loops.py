@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.batch.batches import BATCH_PATH
-from services.gateway.exchange import CompiledApi, Exchange, Looped, Reply, ResponseHead, Timeouts
+from services.gateway.exchange import BATCH_PATH, CompiledApi, Exchange, Looped, Reply, ResponseHead, Timeouts
 from services.gateway.forwarding.whole_answers import changed_head, transformed
 from services.gateway.judge import Judge
 from services.gateway.live import Live

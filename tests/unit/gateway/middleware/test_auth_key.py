@@ -137,15 +137,11 @@ def test_stripping_leaves_alone_what_is_no_place_for_keys() -> None:
     assert (request.drop_headers, request.set_headers, request.upstream_query) == ({b"x-key"}, None, None)
 
 
-@pytest.mark.parametrize(
-    "mode",
-    ["enable_coprocess_auth", "use_go_plugin_auth", "custom_plugin_auth_enabled"],
-)
-def test_a_way_of_authentication_that_is_not_served_is_a_mistake(mode: str) -> None:
+def test_a_way_of_authentication_that_is_not_served_is_a_mistake() -> None:
     """Served with keys alone it would be open to the wrong clients. A keyless API is open anyway, as in Tyk."""
-    assert mistakes(auth_key, **{mode: True}) == [f"/{mode}"]
-    assert mistakes(auth_key, **{mode: False}) == []
-    assert mistakes(auth_key, **{mode: True}, use_keyless=True) == []
+    assert mistakes(auth_key, use_go_plugin_auth=True) == ["/use_go_plugin_auth"]
+    assert mistakes(auth_key, use_go_plugin_auth=False) == []
+    assert mistakes(auth_key, use_go_plugin_auth=True, use_keyless=True) == []
 
 
 @pytest.mark.parametrize(

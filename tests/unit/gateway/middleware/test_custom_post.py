@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.gateway.middleware import custom_post
-from tests.unit.gateway.exchanges import ask, spec
+from tests.unit.gateway.exchanges import ask, built, ports
 from tests.unit.gateway.scripted import HOOK, hooked, request, scripted
 
 
 def test_without_scripts_it_is_not_in_the_chain() -> None:
-    assert spec(custom_post) is None
+    assert built(custom_post, ports()) is None
 
 
 def test_it_sees_what_goes_on(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from services.gateway.middleware import custom_post_key
 from services.gateway.refusals import SCRIPT_FAILED
-from tests.unit.gateway.exchanges import ask, make_key, refusal, spec
+from tests.unit.gateway.exchanges import ask, built, make_key, ports, refusal
 from tests.unit.gateway.scripted import Saved, hooked, request
 
 
 def test_without_scripts_it_is_not_in_the_chain() -> None:
-    assert spec(custom_post_key) is None
+    assert built(custom_post_key, ports()) is None
 
 
 def test_headers_are_changed_for_the_upstream_only(tmp_path: Path) -> None:

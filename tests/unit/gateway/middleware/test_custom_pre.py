@@ -8,14 +8,13 @@ import pytest
 
 from services.gateway.middleware import custom_pre
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_REFUSED
-from tests.unit.gateway.exchanges import ask, mistakes, refusal, spec
+from tests.unit.gateway.exchanges import ask, built, mistakes, ports, refusal
 from tests.unit.gateway.scripted import hooked, request
 
 
 def test_without_scripts_it_is_not_in_the_chain() -> None:
-    assert spec(custom_pre) is None
-    assert spec(custom_pre, custom_middleware={"pre": [{"name": "a", "path": "a.js", "disabled": True}]}) is None
-    assert spec(custom_pre, custom_middleware={"post": [{"name": "a", "path": "a.js"}]}) is None
+    assert built(custom_pre, ports()) is None
+    assert built(custom_pre, ports(), custom_middleware={"pre": [{"name": "a", "path": "a.js", "disabled": True}]}) is None
 
 
 def test_mistakes() -> None:

@@ -94,15 +94,16 @@ def test_processors_that_are_wrong(processor: Any, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "warned"),
+    ("name", "scripts", "warned"),
     [
-        ("header_injector", False),
-        ("header_transform", False),
-        ("response_body_transform", False),
-        ("custom_mw_res_hook", True),
-        ("goplugin_res_hook", True),
+        ("header_injector", [], False),
+        ("header_transform", [], False),
+        ("response_body_transform", [], False),
+        ("custom_mw_res_hook", [], True),
+        ("custom_mw_res_hook", [{"name": "a", "path": "a.js"}], False),
+        ("goplugin_res_hook", [], True),
     ],
 )
-def test_a_processor_that_does_nothing_is_warned_of(name: str, warned: bool) -> None:
-    found = lint(definition(response_processors=[{"name": name}]))
+def test_a_processor_that_does_nothing_is_warned_of(name: str, scripts: list[Any], warned: bool) -> None:
+    found = lint(definition(response_processors=[{"name": name}], custom_middleware={"response": scripts}))
     assert [one.pointer for one in found] == (["/response_processors/0/name"] if warned else [])

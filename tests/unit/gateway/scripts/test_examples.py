@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from services.gateway.compiler import compile_api, parse
-from services.gateway.middleware import custom_post, custom_post_key, custom_pre
+from services.gateway.exchange import ResponseHead
+from services.gateway.middleware import custom_auth, custom_post, custom_post_key, custom_pre, custom_response
 from services.gateway.refusals import SCRIPT_REFUSED
 from services.gateway.scripts.scripts import Scripts
 from tests.unit.gateway.exchanges import ask, built, make_key, ports, refusal
@@ -28,7 +29,7 @@ def example(saved: Saved | None = None) -> Any:
 def test_the_page_has_every_file() -> None:
     page = (ROOT / "docs" / "custom-middleware.md").read_text()
     files = [path for path in FOLDER.iterdir() if path.suffix in (".js", ".py")]
-    assert len(files) == 5
+    assert len(files) == 7
     for path in files:
         assert f"\n{path.read_text()}```" in page, path.name
 
@@ -36,7 +37,8 @@ def test_the_page_has_every_file() -> None:
 def test_the_definition_compiles() -> None:
     raw = json.loads((ROOT / "deploy" / "apis" / "example-scripts.json").read_text())
     raw["proxy"]["target_url"] = "http://10.0.0.1/"
-    assert len(compile_api(parse({**raw, "active": True}), example(), 1).scripts.files) == 4
+    files = compile_api(parse({**raw, "active": True}), example(), 1).scripts.files
+    assert len([one for one in files if one.path.endswith(".js")]) == 4
 
 
 def test_a_key_from_the_query() -> None:
@@ -56,6 +58,26 @@ def test_a_plan() -> None:
     assert ask(rule, made) is None
     assert made.sent_headers() == [(b"X-Plan", b"gold")]
     assert saved == [("key-1", {"plan": "gold", "calls": "7"})]
+
+
+@pytest.mark.parametrize(("token", "who"), [("abc", "acme"), ("abd", None), ("", None)])
+def test_a_partner(token: str, who: str | None) -> None:
+    hooks = {"driver": "python", "auth_check": {"name": "partner", "path": "partner.py"}}
+    config = {"partners": {"acme": "abc", "best": "xyz"}}
+    rule = built(custom_auth, example(), custom_middleware=hooks, custom_plugin_auth_enabled=True, config_data=config)
+    out, _ = Called(rule._running)(Headers={"X-Partner-Token": [token]} if token else {})
+    assert (out.get("session", {}).get("key_id"), out.get("over", {}).get("code")) == (who, None if who else 401)
+
+
+@pytest.mark.parametrize(("role", "body"), [("guest", '{"name":"a"}'), ("staff", '{"name": "a", "cost": 5}')])
+def test_a_redaction(role: str, body: str) -> None:
+    rule = built(
+        custom_response, example(), custom_middleware={"response": [{"name": "redact", "path": "redact.js"}]},
+        config_data={"secret_fields": ["cost"]},
+    )  # fmt: skip
+    head = ResponseHead(200, b"OK", [(b"X-Powered-By", b"p")])
+    found = rule.transform(request(key=make_key(meta_data={"role": role})), head, b'{"name": "a", "cost": 5}')
+    assert (found, head.headers) == (body.encode(), [])
 
 
 @pytest.mark.parametrize(("amount", "passes"), [(5, True), (500, False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,24 @@ def test_the_same_scripts_are_loaded_once_and_a_change_is_seen(folder: Path) -> 
     (folder / "a.js").write_text(GOOD + " ")
     assert any(file.has_changed() for file in running.files)
     assert scripts.load(found) is not running
+
+
+@pytest.mark.parametrize("driver", ["", "otto", "goja", "javascript", "Otto"])
+def test_a_source_that_the_definition_holds(folder: Path, driver: str) -> None:
+    """It needs no file, and outranks one."""
+    code = base64.b64encode(GOOD.encode()).decode()
+    hooks = {"driver": driver, "post": [{"name": "one", "code": code, "path": "none.js"}]}
+    running = Scripts(folder).load(definition(custom_middleware=hooks).scripts)
+    assert running is not None
+    assert [script.name for script in running.of("post")] == ["one"]
+    hooks["post"] = [{"name": "one", "code": "no base64"}]
+    with pytest.raises(Mistakes) as error:
+        Scripts(folder).load(definition(custom_middleware=hooks).scripts)
+    assert [one.pointer for one in error.value.mistakes] == ["/custom_middleware/post/0/code"]
+
+
+def test_a_script_that_is_listed_twice_runs_twice(folder: Path) -> None:
+    (folder / "a.js").write_text(GOOD)
+    running = Scripts(folder).load(definition(custom_middleware={"post": [{"name": "one", "path": "a.js"}] * 2}).scripts)
+    assert running is not None
+    assert len(running.of("post")) == 2
