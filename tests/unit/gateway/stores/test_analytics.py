@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
+from services.common.migrations import migrate
 from services.gateway.analytics.record import Record
 from services.gateway.analytics.rollups import MONTH, Names, roll_up
 from services.gateway.stores import activity, analytics
@@ -26,6 +28,15 @@ from tests.unit.gateway.analytics.making import HOUR, KEEP_S, NOON, api, record
 DAY = dt.date(2027, 1, 15)
 ONE_DAY = Period(DAY, DAY)
 ANY = Chosen()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[CoreDatabase]:
+    """Migrated: on PostgreSQL the table of roll-ups has partitions."""
+    migrate("gateway", database_url)
+    database = CoreDatabase(database_url)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
@@ -138,6 +149,60 @@ def test_pages(write: Write, seen: ActivityStore) -> None:
     assert ([one.by["item"] for one in last], count) == (["k6"], 7)
     assert seen.page(activity.KEYS, ONE_DAY, "day", ANY, 3, 3) == ([], 7)
     assert seen.page(activity.KEYS, Period(dt.date(2030, 1, 1), dt.date(2030, 1, 1)), "day", ANY, 1, 3) == ([], 0)
+
+
+@pytest.mark.parametrize("chosen", [ANY, Chosen(api_id="api"), Chosen(item="k2"), Chosen(api_id="two", item="k2")])
+def test_pages_together_are_everything(write: Write, seen: ActivityStore, chosen: Chosen) -> None:
+    """Whatever the length of a page, and wherever it begins in an hour, a day or a month."""
+    at = [NOON + 5 * HOUR * number for number in range(12)] + [NOON + 40 * 86_400]
+    write(
+        *(
+            record(when, "two" if number % 3 else "api", f"k{number % 4}", f"/p{number % 5}x", 200 + 201 * (number % 2))
+            for number, when in enumerate(at)
+            for _ in range(number % 3 + 1)
+        )
+    )
+    period = Period(dt.date(2027, 1, 3), dt.date(2027, 2, 28))
+    resolutions: tuple[activity.Resolution, ...] = ("hour", "day", "month")
+    for resolution, view in itertools.product(resolutions, (activity.APIS, activity.CODES, activity.KEYS, activity.ENDPOINTS)):
+        everything, count = seen.page(view, period, resolution, chosen, -1)
+        order = [(one.start, -one.hits, *(one.by[name] for name in view.by)) for one in everything]
+        assert (len(everything), order) == (count, sorted(order))
+        for size in 1, 3, count or 1:
+            pages = [seen.page(view, period, resolution, chosen, number, size) for number in range(-(-count // size))]
+            assert [one for found, _ in pages for one in found] == everything
+            assert {total for _, total in pages} <= {count}
+
+
+def test_more_than_can_be_shown_at_once(write: Write, seen: ActivityStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(*(record(key=f"k{number}") for number in range(5)))
+    monkeypatch.setattr(activity, "MOST_AT_ONCE", 4)
+    assert seen.page(activity.KEYS, ONE_DAY, "day", ANY, -1) == ([], 5)
+
+
+@pytest.mark.parametrize(("view", "chosen"), [(activity.CODES, ANY), (activity.KEYS, ANY), (activity.ENDPOINTS, Chosen(api_id="api"))])
+def test_how_many_there_are_is_read_from_the_index(
+    view: activity.View, chosen: Chosen, seen: ActivityStore, write: Write, database: CoreDatabase
+) -> None:
+    """Rows lie on a page each; those of one API are looked up by hour, not found among those of all APIs."""
+    write(*(record(NOON + hour * HOUR, f"api{number}", f"k{number}") for hour in range(5) for number in range(200)))
+    told: list[tuple[str, Any]] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda _c, _cursor, said, values, *_: told.append((said, values)))
+    seen.page(view, Period(DAY, DAY + dt.timedelta(days=1)), "hour", chosen)
+    said, values = next(one for one in told if "DISTINCT" in one[0])
+    with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        if database.dialect == "sqlite":
+            connection.exec_driver_sql("ANALYZE")
+            plan = "\n".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values))
+            assert "USING COVERING INDEX" in plan
+            assert ("start=? AND api_id=?" in plan) == (chosen != ANY)
+        else:
+            connection.exec_driver_sql("VACUUM (ANALYZE) analytics_rollups")
+            connection.exec_driver_sql("SET enable_seqscan = off")  # the table is small
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+            plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {said}", values))
+            assert "Index Only Scan" in plan
+            assert ("start = ANY" in plan) == (chosen != ANY)
 
 
 def test_an_organisation_sees_its_own(write: Write, seen: ActivityStore) -> None:

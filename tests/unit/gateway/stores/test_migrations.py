@@ -54,6 +54,35 @@ def test_a_database_of_before_the_log_of_changes(database_url: str) -> None:
     database.dispose()
 
 
+def test_analytics_of_before_their_partitions(database_url: str) -> None:
+    """They are kept both ways, and a worker of the version before goes on adding to them."""
+    database = CoreDatabase(database_url)
+    migrate_to("gateway", "0016", database)
+    key = "kind, grain, api_id, start, org_id, version, code, item"
+    add = sa.text(
+        f"INSERT INTO analytics_rollups ({key}, hits, success, error, request_us, last_hit, expires, name)"
+        " VALUES (:kind, :grain, 'a', 24, 'o', 'v', 200, 'i', 1, 1, 0, 5, 9, 99, 'n')"
+        f" ON CONFLICT ({key}) DO UPDATE SET hits = analytics_rollups.hits + excluded.hits"
+    )
+    rows = [{"kind": kind, "grain": grain} for kind in (1, 2, 3, 4) for grain in (0, 1, 2)]
+
+    def found() -> list[tuple[object, ...]]:
+        with database.read() as connection:
+            told = connection.execute(sa.text(f"SELECT {key}, hits, request_us, name FROM analytics_rollups ORDER BY kind, grain"))
+            return [tuple(row) for row in told]
+
+    def expected(hits: int) -> list[tuple[object, ...]]:
+        return [(one["kind"], one["grain"], "a", 24, "o", "v", 200, "i", hits, 5, "n") for one in rows]
+
+    ways = (("0016", command.upgrade), ("0017", command.upgrade), ("0016", command.downgrade), ("0017", command.upgrade))
+    for hits, (revision, step) in enumerate(ways, 1):
+        migrate_to("gateway", revision, database, step)
+        with database.engine.begin() as connection:
+            connection.execute(add, rows)
+        assert found() == expected(hits)
+    database.dispose()
+
+
 def _tables(difference: object) -> list[str]:
     """Every name in alembic's description of a difference that may be a table's."""
     parts = difference if isinstance(difference, list | tuple) else [difference]
