@@ -52,6 +52,13 @@ class Record(NamedTuple):
     raw_request: str
 
 
+class Batch(NamedTuple):
+    """Records that are written together. writer: a name that no other worker has. number: rises with each batch of the writer."""
+
+    writer: str
+    number: int
+
+
 def kept_for(api: CompiledApi, keep_s: int) -> int:
     """Return how many seconds records of an API are kept. keep_s: what the setting says, which a definition only shortens."""
     return min(api.expire_analytics_after or keep_s, keep_s)

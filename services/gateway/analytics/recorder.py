@@ -6,6 +6,8 @@ are not recorded, and counted as dropped.
 
 from __future__ import annotations
 
+import itertools
+import secrets
 import threading
 import time
 from collections import deque
@@ -15,7 +17,7 @@ from typing import Final
 from services.common import logging as logs
 from services.common.core_database import is_transient, is_unavailable
 from services.gateway.analytics.detail import head_of
-from services.gateway.analytics.record import Noted, Record, record_of
+from services.gateway.analytics.record import Batch, Noted, Record, record_of
 from services.gateway.analytics.rollups import Names, Row, Totals, roll_up
 from services.gateway.exchange import Exchange
 from services.gateway.threads import give_way, in_thread
@@ -33,20 +35,23 @@ _LONGEST_PATH: Final = 2048
 _LONGEST_RELATIVE: Final = 1024
 
 Answered = Callable[[Exchange, int, int, int, float], None]
-Write = Callable[[Sequence[Record], Mapping[Row, Totals]], None]
+Write = Callable[[Batch, Sequence[Record], Mapping[Row, Totals]], None]
 
 
 class Recorder:
     """One for each worker. dropped: requests that were not recorded."""
 
     def __init__(self, write: Write, keep_s: int, *, most: int = MOST_WAITING, now: Callable[[], float] = time.time) -> None:
-        """write: of the store, in one transaction. keep_s: seconds that records are kept. most: requests that may wait."""
+        """write: of the store, in one transaction; a batch that comes again is written once. keep_s: seconds that records are kept. most:
+        requests that may wait.
+        """
         self._write_batch = write
         self._keep_s = keep_s
         self._most = most
         self._now = now
         self._waiting: deque[Noted] = deque()
         self._names = Names()
+        self._batches = map(Batch, itertools.repeat(secrets.token_hex(8)), itertools.count(1))
         self._thread = threading.Thread(target=self._run, name="analytics", daemon=True)
         self._stopping = threading.Event()
         self._dropped_on_loop = self._dropped_in_thread = 0
@@ -112,17 +117,21 @@ class Recorder:
         return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]  # nobody else takes any
 
     def _write(self, noted: list[Noted]) -> None:
-        """Write a batch, again until it is done or the worker stops: the store may be away for a while."""
+        """Write a batch, again until it is done or the worker stops: the store may be away for a while.
+
+        It may be done although its commit was not answered; by its number the store knows.
+        """
         try:
             records = [record_of(one, self._keep_s) for one in noted]
             totals = roll_up(records, self._names)
         except Exception as error:  # what cannot be told must not end the telling of all others
             self._lost(len(noted), "a request cannot be recorded", error)
             return
+        batch = next(self._batches)
         pause = 0.1
         while True:
             try:
-                self._write_batch(records, totals)
+                self._write_batch(batch, records, totals)
                 return
             except Exception as error:
                 if not (is_unavailable(error) or is_transient(error)):

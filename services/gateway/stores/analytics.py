@@ -1,6 +1,7 @@
 """Records of requests and what they add up to: their tables, how batches are written, and when rows are deleted.
 
 A record and the roll-ups in which it counts are written in one transaction, so totals are those of the records, whatever is killed between.
+The number of the batch is written with it: a batch whose commit was not answered, and which comes again, is found to be there.
 A batch goes to PostgreSQL as one array for each column; for that, moments are whole numbers (milliseconds, seconds or hours of the epoch).
 `stores/activity.py` reads.
 """
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from services.common import logging as logs
 from services.common.core_database import CoreDatabase
-from services.gateway.analytics.record import Record
+from services.gateway.analytics.record import DAY_S, Batch, Record
 from services.gateway.analytics.rollups import KEY, OAUTH, Row, Totals
 from services.gateway.stores.base import metadata
 
@@ -25,6 +26,7 @@ log = logs.get(__name__)
 _SLICE: Final = 1000  # rows of one transaction that purges: nobody else waits for long
 _LOOK_S: Final = 600.0
 _PAUSE_S: Final = 0.2
+_WRITER_KEPT_S: Final = 30 * DAY_S  # the longest that a store may be away before a batch is forgotten, and could be written twice
 
 RECORDS: Final = sa.Table(
     "analytics_records",
@@ -74,6 +76,14 @@ ROLLUPS: Final = sa.Table(
     sa.PrimaryKeyConstraint("kind", "grain", "start", "api_id", "item", "version", "code", "org_id"),
     sa.Index("ix_analytics_rollups_item", "item", "kind", "grain", "start", postgresql_where=_OF_ITEMS, sqlite_where=_OF_ITEMS),
 )
+# The last batch of each worker. It writes one after the other, so that is the one that may come again.
+WRITERS: Final = sa.Table(
+    "analytics_writers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("batch", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),  # seconds
+)
 _ROW: Final = Row._fields
 _TOTALS: Final = ("hits", "success", "error", "request_us", "last_hit", "expires", "name")
 _ADDED: Final = ("hits", "success", "error", "request_us")
@@ -94,16 +104,27 @@ class AnalyticsStore:
             _many(database.dialect, ROLLUPS, _ROW + _TOTALS)
             + f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}, name = excluded.name"
         )
+        place = "?" if database.dialect == "sqlite" else "%s"
+        self._number = (
+            f"INSERT INTO analytics_writers (id, batch, expires) VALUES ({place}, {place}, {place}) ON CONFLICT (id)"  # noqa: S608
+            " DO UPDATE SET batch = excluded.batch, expires = excluded.expires WHERE analytics_writers.batch < excluded.batch"
+        )
 
-    def write(self, records: Sequence[Record], totals: Mapping[Row, Totals]) -> None:
-        """Write a batch in one transaction. totals: what these records add up to, sorted. Raises as `CoreDatabase.run`."""
+    def write(self, batch: Batch, records: Sequence[Record], totals: Mapping[Row, Totals]) -> None:
+        """Write a batch in one transaction, unless it is written already. totals: what these records add up to, sorted.
+
+        Raises as `CoreDatabase.run`. When the connection breaks during the commit, the batch may be written or not: call it again.
+        """
         added = [
             (*row, one.hits, one.success, one.error, one.request_us, one.last, one.expires, one.name) for row, one in totals.items()
         ]  # fmt: skip
+        numbered = (*batch, records[-1].at // 1000 + _WRITER_KEPT_S)
 
         def work(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(self._insert, self._arguments(records))
-            connection.exec_driver_sql(self._add, self._arguments(added))
+            # first: while the server still commits what this worker has given up, this waits for it
+            if connection.exec_driver_sql(self._number, numbered).rowcount:
+                connection.exec_driver_sql(self._insert, self._arguments(records))
+                connection.exec_driver_sql(self._add, self._arguments(added))
 
         self._database.run(work)
 
@@ -121,6 +142,7 @@ class AnalyticsStore:
         def work(connection: sa.Connection) -> int:
             records = connection.execute(sa.delete(RECORDS).where(RECORDS.c.id.in_(old))).rowcount
             rollups = connection.execute(sa.delete(ROLLUPS).where(place.in_(ended))).rowcount
+            connection.execute(sa.delete(WRITERS).where(WRITERS.c.expires < now))  # a row for each worker, so there are few
             return max(records, rollups)
 
         return self._database.run(work)

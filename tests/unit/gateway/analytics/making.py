@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
-from services.gateway.analytics.record import Noted, Record, record_of
+from services.gateway.analytics.record import Batch, Noted, Record, record_of
 from services.gateway.compiler import compile_api
 from services.gateway.exchange import CompiledApi
 from services.gateway.keys.model import Key
@@ -22,6 +23,14 @@ def api(**changes: Any) -> CompiledApi:
 
 
 _API = api()
+
+
+_NUMBERS = itertools.count(1)
+
+
+def batch() -> Batch:
+    """One that was never written."""
+    return Batch("writer", next(_NUMBERS))
 
 
 def record(

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from services.gateway.analytics import recorder as recorders
-from services.gateway.analytics.record import Record
+from services.gateway.analytics.record import Batch, Record
 from services.gateway.analytics.recorder import BATCH, Recorder
 from services.gateway.exchange import CompiledApi
 from tests.support.waiting import wait_until
@@ -32,7 +32,7 @@ class Store:
         self.open = threading.Event()
         self.open.set()
 
-    def write(self, records: Sequence[Record], totals: Mapping[Any, Any]) -> None:
+    def write(self, batch: Batch, records: Sequence[Record], totals: Mapping[Any, Any]) -> None:
         self.open.wait(60)
         if self.failing is not None:
             raise self.failing

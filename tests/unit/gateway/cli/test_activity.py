@@ -9,13 +9,13 @@ from typing import Any
 from services.gateway.analytics.rollups import Names, roll_up
 from services.gateway.stores.activity import ActivityStore
 from services.gateway.stores.analytics import AnalyticsStore
-from tests.unit.gateway.analytics.making import record
+from tests.unit.gateway.analytics.making import batch, record
 
 
 def test_activity(run: Any, operator: Any) -> None:
     now = time.time()
     requests = [record(now, key="k1", path="/users/7"), record(now, api_id="two", code=500)]
-    AnalyticsStore(operator.gateway.database).write(requests, roll_up(requests, Names()))
+    AnalyticsStore(operator.gateway.database).write(batch(), requests, roll_up(requests, Names()))
     assert {one["id"]["api_id"]: one["hits"] for one in json.loads(run("--json", "activity", "apis").output)} == {"api": 1, "two": 1}
     [line] = run("activity", "apis", "--api", "two", "--by", "month").output.splitlines()[1:]
     assert line.split()[:4] == [time.strftime("%Y-%m", time.gmtime(now)), "two", "1", "1"]

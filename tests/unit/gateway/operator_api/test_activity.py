@@ -13,13 +13,13 @@ from services.gateway.analytics.rollups import Names, roll_up
 from services.gateway.operator_api.access import _KEY_PATH
 from services.gateway.stores import activity
 from services.gateway.stores.analytics import AnalyticsStore
-from tests.unit.gateway.analytics.making import HOUR, NOON, record
+from tests.unit.gateway.analytics.making import HOUR, NOON, batch, record
 
 DAY = "15/1/2027/15/1/2027"
 
 
 def write(database: CoreDatabase, *records: Record) -> None:
-    AnalyticsStore(database).write(records, roll_up(records, Names()))
+    AnalyticsStore(database).write(batch(), records, roll_up(records, Names()))
 
 
 def test_by_api(operator: Any, database: CoreDatabase) -> None:

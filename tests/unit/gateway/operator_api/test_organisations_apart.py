@@ -25,7 +25,7 @@ from services.gateway.stores.analytics import AnalyticsStore
 from services.gateway.stores.events import Outbox
 from services.gateway.stores.oauth import NewToken
 from tests.support import client_certificates
-from tests.unit.gateway.analytics.making import record
+from tests.unit.gateway.analytics.making import batch, record
 
 LONG_AGO = 1_700_000_000.0
 TODAY = dt.datetime.now(dt.UTC)
@@ -91,7 +91,7 @@ def house(operator: Any, make_definition: Any) -> House:
         certificate = house.json(who, "POST", "/tyk/certs", client_certificates.make(f"certificate-of-{org}").pem)["id"]
         house.json(who, "POST", f"/tyk/org/keys/org-{org}", {"rate": 5, "per": 1, "quota_max": -1})
         requests = [record(TODAY.timestamp(), api_id, key["id"], f"/path-of-{org}", org_id=f"org-{org}", client=f"client-of-{org}")]
-        AnalyticsStore(gateway.database).write(requests, roll_up(requests, Names()))
+        AnalyticsStore(gateway.database).write(batch(), requests, roll_up(requests, Names()))
         operators = house.json(who, "GET", "/api/users")["users"]
         outbox.put([Call(f"msg-of-{org}", hook, "http://h", "E", api_id, "POST", "http://h/", (), "{}", (), 0)], LONG_AGO)
         house.of[org] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import itertools
 import json
@@ -16,14 +17,16 @@ from sqlalchemy.exc import OperationalError
 from services.common.clock import SettableClock
 from services.common.core_database import CoreDatabase
 from services.common.migrations import migrate
-from services.gateway.analytics.record import Record
+from services.gateway.analytics.record import Batch, Record
+from services.gateway.analytics.recorder import Recorder
 from services.gateway.analytics.rollups import MONTH, Names, roll_up
 from services.gateway.stores import activity, analytics
 from services.gateway.stores.activity import ActivityStore, Chosen, Period
-from services.gateway.stores.analytics import RECORDS, ROLLUPS, AnalyticsKeeper, AnalyticsStore
+from services.gateway.stores.analytics import RECORDS, ROLLUPS, WRITERS, AnalyticsKeeper, AnalyticsStore
 from services.gateway.stores.callers import Caller
 from tests.support.waiting import wait_until
-from tests.unit.gateway.analytics.making import HOUR, KEEP_S, NOON, api, record
+from tests.unit.gateway.analytics.making import HOUR, KEEP_S, NOON, api, batch, record
+from tests.unit.gateway.exchanges import exchange
 
 DAY = dt.date(2027, 1, 15)
 ONE_DAY = Period(DAY, DAY)
@@ -57,7 +60,7 @@ def write(store: AnalyticsStore) -> Write:
     names = Names()
 
     def write(*records: Record) -> None:
-        store.write(records, roll_up(records, names))
+        store.write(batch(), records, roll_up(records, names))
 
     return write
 
@@ -228,7 +231,7 @@ def test_workers_that_write_the_same_rows_at_once(database: CoreDatabase) -> Non
         try:
             for turn in range(10):
                 records = [record(NOON + at, f"api{at % 3}", f"k{(at + number) % 5}", f"/p{at % 4}x") for at in range(turn, turn + 20)]
-                store.write(records, roll_up(records, names))
+                store.write(Batch(f"worker {number}", turn + 1), records, roll_up(records, names))
         except Exception as error:
             errors.append(error)
 
@@ -248,6 +251,44 @@ def test_a_batch_that_fails_half_way_leaves_nothing(store: AnalyticsStore, write
     with pytest.raises(sa.exc.DBAPIError):
         write(record())
     assert (total(database, RECORDS), total(database, ROLLUPS, "hits")) == (1, 9)
+
+
+def test_a_batch_whose_commit_was_not_answered_is_written_once(
+    store: AnalyticsStore, database: CoreDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, lost = database.engine.dialect.do_commit, iter([True, True])
+
+    def break_off(connection: Any) -> None:
+        commit(connection)
+        if next(lost, False):
+            raise database.engine.dialect.loaded_dbapi.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(database.engine.dialect, "do_commit", break_off)
+    recorder = Recorder(store.write, KEEP_S, now=lambda: NOON)
+    one = exchange("GET", "/api/x")
+    one.api = api()
+    hook = recorder.before(lambda *_: None)
+    for _ in range(3):
+        hook(one, 200, 10, 0, one.started + 0.002)
+    recorder.start()
+    wait_until(lambda: next(lost, None) is None)
+    asyncio.run(recorder.stop())
+    assert (total(database, RECORDS), total(database, ROLLUPS, "hits"), recorder.dropped) == (3, 27, 0)
+
+
+def test_a_batch_that_comes_again_while_the_server_still_commits_it(store: AnalyticsStore, database: CoreDatabase) -> None:
+    again = threading.Thread(target=store.write, args=(Batch("w", 7), [record()], roll_up([record()], Names())))
+    with database.engine.begin() as connection:
+        connection.execute(sa.insert(WRITERS).values(id="w", batch=7, expires=NOON))
+        again.start()
+        if database.dialect == "postgresql":  # SQLite lets nobody see who waits
+            waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+            wait_until(lambda: bool(connection.scalar(waiting)))
+    again.join(60)
+    assert total(database, RECORDS) == 0
+    store.write(Batch("w", 8), [record()], roll_up([record()], Names()))
+    store.write(Batch("x", 1), [record()], roll_up([record()], Names()))
+    assert total(database, RECORDS) == 2
 
 
 def test_records_newest_first(write: Write, seen: ActivityStore) -> None:
@@ -288,7 +329,7 @@ def test_time_ends_records_and_what_they_add_up_to(store: AnalyticsStore, write:
     assert store.purge(NOON + 16.5 * day_s + 61) == 3
     assert total(database, ROLLUPS, "hits") == 9
     assert store.purge(NOON + 17 * day_s + KEEP_S) == 9
-    assert (total(database, RECORDS), total(database, ROLLUPS)) == (0, 0)
+    assert (total(database, RECORDS), total(database, ROLLUPS), total(database, WRITERS)) == (0, 0, 0)
 
 
 def test_the_keeper_goes_on_until_nothing_is_left(store: AnalyticsStore, write: Write, database: CoreDatabase, monkeypatch: Any) -> None:

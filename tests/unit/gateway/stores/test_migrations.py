@@ -19,7 +19,7 @@ from tests.support.migrating import migrate_to
 _OURS = {
     "definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights", "organisations",
     "policies", "key_policies", "key_tags", "certificates", "operators", "operator_keys", "audit",
-    "analytics_records", "analytics_rollups",
+    "analytics_records", "analytics_rollups", "analytics_writers",
 }  # fmt: skip
 
 
