@@ -34,8 +34,9 @@ from services.gateway.analytics.rollups import (
     hour_of,
     start_of,
 )
-from services.gateway.stores.analytics import RECORDS, ROLLUPS
+from services.gateway.stores.analytics import ROLLUPS
 from services.gateway.stores.callers import OfCallers
+from services.gateway.stores.records import Looked, newest
 
 Resolution = Literal["hour", "day", "month"]
 MOST_AT_ONCE: Final = 10_000
@@ -201,14 +202,9 @@ class ActivityStore(OfCallers):
         size: int = 10,
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return one page of records, the newest first, and whether there are more. number: from zero."""
-        columns = RECORDS.c
-        meant = [columns.at >= _milliseconds(since), columns.at < _milliseconds(until), self._caller.owns(columns.org_id)]
-        meant += [column == value for column, value in ((columns.api_id, api_id), (columns.key_id, key_id)) if value is not None]
-        if errors_only:
-            meant.append(columns.code >= FIRST_ERROR)
-        newest = sa.select(RECORDS).where(*meant).order_by(columns.at.desc(), columns.id.desc())
+        looked = Looked(_milliseconds(since), _milliseconds(until), self._caller, api_id, key_id, errors_only)
         with self._database.read() as connection:
-            rows = connection.execute(newest.limit(size + 1).offset(number * size)).all()
+            rows = newest(connection, looked, number * size, size + 1)
         return [_record(row._mapping) for row in rows[:size]], len(rows) > size
 
 

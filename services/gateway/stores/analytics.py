@@ -3,7 +3,7 @@
 A record and the roll-ups in which it counts are written in one transaction, so totals are those of the records, whatever is killed between.
 The number of the batch is written with it: a batch whose commit was not answered, and which comes again, is found to be there.
 A batch goes to PostgreSQL as one array for each column; for that, moments are whole numbers (milliseconds, seconds or hours of the epoch).
-`stores/activity.py` reads.
+`stores/activity.py` and `stores/records.py` read.
 """
 
 from __future__ import annotations
