@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -196,12 +196,28 @@ class KeyStore(OfCallers):
 
     def get(self, id: str) -> StoredKey | None:
         """Return a key by its public id, with its effective session."""
+        return self.several([id]).get(id)
+
+    def several(self, ids: Collection[str]) -> dict[str, StoredKey]:
+        """Return the keys with these public ids, as far as there are any, by their ids."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(KEYS).where(_K.id == id, self._mine())).one_or_none()
-            if row is None:
-                return None
-            [stored] = self._with_policies(connection, [_stored(connection, row, self._clock.now())])
-            return stored
+            return self._several(connection, ids)
+
+    def opened(self, hashes: Collection[str]) -> dict[str, StoredKey]:
+        """Return the keys that these live secrets open, by the hashes."""
+        with self._database.read() as connection:
+            live = sa.or_(_S.ends_at.is_(None), _S.ends_at > self._clock.now())
+            chosen = sa.select(_S.hash, _S.key_id).where(live)
+            of = {row.hash: row.key_id for part in _parts(hashes) for row in connection.execute(chosen.where(_S.hash.in_(part)))}
+            found = self._several(connection, list(of.values()))
+            return {hash: found[id] for hash, id in of.items() if id in found}
+
+    def _several(self, connection: sa.Connection, ids: Collection[str]) -> dict[str, StoredKey]:
+        chosen = sa.select(KEYS).where(self._mine())
+        rows = [row for part in _parts(ids) for row in connection.execute(chosen.where(_K.id.in_(part)))]
+        hashes = _live_hashes(connection, [row.id for row in rows], self._clock.now())
+        found = self._with_policies(connection, [_stored_with(row, hashes.get(row.id, ())) for row in rows])
+        return {stored.id: stored for stored in found}
 
     def log_in_of(self, id: str) -> str:
         """Return what the limits of an access token are counted by; "" for any other key."""
@@ -358,23 +374,20 @@ class KeyStore(OfCallers):
         chosen = sorted(set(ids))  # writers that lock rows in the same order cannot deadlock
 
         def work(connection: sa.Connection) -> list[StoredKey]:
-            now, found, missing = self._clock.now(), [], []
-            for id in chosen:
-                try:
-                    found.append(_stored(connection, self._existing(connection, id), now))
-                except KeyMissing:
-                    missing.append(id)
-            if missing:
-                raise KeyMissing(*missing)
-            changed = [_all_hashes(connection, id) for id in chosen]
-            for id in chosen:
-                for table in _OF_KEYS:
-                    connection.execute(sa.delete(table).where(table.c.key_id == id))
-                connection.execute(sa.delete(KEYS).where(_K.id == id))
+            locked = sa.select(KEYS).where(self._mine()).order_by(_K.id).with_for_update()
+            rows = {row.id: row for part in _parts(chosen) for row in connection.execute(locked.where(_K.id.in_(part)))}
+            if len(rows) < len(chosen):
+                raise KeyMissing(*(id for id in chosen if id not in rows))
+            live = _live_hashes(connection, chosen, self._clock.now())
+            changed: dict[str, set[str]] = {id: set() for id in chosen}
+            for part in _parts(chosen):
+                for secret in connection.execute(sa.select(_S.key_id, _S.hash).where(_S.key_id.in_(part))):
+                    changed[secret.key_id].add(secret.hash)
+            generation = raise_generation(connection, GENERATION, remove_keys(connection, chosen))
+            found = [_stored_with(rows[id], live.get(id, ())) for id in chosen]
             for stored in found:
                 self._caller.tell("key", stored.id, _told(stored.session), None)
-            generation = raise_generation(connection, GENERATION, frozenset().union(*changed))
-            return [replace(stored, generation=generation, changed=hashes) for stored, hashes in zip(found, changed, strict=True)]
+            return [replace(stored, generation=generation, changed=frozenset(changed[stored.id])) for stored in found]
 
         return self._database.run(work)
 
@@ -448,8 +461,7 @@ class KeyStore(OfCallers):
         stale = sa.or_(_K.last_used_at.is_(None), _K.last_used_at < when - NOTED_FOR)
 
         def work(connection: sa.Connection) -> None:
-            for start in range(0, len(chosen), 500):
-                part = chosen[start : start + 500]
+            for part in _parts(chosen):
                 connection.execute(sa.update(KEYS).where(_K.id.in_(part), stale).values(last_used_at=when))
 
         if chosen:
@@ -482,9 +494,8 @@ def remove_keys(connection: sa.Connection, ids: Iterable[str]) -> frozenset[str]
 
     The caller raises the generation.
     """
-    chosen, hashes = sorted(set(ids)), set()  # writers that lock rows in the same order cannot deadlock
-    for start in range(0, len(chosen), 500):
-        part = chosen[start : start + 500]
+    hashes: set[str] = set()
+    for part in _parts(sorted(set(ids))):  # writers that lock rows in the same order cannot deadlock
         connection.execute(sa.select(_K.id).where(_K.id.in_(part)).order_by(_K.id).with_for_update()).all()
         hashes |= set(connection.scalars(sa.select(_S.hash).where(_S.key_id.in_(part))))
         for table in _OF_KEYS:
@@ -563,11 +574,18 @@ def _write_rights(connection: sa.Connection, id: str, session_object: Mapping[st
         connection.execute(sa.insert(TAGS), tags)
 
 
+def _parts(names: Collection[str]) -> Iterator[list[str]]:
+    """Cut names into parts that a statement can hold; each name once, in their order."""
+    unique = list(dict.fromkeys(names))
+    for start in range(0, len(unique), 500):
+        yield unique[start : start + 500]
+
+
 def _live_hashes(connection: sa.Connection, ids: list[str], now: dt.datetime) -> dict[str, tuple[str, ...]]:
     live = sa.or_(_S.ends_at.is_(None), _S.ends_at > now)
     found: dict[str, tuple[str, ...]] = {}
-    for start in range(0, len(ids), 500):
-        chosen = sa.select(_S.key_id, _S.hash).where(_S.key_id.in_(ids[start : start + 500]), live)
+    for part in _parts(ids):
+        chosen = sa.select(_S.key_id, _S.hash).where(_S.key_id.in_(part), live)
         for secret in connection.execute(chosen.order_by(_S.created_at)):
             found[secret.key_id] = (*found.get(secret.key_id, ()), secret.hash)
     return found

@@ -386,6 +386,23 @@ def test_keys_are_revoked_together_or_not_at_all(operator: Any, make_session: An
         operator.json("POST", path, wrong, status=400)
 
 
+def test_a_thousand_keys_are_revoked_in_few_statements(operator: Any, make_session: Any) -> None:
+    """One after the other, they take so long that callers give up."""
+    operator.new_api()
+    made = [operator.json("POST", "/api/keys", make_session("one")) for _ in range(4)]
+    named = [made[0]["id"], made[1]["key_id"], made[2]["key_id"].removeprefix("default"), made[3]["id"]]
+    statements: list[str] = []
+    sa.event.listen(operator.gateway.keys_store._database.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    unknown = [f"nobody{number}" for number in range(1000 - len(named))]
+    refused = operator.json("POST", "/api/gatehouse/keys/revoke", {"ids": [*unknown, *named]}, status=404)
+    assert len(refused["Errors"]) == len(unknown)
+    assert len(statements) < 30
+    statements.clear()
+    done = operator.json("POST", "/api/gatehouse/keys/revoke", {"ids": named})
+    assert sorted(done["Meta"]) == sorted(key["id"] for key in made)
+    assert len(statements) < 30
+
+
 def test_a_key_that_goes_meanwhile_stops_the_others_from_being_revoked(operator: Any, make_session: Any) -> None:
     operator.new_api()
     one, two = (operator.json("POST", "/api/keys", make_session("one"))["id"] for _ in range(2))
