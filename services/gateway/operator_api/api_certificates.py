@@ -17,8 +17,8 @@ blueprint = protected("certificates", __name__)
 def list_certificates() -> Response:
     """List ids; with `mode=detailed` what is to be said of each, too. `org_id`: of one organisation only."""
     number, size = arguments.page()
+    detailed = arguments.detailed()
     found, total = gateway().certificates_store.page(request.args.get("org_id") or None, number=number, size=size)
-    detailed = request.args.get("mode") == "detailed"
     listed = [certificates.in_short(one) if detailed else one.id for one in found]
     return answer({"certs": listed, "pages": pages(total, number, size)})
 

@@ -45,8 +45,8 @@ def replay(id: str) -> Response:
 @blueprint.post("/api/gatehouse/deliveries/replay")
 def replay_dead() -> Response:
     """`?hook_id=`: repeat all dead calls of a webhook; `?all=1`: of every webhook."""
-    hook_id = request.args.get("hook_id", "")
-    if not hook_id and not arguments.flag("all"):
+    hook_id, of_all = request.args.get("hook_id", ""), arguments.flag("all")
+    if not hook_id and not of_all:
         raise refusals.hook_not_named()
     count = deliveries.replay_dead(gateway(), hook_id or None)
     return answer({"Status": "OK", "Message": f"{count} deliveries scheduled", "Meta": count})

@@ -19,6 +19,7 @@ _ETAG: Final = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _LARGEST_PAGE: Final = 1000
 _LONGEST_OVERLAP: Final = 90 * 86400
 _OVERLAP: Final = 86400
+_SWITCHED: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 
 def body(what: Document) -> dict[str, Any]:
@@ -80,8 +81,19 @@ def texts(name: str) -> tuple[str, ...]:
 
 
 def flag(name: str) -> bool:
-    """Whether a parameter of the query is switched on: `1`, `true` or `yes`."""
-    return request.args.get(name, "").lower() in ("1", "true", "yes")
+    """Whether a parameter of the query is switched on: `1`, `true` or `yes`. Other words are refused: `dry_run=on` must not write."""
+    text = request.args.get(name, "").lower()
+    if text not in _SWITCHED:
+        raise refusals.flag_wrong(name)
+    return _SWITCHED[text]
+
+
+def detailed() -> bool:
+    """Whether `mode` asks for more than ids."""
+    mode = request.args.get("mode", "")
+    if mode not in ("", "detailed"):
+        raise refusals.mode_unknown()
+    return mode == "detailed"
 
 
 def if_match() -> int | None:

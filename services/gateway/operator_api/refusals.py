@@ -195,6 +195,10 @@ def number_out_of_range(name: str, low: int, high: int) -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, f"{name} must be a whole number from {low} to {high}")
 
 
+def flag_wrong(name: str) -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, f"{name} must be 1, true or yes; or 0, false or no")
+
+
 def too_many_keys(keys: int, most: int) -> OperatorRefusal:
     return OperatorRefusal(_INVALID_ARGUMENT, f"p=-1 shows at most {most} keys, and there are {keys}: ask for them page by page")
 
@@ -379,6 +383,10 @@ def secret_not_sealed(error: Exception) -> OperatorRefusal:
 
 def delivery_unknown() -> OperatorRefusal:
     return OperatorRefusal(_DELIVERY_UNKNOWN, "Delivery not found")
+
+
+def mode_unknown() -> OperatorRefusal:
+    return OperatorRefusal(_INVALID_ARGUMENT, "mode must be detailed, or left out")
 
 
 def state_unknown(states: Iterable[str]) -> OperatorRefusal:

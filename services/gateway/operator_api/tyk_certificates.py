@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from services.gateway.operator_api import refusals
+from services.gateway.operator_api import arguments, refusals
 from services.gateway.operator_api.access import protected
 from services.gateway.operator_api.answers import answer, certificate_answer
 from services.gateway.operator_api.changes import certificates
@@ -16,8 +16,8 @@ blueprint = protected("tyk_certificates", __name__)
 @blueprint.get("/tyk/certs")
 def list_certificates() -> Response:
     """List ids; with `mode=detailed` what is to be said of each, too. `org_id`: of one organisation only."""
+    detailed = arguments.detailed()
     found, _ = gateway().certificates_store.page(request.args.get("org_id") or None)
-    detailed = request.args.get("mode") == "detailed"
     return answer({"certs": [certificates.in_short(one) if detailed else one.id for one in found]})
 
 

@@ -35,11 +35,12 @@ def create_key() -> Response:
 @blueprint.post("/tyk/keys/<name>")
 def add_key(name: str) -> Response:
     """Create a key, or replace the one that has this secret. `hashed=1`: the name is the SHA-256 of the secret, as Tyk keeps it."""
+    hashed, keep_counters = arguments.flag("hashed"), arguments.flag("suppress_reset")
     if not name:
         return create_key()
-    if arguments.flag("hashed"):
+    if hashed:
         return _put_hashed(name)
-    change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=arguments.flag("suppress_reset"))
+    change = keys.put_named(gateway(), name, arguments.body("key"), keep_counters=keep_counters)
     return _with_key(change, change.name, "added")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from services.gateway.definitions.reader import Mistake, Mistakes
 
 
@@ -267,3 +269,14 @@ def test_a_save_warns_of_apis_that_requests_are_sent_on_to_and_that_are_not_here
     operator.new_api(api_id="other", name="The Other", proxy={"listen_path": "/other/", "target_url": "http://10.0.0.1"})
     warnings = operator.json("POST", "/api/gatehouse/lint", {"api_definition": given})["warnings"]
     assert "/proxy/target_url" not in [one["pointer"] for one in warnings]
+
+
+@pytest.mark.parametrize("word", ["on", "2", "null", "dry"])
+def test_a_switch_that_is_no_switch_writes_nothing(operator: Any, word: str) -> None:
+    id = operator.new_api()
+    before = operator.json("GET", f"/api/apis/{id}")["api_definition"]
+    refused = operator.json("PUT", f"/api/apis/{id}?dry_run={word}", {"api_definition": {**before, "name": "changed"}}, status=400)
+    assert (refused["Code"], "dry_run" in refused["Message"]) == ("invalid-argument", True)
+    assert operator.json("GET", f"/api/apis/{id}")["api_definition"] == before
+    assert operator.json("PUT", f"/api/apis/{id}?dry_run=no", {"api_definition": {**before, "name": "changed"}})["Status"] == "OK"
+    assert operator.json("GET", f"/api/apis/{id}")["api_definition"]["name"] == "changed"
