@@ -75,6 +75,37 @@ _REVISION: Final[Mapping[str, Schema]] = {
     "note": TEXT,
 }
 _CERTIFICATE_ANSWER: Final = ({"status": {"const": "ok"}, "message": TEXT}, {"unconfirmed": ref("Workers"), "warnings": TEXTS})
+_AUDITED: Final = closed(
+    {
+        "id": WHOLE,
+        "at": MOMENT,
+        **dict.fromkeys(("operator_id", "operator", "author", "note", "address", "org_id", "method", "route", "kind", "item"), TEXT),
+        "before": {**ANYTHING, "description": "null where there was nothing, and in what was refused"},
+        "after": ANYTHING,
+        "result": TEXT,
+        "status": WHOLE,
+        "request_id": TEXT,
+    }
+)
+_COUNTED_BY: Final = {
+    **closed(
+        {
+            **dict.fromkeys(("hour", "day", "month", "year", "code"), WHOLE),
+            **dict.fromkeys(("api_id", "api_name", "version", "path", "key", "alias", "oauth_id"), TEXT),
+        }
+    ),
+    "description": "What a row is not counted by is 0 or empty",
+}
+_RECORD: Final = closed(
+    {
+        **dict.fromkeys(("Method", "Path", "RawPath", "UserAgent", "APIKey", "APIVersion", "APIName", "APIID", "OrgID", "OauthID"), TEXT),
+        **dict.fromkeys(("ContentLength", "Day", "Month", "Year", "Hour", "ResponseCode"), WHOLE),
+        **dict.fromkeys(("RawRequest", "Alias"), TEXT),
+        **dict.fromkeys(("TimeStamp", "ExpireAt"), MOMENT),
+        "RequestTime": {**NUMBER, "description": "Milliseconds"},
+        "Tags": TEXTS,
+    }
+)
 _API: Final = closed(
     {"api_model": OBJECT, "api_definition": ref("Definition"), "hook_references": {"type": "array"}}, {"mistakes": listed("Place")}
 )
@@ -214,12 +245,12 @@ ANSWERED: Final[Mapping[str, Schema]] = {
     ),
     "Users": page("users", ref("UserShown")),
     "AccessKey": done(required={"access_key": {**TEXT, "description": "No other answer shows it"}}),
-    "AuditRecords": page("records", OBJECT, {"total": WHOLE}),
+    "AuditRecords": page("records", _AUDITED, {"total": WHOLE}),
     "Activity": page(
         "data",
         closed(
             {
-                "id": OBJECT,
+                "id": _COUNTED_BY,
                 "hits": WHOLE,
                 "success": WHOLE,
                 "error": WHOLE,
@@ -230,7 +261,7 @@ ANSWERED: Final[Mapping[str, Schema]] = {
         ),
         {"total": WHOLE, "recording": FLAG},
     ),
-    "Requests": closed({"data": {"type": "array", "items": OBJECT}, "more": FLAG, "recording": FLAG}),
+    "Requests": closed({"data": {"type": "array", "items": _RECORD}, "more": FLAG, "recording": FLAG}),
     "ApiHealth": closed(
         {
             "throttle_reqests_per_second": NUMBER,

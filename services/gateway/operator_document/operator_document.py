@@ -37,6 +37,7 @@ _SHARED: Final[Mapping[tuple[str, ...], str]] = {
     _AWAY: "DatabaseAway",
 }
 _TOO_LARGE: Final = "* `body-too-large`: the body is larger than 10 MB."
+_MALFORMED: Final = "* The port refuses a request that is malformed, in the form of `Error`: the call does not see it."
 _OTHERS: Final[Mapping[str, str]] = {
     "Ready": "Not yet; `checks` says why.",
     "OAuthError": "Refused by the authorization endpoint, in the form of RFC 6749.",
@@ -166,10 +167,10 @@ def _answers(rule: Rule, operation: Operation, protected: bool, shared: dict[str
     for status, codes in by_status.items():
         name = _SHARED.get(tuple(codes))
         if name is None or status in operation.others:
-            found[status] = _refused(rule, codes)
+            found[status] = _refused(rule, codes, status)
         else:
             name = f"{'Tyk' if is_tyk_api(rule.rule) else 'Api'}{name}"
-            shared.setdefault(name, _refused(rule, codes))
+            shared.setdefault(name, _refused(rule, codes, status))
             found[status] = {"$ref": f"#/components/responses/{name}"}
     for status, schema in operation.others.items():
         found[status] = _also(found.get(status), schema)
@@ -194,11 +195,14 @@ def _codes(rule: Rule, operation: Operation, protected: bool) -> Iterator[tuple[
         yield code, int(status) if status else usual.get(code, _KINDS[code].statuses[0])
 
 
-def _refused(rule: Rule, codes: list[str]) -> dict[str, Any]:
-    """Describe refusals with the same status."""
+def _refused(rule: Rule, codes: list[str], status: str) -> dict[str, Any]:
+    """Describe refusals with the same status. A request that is malformed the port refuses itself, in its own form."""
     name, member = ("TykError", "code") if is_tyk_api(rule.rule) else ("ApiError", "Code")
     told = "\n".join(f"* `{code}`: {_plain(_KINDS[code].remedy)}" for code in codes)
-    return {"description": told, "content": _json({"allOf": [ref(name), {"type": "object", "properties": {member: {"enum": codes}}}]})}
+    schema: dict[str, Any] = {"allOf": [ref(name), {"type": "object", "properties": {member: {"enum": codes}}}]}
+    if status == "400":
+        return {"description": f"{told}\n{_MALFORMED}", "content": _json({"anyOf": [schema, ref("Error")]})}
+    return {"description": told, "content": _json(schema)}
 
 
 def _also(answer: Mapping[str, Any] | None, schema: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from services.gateway.operator_document.shapes import TEXT, Schema
 
-_FLAG: Final = {"enum": ["1", "true", "yes", "0", "false", ""]}
+_FLAG: Final = {"enum": ["1", "true", "yes", "0", "false", "no", ""]}
 
 
 def _query(name: str, about: str, schema: Schema = TEXT) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def _flag(name: str, about: str) -> dict[str, Any]:
 
 
 PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "p": _query("p", "The page, from 0; -1 = everything on one page", {"type": "integer", "minimum": -1, "maximum": 1000000, "default": 0}),
+    "p": _query("p", "The page, from 0; below 0 = everything on one page", {"type": "integer", "maximum": 1000000, "default": 0}),
     "page_size": _query("page_size", "How many on a page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10}),
     "q": _query("q", "A part of the name"),
     "alias": _query("alias", "The alias of keys, whole"),
