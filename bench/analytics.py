@@ -1,8 +1,8 @@
 """Ask the operator's API everything about a month of requests, on PostgreSQL: `./dev bench analytics`.
 
-    ./dev bench analytics                           a month of 500,000 requests
+    ./dev bench analytics                           a month of 200,000 requests
     ./dev bench analytics --records 10000000        of 10 million: 5 minutes and 4 GB
-    ./dev bench analytics --questions 50            each question so often
+    ./dev bench analytics --questions 20            each question so often
     ./dev bench analytics --database postgresql://… on a database that is there already; one with requests is not filled again
     ./dev bench analytics --json FILE               the figures, too
 
@@ -139,8 +139,8 @@ def sizes(url: str) -> dict[str, list[int]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench analytics", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--records", type=int, default=500_000)
-    parser.add_argument("--questions", type=int, default=20, help="how often each is asked")
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--questions", type=int, default=10, help="how often each is asked")
     parser.add_argument("--database", help="URL of PostgreSQL, with the folder of its socket as host; by default one is started")
     parser.add_argument("--folder", type=Path, default=ROOT / "var", help="on the disk that is measured")
     parser.add_argument("--json", type=Path, help="write the figures here")
