@@ -12,6 +12,18 @@ from tests.support.odd_upstream import OddUpstream, Request
 from tests.support.raw_client import RawClient
 from tests.support.waiting import wait_until
 
+# What a script asks for need not follow from the request.
+SCRIPT = """var %(name)s = new TykJS.TykMiddleware.NewMiddleware({});
+%(name)s.NewProcessRequest(function (request, session, config) {
+    %(body)s
+    return %(name)s.ReturnData(request, session.meta_data);
+});
+"""
+SCRIPTS = {
+    "moving": "request.URL = '/moved-' + Math.random();",
+    "adding": "request.AddParams.n = String(Math.random());",
+}
+
 
 def _versions() -> dict[str, object]:
     return {name: {"name": name, "global_response_headers": {"X-Version": name}} for name in ("v1", "v2")}
@@ -42,7 +54,12 @@ def remembering(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFact
         ),
         definition("keyed", odd_upstream.url, use_keyless=False, auth={"auth_header_name": "X-API-Key"}),
     ]
-    with gateway(tmp_path_factory.mktemp("remembered"), definitions) as running:
+    folder = tmp_path_factory.mktemp("remembered")
+    for name, body in SCRIPTS.items():
+        (folder / f"{name}.js").write_text(SCRIPT % {"name": name, "body": body})
+        hook = {"name": name, "path": f"{name}.js"}
+        definitions.append(definition(name, odd_upstream.url, custom_middleware={"driver": "otto", "pre": [hook]}))
+    with gateway(folder, definitions, {"GATEWAY_MIDDLEWARE_PATH": str(folder)}) as running:
         yield running
 
 
@@ -91,6 +108,14 @@ def test_paths_take_turns(client: RawClient) -> None:
         assert client.get("/changed/other").field("x-path") is None
         filled = client.get("/changed/filled")
         assert filled.field("x-id") == filled.field("x-request-id")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_script_makes_of_a_request_is_of_this_one(remembering: Gateway, client: RawClient, name: str) -> None:
+    asked = [client.get(f"/{name}/echo").json()["target"] for _ in range(8)]
+    assert len(set(asked)) == 8, asked
+    for target in asked if name == "moving" else ():
+        remembering.logged(path=f"/moving{target}")
 
 
 def test_methods_and_protocols_take_turns(remembering: Gateway, client: RawClient) -> None:

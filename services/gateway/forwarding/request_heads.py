@@ -41,8 +41,16 @@ class RequestHeads:
         """Write the head of a request to `target`. client: the connection that it came from."""
         section = exchange.section
         head = section.memo.get(self)
-        if head is not None and head[0] is section.request and head[1] is api and head[2] is target and _is_unchanged(exchange):
-            return b"".join((head[3], exchange.request_id.encode("ascii"), b"\r\n\r\n"))
+        if (
+            head is not None
+            and head[0] is section.request
+            and head[1] is api
+            and head[2] is target
+            and head[3] == exchange.path  # of the same request a script may make another one each time
+            and head[4] == exchange.query
+            and _is_unchanged(exchange)
+        ):
+            return b"".join((head[5], exchange.request_id.encode("ascii"), b"\r\n\r\n"))
         path = exchange.upstream_path
         if path is None:
             stripped = owned_length(api, exchange.path) if api.named_segments and api.stripped else api.stripped
@@ -69,8 +77,8 @@ class RequestHeads:
         if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):
             return b"%b HTTP/1.1\r\n%b\r\n" % (line, fields)
         begin = b"%b HTTP/1.1\r\n%bX-Request-Id: " % (line, fields)
-        if section.again and section.request[0] and _is_unchanged(exchange):  # then all of it follows from what the client repeats
-            section.remember(self, (section.request, api, target, begin))
+        if section.again and section.request[0] and _is_unchanged(exchange):  # then the rest follows from what the client repeats
+            section.remember(self, (section.request, api, target, exchange.path, exchange.query, begin))
         return b"".join((begin, exchange.request_id.encode("ascii"), b"\r\n\r\n"))
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:

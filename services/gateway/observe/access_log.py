@@ -75,8 +75,14 @@ class AccessLog:
         """
         section = exchange.section
         known = section.memo.get(self)
-        if known is not None and known[0] is section.request and known[1] is exchange.api and known[2] is exchange.key:
-            asked_for = known[3]
+        if (
+            known is not None
+            and known[0] is section.request
+            and known[1] is exchange.api
+            and known[2] is exchange.key
+            and known[3] == exchange.path  # a script may move the same request to another path each time
+        ):
+            asked_for = known[4]
         else:
             asked_for = self._asked_for(exchange)
         asked, first, spent = exchange.asked, exchange.first_byte, now - exchange.started
@@ -111,7 +117,7 @@ class AccessLog:
             self.flush()
 
     def _asked_for(self, exchange: Exchange) -> str:
-        """Write what follows from the head of a request, its API and its key: it repeats."""
+        """Write what follows from the head of a request, its path, its API and its key: it repeats."""
         api, key = exchange.api, exchange.key
         path = exchange.path[:_LONGEST_PATH]
         # A canonical path has `_` escaped only behind an escaped `%`. One character is looked for far quicker than three.
@@ -128,7 +134,7 @@ class AccessLog:
             members += _agent(exchange)
         section = exchange.section
         if section.again and section.request[0]:
-            section.remember(self, (section.request, api, key, members))
+            section.remember(self, (section.request, api, key, exchange.path, members))
         return members
 
     def _nothing(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
