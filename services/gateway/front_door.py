@@ -309,11 +309,11 @@ class FrontDoor:
                         if upstream is not None:
                             try:
                                 await upstream.arrived
+                                if not close and not old:
+                                    status = self._forwarder.pass_on(connection, upstream, exchange, api)
                             except BaseException:
                                 upstream.close()
                                 raise
-                            if not close and not old:
-                                status = self._forwarder.pass_on(connection, upstream, exchange, api)
                         if not status:
                             status, close = await self._forwarder.forward(connection, exchange, api, old, close, sent=upstream)
                     self._log(exchange, status, connection.sent - sent, connection.body)

@@ -59,7 +59,11 @@ class UpstreamRequests:
         exchange.asked = perf_counter()
         exchange.upstream = upstream.peer
         upstream.idle_timeout = timeouts.idle
-        upstream.write(self._heads.write(client, exchange, api, target))
+        try:
+            upstream.write(self._heads.write(client, exchange, api, target))
+        except BaseException:
+            upstream.close()
+            raise
         upstream.deadline = client.sockets.now + timeouts.first_byte
         if upstream.paused:
             upstream.resume()
