@@ -81,6 +81,7 @@ class Quota:
             return self._announce_later(exchange, key, taken)
         known = self._announced.get(key.quota_counter)
         if known is None or known[1] != taken[3] or known[0] != limit or not taken[0] or key.triggers is not None:
+            self._announced.keep(key.quota_counter, (limit, taken[3], _OF_WINDOW % (limit, taken[3])))
             self._announce(exchange, key, taken)
         else:
             exchange.limits += known[2] % taken[2]
@@ -93,7 +94,6 @@ class Quota:
         """Write the headers; raise the refusal when nothing was left."""
         admitted, limit, remaining, reset_at, _ = taken
         exchange.limits += _HEADERS % (limit, remaining, reset_at)
-        self._announced.keep(key.quota_counter, (limit, reset_at, _OF_WINDOW % (limit, reset_at)))
         if not admitted:
             raise _refusal(key, taken)
         if key.triggers is not None:

@@ -93,6 +93,14 @@ def test_what_is_announced(later: bool) -> None:
     assert told.detail == "The key's quota is 2 requests in 3600 seconds; it renews in 3540 seconds."
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_what_is_announced_is_kept_where_it_is_looked_for(later: bool) -> None:
+    """Counters that answer later say it all each time."""
+    world = World(later)
+    ask(world.rule, exchange(key=make_key(quota_max=3, quota_renewal_rate=60)))
+    assert len(world.rule._announced) == (0 if later else 1)
+
+
 def test_long_periods_are_written_out() -> None:
     world = World()
     key = make_key(quota_max=1, quota_renewal_rate=2_592_000)
