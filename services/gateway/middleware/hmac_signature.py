@@ -91,7 +91,7 @@ class Form(NamedTuple):
 class Sent:
     """What one head says. moment: its date, in epoch seconds. date_line: what is signed when that is the date alone."""
 
-    __slots__ = ("_request", "_text", "date", "form", "moment", "signature")
+    __slots__ = ("_asked", "_text", "date", "form", "moment", "signature")
 
     def __init__(self, form: Form, signature: bytes, date: bytes, moment: float, date_line: bytes | None) -> None:
         self.form = form
@@ -99,15 +99,17 @@ class Sent:
         self.date = date
         self.moment = moment
         self._text = date_line
-        self._request: object = None
+        self._asked: tuple[object, str, str] | None = None  # the request, its path and query: a script may move it
 
     def text(self, exchange: Exchange) -> bytes:
-        """Return the text that was signed: with the same fields and the same request line it is the same."""
-        names, request = self.form.names, exchange.section.request
-        if self._text is not None and (names is None or self._request is request):
+        """Return the text that was signed: with the same fields and the same target it is the same."""
+        names, request, known = self.form.names, exchange.section.request, self._asked
+        if self._text is not None and names is None:
+            return self._text
+        if self._text is not None and known is not None and known[0] is request and known[1:] == (exchange.path, exchange.query):
             return self._text
         text = self._text = _signed(exchange, names or ())
-        self._request = request if request[0] else None
+        self._asked = (request, exchange.path, exchange.query) if request[0] else None
         return text
 
 

@@ -100,6 +100,18 @@ def test_signed_fields() -> None:
     assert ask(checking(), request) is None
 
 
+def test_a_request_that_a_script_has_moved_is_checked_anew() -> None:
+    signed = f"(request-target): get /api/x\ndate: {date()}"
+    rule = checking()
+    request = exchange(target="/api/x", headers=[("Date", date()), header(encoded(signed), headers="(request-target) date")])
+    request.section.again = True
+    request.section.request = (b"GET /api/x HTTP/1.1", "GET", b"/api/x", 1)
+    for _ in range(2):
+        assert ask(rule, request) is None
+    request.path = "/api/moved"
+    refusal(rule, request, SIGNATURE_INVALID)
+
+
 def test_a_target_that_the_connection_does_not_know_is_the_canonical_one() -> None:
     """As that of an entry of a batch."""
     signed = f"(request-target): get /api/x?a=1\ndate: {date()}"
