@@ -38,9 +38,9 @@ names_of: Final = re.compile(rb"\n([^:\r\n]++):").findall
 
 
 # A layout that has come so often gets an expression of its own, which checks a head and takes it apart in one go; not one with very many
-# fields. Making it takes up to 2 ms: strangers must not keep the worker busy with that.
+# fields. Making it takes some milliseconds: strangers must not keep the worker busy with that.
 _OFTEN: Final = 64
-_MOST_IN_EXPRESSION: Final = 40
+_MOST_IN_EXPRESSION: Final = 32
 _BETWEEN_EXPRESSIONS: Final = 1.0
 
 

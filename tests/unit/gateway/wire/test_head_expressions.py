@@ -130,8 +130,8 @@ def test_expressions_are_made_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grammar, "monotonic", lambda: now)
     expressions = Expressions()
     assert not expressions.due(1, 5), "it must come often"
-    assert not expressions.due(10**6, 41), "it must not be long"
-    assert expressions.due(64, 40)
+    assert not expressions.due(10**6, 33), "it must not be long"
+    assert expressions.due(64, 32)
     assert not expressions.due(10**6, 5), "one a second"
     now = 101.5
     assert expressions.due(65, 5)
