@@ -18,6 +18,8 @@ from xml.parsers import expat
 
 _DEEPEST: Final = 200
 _SPACE: Final = "\t\r\b\n "
+# Others than expat's own are looked up among Python's codecs, which searches files and remembers each name for ever.
+_ENCODING: Final = re.compile(r"utf-8|us-ascii|(?:iso[-_]8859-|latin-?)\d{1,2}|(?:windows-|cp)125\d|koi8-[ru]", re.IGNORECASE).fullmatch
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # What may stand before the root, and the DTD. Once expat has begun with one, it reads on to the end, whatever a handler says.
 _WITH_DTD: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|<\?(?:(?!\?>).)*+\?>|<!--(?:(?!-->).)*+-->)*+<!DOCTYPE", re.DOTALL).match
@@ -37,7 +39,7 @@ _ESCAPES_IN_ATTRIBUTES: Final = {**_ESCAPES, ord("\n"): "&#10;", ord("\t"): "&#9
 def read(body: bytes) -> dict[str, Any]:
     """Return a document as an object of its root, an empty body as one whose root is `_`.
 
-    Encodings: UTF-8, UTF-16 with a mark, and those of one byte for each character that the document names. Raises ValueError.
+    Encodings: UTF-8, UTF-16 with a mark, and those that the document names of US-ASCII, ISO 8859, Windows-125x and KOI8. Raises ValueError.
     """
     if not body.strip():
         return {"_": ""}
@@ -63,6 +65,8 @@ class _Reading:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = _refuse
+        if encoding is None:
+            parser.XmlDeclHandler = _declared
 
     def of(self, body: bytes) -> dict[str, Any]:
         try:
@@ -96,6 +100,11 @@ class _Reading:
 
 def _refuse(*declaration: Any) -> None:
     raise ValueError("a DTD")
+
+
+def _declared(version: str, encoding: str | None, standalone: int) -> None:
+    if encoding is not None and not _ENCODING(encoding):
+        raise ValueError("an encoding that is not read")
 
 
 def _local(name: str) -> str:

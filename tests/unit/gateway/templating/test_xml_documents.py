@@ -121,3 +121,23 @@ _VALUES = st.recursive(
 def test_what_is_written_is_read_back(value: Any) -> None:
     document = {"root": value}
     assert read(write(document).encode()) == document
+
+
+def test_a_codec_of_a_strangers_choice_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python searches files for a codec, and remembers the name of each that there is not."""
+    asked: list[str] = []
+    monkeypatch.setattr("encodings._cache", Names(asked))
+    with pytest.raises(ValueError, match="encoding"):
+        read(b"<?xml version='1.0' encoding='nobody-has-this'?><a/>")
+    assert asked == []
+
+
+class Names(dict[str, Any]):
+    """The codecs that Python knows, and which it was asked for."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        self._asked.append(name)
+        return otherwise
