@@ -60,9 +60,10 @@ def name_of(exchange: Exchange, asked: Asked) -> bytes:
     """Return what only requests share that may get the same answer. Neither a path nor a value of a field has a NUL."""
     api, key = exchange.api, exchange.key
     assert api is not None
-    who = "" if key is None else f"{key.id}\0{key.saved_at}"
+    # `made`: callers whom a script names alike may have different sessions, and their answers may differ by these.
+    who = "" if key is None else f"{key.id}\0{key.saved_at}\0{key.made}"
     for further in exchange.further_keys:
-        who = f"{who}\0{further.id}\0{further.saved_at}"
+        who = f"{who}\0{further.id}\0{further.saved_at}\0{further.made}"
     if exchange.certificate is not None:
         who = f"{who}\0\0{exchange.certificate.fingerprint}"
     text = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
 from math import ceil, inf
@@ -60,7 +60,8 @@ class Key:
     "" = none. hmac_secret: what its signatures are made with, None = it has none. certificate: the id of the client certificate by which it
     is found, "" = it has a secret. certificates: ids of those without one of which it does not count, none = it counts without.
     issued_by: the api_id whose client got it as an access token, "" = it is not one. triggers: None = nobody is told of the use of its
-    quota. is_plain: whether it surely counts: it is active, has no end and no lifetime of its own, and counts without a certificate.
+    quota. made: what it was made of, as a digest, "" = it is a stored one. is_plain: whether it surely counts: it is active, has no end and
+    no lifetime of its own, and counts without a certificate.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Key:
     hmac_secret: str | None = field(default=None, repr=False)
     issued_by: str = ""
     triggers: Triggers | None = None
+    made: str = ""
     is_plain: bool = False
 
     @classmethod
@@ -233,7 +235,7 @@ class Made(NamedTuple):
 
     def key(self, session: Mapping[str, Any]) -> Key:
         """Return what the data plane sees. session: with what the policies make of it. It never outlives an API's `session_lifetime`."""
-        return Key.from_session(self.id, (), session, saved_at=inf)
+        return replace(Key.from_session(self.id, (), session, saved_at=inf), made=self.hash)
 
 
 def made_key(org_id: str, identity: str, policies: Sequence[str]) -> Made:

@@ -10,7 +10,7 @@ import pytest
 from services.gateway.cache.memory import MemoryAnswers
 from services.gateway.compiler import compile_api, lint, parse
 from services.gateway.exchange import Exchange, Reply, ResponseHead, Target
-from services.gateway.keys.model import Key
+from services.gateway.keys.model import Key, made_by_script
 from services.gateway.middleware import cache
 from services.gateway.ports import Ports
 from tests.unit.gateway.exchanges import Time, ask, definition, document, exchange, make_key, mistakes, ports, spec
@@ -155,6 +155,15 @@ def test_two_tokens_of_one_user_share_nothing_but_two_signatures_do() -> None:
         house = House(**way)
         assert house.missed(**one)
         house.hit(**other)
+
+
+def test_callers_whom_a_script_names_alike_share_nothing_when_their_sessions_differ() -> None:
+    one, same, other = (made_by_script("default", "as a", {"meta_data": {"role": role}}, ()) for role in ("staff", "staff", "guest"))
+    assert one.key(one.session).rate_counter == other.key(other.session).rate_counter
+    house = House()
+    assert house.missed(key=one.key(one.session))
+    assert house.missed(key=other.key(other.session))
+    house.hit(key=same.key(same.session))
 
 
 def test_another_revision_has_answers_of_its_own() -> None:
