@@ -39,7 +39,9 @@ _LONGEST: Final = 16 * 1024
 _PREFIX: Final = b"X-Forwarded-Prefix"
 # Stages by their modules. What the first API has done for its organisation and for browsers, and what closes paths to clients:
 _FROM_OUTSIDE: Final = frozenset({"organisation", "cors", "internal_paths", "oauth_endpoints"})
-_AUTHENTICATION: Final = frozenset({"oauth", "basic_auth", "hmac_signature", "jwt", "openid", "certificate_key", "auth_key"})
+_AUTHENTICATION: Final = frozenset({
+    "oauth", "basic_auth", "hmac_signature", "jwt", "openid", "custom_auth", "certificate_key", "auth_key",
+})  # fmt: skip
 _LIMITS: Final = frozenset({"rate_limit", "quota"})
 # Tyk leaves out what stands behind a `#`, and compares letters and digits.
 _CATEGORIES: Final = re.compile(r"\s*#.*", re.DOTALL)

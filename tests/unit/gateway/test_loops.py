@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from services.gateway.forwarding.whole_answers import changed_head, transformed
 from services.gateway.judge import Judge
 from services.gateway.live import Live
 from services.gateway.loops import Loops, _announce, settle
+from services.gateway.ports import Ports
 from services.gateway.refusals import (
     BAD_PATH,
     DEFINITION_BROKEN,
@@ -23,9 +26,11 @@ from services.gateway.refusals import (
     LOOP_UNKNOWN,
     NOT_FOUND,
     RATE_LIMITED,
+    SCRIPT_NOT_AUTHORISED,
     Refusal,
     RefusalKind,
 )
+from services.gateway.scripts.scripts import Scripts
 from services.gateway.wire.heads.responses import parse_response
 from tests.support.token_issuer import sign
 from tests.unit.gateway.exchanges import KnownKeys, document, exchange, make_key, ports
@@ -46,8 +51,9 @@ def rewriting(to: str, path: str = "/a", **lists: Any) -> dict[str, Any]:
 class House:
     """Some APIs, and a judge. told: codes of refusals that events were told of, with the API."""
 
-    def __init__(self, *definitions: Stored, keys: KnownKeys | None = None) -> None:
-        self.live = Live(Source(*definitions), ports(keys or KnownKeys({"secret": make_key("key-1", rate=1, per=1000)})))
+    def __init__(self, *definitions: Stored, keys: KnownKeys | None = None, outside: Ports | None = None) -> None:
+        outside = outside or ports(keys or KnownKeys({"secret": make_key("key-1", rate=1, per=1000)}))
+        self.live = Live(Source(*definitions), outside)
         self.live.reload()
         self.loops = Loops(self.live)
 
@@ -182,6 +188,28 @@ def test_within_an_api_the_claims_of_a_token_go_on() -> None:
     house = House(stored("one", use_keyless=False, strip_auth_data=True, version=version, **asking), keys=KnownKeys(policies=["p"]))
     _, inner, _ = house.ask("/one/a", headers=[("Authorization", f"Bearer {sign(secret, 'HS256', 'eve', exp=2_000_000_000)}")])
     assert (b"X-Sub", b"eve") in inner.sent_headers()
+
+
+def test_within_an_api_a_script_is_asked_once_who_calls(tmp_path: Path) -> None:
+    (tmp_path / "check.js").write_text(
+        """var check = new TykJS.TykMiddleware.NewMiddleware({});
+        check.NewProcessRequest(function (request) {
+          if (!request.Headers.Authorization) request.ReturnOverrides.ResponseCode = 401;
+          return check.ReturnAuthData(request, {alias: "Ann"}) });"""
+    )
+    asking: dict[str, Any] = {
+        "custom_plugin_auth_enabled": True,
+        "custom_middleware": {"auth_check": {"name": "check", "path": "check.js"}},
+    }
+    version = rewriting("tyk://self/b$1")
+    house = House(
+        stored("one", use_keyless=False, strip_auth_data=True, version=version, **asking),
+        outside=replace(ports(), scripts=Scripts(tmp_path)),
+    )
+    request, inner, _ = house.ask("/one/a", headers=[("Authorization", "secret")])
+    assert inner.section.value(b"authorization") is None
+    assert inner.key is request.key is not None
+    house.refused(SCRIPT_NOT_AUTHORISED, "/one/a")
 
 
 def test_a_client_cannot_choose_the_options() -> None:
