@@ -25,17 +25,19 @@ _WITH_SESSION: Final = "_with_session"
 
 
 def find(folder: Path, api_id: str) -> tuple[list[Script], list[ReadFile]]:
-    """Return the scripts that lie in the folders of an API, and the folders as they are now, by which a change is seen."""
+    """Return the scripts that lie in the folders of an API, and the folders as they are now, by which a change is seen.
+
+    Raises Mistakes for a folder that is there and cannot be read.
+    """
     own = os.path.join(folder, api_id)
     seen = [ReadFile.of(own)]
     scripts: list[Script] = []
     if seen[0].stamp is None:
+        _files(own)
         return scripts, seen
     for name, kind in _FOLDERS:
         inner = os.path.join(own, name)
         seen.append(ReadFile.of(inner))
-        if seen[-1].stamp is None:
-            continue
         for file in sorted(_files(inner)):
             global_name = file.partition(".")[0]
             scripts.append(
@@ -50,8 +52,10 @@ def find(folder: Path, api_id: str) -> tuple[list[Script], list[ReadFile]]:
 def _files(folder: str) -> list[str]:
     try:
         return [name for name in os.listdir(folder) if name.endswith(".js") and not name.startswith(".")]
-    except OSError:  # not a folder, or not to be read
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:  # a script that lies there might refuse requests: none may pass without it
+        raise Mistakes([Mistake("", f"the folder of its scripts cannot be read: {(error.strerror or '').lower()}")]) from None
 
 
 def complete(scripts: ScriptSet, found: Sequence[Script]) -> tuple[Script, ...]:

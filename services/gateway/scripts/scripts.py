@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from services.common import logging as logs
 from services.gateway.definitions.model import Script, ScriptKind, ScriptSet
+from services.gateway.definitions.reader import Mistakes
 from services.gateway.keys.model import Key
 from services.gateway.refusals import SCRIPT_FAILED, SCRIPT_TIMEOUT, SCRIPTS_BUSY, Refusal
 from services.gateway.scripts import folders
@@ -184,7 +185,10 @@ class Scripts:
     def has_changed(self, api_id: str, running: Running | None) -> bool:
         """Tell whether a file of an API is another one than it was loaded from. running: what `load` returned."""
         if running is None:
-            return bool(folders.find(self._folder, api_id)[0])
+            try:
+                return bool(folders.find(self._folder, api_id)[0])
+            except Mistakes:  # loading it says what is wrong
+                return True
         return any(file.has_changed() for file in running.files)
 
     async def stop(self) -> None:

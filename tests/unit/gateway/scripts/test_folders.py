@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from errno import EMFILE
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,20 @@ def test_a_link_does_not_lead_out(folder: Path) -> None:
     put(folder.parent / "outside", "pre/a.js")
     (folder / "api").symlink_to(folder.parent / "outside")
     assert "leads out" in wrong(folder)[0][1]
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(folder, "api/pre/a.js")
+    live = Live(Source(), replace(ports(), scripts=Scripts(folder)))
+
+    def fail(path: object) -> None:
+        raise OSError(EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", fail)
+        assert "too many open files" in wrong(folder)[0][1]
+        assert "api" in live.reload().broken
+    assert "api" in live.reload().apis
 
 
 def test_files_of_another_language_are_not_left_out_silently(folder: Path) -> None:
