@@ -167,7 +167,8 @@ class Scripts:
         api_id, org_id = scripts.api_id, scripts.org_id
         config = {"APIID": api_id, "OrgID": org_id, "config_data": dict(scripts.config)}
         program, read = read_program(self._folder, everything, config)
-        key = (api_id, json.dumps([program.as_json(), [script.pointer for script in everything]], sort_keys=True))
+        asked = [(script.pointer, script.with_session) for script in everything]
+        key = (api_id, json.dumps([program.as_json(), asked], sort_keys=True))
         known = self._running.get(key)
         if known is not None:
             known.files = (*read, *seen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.gateway.definitions.model import ScriptKind
 from services.gateway.definitions.reader import Mistakes
 from services.gateway.scripts.scripts import Running, Scripts
 from tests.unit.gateway.exchanges import definition
@@ -89,6 +90,26 @@ def test_a_file_that_fails_or_does_not_end_while_it_is_loaded(folder: Path) -> N
     assert "TypeError" in mistake(folder)[1]
     (folder / "a.js").write_text("while (true) {}")
     assert "interrupted" in mistake(folder)[1]
+
+
+@pytest.mark.parametrize("kind", ["post", "virtual"])
+def test_a_script_that_shall_get_the_session_is_not_the_same_one(folder: Path, kind: ScriptKind) -> None:
+    (folder / "a.js").write_text(GOOD + "function answer() {}")
+    scripts, kept = Scripts(folder), []
+    for asks in (False, True, False):
+        hook = {"name": "one", "path": "a.js", "require_session": asks}
+        virtual = {"path": "/", "method": "GET", "response_function_name": "answer", "function_source_uri": "a.js", "use_session": asks}
+        given: dict[str, Any] = {
+            "post": {"custom_middleware": {"post": [hook]}},
+            "virtual": {"version": {"use_extended_paths": True, "extended_paths": {"virtual": [virtual]}}},
+        }
+        found = definition(**given[kind]).scripts
+        running = scripts.load(found)
+        assert running is not None
+        kept.append(running)
+        assert [script.with_session for script in running.of(kind)] == [asks]
+        assert running.place(found.scripts[0]) == 0
+    assert kept[0] is kept[2]
 
 
 def test_the_same_scripts_are_loaded_once_and_a_change_is_seen(folder: Path) -> None:
