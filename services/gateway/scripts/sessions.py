@@ -36,13 +36,23 @@ class ScriptedKeys:
 
     def made(self, out: Out) -> Made:
         """Return the key of what a script gave. Raises ValueError that says what is wrong with the session."""
-        given = {str(name).lower(): value for name, value in out["session"].items()}
-        meta = given.get("meta_data")
-        who = str(out.get("who") or given.get("key_id") or (meta.get("token") if isinstance(meta, Mapping) else "") or "")
+        returned = out["session"]
+        if not isinstance(returned, Mapping):
+            raise ValueError("the session is no object")
+        given = {str(name).lower(): value for name, value in returned.items()}
+        if len(given) < len(returned):
+            raise ValueError("the session has a field twice, in two spellings")
+        meta = given.get("meta_data") or {}
+        if not isinstance(meta, Mapping):
+            raise ValueError("the meta_data of the session is no object")
+        who = str(out.get("who") or given.get("key_id") or meta.get("token") or "")
         session = {name: value for name, value in given.items() if name not in _UNUSED}
-        text = json.dumps([who, session])
-        known = self._known.get(text)
-        return self._known.keep(text, self._checked(who, session), len(text)) if known is None else known
+        try:
+            text = json.dumps([who, session])
+            known = self._known.get(text)
+            return self._known.keep(text, self._checked(who, session), len(text)) if known is None else known
+        except RecursionError:
+            raise ValueError("the session is nested too deep") from None
 
     def _checked(self, who: str, given: Mapping[str, Any]) -> Made:
         org = self._org_id
