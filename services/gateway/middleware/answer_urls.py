@@ -107,12 +107,17 @@ class AnswerUrls:
         own = exchange.path[: owned_length(exchange.api, exchange.path)] if self._strips else ""
         if text.startswith("/") and not text.startswith("//"):
             path = max((one for one in self._paths if _is_below(text, one)), key=len, default=None)
-            return value if path is None else (own + text[len(path) :] or "/").encode("latin-1")
+            changed = text if path is None else own + text[len(path) :] or "/"
+            return value if _names_host(changed) else changed.encode("latin-1")
         return self._pattern.sub(lambda found: f"{base}{own}", text).encode("latin-1")
 
 
 def _is_below(text: str, path: str) -> bool:
     return text.startswith(path) and text[len(path) : len(path) + 1] in ("", "/", "?", "#")
+
+
+# How browsers read addresses (WHATWG URL): a backslash is a slash, and a tab is nothing.
+_names_host: Final = re.compile(r"/\t*[/\\]").match
 
 
 def _pattern(targets: Sequence[TargetUrl]) -> re.Pattern[str]:

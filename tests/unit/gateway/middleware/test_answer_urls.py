@@ -69,6 +69,14 @@ def test_a_listen_path_that_the_upstream_sees_is_there_already() -> None:
     assert changed("/base", strip=False) == "/"
 
 
+@pytest.mark.parametrize("value", ["/base//evil.test/x", "/base/\\evil.test/x", "/base/\t/evil.test/x"])
+def test_a_path_does_not_become_a_host(value: str) -> None:
+    """An upstream may repeat what a client asked for."""
+    assert changed(value, strip=False) == value
+    assert changed(value, listen_path="/", path="/x") == value
+    assert changed(value) == "/api" + value.removeprefix("/base")
+
+
 def test_a_listen_path_with_a_name() -> None:
     assert changed("/base/y", listen_path="/{org}/api/", path="/acme/api/x") == "/acme/api/y"
 
