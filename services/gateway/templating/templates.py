@@ -19,6 +19,7 @@ from services.gateway.templating.xml_documents import Xml, escaped
 MOST_STEPS: Final = 1_000_000  # about as many microseconds
 # Characters of a text that a function makes in one step.
 _TEXT_OF_A_STEP: Final = 64
+_BEFORE: Final = "\ufeff \t\r\n"  # editors write a mark of the encoding before the text
 _ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
 
 Variables = dict[str, list[Any]]
@@ -54,8 +55,8 @@ def _begins(nodes: Sequence[Node], signs: tuple[str, ...]) -> tuple[bool, bool]:
     """Tell whether the first text of a template may begin with a sign, whichever branches it takes; and whether there may be no text."""
     found = False
     for node in nodes:
-        if isinstance(node, Text) and node.text.strip():
-            return found or node.text.lstrip()[:1] in signs, False
+        if isinstance(node, Text) and (text := node.text.lstrip(_BEFORE)):
+            return found or text[0] in signs, False
         if isinstance(node, Output):
             return found, False
         if isinstance(node, Branch):

@@ -88,6 +88,12 @@ def test_texts_are_not_escaped_where_something_else_is_written() -> None:
     assert _filled("{{if .no}}no{{else}}b{{end}}{ {{.name}} < }") == 'b{ a"b < }'
 
 
+def test_a_mark_of_the_encoding_does_not_switch_escaping_off() -> None:
+    """Editors write one before a text, and templates come as base64 of files."""
+    assert _filled('\ufeff{"a": "{{.name}}"}') == '\ufeff{"a": "a\\"b"}'
+    assert _filled("\ufeff\n<a>{{.name}}</a>") == "\ufeff\n<a>a&quot;b</a>"
+
+
 def test_texts_are_escaped_where_xml_is_written() -> None:
     data = {"name": '</b>&"', "list": ["<"], "none": None, "object": {"a": {"-b": "<", "c": ["x", None]}}}
     source = "<b n='{{.name}}'>{{.list}}{{`<i/>`}}{{.name | html}}{{.list | jsonMarshal}}{{.none}}{{.object | xmlMarshal}}</b>"
