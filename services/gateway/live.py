@@ -92,6 +92,11 @@ class Snapshot:
     inactive: dict[str, CompiledApi] = field(default_factory=dict)
     broken: dict[str, Sequence[Mistake]] = field(default_factory=dict)
 
+    @property
+    def elsewhere(self) -> dict[str, Mapping[str, Any]]:
+        """Return the definitions that only gateways with other tags serve, by api_id."""
+        return {one.stored.api_id: one.stored.raw for one in self.loaded.values() if one.state == "elsewhere"}
+
     def stored(self) -> list[Stored]:
         """Return the definitions that it was made of, broken and switched-off ones included."""
         return [one.stored for one in self.loaded.values()]

@@ -73,7 +73,7 @@ class NotedGateway:
             refresh_lifetime=86_400,
         )
         self.oauth = Endpoints(tokens)
-        self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}))
+        self.live = SimpleNamespace(current=SimpleNamespace(number=1, apis={}, broken={}, elsewhere={}))
         self.events = SimpleNamespace(fire=lambda *told: self.fired.append(told))
         self.announcements = SimpleNamespace(workers=lambda: ["worker-1"])
         self.health = SimpleNamespace(hello=lambda: Reply(200, [], b"{}"))

@@ -386,6 +386,7 @@ def test_a_gateway_with_tags_serves_only_what_shares_one(source: Source) -> None
     snapshot = live.reload()
     assert (list(snapshot.apis), list(snapshot.inactive), list(snapshot.broken)) == (["all"], ["e"], [])
     assert [one.state for one in snapshot.loaded.values()] == ["served", *["elsewhere"] * 4, "inactive"]
+    assert list(snapshot.elsewhere) == ["a", "b", "c", "d"]
     assert owner(snapshot, "/a/") is snapshot.apis["all"]
     source.changed = Changed(1, {"id-a": stored("a", revision=2, tags=["y"]), "id-all": stored("all", "/", revision=2)})
     assert list(live.catch_up().apis) == ["a"]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from services.gateway.compiler import broken_api
 from services.gateway.definitions.claims import Occupied, place_taken
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.reader import Mistake, Mistakes, read_json
@@ -130,7 +131,10 @@ class OnBehalf:
         What stands where it stood may stay: who sees everything has put it there.
         """
         place = place_of(definition.domain, definition.proxy.listen_path)
-        serving = {api_id: _place(api) for api_id, api in self._whole.live.current.apis.items() if not api.internal}
+        current = self._whole.live.current
+        serving = {api_id: _place(api) for api_id, api in current.apis.items() if not api.internal}
+        # Those of gateways with other tags, which the new one may be served by, too.
+        serving |= {api_id: found for api_id, raw in current.elsewhere.items() if (found := _place_of_stored(raw)) is not None}
         if replaces is not None and serving.get(replaces) == place:
             return
         covered = {api_id for api_id, theirs in serving.items() if api_id != replaces and place.takes_from(theirs)}
@@ -161,6 +165,12 @@ class OnBehalf:
 
 def _place(api: CompiledApi) -> Place:
     return place_of(api.definition.domain, api.definition.proxy.listen_path)
+
+
+def _place_of_stored(raw: Mapping[str, Any]) -> Place | None:
+    """Return the place that a stored definition takes where it is served; None when it takes none."""
+    api = broken_api(raw, 0)
+    return None if api is None or api.internal or raw.get("active") is False else place_of(api.domain, api.listen_path)
 
 
 class OwnOAuth:
@@ -212,6 +222,10 @@ class OwnSet:
     @property
     def broken(self) -> Mapping[str, Iterable[Mistake]]:
         return self._own(self._whole.broken)
+
+    @property
+    def elsewhere(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._own(self._whole.elsewhere)
 
     def _own(self, found: Mapping[str, Any]) -> dict[str, Any]:
         known = self._gateway.definitions.known(set(found)) if found else {}

@@ -23,7 +23,9 @@ from services.gateway.stores.policies import PolicyStore
 
 
 class LiveSet(Protocol):
-    """The APIs that this worker serves. broken: those whose definition does not compile, with the reasons."""
+    """The APIs that this worker serves. broken: those whose definition does not compile, with the reasons. elsewhere: the definitions that
+    only gateways with other tags serve.
+    """
 
     @property
     def number(self) -> int: ...
@@ -31,6 +33,8 @@ class LiveSet(Protocol):
     def apis(self) -> Mapping[str, CompiledApi]: ...
     @property
     def broken(self) -> Mapping[str, Iterable[Mistake]]: ...
+    @property
+    def elsewhere(self) -> Mapping[str, Mapping[str, Any]]: ...
 
 
 class Live(Protocol):

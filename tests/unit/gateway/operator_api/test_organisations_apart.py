@@ -540,6 +540,9 @@ def test_no_api_takes_requests_from_one_of_another_organisation(house: House, ma
         assert refused.get_json()["Errors"] == [
             {"pointer": "/api_definition/proxy/listen_path", "message": "this would take requests from an API of another organisation"}
         ]
+    current = house.operator.gateway.live.current
+    current.elsewhere = {api_id: current.apis.pop(api_id).definition.raw for api_id in ("api-of-a", "api-of-b")}
+    assert save("/b/login/").status_code == 400, "a gateway with other tags serves what it would take from"
     assert save("/a/deeper/").status_code == 200, "below its own"
     assert save("/b/login/", method="PUT").status_code == 400
     document = make_definition(api_id="new", listen_path="/b/login/", org_id="org-a")
