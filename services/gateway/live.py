@@ -190,8 +190,10 @@ class Live:
         kept = same and known is not None and not self._reads_anew(known)
         if known is not None and kept and (not only_served or (known.state == "served" and not files_of(stored.raw))):
             return known
-        if self._tags and self._tags.isdisjoint(read_tags(stored.raw)):
-            return Loaded(stored, "elsewhere", None)
+        if self._tags:
+            tags = read_tags(stored.raw)
+            if tags is not None and self._tags.isdisjoint(tags):
+                return Loaded(stored, "elsewhere", None)
         self._unsettled += 1
         try:
             definition = interpret(stored.raw)

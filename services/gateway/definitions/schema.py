@@ -184,10 +184,14 @@ class DefinitionReader(Reader):
         return checked(self, "org_id", org_id, values.identifier, "") if org_id else ""
 
 
-def read_tags(raw: Mapping[str, Any]) -> frozenset[str]:
-    """Return the tags of a definition, which may be one that cannot be read."""
-    root = Reader(raw, "", Report())
-    return frozenset() if root.flag("tags_disabled") else frozenset(tag for tag, _ in root.texts("tags"))
+def read_tags(raw: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the tags of a definition, which may be one that cannot be read; None when not even they can be."""
+    report = Report()
+    root = Reader(raw, "", report)
+    tags = frozenset(tag for tag, _ in root.texts("tags"))
+    if root.flag("tags_disabled"):
+        tags = frozenset()
+    return None if report.mistakes else tags
 
 
 def _proxy(proxy: Reader) -> Proxy:

@@ -393,6 +393,15 @@ def test_a_gateway_with_tags_serves_only_what_shares_one(source: Source) -> None
     assert list(Live(source, ports()).reload().apis) == ["all", "a", "b", "d"], "without tags of its own it serves all"
 
 
+@pytest.mark.parametrize("wrong", [{"tags": "edge"}, {"tags": ["inside"], "tags_disabled": "no"}])
+def test_what_has_tags_that_cannot_be_read_keeps_its_place(source: Source, wrong: dict[str, Any]) -> None:
+    """Its requests must not go to a neighbour because of a slip."""
+    source.definitions = [stored("all", "/", tags=["edge"]), stored("a", **wrong)]
+    snapshot = Live(source, ports(), frozenset({"edge"})).reload()
+    assert (list(snapshot.apis), list(snapshot.broken)) == (["all"], ["a"])
+    assert owner(snapshot, "/a/") is not snapshot.apis["all"]
+
+
 def test_an_internal_api_has_no_place(live: Live, source: Source) -> None:
     source.definitions = [stored("all", "/"), stored("a", internal=True), stored("off", internal=True, active=False)]
     source.definitions = [*source.definitions, stored("broken", target="x", internal=True)]
