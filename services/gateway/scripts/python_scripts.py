@@ -63,7 +63,11 @@ class _Listener(logging.Handler):
         self._said = said
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._said.add("error" if record.levelno >= logging.ERROR else "info", self.format(record))
+        try:
+            text = self.format(record)
+        except Exception:  # a slip in a line of a log is no fault of a script, as everywhere in Python
+            text = str(record.msg)
+        self._said.add("error" if record.levelno >= logging.ERROR else "info", text)
 
 
 class PythonScripts:

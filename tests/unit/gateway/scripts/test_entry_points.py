@@ -19,6 +19,7 @@ CODE = """import logging
 
 def stamp(request, session, config):
     logging.getLogger("acme").info("stamped %s", request["Method"])
+    logging.getLogger("acme").info("a slip: %d", "no number")
     request["SetHeaders"]["X-Acme"] = config["config_data"]["a"]
 
 def fails(request, session, config):
@@ -62,7 +63,7 @@ def mistake(folder: Path, name: str) -> tuple[str, str]:
 def test_it_is_called(folder: Path, install: Install) -> None:
     install(**{"acme-stamp": "acme_middleware:stamp"})
     out, inline = load(folder, "acme-stamp")()
-    assert (out["set"], inline, out["logs"]) == ({"X-Acme": "b"}, False, [["info", "stamped GET"]])
+    assert (out["set"], inline, out["logs"]) == ({"X-Acme": "b"}, False, [["info", "stamped GET"], ["info", "a slip: %d"]])
 
 
 @pytest.mark.parametrize("value", ["acme_middleware:fails", "acme_middleware:nothing", "no_such_module:stamp"])
