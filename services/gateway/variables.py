@@ -29,14 +29,17 @@ Read = Callable[[Exchange], Any]
 
 
 class Text(NamedTuple):
-    """A text with variables. parts: what stands there as it is, and what gives the value of a variable, in turns; the first is a text."""
+    """A text with variables. parts: what stands there as it is, and what gives the value of a variable, in their order."""
 
     parts: tuple[str | Callable[[Exchange], str], ...]
 
     def fill(self, exchange: Exchange, *, escape: bool = False) -> str:
         """Return the text for a request. escape: values are percent-encoded, for a place in a URL."""
+        parts = self.parts
+        if len(parts) == 1 and not escape and not isinstance(only := parts[0], str):  # the usual one: a variable and nothing else
+            return only(exchange)
         filled = []
-        for part in self.parts:
+        for part in parts:
             if isinstance(part, str):
                 filled.append(part)
             else:
@@ -55,7 +58,7 @@ def parse(text: str) -> Text | None:
         # A full stop at the end of a sentence is not a part of the name.
         bare = name.rstrip(".-")
         parts += [_text_of_context(bare) if kind == "context" else _text_of_meta(bare), name[len(bare) :] + after]
-    return Text(tuple(parts))
+    return Text(tuple(part for part in parts if part))
 
 
 class Context(Mapping[str, Any]):

@@ -30,7 +30,7 @@ Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256 as digest
 from typing import Any, Final, Literal, NamedTuple
@@ -217,13 +217,16 @@ class RateLimit:
     def _take_paths(self, exchange: Exchange) -> Awaitable[None] | None:
         """Take from the API's limits for a path: those of all of its readings; that of the whole API where it has none of its own."""
         table, method, path = self._paths.get(exchange.version_name), exchange.method, exchange.relative
-        found: Iterable[Policy | None]
-        if table is None:
-            found = (None,)
-        elif "%" not in path:
-            found = (table.find_matching(method, path),)
-        else:
-            found = dict.fromkeys(table.look(method, form) for form in matching_forms(path))
+        if table is None or "%" not in path:
+            policy = self._global if table is None else table.find_matching(method, path) or self._global
+            if policy is None:
+                return None
+            taken = self._take_policy(policy, exchange)
+            if not isinstance(taken, Taken):
+                return _announce_later(exchange, policy, taken)
+            policy.announce(exchange, taken)
+            return None
+        found = dict.fromkeys(table.look(method, form) for form in matching_forms(path))
         policies = [one for one in (each or self._global for each in found) if one is not None]
         for place, policy in enumerate(policies):
             taken = self._take_policy(policy, exchange)

@@ -43,7 +43,12 @@ class EndpointTable(Generic[Value]):
 
     def find(self, method: str, relative: str) -> Value:
         """Return the value of the first endpoint that matches. relative: a canonical path below the listen path, with its leading slash."""
-        return self.find_matching(method, relative if "%" not in relative else matching_form(relative))
+        if "%" not in relative:
+            try:
+                return self._found[method, relative]
+            except KeyError:
+                return self.find_matching(method, relative)
+        return self.find_matching(method, matching_form(relative))
 
     def find_matching(self, method: str, path: str) -> Value:
         """As `find`, for a path that is already in its matching form (routing.paths)."""
@@ -58,7 +63,10 @@ class EndpointTable(Generic[Value]):
         Raises Refusal(bad-path) when a reading climbs above the root.
         """
         if "%" not in relative:
-            return self.find_matching(method, relative)
+            try:
+                return self._found[method, relative]
+            except KeyError:
+                return self.find_matching(method, relative)
         for form in matching_forms(relative):
             value = self.find_matching(method, form)
             if value is not self._default:
