@@ -7,7 +7,7 @@ Hop-by-hop fields, those that `Connection` names and those whose names can be mi
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import Final
 
 from services.common.addresses import AddressSet
@@ -17,7 +17,7 @@ from services.gateway.observe.tracing import Tracing
 from services.gateway.routing.client_address import forwarded_for
 from services.gateway.routing.listen_paths import owned_length
 from services.gateway.wire.client_connection import ClientConnection
-from services.gateway.wire.heads.grammar import named_fields, picker
+from services.gateway.wire.heads.grammar import Header, named_fields, picker
 from services.gateway.wire.heads.names import FORWARDED, NOT_PASSED_ON
 from services.gateway.wire.heads.requests import HeaderSection
 
@@ -40,17 +40,38 @@ class RequestHeads:
     def write(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the head of a request to `target`. client: the connection that it came from."""
         section = exchange.section
+        changed = exchange.drop_headers is not None or exchange.set_headers is not None
+        who = exchange.fixed_headers if changed else api
         head = section.memo.get(self)
         if (
             head is not None
             and head[0] is section.request
-            and head[1] is api
-            and head[2] is target
+            and head[1] is target
+            and head[2] is who
             and head[3] == exchange.path  # of the same request a script may make another one each time
             and head[4] == exchange.query
-            and _is_unchanged(exchange)
+            and head[5] == exchange.upstream_path
+            and head[6] == exchange.upstream_query
+            and head[7] == exchange.upstream_method
+            and head[8] == exchange.upstream_host
+            and exchange.body is None
         ):
-            return b"".join((head[5], exchange.request_id.encode("ascii"), b"\r\n\r\n"))
+            begin = head[9]
+        else:
+            begin = self._begin(client, exchange, api, target, who)
+            if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):
+                return b"%b%b\r\n" % (begin, _lines(exchange.varying_headers))
+            if section.again and section.request[0] and who is not None and exchange.body is None:
+                # Then all of it follows from what the client repeats, and from these.
+                asked = (section.request, target, who, exchange.path, exchange.query)
+                sent = (exchange.upstream_path, exchange.upstream_query, exchange.upstream_method, exchange.upstream_host)
+                section.remember(self, (*asked, *sent, begin))
+        varying = _lines(exchange.varying_headers) if exchange.varying_headers else b""
+        return b"".join((begin, varying, b"X-Request-Id: ", exchange.request_id.encode("ascii"), b"\r\n\r\n"))
+
+    def _begin(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target, who: object | None) -> bytes:
+        """Write what stands before the fields that are of this request alone. who: what alone decides the fields, None = nothing does."""
+        section = exchange.section
         path = exchange.upstream_path
         if path is None:
             stripped = owned_length(api, exchange.path) if api.named_segments and api.stripped else api.stripped
@@ -58,8 +79,6 @@ class RequestHeads:
         query = exchange.query if exchange.upstream_query is None else exchange.upstream_query
         if query or target.query:
             path = f"{path}?{query}" if not target.query else f"{path}?{target.query}&{query}" if query else f"{path}?{target.query}"
-        changed = exchange.drop_headers is not None or exchange.set_headers is not None
-        who = exchange.fixed_headers if changed else api
         if section.again and who is not None and exchange.body is None and not api.named_segments:
             # They follow from the client's fields alone, which repeat. (Not with a `{name}`: its listen path differs.)
             host = exchange.upstream_host
@@ -70,16 +89,8 @@ class RequestHeads:
             fields = known[3]
         else:
             fields = self._upstream_fields(client, exchange, api, target)
-        if exchange.varying_headers:
-            fields += b"".join([b"%b: %b\r\n" % header for header in exchange.varying_headers])
-        method = exchange.upstream_method or exchange.method
-        line = f"{method} {target.path}{path}".encode("latin-1")
-        if changed and b"x-request-id" in (exchange.drop_headers or _NOTHING):
-            return b"%b HTTP/1.1\r\n%b\r\n" % (line, fields)
-        begin = b"%b HTTP/1.1\r\n%bX-Request-Id: " % (line, fields)
-        if section.again and section.request[0] and _is_unchanged(exchange):  # then the rest follows from what the client repeats
-            section.remember(self, (section.request, api, target, exchange.path, exchange.query, begin))
-        return b"".join((begin, exchange.request_id.encode("ascii"), b"\r\n\r\n"))
+        line = f"{exchange.upstream_method or exchange.method} {target.path}{path}".encode("latin-1")
+        return b"%b HTTP/1.1\r\n%b" % (line, fields)
 
     def _upstream_fields(self, client: ClientConnection, exchange: Exchange, api: CompiledApi, target: Target) -> bytes:
         """Write the fields that the upstream gets, each with its CR LF, without the request id."""
@@ -169,18 +180,8 @@ class TracedHeads(RequestHeads):
         return b"%btraceparent: %b\r\n\r\n" % (head[:-2], self._tracing.parent_of_upstream(exchange))
 
 
-def _is_unchanged(exchange: Exchange) -> bool:
-    """Tell whether no stage has changed what is sent on."""
-    return (
-        exchange.drop_headers is None
-        and exchange.set_headers is None
-        and exchange.upstream_path is None
-        and exchange.body is None
-        and exchange.upstream_host is None
-        and exchange.upstream_query is None
-        and exchange.upstream_method is None
-        and not exchange.varying_headers
-    )
+def _lines(headers: Iterable[Header]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _is_traced(section: HeaderSection) -> bool:
