@@ -41,15 +41,11 @@ def read_yaml(text: str, *, core: bool = False, otherwise: str = _OTHERWISE) -> 
         yaml: Any = importlib.import_module("yaml")
     except ImportError:
         raise _wrong(f"is YAML, and PyYAML is not installed here: install it (pip install pyyaml), or {otherwise}") from None
-    loader = _loader(yaml, core)(text)
     try:
-        while loader.check_node():
-            node = loader.get_node()
-            if _checked_size(loader, node, {}) > len(text) + _MOST_REPEATED:
-                raise _wrong(f"repeats too much by its aliases (more than {_MOST_REPEATED:,} characters)")
-            value = loader.construct_document(node)
-            if value is not None:
-                yield json.dumps(value)
+        yield from _read(_loader(yaml, core)(text), len(text))
+    except yaml.reader.ReaderError as error:  # a character that no file of YAML has
+        line = text.count("\n", 0, error.position) + 1
+        raise _wrong(f"is not valid YAML: {error.reason} (line {line})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -60,6 +56,18 @@ def read_yaml(text: str, *, core: bool = False, otherwise: str = _OTHERWISE) -> 
         raise _wrong("holds a value that JSON does not have, such as a date, a set or bytes") from None
     except (ValueError, KeyError):  # a value that does not fit its tag
         raise _wrong("is not valid YAML: a value is not of the type that it should be") from None
+
+
+def _read(loader: Any, length: int) -> Iterator[str]:
+    """Yield each document as JSON. length: of the file, in characters. Raises what the loader raises, and Mistakes."""
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if _checked_size(loader, node, {}) > length + _MOST_REPEATED:
+                raise _wrong(f"repeats too much by its aliases (more than {_MOST_REPEATED:,} characters)")
+            value = loader.construct_document(node)
+            if value is not None:
+                yield json.dumps(value)
     finally:
         loader.dispose()
 

@@ -57,6 +57,7 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{level}: &a{level} {{<<: [{', '.join([f
         ("a: !!python/object/apply:os.system [id]\n", "not valid YAML"),
         ("a: !!set {x, y}\n", "that JSON does not have"),
         ("[" * 5000, "nested too deeply"),
+        ("a: 1\nb: \x08\n", "special characters are not allowed (line 2)"),
     ],
 )
 def test_what_is_refused(text: str, said: str) -> None:
