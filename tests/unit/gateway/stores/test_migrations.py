@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -15,6 +18,7 @@ from services.gateway.stores.base import metadata
 from services.gateway.stores.generations import Changes
 from services.gateway.stores.sealing import Sealing
 from tests.support.migrating import migrate_to
+from tests.support.waiting import wait_until
 
 _OURS = {
     "definitions", "definition_revisions", "generations", "changes", "hooks", "keys", "key_secrets", "key_rights", "organisations",
@@ -80,6 +84,34 @@ def test_analytics_of_before_their_partitions(database_url: str) -> None:
         with database.engine.begin() as connection:
             connection.execute(add, rows)
         assert found() == expected(hits)
+    database.dispose()
+
+
+def test_a_batch_that_waits_for_the_partitions_is_written_to_them(postgresql_url: str) -> None:
+    """Of a worker of the version before, whose statement PostgreSQL has prepared for the table that is dropped."""
+    database = CoreDatabase(postgresql_url)
+    migrate_to("gateway", "0016", database)
+    key = "kind, grain, api_id, start, org_id, version, code, item"
+    add = (
+        f"INSERT INTO analytics_rollups ({key}, hits, success, error, request_us, last_hit, expires, name)"
+        " VALUES (1, 0, 'a', 24, 'o', 'v', 200, '', 1, 1, 0, 5, 9, 99, 'n')"
+        f" ON CONFLICT ({key}) DO UPDATE SET hits = analytics_rollups.hits + excluded.hits"
+    )
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'analytics_rollups'::regclass")
+    with psycopg.connect(database.engine.url.set(drivername="postgresql").render_as_string(False), autocommit=True) as worker:
+        for _ in range(3):
+            worker.execute(add, prepare=True)
+        with ThreadPoolExecutor(2) as threads, database.engine.connect() as holder, database.engine.connect() as watcher:
+            holder.execute(sa.text("LOCK TABLE analytics_rollups IN ACCESS EXCLUSIVE MODE"))
+            migrating = threads.submit(migrate_to, "gateway", "0017", database)
+            wait_until(lambda: watcher.scalar(waiting) == 1, 10, "the migration at the lock")
+            adding = threads.submit(worker.execute, add, prepare=True)
+            wait_until(lambda: watcher.scalar(waiting) == 2, 10, "the batch behind it")
+            holder.rollback()
+            migrating.result(20)
+            adding.result(20)
+    with database.read() as connection:
+        assert connection.scalar(sa.text("SELECT hits FROM analytics_rollups_api")) == 4
     database.dispose()
 
 
