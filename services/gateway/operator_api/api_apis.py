@@ -38,7 +38,7 @@ def get_api(key: str) -> Response:
 @blueprint.post("/api/apis")
 def create_api() -> Response:
     raw, references = _definition()
-    saved = definitions.create(gateway(), raw, references, author(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run"))
+    saved = definitions.create(gateway(), raw, references, author(), prefix=_DEFINITION, dry_run=arguments.dry_run())
     return _saved("API created", saved.stored.id, saved)
 
 
@@ -46,7 +46,7 @@ def create_api() -> Response:
 def update_api(key: str) -> Response:
     raw, references = _definition()
     saved = definitions.update(
-        gateway(), key, raw, references, author(), if_match=arguments.if_match(), prefix=_DEFINITION, dry_run=arguments.flag("dry_run")
+        gateway(), key, raw, references, author(), if_match=arguments.if_match(), prefix=_DEFINITION, dry_run=arguments.dry_run()
     )
     return _saved("Api updated", "", saved)
 

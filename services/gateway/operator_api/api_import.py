@@ -32,7 +32,7 @@ def import_openapi() -> Response:
         )
     except Mistakes as error:
         raise refusals.invalid("openapi", error) from None
-    dry_run = arguments.flag("dry_run")
+    dry_run = arguments.dry_run()
     saved = definitions.create(gateway(), imported.definition, [], author(), dry_run=dry_run)
     more: dict[str, Any] = {"Notes": places(imported.notes), "api_definition": saved.stored.raw}
     if dry_run:

@@ -40,19 +40,19 @@ def get_revision(key: str, number: int) -> Response:
 @blueprint.post("/api/gatehouse/apis/<key>/revisions/<int:number>/restore")
 def restore_revision(key: str, number: int) -> Response:
     """`?dry_run=1`, here and below: show what would change, write nothing."""
-    return _stepped("API restored", undoing.restore(gateway(), key, number, author(), arguments.if_match(), arguments.flag("dry_run")))
+    return _stepped("API restored", undoing.restore(gateway(), key, number, author(), arguments.if_match(), arguments.dry_run()))
 
 
 @blueprint.post("/api/gatehouse/apis/<key>/undo")
 def undo(key: str) -> Response:
     """Go one step back; this also brings back a deleted API."""
-    return _stepped("API undone to revision {}", undoing.undo(gateway(), key, author(), arguments.if_match(), arguments.flag("dry_run")))
+    return _stepped("API undone to revision {}", undoing.undo(gateway(), key, author(), arguments.if_match(), arguments.dry_run()))
 
 
 @blueprint.post("/api/gatehouse/apis/<key>/redo")
 def redo(key: str) -> Response:
     """Go one step forward: redo what was undone last. Possible until something else is saved."""
-    return _stepped("API redone to revision {}", undoing.redo(gateway(), key, author(), arguments.if_match(), arguments.flag("dry_run")))
+    return _stepped("API redone to revision {}", undoing.redo(gateway(), key, author(), arguments.if_match(), arguments.dry_run()))
 
 
 def _stepped(message: str, step: undoing.Step) -> Response:

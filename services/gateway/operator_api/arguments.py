@@ -88,6 +88,13 @@ def flag(name: str) -> bool:
     return _SWITCHED[text]
 
 
+def dry_run() -> bool:
+    """Whether only to show what would change. Without a word it is refused: who writes `?dry_run` does not mean to write."""
+    if request.args.get("dry_run") == "":
+        raise refusals.flag_wrong("dry_run")
+    return flag("dry_run")
+
+
 def detailed() -> bool:
     """Whether `mode` asks for more than ids."""
     mode = request.args.get("mode", "")

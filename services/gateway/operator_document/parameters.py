@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from services.gateway.operator_document.shapes import TEXT, Schema
 
-_FLAG: Final = {"enum": ["1", "true", "yes", "0", "false", "no", ""]}
+_WORDS: Final = ("1", "true", "yes", "0", "false", "no")
+_FLAG: Final = {"enum": [*_WORDS, ""]}
 
 
 def _query(name: str, about: str, schema: Schema = TEXT) -> dict[str, Any]:
@@ -35,7 +36,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "listen_path": _query("listen_path", "Where the API listens; by default the title of the document"),
     "target": _query("target", "Where its requests go; by default the first server of the document"),
     "mock": _flag("mock", "Answer with the examples of the document"),
-    "dry_run": _flag("dry_run", "Only show what would change"),
+    "dry_run": _query("dry_run", "Only show what would change", {"enum": [*_WORDS]}),
     "force": _flag("force", "Also when keys name the policy; that switches them off"),
     "suppress_reset": _flag("suppress_reset", "The quota counts on"),
     "reset_quota": _flag("reset_quota", "The quota begins again"),

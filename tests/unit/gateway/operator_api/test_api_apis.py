@@ -271,7 +271,7 @@ def test_a_save_warns_of_apis_that_requests_are_sent_on_to_and_that_are_not_here
     assert "/proxy/target_url" not in [one["pointer"] for one in warnings]
 
 
-@pytest.mark.parametrize("word", ["on", "2", "null", "dry"])
+@pytest.mark.parametrize("word", ["on", "2", "null", "dry", ""])
 def test_a_switch_that_is_no_switch_writes_nothing(operator: Any, word: str) -> None:
     id = operator.new_api()
     before = operator.json("GET", f"/api/apis/{id}")["api_definition"]
