@@ -347,8 +347,7 @@ class Gateway:
     def reset_counters(self, names: Iterable[str]) -> None:
         """Reset counters, durable ones included."""
         assert self._loop is not None
-        for name in names:
-            asyncio.run_coroutine_threadsafe(self.counters.reset(name), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.counters.reset(*names), self._loop).result(10)
 
     def purge_answers(self, api_id: str) -> None:
         """Forget the kept answers of an API, for all workers. Raises NotPurged."""

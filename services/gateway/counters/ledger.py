@@ -99,10 +99,11 @@ class WriteBehind:
         if self.owed:
             log.error("quota charges lost", counters=len(self.owed))
 
-    async def forget(self, counter: str) -> None:
-        """Drop the counter from the ledger; waits up to 2 s for it, then it is done later."""
-        self.owed.pop(counter, None)
-        self._forgotten.add(counter)
+    async def forget(self, counters: Collection[str]) -> None:
+        """Drop counters from the ledger, with one write; waits up to 2 s for it, then it is done later."""
+        for counter in counters:
+            self.owed.pop(counter, None)
+        self._forgotten.update(counters)
         if self._task is not None:
             await asyncio.wait({asyncio.create_task(self.write())}, timeout=RESET_S)
 

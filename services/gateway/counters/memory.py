@@ -106,11 +106,12 @@ class MemoryCounters:
         reset_at, left = (0.0, 0.0) if ends == inf else (ends + self._clocks.offset, ends - now)
         return Taken(used < limit, limit, max(limit - used, 0), reset_at, left)
 
-    async def reset(self, counter: str) -> None:
-        self._passing.drop(counter)
-        self._durable.drop(counter)
+    async def reset(self, *counters: str) -> None:
+        for counter in counters:
+            self._passing.drop(counter)
+            self._durable.drop(counter)
         if self._behind is not None:
-            await self._behind.forget(counter)
+            await self._behind.forget(counters)
 
     def __len__(self) -> int:
         """Return how many counters are held."""

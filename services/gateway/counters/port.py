@@ -63,5 +63,7 @@ class Counters(Protocol):
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
         """Return what `take` would say now about what is left, without charging; `admitted` = whether a use would pass. Never raises."""
 
-    async def reset(self, counter: str) -> None:
-        """Forget the counter: its next use begins a new window. Never raises; kept and done later while the store is away."""
+    async def reset(self, *counters: str) -> None:
+        """Forget counters, all in one go: the next use of each begins a new window. Never raises; kept and done later while the store is
+        away.
+        """

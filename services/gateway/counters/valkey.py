@@ -108,7 +108,10 @@ class ValkeyCounters:
             return _untouched(limit, window)
         return self._ask(link, key, limit, window, b"0")
 
-    async def reset(self, counter: str) -> None:
+    async def reset(self, *counters: str) -> None:
+        await asyncio.gather(*map(self._reset, counters))
+
+    async def _reset(self, counter: str) -> None:
         key = (self._names + counter).encode()
         try:
             await self._nodes.ask(key, pack("DEL", key))

@@ -370,7 +370,10 @@ class KeyStore(OfCallers):
         return gone
 
     def delete_all(self, ids: Iterable[str]) -> list[StoredKey]:
-        """Delete keys and return them: all, or none if one of them does not exist. Raises KeyMissing with those that do not."""
+        """Delete keys and return them with their effective sessions: all, or none if one of them does not exist.
+
+        Raises KeyMissing with those that do not.
+        """
         chosen = sorted(set(ids))  # writers that lock rows in the same order cannot deadlock
 
         def work(connection: sa.Connection) -> list[StoredKey]:
@@ -384,7 +387,7 @@ class KeyStore(OfCallers):
                 for secret in connection.execute(sa.select(_S.key_id, _S.hash).where(_S.key_id.in_(part))):
                     changed[secret.key_id].add(secret.hash)
             generation = raise_generation(connection, GENERATION, remove_keys(connection, chosen))
-            found = [_stored_with(rows[id], live.get(id, ())) for id in chosen]
+            found = self._with_policies(connection, [_stored_with(rows[id], live.get(id, ())) for id in chosen])
             for stored in found:
                 self._caller.tell("key", stored.id, _told(stored.session), None)
             return [replace(stored, generation=generation, changed=frozenset(changed[stored.id])) for stored in found]

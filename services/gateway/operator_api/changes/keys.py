@@ -303,8 +303,13 @@ def _quotas(gateway: Gateway, stored: StoredKey, log_in: str = "") -> list[str]:
 
     log_in: by which an access token is counted; when only the token ends, the log-in goes on counting.
     """
-    key = stored.key(gateway.keys_store.effective(stored.session), counted_by=log_in)
+    key = stored.key(_effective(gateway, stored), counted_by=log_in)
     return [key.quota_counter, *sorted({limit.quota_counter for limit in (key.limits or {}).values()})]
+
+
+def _effective(gateway: Gateway, stored: StoredKey) -> Mapping[str, Any]:
+    """Return the session of a key with what its policies make of it; they are asked for only where the store has not."""
+    return gateway.keys_store.effective(stored.session) if stored.effective is None else stored.effective
 
 
 def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:
@@ -315,7 +320,7 @@ def _quota_stays(gateway: Gateway, stored: StoredKey) -> bool:
 
 def _tell(gateway: Gateway, event: TokenEvent, stored: StoredKey) -> None:
     """Tell the handlers of the APIs that the key names (a master key: of all). The event never holds the secret."""
-    named = gateway.keys_store.effective(stored.session).get("access_rights") or None
+    named = _effective(gateway, stored).get("access_rights") or None
     metadata = {"Message": _MESSAGES[event], "Org": str(stored.session.get("org_id") or ""), "Key": stored.id}
     apis = gateway.live.current.apis
     for api in list(apis.values()) if named is None else [apis[api_id] for api_id in named if api_id in apis]:

@@ -162,6 +162,18 @@ def test_a_reset_is_in_the_ledger_when_it_returns(ledger: QuotaLedger, monkeypat
     asyncio.run(scenario())
 
 
+def test_counters_that_are_reset_together_are_one_write(gate: Gate) -> None:
+    """One by one, those of a thousand keys are a thousand commits."""
+
+    async def scenario() -> None:
+        async with started(MemoryCounters(gate)) as counters:
+            before = gate.asked
+            await counters.reset(*(f"q:{number}" for number in range(100)))
+            assert gate.asked - before <= 2, "and one of the half second"
+
+    asyncio.run(scenario())
+
+
 def test_a_reset_while_its_charges_are_being_written(gate: Gate) -> None:
     async def scenario() -> None:
         async with started(MemoryCounters(gate)) as counters:
