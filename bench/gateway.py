@@ -119,15 +119,15 @@ def common_definition(upstream: int) -> dict[str, object]:
     return made
 
 
-def create_key(port: int, key: str) -> str:
-    """Create a key and return its secret: for the two keyed APIs, whose limits are counted and never reached."""
+def create_key(port: int, key: str, *api_ids: str) -> str:
+    """Create a key and return its secret: for `bench-keyed` and these, with limits that are counted and never reached."""
     session = {
         "rate": 1_000_000_000,
         "per": 60,
         "expires": 0,
         "quota_max": 1_000_000_000,
         "quota_renewal_rate": 3600,
-        "access_rights": {id: {"api_name": id, "api_id": id, "versions": ["Default"]} for id in ("bench-keyed", "bench-common")},
+        "access_rights": {id: {"api_name": id, "api_id": id, "versions": ["Default"]} for id in ("bench-keyed", *api_ids)},
         "org_id": "default",
     }
     secret: str = gatehouse.ask_operator(port, key, "POST", "/api/keys", session)["key_id"]
@@ -139,7 +139,7 @@ def start_gatehouse(group: Servers, folder: Path, upstream: int) -> list[Candida
     one = gatehouse.start(group, folder / "gatehouse", core=0)
     for made in (definition(upstream, keyed=True), definition(upstream, keyed=False), common_definition(upstream)):
         one.ask("POST", "/api/apis", {"api_definition": made, "hook_references": []})
-    secret = create_key(one.operator_port, one.operator_key)
+    secret = create_key(one.operator_port, one.operator_key, "bench-common")
     return [
         Candidate("Gatehouse, keyed, all rules", one.port, one.process, {"X-API-Key": secret}, f"{peers.PREFIX}-keyed"),
         Candidate("Gatehouse, keyed, common rules, too", one.port, one.process, {"X-API-Key": secret}, f"{peers.PREFIX}-common"),
