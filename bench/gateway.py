@@ -30,7 +30,7 @@ def _action() -> dict[str, object]:
     return {"action": "no_action", "code": 200, "data": "", "headers": {}}
 
 
-def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
+def definition(upstream: int, *, keyed: bool) -> dict[str, Any]:
     """Write a definition with every rule of its kind switched on; `keyed` adds the key, its rights, its rate limit and its quota."""
     paths: dict[str, object] = {"ignored": [], "white_list": [], "black_list": []}
     extra: dict[str, object] = {}
@@ -84,13 +84,13 @@ def definition(upstream: int, *, keyed: bool) -> dict[str, object]:
     }
 
 
-def common_definition(upstream: int) -> dict[str, object]:
+def common_definition(upstream: int) -> dict[str, Any]:
     """Write the keyed definition with the rules that real definitions use most besides: all of them work on each request."""
 
     def entry(**more: object) -> dict[str, object]:
         return {"path": "^/(small|varied|big)$", "method": "GET", **more}
 
-    made: Any = definition(upstream, keyed=True)
+    made: dict[str, Any] = definition(upstream, keyed=True)
     made |= {
         "name": "bench common",
         "api_id": "bench-common",
