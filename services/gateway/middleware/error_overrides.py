@@ -18,12 +18,10 @@ from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange, ResponseHead
 from services.gateway.ports import Ports
 from services.gateway.rendering import upstream_error
+from services.gateway.wire.heads.names import OF_BODY
 
 # They are those of the old body.
-_OF_OLD_BODY: Final = frozenset({
-    b"accept-ranges", b"content-digest", b"content-encoding", b"content-md5", b"content-range", b"content-type", b"digest", b"etag",
-    b"last-modified", b"repr-digest",
-})  # fmt: skip
+_OF_OLD_BODY: Final = OF_BODY | {b"content-encoding", b"content-range", b"content-type", b"last-modified"}
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS: Final = frozenset({204, 304})
 

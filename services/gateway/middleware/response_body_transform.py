@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import Executor
-from typing import Final
 
 from services.gateway.body_templates import BodyTemplate, Tables, context, filled, tables
 from services.gateway.definitions.reader import Mistake
@@ -36,8 +35,7 @@ from services.gateway.refusals import UPSTREAM_BROKEN, UPSTREAM_TOO_LARGE, Refus
 from services.gateway.templating.templates import TooLarge
 from services.gateway.templating.xml_documents import NotXml
 from services.gateway.wire.heads.grammar import Header
-
-_OF_OLD_BODY: Final = frozenset({b"accept-ranges", b"content-md5", b"digest", b"etag", b"repr-digest", b"content-digest"})
+from services.gateway.wire.heads.names import OF_BODY
 
 
 class Spec(Templates):
@@ -104,7 +102,7 @@ class _Transform:
 
     def _without_old(self, headers: list[Header]) -> list[Header]:
         """Return the fields that hold for the new body, too."""
-        kept = [header for header in headers if header[0].lower() not in _OF_OLD_BODY]
+        kept = [header for header in headers if header[0].lower() not in OF_BODY]
         if self._used.input == "json" or not self._used.template.writes_json:
             return kept
         kept = [(name, value) for name, value in kept if name.lower() != b"content-type" or not self._is_read(value)]

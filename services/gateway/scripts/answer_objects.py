@@ -10,8 +10,8 @@ from services.common.header_names import FRAMING
 from services.gateway.exchange import Exchange, ResponseHead
 from services.gateway.scripts.request_objects import headers_json, headers_of_answer, request_json, unusable
 from services.gateway.scripts.scripts import Out
+from services.gateway.wire.heads.names import OF_BODY
 
-_OF_OLD_BODY: Final = frozenset({b"accept-ranges", b"content-md5", b"digest", b"etag", b"repr-digest", b"content-digest"})
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -39,7 +39,7 @@ def apply_to_answer(exchange: Exchange, head: ResponseHead, out: Out, body: byte
         head.status, head.reason = status, _REASONS.get(status, b"Unknown")
     if "body" in out:
         body = str(out["body"]).encode("utf-8", "replace")
-        gone |= _OF_OLD_BODY
+        gone |= OF_BODY
     gone |= {name.lower() for name, _ in added}
     if gone:
         head.headers = [header for header in head.headers if header[0].lower() not in gone]

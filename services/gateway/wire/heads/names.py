@@ -32,6 +32,8 @@ NOT_PASSED_ON: Final = HOP_BY_HOP | FORWARDED | {b"host", b"x-request-id"}
 NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"content-length", b"transfer-encoding", b"host", b"trailer", b""})
 # CGI and what came after it (WSGI, Rack, PHP) read `Proxy` as the environment's HTTP_PROXY (httpoxy, CVE-2016-5385).
 MISREAD: Final = frozenset({b"proxy"})
+# They speak of the bytes of a body, and stand no longer when it is another one.
+OF_BODY: Final = frozenset({b"accept-ranges", b"content-digest", b"content-md5", b"digest", b"etag", b"repr-digest"})
 # What means something only when the whole body has come, and routes, authenticates and frames nothing (RFC 9110, 6.5.1): digests
 # (RFC 9530), signatures (RFC 9421), the result of a call (gRPC), times (W3C Server Timing).
 TRAILERS_PASSED: Final = frozenset(
