@@ -160,17 +160,31 @@ def test_a_link_shows_a_node_and_what_a_stop_is_left_by(page: Page, service: str
     expect(page.locator("#node-message")).to_have_text("")
 
 
-def test_a_link_is_followed_whatever_happens_meanwhile(page: Page, service: str) -> None:
+@pytest.mark.parametrize("name", ["Bench", "City"])  # all of the city is seen from farther away: the map would zoom out
+def test_a_link_is_followed_whatever_happens_meanwhile(page: Page, service: str, name: str) -> None:
     show(page, service)
     page.evaluate(
-        """() => {
+        """(name) => {
           location.hash = "#map=16/52.442/5.0176&node=gtfs.stop.1";
-          document.querySelector("#list button").click();
-        }"""
+          [...document.querySelectorAll("#list button")].find((one) => one.textContent.includes(name)).click();
+        }""",
+        name,
     )
     expect(page.locator("#list")).to_contain_text("Far mill")
     expect(page.locator("#node-title")).to_have_text("East")
     expect(page).to_have_url(re.compile(r"#map=[\d./]+&node=gtfs\.stop\.1$"))
+
+
+def test_a_link_is_followed_while_the_map_zooms(page: Page, service: str) -> None:
+    show(page, service)
+    page.evaluate(
+        """() => {
+          document.querySelector(".leaflet-control-zoom-in").click();
+          requestAnimationFrame(() => { location.hash = "#map=16/52.442/5.0176"; });  // the frame in which the zoom begins
+        }"""
+    )
+    expect(page.locator("#list")).to_contain_text("Far mill")
+    expect(page).to_have_url(re.compile(r"#map=16/52\.442"))
 
 
 def test_names_and_data_are_texts(page: Page, service: str) -> None:

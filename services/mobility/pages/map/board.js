@@ -19,6 +19,8 @@ export class Board {
   #shapes = new Map(); // cdk_id → {node, drawn, kind, seen, extra}
   #chosen = null;
   #renderers = {};
+  #zooming = false;
+  #wanted = null; // the view that was last asked for
 
   // on: {pick(node), moved()}.
   constructor(element, on) {
@@ -30,6 +32,8 @@ export class Board {
     L.control.scale({ imperial: false }).addTo(this.map);
     this.map.on("click", ({ latlng }) => this.#click(latlng, on.pick));
     this.map.on("moveend", on.moved);
+    this.map.on("zoomstart", () => { this.#zooming = true; });
+    this.map.on("zoomend", () => { this.#zooming = false; });
     new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
     const { tiles } = element.dataset;
     element.classList.toggle("tiled", Boolean(tiles));
@@ -38,7 +42,14 @@ export class Board {
     else new Grid(this.map);
   }
 
-  look({ zoom, lat, lon }) { this.map.setView([lat, lon], zoom, { animate: false }); }
+  // Goes to a view. While Leaflet animates a zoom it ignores such a call.
+  look(view) {
+    const { zoom, lat, lon } = this.#wanted = view;
+    const go = () => { if (this.#wanted === view) this.map.setView([lat, lon], zoom, { animate: false }); };
+    if (this.#zooming) this.map.once("zoomend", go);
+    else go();
+  }
+
   view() {
     const { lat, lng } = this.map.getCenter(); // of a small world it may be beside it
     return { zoom: this.map.getZoom(), lat: within(lat, 90), lon: within(lng, 180) };
@@ -53,13 +64,16 @@ export class Board {
   // Metres from the middle to a corner.
   radius() { return Math.ceil(this.map.distance(this.map.getCenter(), this.map.getBounds().getNorthEast())); }
 
-  // Moves to where a geometry is seen, if it is not yet. near: also closer.
+  // Moves to where a geometry is seen, if it is not yet. near: also closer. The zoom is not animated: that would begin with the next frame,
+  // and undo what `look` did meanwhile.
   show(geometry, near = false) {
     const found = box(geometry);
     if (!found) return;
     const seen = L.latLngBounds(corners(found));
     const lost = !this.map.getBounds().contains(seen.getCenter()) || seen.contains(this.map.getBounds());
-    if (near || lost) this.map.fitBounds(seen, { maxZoom: Math.max(near ? 16 : 3, this.map.getZoom()), padding: [24, 24], animate: !STILL });
+    if (!near && !lost) return;
+    const maxZoom = Math.max(near ? 16 : 3, this.map.getZoom());
+    this.map.fitBounds(seen, { maxZoom, padding: [24, 24], zoom: { animate: false }, pan: { animate: !STILL } });
   }
 
   fit(found) { this.map.fitBounds(found ? corners(found) : WORLD, { maxZoom: 15, animate: false }); }
