@@ -255,6 +255,27 @@ def test_a_building_is_placed_by_keyboard(page: Page, session: Session) -> None:
     assert session.items("BUILDINGS")[0]["polygons"] == {"type": "Polygon", "coordinates": [[[10, 10], [60, 10], [250, 250], [10, 10]]]}
 
 
+def test_the_middle_of_the_whole_map_stays_when_its_size_changes(page: Page, session: Session) -> None:
+    take_part(page, session)
+    page.get_by_role("button", name="Draw on the map").press("Enter")
+    page.locator("#map").focus()
+    seen = page.evaluate(
+        """async () => {
+          const [map, corners] = ["map", "corners"].map((id) => document.getElementById(id));
+          const seen = [];
+          for (const less of [0, 37, 13, 50, 26, 2, 39, 15, 52, 28, 4, 41]) {
+            map.style.height = `${680 - less}px`;
+            map.style.width = `calc(100% - ${(less * 7) % 31}px)`;
+            for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);  // it is told of its size with a frame
+            map.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+            seen.push(corners.value.split(", ").at(-1));
+          }
+          return seen;
+        }"""
+    )
+    assert seen == ["250 250"] * 12
+
+
 def test_what_is_refused_is_told_where_it_was_asked(page: Page, session: Session) -> None:
     take_part(page, session)
     session.place("Tower")

@@ -121,9 +121,10 @@ export class Board {
     return label;
   }
 
+  // reset: else Leaflet pans there by whole pixels, and the middle of the map would be beside the middle of what is seen.
   #fit() {
     this.map.setMinZoom(-8);
-    this.map.fitBounds(this.edge, { animate: false });
+    this.map.fitBounds(this.edge, { animate: false, reset: true });
     this.map.setMinZoom(this.map.getZoom() - 1);
     this.#fitted = this.#view();
   }
