@@ -1,58 +1,60 @@
-"""Each service's unit tests pass with only the common base beside it: no hidden thread to a neighbour.
-
-On SQLite and without the slow ones: what a service needs beside it does not depend on the store, and the unit step runs them all.
-"""
+"""`./dev test` runs the unit tests of each service with only the common base beside it: no hidden thread to a neighbour."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
+from tools.dev import alone
+from tools.dev.test import suites
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.name != "common" and any(path.glob("*.py")))
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules")
 
 
-def _copy(name: str, target: Path) -> None:
-    source = ROOT / name
-    target = target / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=LEFT_OUT)
-    else:
-        shutil.copy(source, target)
+def _command(service: str, code: str) -> list[str]:
+    return [sys.executable, "-m", "tools.dev.alone", service, "-c", code]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+def test_all_unit_tests_are_run_and_those_of_services_alone() -> None:
+    commands = [step.command for step in suites() if any(word.startswith("tests/unit") for word in step.command)]
+    copied = {
+        command[3]: [word for word in command if word.startswith("tests/")] for command in commands if command[2] == "tools.dev.alone"
+    }
+    assert copied == {name: [f"tests/unit/{name}"] for name in SERVICES}
+    there = {str(path.relative_to(ROOT).parent) for path in (ROOT / "tests" / "unit").rglob("test_*.py")}
+    run = {word for command in commands for word in command if word.startswith("tests/unit/")}
+    assert {"/".join(path.split("/")[:3]) for path in there} == run
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_unit_tests_pass_alone(service: str, tmp_path: Path) -> None:
-    if not any((ROOT / "tests" / "unit" / service).rglob("test_*.py")):
-        pytest.fail(f"services/{service} has no unit tests")
-    shared = ["pyproject.toml", "services/common", "tests/conftest.py", "tests/support", "tools/dev/containers.py", "docs", "deploy"]
-    for name in [*shared, f"services/{service}", f"tests/unit/{service}"]:
-        _copy(name, tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:schemathesis",
-        "-n",
-        "2",
-        "-m",
-        "not slow",
-        "-k",
-        "not postgresql and not valkey",
-        f"tests/unit/{service}",
-    ]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}
-    done = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+def test_its_copy_has_no_neighbour(service: str, tmp_path: Path) -> None:
+    alone.copy(service, tmp_path)
+    assert {path.name for path in (tmp_path / "services").iterdir()} == {"common", service}
+    assert {path.name for path in (tmp_path / "tests" / "unit").iterdir()} == {service}
+
+
+def test_a_neighbour_cannot_be_imported() -> None:
+    code = "import services.tokens.settings, services.common.settings; import services.auth.settings"
+    done = subprocess.run(_command("tokens", code), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No module named 'services.auth'" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_and_leaves_no_copy(number: signal.Signals, tmp_path: Path) -> None:
+    told = tmp_path / "folder"
+    code = f"import os, time; open({str(told)!r}, 'w').write(os.getcwd() + ';' + str(os.getpid())); time.sleep(60)"
+    program = subprocess.Popen(_command("tokens", code), cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_until(lambda: told.exists() and ";" in told.read_text(), 30, "the command's start")
+    folder, pid = told.read_text().split(";")
+    assert Path(folder).is_dir()
+    program.send_signal(number)
+    assert program.wait(30) != 0
+    assert not Path(folder).exists()
+    assert not Path(f"/proc/{pid}").exists()

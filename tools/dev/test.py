@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tools.dev import containers, images
+from tools.dev import alone, containers, images
 from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
@@ -30,16 +31,35 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def suites(*, retry_alone: bool = False) -> list[Step]:
-    """Return one step for each folder of tests that has any."""
+    """Return one step for each folder of tests that has any, and of the unit tests one for each service."""
     present = [name for name in FOLDERS if any((ROOT / "tests" / name).rglob("test_*.py"))]
     steps = []
     for name in present:
+        if name == "unit":
+            steps += _unit_tests(retry_alone=retry_alone)
+            continue
         spared = () if name == "contract" else SPARED
         whole = [f"tests/{name}", *spared, *(("-m", "not alone") if name == ALONE else ())]
         steps.append(pytest(f"{name} tests", *whole, workers=FOLDERS[name], by_file=name == ALONE, retry_alone=retry_alone))
         if name == ALONE:
             steps.append(pytest(f"{name} tests, alone", f"tests/{name}", *spared, "-m", "alone", workers=1, retry_alone=retry_alone))
     return steps
+
+
+def _unit_tests(*, retry_alone: bool) -> list[Step]:
+    """Return the steps: those of each service run in a copy of the tree without its neighbours, then those that are of no service."""
+
+    def step(name: str, *folders: str) -> Step:
+        return pytest(name, *folders, *SPARED, workers=FOLDERS["unit"], retry_alone=retry_alone)
+
+    services = alone.services()
+    steps = [step(f"unit tests of {name}, without its neighbours", f"tests/unit/{name}") for name in services]
+    steps = [
+        replace(one, command=[sys.executable, "-m", "tools.dev.alone", name, *one.command[1:]])
+        for name, one in zip(services, steps, strict=True)
+    ]
+    folders = sorted(path for path in (ROOT / "tests" / "unit").iterdir() if path.name not in services and any(path.rglob("test_*.py")))
+    return [*steps, step("other unit tests", *(str(path.relative_to(ROOT)) for path in folders))]
 
 
 def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
