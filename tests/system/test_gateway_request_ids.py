@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.gateway import Gateway, definition, gateway
 from tests.support.odd_upstream import OddUpstream
-from tests.support.raw_client import RawClient, request
+from tests.support.raw_client import RawClient
+from tests.support.raw_client import request as written
 from tests.support.waiting import wait_until
 
 BATCH = {"requests": [{"method": "GET", "relative_url": f"entry-{number}", "headers": {}, "body": ""} for number in (1, 2)]}
@@ -26,15 +29,33 @@ def _logged(running: Gateway, number: int) -> list[tuple[str, str]]:
     return wait_until(lines, 20, "the lines of the access log")
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-def test_the_id_of_a_trusted_proxy_goes_the_whole_way(trusted: bool, odd_upstream: OddUpstream, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def _running(trusted: bool, odd_upstream: OddUpstream, folder: Path) -> Iterator[Gateway]:
     api = definition("odd", f"{odd_upstream.url}/", enable_batch_request_support=True)
-    env = {"GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8" if trusted else "10.0.0.0/8"}
+    with gateway(folder, [api], {"GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8" if trusted else "10.0.0.0/8"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def trusting(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with _running(True, odd_upstream, tmp_path_factory.mktemp("trusting")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def distrusting(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with _running(False, odd_upstream, tmp_path_factory.mktemp("distrusting")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_id_of_a_trusted_proxy_goes_the_whole_way(trusted: bool, odd_upstream: OddUpstream, request: pytest.FixtureRequest) -> None:
+    running: Gateway = request.getfixturevalue("trusting" if trusted else "distrusting")
     given = b"Root=1-67891233-abcdef/a.b_c~d+e:f@g"
-    with gateway(tmp_path, [api], env) as running, RawClient(running.port) as client:
+    with RawClient(running.port) as client:
         answer = client.get("/odd/one", b"X-Request-Id: " + given)
         refused = client.get("/nowhere", b"X-Request-Id: " + given)
-        client.send(request("/odd/tyk/batch/", b"X-Request-Id: " + given, method="POST", body=json.dumps(BATCH).encode()))
+        client.send(written("/odd/tyk/batch/", b"X-Request-Id: " + given, method="POST", body=json.dumps(BATCH).encode()))
         batch = client.answer()
         logged = _logged(running, 5)
     assert [answer.status, refused.status, batch.status] == [200, 404, 200]
@@ -55,11 +76,3 @@ def test_an_id_that_is_long_or_strange_is_replaced(given: bytes, trusting: Gatew
         answer = client.get("/odd/x", b"X-Request-Id: " + given)
     assert answer.status == 200
     assert answer.field("x-request-id") not in (None, given.decode("latin-1"))
-
-
-@pytest.fixture(scope="module")
-def trusting(odd_upstream: OddUpstream, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    with gateway(
-        tmp_path_factory.mktemp("trusting"), [definition("odd", f"{odd_upstream.url}/")], {"GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8"}
-    ) as running:
-        yield running
