@@ -46,10 +46,17 @@ class SQLite:
         """Name a file that is not there yet, or copy what `prepare` makes of one."""
         url = self._unused()
         if prepare is not None:
-            if prepare not in self._prepared:
-                self._prepared[prepare] = self._content(prepare)
-            _path(url).write_bytes(self._prepared[prepare])
+            self.fill(url, prepare)
         return url
+
+    def fill(self, url: str, prepare: Prepare) -> None:
+        """Copy what `prepare` makes of an empty database to a file that is not there yet; let it change one that is."""
+        if _path(url).exists():
+            prepare(url)
+            return
+        if prepare not in self._prepared:
+            self._prepared[prepare] = self._content(prepare)
+        _path(url).write_bytes(self._prepared[prepare])
 
     def _unused(self) -> str:
         folder = self._folder / secrets.token_hex(6)
@@ -98,16 +105,28 @@ class PostgreSQL:
 
     def new_database(self, prepare: Prepare | None = None) -> str:
         """Create an empty database, or copy what `prepare` makes of one; return its URL (psycopg and SQLAlchemy both read it)."""
-        if prepare is None:
-            return self._copy("template1")
+        return self._copy("template1" if prepare is None else self._template(prepare))
+
+    def fill(self, url: str, prepare: Prepare) -> None:
+        """Put a copy of what `prepare` makes of an empty database in the place of one without tables; let it change one with tables."""
+        with psycopg.connect(url) as connection:
+            used = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone()
+        if used:
+            prepare(url)
+            return
+        template = self._template(prepare)
+        self.drop(url)
+        self._copy(template, _name(url))
+
+    def _template(self, prepare: Prepare) -> str:
         if prepare not in self._prepared:
             url = self._copy("template1")
             prepare(url)
             self._prepared[prepare] = _name(url)
-        return self._copy(self._prepared[prepare])
+        return self._prepared[prepare]
 
-    def _copy(self, template: str) -> str:
-        name = "t" + secrets.token_hex(6)
+    def _copy(self, template: str, name: str | None = None) -> str:
+        name = name or "t" + secrets.token_hex(6)
         self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self._dsn(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +14,28 @@ from services.gateway.settings import Settings
 from services.gateway.stores import analytics, audit, definitions, events, hooks, keys, operators, quota
 from services.gateway.stores.base import metadata
 from services.gateway.wiring import Gateway
+from tests.support.stores import PostgreSQL, Prepare, SQLite
 
 TABLES = (analytics, audit, operators, definitions, events, hooks, keys, quota)  # they describe themselves when they are imported
 
 
+@functools.cache
+def _creating(tables: frozenset[str]) -> Prepare:
+    """Return what creates all tables. tables: their names, so that more of them are another state."""
+
+    def create(url: str) -> None:
+        database = CoreDatabase(url)
+        metadata.create_all(database.engine)
+        database.dispose()
+
+    return create
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[CoreDatabase]:
+def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[CoreDatabase]:
+    store: SQLite | PostgreSQL = request.getfixturevalue("sqlite" if database_url.startswith("sqlite") else "postgresql")
+    store.fill(database_url, _creating(frozenset(metadata.tables)))
     database = CoreDatabase(database_url)
-    metadata.create_all(database.engine)
     yield database
     database.dispose()
 
