@@ -250,13 +250,14 @@ class Client:
     async def _hold(self, link: Link) -> None:
         """Wait until the connection is gone, and look every second whether it still serves."""
         while not link.gone.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(link.gone.wait(), PULSE_S)
-                continue
             try:
-                await self._prepare(link)
-            except (Away, ServerError) as error:
-                link.close(str(error))
+                async with asyncio.timeout(PULSE_S):  # `wait_for` would lose a `stop` that comes together with the end of the connection
+                    await link.gone.wait()
+            except TimeoutError:
+                try:
+                    await self._prepare(link)
+                except (Away, ServerError) as error:
+                    link.close(str(error))
 
     async def _connect(self) -> Link:
         loop = asyncio.get_running_loop()

@@ -183,3 +183,17 @@ def test_a_peer_that_is_no_valkey_is_passed_by(says: bytes) -> None:
         server.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_stop_in_the_moment_when_the_connection_ends(valkey: Valkey, turns: int) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            link = counters._nodes.link(b"k")
+            assert link is not None
+            link.close("the test says so")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.wait_for(counters.stop(), 30)
+
+    asyncio.run(scenario())
