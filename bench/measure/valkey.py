@@ -15,7 +15,7 @@ from services.gateway.counters.resp import pack
 from services.gateway.counters.valkey import SCRIPT
 from tests.support.stores import valkey_binary
 
-LINES_OF_AN_ANSWER = 5  # the script answers four numbers: a line for the list, one for each
+LINES_OF_AN_ANSWER = 4  # the script answers three numbers for a counter: a line for the list, one for each
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,8 @@ class Exchange:
     began, on `time.perf_counter`, 0 = never; connecting: seconds that a new connection to it took, 0 = it had one. trace: None = traces
     are off. outcome: told once how the upstream answered: the status of its head, 0 = it was not reached or sent none. It is not told
     when the client ends the request first. tracked: whether analytics record it, as the endpoint says; None = as its API says.
-    claims: of the token that it has shown, those that its definition speaks of.
+    claims: of the token that it has shown, those that its definition speaks of. owed: limits (`counters.policies.Policy`) that are charged
+    with its quota.
 
     What stages change of the request that goes on: drop_headers (lower-case names), set_headers, varying_headers (sent as well),
     upstream_method, upstream_host (the `Host`), upstream_path (below the target's own), upstream_query, target (the upstream; None = one of
@@ -238,6 +239,7 @@ class Exchange:
     presented_key = ""
     ignored = False
     limits = b""
+    owed: tuple[Any, ...] = ()
     drop_headers: Set[bytes] | None = None
     set_headers: Sequence[Header] | None = None
     varying_headers: Sequence[Header] = ()

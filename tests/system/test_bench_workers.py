@@ -32,7 +32,8 @@ def test_each_process_of_a_request_is_measured(tmp_path: Path) -> None:
         assert (row["workers"], row["failed"]) == (2, 0), name
         assert min(row[what] for what in ("per_second", "gateway_us", "upstream_us", "generator_us")) > 0, name
     assert rows["no key"]["scripts"] < 0.1  # each worker asks once a second whether Valkey still writes
-    assert 2 <= rows["key, rate, quota"]["scripts"] < 2.5  # requests under way at the end are not in the generator's count
+    # One for all that a request is charged to, or for all requests of a turn of the loop; those under way at the end are counted besides.
+    assert rows["no key"]["scripts"] < rows["key, rate, quota"]["scripts"] < 1.25
     assert rows["key, rate, quota"]["valkey_us"] > 0 < rows["key, rate, quota"]["log_bytes"]
     assert f"| key, rate, quota | 2 | {rows['key, rate, quota']['per_second']:,.0f} |" in done.stdout
     assert list(tmp_path.glob("gatehouse-bench-*")) == []

@@ -15,7 +15,7 @@ from typing import Final
 
 from services.gateway.counters.handover import Handover
 from services.gateway.counters.ledger import Ledger, WriteBehind
-from services.gateway.counters.port import Taken
+from services.gateway.counters.port import Charges, Taken
 from services.gateway.counters.windows import MOST, Clocks, Window, Windows
 
 _SWEEP_S: Final = 1.0
@@ -27,6 +27,7 @@ _tuple = tuple.__new__  # half the price of Taken(...), which is a Python functi
 class MemoryCounters:
     """The `Counters` of one process. `take` and `look` answer directly."""
 
+    at_once = True
     available = True
     round_trip = nan
 
@@ -96,6 +97,15 @@ class MemoryCounters:
             if not held.unwritten:
                 self._owed[counter] = held
             held.unwritten += 1
+
+    def take_all(self, charges: Charges) -> list[Taken]:
+        found: list[Taken] = []
+        for charge in charges.each:
+            taken = self.take(charge.counter, charge.limit, charge.window, charge.durable)
+            found.append(taken)
+            if not taken[0]:
+                break
+        return found
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
         now = self._monotonic()

@@ -71,6 +71,11 @@ class Nodes:
         nodes, self._nodes, self._by_slot = self._nodes, {}, None
         await asyncio.gather(self._first.stop(), *(node.stop() for node in nodes.values()), *self._leaving)
 
+    @property
+    def whole(self) -> Link | None:
+        """The connection to the one server that holds all keys; None while there is none, and in a cluster."""
+        return self._first.link if self._by_slot is None else None
+
     def link(self, key: bytes) -> Link | None:
         """Return the connection to the server of a key, None while there is none."""
         by_slot = self._by_slot

@@ -23,6 +23,29 @@ class Taken(NamedTuple):
     reset_in: float
 
 
+class Charge(NamedTuple):
+    """One use of a counter: as the arguments of `Counters.take`."""
+
+    counter: str
+    limit: int
+    window: float
+    durable: bool = False
+
+
+class Charges:
+    """What a request is charged to, in order; each counter once. Create it once for many requests: those of one turn of the loop that have
+    the same object are counted together.
+
+    command: what the counters keep with it, None = nothing yet. It belongs to the counters that were asked first.
+    """
+
+    __slots__ = ("command", "each")
+
+    def __init__(self, each: tuple[Charge, ...]) -> None:
+        self.each = each
+        self.command: bytes | None = None
+
+
 class Counters(Protocol):
     """Counts uses of a limit in fixed windows that begin at the first use. Called on the event loop only.
 
@@ -30,11 +53,15 @@ class Counters(Protocol):
     that shorter one, so an edited limit takes effect; what was used stays used. A `limit` of 0 or less admits nothing.
 
     uncounted: requests admitted without being counted, because the store was away.
+    at_once: whether `take` and `look` answer directly, always.
     available: whether the store answers now.
     round_trip: seconds that it took the last time it was asked whether it does, NaN = it is not asked, or away.
     """
 
     uncounted: int
+
+    @property
+    def at_once(self) -> bool: ...
 
     @property
     def available(self) -> bool: ...
@@ -58,6 +85,13 @@ class Counters(Protocol):
         """Charge one use if the limit admits it; a refused one is not charged.
 
         window: seconds, fractions allowed; 0 or less = never ends. durable: must survive a restart (quotas). Never raises.
+        """
+
+    def take_all(self, charges: Charges) -> list[Taken] | Awaitable[list[Taken]]:
+        """Charge one use of each counter, in order, as `take` does; the first one that refuses is the last one that is asked.
+
+        Return what each of those said that were asked: all admitted but perhaps the last. A request that one refuses stays charged to those
+        before it. Never raises.
         """
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:

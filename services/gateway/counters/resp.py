@@ -97,6 +97,31 @@ def _tls(query: dict[str, str]) -> ssl.SSLContext:
     return context
 
 
+class Receiver:
+    """Who waits for the answer to one command."""
+
+    __slots__ = ()
+
+    def receive(self, reply: Any) -> None:
+        """Take the answer, in the turn of the loop that brought it; a ServerError or an Away in its place. Called once. Never raises."""
+        raise NotImplementedError
+
+
+class _Future(Receiver):
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+
+    def receive(self, reply: Any) -> None:
+        if self._future.done():  # its caller has gone
+            return
+        if isinstance(reply, Exception):
+            self._future.set_exception(reply)
+        else:
+            self._future.set_result(reply)
+
+
 class Link(asyncio.Protocol):
     """One connection: commands out in order, answers back in the same order."""
 
@@ -105,7 +130,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._transport: Any = None
         self._outgoing: list[bytes] = []
-        self._asked: deque[tuple[float, asyncio.Future[Any]]] = deque()  # deadline, future of the answer
+        self._asked: deque[tuple[float, Receiver]] = deque()  # deadline, who waits
         self._watch: asyncio.TimerHandle | None = None
         self.up = True
         self.why = ""  # why it is not up any more
@@ -117,33 +142,39 @@ class Link(asyncio.Protocol):
     def call(self, packed: bytes) -> asyncio.Future[Any]:
         """Send one command in the form of the wire; the future of its answer raises Away or ServerError."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        if not self.up:
-            answer.set_exception(Away(self.why))
-            return answer
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(packed)
-        self._asked.append((self._loop.time() + ANSWER_S, answer))
-        if self._watch is None:
-            self._watch = self._loop.call_later(ANSWER_S, self._check)
+        if self.up and not self._outgoing:
+            self._loop.call_soon(self.flush)
+        self.ask(packed, _Future(answer))
         return answer
 
+    def ask(self, packed: bytes, receiver: Receiver) -> None:
+        """Take one command in the form of the wire, which `flush` sends. The receiver has Away at once while there is no connection."""
+        if not self.up:
+            receiver.receive(Away(self.why))
+            return
+        self._outgoing.append(packed)
+        self._asked.append((self._loop.time() + ANSWER_S, receiver))
+        if self._watch is None:
+            self._watch = self._loop.call_later(ANSWER_S, self._check)
+
     def data_received(self, data: bytes) -> None:
-        try:
-            self._reader.feed(data)
-            while (reply := self._reader.gets()) is not False:
-                _, answer = self._asked.popleft()
-                if answer.done():  # its caller has gone
-                    continue
-                if isinstance(reply, hiredis.ReplyError):
-                    text = str(reply)
-                    answer.set_exception(ServerError(text))
-                    if text.startswith(_TURNED_AWAY):
-                        self.close(text)
-                else:
-                    answer.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
-            self.close("it does not speak RESP")
+        self._reader.feed(data)
+        while self.up:
+            try:
+                reply = self._reader.gets()
+                if reply is False:
+                    return
+                receiver = self._asked.popleft()[1]
+            except (hiredis.ProtocolError, IndexError):
+                self.close("it does not speak RESP")
+                return
+            if isinstance(reply, hiredis.ReplyError):
+                text = str(reply)
+                receiver.receive(ServerError(text))
+                if text.startswith(_TURNED_AWAY):
+                    self.close(text)
+            else:
+                receiver.receive(reply)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close(str(error) if error else "it closed the connection")
@@ -158,14 +189,13 @@ class Link(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
         while self._asked:
-            _, answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_exception(Away(why))
+            self._asked.popleft()[1].receive(Away(why))
         self._outgoing.clear()
         if self._transport is not None:
             self._transport.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was asked, in one write."""
         if self._outgoing:
             self._transport.write(b"".join(self._outgoing))
             self._outgoing.clear()
@@ -182,7 +212,7 @@ class Link(asyncio.Protocol):
         else:
             self._watch = self._loop.call_later(left, self._check)
 
-    def _give_up(self, late: asyncio.Future[Any]) -> None:
+    def _give_up(self, late: Receiver) -> None:
         if self._asked and self._asked[0][1] is late:
             self.close(f"no answer within {(ANSWER_S + GRACE_S) * 1000:.0f} ms")
         else:

@@ -1,5 +1,6 @@
-"""Counters that all workers and nodes share through a Valkey (or Redis 5 and later): exact over all of them, one round trip a use.
-Each counter is one key, so a cluster holds them as well as a single server.
+"""Counters that all workers and nodes share through a Valkey (or Redis 5 and later): exact over all of them, one round trip a request.
+What the requests of one turn of the loop are charged to goes out in one write, and those that are charged to the same are one command.
+Each counter is one key, so a cluster holds them as well as a single server; there a request asks for one after the other.
 
 Time is the server's, so nodes need not agree. Durable counters live in Valkey like the others; whether they survive its restart is
 Valkey's own persistence (`appendonly yes`), and an eviction policy other than `noeviction` may forget some early.
@@ -12,61 +13,126 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from math import ceil, nan
 from typing import Any, Final
 
 from services.common import logging as logs
 from services.gateway.counters.nodes import REDIRECTED, Nodes
-from services.gateway.counters.port import Taken
-from services.gateway.counters.resp import Address, Away, Link, ServerError, pack
+from services.gateway.counters.port import Charge, Charges, Taken
+from services.gateway.counters.resp import Address, Away, Link, Receiver, ServerError, pack
+from services.gateway.wire.driving import Signal
 
 log = logs.get(__name__)
 
 _MOST_RESETS: Final = 10_000
 
-# A hash per counter: u = used, e = end of the window in epoch milliseconds, 0 = never. Answers {admitted, used, e, milliseconds left}.
+# A hash per counter: u = used, e = end of the window in epoch milliseconds, 0 = never. Of each counter it is given a limit and a window,
+# and last the uses: so many requests, one after the other, each until a counter refuses it; 0 = only look. It answers {now, used before,
+# e, …}.
 SCRIPT: Final = b"""
-local limit, window, charge = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
+local uses = tonumber(ARGV[#ARGV])
+local charge = uses > 0
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local held = redis.call('HMGET', KEYS[1], 'u', 'e')
-local used, ends = tonumber(held[1]), tonumber(held[2])
-local fresh = not used or (ends ~= 0 and ends <= now)
-local moved = not fresh and window > 0 and (ends == 0 or ends - now > window)
-if fresh then
-  used = 0
-end
-if fresh or moved then
-  ends = window > 0 and now + window or 0
-end
-local admitted = used < limit
-if charge and admitted then
-  used = used + 1
-  if fresh and held[1] then
-    redis.call('DEL', KEYS[1])
+local answer = {now}
+for place, key in ipairs(KEYS) do
+  local limit, window = tonumber(ARGV[2 * place - 1]), tonumber(ARGV[2 * place])
+  local held = redis.call('HMGET', key, 'u', 'e')
+  local used, ends = tonumber(held[1]), tonumber(held[2])
+  local fresh = not used or (ends ~= 0 and ends <= now)
+  local moved = not fresh and window > 0 and (ends == 0 or ends - now > window)
+  if fresh then
+    used = 0
   end
   if fresh or moved then
-    redis.call('HSET', KEYS[1], 'u', string.format('%.0f', used), 'e', string.format('%.0f', ends))
-    if ends > 0 then
-      redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', ends))
-    end
-  else
-    redis.call('HINCRBY', KEYS[1], 'u', 1)
+    ends = window > 0 and now + window or 0
   end
-elseif charge and moved then
-  redis.call('HSET', KEYS[1], 'e', string.format('%.0f', ends))
-  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', ends))
+  answer[2 * place], answer[2 * place + 1] = used, ends
+  if charge then
+    uses = math.min(uses, math.max(limit - used, 0))
+    if uses > 0 then
+      if fresh and held[1] then
+        redis.call('DEL', key)
+      end
+      if fresh or moved then
+        redis.call('HSET', key, 'u', string.format('%.0f', used + uses), 'e', string.format('%.0f', ends))
+        if ends > 0 then
+          redis.call('PEXPIREAT', key, string.format('%.0f', ends))
+        end
+      else
+        redis.call('HINCRBY', key, 'u', string.format('%.0f', uses))
+      end
+    elseif moved then
+      redis.call('HSET', key, 'e', string.format('%.0f', ends))
+      redis.call('PEXPIREAT', key, string.format('%.0f', ends))
+    end
+    if uses == 0 then
+      break
+    end
+  end
 end
-return {admitted and 1 or 0, used, ends, ends > 0 and ends - now or 0}
+return answer
 """
+_ONE: Final = b"$1\r\n1\r\n"
+_LOOK: Final = b"$1\r\n0\r\n"
 _SHA: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
 _ELSEWHERE: Final = ("NOSCRIPT", *REDIRECTED)
-_BY_SHA: Final = b"*7\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n$1\r\n1\r\n" % _SHA.encode()
+_APART: Final = ("CROSSSLOT", *REDIRECTED)
+_tuple = tuple.__new__  # half the price of Taken(...), which is a Python function
+
+
+class _Place:
+    """What one request waits for: what its counters say, or why they say nothing."""
+
+    __slots__ = ("_counters", "_signal", "_uses", "answer", "error")
+
+    def __init__(self, counters: ValkeyCounters, uses: _Uses, loop: asyncio.AbstractEventLoop) -> None:
+        self._counters = counters
+        self._uses = uses
+        self._signal = Signal(loop)
+        self.answer: list[Taken] | None = None
+        self.error: Exception | None = None
+
+    def go_on(self) -> None:
+        self._signal.set()
+
+    def __await__(self) -> Generator[Any, None, list[Taken]]:
+        if self.answer is None and self.error is None:
+            yield from self._signal.__await__()
+        if self.answer is not None:
+            return self.answer
+        assert self.error is not None
+        return (yield from self._counters.take_again(self._uses, self.error).__await__())
+
+
+class _Uses(Receiver):
+    """The requests of one turn of the loop that are charged to the same counters. link: that was asked."""
+
+    __slots__ = ("charges", "link", "places")
+
+    def __init__(self, charges: Charges, link: Link) -> None:
+        self.charges = charges
+        self.link = link
+        self.places: list[_Place] = []
+
+    def receive(self, reply: Any) -> None:
+        """Tell each request what the counters would have said if each had been alone, one after the other."""
+        if isinstance(reply, Exception):
+            for place in self.places:
+                place.error = reply
+        else:
+            rows = _rows(self.charges, reply)
+            for number, place in enumerate(self.places):
+                place.answer = _takens(rows, number)
+        for place in self.places:  # only now: each one runs until it waits again
+            place.go_on()
 
 
 class ValkeyCounters:
-    """The `Counters` in Valkey. `take` and `look` answer directly only while Valkey is away."""
+    """The `Counters` in Valkey. `take`, `take_all` and `look` answer directly only while Valkey is away."""
+
+    at_once = False
 
     def __init__(self, url: str, prefix: str = "gatehouse") -> None:
         """Connect to nothing yet. prefix: begins every name in Valkey. Raises ValueError for a URL that cannot be understood."""
@@ -76,6 +142,9 @@ class ValkeyCounters:
         self._nodes = Nodes(Address.from_url(url), self._names + "probe", self._prepare)
         self._resets: set[bytes] = set()  # asked for while Valkey was away
         self._refused_by: Link | None = None  # the connection whose refusal is in the log already
+        self._apart: Link | None = None  # the connection whose server wants to be asked for each key apart
+        self._uses: dict[Charges, _Uses] = {}  # of this turn of the loop
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def available(self) -> bool:
@@ -86,6 +155,7 @@ class ValkeyCounters:
         return self._took if self.available else nan
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         await self._nodes.start()
 
     async def hand_over(self) -> None:
@@ -99,14 +169,83 @@ class ValkeyCounters:
         link = self._nodes.link(key)
         if link is None or not link.up:
             return self._pass(limit, window)
-        return self._ask(link, key, limit, window, b"1")
+        return self._ask(link, key, limit, window, charge=True)
+
+    def take_all(self, charges: Charges) -> list[Taken] | Awaitable[list[Taken]]:
+        uses = self._uses.get(charges)
+        if uses is None:
+            link = self._nodes.whole
+            if link is None or not link.up or link is self._apart:
+                return self._pass_all(charges) if self._is_away(charges) else self._take_apart(charges)
+            assert self._loop is not None
+            if not self._uses:
+                self._loop.call_soon(self._send)
+            uses = self._uses[charges] = _Uses(charges, link)
+        assert self._loop is not None
+        place = _Place(self, uses, self._loop)
+        uses.places.append(place)
+        return place
+
+    def _is_away(self, charges: Charges) -> bool:
+        """Whether nobody can be asked for any of these."""
+        for charge in charges.each:
+            link = self._nodes.link((self._names + charge.counter).encode())
+            if link is not None and link.up:
+                return False
+        return True
+
+    def _send(self) -> None:
+        """Send what was asked in this turn of the loop."""
+        all_uses, self._uses = self._uses, {}
+        for uses in all_uses.values():
+            charges, count = uses.charges, len(uses.places)
+            command = charges.command
+            if command is None:
+                command = charges.command = self._command(charges)
+            uses.link.ask(command + (_ONE if count == 1 else b"$%d\r\n%d\r\n" % (len(str(count)), count)), uses)
+        for link in {uses.link for uses in all_uses.values()}:
+            link.flush()
+
+    def _command(self, charges: Charges) -> bytes:
+        """Return the command of some charges in the form of the wire, without its end, which says how many uses."""
+        return _by_sha([self._charged(charge) for charge in charges.each])
+
+    def _charged(self, charge: Charge) -> tuple[bytes, int, int]:
+        return (self._names + charge.counter).encode(), charge.limit, _milliseconds(charge.window)
+
+    async def take_again(self, uses: _Uses, error: Exception) -> list[Taken]:
+        """Take for one request after an answer that was an error. Never raises."""
+        charges, text = uses.charges, str(error)
+        if isinstance(error, ServerError) and text.startswith("NOSCRIPT"):
+            try:
+                answer = await uses.link.call(_evaluated([self._charged(charge) for charge in charges.each], 1))
+            except (Away, ServerError) as again:
+                error, text = again, str(again)
+            else:
+                return _takens(_rows(charges, answer), 0)
+        if isinstance(error, ServerError) and text.startswith(_APART):
+            self._apart = uses.link
+            return await self._take_apart(charges)
+        self._note(error, uses.link)
+        return self._pass_all(charges)
+
+    async def _take_apart(self, charges: Charges) -> list[Taken]:
+        """Take from each counter where it is, one after the other."""
+        found: list[Taken] = []
+        for charge in charges.each:
+            taking = self.take(charge.counter, charge.limit, charge.window)
+            taken = taking if isinstance(taking, Taken) else await taking
+            found.append(taken)
+            if not taken.admitted:
+                break
+        return found
 
     def look(self, counter: str, limit: int, window: float, durable: bool = False) -> Taken | Awaitable[Taken]:
         key = (self._names + counter).encode()
         link = self._nodes.link(key)
         if link is None or not link.up:
             return _untouched(limit, window)
-        return self._ask(link, key, limit, window, b"0")
+        return self._ask(link, key, limit, window, charge=False)
 
     async def reset(self, *counters: str) -> None:
         await asyncio.gather(*map(self._reset, counters))
@@ -119,33 +258,42 @@ class ValkeyCounters:
             if len(self._resets) < _MOST_RESETS:
                 self._resets.add(key)
 
-    async def _ask(self, link: Link, key: bytes, limit: int, window: float, charge: bytes) -> Taken:
-        milliseconds = ceil(window * 1000) if window > 0 else 0
+    async def _ask(self, link: Link, key: bytes, limit: int, window: float, *, charge: bool) -> Taken:
+        charged = [(key, limit, _milliseconds(window))]
         try:
             try:
-                admitted, used, ends, left = await link.call(_by_sha(key, limit, milliseconds, charge))
+                now, used, ends = await link.call(_by_sha(charged) + (_ONE if charge else _LOOK))
             except ServerError as error:
                 if not str(error).startswith(_ELSEWHERE):
                     raise
                 # the server has forgotten its scripts, or the key is at another one
-                evaluated = pack("EVAL", SCRIPT, 1, key, limit, milliseconds, charge)
-                admitted, used, ends, left = await self._nodes.ask_at(link, key, evaluated)
+                now, used, ends = await self._nodes.ask_at(link, key, _evaluated(charged, int(charge)))
         except (Away, ServerError) as error:
-            if isinstance(error, ServerError) and self._refused_by is not link:
-                self._refused_by = link
-                log.warning("count refused by Valkey; requests passed uncounted", reason=str(error))
-            return self._pass(limit, window) if charge == b"1" else _untouched(limit, window)
-        return Taken(admitted == 1, limit, max(limit - used, 0), ends / 1000, left / 1000)
+            self._note(error, link)
+            return self._pass(limit, window) if charge else _untouched(limit, window)
+        admitted = used < limit
+        left = limit - used - 1 if charge else limit - used
+        return Taken(admitted, limit, max(left, 0), ends / 1000, (ends - now) / 1000 if ends > 0 else 0.0)
+
+    def _note(self, error: Exception, link: Link) -> None:
+        """Log a refusal, once for each connection."""
+        if isinstance(error, ServerError) and self._refused_by is not link:
+            self._refused_by = link
+            log.warning("count refused by Valkey; requests passed uncounted", reason=str(error))
 
     def _pass(self, limit: int, window: float) -> Taken:
         self.uncounted += 1
         return _untouched(limit, window)
 
+    def _pass_all(self, charges: Charges) -> list[Taken]:
+        self.uncounted += 1
+        return [_untouched(charge.limit, charge.window) for charge in charges.each]
+
     async def _prepare(self, link: Link, probe: bytes, mine: Callable[[bytes], bool]) -> None:
         """Load the script, check that a count can be written (not by a replica, nor without memory), and make the resets that are owed."""
         calls: list[asyncio.Future[Any]] = [
             link.call(pack("SCRIPT", "LOAD", SCRIPT)),
-            link.call(_by_sha(probe, 1, 1, b"1")),
+            link.call(_by_sha([(probe, 1, 1)]) + _ONE),
             link.call(pack("DEL", probe)),
         ]
         resets = [key for key in self._resets if mine(key)]
@@ -160,11 +308,45 @@ class ValkeyCounters:
                 raise answer
 
 
-def _by_sha(key: bytes, limit: int, milliseconds: int, charge: bytes) -> bytes:
-    most, window = b"%d" % limit, b"%d" % milliseconds
-    return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$1\r\n%b\r\n" % (
-        _BY_SHA, len(key), key, len(most), most, len(window), window, charge,
-    )  # fmt: skip
+def _milliseconds(window: float) -> int:
+    return ceil(window * 1000) if window > 0 else 0
+
+
+def _by_sha(charged: list[tuple[bytes, int, int]]) -> bytes:
+    """Return the script's command without its end. charged: keys, limits, windows in milliseconds."""
+    arguments = [b"EVALSHA", _SHA.encode(), b"%d" % len(charged), *(key for key, _, _ in charged)]
+    for _, limit, milliseconds in charged:
+        arguments += (b"%d" % limit, b"%d" % milliseconds)
+    return b"*%d\r\n" % (len(arguments) + 1) + b"".join([b"$%d\r\n%b\r\n" % (len(one), one) for one in arguments])
+
+
+def _evaluated(charged: list[tuple[bytes, int, int]], uses: int) -> bytes:
+    """As `_by_sha`, with the script, and whole."""
+    numbers = [number for _, limit, milliseconds in charged for number in (limit, milliseconds)]
+    return pack("EVAL", SCRIPT, len(charged), *(key for key, _, _ in charged), *numbers, uses)
+
+
+def _rows(charges: Charges, answer: list[int]) -> list[tuple[int, int, float, float]]:
+    """Read the script's answer: of each counter that was asked its limit, what was left of it before, and `reset_at` and `reset_in`."""
+    now, rows, place = answer[0], [], 1
+    for charge in charges.each:
+        if place == len(answer):
+            break
+        ends = answer[place + 1]
+        rows.append((charge.limit, charge.limit - answer[place], ends / 1000, (ends - now) / 1000 if ends > 0 else 0.0))
+        place += 2
+    return rows
+
+
+def _takens(rows: list[tuple[int, int, float, float]], number: int) -> list[Taken]:
+    """Return what the counters said to one of those who were charged together. number: of those before it."""
+    found: list[Taken] = []
+    for limit, left, reset_at, reset_in in rows:
+        if number >= left:
+            found.append(Taken(False, limit, 0, reset_at, reset_in))
+            break
+        found.append(_tuple(Taken, (True, limit, left - number - 1, reset_at, reset_in)))
+    return found
 
 
 def _untouched(limit: int, window: float) -> Taken:

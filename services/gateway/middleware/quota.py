@@ -19,10 +19,11 @@ from math import ceil
 from typing import Final
 
 from services.common.remembered import Remembered
-from services.gateway.counters.port import Counters, Taken
+from services.gateway.counters.policies import Policy, announce
+from services.gateway.counters.port import Charge, Charges, Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
-from services.gateway.keys.model import Limited
+from services.gateway.keys.model import Key, Limited
 from services.gateway.keys.triggers import TRIGGER_EXCEEDED, triggered
 from services.gateway.ports import Ports, Tell
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal, counted
@@ -59,39 +60,69 @@ def build(spec: Spec, ports: Ports) -> Quota | KeylessQuota:
 class Quota:
     """Charges the key's quota and announces what is left."""
 
-    __slots__ = ("_announced", "_api_id", "_take", "_tell")
+    __slots__ = ("_announced", "_api_id", "_at_once", "_charges", "_take", "_take_all", "_tell")
 
     def __init__(self, api_id: str, counters: Counters, tell: Tell) -> None:
         self._api_id = api_id
+        self._at_once = counters.at_once
         self._take = counters.take
+        self._take_all = counters.take_all
         self._tell = tell
         self._announced: Remembered[str, tuple[int, float, bytes]] = Remembered()
+        self._charges: Remembered[tuple[str, tuple[Policy, ...]], tuple[Key, Charges]] = Remembered()
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         whole = exchange.key
         assert whole is not None  # authentication came before
         key: Limited = whole if whole.limits is None else whole.limits.get(self._api_id, whole)
         limit = key.quota_max
+        if not self._at_once and (limit > 0 or exchange.owed):
+            return self._charge(exchange, whole, key)
         if limit <= 0:
             exchange.limits += _UNLIMITED
             return None
         window = key.quota_renewal_rate
         taken = self._take(key.quota_counter, limit, window if window > 0 else 0, True)
-        if not isinstance(taken, Taken):
-            return self._announce_later(exchange, key, taken)
-        known = self._announced.get(key.quota_counter)
-        if known is None or known[1] != taken[3] or known[0] != limit or not taken[0] or key.triggers is not None:
-            self._announced.keep(key.quota_counter, (limit, taken[3], _OF_WINDOW % (limit, taken[3])))
-            self._announce(exchange, key, taken)
-        else:
-            exchange.limits += known[2] % taken[2]
+        assert isinstance(taken, Taken)
+        self._announce(exchange, key, taken)
         return None
 
-    async def _announce_later(self, exchange: Exchange, key: Limited, taking: Awaitable[Taken]) -> None:
-        self._announce(exchange, key, await taking)
+    def _charge(self, exchange: Exchange, whole: Key, key: Limited) -> Awaitable[None] | None:
+        """Take from the limits that the request owes and from the quota, all at once."""
+        owed: tuple[Policy, ...] = exchange.owed
+        known = self._charges.get((whole.id, owed))
+        if known is None or known[0] is not whole:
+            each = tuple([policy.charge for policy in owed])
+            if key.quota_max > 0:
+                each += (Charge(key.quota_counter, key.quota_max, max(key.quota_renewal_rate, 0), True),)
+            known = self._charges.keep((whole.id, owed), (whole, Charges(each)))
+        taken = self._take_all(known[1])
+        if not isinstance(taken, list):
+            return self._announce_later(exchange, key, owed, taken)
+        self._announce_all(exchange, key, owed, taken)
+        return None
+
+    async def _announce_later(self, exchange: Exchange, key: Limited, owed: tuple[Policy, ...], taking: Awaitable[list[Taken]]) -> None:
+        self._announce_all(exchange, key, owed, await taking)
+
+    def _announce_all(self, exchange: Exchange, key: Limited, owed: tuple[Policy, ...], taken: list[Taken]) -> None:
+        announce(exchange, owed, taken)
+        if len(taken) > len(owed):
+            self._announce(exchange, key, taken[-1])
+        else:
+            exchange.limits += _UNLIMITED
 
     def _announce(self, exchange: Exchange, key: Limited, taken: Taken) -> None:
         """Write the headers; raise the refusal when nothing was left."""
+        limit = taken[1]
+        known = self._announced.get(key.quota_counter)
+        if known is None or known[1] != taken[3] or known[0] != limit or not taken[0] or key.triggers is not None:
+            self._announced.keep(key.quota_counter, (limit, taken[3], _OF_WINDOW % (limit, taken[3])))
+            self._announce_anew(exchange, key, taken)
+        else:
+            exchange.limits += known[2] % taken[2]
+
+    def _announce_anew(self, exchange: Exchange, key: Limited, taken: Taken) -> None:
         admitted, limit, remaining, reset_at, _ = taken
         exchange.limits += _HEADERS % (limit, remaining, reset_at)
         if not admitted:

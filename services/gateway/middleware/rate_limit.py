@@ -30,15 +30,15 @@ Refusals: rate-limit-exceeded, api-rate-limit-exceeded.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256 as digest
 from typing import Any, Final, Literal, NamedTuple
 
 from services.common.addresses import group_of
 from services.common.remembered import Remembered
-from services.gateway.counters.policies import Policy, policy_of
-from services.gateway.counters.port import Counters, Taken
+from services.gateway.counters.policies import Policy, announce, policy_of
+from services.gateway.counters.port import Charges, Counters, Taken
 from services.gateway.definitions.endpoint_tables import endpoint_table
 from services.gateway.definitions.model import Version
 from services.gateway.definitions.reader import Reader
@@ -79,12 +79,15 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """of_key: whether the rates of keys apply. overall: the limit of the API, None = it has none. paths: versions with their entries."""
+    """of_key: whether the rates of keys apply. overall: the limit of the API, None = it has none. paths: versions with their entries.
+    before_quota: whether the quotas of keys count, too.
+    """
 
     api_id: str
     of_key: bool
     overall: GlobalRateLimit | None
     paths: tuple[tuple[Version, tuple[Rate, ...]], ...] = ()
+    before_quota: bool = False
 
 
 def fields(reader: DefinitionReader) -> Spec | None:
@@ -93,7 +96,8 @@ def fields(reader: DefinitionReader) -> Spec | None:
     of_key = not (reader.definition.use_keyless or disabled)
     overall = _overall(reader)
     paths = reader.entries("rate_limit", _entry)
-    return Spec(reader.definition.api_id, of_key, overall, paths) if of_key or overall or paths else None
+    before_quota = not (reader.definition.use_keyless or reader.flag("disable_quota"))
+    return Spec(reader.definition.api_id, of_key, overall, paths, before_quota) if of_key or overall or paths else None
 
 
 def _entry(version: VersionReader, reader: Reader) -> Rate:
@@ -117,7 +121,7 @@ def build(spec: Spec, ports: Ports) -> RateLimit:
         version.name: endpoint_table(version, [(one.path, one.method, _of_api(spec.api_id, version, one)) for one in entries], None)
         for version, entries in spec.paths
     }
-    return RateLimit(spec.api_id, spec.of_key, spec.overall, ports.counters, paths)
+    return RateLimit(spec, ports.counters, paths)
 
 
 def _of_api(api_id: str, version: Version, rate: Rate) -> Policy | None:
@@ -127,129 +131,130 @@ def _of_api(api_id: str, version: Version, rate: Rate) -> Policy | None:
 
 
 class Known(NamedTuple):
-    """A key in its state of then, and its limits. endpoints: None = it has no rates of paths; of_endpoints: those that were asked for."""
+    """A key in its state of then, and its limits. policies: what all of its requests take from; None = the path decides, or the address.
+
+    endpoints: None = it has no rates of paths; of_endpoints: those that were asked for.
+    """
 
     key: Key
+    policies: tuple[Policy, ...] | None
     policy: Policy | None
     endpoints: EndpointTable[Rate | None] | None
     of_endpoints: dict[Rate, Policy | None]
 
 
 class RateLimit:
-    """Takes from the key's counter, then from the API's."""
+    """Takes from the key's counters, then from the API's; or leaves it to the quota, which is asked next, to take from all at once."""
 
-    __slots__ = ("_api_id", "_by_address", "_counter", "_global", "_known", "_of_key", "_paths", "_prefixes", "_tables", "_take")
+    __slots__ = (
+        "_addresses",
+        "_api_id",
+        "_at_once",
+        "_charges",
+        "_counter",
+        "_global",
+        "_known",
+        "_leaves",
+        "_of_key",
+        "_paths",
+        "_tables",
+        "_take",
+        "_take_all",
+    )
 
-    def __init__(
-        self,
-        api_id: str,
-        of_key: bool,
-        overall: GlobalRateLimit | None,
-        counters: Counters,
-        paths: Mapping[str, EndpointTable[Policy | None]],
-    ) -> None:
+    def __init__(self, spec: Spec, counters: Counters, paths: Mapping[str, EndpointTable[Policy | None]]) -> None:
         self._paths = paths
         self._take = counters.take
-        self._api_id = api_id
-        self._of_key = of_key
+        self._take_all = counters.take_all
+        self._at_once = counters.at_once
+        self._leaves = spec.before_quota and not counters.at_once
+        self._api_id = spec.api_id
+        self._of_key = spec.of_key
         self._known: Remembered[str, Known] = Remembered()
         # By what they are read from: many keys have their rates from one policy.
         self._tables: Remembered[str, EndpointTable[Rate | None]] = Remembered(256)
-        self._prefixes: Remembered[str, str] = Remembered()
-        self._by_address = overall is not None and overall.by == "address"
-        self._counter = f"a:{api_id}"
+        self._charges: Remembered[tuple[Policy, ...], Charges] = Remembered()
+        self._addresses: Remembered[str, Policy] | None = None
+        self._counter = f"a:{spec.api_id}"
         self._global: Policy | None = None
+        overall = spec.overall
         if overall is not None:
-            name, whose = (b"address", "The address's") if self._by_address else (b"api", "The API's")
+            name, whose = b"api", "The API's"
+            if overall.by == "address":
+                name, whose, self._addresses = b"address", "The address's", Remembered()
             self._global = Policy(name, overall.rate, overall.per, API_RATE_LIMITED, whose, self._counter)
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+        policies: tuple[Policy, ...] | None = None
         if self._of_key:
             key = exchange.key
             assert key is not None  # authentication came before
             known = self._known.get(key.id)
             if known is None or known[0] is not key:
                 known = self._remember(key)
-            policy = known[1]
-            if known[2] is not None:
-                policies = self._of_path(known, known[2], exchange)
-                if len(policies) > 1:
-                    return self._take_all(exchange, policies)
-                policy = policies[0]
-            if policy is not None:
+            policies = known[1]
+            if policies is None:
+                policies = self._of_known(known, exchange) + self._of_api(exchange)
+        else:
+            policies = self._of_api(exchange)
+        if self._at_once:
+            for policy in policies:
                 taken = self._take(policy.counter, policy.limit, policy.window)
-                if not isinstance(taken, Taken):
-                    return self._wait(exchange, policy, taken)
+                assert isinstance(taken, Taken)
                 policy.announce(exchange, taken)
-        if self._paths:
-            return self._take_paths(exchange)
-        policy = self._global
-        if policy is None:
             return None
-        taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, policy.limit, policy.window)
-        if not isinstance(taken, Taken):
-            return _announce_later(exchange, policy, taken)
-        policy.announce(exchange, taken)
+        if self._leaves:
+            exchange.owed = policies
+            return None
+        return self._charge(exchange, policies) if policies else None
+
+    def _charge(self, exchange: Exchange, policies: tuple[Policy, ...]) -> Awaitable[None] | None:
+        """Take from the counters of these; a request that one of them refuses is charged to those before it."""
+        charges = self._charges.get(policies)
+        if charges is None:
+            charges = self._charges.keep(policies, Charges(tuple([policy.charge for policy in policies])))
+        taken = self._take_all(charges)
+        if not isinstance(taken, list):
+            return _announce_later(exchange, policies, taken)
+        announce(exchange, policies, taken)
         return None
 
-    async def _take_all(self, exchange: Exchange, policies: Sequence[Policy | None]) -> None:
-        """Take from the limits of all readings of a path; a request that one of them refuses is charged to those before it."""
-        for policy in policies:
-            if policy is not None:
-                taken = self._take(policy.counter, policy.limit, policy.window)
-                policy.announce(exchange, taken if isinstance(taken, Taken) else await taken)
-        await self._take_overall(exchange)
+    def _of_known(self, known: Known, exchange: Exchange) -> tuple[Policy, ...]:
+        """Return the limits of a key: one, or those of all readings of the path."""
+        table = known.endpoints
+        if table is None:
+            return (known.policy,) if known.policy is not None else ()
+        method, path = exchange.method, exchange.relative
+        if "%" not in path:
+            policy = self._of_rate(known, table.find_matching(method, path))
+            return (policy,) if policy is not None else ()
+        readings = [table.look(method, form) for form in matching_forms(path)]
+        return tuple([one for one in dict.fromkeys(self._of_rate(known, rate) for rate in readings) if one is not None])
 
-    async def _wait(self, exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
-        policy.announce(exchange, await taking)
-        await self._take_overall(exchange)
-
-    async def _take_overall(self, exchange: Exchange) -> None:
+    def _of_api(self, exchange: Exchange) -> tuple[Policy, ...]:
+        """Return the limits of the API: those of the path, of all of its readings; that of the whole API where it has none of its own."""
         overall = self._global
-        if self._paths:
-            waiting = self._take_paths(exchange)
-            if waiting is not None:
-                await waiting
-        elif overall is not None:
-            taken = self._take(self._of_address(exchange.client) if self._by_address else self._counter, overall.limit, overall.window)
-            overall.announce(exchange, taken if isinstance(taken, Taken) else await taken)
-
-    def _take_paths(self, exchange: Exchange) -> Awaitable[None] | None:
-        """Take from the API's limits for a path: those of all of its readings; that of the whole API where it has none of its own."""
-        table, method, path = self._paths.get(exchange.version_name), exchange.method, exchange.relative
-        if table is None or "%" not in path:
-            policy = self._global if table is None else table.find_matching(method, path) or self._global
-            if policy is None:
-                return None
-            taken = self._take_policy(policy, exchange)
-            if not isinstance(taken, Taken):
-                return _announce_later(exchange, policy, taken)
-            policy.announce(exchange, taken)
-            return None
-        found = dict.fromkeys(table.look(method, form) for form in matching_forms(path))
-        policies = [one for one in (each or self._global for each in found) if one is not None]
-        for place, policy in enumerate(policies):
-            taken = self._take_policy(policy, exchange)
-            if not isinstance(taken, Taken):
-                return self._take_rest(exchange, taken, policies[place:])
-            policy.announce(exchange, taken)
-        return None
-
-    async def _take_rest(self, exchange: Exchange, taking: Awaitable[Taken], policies: Sequence[Policy]) -> None:
-        policies[0].announce(exchange, await taking)
-        for policy in policies[1:]:
-            taken = self._take_policy(policy, exchange)
-            policy.announce(exchange, taken if isinstance(taken, Taken) else await taken)
-
-    def _take_policy(self, policy: Policy, exchange: Exchange) -> Taken | Awaitable[Taken]:
-        by_address = self._by_address and policy is self._global
-        return self._take(self._of_address(exchange.client) if by_address else policy.counter, policy.limit, policy.window)
+        if overall is not None and self._addresses is not None:
+            overall = self._of_address(exchange.client, overall, self._addresses)
+        table = self._paths.get(exchange.version_name) if self._paths else None
+        if table is None:
+            return (overall,) if overall is not None else ()
+        method, path = exchange.method, exchange.relative
+        if "%" not in path:
+            policy = table.find_matching(method, path) or overall
+            return (policy,) if policy is not None else ()
+        found = dict.fromkeys(table.look(method, form) or overall for form in matching_forms(path))
+        return tuple([one for one in found if one is not None])
 
     def _remember(self, key: Key) -> Known:
         """Find the limits of a key, once for each of its states."""
         limited: Limited = key if key.limits is None else key.limits.get(self._api_id, key)
         policy = policy_of(b"key", limited.rate, limited.per, "The key's", limited.rate_counter, RATE_LIMITED)
-        return self._known.keep(key.id, Known(key, policy, self._endpoints(key), {}))
+        endpoints = self._endpoints(key)
+        policies = None
+        if endpoints is None and not self._paths and self._addresses is None:
+            policies = tuple([one for one in (policy, self._global) if one is not None])
+        return self._known.keep(key.id, Known(key, policies, policy, endpoints, {}))
 
     def _endpoints(self, key: Key) -> EndpointTable[Rate | None] | None:
         granted = (key.session.get("access_rights") or {}).get(self._api_id) or {}
@@ -262,14 +267,6 @@ class RateLimit:
             table = self._tables.keep(text, EndpointTable([one for entry in entries for one in _endpoints(entry)], default=None))
         return table
 
-    def _of_path(self, known: Known, table: EndpointTable[Rate | None], exchange: Exchange) -> Sequence[Policy | None]:
-        """Return the limits that a path takes from: one, or as many as its readings have."""
-        path = exchange.relative
-        if "%" not in path:
-            return (self._of_rate(known, table.find_matching(exchange.method, path)),)
-        readings = [table.look(exchange.method, form) for form in matching_forms(path)]
-        return tuple(dict.fromkeys(self._of_rate(known, rate) for rate in readings))
-
     def _of_rate(self, known: Known, rate: Rate | None) -> Policy | None:
         """Return the limit of a path; that of the key where the path has no rate."""
         if rate is None:
@@ -279,14 +276,15 @@ class RateLimit:
             known.of_endpoints[rate] = policy_of(b"endpoint", rate.rate, rate.per, _OF_ENDPOINT, counter, RATE_LIMITED)
         return known.of_endpoints[rate]
 
-    def _of_address(self, client: str) -> str:
-        """Name the counter of a client address. An IPv4 address needs no parsing: it is in its one form already."""
-        if ":" not in client:
-            return f"{self._counter}@{client}"
-        counter = self._prefixes.get(client)
-        if counter is None:
-            counter = self._prefixes.keep(client, f"{self._counter}@{group_of(client)}")
-        return counter
+    def _of_address(self, client: str, overall: Policy, known: Remembered[str, Policy]) -> Policy:
+        """Return the limit of a client address."""
+        policy = known.get(client)
+        if policy is None:
+            # An IPv4 address is in its one form already.
+            group = group_of(client) if ":" in client else client
+            counter = f"{self._counter}@{group}"
+            policy = known.keep(client, overall.counted_by(counter))
+        return policy
 
 
 def _endpoints(entry: Mapping[str, Any]) -> Iterator[Endpoint[Rate | None]]:
@@ -296,5 +294,5 @@ def _endpoints(entry: Mapping[str, Any]) -> Iterator[Endpoint[Rate | None]]:
         yield Endpoint(pattern, (name,), Rate(name, entry["path"], limit["rate"], limit["per"]))
 
 
-async def _announce_later(exchange: Exchange, policy: Policy, taking: Awaitable[Taken]) -> None:
-    policy.announce(exchange, await taking)
+async def _announce_later(exchange: Exchange, policies: tuple[Policy, ...], taking: Awaitable[list[Taken]]) -> None:
+    announce(exchange, policies, await taking)

@@ -12,7 +12,7 @@ import pytest
 from services.gateway.chain import Middleware
 from services.gateway.compiler import parse
 from services.gateway.counters.memory import MemoryCounters
-from services.gateway.counters.port import Counters
+from services.gateway.counters.port import Charges, Counters
 from services.gateway.counters.windows import Clocks
 from services.gateway.definitions.model import Definition
 from services.gateway.definitions.schema import DefinitionReader
@@ -136,8 +136,14 @@ class KnownKeys:
 class LateCounters:
     """Counters that answer later, as those of another process do."""
 
+    at_once = False
+
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+
+    async def take_all(self, charges: Charges) -> Any:
+        await asyncio.sleep(0)
+        return self._counters.take_all(charges)
 
     async def take(self, *asked: Any, **more: Any) -> Any:
         await asyncio.sleep(0)

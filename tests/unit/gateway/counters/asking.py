@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from services.gateway.counters.port import Counters, Taken
+from services.gateway.counters.port import Charges, Counters, Taken
 
 C = TypeVar("C", bound=Counters)
 
@@ -23,6 +24,17 @@ async def take(counters: Counters, counter: str, limit: int, window: float, dura
 
 async def look(counters: Counters, counter: str, limit: int, window: float, durable: bool = False) -> Taken:
     return await answer(counters.look(counter, limit, window, durable))
+
+
+async def take_all(counters: Counters, charges: Charges) -> list[Taken]:
+    taken = counters.take_all(charges)
+    return taken if isinstance(taken, list) else await taken
+
+
+async def all_takers(counters: Counters, clients: int, charges: Charges) -> Counter[int]:
+    """So many clients at once, each taking all; by how many counters they were admitted."""
+    found = await asyncio.gather(*(take_all(counters, charges) for _ in range(clients)))
+    return Counter(sum(taken.admitted for taken in each) for each in found)
 
 
 async def takers(counters: Counters, clients: int, each: int, counter: str, limit: int, window: float, durable: bool = False) -> int:

@@ -13,11 +13,11 @@ import pytest
 
 from services.gateway.counters import nodes
 from services.gateway.counters.nodes import Nodes, Prepare, slot_of
-from services.gateway.counters.port import Taken
+from services.gateway.counters.port import Charge, Charges, Taken
 from services.gateway.counters.resp import Address, Client, Link, ServerError
 from services.gateway.counters.valkey import ValkeyCounters
 from tests.support.valkey_cluster import SLOTS, Cluster, Node, cluster
-from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+from tests.unit.gateway.counters.asking import all_takers, eventually, look, started, take, take_all, takers
 
 PREFIX = b"gatehouse:counter:"
 NAMES = [f"r:{number}" for number in range(60)]
@@ -59,6 +59,25 @@ def test_one_node_that_holds_all_slots_is_as_good_as_a_server() -> None:
 
     with cluster(1) as single:
         asyncio.run(scenario(single.url))
+
+
+ALL = Charges(tuple(Charge(name, limit, 600) for name, limit in zip(NAMES, [30, 20, 10, 30, 30], strict=False)))
+
+
+@pytest.mark.parametrize("primaries", [1, 3])
+def test_counters_on_several_nodes_are_asked_one_after_the_other(primaries: int) -> None:
+    """Nothing says before the first answer that the server is one of a cluster."""
+
+    async def scenario(url: str) -> None:
+        async with started(ValkeyCounters(url)) as one, started(ValkeyCounters(url)) as two:
+            found = await asyncio.gather(all_takers(one, 20, ALL), all_takers(two, 20, ALL))
+            assert found[0] + found[1] == {5: 10, 2: 10, 1: 10, 0: 10}
+            assert [(await look(one, charge.counter, charge.limit, 600)).remaining for charge in ALL.each] == [0, 0, 0, 20, 20]
+            assert [taken.remaining for taken in await take_all(two, ALL)] == [0]
+            assert (one.uncounted, two.uncounted) == (0, 0)
+
+    with cluster(primaries) as own:
+        asyncio.run(scenario(own.url))
 
 
 def test_a_slot_that_moves_loses_no_count(valkey_cluster: Cluster) -> None:
@@ -191,6 +210,10 @@ def test_a_node_that_dies_is_passed_by_until_its_replica_takes_over(lost: int) -
             one.primaries[lost].kill()
             await eventually(lambda: not counters.available)
             assert isinstance(counters.take(gone[0], 5, 600), Taken)  # at once: there is nobody to ask
+            both = await take_all(counters, Charges((Charge(gone[1], 5, 600), Charge(stay[0], 5, 600))))
+            assert [taken.remaining for taken in both] == [5, 1], "what can be counted is"
+            await counters.reset(stay[0])
+            assert await takers(counters, 3, 1, stay[0], 5, 600) == 3
             assert {(await look(counters, name, 5, 600)).remaining for name in stay} == {2}, "the others go on"
             await eventually(all_hold(counters, 2))
             assert {(await look(counters, name, 5, 600)).remaining for name in gone} == {2}, "what the replica has"

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from services.gateway.counters import factory
-from services.gateway.counters.port import Counters
+from services.gateway.counters.port import Charge, Charges, Counters
 from tests.support.stores import Valkey
-from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+from tests.unit.gateway.counters.asking import all_takers, eventually, look, started, take, take_all, takers
 
 Scenario = Callable[[Counters], Awaitable[None]]
 Run = Callable[[Scenario], None]
@@ -209,5 +209,90 @@ def test_a_taker_that_goes_away_disturbs_nobody(run: Run) -> None:
 def test_stopping_twice_is_harmless(run: Run) -> None:
     async def scenario(counters: Counters) -> None:
         await counters.stop()
+
+    run(scenario)
+
+
+def test_all_are_taken_from_up_to_the_first_that_refuses(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        charges = Charges((Charge("one", 9, 60), Charge("two", 2, 30), Charge("three", 5, 0, durable=True)))
+        found = [await take_all(counters, charges) for _ in range(4)]
+        assert [[(taken.admitted, taken.limit, taken.remaining) for taken in each] for each in found] == [
+            [(True, 9, 8), (True, 2, 1), (True, 5, 4)],
+            [(True, 9, 7), (True, 2, 0), (True, 5, 3)],
+            [(True, 9, 6), (False, 2, 0)],
+            [(True, 9, 5), (False, 2, 0)],
+        ]
+        assert [taken.reset_in > 20 for taken in found[0]] == [True, True, False]
+        assert found[0][2].reset_at == 0
+        assert len({each[1].reset_at for each in found}) == 1
+        assert (await look(counters, "one", 9, 60)).remaining == 5
+        assert (await look(counters, "three", 5, 0, True)).remaining == 3
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("limits", "admitted"),
+    [
+        ((40, 30, 20), {3: 20, 2: 10, 1: 10, 0: 20}),
+        ((20, 30, 40), {3: 20, 0: 40}),
+        ((40, 20, 30), {3: 20, 1: 20, 0: 20}),
+        ((99, 0, 40), {1: 60}),
+        ((99, 99, 99), {3: 60}),
+        ((-1, 5, 5), {0: 60}),
+    ],
+)
+def test_sixty_at_once_are_charged_as_one_after_the_other(run: Run, limits: tuple[int, int, int], admitted: dict[int, int]) -> None:
+    async def scenario(counters: Counters) -> None:
+        charges = Charges(tuple(Charge(f"k{place}", limit, 60) for place, limit in enumerate(limits)))
+        assert await all_takers(counters, 60, charges) == admitted
+        for place, limit in enumerate(limits):
+            charged = sum(times for count, times in admitted.items() if count > place)
+            assert (await look(counters, f"k{place}", limit, 60)).remaining == max(limit - charged, 0)
+
+    run(scenario)
+
+
+def test_each_of_many_at_once_is_told_what_is_left_after_it(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        await take(counters, "k", 9, 60)
+        charges = Charges((Charge("k", 9, 60), Charge("l", 5, 60)))
+        found = await asyncio.gather(*(take_all(counters, charges) for _ in range(7)))
+        assert [[taken.remaining for taken in each] for each in found] == [[7, 4], [6, 3], [5, 2], [4, 1], [3, 0], [2, 0], [1, 0]]
+
+    run(scenario)
+
+
+def test_many_at_once_are_held_to_a_window_that_became_shorter(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        await take(counters, "k", 9, 0)
+        charges = Charges((Charge("k", 3, 30),))
+        assert await all_takers(counters, 5, charges) == {1: 2, 0: 3}
+        assert 20 < (await look(counters, "k", 3, 60)).reset_in <= 30.001
+
+    run(scenario)
+
+
+def test_charges_that_share_counters_are_exact_together(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        keys = [Charges((Charge(f"r:{number}", 9, 60), Charge("a:api", 20, 60))) for number in range(4)]
+        found = await asyncio.gather(*(all_takers(counters, 10, charges) for charges in keys))
+        assert sum(each[2] for each in found) == 20
+        assert sum(each[0] for each in found) == 4
+
+    run(scenario)
+
+
+def test_one_of_many_that_goes_away_disturbs_nobody(run: Run) -> None:
+    async def scenario(counters: Counters) -> None:
+        charges = Charges((Charge("k", 100, 60), Charge("l", 100, 60)))
+        tasks = [asyncio.create_task(take_all(counters, charges)) for _ in range(60)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert all(taken.admitted for task in tasks[1::2] for taken in task.result())
+        assert 30 <= 100 - (await look(counters, "l", 100, 60)).remaining <= 60
 
     run(scenario)

@@ -13,12 +13,13 @@ import pytest
 import uvloop
 
 from services.gateway.counters import resp
-from services.gateway.counters.port import Taken
+from services.gateway.counters.port import Charge, Charges, Taken
 from services.gateway.counters.valkey import ValkeyCounters
+from services.gateway.wire.driving import Driver
 from tests.support.processes import ROOT
 from tests.support.stores import Valkey
 from tests.support.waiting import free_port
-from tests.unit.gateway.counters.asking import eventually, look, started, take, takers
+from tests.unit.gateway.counters.asking import all_takers, eventually, look, started, take, take_all, takers
 from tests.unit.gateway.counters.conftest import PATIENCE_S
 
 PREFIX = "gatehouse:counter:"
@@ -276,5 +277,113 @@ def test_many_takes_of_one_turn_are_one_write(valkey: Valkey) -> None:
             transport, link._transport = link._transport, Counting()
             assert await takers(counters, 60, 1, "k", 11, 60) == 11
             assert len(writes) == 1
+
+    asyncio.run(scenario())
+
+
+KEYED = Charges((Charge("r:k", 9, 60), Charge("a:api", 99, 60), Charge("q:k", 7, 3600, durable=True)))
+
+
+def test_all_counters_of_many_requests_are_one_round_trip(valkey: Valkey) -> None:
+    def ran() -> int:
+        return int(valkey.client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            others = [Charges((Charge(f"r:{number}", 9, 60), Charge("a:api", 99, 60))) for number in range(5)]
+            before = ran()
+            keyed = asyncio.create_task(all_takers(counters, 20, KEYED))
+            found = await asyncio.gather(*(take_all(counters, one) for one in others))
+            assert await keyed == {3: 7, 2: 2, 0: 11}
+            assert ran() - before <= 6 + 2, "one command for those of the same key; the server is tried each second"
+            assert len({taken[1].remaining for taken in found}) == 5
+
+    asyncio.run(scenario())
+
+
+def test_all_are_counted_by_a_server_that_forgot_the_script(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            valkey.client.script_flush()
+            assert await all_takers(counters, 20, KEYED) == {3: 7, 2: 2, 0: 11}
+            valkey.client.script_flush()
+            assert [taken.admitted for taken in await take_all(counters, KEYED)] == [False]
+            assert counters.uncounted == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_nobody_counts_is_uncounted_once(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            assert await all_takers(counters, 9, KEYED) == {3: 7, 2: 2}
+            waiting = asyncio.create_task(all_takers(counters, 20, KEYED))
+            await asyncio.sleep(0)
+            own_valkey.stop()
+            passed = (await asyncio.wait_for(waiting, 30))[3]
+            assert counters.uncounted == passed
+            await eventually(lambda: not counters.available)
+            taken = counters.take_all(KEYED)
+            assert isinstance(taken, list), "nobody waits any more"
+            assert [(one.admitted, one.remaining) for one in taken] == [(True, 9), (True, 99), (True, 7)]
+            assert counters.uncounted == passed + 1
+            await asyncio.to_thread(own_valkey.start)
+            await eventually(lambda: counters.available)
+            assert await all_takers(counters, 20, KEYED) == {3: 7, 2: 2, 0: 11}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_all_who_wait_for_a_server_that_hangs_go_on_together(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            own_valkey.hang()
+            assert await asyncio.wait_for(all_takers(counters, 30, KEYED), 30) == {3: 30}
+            assert isinstance(counters.take_all(KEYED), list)
+            assert counters.uncounted == 31
+            own_valkey.go_on()
+            await eventually(lambda: counters.available)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_all_pass_where_a_server_refuses_to_write(own_valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(own_valkey.url)) as counters:
+            own_valkey.client.config_set("maxmemory", "1")
+            assert await all_takers(counters, 10, KEYED) == {3: 10}
+            assert counters.uncounted == 10
+            own_valkey.client.config_set("maxmemory", "0")
+            await eventually(lambda: counters.available)
+            own_valkey.client.replicaof("127.0.0.1", str(free_port()))
+            assert await all_takers(counters, 10, KEYED) == {3: 10}
+            assert isinstance(counters.take_all(KEYED), list)
+            own_valkey.client.replicaof("NO", "ONE")
+
+    asyncio.run(scenario())
+
+
+def test_a_driven_coroutine_goes_on_with_the_answer(valkey: Valkey) -> None:
+    """As a connection of the front door does; one that is cancelled while it waits disturbs nobody."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            found: list[int] = []
+
+            async def connection() -> None:
+                for _ in range(2):
+                    found.append(sum(taken.admitted for taken in await take_all(counters, KEYED)))
+
+            drivers = [Driver(connection(), loop) for _ in range(6)]
+            for driver in drivers:
+                driver.step()
+            drivers[0].cancel()
+            await eventually(lambda: len(found) == 10)
+            assert found == [3, 3, 3, 3, 3, 3, 2, 2, 0, 0], "the one that was cancelled had been sent with the others"
+            assert (await look(counters, "q:k", 7, 3600)).remaining == 0
 
     asyncio.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 from unittest.mock import patch
 
@@ -14,8 +15,9 @@ from services.gateway.counters.valkey import ValkeyCounters
 from services.gateway.counters.windows import Clocks
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key
-from services.gateway.middleware import quota
+from services.gateway.middleware import quota, rate_limit
 from services.gateway.refusals import QUOTA_EXCEEDED, Refusal
+from services.gateway.wire.heads.grammar import Header
 from tests.support.stores import Valkey
 from tests.unit.gateway.counters.asking import started
 from tests.unit.gateway.exchanges import LateCounters, Time, Told, ask, built, exchange, make_key, ports, refusal
@@ -94,11 +96,11 @@ def test_what_is_announced(later: bool) -> None:
 
 
 @pytest.mark.parametrize("later", [False, True])
-def test_what_is_announced_is_kept_where_it_is_looked_for(later: bool) -> None:
-    """Counters that answer later say it all each time."""
+def test_what_is_announced_is_kept(later: bool) -> None:
     world = World(later)
-    ask(world.rule, exchange(key=make_key(quota_max=3, quota_renewal_rate=60)))
-    assert len(world.rule._announced) == (0 if later else 1)
+    for _ in range(2):
+        ask(world.rule, exchange(key=make_key(quota_max=3, quota_renewal_rate=60)))
+    assert len(world.rule._announced) == 1
 
 
 def test_long_periods_are_written_out() -> None:
@@ -220,3 +222,106 @@ def test_two_workers_tell_once(valkey: Valkey) -> None:
     with patch.object(resp, "ANSWER_S", 20.0):
         asyncio.run(both())
     assert sorted(shares(told)) == [("100", "100"), ("50", "50")]
+
+
+class Both:
+    """Rate limit and quota of one API, asked as the chain does. later: whether the counters answer later, all of them at once."""
+
+    def __init__(self, later: bool, **fields: Any) -> None:
+        self.time = Time()
+        self.counters = MemoryCounters(clocks=Clocks(self.time, self.time))
+        asked: Any = LateCounters(self.counters) if later else self.counters
+        outside = ports(counters=asked, time=self.time)
+        self.rules = [built(rate_limit, outside, **fields), built(quota, outside, **fields)]
+
+    def ask(self, key: Key, target: str = "/api/") -> tuple[str, bytes, tuple[Header, ...]]:
+        """What is said of a request: the refusal, the lines of all answers, those of the refusal."""
+        request = exchange(key=key, target=target)
+        try:
+            for rule in self.rules:
+                ask(rule, request)
+        except Refusal as refused:
+            return f"{refused.kind.code}: {refused.detail}", request.limits, tuple(refused.headers)
+        return "", request.limits, ()
+
+    def used(self, *counters: str) -> list[int]:
+        return [999 - self.counters.look(name, 999, 0, name.startswith("q")).remaining for name in counters]
+
+
+BY_PATH = {"extended_paths": {"rate_limit": [{"path": "^/a", "rate": 2, "per": 60}]}, "use_extended_paths": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "session", "refused"),
+    [
+        ({}, {"rate": 3, "per": 60, "quota_max": 9}, "rate-limit-exceeded"),
+        ({}, {"rate": 9, "per": 60, "quota_max": 3, "quota_renewal_rate": 3600}, "quota-exceeded"),
+        ({}, {"quota_max": 3}, "quota-exceeded"),
+        ({}, {"rate": 3, "per": 60}, "rate-limit-exceeded"),
+        ({}, {}, ""),
+        ({"global_rate_limit": {"rate": 3, "per": 60}}, {"rate": 9, "per": 9, "quota_max": 9}, "api-rate-limit-exceeded"),
+        ({"global_rate_limit": {"rate": 3, "per": 60, "by": "address"}}, {"quota_max": 9}, "api-rate-limit-exceeded"),
+        ({"global_rate_limit": {"rate": 3, "per": 60}, "disable_rate_limit": True}, {"rate": 1, "per": 9}, "api-rate-limit-exceeded"),
+        ({"disable_quota": True}, {"rate": 3, "per": 60, "quota_max": 1}, "rate-limit-exceeded"),
+        ({"version": BY_PATH}, {"rate": 9, "per": 60, "quota_max": 9}, "api-rate-limit-exceeded"),
+    ],
+)
+def test_all_at_once_is_as_one_after_the_other(fields: dict[str, Any], session: dict[str, Any], refused: str) -> None:
+    """Byte by byte, whatever is charged."""
+    here, there = Both(later=False, **fields), Both(later=True, **fields)
+    targets = ["/api/b", "/api/a", "/api/x%2Fa", "/api/a", "/api/a"]
+    said = [(here.ask(make_key(**session), target), there.ask(make_key(**session), target)) for target in targets]
+    assert [one == other for one, other in said] == [True] * 5
+    assert said[-1][0][0].partition(":")[0] == refused
+    counters = ("r:key-1", "q:key-1", "a:api", "a:api@192.0.2.1")
+    assert here.used(*counters) == there.used(*counters)
+    assert len(here.counters) == len(there.counters)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_refused_request_is_charged_to_what_was_asked_before(later: bool) -> None:
+    both = Both(later, global_rate_limit={"rate": 5, "per": 60})
+    generous, poor = make_key("a", rate=9, per=60, quota_max=3), make_key("b", rate=1, per=60, quota_max=9)
+    assert [both.ask(generous)[0].partition(":")[0] for _ in range(4)] == ["", "", "", "quota-exceeded"]
+    assert both.used("r:a", "a:api", "q:a") == [4, 4, 3]
+    assert [both.ask(poor)[0].partition(":")[0] for _ in range(3)] == ["", "rate-limit-exceeded", "rate-limit-exceeded"]
+    assert both.used("r:b", "a:api", "q:b") == [1, 5, 1]
+    assert both.ask(generous)[0].startswith("api-rate-limit-exceeded")
+    assert both.used("r:a", "a:api", "q:a") == [5, 5, 3]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_an_edited_quota_counts_from_the_next_request(later: bool) -> None:
+    both = Both(later)
+    assert [both.ask(make_key(rate=9, per=60, quota_max=1))[0] == "" for _ in range(2)] == [True, False]
+    assert [both.ask(make_key(rate=9, per=60, quota_max=2))[0] == "" for _ in range(2)] == [True, False]
+    assert both.ask(make_key(rate=9, per=60))[1].endswith(b"X-RateLimit-Limit: -1\r\nX-RateLimit-Remaining: -1\r\nX-RateLimit-Reset: 0\r\n")
+
+
+def test_rate_and_quota_are_exact_over_two_workers(valkey: Valkey) -> None:
+    key = make_key(rate=45, per=600, quota_max=17, quota_renewal_rate=3600)
+
+    async def worker() -> list[str]:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            outside = ports(counters=counters)
+            rules = [built(middleware, outside, global_rate_limit={"rate": 30, "per": 600}) for middleware in (rate_limit, quota)]
+
+            async def one() -> str:
+                request = exchange(key=key)
+                try:
+                    for rule in rules:
+                        waiting = rule.on_request(request)
+                        if waiting is not None:
+                            await waiting
+                except Refusal as refused:
+                    return refused.kind.code
+                return ""
+
+            return await asyncio.gather(*(one() for _ in range(30)))
+
+    async def both() -> Counter[str]:
+        one, two = await asyncio.gather(worker(), worker())
+        return Counter(one + two)
+
+    with patch.object(resp, "ANSWER_S", 20.0):
+        assert asyncio.run(both()) == {"": 17, "quota-exceeded": 13, "api-rate-limit-exceeded": 15, "rate-limit-exceeded": 15}
