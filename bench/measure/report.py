@@ -13,7 +13,9 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Figure:
-    """One candidate under one load: medians over the rounds; `rate_ratio` and `cpu_ratio`: to nginx in the same round."""
+    """One candidate under one load: medians over the rounds; `rate_ratio` and `cpu_ratio`: to nginx in the same round. beside: its CPU and
+    its p99, as ratios to another candidate in the same round, None where there is none to compare it with.
+    """
 
     per_second: float
     p50_ms: float
@@ -23,6 +25,7 @@ class Figure:
     failed: int
     rate_ratio: float | None = None
     cpu_ratio: float | None = None
+    beside: tuple[float, float] | None = None
 
 
 def median(values: Sequence[float]) -> float:

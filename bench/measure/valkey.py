@@ -41,12 +41,14 @@ class Spent:
 class Valkey:
     """The server of the wheel, with an append-only file that is written to the disk every second."""
 
-    def __init__(self, group: Servers, folder: Path) -> None:
+    def __init__(self, group: Servers, folder: Path, core: int | None = None) -> None:
+        """core: the processor that it is pinned to."""
         folder.mkdir()
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         file = ["--save", "", "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0", "--dir", str(folder)]
-        self.process: psutil.Process = group.start([valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", *file])
+        command = [valkey_binary(), "--port", str(self.port), "--bind", "127.0.0.1", *file]
+        self.process: psutil.Process = group.start(command, core=core)
         if not wait_for_port(self.port):
             raise RuntimeError("Valkey did not start; see servers.log")
         self._client = redis.Redis.from_url(self.url)
