@@ -82,51 +82,56 @@ _APART: Final = ("CROSSSLOT", *REDIRECTED)
 _tuple = tuple.__new__  # half the price of Taken(...), which is a Python function
 
 
-class _Place:
-    """What one request waits for: what its counters say, or why they say nothing."""
-
-    __slots__ = ("_counters", "_signal", "_uses", "answer", "error")
-
-    def __init__(self, counters: ValkeyCounters, uses: _Uses, loop: asyncio.AbstractEventLoop) -> None:
-        self._counters = counters
-        self._uses = uses
-        self._signal = Signal(loop)
-        self.answer: list[Taken] | None = None
-        self.error: Exception | None = None
-
-    def go_on(self) -> None:
-        self._signal.set()
-
-    def __await__(self) -> Generator[Any, None, list[Taken]]:
-        if self.answer is None and self.error is None:
-            yield from self._signal.__await__()
-        if self.answer is not None:
-            return self.answer
-        assert self.error is not None
-        return (yield from self._counters.take_again(self._uses, self.error).__await__())
-
-
 class _Uses(Receiver):
-    """The requests of one turn of the loop that are charged to the same counters. link: that was asked."""
+    """The requests of one turn of the loop that are charged to the same counters.
 
-    __slots__ = ("charges", "link", "places")
+    link: that was asked. count: of the requests. rows: the answer, error: why there is none; None = not yet. waiting: for either, in order.
+    """
 
-    def __init__(self, charges: Charges, link: Link) -> None:
+    __slots__ = ("charges", "count", "counters", "error", "link", "loop", "rows", "waiting")
+
+    def __init__(self, counters: ValkeyCounters, charges: Charges, link: Link, loop: asyncio.AbstractEventLoop) -> None:
+        self.counters = counters
         self.charges = charges
         self.link = link
-        self.places: list[_Place] = []
+        self.loop = loop
+        self.count = 0
+        self.rows: list[tuple[int, int, float, float]] | None = None
+        self.error: Exception | None = None
+        self.waiting: list[Signal] = []
 
     def receive(self, reply: Any) -> None:
-        """Tell each request what the counters would have said if each had been alone, one after the other."""
         if isinstance(reply, Exception):
-            for place in self.places:
-                place.error = reply
+            self.error = reply
         else:
-            rows = _rows(self.charges, reply)
-            for number, place in enumerate(self.places):
-                place.answer = _takens(rows, number)
-        for place in self.places:  # only now: each one runs until it waits again
-            place.go_on()
+            self.rows = _rows(self.charges, reply)
+        for signal in self.waiting:
+            signal.set()
+
+
+class _Place:
+    """What one request awaits: what the counters would have said if it had been asked for alone, after those before it.
+
+    number: of those.
+    """
+
+    __slots__ = ("_number", "_uses")
+
+    def __init__(self, uses: _Uses, number: int) -> None:
+        self._uses = uses
+        self._number = number
+
+    def __await__(self) -> Generator[Any, None, list[Taken]]:
+        uses = self._uses
+        if uses.rows is None and uses.error is None:
+            signal = Signal(uses.loop)
+            uses.waiting.append(signal)
+            signal._asyncio_future_blocking = True  # as `Signal.__await__`, written out
+            yield signal
+        if uses.rows is not None:
+            return _takens(uses.rows, self._number)
+        assert uses.error is not None
+        return (yield from uses.counters.take_again(uses, uses.error).__await__())
 
 
 class ValkeyCounters:
@@ -180,11 +185,10 @@ class ValkeyCounters:
             assert self._loop is not None
             if not self._uses:
                 self._loop.call_soon(self._send)
-            uses = self._uses[charges] = _Uses(charges, link)
-        assert self._loop is not None
-        place = _Place(self, uses, self._loop)
-        uses.places.append(place)
-        return place
+            uses = self._uses[charges] = _Uses(self, charges, link, self._loop)
+        number = uses.count
+        uses.count = number + 1
+        return _Place(uses, number)
 
     def _is_away(self, charges: Charges) -> bool:
         """Whether nobody can be asked for any of these."""
@@ -198,7 +202,7 @@ class ValkeyCounters:
         """Send what was asked in this turn of the loop."""
         all_uses, self._uses = self._uses, {}
         for uses in all_uses.values():
-            charges, count = uses.charges, len(uses.places)
+            charges, count = uses.charges, uses.count
             command = charges.command
             if command is None:
                 command = charges.command = self._command(charges)
