@@ -387,3 +387,31 @@ def test_a_driven_coroutine_goes_on_with_the_answer(valkey: Valkey) -> None:
             assert (await look(counters, "q:k", 7, 3600)).remaining == 0
 
     asyncio.run(scenario())
+
+
+def test_many_keys_of_one_turn_are_exact(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            many = [Charges((Charge(f"r:{number}", 1 + number % 3, 60), Charge("a:api", 150, 60))) for number in range(100)]
+            found = await asyncio.gather(*(all_takers(counters, 2, one) for one in many))
+            refused_by_key = sum(one[0] for one in found)
+            assert (refused_by_key, sum(one[2] for one in found)) == (34, 150), "a limit of one for every third key"
+            assert sum(one[1] for one in found) == 200 - 34 - 150
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_no_counter_harms_no_other(valkey: Valkey) -> None:
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            valkey.client.set(PREFIX + "q:k", "text")
+            other = Charges((Charge("r:l", 9, 60), Charge("a:api", 99, 60)))
+            spoilt, fine = await asyncio.gather(all_takers(counters, 3, KEYED), all_takers(counters, 3, other))
+            assert (spoilt, fine) == ({3: 3}, {2: 3})
+            assert counters.uncounted == 3
+            valkey.client.script_flush()
+            assert await all_takers(counters, 1, KEYED) == {3: 1}
+            assert await all_takers(counters, 1, other) == {2: 1}
+            assert counters.uncounted == 4
+
+    asyncio.run(scenario())
