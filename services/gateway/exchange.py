@@ -283,16 +283,16 @@ class Exchange:
         request_id: str,
         started: float,
     ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.section = section
-        self.host = section.host or ""
-        self.body_length = section.length
-        self.peer = peer
-        self.client = client
-        self.request_id = request_id
-        self.started = started
+        self.method: str = method
+        self.path: str = path
+        self.query: str = query
+        self.section: HeaderSection = section
+        self.host: str = section.host or ""
+        self.body_length: int = section.length
+        self.peer: str = peer
+        self.client: str = client
+        self.request_id: str = request_id
+        self.started: float = started
 
     def add_key(self, key: Key, is_base: bool) -> None:
         """Note a key that the request has shown. is_base: whether it is the one whose limits count."""

@@ -334,7 +334,7 @@ class FrontDoor:
             reply = self._judge.refused(exchange, refusal)
             close = close or refusal.kind.closes
         except (Closed, asyncio.CancelledError) as error:
-            late = error.__cause__ if isinstance(error.__cause__, TimedOut) else None
+            late = error.late if isinstance(error, Closed) else None
             if connection.lost or (late is not None and late.connection is connection):
                 self._log(exchange, CLIENT_GONE, connection.sent - sent, connection.body)
             else:  # the upstream broke off in the middle of its answer: the client must see that, too

@@ -338,7 +338,7 @@ async def _pipe(upstream: UpstreamConnection, client: ClientConnection, body: Bo
         # The client must not take half an answer for a whole one.
         if client.sink is None:
             client.transport.abort()
-        raise Closed from error
+        raise Closed(error if isinstance(error, TimedOut) else None) from error
 
 
 def _part(client: ClientConnection, upstream: UpstreamConnection) -> None:

@@ -45,7 +45,7 @@ class RequestHeads:
         head = section.memo.get(self)
         if (
             head is not None
-            and head[0] is section.request
+            and head[0] is section.request[0]
             and head[1] is target
             and head[2] is who
             and head[3] == exchange.path  # of the same request a script may make another one each time
@@ -63,7 +63,7 @@ class RequestHeads:
                 return b"%b%b\r\n" % (begin, _lines(exchange.varying_headers))
             if section.again and section.request[0] and who is not None and exchange.body is None:
                 # Then all of it follows from what the client repeats, and from these.
-                asked = (section.request, target, who, exchange.path, exchange.query)
+                asked = (section.request[0], target, who, exchange.path, exchange.query)
                 sent = (exchange.upstream_path, exchange.upstream_query, exchange.upstream_method, exchange.upstream_host)
                 section.remember(self, (*asked, *sent, begin))
         varying = _lines(exchange.varying_headers) if exchange.varying_headers else b""

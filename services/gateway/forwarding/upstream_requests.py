@@ -129,10 +129,8 @@ class UpstreamRequests:
                 broken = bool(upstream.buffer)
                 upstream.close()
                 safe = not exchange.body_length and not payload and (exchange.upstream_method or exchange.method) in _IDEMPOTENT
-                if reused and safe and not broken:
-                    upstream, reused = None, False
-                    continue
-                raise faults.broken(upstream, exchange) from None
+                if not reused or not safe or broken:
+                    raise faults.broken(upstream, exchange) from None
             except (BadAnswer, TimedOut, BadBody, BodyTooLarge) as error:
                 upstream.close()
                 raise faults.no_answer(error, client, upstream, exchange, timeouts) from None
@@ -142,6 +140,7 @@ class UpstreamRequests:
             finally:
                 if timer is not None:
                     timer.cancel()
+            upstream, reused = None, False  # once more, on a new connection
 
     def _begin(
         self,

@@ -67,7 +67,7 @@ def fields(reader: DefinitionReader) -> Spec | None:
     for algorithm, pointer in named:
         if algorithm.lower() not in _DIGESTS:
             reader.report.add(pointer, f"`{algorithm[:50]}` is not an algorithm that is served; known are {', '.join(_DIGESTS)}")
-    allowed = frozenset(algorithm.lower() for algorithm, _ in named) & _DIGESTS.keys()
+    allowed = frozenset(algorithm.lower() for algorithm, _ in named).intersection(_DIGESTS)
     return Spec(way, (skew if skew > 0 else _USUAL_SKEW_MS) / 1000, allowed or frozenset(_DIGESTS))
 
 
@@ -99,17 +99,17 @@ class Sent:
         self.date = date
         self.moment = moment
         self._text = date_line
-        self._asked: tuple[object, str, str] | None = None  # the request, its path and query: a script may move it
+        self._asked: tuple[object, str, str] | None = None  # the head, its path and query: a script may move it
 
     def text(self, exchange: Exchange) -> bytes:
         """Return the text that was signed: with the same fields and the same target it is the same."""
-        names, request, known = self.form.names, exchange.section.request, self._asked
+        names, head, known = self.form.names, exchange.section.request[0], self._asked
         if self._text is not None and names is None:
             return self._text
-        if self._text is not None and known is not None and known[0] is request and known[1:] == (exchange.path, exchange.query):
+        if self._text is not None and known is not None and known[0] is head and known[1:] == (exchange.path, exchange.query):
             return self._text
         text = self._text = _signed(exchange, names or ())
-        self._asked = (request, exchange.path, exchange.query) if request[0] else None
+        self._asked = (head, exchange.path, exchange.query) if head else None
         return text
 
 

@@ -94,7 +94,7 @@ def warnings(reader: DefinitionReader) -> Iterator[Mistake]:
         name = processor.text("name")
         if name in _OF_SCRIPTS and not with_scripts:
             yield Mistake(processor.at("name"), f"{name} has no effect: name the scripts in custom_middleware.response")
-        elif name not in (*_OF_SCRIPTS, *_KNOWN):
+        elif name not in _OF_SCRIPTS and name not in _KNOWN:
             yield Mistake(processor.at("name"), f"`{name[:50]}` has no effect: it is not a processor of answers that is known here")
 
 

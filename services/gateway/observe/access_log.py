@@ -52,10 +52,8 @@ class AccessLog:
         self._batches: queue.Queue[list[str] | None] = queue.Queue(_MOST_WAITING)
         # Renewed by `flush`: at most a quarter of a second old, and each line has its own duration.
         self._time = _now()
-        self._thread: threading.Thread | None = None
+        self._writer: threading.Thread | None = None
         self.dropped = 0
-        if path is None:
-            self.write = self._nothing  # type: ignore[method-assign]  # a request does not ask whether there is a log
 
     def start(self) -> None:
         """Open the file and start the thread. Raises OSError."""
@@ -65,19 +63,21 @@ class AccessLog:
             descriptor = os.dup(sys.stdout.fileno())
         else:
             descriptor = open_log(Path(self._path))
-        self._thread = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, args=(descriptor,), name="access-log", daemon=True)
+        self._writer.start()
 
     def write(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
         """Note one answered request. size: bytes sent to the client, heads included. received: bytes of its body. now: on `perf_counter`.
 
         Canonical paths, hosts, methods and addresses hold nothing that JSON escapes.
         """
+        if self._path is None:
+            return
         section = exchange.section
         known = section.memo.get(self)
         if (
             known is not None
-            and known[0] is section.request
+            and known[0] is section.request[0]
             and known[1] is exchange.api
             and known[2] is exchange.key
             and known[3] == exchange.path  # a script may move the same request to another path each time
@@ -134,11 +134,8 @@ class AccessLog:
             members += _agent(exchange)
         section = exchange.section
         if section.again and section.request[0]:
-            section.remember(self, (section.request, api, key, exchange.path, members))
+            section.remember(self, (section.request[0], api, key, exchange.path, members))
         return members
-
-    def _nothing(self, exchange: Exchange, status: int, size: int, received: int, now: float) -> None:
-        """Do nothing, as `write` of a log that is switched off."""
 
     def write_early(self, peer: str, status: int, refused: str) -> None:
         """Note a request that could not be read."""
@@ -161,13 +158,13 @@ class AccessLog:
     def stop(self) -> None:
         """Write what is left; give up on a disk or pipe that takes nothing for 5 s to make room and 5 s to write."""
         self.flush()
-        if self._thread is not None:
+        if self._writer is not None:
             try:
                 self._batches.put(None, timeout=_LAST_WRITE)
             except queue.Full:
                 log.error("last access log lines lost")
             else:
-                self._thread.join(_LAST_WRITE)
+                self._writer.join(_LAST_WRITE)
 
     def _run(self, descriptor: int) -> None:
         told = False

@@ -150,6 +150,13 @@ class Tunnel:
         return b""
 
 
+# What a chunked body waits for.
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILERS: Final = 3
+
+
 class ChunkedBody:
     """A chunked body, decoded; framed again when `chunk`, else plain.
 
@@ -158,15 +165,13 @@ class ChunkedBody:
 
     __slots__ = ("_chunk", "_left", "_limit", "_line", "_passed", "_seen", "_size", "_state", "_trailers", "done")
 
-    _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
-
     def __init__(self, chunk: bool, limit: int | None = None, passed: frozenset[bytes] = TRAILERS_PASSED) -> None:
         self._chunk = chunk
         self._limit = limit
         self._passed = passed
         self._seen = 0
         self._size = 0
-        self._state = self._SIZE
+        self._state = _SIZE
         self._left = 0
         self._line = b""
         self._trailers: list[bytes] = []
@@ -185,19 +190,19 @@ class ChunkedBody:
         steps = _STEPS_A_TURN
         later = False
         while place < end:
-            if state != self._DATA_END:
+            if state != _DATA_END:
                 if not steps:
                     later = True
                     break
                 steps -= 1
-            if state == self._DATA:
+            if state == _DATA:
                 piece = data[place : place + self._left]
                 pieces.append(piece)
                 place += len(piece)
                 self._left -= len(piece)
                 if self._left == 0:
-                    state = self._DATA_END
-            elif state == self._DATA_END:
+                    state = _DATA_END
+            elif state == _DATA_END:
                 if end - place < 2:
                     if data[place] != 13:
                         raise BadBody("a chunk is longer than its size")
@@ -205,7 +210,7 @@ class ChunkedBody:
                 if data[place : place + 2] != b"\r\n":
                     raise BadBody("a chunk is longer than its size")
                 place += 2
-                state = self._SIZE
+                state = _SIZE
             else:
                 line_end = data.find(b"\n", place)
                 if line_end < 0:
@@ -216,13 +221,13 @@ class ChunkedBody:
                     raise BadBody("a line of the chunked body does not end in CR LF, or is too long")
                 line = data[place : line_end - 1]
                 place = line_end + 1
-                if state == self._SIZE:
+                if state == _SIZE:
                     found = _SIZE_LINE(line)
                     if found is None:
                         raise BadBody("a chunk has no valid size")
                     self._left = int(found[1], 16)
                     self._count(self._left)
-                    state = self._DATA if self._left else self._TRAILERS
+                    state = _DATA if self._left else _TRAILERS
                 elif line:
                     self._trailer(line)
                 else:

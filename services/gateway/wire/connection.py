@@ -22,7 +22,11 @@ FULL_READ: Final = 256_000
 
 
 class Closed(Exception):
-    """The other end closed the connection before what was awaited had come."""
+    """The other end closed the connection before what was awaited had come. late: the deadline that broke it off, None = none."""
+
+    def __init__(self, late: TimedOut | None = None) -> None:
+        super().__init__()
+        self.late = late
 
 
 class TimedOut(Exception):

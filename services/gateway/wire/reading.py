@@ -33,7 +33,7 @@ async def read_head(connection: Connection, parse: Callable[[bytes], T], timeout
         try:
             return parse(connection.buffer)
         except Incomplete:
-            if not begun and timeout is not NEVER:
+            if not begun and timeout != NEVER:
                 begun = True
                 connection.idle = False
                 connection.deadline = connection.sockets.now + timeout

@@ -14,18 +14,18 @@ from services.gateway.wire.proxying import AbsoluteForm
 from services.gateway.wire.sockets import Sockets
 
 
-class Pool(deque["UpstreamConnection"]):
-    """The idle connections to one upstream. open: how many there are, idle or not, and are being made."""
+class Pool:
+    """The connections to one upstream. idle: those that wait, the last used at the end. open: how many there are, with those being made."""
 
-    __slots__ = ("open",)
+    __slots__ = ("idle", "open")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.idle: deque[UpstreamConnection] = deque()
         self.open = 0
 
     @property
     def in_use(self) -> int:
-        return self.open - len(self)
+        return self.open - len(self.idle)
 
 
 _NOWHERE: Final = Pool()
@@ -68,8 +68,8 @@ class UpstreamConnection(Connection):
         home = self.home
         if home is not _NOWHERE:
             home.open -= 1
-            if self.idle and self in home:
-                home.remove(self)
+            if self.idle and self in home.idle:
+                home.idle.remove(self)
         if error is None:
             while self.buffer and self.sink is not None:
                 data, self.buffer = self.buffer, b""

@@ -106,8 +106,8 @@ class Upstreams:
     def take(self, origin: Origin, route: Route | None = None) -> UpstreamConnection | None:
         """Take an idle connection, the last used first; None when there is none."""
         pool = self._pools.get(origin if route is None else (origin, route))
-        while pool:
-            connection = pool.pop()
+        while pool is not None and pool.idle:
+            connection = pool.idle.pop()
             connection.idle = False
             if not connection.transport.is_closing():
                 connection.deadline = NEVER
@@ -217,13 +217,13 @@ class Upstreams:
     def give(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
         pool = connection.home
-        if connection.lost or connection.buffer or len(pool) >= _MOST_IDLE or connection.transport.is_closing():
+        if connection.lost or connection.buffer or len(pool.idle) >= _MOST_IDLE or connection.transport.is_closing():
             connection.close()
             return
         connection.resume()  # its end must be noticed
         connection.deadline = self._sockets.now + IDLE_TIMEOUT
         connection.idle = True
-        pool.append(connection)
+        pool.idle.append(connection)
 
     def end(self, connection: UpstreamConnection, *, told: bool) -> None:
         """Close a connection that cannot be kept. told: the upstream says that it ends it.
@@ -235,9 +235,9 @@ class Upstreams:
         connection.close()
         if not told:  # but given up here, as for a client that went away
             return
-        pool = connection.home
-        while pool and pool[0].deadline < self._sockets.now + IDLE_TIMEOUT - _RARELY_USED:
-            idle = pool.popleft()
+        waiting = connection.home.idle
+        while waiting and waiting[0].deadline < self._sockets.now + IDLE_TIMEOUT - _RARELY_USED:
+            idle = waiting.popleft()
             idle.idle = False
             idle.close()
 
@@ -250,8 +250,8 @@ class Upstreams:
     def close(self) -> None:
         """Close all idle connections."""
         for pool in self._pools.values():
-            while pool:
-                connection = pool.pop()
+            while pool.idle:
+                connection = pool.idle.pop()
                 connection.idle = False
                 connection.close()
 

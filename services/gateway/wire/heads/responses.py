@@ -27,31 +27,6 @@ class BadAnswer(Exception):
     """An upstream's answer is not valid HTTP. The text says why."""
 
 
-class ResponseHead(NamedTuple):
-    """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given; raw:
-    the head as sent, with its empty line; line: the status line as it goes on, with its CR LF; layout: of its fields."""
-
-    status: int
-    reason: bytes
-    fields: bytes
-    consumed: int
-    length: int
-    chunked: bool
-    close: bool
-    upgrade: bytes
-    via: bytes
-    raw: bytes
-    line: bytes
-    layout: _Layout
-
-    @property
-    def lines(self) -> list[bytes]:
-        """Return the lines of `fields`, without line ends."""
-        return self.fields.split(b"\r\n")[:-1]
-
-
-_tuple = tuple.__new__  # ResponseHead(...) is a Python function: 0.13 µs more for each head that differs from the last one
-
 _PLAIN, _LENGTH, _CONNECTION, _ENCODING, _UPGRADE, _VIA, _DROPPED = range(7)
 _MEANINGS: Final = {
     **dict.fromkeys(HOP_BY_HOP | {b"x-request-id"}, _DROPPED),
@@ -90,6 +65,32 @@ class _Layout:
         self._came += 1
         if not self.special and _expressions.due(self._came, len(self._names)):
             self.whole = _expressions.make(_FIRST_LINE, self._names, lambda place: place not in self.gone)
+
+
+class ResponseHead(NamedTuple):
+    """What an upstream's head says. fields: those that go on to the client, as written, each with its CR LF; length: -1 = not given; raw:
+    the head as sent, with its empty line; line: the status line as it goes on, with its CR LF; layout: of its fields."""
+
+    status: int
+    reason: bytes
+    fields: bytes
+    consumed: int
+    length: int
+    chunked: bool
+    close: bool
+    upgrade: bytes
+    via: bytes
+    raw: bytes
+    line: bytes
+    layout: _Layout
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Return the lines of `fields`, without line ends."""
+        return self.fields.split(b"\r\n")[:-1]
+
+
+_tuple = tuple.__new__  # ResponseHead(...) is a Python function: 0.13 µs more for each head that differs from the last one
 
 
 class _Layouts(Remembered[tuple[bytes, ...], _Layout]):

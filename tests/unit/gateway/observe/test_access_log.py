@@ -208,7 +208,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path, monke
     while not log.dropped:
         log.write(request, 200, 1, 0, 1.0)
     log.stop()
-    while log._thread and log._thread.is_alive():  # now it is read, the thread can end
+    while log._writer and log._writer.is_alive():  # now it is read, the thread can end
         with contextlib.suppress(BlockingIOError):
             os.read(reader, 1 << 20)
         with contextlib.suppress(queue.Full):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
 from typing import Any
 
 from services.gateway.wire.sockets import Sockets
+from services.gateway.wire.upstream_connection import Pool
 from services.gateway.wire.upstreams import Upstreams
 
 
 class Idle:
     """As much of a connection as the pool uses."""
 
-    def __init__(self, home: deque[Any]) -> None:
+    def __init__(self, home: Pool) -> None:
         self.home = home
         self.lost, self.buffer, self.idle, self.closed = False, b"", False, False
         self.transport = self
