@@ -9,11 +9,11 @@ Refusals: organisation-inactive, organisation-rate-exceeded, organisation-quota-
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from services.gateway.counters.port import Counters, Taken
+from services.gateway.counters.port import Charge, Charges, Counters, Taken
 from services.gateway.definitions.schema import DefinitionReader
 from services.gateway.exchange import Exchange
 from services.gateway.keys.model import Key, window_of
@@ -43,13 +43,14 @@ def build(spec: Spec, ports: Ports) -> Organisation:
 class Organisation:
     """The check of one API."""
 
-    __slots__ = ("_counters", "_find", "_org_id", "_tell")
+    __slots__ = ("_find", "_known", "_org_id", "_take_all", "_tell")
 
     def __init__(self, org_id: str, find: Callable[[str], Key | None], counters: Counters, tell: Tell) -> None:
         self._org_id = org_id
         self._find = find
-        self._counters = counters
+        self._take_all = counters.take_all
         self._tell = tell
+        self._known: tuple[Key, Charges] | None = None
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         organisation = self._find(self._org_id)
@@ -57,26 +58,25 @@ class Organisation:
             return None
         if organisation.is_inactive:
             raise Refusal(ORG_INACTIVE)
-        if organisation.rate > 0 and organisation.per > 0:
-            taken = self._take_rate(organisation)
-            if not isinstance(taken, Taken):
-                return self._wait(exchange, organisation, taken)
-            _check(taken, ORG_RATE_LIMITED, organisation.per)
-        if organisation.quota_max > 0:
-            taken = self._take_quota(organisation)
-            if not isinstance(taken, Taken):
-                return self._check_later(exchange, taken, organisation)
-            self._check_quota(exchange, taken, organisation)
+        known = self._known
+        if known is None or known[0] is not organisation:
+            known = self._known = (organisation, Charges(tuple(_charges(organisation))))
+        if not known[1].each:
+            return None
+        taken = self._take_all(known[1])
+        if not isinstance(taken, list):
+            return self._check_later(exchange, taken, organisation)
+        self._check_all(exchange, taken, organisation)
         return None
 
-    async def _wait(self, exchange: Exchange, organisation: Key, taking: Awaitable[Taken]) -> None:
-        _check(await taking, ORG_RATE_LIMITED, organisation.per)
-        if organisation.quota_max > 0:
-            taken = self._take_quota(organisation)
-            self._check_quota(exchange, taken if isinstance(taken, Taken) else await taken, organisation)
+    async def _check_later(self, exchange: Exchange, taking: Awaitable[list[Taken]], organisation: Key) -> None:
+        self._check_all(exchange, await taking, organisation)
 
-    async def _check_later(self, exchange: Exchange, taking: Awaitable[Taken], organisation: Key) -> None:
-        self._check_quota(exchange, await taking, organisation)
+    def _check_all(self, exchange: Exchange, taken: list[Taken], organisation: Key) -> None:
+        if _has_rate(organisation):
+            _check(taken[0], ORG_RATE_LIMITED, organisation.per)
+        if organisation.quota_max > 0:
+            self._check_quota(exchange, taken[-1], organisation)
 
     def _check_quota(self, exchange: Exchange, taken: Taken, organisation: Key) -> None:
         _check(taken, ORG_QUOTA_EXCEEDED, organisation.quota_renewal_rate)
@@ -84,12 +84,17 @@ class Organisation:
             for trigger in triggered(organisation.triggers, taken.limit, taken.remaining, self._org_id, self._org_id):
                 self._tell(exchange, TRIGGER_EXCEEDED, trigger)
 
-    def _take_rate(self, organisation: Key) -> Taken | Awaitable[Taken]:
-        limit, window = window_of(organisation.rate, organisation.per)
-        return self._counters.take(organisation.rate_counter, limit, window)
 
-    def _take_quota(self, organisation: Key) -> Taken | Awaitable[Taken]:
-        return self._counters.take(organisation.quota_counter, organisation.quota_max, max(organisation.quota_renewal_rate, 0), True)
+def _has_rate(organisation: Key) -> bool:
+    return organisation.rate > 0 and organisation.per > 0
+
+
+def _charges(organisation: Key) -> Iterator[Charge]:
+    """Yield what its requests are charged to: the rate before the quota, so that what is refused for its rate costs no quota."""
+    if _has_rate(organisation):
+        yield Charge(organisation.rate_counter, *window_of(organisation.rate, organisation.per))
+    if organisation.quota_max > 0:
+        yield Charge(organisation.quota_counter, organisation.quota_max, max(organisation.quota_renewal_rate, 0), True)
 
 
 def _check(taken: Taken, kind: RefusalKind, window: float) -> None:
