@@ -7,6 +7,16 @@ from typing import Any, clear_overloads
 
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from services.gateway import machine_code
+
+# Before anything is imported that the library has, too.
+try:
+    _found = machine_code.install()
+except machine_code.Unusable as reason:
+    from services.common.settings import stop
+
+    stop("gateway", [f"GATEWAY_COMPILED is 1, but {reason}"])
+
 # Imported by the master, so that its workers share these pages, and one that died is back in a moment.
 import services.gateway.app  # noqa: F401
 from services.common import logging as logs
@@ -49,6 +59,8 @@ def _check(settings: Settings) -> None:
 
 
 logs.configure("gateway")
+if _found.why:
+    logs.get("services.gateway.machine_code").warning("build not used", reason=_found.why)
 
 
 def _load() -> Settings:

@@ -164,6 +164,12 @@ class Settings:
     audit_days: int = setting(365, help="Days that the audit of operators' calls is kept; 0 = for ever.", minimum=0, maximum=36_500)
     access_log: str = setting("-", help='Access log: a file, "-" for the standard output, "off" for none.')
     access_log_agent: bool = setting(False, help="Lines of the access log also have the referer, without its query, and the user agent.")
+    compiled: str = setting(
+        "auto",
+        help="Whether the data plane runs as machine code. auto: where it was compiled from these sources; 0: never; 1: always, and no "
+        "start without.",
+        choices=("auto", "0", "1"),
+    )
     tracing: str | None = setting(
         None,
         parse=_endpoint,

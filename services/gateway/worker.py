@@ -24,6 +24,7 @@ from services.common import logging as logs
 from services.common.listening import queued, refuses_new
 from services.common.migrations import NotMigrated
 from services.common.stopping import ENDING, STILL_ACCEPTS_S
+from services.gateway import machine_code
 from services.gateway.certificates import upstream_tls
 from services.gateway.counters.turn import Turn
 from services.gateway.forwarding.forward_proxy import forward_proxy
@@ -176,7 +177,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]
         # What is loaded stays; scanning it at every collection would show as pauses.
         gc.collect()
         gc.freeze()
-        log.info("worker started", pid=os.getpid(), apis=len(gateway.live.current.apis))
+        log.info("worker started", pid=os.getpid(), apis=len(gateway.live.current.apis), data_plane=machine_code.running().data_plane)
         beat, stays_until = 0.0, inf
         while loop.time() < stays_until:
             await asyncio.sleep(SWEEP)

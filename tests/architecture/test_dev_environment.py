@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tools.dev import environment
-from tools.dev.environment import DEVELOP, RUN, Packages
+from tools.dev.environment import BUILD, DEVELOP, RUN, Packages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,7 +59,7 @@ class Place:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     requirements = tmp_path / "requirements"
     requirements.mkdir()
-    for name in ("base", "valkey", "dev"):
+    for name in ("base", "valkey", "build", "dev"):
         (requirements / f"{name}.txt").write_text(f"{name}==1\n")
     found = Place(tmp_path)
     monkeypatch.setattr(environment, "VENV", found.venv)
@@ -73,9 +73,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_going_from_one_set_to_the_other_adds_and_never_removes(place: Place) -> None:
     environment.ensure(RUN)
     assert (environment.ready(RUN), environment.ready(DEVELOP)) == (True, False)
+    environment.ensure(BUILD)
+    assert [environment.ready(one) for one in (RUN, BUILD, DEVELOP)] == [True, True, False]
     environment.ensure(DEVELOP)
-    assert (environment.ready(RUN), environment.ready(DEVELOP)) == (True, True)
-    assert place.done == ["make", RUN.stamp, DEVELOP.stamp]
+    assert [environment.ready(one) for one in (RUN, BUILD, DEVELOP)] == [True, True, True]
+    assert place.done == ["make", RUN.stamp, BUILD.stamp, DEVELOP.stamp]
 
 
 def test_the_developers_set_is_enough_for_all_and_its_stamp_is_what_it_was(place: Place) -> None:

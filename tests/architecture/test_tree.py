@@ -106,7 +106,7 @@ def test_requirements_name_no_registry(file: Path) -> None:
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links|^-[if] ", file.read_text(), re.M)
 
 
-@pytest.mark.parametrize("name", ["base", "dev", "tracing", "valkey"])
+@pytest.mark.parametrize("name", ["base", "build", "dev", "tracing", "valkey"])
 def test_pins_are_exact_and_hashed(name: str) -> None:
     pins = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
     assert pins
@@ -120,7 +120,7 @@ def test_pins_agree() -> None:
         blocks = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
         return {(re.split(r"[\s;]", block)[0], *sorted(re.findall(r"sha256:\w+", block))) for block in blocks}
 
-    assert (pins("base") | pins("tracing") | pins("valkey")) - pins("dev") == set()
+    assert (pins("base") | pins("build") | pins("tracing") | pins("valkey")) - pins("dev") == set()
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """Make `.venv` with the pinned requirements, then run the command in it. Standard library only: it runs before anything is installed.
 
-There are two sets: what runs (for `up` and the command lines), and what the developers' commands need, which holds the first one. A stamp
-of each says that it is installed: the hash of its files and the interpreter. While one fits, a start costs a few milliseconds. Going from
-one set to the other adds and never removes.
+There are three sets: what runs (for `up` and the command lines), what compiles besides (for `build`), and what the developers' commands
+need, which holds both. A stamp of each says that it is installed: the hash of its files and the interpreter. While one fits, a start costs
+a few milliseconds. Going from one set to another adds and never removes.
 """
 
 from __future__ import annotations
@@ -61,8 +61,10 @@ class Packages:
 
 RUN = Packages("that the gateway and its services need", ("base.txt", "valkey.txt"), ".requirements-run")
 DEVELOP = Packages("for tests and checks", ("dev.txt",), ".requirements")
+BUILD = Packages("that compile the gateway", ("base.txt", "valkey.txt", "build.txt"), ".requirements-build")
 NEEDED = {
     **dict.fromkeys(("up", "auth", "gateway", "mobility", "backup", "restore", "reseal"), RUN),
+    "build": BUILD,
     **dict.fromkeys(("test", "check", "bench"), DEVELOP),
 }
 
@@ -235,7 +237,7 @@ def ensure(packages: Packages) -> None:
         _forget_unfinished()
         if not _usable():
             _make(lock)
-        for one in (RUN, DEVELOP):
+        for one in (RUN, BUILD, DEVELOP):
             if not _fits(one):  # nor will it when the installation that begins here ends half-way
                 (VENV / one.stamp).unlink(missing_ok=True)
         _install(packages, lock)

@@ -30,6 +30,7 @@ def as_json(programs: Sequence[Program], ports: Ports, data: Path, environ: Mapp
             "proxy": plan.public_url(ports, environ),
             "operator": f"http://127.0.0.1:{ports.operator}",
             "operator_key_file": str(plan.operator_key(data)),
+            "data_plane": _data_plane(environ)[0],
         }
     return found
 
@@ -46,6 +47,8 @@ def table(programs: Sequence[Program], ports: Ports, data: Path, environ: Mappin
             "GATEWAY_OPERATOR_KEY" if "GATEWAY_OPERATOR_KEY" in environ else plan.operator_key(data)
         )
         lines.append(f"operator key   {_short(key)}")
+        data_plane, why = _data_plane(environ)
+        lines.append(f"data plane     {data_plane}" + (f" ({why})" if why else ""))
     if plan.present("auth") and "AUTH_ADMIN_PASSWORD" not in environ:
         email = environ.get("AUTH_ADMIN_EMAIL", "admin@gatehouse.local")
         lines.append(f"administrator  {email}, password in {_short(data / 'auth' / 'admin.password')}")
@@ -57,6 +60,14 @@ def table(programs: Sequence[Program], ports: Ports, data: Path, environ: Mappin
         if url.startswith("https:"):
             lines.append("               -k accepts any certificate; to have it checked: --cacert FILE and a name that it holds")
     return "\n".join([*lines, "", "Ctrl-C stops everything"])
+
+
+def _data_plane(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return which of the two the gateway runs, and why it is not the compiled one although there is a build."""
+    from services.gateway.machine_code import chosen  # a tree need not have the gateway
+
+    found = chosen(environ)
+    return found.data_plane, found.why
 
 
 def _short(path: Path | str) -> str:

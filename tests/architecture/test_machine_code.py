@@ -1,0 +1,221 @@
+"""What mypyc asks of the modules that it compiles, where it would only fail after minutes, or not at all (docs/development.md)."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.gateway.machine_code import ROOT, source_of
+from tools import machine_code
+
+# An attribute `x` is the member `_x` of a structure in C, and there these are words of GCC.
+WORDS_OF_C = frozenset(
+    f"_{word}"
+    for word in (
+        "alignof", "asm", "attribute", "auto_type", "builtin_va_arg", "complex", "const", "extension", "imag", "inline", "int128", "label",
+        "null", "real", "restrict", "signed", "thread", "typeof", "volatile",
+    )
+)  # fmt: skip
+CONTAINERS = frozenset({"deque", "list", "set", "frozenset", "tuple", "bytes", "bytearray", "OrderedDict", "defaultdict", "Counter"})
+OF_COROUTINES = frozenset({"cr_running", "cr_frame", "cr_code", "cr_await", "gi_running", "gi_frame", "gi_code"})
+LOOPS = (ast.For, ast.While, ast.AsyncFor)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+Mistakes = Iterator[tuple[int, str]]
+
+
+def _body(tree: ast.AST, *, inside: tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
+    """Walk through a tree without going into nodes of these kinds."""
+    for child in ast.iter_child_nodes(tree):
+        yield child
+        if not isinstance(child, (*inside, *FUNCTIONS, ast.ClassDef, ast.Lambda)):
+            yield from _body(child, inside=inside)
+
+
+def unpacked_constants(tree: ast.Module) -> Mistakes:
+    for kind in _classes(tree):
+        for statement in kind.body:
+            if isinstance(statement, ast.Assign) and any(isinstance(target, ast.Tuple) for target in statement.targets):
+                yield statement.lineno, "constants of a class are assigned one by one"
+
+
+def jumps_over_finally(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Try) and node.finalbody) or isinstance(node, (ast.With, ast.AsyncWith)):
+            for found in _body(node, inside=LOOPS):
+                if isinstance(found, (ast.Continue, ast.Break)):
+                    yield found.lineno, "`continue` and `break` do not leave `with` or `try … finally`"
+
+
+def derived_containers(tree: ast.Module) -> Mistakes:
+    for kind in _classes(tree):
+        for base in kind.bases:
+            if ast.unparse(base).partition("[")[0].rpartition(".")[2] in CONTAINERS:
+                yield kind.lineno, "of the containers only dict can be a base class: make it an attribute"
+
+
+def words_of_c(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in WORDS_OF_C:
+            yield node.lineno, f"`{node.attr}` becomes a word of C"
+
+
+def replaced_methods(tree: ast.Module) -> Mistakes:
+    for kind in _classes(tree):
+        methods = {one.name for one in kind.body if isinstance(one, FUNCTIONS) and not one.decorator_list}
+        for node in ast.walk(kind):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self" and target.attr in methods:
+                        yield node.lineno, f"the method {target.attr} cannot be replaced in an object"
+
+
+def looks_into_coroutines(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in OF_COROUTINES:
+            yield node.lineno, "a compiled coroutine has only send, throw and close"
+
+
+def causes(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("__cause__", "__context__"):
+            yield node.lineno, "`raise … from` keeps no cause: give the error an attribute"
+
+
+def keys_beside_sets(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr, ast.Sub)):
+            for side in (node.left, node.right):
+                if isinstance(side, ast.Call) and isinstance(side.func, ast.Attribute) and side.func.attr in ("keys", "items"):
+                    yield node.lineno, "`&`, `|` and `-` take no `.keys()`: use `intersection` and the like"
+
+
+def stars_in_tests(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            for operator, side in zip(node.ops, node.comparators, strict=True):
+                starred = isinstance(side, (ast.Tuple, ast.List)) and any(isinstance(one, ast.Starred) for one in side.elts)
+                if starred and isinstance(operator, (ast.In, ast.NotIn)):
+                    yield node.lineno, "behind `in` stands no `*`"
+
+
+def module_hooks(tree: ast.Module) -> Mistakes:
+    for node in tree.body:
+        if isinstance(node, FUNCTIONS) and node.name in ("__getattr__", "__dir__"):
+            yield node.lineno, "a module has no `__getattr__`"
+
+
+def annotations_ahead(tree: ast.Module) -> Mistakes:
+    later = {kind.name for kind in tree.body if isinstance(kind, ast.ClassDef)}
+    for kind in tree.body:
+        if isinstance(kind, ast.ClassDef):
+            for statement in kind.body:
+                named = ast.walk(statement.annotation) if isinstance(statement, ast.AnnAssign) else ()
+                if (later - {kind.name}) & {one.id for one in named if isinstance(one, ast.Name)}:
+                    yield statement.lineno, "a member of a class is of a class that stands above: otherwise the import crashes"
+            later.discard(kind.name)
+
+
+CHECKS: Sequence[Callable[[ast.Module], Mistakes]] = (
+    unpacked_constants, jumps_over_finally, derived_containers, words_of_c, replaced_methods, looks_into_coroutines, causes,
+    keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead,
+)  # fmt: skip
+
+
+def _classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_sources_are_as_mypyc_wants_them(check: Callable[[ast.Module], Mistakes]) -> None:
+    found = {module: sorted(set(check(ast.parse(source_of(module).read_text())))) for module in machine_code.modules()}
+    assert {module: mistakes for module, mistakes in found.items() if mistakes} == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "source"),
+    [
+        (unpacked_constants, "class A:\n    B, C = range(2)"),
+        (jumps_over_finally, "for one in many:\n    try:\n        continue\n    finally:\n        end()"),
+        (jumps_over_finally, "while True:\n    with suppress(E):\n        if one:\n            break"),
+        (derived_containers, "class A(collections.deque[int]): pass"),
+        (words_of_c, "self._thread = 1"),
+        (replaced_methods, "class A:\n    def write(self): pass\n    def __init__(self):\n        self.write = nothing"),
+        (looks_into_coroutines, "if one.cr_running: pass"),
+        (causes, "late = error.__cause__"),
+        (keys_beside_sets, "found = allowed & known.keys()"),
+        (stars_in_tests, "if one in (*some, *others): pass"),
+        (annotations_ahead, "class A(NamedTuple):\n    b: B | None\nclass B: pass"),
+        (module_hooks, "def __getattr__(name): pass"),
+    ],
+)
+def test_what_it_does_not_take_is_found(check: Callable[[ast.Module], Mistakes], source: str) -> None:
+    assert [line for line, _ in check(ast.parse(textwrap.dedent(source)))] != []
+
+
+def test_a_jump_within_its_own_loop_is_allowed() -> None:
+    source = "with one:\n    for a in b:\n        continue\n"
+    assert list(jumps_over_finally(ast.parse(source))) == []
+
+
+def _is_value(value: Any) -> bool:
+    """Whether mypyc keeps it as a value and not as an object, so that it is another object each time."""
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)) or type(value) is tuple
+
+
+def test_no_value_is_compared_by_its_identity() -> None:
+    assert _is_value(math.inf)
+    wrong = []
+    for name in machine_code.modules():
+        module = importlib.import_module(name)
+        for node in ast.walk(ast.parse(source_of(name).read_text())):
+            if isinstance(node, ast.Compare) and any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops):
+                sides = [side.id for side in (node.left, *node.comparators) if isinstance(side, ast.Name)]
+                wrong += [f"{name}:{node.lineno}: {side}" for side in sides if _is_value(vars(module).get(side))]
+    assert wrong == []
+
+
+def test_what_is_not_compiled_derives_no_class_from_what_is() -> None:
+    """An object of such a class cannot be made."""
+    compiled = set(machine_code.modules())
+    wrong = []
+    for path in sorted((ROOT / "services").rglob("*.py")):
+        name = str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
+        tree = ast.parse(path.read_text())
+        imported = {
+            alias.asname or alias.name: {str(node.module), f"{node.module}.{alias.name}"}
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        bases = {ast.unparse(base).partition("[")[0].partition(".")[0] for kind in _classes(tree) for base in kind.bases}
+        if name not in compiled:
+            wrong += [f"{name}: {base}" for base in sorted(bases) if compiled & imported.get(base, set())]
+    assert wrong == []
+
+
+def test_everything_that_is_named_is_there() -> None:
+    """A file that was moved would run interpreted, and nobody would notice."""
+    left_out = [source_of(f"services.gateway.{name}") for name in machine_code.LEFT_OUT]
+    assert [str(path.relative_to(ROOT)) for path in (*map(source_of, machine_code.modules()), *left_out) if not path.is_file()] == []
+
+
+def test_a_build_belongs_to_its_sources_and_to_what_they_import() -> None:
+    modules = machine_code.modules()
+    made_from: dict[str, Any] = machine_code.manifest(modules)
+    assert list(made_from["modules"]) == modules
+    assert "services.gateway.wire.bodies" in made_from["modules"]
+    assert {"services.gateway.wiring", "services.common.addresses"} <= set(made_from["imports"])
+    assert not set(made_from["imports"]) & set(modules)
+
+
+def test_git_and_the_images_do_not_see_the_build() -> None:
+    assert "/build/" in Path(ROOT, ".gitignore").read_text().splitlines()
+    assert not any("build/" in line for line in Path(ROOT, ".dockerignore").read_text().splitlines())
