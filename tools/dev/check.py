@@ -17,6 +17,7 @@ def static() -> list[Step]:
         Step("format", [tool("ruff"), "format", "--check", "."]),
         Step("imports", [tool("lint-imports"), "--no-logo"]),
         Step("types", [tool("mypy")], beside=True),
+        Step("machine code", [sys.executable, "-m", "tools.machine_code", "--check"], beside=True),
     ]
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tools import machine_code
 from tools.dev import alone, containers, images
 from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         return compose(rest, retry_alone=retry_alone)
     if rest:
         become([sys.executable, "-m", "tests.support.retrying" if retry_alone else "pytest", *rest])
-    return run([*static(), *suites(retry_alone=retry_alone)])
+    return run([*static(), *suites(retry_alone=retry_alone), *compiled_suites(retry_alone=retry_alone)])
 
 
 def suites(*, retry_alone: bool = False) -> list[Step]:
@@ -60,6 +61,29 @@ def _unit_tests(*, retry_alone: bool) -> list[Step]:
     ]
     folders = sorted(path for path in (ROOT / "tests" / "unit").iterdir() if path.name not in services and any(path.rglob("test_*.py")))
     return [*steps, step("other unit tests", *(str(path.relative_to(ROOT)) for path in folders))]
+
+
+def compiled_suites(*, retry_alone: bool = False) -> list[Step]:
+    """Return the steps that compile the data plane, and test through it what asks the gateway; none where it cannot be compiled, and why.
+
+    Unit tests are not among them: they put other things in the place of methods, which compiled classes do not let them.
+    """
+    try:
+        machine_code.compiler()
+    except machine_code.Failed as reason:
+        _say(f"the compiled data plane is not tested: {reason}")
+        return []
+    tests = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "system").glob("test_gateway_*.py"))
+    chosen = [*tests, "-m", "not alone"]
+    steps = [
+        pytest("gateway tests, compiled", *chosen, *SPARED, workers=2, by_file=True, retry_alone=retry_alone),
+        pytest("conformance tests, compiled", "tests/conformance", *SPARED, "-k", "not four", workers=1, retry_alone=retry_alone),
+    ]
+    demanding = ["env", "GATEWAY_COMPILED=1"]
+    return [
+        Step("compile the data plane", [sys.executable, "-m", "tools.machine_code"]),
+        *(replace(step, command=[*demanding, *step.command]) for step in steps),
+    ]
 
 
 def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
