@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 HERE = SOURCE / "deploy/systemd"
 CARRIED = ("services", "deploy/apis", "deploy/policies.json", "deploy/middleware", "deploy/webhooks", "deploy/systemd",
            "deploy/make-secrets", "deploy/gunicorn.gateway.py", "deploy/gunicorn.service.py", "requirements/base.txt",
-           "pyproject.toml")  # fmt: skip
+           "requirements/build.txt", "tools/machine_code.py", "pyproject.toml")  # fmt: skip
 STARTED = ("gatehouse.target", "gatehouse-gateway.service", *(f"gatehouse@{path.name.split('@')[1].split('.')[0]}.service"
            for path in (HERE / "units").glob("gatehouse@?*.service.d")))  # fmt: skip
 
@@ -80,7 +81,7 @@ def install(steps: Installer, options: argparse.Namespace) -> None:
     before = _named_by(steps, CURRENT)
     if not options.no_venv:
         make_environment(steps, release.environment, options.wheels)
-    place(steps, release)
+    place(steps, release, compiles=not options.no_venv, wheels=options.wheels)
     make_accounts(steps)
     make_settings(steps)
     write_units(steps)
@@ -127,7 +128,7 @@ def make_environment(steps: Installer, name: str, wheels: Path | None) -> None:
     complete.touch()
 
 
-def place(steps: Installer, release: Release) -> None:
+def place(steps: Installer, release: Release, *, compiles: bool, wheels: Path | None) -> None:
     """Copy the release to a folder of its own, which all may read and root alone may write."""
     folder, environment = f"{RELEASES}/{release.name}", f"../../environments/{release.environment}"
     if steps.at(folder).is_dir():
@@ -147,7 +148,31 @@ def place(steps: Installer, release: Release) -> None:
     if commit := _commit():
         (new / "release.env").write_text(f"GIT_SHA={commit}\n")
     run(sys.executable, "-m", "compileall", "-q", "-s", str(new), "-p", folder, str(new / "services"), str(new / "deploy"))
+    if compiles:
+        compile_gateway(steps, new, wheels)
     new.rename(steps.at(folder))
+
+
+def compile_gateway(steps: Installer, release: Path, wheels: Path | None) -> None:
+    """Compile the data plane of the gateway, where the machine has a C compiler. Without, or when that fails, its sources run."""
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        print("  Note: the gateway runs interpreted; a C compiler makes it faster. On Debian: apt install gcc python3-dev")
+        return
+    steps.say("compile the data plane of the gateway, which takes some minutes")
+    with tempfile.TemporaryDirectory(prefix="gatehouse-") as folder:
+        python = f"{folder}/venv/bin/python"
+        source = ["--no-index", "--find-links", str(wheels.resolve())] if wheels else []
+        packages = ["-r", str(release / "requirements/base.txt"), "-r", str(release / "requirements/build.txt")]
+        pip = [python, "-m", "pip", "--no-input", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
+        commands = ([sys.executable, "-m", "venv", f"{folder}/venv"], [*pip, *source, *packages], [python, "-m", "tools.machine_code"])
+        for command in commands:
+            done = subprocess.run(command, cwd=release, capture_output=True, text=True, check=False)
+            if done.returncode:
+                reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+                print(f"  Note: the gateway runs interpreted; it could not be compiled: {reason}")
+                shutil.rmtree(release / "build", ignore_errors=True)
+                return
+    shutil.rmtree(release / "build/work")
 
 
 def make_accounts(steps: Installer) -> None:
