@@ -155,7 +155,6 @@ class HeaderSection:
         self.plain = True
         if layout.special:
             self._read_special()
-            self.plain = not (self.length or self.upgrade or self.expects or self.close)
 
     @classmethod
     def read(cls, raw: bytes, said: dict[Any, tuple[bytes, Any]] | None = None) -> HeaderSection:
@@ -180,9 +179,13 @@ class HeaderSection:
         self.expects = b"expect" in self.layout.places
         if b"connection" in self.layout.places:
             tokens = {token.strip() for value in self.values(b"connection") for token in value.lower().split(b",")}
-            self.close = True if b"close" in tokens else False if b"keep-alive" in tokens else None
+            if b"close" in tokens:
+                self.close = True
+            elif b"keep-alive" in tokens:
+                self.close = False
             protocols = self.value(b"upgrade")
             self.upgrade = self.length == 0 and b"upgrade" in tokens and protocols is not None and _may_switch(protocols)
+        self.plain = not (self.length or self.upgrade or self.expects or self.close)
 
     def value(self, name: bytes) -> bytes | None:
         """Return what the last field of that name says. name: lower case."""
