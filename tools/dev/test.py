@@ -28,7 +28,9 @@ def main(arguments: Sequence[str]) -> int:
         return compose(rest, retry_alone=retry_alone)
     if rest:
         become([sys.executable, "-m", "tests.support.retrying" if retry_alone else "pytest", *rest])
-    return run([*static(), *suites(retry_alone=retry_alone), *compiled_suites(retry_alone=retry_alone)])
+    interpreted = [_with("GATEWAY_COMPILED=0", step) for step in suites(retry_alone=retry_alone)]
+    compiled = compiled_suites(retry_alone=retry_alone)
+    return run([*static(machine_code=not compiled), *interpreted, *compiled])
 
 
 def suites(*, retry_alone: bool = False) -> list[Step]:
@@ -79,11 +81,12 @@ def compiled_suites(*, retry_alone: bool = False) -> list[Step]:
         pytest("gateway tests, compiled", *chosen, *SPARED, workers=2, by_file=True, retry_alone=retry_alone),
         pytest("conformance tests, compiled", "tests/conformance", *SPARED, "-k", "not four", workers=1, retry_alone=retry_alone),
     ]
-    demanding = ["env", "GATEWAY_COMPILED=1"]
-    return [
-        Step("compile the data plane", [sys.executable, "-m", "tools.machine_code"]),
-        *(replace(step, command=[*demanding, *step.command]) for step in steps),
-    ]
+    build = Step("compile the data plane", [sys.executable, "-m", "tools.machine_code"])
+    return [build, *(_with("GATEWAY_COMPILED=1", step) for step in steps)]
+
+
+def _with(setting: str, step: Step) -> Step:
+    return replace(step, command=["env", setting, *step.command])
 
 
 def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
