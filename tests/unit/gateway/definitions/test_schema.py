@@ -45,7 +45,7 @@ def test_everything_that_is_absent_has_its_default() -> None:
     assert (found.id, found.org_id, found.domain) == ("", "", "")
     assert not (found.use_keyless or found.enable_batch_request_support)
     assert found.spec(quota.Spec) == quota.Spec(charged=True, api_id="api")
-    assert found.spec(rate_limit.Spec) == rate_limit.Spec("api", of_key=True, overall=None)
+    assert found.spec(rate_limit.Spec) == rate_limit.Spec("api", of_key=True, overall=None, before_quota=True)
     assert found.spec(auth_key.Spec) == auth_key.Spec("Api", Way(Places("authorization")))
     assert found.active
     assert not parse(document(proxy={"listen_path": "/a/", "target_url": "http://h/"})).proxy.strip_listen_path
