@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from services.gateway.machine_code import ROOT, source_of
+from services.gateway.machine_code import ROOT, SETTING, source_of
+from tests.support.processes import Process
 from tools import machine_code
 
 # An attribute `x` is the member `_x` of a structure in C, and there these are words of GCC.
@@ -219,3 +221,14 @@ def test_a_build_belongs_to_its_sources_and_to_what_they_import() -> None:
 def test_git_and_the_images_do_not_see_the_build() -> None:
     assert "/build/" in Path(ROOT, ".gitignore").read_text().splitlines()
     assert not any("build/" in line for line in Path(ROOT, ".dockerignore").read_text().splitlines())
+
+
+@pytest.mark.parametrize("chosen", ["0", "1"])
+def test_what_a_run_of_tests_chooses_reaches_the_programs_that_it_starts(
+    chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, chosen)
+    program = Process([sys.executable, "-c", f"import os; print(os.environ.get({SETTING!r}))"], {}, tmp_path / "log")
+    program.child.wait(30)
+    program.stop()
+    assert program.text().strip() == chosen

@@ -21,7 +21,8 @@ from tests.support import containers
 from tests.support.waiting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+# GATEWAY_COMPILED: by it a run of tests says which data plane it is about.
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE", "GATEWAY_COMPILED")
 
 
 class Process:
