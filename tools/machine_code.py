@@ -197,7 +197,7 @@ def build() -> bool:
     unfinished = FOLDER / f"{name}.new"
     link(objects, unfinished)
     unfinished.replace(FOLDER / name)
-    (FOLDER / f"{MANIFEST}.new").write_text(json.dumps({"library": name, **made_from}, indent=1) + "\n")
+    (FOLDER / f"{MANIFEST}.new").write_text(json.dumps({"library": name, "content": digest(FOLDER / name), **made_from}, indent=1) + "\n")
     (FOLDER / f"{MANIFEST}.new").replace(FOLDER / MANIFEST)
     for old in FOLDER.glob("*.so"):
         if old.name != name:

@@ -1,7 +1,8 @@
 """Loads the data plane as machine code, where `./dev build` has compiled these very sources; otherwise the sources are imported as ever.
 
 mypyc makes one shared library of all modules; a finder in front of the others gives each of them out of it, so nothing lies beside the
-sources. A manifest says what the library was compiled from. When a source or the interpreter is another one, the library is not loaded.
+sources. A manifest says what the library was compiled from. When a source, the interpreter or the library itself is another one, it is not
+loaded.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def install(environ: Mapping[str, str] = os.environ) -> Found:
             except Unusable as reason:
                 if wanted == "1":
                     raise
-                _found = Found(False, str(reason) if FOLDER.exists() else "")
+                _found = Found(False, _told(reason))
     return _found
 
 
@@ -78,7 +79,7 @@ def chosen(environ: Mapping[str, str] = os.environ) -> Found:
     try:
         read(FOLDER)
     except Unusable as reason:
-        return Found(False, str(reason) if FOLDER.exists() else "")
+        return Found(False, _told(reason))
     return Found(True)
 
 
@@ -95,20 +96,36 @@ def read(folder: Path) -> tuple[Path, Sequence[str]]:
     """Return the library of a build and the modules in it. Raises Unusable when there is none, or it is not of these sources."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        python, modules = str(manifest["python"]), dict(manifest["modules"])
+        library, content = folder / manifest["library"], manifest["content"]
+        sources = modules | manifest["imports"]
     except FileNotFoundError:
         raise Unusable("the data plane is not compiled; ./dev build does that") from None
-    except (OSError, ValueError) as error:
-        raise Unusable(f"the manifest of the build cannot be read: {error}") from None
-    if manifest["python"] != sys.version:
-        raise Unusable(f"it was compiled for another Python: {manifest['python'].split(' (')[0]}")
-    for module, known in (*manifest["modules"].items(), *manifest["imports"].items()):
-        try:
-            fresh = digest(source_of(module)) == known
-        except OSError:
-            fresh = False
-        if not fresh:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Unusable(f"the manifest of the build cannot be read: {error!r}") from None
+    if python != sys.version:
+        raise Unusable(f"it was compiled for another Python: {python.split(' (')[0]}")
+    for module, known in sources.items():
+        if not _is(source_of(module), known):
             raise Unusable(f"{module} has changed since it was compiled; ./dev build compiles it again")
-    return folder / manifest["library"], list(manifest["modules"])
+    if not _is(library, content):  # half of one could end the process that loads it
+        raise Unusable("its library is not the one that was built; ./dev build makes it again")
+    return library, list(modules)
+
+
+def _is(path: Path, known: object) -> bool:
+    try:
+        return digest(path) == known
+    except OSError:
+        return False
+
+
+def _told(reason: Unusable) -> str:
+    """Return why a build is not used, "" where there is none."""
+    try:
+        return str(reason) if FOLDER.exists() else ""
+    except OSError:  # it may not even be looked for
+        return str(reason)
 
 
 def _load(folder: Path) -> None:

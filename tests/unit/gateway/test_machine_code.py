@@ -29,13 +29,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(f"name = {name!r}\n")
     one, two = SOURCES
+    library = tmp_path / "build" / "gateway.so"
+    library.write_bytes(b"not a library")
     write(tmp_path, {
-        "library": "gateway.so",
+        "library": library.name,
+        "content": machine_code.digest(library),
         "python": sys.version,
         "modules": {one: machine_code.digest(machine_code.source_of(one))},
         "imports": {two: machine_code.digest(machine_code.source_of(two))},
     })  # fmt: skip
-    (tmp_path / "build" / "gateway.so").write_bytes(b"not a library")
     return tmp_path
 
 
@@ -69,9 +71,24 @@ def test_a_build_of_these_sources_is_used(place: Path) -> None:
         (lambda place, manifest: machine_code.source_of(SOURCES[0]).unlink(), "services.gateway.one has changed"),
         (lambda place, manifest: write(place, manifest | {"python": "2.7 (somewhere)"}), "another Python: 2.7"),
         (lambda place, manifest: (place / "build" / machine_code.MANIFEST).write_text("{"), "cannot be read"),
+        (lambda place, manifest: write(place, {}), "cannot be read"),
+        (lambda place, manifest: write(place, manifest | {"modules": None}), "cannot be read"),
         (lambda place, manifest: (place / "build" / machine_code.MANIFEST).unlink(), "is not compiled"),
+        (lambda place, manifest: (place / "build" / "gateway.so").write_bytes(b"not a"), "not the one that was built"),
+        (lambda place, manifest: (place / "build" / "gateway.so").unlink(), "not the one that was built"),
     ],
-    ids=["compiled source", "imported source", "source that is gone", "other Python", "broken manifest", "no manifest"],
+    ids=[
+        "compiled source",
+        "imported source",
+        "source that is gone",
+        "other Python",
+        "broken manifest",
+        "empty manifest",
+        "manifest of another form",
+        "no manifest",
+        "half a library",
+        "no library",
+    ],
 )
 def test_any_other_build_is_not_used(place: Path, change: Change, why: str) -> None:
     change(place, manifest_of(place))
@@ -93,6 +110,15 @@ def test_a_library_that_cannot_be_loaded_is_not_used(place: Path) -> None:
     assert "cannot be loaded" in machine_code.install({}).why
     assert sys.meta_path == finders
     assert machine_code.running().data_plane == "interpreted"
+
+
+def test_a_build_that_may_not_be_looked_for_is_not_used(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert "Permission denied" in machine_code.install({}).why
 
 
 def test_who_wants_the_sources_gets_them(place: Path) -> None:
