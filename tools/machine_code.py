@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import hashlib
 import json
 import os
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -77,12 +79,20 @@ def imports(module: str) -> set[str]:
 
 
 def manifest(compiled: Sequence[str]) -> dict[str, object]:
-    """Write down what a build is made from. What is compiled relies on the types of what it imports, so that counts as well."""
-    beside = {name for module in compiled for name in imports(module)} - set(compiled)
+    """Write down what a build is made from, and by what.
+
+    What is compiled relies on the types of what it imports, also where these come from further away. So all of that counts as well.
+    """
+    found, waiting = set(compiled), list(compiled)
+    while waiting:
+        further = imports(waiting.pop()) - found
+        found |= further
+        waiting += further
     return {
         "python": sys.version,
+        "compiler": [version("mypy"), digest(Path(__file__))],
         "modules": {module: digest(source_of(module)) for module in compiled},
-        "imports": {module: digest(source_of(module)) for module in sorted(beside)},
+        "imports": {module: digest(source_of(module)) for module in sorted(found.difference(compiled))},
     }
 
 
@@ -178,16 +188,35 @@ def link(objects: Iterable[Path], library: Path) -> None:
         raise Failed(f"the library cannot be linked:\n{done.stderr[-2000:]}")
 
 
+def _has_made(made_from: Mapping[str, object]) -> bool:
+    """Tell whether the build that is there is made from this."""
+    try:
+        read(FOLDER)
+        there = json.loads((FOLDER / MANIFEST).read_text())
+    except (Unusable, OSError, ValueError):
+        return False
+    return {name: there.get(name) for name in made_from} == made_from
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Wait until no other process writes in this folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    folder = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def build() -> bool:
     """Compile the data plane; return False when what is there is of these sources already. Raises Failed."""
     compiled = modules()
-    try:
-        if sorted(read(FOLDER)[1]) == compiled:
-            return False
-    except Unusable:
-        pass
-    compiler()
     made_from = manifest(compiled)
+    if _has_made(made_from):
+        return False
+    compiler()
     objects = translate(generate(compiled, _WORK / "c", separate=False), _WORK / "objects", check=False)
     if manifest(compiled) != made_from:
         raise Failed("the sources have changed meanwhile; start it again")
@@ -234,10 +263,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.check:
-            with _measured(f"{len(modules())} modules can be compiled"):
+            with _alone(_CHECKED), _measured(f"{len(modules())} modules can be compiled"):
                 check()
             return 0
-        with _measured(f"the data plane is compiled: {len(modules())} modules"):
+        with _alone(_WORK), _measured(f"the data plane is compiled: {len(modules())} modules"):
             if not build():
                 print("nothing has changed")
     except Failed as reason:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import importlib
+import json
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.machine_code import ROOT, SETTING, source_of
+from services.gateway.machine_code import MANIFEST, ROOT, SETTING, digest, source_of
 from tests.support.processes import Process
 from tools import machine_code
 
@@ -216,6 +219,39 @@ def test_a_build_belongs_to_its_sources_and_to_what_they_import() -> None:
     assert "services.gateway.wire.bodies" in made_from["modules"]
     assert {"services.gateway.wiring", "services.common.addresses"} <= set(made_from["imports"])
     assert not set(made_from["imports"]) & set(modules)
+
+
+def test_a_build_belongs_to_the_types_that_come_from_further_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.machine_code.ROOT", tmp_path)
+    sources = {"one": "from services.two import B", "two": "from services.three import C", "three": "import services.one", "four": ""}
+    (tmp_path / "services").mkdir()
+    for name, text in sources.items():
+        (tmp_path / "services" / f"{name}.py").write_text(text)
+    made_from: dict[str, Any] = machine_code.manifest(["services.one"])
+    assert (list(made_from["modules"]), list(made_from["imports"])) == (["services.one"], ["services.three", "services.two"])
+
+
+def test_a_build_by_another_compiler_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_code, "FOLDER", tmp_path)
+    library = tmp_path / "gateway.so"
+    library.write_bytes(b"")
+    made_from = machine_code.manifest(["services.common.remembered"])
+    manifest = {"library": library.name, "content": digest(library), **made_from}
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    assert machine_code._has_made(made_from)
+    assert not machine_code._has_made(made_from | {"compiler": ["0.1", ""]})
+    library.unlink()
+    assert not machine_code._has_made(made_from)
+
+
+def test_two_do_not_compile_in_one_folder_at_once(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with machine_code._alone(work):
+        second = os.open(work, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(second)
 
 
 def test_git_and_the_images_do_not_see_the_build() -> None:
