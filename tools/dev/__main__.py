@@ -23,7 +23,7 @@ HELP = """\
                  ./dev test --retry-alone                run a failed test again, alone; one that passes then is only reported, as FLAKY
                  ./dev test --compose                    the system tests against the containers; needs a Docker engine
 ./dev check    the fast part: lint, format, imports, types, architecture, unit tests on SQLite and Valkey
-./dev build    compiles the data plane of the gateway (a third less CPU a request); needs a C compiler and Python's headers
+./dev build    compiles the data plane of the gateway (about a third less CPU a request); needs a C compiler and Python's headers
 ./dev bench    the load suite: ./dev bench [attacks | auth | commits | gateway | tokens | all]
 ./dev gateway  the command line of the gateway's operator: ./dev gateway --help
 ./dev auth     the command line of the auth service: ./dev auth --help
