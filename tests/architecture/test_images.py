@@ -35,3 +35,8 @@ def test_what_is_copied_is_in_the_build_context() -> None:
     ]
     assert "deploy/policies.json" in copied
     assert [one for one in copied if not any(fnmatch(one, name) or one.startswith(f"{name}/") for name in let_in)] == []
+
+
+def test_no_variable_stands_in_the_default_of_another() -> None:
+    """docker-compose 1.29 ends such a default at its first brace, and the second one becomes a part of the value."""
+    assert re.findall(r"\$\{[^}]*\$.*", (ROOT / "docker-compose.yml").read_text()) == []
