@@ -128,9 +128,40 @@ def annotations_ahead(tree: ast.Module) -> Mistakes:
             later.discard(kind.name)
 
 
+def reads_after_none(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        for _, block in ast.iter_fields(node):
+            none: set[str] = set()
+            for statement in block if isinstance(block, list) else ():
+                if isinstance(statement, ast.stmt):
+                    for read in _attributes(statement, ast.Load):
+                        if ast.unparse(read) in none:
+                            yield read.lineno, f"for mypy {ast.unparse(read)} still is None"
+                    none -= {ast.unparse(one) for one in _attributes(statement, ast.Store)}
+                    none |= _set_to_none(statement)
+
+
+def _attributes(tree: ast.AST, context: type[ast.expr_context]) -> Iterator[ast.Attribute]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, context))
+
+
+def _set_to_none(statement: ast.AST) -> set[str]:
+    """Return the attributes to which a statement assigns None, as they are written."""
+    pairs: list[tuple[ast.expr, ast.expr | None]] = []
+    if isinstance(statement, ast.AnnAssign):
+        pairs.append((statement.target, statement.value))
+    elif isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            if isinstance(target, ast.Tuple) and isinstance(statement.value, ast.Tuple):
+                pairs += zip(target.elts, statement.value.elts, strict=True)
+            else:
+                pairs.append((target, statement.value))
+    return {ast.unparse(to) for to, value in pairs if isinstance(to, ast.Attribute) and value is not None and ast.unparse(value) == "None"}
+
+
 CHECKS: Sequence[Callable[[ast.Module], Mistakes]] = (
     unpacked_constants, jumps_over_finally, derived_containers, words_of_c, replaced_methods, looks_into_coroutines, causes,
-    keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead,
+    keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead, reads_after_none,
 )  # fmt: skip
 
 
@@ -159,10 +190,17 @@ def test_the_sources_are_as_mypyc_wants_them(check: Callable[[ast.Module], Mista
         (stars_in_tests, "if one in (*some, *others): pass"),
         (annotations_ahead, "class A(NamedTuple):\n    b: B | None\nclass B: pass"),
         (module_hooks, "def __getattr__(name): pass"),
+        (reads_after_none, "def f(self):\n    self.close: bool | None = None\n    self.read()\n    return not self.close"),
+        (reads_after_none, "def f(self):\n    old, self.fault = self.fault, None\n    tell(old)\n    if self.fault:\n        pass"),
     ],
 )
 def test_what_it_does_not_take_is_found(check: Callable[[ast.Module], Mistakes], source: str) -> None:
     assert [line for line, _ in check(ast.parse(textwrap.dedent(source)))] != []
+
+
+def test_what_was_set_again_may_be_read() -> None:
+    source = "def f(self):\n    self.close = None\n    self.close = self.read()\n    return not self.close"
+    assert list(reads_after_none(ast.parse(source))) == []
 
 
 def test_a_jump_within_its_own_loop_is_allowed() -> None:
