@@ -183,6 +183,8 @@ class ValkeyCounters:
             if link is None or not link.up or link is self._apart:
                 return self._pass_all(charges) if self._is_away(charges) else self._take_apart(charges)
             assert self._loop is not None
+            if charges.command is None:
+                charges.command = self._command(charges)  # here, so that charges that cannot be written fail their own request alone
             if not self._uses:
                 self._loop.call_soon(self._send)
             uses = self._uses[charges] = _Uses(self, charges, link, self._loop)
@@ -202,10 +204,8 @@ class ValkeyCounters:
         """Send what was asked in this turn of the loop."""
         all_uses, self._uses = self._uses, {}
         for uses in all_uses.values():
-            charges, count = uses.charges, uses.count
-            command = charges.command
-            if command is None:
-                command = charges.command = self._command(charges)
+            command, count = uses.charges.command, uses.count
+            assert command is not None
             uses.link.ask(command + (_ONE if count == 1 else b"$%d\r\n%d\r\n" % (len(str(count)), count)), uses)
         for link in {uses.link for uses in all_uses.values()}:
             link.flush()

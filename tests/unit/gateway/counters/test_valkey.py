@@ -415,3 +415,21 @@ def test_a_key_that_is_no_counter_harms_no_other(valkey: Valkey) -> None:
             assert counters.uncounted == 4
 
     asyncio.run(scenario())
+
+
+def test_charges_that_cannot_be_written_fail_alone(valkey: Valkey) -> None:
+    """None of the others of the same turn waits for ever."""
+
+    async def scenario() -> None:
+        async with started(ValkeyCounters(valkey.url)) as counters:
+            endless = Charges((Charge("r:e", 1, 1e308),))
+            fine = asyncio.create_task(all_takers(counters, 3, KEYED))
+            await asyncio.sleep(0)
+            with pytest.raises(OverflowError):
+                counters.take_all(endless)
+            assert await asyncio.wait_for(fine, 30) == {3: 3}
+            with pytest.raises(OverflowError):
+                counters.take_all(endless)
+            assert await asyncio.wait_for(all_takers(counters, 3, KEYED), 30) == {3: 3}
+
+    asyncio.run(scenario())
