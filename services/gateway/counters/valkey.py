@@ -101,10 +101,12 @@ class _Uses(Receiver):
         self.waiting: list[Signal] = []
 
     def receive(self, reply: Any) -> None:
-        if isinstance(reply, Exception):
-            self.error = reply
-        else:
-            self.rows = _rows(self.charges, reply)
+        try:
+            if isinstance(reply, Exception):
+                raise reply
+            self.rows = _rows(self.charges, _numbers(reply))
+        except (Away, ServerError) as error:
+            self.error = error
         for signal in self.waiting:
             signal.set()
 
@@ -222,7 +224,7 @@ class ValkeyCounters:
         charges, text = uses.charges, str(error)
         if isinstance(error, ServerError) and text.startswith("NOSCRIPT"):
             try:
-                answer = await uses.link.call(_evaluated([self._charged(charge) for charge in charges.each], 1))
+                answer = _numbers(await uses.link.call(_evaluated([self._charged(charge) for charge in charges.each], 1)))
             except (Away, ServerError) as again:
                 error, text = again, str(again)
             else:
@@ -266,12 +268,12 @@ class ValkeyCounters:
         charged = [(key, limit, _milliseconds(window))]
         try:
             try:
-                now, used, ends = await link.call(_by_sha(charged) + (_ONE if charge else _LOOK))
+                now, used, ends = _numbers(await link.call(_by_sha(charged) + (_ONE if charge else _LOOK)))
             except ServerError as error:
                 if not str(error).startswith(_ELSEWHERE):
                     raise
                 # the server has forgotten its scripts, or the key is at another one
-                now, used, ends = await self._nodes.ask_at(link, key, _evaluated(charged, int(charge)))
+                now, used, ends = _numbers(await self._nodes.ask_at(link, key, _evaluated(charged, int(charge))))
         except (Away, ServerError) as error:
             self._note(error, link)
             return self._pass(limit, window) if charge else _untouched(limit, window)
@@ -310,6 +312,7 @@ class ValkeyCounters:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+        _numbers(answers[1])
 
 
 def _milliseconds(window: float) -> int:
@@ -328,6 +331,13 @@ def _evaluated(charged: list[tuple[bytes, int, int]], uses: int) -> bytes:
     """As `_by_sha`, with the script, and whole."""
     numbers = [number for _, limit, milliseconds in charged for number in (limit, milliseconds)]
     return pack("EVAL", SCRIPT, len(charged), *(key for key, _, _ in charged), *numbers, uses)
+
+
+def _numbers(answer: Any) -> list[int]:
+    """Return the answer of the script. Raises ServerError for that of a server which only says something."""
+    if not isinstance(answer, list) or len(answer) < 3:
+        raise ServerError(f"it answered the script with {answer!r:.60}")
+    return answer
 
 
 def _rows(charges: Charges, answer: list[int]) -> list[tuple[int, int, float, float]]:

@@ -9,16 +9,18 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hiredis
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from services.gateway.counters.port import Charge, Charges
 from services.gateway.counters.resp import Address, pack
 from services.gateway.counters.valkey import ValkeyCounters
 from tests.support.stores import Valkey
-from tests.unit.gateway.counters.asking import eventually, started, take, takers
+from tests.unit.gateway.counters.asking import all_takers, eventually, look, started, take, takers
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,34 @@ def test_a_peer_that_is_no_valkey_is_passed_by(says: bytes) -> None:
         async with started(ValkeyCounters(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as counters:
             assert await asyncio.wait_for(takers(counters, 20, 2, "k", 3, 60), 30) == 40
             await eventually(lambda: counters.uncounted == 40)
+        server.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("tried", [b"+OK\r\n", b"*3\r\n:1\r\n:0\r\n:0\r\n"], ids=["always", "only when it matters"])
+def test_a_peer_that_answers_the_script_with_words_is_passed_by(tried: bytes) -> None:
+    """tried: what it says while it is tried."""
+
+    async def scenario() -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            commands = hiredis.Reader()
+            while data := await reader.read(65536):
+                commands.feed(data)
+                while command := commands.gets():
+                    probing = command[0] == b"EVALSHA" and command[3].endswith(b":probe")
+                    writer.write(tried if probing else b"+OK\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        async with started(ValkeyCounters(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")) as counters:
+            assert counters.available == tried.startswith(b"*")
+            both = Charges((Charge("k", 3, 60), Charge("l", 3, 60)))
+            assert await asyncio.wait_for(all_takers(counters, 20, both), 30) == {2: 20}
+            assert await asyncio.wait_for(takers(counters, 5, 1, "k", 3, 60), 30) == 5
+            assert (await asyncio.wait_for(look(counters, "k", 3, 60), 30)).remaining == 3
+            assert counters.uncounted == 25
         server.close()
 
     asyncio.run(scenario())
