@@ -123,7 +123,8 @@ ORDER: Final[tuple[Step, ...]] = (
     Step("keyed", rate_limit_status),
     # The rate before the quota: a request that is refused for its rate costs no quota.
     Step("keyed", rate_limit, envelope=True),
-    # The last limit: what passes is charged, even if a later stage refuses its body.
+    # The last limit: what passes is charged, even if a later stage refuses its body. Nothing comes between the two: counters of another
+    # process are asked for both at once, here.
     Step("keyed", quota, envelope=True),
     # Scripts that know whose request it is; what a limit refuses never reaches them.
     Step("keyed", custom_post_key),

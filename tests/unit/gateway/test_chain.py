@@ -12,8 +12,9 @@ from services.gateway.chain import ORDER
 from services.gateway.compiler import compile_api
 from services.gateway.exchange import CompiledApi, Exchange, Reply
 from services.gateway.keys.model import Key
+from services.gateway.middleware import quota, rate_limit
 from services.gateway.refusals import Refusal
-from tests.unit.gateway.exchanges import KnownKeys, Time, definition, exchange, make_key, ports
+from tests.unit.gateway.exchanges import KnownKeys, Time, definition, exchange, make_key, ports, spec
 
 FULL: dict[str, Any] = {
     "enable_ip_whitelisting": True,
@@ -161,3 +162,19 @@ def test_the_groups_stand_in_their_order() -> None:
     groups = [step.group for step in ORDER]
     assert groups == sorted(groups, key=["open", "keyed", "late"].index)
     assert len({step.middleware for step in ORDER}) == len(ORDER)
+
+
+def test_the_quota_is_asked_wherever_the_rate_limit_was() -> None:
+    """It charges what that one leaves to it: where it were not asked, or after a reply, limits would count nothing."""
+    place = [step.middleware for step in ORDER].index(rate_limit)
+    assert ORDER[place + 1] == ORDER[place]._replace(middleware=quota)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"use_keyless": True}, {"disable_quota": True}, {"use_keyless": True, "disable_quota": True}],
+    ids=lambda fields: "+".join(fields),
+)
+def test_the_rate_limit_leaves_its_charges_only_to_a_quota_that_takes_them(fields: dict[str, Any]) -> None:
+    limited = {"global_rate_limit": {"rate": 3, "per": 60}, **fields}
+    assert spec(rate_limit, **limited).before_quota == spec(quota, **limited).charged == (not fields)
