@@ -52,7 +52,8 @@ class Counters(Protocol):
     The window of a counter is the one of its first use. When a later call names a window shorter than what is left of it, it ends with
     that shorter one, so an edited limit takes effect; what was used stays used. A `limit` of 0 or less admits nothing.
 
-    uncounted: requests admitted without being counted, because the store was away.
+    uncounted: requests admitted without being counted, because the store was away; `take_all` adds one for all of its counters, or one for
+    each where they are asked one by one (a cluster).
     at_once: whether `take` and `look` answer directly, always.
     available: whether the store answers now.
     round_trip: seconds that it took the last time it was asked whether it does, NaN = it is not asked, or away.
