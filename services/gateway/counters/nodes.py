@@ -7,7 +7,6 @@ the slots are asked for again every second, so a failover or a slot that moves i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from binascii import crc_hqx
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -153,8 +152,8 @@ class Nodes:
         """Ask for the slots, once for all who wait, and wait no longer than for any answer."""
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._learn(link), name="valkey-slots")
-        with contextlib.suppress(TimeoutError, Away, ServerError):
-            await asyncio.wait_for(asyncio.shield(self._learning), ANSWER_S)
+            self._learning.add_done_callback(lambda done: done.cancelled() or done.exception())  # whether it went well is seen by asking
+        await asyncio.wait({self._learning}, timeout=ANSWER_S)  # from Python 3.12 on `wait_for` is for tasks only (wire/driving.py)
 
     async def _learn(self, link: Link) -> None:
         """Ask who holds which slots, and connect to the new ones. Raises Away or ServerError."""

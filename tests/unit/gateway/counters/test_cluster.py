@@ -16,6 +16,7 @@ from services.gateway.counters.nodes import Nodes, Prepare, slot_of
 from services.gateway.counters.port import Charge, Charges, Taken
 from services.gateway.counters.resp import Address, Client, Link, ServerError
 from services.gateway.counters.valkey import ValkeyCounters
+from services.gateway.wire.driving import Driver
 from tests.support.valkey_cluster import SLOTS, Cluster, Node, cluster
 from tests.unit.gateway.counters.asking import all_takers, eventually, look, started, take, take_all, takers
 
@@ -78,6 +79,36 @@ def test_counters_on_several_nodes_are_asked_one_after_the_other(primaries: int)
 
     with cluster(primaries) as own:
         asyncio.run(scenario(own.url))
+
+
+def test_a_driven_coroutine_is_sent_to_the_node_of_its_slot(valkey_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the connections of the front door are driven: there is no current task, which `wait_for` asks for from Python 3.12 on."""
+    wait_for = asyncio.wait_for
+
+    async def of_3_12(*what: Any, **how: Any) -> Any:
+        if asyncio.current_task() is None:
+            raise RuntimeError("Timeout should be used inside a task")
+        return await wait_for(*what, **how)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        charges = Charges(tuple(Charge(name, 9, 600) for name in NAMES[:20]))
+        first = holder(valkey_cluster, "probe")  # it counts what it is tried with, so that nothing says yet that there are others
+        async with started(ValkeyCounters(f"redis://127.0.0.1:{first.port}")) as counters:
+            assert counters._nodes.whole is not None
+            found: list[int] = []
+
+            async def connection() -> None:
+                found.append(sum(taken.admitted for taken in await take_all(counters, charges)))
+
+            for _ in range(3):
+                loop.call_soon(Driver(connection(), loop).step)
+            await eventually(lambda: len(found) == 3)
+            assert found == [20, 20, 20]
+            assert counters.uncounted == 0
+
+    monkeypatch.setattr(asyncio, "wait_for", of_3_12)
+    asyncio.run(scenario())
 
 
 def test_a_slot_that_moves_loses_no_count(valkey_cluster: Cluster) -> None:
