@@ -68,12 +68,18 @@ class OAuthDoor:
         self._waiting += 1
         future = self._threads.submit(self._endpoints.answer, endpoint, exchange.api, sent)
         future.add_done_callback(lambda _: self._tell_left(loop))
+        answer = asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._within)
+            await asyncio.wait({answer}, timeout=self._within)  # from Python 3.12 on `wait_for` is for tasks only (wire/driving.py)
+            if not answer.done():
+                raise TimeoutError
+            return answer.result()
         except (SQLAlchemyError, OSError, WrongMasterKey) as error:  # TimeoutError is an OSError
             late = isinstance(error, TimeoutError) and not _ended(future)
             log.error("OAuth2 request failed", endpoint=endpoint, error=type(error).__name__)
             raise Refusal(OAUTH_BUSY if late else OAUTH_UNAVAILABLE, headers=_RETRY) from None
+        finally:
+            answer.cancel()
 
     def _tell_left(self, loop: asyncio.AbstractEventLoop) -> None:
         with contextlib.suppress(RuntimeError):  # the worker has ended

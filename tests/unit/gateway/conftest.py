@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,3 +53,16 @@ def gateway(sqlite_url: str, tmp_path: Path) -> Gateway:
         access_log=str(tmp_path / "access.log"),
     )
     return Gateway(settings)
+
+
+@pytest.fixture
+def wait_for_of_3_12(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `asyncio.wait_for` ask for a current task, as from Python 3.12 on: a driven coroutine has none (wire/driving.py)."""
+    wait_for = asyncio.wait_for
+
+    async def strict(*what: Any, **how: Any) -> Any:
+        if asyncio.current_task() is None:
+            raise RuntimeError("Timeout should be used inside a task")
+        return await wait_for(*what, **how)
+
+    monkeypatch.setattr(asyncio, "wait_for", strict)

@@ -81,15 +81,8 @@ def test_counters_on_several_nodes_are_asked_one_after_the_other(primaries: int)
         asyncio.run(scenario(own.url))
 
 
-def test_a_driven_coroutine_is_sent_to_the_node_of_its_slot(valkey_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the connections of the front door are driven: there is no current task, which `wait_for` asks for from Python 3.12 on."""
-    wait_for = asyncio.wait_for
-
-    async def of_3_12(*what: Any, **how: Any) -> Any:
-        if asyncio.current_task() is None:
-            raise RuntimeError("Timeout should be used inside a task")
-        return await wait_for(*what, **how)
-
+@pytest.mark.usefixtures("wait_for_of_3_12")
+def test_a_driven_coroutine_is_sent_to_the_node_of_its_slot(valkey_cluster: Cluster) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         charges = Charges(tuple(Charge(name, 9, 600) for name in NAMES[:20]))
@@ -107,7 +100,6 @@ def test_a_driven_coroutine_is_sent_to_the_node_of_its_slot(valkey_cluster: Clus
             assert found == [20, 20, 20]
             assert counters.uncounted == 0
 
-    monkeypatch.setattr(asyncio, "wait_for", of_3_12)
     asyncio.run(scenario())
 
 

@@ -15,6 +15,7 @@ from services.gateway.oauth.door import OAuthDoor
 from services.gateway.oauth.endpoints import Sent
 from services.gateway.refusals import OAUTH_BUSY, OAUTH_METHOD, OAUTH_OPERATOR_KEY_WRONG, OAUTH_UNAVAILABLE, Refusal
 from services.gateway.stores.sealing import WrongMasterKey
+from services.gateway.wire.driving import Driver
 from tests.unit.gateway.exchanges import exchange
 
 NOBODY: Any = SimpleNamespace()
@@ -67,6 +68,32 @@ def test_too_many_are_told_to_come_again() -> None:
                 await asyncio.sleep(0.01)
                 continue
             break
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+@pytest.mark.usefixtures("wait_for_of_3_12")
+@pytest.mark.parametrize("late", [False, True])
+def test_a_driven_connection_is_answered(late: bool) -> None:
+    slow = Slow()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Any] = loop.create_future()
+        made = door(slow, within=0.01 if late else 30)
+
+        async def connection() -> None:
+            try:
+                found.set_result((await made.answer("/oauth/token", request(), NOBODY)).status)
+            except Exception as error:
+                found.set_result(error.kind if isinstance(error, Refusal) else error)
+
+        loop.call_soon(Driver(connection(), loop).step)
+        if not late:
+            slow.go.set()
+        said = await found
+        slow.go.set()
+        assert said == (OAUTH_BUSY if late else 200)
 
     asyncio.run(asyncio.wait_for(main(), 30))
 
