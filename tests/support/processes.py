@@ -9,8 +9,6 @@ import contextlib
 import http.client
 import os
 import signal
-import sqlite3
-import stat
 import subprocess
 import sys
 import time
@@ -91,31 +89,9 @@ def run_program(command: Sequence[str], env: Mapping[str, str], timeout: float =
     return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-_migrated: dict[str, tuple[bytes, int]] = {}  # by service: what its program makes of no database, and the file's mode
-
-
 def migrate(service: str, env: Mapping[str, str]) -> None:
-    """Bring a service's database to the newest migration, by its program.
-
-    In SQLite, where there is none yet, once a process: the next ones get copies of the first. The program takes a second of a processor.
-    """
-    file = _sqlite_file(env.get(f"{service.upper()}_DATABASE_URL", ""))
-    new = file is not None and file.parent.is_dir() and not file.exists() and not containers.TAG
-    if file is not None and new and service in _migrated:
-        content, mode = _migrated[service]
-        file.write_bytes(content)
-        file.chmod(mode)
-        return
     done = run_program([sys.executable, "-m", "services.common.migrate", service], _clean(env))
     assert done.returncode == 0, done.stderr
-    if file is not None and new:
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            _migrated[service] = connection.serialize(), stat.S_IMODE(file.stat().st_mode)
-
-
-def _sqlite_file(url: str) -> Path | None:
-    scheme, _, path = url.partition(":///")
-    return Path(path) if scheme == "sqlite" and path else None
 
 
 def get(port: int, path: str, timeout: float = 30.0) -> tuple[int, bytes]:
