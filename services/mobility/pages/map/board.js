@@ -32,8 +32,7 @@ export class Board {
     L.control.scale({ imperial: false }).addTo(this.map);
     this.map.on("click", ({ latlng }) => this.#click(latlng, on.pick));
     this.map.on("moveend", on.moved);
-    this.map.on("zoomstart", () => { this.#zooming = true; });
-    this.map.on("zoomend", () => { this.#zooming = false; });
+    this.map.on("zoomstart zoomend", (event) => { this.#zooming = event.type === "zoomstart"; });
     new ResizeObserver(() => this.map.invalidateSize({ animate: false })).observe(element);
     const { tiles } = element.dataset;
     element.classList.toggle("tiled", Boolean(tiles));
