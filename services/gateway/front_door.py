@@ -191,9 +191,12 @@ class FrontDoor:
                     await connection.arrived
                 if connection.broken:
                     connection.raise_fault()
+            whole = True
             try:
                 method, target, minor, section, size = parse_request(connection.buffer, connection.section)
             except Incomplete:
+                whole = False
+            if not whole:
                 method, target, minor, section, size = await read_head(connection, parse_request, HEAD_TIMEOUT)
             connection.idle = False
             connection.deadline = NEVER

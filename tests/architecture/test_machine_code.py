@@ -30,6 +30,7 @@ WORDS_OF_C = frozenset(
 )  # fmt: skip
 CONTAINERS = frozenset({"deque", "list", "set", "frozenset", "tuple", "bytes", "bytearray", "OrderedDict", "defaultdict", "Counter"})
 OF_COROUTINES = frozenset({"cr_running", "cr_frame", "cr_code", "cr_await", "gi_running", "gi_frame", "gi_code"})
+WAITS = (ast.Await, ast.AsyncWith, ast.AsyncFor, ast.Yield, ast.YieldFrom)
 LOOPS = (ast.For, ast.While, ast.AsyncFor)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -57,6 +58,26 @@ def jumps_over_finally(tree: ast.Module) -> Mistakes:
             for found in _body(node, inside=LOOPS):
                 if isinstance(found, (ast.Continue, ast.Break)):
                     yield found.lineno, "`continue` and `break` do not leave `with` or `try … finally`"
+
+
+def waits_in_handlers(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        blocks = [node.finalbody] if isinstance(node, ast.Try) else [node.body] if isinstance(node, ast.ExceptHandler) else []
+        for block in blocks:
+            for found in (one for statement in block for one in (statement, *_body(statement, inside=()))):
+                if isinstance(found, WAITS):
+                    yield (
+                        found.lineno,
+                        "a coroutine does not wait in `except` or `finally`: it would raise what another one caught",
+                    )
+
+
+def waits_at_exits(tree: ast.Module) -> Mistakes:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncWith):
+            for item in node.items:
+                if not ast.unparse(item.context_expr).startswith("asyncio.timeout("):
+                    yield node.lineno, "`async with` is for `asyncio.timeout`, which does not wait on its way out (as `waits_in_handlers`)"
 
 
 def derived_containers(tree: ast.Module) -> Mistakes:
@@ -160,7 +181,8 @@ def _set_to_none(statement: ast.AST) -> set[str]:
 
 
 CHECKS: Sequence[Callable[[ast.Module], Mistakes]] = (
-    unpacked_constants, jumps_over_finally, derived_containers, words_of_c, replaced_methods, looks_into_coroutines, causes,
+    unpacked_constants, jumps_over_finally, waits_in_handlers, waits_at_exits, derived_containers, words_of_c, replaced_methods,
+    looks_into_coroutines, causes,
     keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead, reads_after_none,
 )  # fmt: skip
 
@@ -181,6 +203,9 @@ def test_the_sources_are_as_mypyc_wants_them(check: Callable[[ast.Module], Mista
         (unpacked_constants, "class A:\n    B, C = range(2)"),
         (jumps_over_finally, "for one in many:\n    try:\n        continue\n    finally:\n        end()"),
         (jumps_over_finally, "while True:\n    with suppress(E):\n        if one:\n            break"),
+        (waits_in_handlers, "async def f():\n    try:\n        pass\n    finally:\n        if one:\n            await end()"),
+        (waits_in_handlers, "async def f():\n    try:\n        pass\n    except E:\n        late = await end()"),
+        (waits_at_exits, "async def f():\n    async with lock:\n        pass"),
         (derived_containers, "class A(collections.deque[int]): pass"),
         (words_of_c, "self._thread = 1"),
         (replaced_methods, "class A:\n    def write(self): pass\n    def __init__(self):\n        self.write = nothing"),

@@ -36,6 +36,28 @@ def test_the_absolute_form_of_the_same_authority(client: RawClient) -> None:
     assert client.answer().json()["target"] == "/abs?x=1"
 
 
+def test_heads_that_come_in_pieces_do_not_meet(client: RawClient, wire_gateway: Gateway) -> None:
+    """Many wait for the rest of a head at once; some go on in another order, some cannot be read, some end."""
+    clients = [RawClient(wire_gateway.port) for _ in range(12)]
+    try:
+        for number, one in enumerate(clients):
+            one.send(f"GET /odd/{number} HTTP/1.1\r\nHost: h\r\n".encode())
+        assert client.get("/odd/x").status == 200  # the pieces have arrived
+        for one in clients[2::3]:
+            one.close()
+        for number, one in reversed(list(enumerate(clients))):
+            if number % 3 == 0:
+                one.send(b"X-One: 1\r\n\r\n")
+                assert one.answer().json()["target"] == f"/{number}"
+            elif number % 3 == 1:
+                one.send(b"no field\r\n\r\n")
+                assert one.answer().status == 400
+        assert clients[0].get("/odd/again").json()["target"] == "/again"
+    finally:
+        for one in clients:
+            one.close()
+
+
 def test_hop_by_hop_fields_end_here(client: RawClient) -> None:
     told = client.get(
         "/odd/x",

@@ -94,13 +94,14 @@ class Nodes:
         except ServerError as error:
             if not str(error).startswith(REDIRECTED):
                 raise
-            elsewhere = await self.redirected(error, key, link)
-            if elsewhere is None:
-                raise
-            link, asking = elsewhere
-            if asking:
-                link.call(pack("ASKING")).add_done_callback(lambda answer: answer.exception())  # the command's own answer says enough
-            return await link.call(command)
+            refused = error
+        elsewhere = await self.redirected(refused, key, link)
+        if elsewhere is None:
+            raise refused
+        link, asking = elsewhere
+        if asking:
+            link.call(pack("ASKING")).add_done_callback(lambda answer: answer.exception())  # the command's own answer says enough
+        return await link.call(command)
 
     async def redirected(self, error: ServerError, key: bytes, link: Link) -> tuple[Link, bool] | None:
         """Return where a key is that `link` does not hold, and whether that server wants ASKING first; None = nobody knows in time.

@@ -251,9 +251,11 @@ class Client:
         reported = False
         while True:
             link: Link | None = None
+            stopped: asyncio.CancelledError | None = None
             try:
                 async with asyncio.timeout(CONNECT_S):
                     link = await self._connect()
+                    await self._greet(link)
                 self.link = link
                 log.info("Valkey connected", address=str(self._address))
                 connected_at = asyncio.get_running_loop().time()
@@ -265,11 +267,14 @@ class Client:
                     pause = SHORTEST_PAUSE_S  # not after one that broke at once
             except Exception as error:  # whatever it is, the next attempt may do better
                 why = str(error) or "no connection in time"
-            finally:
-                self.link = None
-                if link is not None:
-                    link.close("stopped")
-                    await link.gone.wait()
+            except asyncio.CancelledError as error:
+                why, stopped = "stopped", error
+            self.link = None
+            if link is not None:
+                link.close(why)
+                await link.gone.wait()
+            if stopped is not None:
+                raise stopped
             if not reported:
                 log.warning(f"Valkey unreachable; {self._meanwhile}", address=str(self._address), reason=why)
                 reported = True
@@ -283,11 +288,13 @@ class Client:
             try:
                 async with asyncio.timeout(PULSE_S):  # `wait_for` would lose a `stop` that comes together with the end of the connection
                     await link.gone.wait()
+                return
             except TimeoutError:
-                try:
-                    await self._prepare(link)
-                except (Away, ServerError) as error:
-                    link.close(str(error))
+                pass
+            try:
+                await self._prepare(link)
+            except (Away, ServerError) as error:
+                link.close(str(error))
 
     async def _connect(self) -> Link:
         loop = asyncio.get_running_loop()
@@ -296,17 +303,15 @@ class Client:
             _, link = await loop.create_unix_connection(Link, at.path)
         else:
             _, link = await loop.create_connection(Link, at.host, at.port, ssl=at.tls)
-        try:
-            if at.password is not None:
-                await link.call(pack("AUTH", at.user, at.password) if at.user else pack("AUTH", at.password))
-            if at.database:
-                await link.call(pack("SELECT", at.database))
-            await self._prepare(link)
-        except BaseException:
-            link.close("given up")
-            await link.gone.wait()
-            raise
         return link
+
+    async def _greet(self, link: Link) -> None:
+        at = self._address
+        if at.password is not None:
+            await link.call(pack("AUTH", at.user, at.password) if at.user else pack("AUTH", at.password))
+        if at.database:
+            await link.call(pack("SELECT", at.database))
+        await self._prepare(link)
 
 
 def _tell(tried: asyncio.Future[None]) -> None:

@@ -267,19 +267,23 @@ class ValkeyCounters:
     async def _ask(self, link: Link, key: bytes, limit: int, window: float, *, charge: bool) -> Taken:
         charged = [(key, limit, _milliseconds(window))]
         try:
-            try:
-                now, used, ends = _numbers(await link.call(_by_sha(charged) + (_ONE if charge else _LOOK)))
-            except ServerError as error:
-                if not str(error).startswith(_ELSEWHERE):
-                    raise
-                # the server has forgotten its scripts, or the key is at another one
-                now, used, ends = _numbers(await self._nodes.ask_at(link, key, _evaluated(charged, int(charge))))
+            now, used, ends = await self._answer(link, charged, charge=charge)
         except (Away, ServerError) as error:
             self._note(error, link)
             return self._pass(limit, window) if charge else _untouched(limit, window)
         admitted = used < limit
         left = limit - used - 1 if charge else limit - used
         return Taken(admitted, limit, max(left, 0), ends / 1000, (ends - now) / 1000 if ends > 0 else 0.0)
+
+    async def _answer(self, link: Link, charged: list[tuple[bytes, int, int]], *, charge: bool) -> list[int]:
+        """Return the answer of the script for one counter. Raises Away or ServerError."""
+        try:
+            return _numbers(await link.call(_by_sha(charged) + (_ONE if charge else _LOOK)))
+        except ServerError as error:
+            if not str(error).startswith(_ELSEWHERE):
+                raise
+        # the server has forgotten its scripts, or the key is at another one
+        return _numbers(await self._nodes.ask_at(link, charged[0][0], _evaluated(charged, int(charge))))
 
     def _note(self, error: Exception, link: Link) -> None:
         """Log a refusal, once for each connection."""

@@ -117,9 +117,12 @@ class UpstreamRequests:
                         await upstream.arrived
                     if upstream.broken:
                         upstream.raise_fault()
+                    whole = True
                     try:
                         answer = parse_response(upstream.buffer, upstream.answer)
                     except Incomplete:
+                        whole = False
+                    if not whole:
                         answer = await read_head(upstream, parse_response)
                 exchange.first_byte = perf_counter()
                 upstream.deadline = NEVER

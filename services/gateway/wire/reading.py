@@ -33,11 +33,12 @@ async def read_head(connection: Connection, parse: Callable[[bytes], T], timeout
         try:
             return parse(connection.buffer)
         except Incomplete:
-            if not begun and timeout != NEVER:
-                begun = True
-                connection.idle = False
-                connection.deadline = connection.sockets.now + timeout
-            await _rest_of_head(connection)
+            pass
+        if not begun and timeout != NEVER:
+            begun = True
+            connection.idle = False
+            connection.deadline = connection.sockets.now + timeout
+        await _rest_of_head(connection)
 
 
 async def _rest_of_head(connection: Connection) -> None:
