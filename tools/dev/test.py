@@ -17,7 +17,16 @@ from tools.dev.check import SPARED, UNIT_PROCESSES, pytest, static
 from tools.dev.steps import ROOT, Step, become, run
 
 # folder → processes; a browser has the machine to itself
-FOLDERS = {"architecture": 2, "unit": UNIT_PROCESSES, "contract": 2, "system": 2, "conformance": 1, "console": 1}
+FOLDERS = {"architecture": 2, "unit": UNIT_PROCESSES, "contract": 2, "system": 3, "conformance": 1, "console": 1}
+# The system tests that run in containers too: of what is another thing there, as start, end, files, secrets, stores and memory. What the
+# programs answer is the same there, and takes longer to ask.
+IN_CONTAINERS = (
+    "auth_service", "auth_start_refused", "devices_killed", "devices_serving", "devices_start_refused", "gateway_changes",
+    "gateway_files_source", "gateway_memory", "gateway_shared_counters", "gateway_start_refused", "gateway_starts_without_database",
+    "gateway_store_frozen", "gateway_succession", "gateway_wire_lifecycle", "gateway_wire_tls", "metrics_of_workers", "mobility_killed",
+    "secrets_at_rest", "services_start_refused", "sessions_secrets", "sessions_serving", "stopping", "stores_frozen", "tokens_memory",
+    "tokens_service",
+)  # fmt: skip
 ALONE = "system"  # the folder whose tests marked `alone`, which measure or fill the machine, run after the others, one by one
 
 
@@ -78,7 +87,7 @@ def compiled_suites(*, retry_alone: bool = False) -> list[Step]:
     tests = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "system").glob("test_gateway_*.py"))
     chosen = [*tests, "-m", "not alone"]
     steps = [
-        pytest("gateway tests, compiled", *chosen, *SPARED, workers=2, by_file=True, retry_alone=retry_alone),
+        pytest("gateway tests, compiled", *chosen, *SPARED, workers=3, by_file=True, retry_alone=retry_alone),
         pytest("conformance tests, compiled", "tests/conformance", *SPARED, "-k", "not four", workers=1, retry_alone=retry_alone),
     ]
     build = Step("compile the data plane", [sys.executable, "-m", "tools.machine_code"])
@@ -115,14 +124,15 @@ def compose(arguments: Sequence[str], *, retry_alone: bool = False) -> int:
 
 
 def _container_suites(arguments: Sequence[str], *, retry_alone: bool) -> list[Step]:
-    """Return the steps: the journeys of a house in containers, then the system tests, each of whose programs is a container."""
+    """Return the steps: the journeys of a house in containers, then system tests, each of whose programs is a container."""
     if arguments:
         return [pytest("tests in containers", *arguments, workers=1, retry_alone=retry_alone)]
-    whole = [f"tests/{ALONE}", *SPARED, "-k", "not sqlite"]  # a house in containers has PostgreSQL
+    files = [f"tests/{ALONE}/test_{name}.py" for name in IN_CONTAINERS]
+    chosen = [*files, *SPARED, "-k", "not sqlite"]  # a house in containers has PostgreSQL
     return [
         pytest("compose tests", "tests/compose", *SPARED, workers=1, retry_alone=retry_alone),
-        pytest("system tests in containers", *whole, "-m", "not alone", workers=2, by_file=True, retry_alone=retry_alone),
-        pytest("system tests in containers, alone", *whole, "-m", "alone", workers=1, retry_alone=retry_alone),
+        pytest("system tests in containers", *chosen, "-m", "not alone", workers=3, by_file=True, retry_alone=retry_alone),
+        pytest("system tests in containers, alone", *chosen, "-m", "alone", workers=1, retry_alone=retry_alone),
     ]
 
 
