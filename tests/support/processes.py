@@ -9,11 +9,14 @@ import contextlib
 import http.client
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import psycopg
 
 from tests.support import containers
 from tests.support.waiting import free_port
@@ -89,9 +92,67 @@ def run_program(command: Sequence[str], env: Mapping[str, str], timeout: float =
     return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+_migrated: dict[str, tuple[bytes, list[int]]] = {}  # by service: what its program makes of no SQLite database; modes of file and folder
+_templates: dict[tuple[str, str], str] = {}  # by service and server: a PostgreSQL database that its program has migrated
+
+
 def migrate(service: str, env: Mapping[str, str]) -> None:
+    """Bring a service's database to the newest migration, by its program.
+
+    A database without anything in it is a copy of the first one of this process: the program takes a second of a processor.
+    """
+    url = env.get(f"{service.upper()}_DATABASE_URL", "")
+    scheme, _, rest = url.partition("://")
+    if containers.TAG or scheme not in ("sqlite", "postgresql"):
+        _run_migrate(service, env)
+    elif scheme == "sqlite":
+        _migrate_sqlite(service, env, Path(rest[1:]))
+    else:
+        _migrate_postgresql(service, env, url)
+
+
+def _run_migrate(service: str, env: Mapping[str, str]) -> None:
     done = run_program([sys.executable, "-m", "services.common.migrate", service], _clean(env))
     assert done.returncode == 0, done.stderr
+
+
+def _migrate_sqlite(service: str, env: Mapping[str, str], file: Path) -> None:
+    if file.exists() or not file.parent.is_dir():
+        _run_migrate(service, env)
+    elif service in _migrated:
+        content, modes = _migrated[service]
+        file.write_bytes(content)
+        for path, mode in zip((file, file.parent), modes, strict=True):
+            path.chmod(mode)
+    else:
+        _run_migrate(service, env)
+        _migrated[service] = file.read_bytes(), [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent)]
+
+
+def _migrate_postgresql(service: str, env: Mapping[str, str], url: str) -> None:
+    before, _, name = url.partition("?")[0].rpartition("/")
+    admin = f"{before}/postgres?{url.partition('?')[2]}"
+    if not _is_empty(url):
+        _run_migrate(service, env)
+        return
+    template = _templates.get((service, admin))
+    if template is None:
+        _run_migrate(service, env)
+        template = _templates[service, admin] = f"migrated_{service}_{name}"
+        new, like = template, name
+    else:
+        new, like = name, template
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{new}"')
+        connection.execute(f'CREATE DATABASE "{new}" TEMPLATE "{like}" STRATEGY FILE_COPY')
+
+
+def _is_empty(url: str) -> bool:
+    """Whether a database of the tests' own superuser holds nothing; another one's may have owners and settings that a copy would lose."""
+    if not url.startswith("postgresql://postgres:@/"):
+        return False
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone() is None
 
 
 def get(port: int, path: str, timeout: float = 30.0) -> tuple[int, bytes]:
