@@ -32,7 +32,8 @@ _FOLDERS: Final = ("wire", "wire/heads", "routing", "middleware", "forwarding")
 _FILES: Final = (
     "client_faults", "counters/memory", "counters/nodes", "counters/policies", "counters/port", "counters/resp",
     "counters/valkey", "counters/windows", "credentials", "exchange", "front_door", "header_changes", "judge", "keys/cache", "keys/model",
-    "keys/organisations", "keys/policies", "observe/access_log", "ports", "refusals", "rendering", "targets",
+    "keys/organisations", "keys/policies", "observe/access_log", "observe/tallies", "ports", "refusals", "rendering", "request_ids",
+    "targets",
 )  # fmt: skip
 # Libraries do the work of these, or other processes do.
 LEFT_OUT: Final = frozenset({
@@ -40,7 +41,7 @@ LEFT_OUT: Final = frozenset({
     "middleware.custom_post_key", "middleware.custom_pre", "middleware.custom_response", "middleware.jwt", "middleware.openid",
     "middleware.response_body_transform", "wire.client_certificates", "wire.pinning", "wire.proxying", "wire.tls", "wire.wsgi",
 })  # fmt: skip
-_COMMON: Final = ("services.common.remembered",)
+_COMMON: Final = ("services.common.remembered", "services.common.trace_context")
 
 _WORK: Final = ROOT / "build" / "work"
 _CHECKED: Final = ROOT / "build" / "check"

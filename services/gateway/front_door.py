@@ -20,6 +20,7 @@ from services.gateway.exchange import BATCH_PATH, Exchange, HandedOver, Looped, 
 from services.gateway.forwarding.forwarder import Forwarder
 from services.gateway.loops import Loops, settle
 from services.gateway.oauth.door import OAuthDoor
+from services.gateway.observe.tallies import Tallies
 from services.gateway.refusals import (
     BAD_HOST,
     INTERNAL_ERROR,
@@ -33,6 +34,7 @@ from services.gateway.refusals import (
     RefusalKind,
 )
 from services.gateway.rendering import render_early
+from services.gateway.request_ids import RequestIds
 from services.gateway.routing.client_address import client_address
 from services.gateway.routing.paths import canonical
 from services.gateway.routing.shares import Shares, group_of
@@ -83,10 +85,10 @@ class FrontDoor:
         self._connections = Shares(most, self._trusted)
         self._under_way = Shares(most, self._trusted)
         self._answer_one = self._answer_counted if self._trusts_any else self._answer
-        self._log = gateway.requests.answered
-        self._next_request_id = gateway.next_request_id
+        self._tallies: Tallies = gateway.tallies
+        self._request_ids: RequestIds = gateway.request_ids
         self._loops = Loops(gateway.live)
-        self._batches = Batches(gateway.judge, self._loops, forwarder, gateway.requests.answered)
+        self._batches = Batches(gateway.judge, self._loops, forwarder, gateway.tallies.answered)
         self._oauth = OAuthDoor(gateway.oauth, gateway.operator_key)
         self.open: set[ClientConnection] = set()
         self._turned_back: set[ClientConnection] = set()
@@ -115,7 +117,7 @@ class FrontDoor:
                 self._log_early(connection, REQUEST_TIMEOUT)
         except Exception:
             log.exception("connection failed")
-            self._write(connection, render_early(Refusal(INTERNAL_ERROR), self._next_request_id()), "", True, 1)
+            self._write(connection, render_early(Refusal(INTERNAL_ERROR), self._request_ids.next()), "", True, 1)
             self._log_early(connection, INTERNAL_ERROR)
             connection.linger()
         finally:
@@ -127,7 +129,7 @@ class FrontDoor:
 
     def _render_unread(self, connection: ClientConnection, refusal: Refusal) -> Reply:
         """Render the answer to a head that could not be read, in the shape of the API that it seems to name."""
-        return render_early(refusal, self._next_request_id(), api=self._judge.owner(*seems_to_ask(connection.buffer)))
+        return render_early(refusal, self._request_ids.next(), api=self._judge.owner(*seems_to_ask(connection.buffer)))
 
     def _make_room(self, now: float) -> None:
         """Close idle connections of the address that has most, those that have waited longest first; then those of others."""
@@ -148,7 +150,7 @@ class FrontDoor:
             connection.transport.abort()
             return
         refusal = Refusal(OVERLOADED, headers=((b"Retry-After", b"1"),))
-        self._write(connection, render_early(refusal, self._next_request_id()), "", True, 1)
+        self._write(connection, render_early(refusal, self._request_ids.next()), "", True, 1)
         self._gateway.turned_away += 1
         connection.linger()
 
@@ -164,7 +166,7 @@ class FrontDoor:
                 connection.transport.abort()
                 return
         self._turned_back.add(connection)
-        self._write(connection, render_early(Refusal(PLAIN_HTTP), self._next_request_id()), "", True, 1)
+        self._write(connection, render_early(Refusal(PLAIN_HTTP), self._request_ids.next()), "", True, 1)
         self._log_early(connection, PLAIN_HTTP)
         connection.linger()
 
@@ -220,7 +222,7 @@ class FrontDoor:
                 section,
                 connection.peer,
                 connection.client or self._client(connection, section),
-                self._next_request_id(),
+                self._request_ids.next(),
                 perf_counter(),
             )
             if self._secure:
@@ -319,7 +321,7 @@ class FrontDoor:
                                 raise
                         if not status:
                             status, close = await self._forwarder.forward(connection, exchange, api, old, close, sent=upstream)
-                    self._log(exchange, status, connection.sent - sent, connection.body)
+                    self._tallies.answered(exchange, status, connection.sent - sent, connection.body)
                     if connection.body is not None and not connection.body.done:
                         connection.linger()
                         return True
@@ -339,20 +341,20 @@ class FrontDoor:
         except (Closed, asyncio.CancelledError) as error:
             late = error.late if isinstance(error, Closed) else None
             if connection.lost or (late is not None and late.connection is connection):
-                self._log(exchange, CLIENT_GONE, connection.sent - sent, connection.body)
+                self._tallies.answered(exchange, CLIENT_GONE, connection.sent - sent, connection.body)
             else:  # the upstream broke off in the middle of its answer: the client must see that, too
                 kind = UPSTREAM_BROKEN if late is None else UPSTREAM_TIMEOUT
                 exchange.refused = kind.code
                 if late is not None:
                     exchange.upstream, exchange.limit = late.connection.peer, "idle"
-                self._log(exchange, kind.status, connection.sent - sent, connection.body)
+                self._tallies.answered(exchange, kind.status, connection.sent - sent, connection.body)
             raise
         except Exception:
             log.exception("request failed", request_id=exchange.request_id)
             reply = self._judge.refused(exchange, Refusal(INTERNAL_ERROR))
             close = True
         if connection.answered:  # part of an answer has gone out; another one would be taken for its body
-            self._log(exchange, reply.status, connection.sent - sent, connection.body)
+            self._tallies.answered(exchange, reply.status, connection.sent - sent, connection.body)
             return True
         return await self._reply(connection, exchange, reply, old, close)
 
@@ -371,7 +373,7 @@ class FrontDoor:
             status, close = await forward(connection, inner, inner.api, old, close)
         finally:
             settle(exchange)
-        self._log(exchange, status, connection.sent - sent, connection.body)
+        self._tallies.answered(exchange, status, connection.sent - sent, connection.body)
         if connection.body is not None and not connection.body.done:
             connection.linger()
             return True
@@ -386,7 +388,7 @@ class FrontDoor:
         skipped = unread and connection.body is None and 0 < length <= _WORTH_READING and not exchange.expects
         close = close or self.stopping or (unread and not skipped)
         self._write(connection, reply, exchange.method, close, 0 if old else 1)
-        self._log(exchange, reply.status, connection.sent - sent, connection.body)
+        self._tallies.answered(exchange, reply.status, connection.sent - sent, connection.body)
         if unread and not close:
             await read_whole(connection, LengthBody(length), self._forwarder.body_limits)
         elif unread:
@@ -397,7 +399,7 @@ class FrontDoor:
         connection.write(reply_bytes(reply, method, close, minor_version))
 
     def _log_early(self, connection: ClientConnection, kind: RefusalKind) -> None:
-        self._gateway.requests.unreadable(kind.status, kind.code)
+        self._tallies.unreadable(kind.status, kind.code)
         self._gateway.access_log.write_early(connection.peer, kind.status, kind.code)
 
     @staticmethod
@@ -410,6 +412,6 @@ class FrontDoor:
         rest = target[start:]
         cut = min((place for place in (rest.find(b"/"), rest.find(b"?")) if place >= 0), default=len(rest))
         authority, path = rest[:cut], rest[cut:]
-        if authority.lower() != (section.value(b"host") or b"").lower():
+        if authority.lower() != (section.authority or b"").lower():
             raise Refusal(BAD_HOST)
         return path if path[:1] == b"/" else b"/" + path

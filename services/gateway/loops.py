@@ -179,7 +179,7 @@ def _entered(outer: Exchange, api: CompiledApi, looped: Looped) -> Exchange:
         raise Refusal(BAD_PATH, detail=f"The path and query are longer than {_LONGEST} characters when they are sent on.")
     section = outer.section
     if outer.drop_headers or outer.set_headers or outer.varying_headers:
-        host = section.value(b"host")
+        host = section.authority
         lines = outer.sent_headers() if host is None else [(b"Host", host), *outer.sent_headers()]
         try:
             section = HeaderSection.of(lines)

@@ -69,14 +69,14 @@ class OperatorDoor:
                     await asyncio.sleep(0)
         except (Refusal, BadRequest) as error:
             refusal = client_faults.of_head(error) if isinstance(error, BadRequest) else error
-            reply = render_early(refusal, self._gateway.next_request_id())
+            reply = render_early(refusal, self._gateway.request_ids.next())
             connection.write(reply_bytes(reply, "", True, 1))
             connection.linger()
         except (Closed, TimedOut, asyncio.CancelledError):
             pass
         except Exception:
             log.exception("operator request failed")
-            reply = render_early(Refusal(INTERNAL_ERROR), self._gateway.next_request_id())
+            reply = render_early(Refusal(INTERNAL_ERROR), self._gateway.request_ids.next())
             connection.write(reply_bytes(reply, "", True, 1))
         finally:
             connection.driver = None

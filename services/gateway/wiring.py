@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import resource
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
@@ -45,8 +43,10 @@ from services.gateway.observe.health import Health
 from services.gateway.observe.loop_lag import LoopLag
 from services.gateway.observe.recent import Recent
 from services.gateway.observe.requests import Requests
+from services.gateway.observe.tallies import Tallies
 from services.gateway.observe.tracing import Exporter, Tracing
 from services.gateway.ports import Ports
+from services.gateway.request_ids import RequestIds
 from services.gateway.script_keys import ScriptKeys
 from services.gateway.scripts.handlers import Handlers
 from services.gateway.scripts.scripts import Scripts
@@ -172,15 +172,16 @@ class Gateway:
         self.recorder = Recorder(analytics.write, settings.analytics_days * DAY_S) if settings.analytics == "on" else None
         self.activity = ActivityStore(self.database, recording=self.recorder is not None)
         write = self.access_log.write if self.tracing is None else self.tracing.write
-        self.requests = Requests(self.recorder.before(write) if self.recorder else write)
-        self.recent = Recent(self.requests)
+        self.tallies = Tallies(self.recorder.before(write) if self.recorder else write)
+        self.requests = Requests(self.tallies)
+        self.recent = Recent(self.tallies)
         self.loop_lag = LoopLag()
         self.max_connections = min(settings.max_connections, _connections_possible(tls=settings.tls_certificate is not None))
         self.turned_away = 0
         self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
         # One call of C code: a random name of this worker and a rising number.
-        self.next_request_id: Callable[[], str] = map((secrets.token_hex(8) + "%08x").__mod__, itertools.count(1)).__next__
+        self.request_ids = RequestIds()
 
     def _ports(self) -> Ports:
         key_sets = KeySets(fetch_key_set(cache(partial(upstream_tls, self.settings))), time.time)

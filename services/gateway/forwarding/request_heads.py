@@ -102,7 +102,9 @@ class RequestHeads:
         if exchange.body is not None:
             dropped = dropped | _LENGTH
         if not _TRACE_FIELDS.isdisjoint(layout.places):
-            dropped = dropped | (self._trace_replaced if _is_traced(section) else _TRACE_FIELDS)
+            replaced = self._trace_replaced if _is_traced(section) else _TRACE_FIELDS
+            if replaced:
+                dropped = dropped | replaced
         if dropped or (layout.withheld and api.pass_headers):
             dropped = dropped | (layout.withheld - api.pass_headers)
             gone = {place for place, name in enumerate(layout.names, 1) if name in dropped or name in NOT_PASSED_ON}
@@ -127,10 +129,9 @@ class RequestHeads:
         if differs or (self._trusts_any and exchange.peer in self._trusted):
             out += self._forwarded(exchange, api)
         else:  # the same for all requests of a connection to one API and host
-            host = section.value(b"host")
             known = client.memo
-            if known is None or known[0] is not api or known[1] != host:
-                known = client.memo = (api, host, b"".join(self._forwarded(exchange, api)))
+            if known is None or known[0] is not api or known[1] != section.authority:
+                known = client.memo = (api, section.authority, b"".join(self._forwarded(exchange, api)))
             out.append(known[2])
         return b"".join(out)
 

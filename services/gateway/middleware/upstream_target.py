@@ -73,4 +73,4 @@ class UpstreamTarget:
         if exchange.target is None:
             exchange.target = self._targets.get(exchange.version_name)
         if self._preserve_host and exchange.upstream_host is None:
-            exchange.upstream_host = exchange.section.value(b"host")
+            exchange.upstream_host = exchange.section.authority

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.common import logging as logs
-from services.gateway.observe.requests import Requests
+from services.gateway.observe.tallies import Tallies
 from services.gateway.refusals import REGISTRY
 
 log = logs.get(__name__)
@@ -48,8 +48,8 @@ class Counts(NamedTuple):
 class Recent(Collector):
     """One for each worker. Thread-safe."""
 
-    def __init__(self, requests: Requests, clock: Callable[[], float] = time.monotonic) -> None:
-        self._requests = requests
+    def __init__(self, tallies: Tallies, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tallies = tallies
         self._clock = clock
         self._lock = threading.Lock()
         self._before: dict[str, Counts] = {}
@@ -98,7 +98,7 @@ class Recent(Collector):
         yield found
 
     def _totals(self) -> Iterator[tuple[str, Counts]]:
-        for api_id, count, refusals, seconds in self._requests.totals():
+        for api_id, count, refusals, seconds in self._tallies.totals():
             told = dict.fromkeys(_REFUSALS.values(), 0)
             for code, number in refusals.items():
                 if code in _REFUSALS:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from services.common import logging as logs
 from services.common.trace_context import PARENT, parse
 from services.gateway.exchange import Exchange, Trace
-from services.gateway.observe.requests import Write
+from services.gateway.observe.tallies import Write
 
 log = logs.get(__name__)
 

@@ -14,6 +14,7 @@ from flask import Flask
 
 from services.common.app import create_app
 from services.gateway.operator_door import OperatorDoor
+from services.gateway.request_ids import RequestIds
 from services.gateway.threads import Threads
 from services.gateway.wire.client_connection import ClientConnection
 from services.gateway.wire.sockets import Sockets
@@ -45,7 +46,7 @@ def app(gate: threading.Event) -> Flask:
 def with_a_door(app: Flask, work: Callable[[Ask, int], Awaitable[None]]) -> None:
     """Runs `work`, which asks by a path, or at the port itself; the door has two threads."""
     gateway: Any = SimpleNamespace(
-        settings=SimpleNamespace(operator_bind=SimpleNamespace(host="127.0.0.1", port=1)), operator_key="key", next_request_id=lambda: "id"
+        settings=SimpleNamespace(operator_bind=SimpleNamespace(host="127.0.0.1", port=1)), operator_key="key", request_ids=RequestIds()
     )
 
     async def run() -> None:

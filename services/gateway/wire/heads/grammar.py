@@ -94,7 +94,7 @@ class Expression(NamedTuple):
     def passed_on(self, found: re.Match[bytes]) -> bytes:
         """Return the lines that go on."""
         runs = self.runs
-        return found[runs[0]] if len(runs) == 1 else b"".join(map(found.__getitem__, runs))
+        return found[runs[0]] if len(runs) == 1 else b"".join(found.group(*runs))
 
 
 class Incomplete(Exception):

@@ -117,8 +117,8 @@ class HeaderSection:
 
     raw: the fields as sent, from the CR LF before the first to that of the last. lines: `raw` taken apart; the first and the last are
     empty. length: of the body in bytes, 0 = none, -1 = chunked. close: whether `Connection` says close (True), keep-alive (False) or
-    neither (None). host: lower case, without port; None when there is no Host. upgrade: whether it asks for another protocol that may be
-    passed on.
+    neither (None). authority: what `Host` says; host: of it, in lower case and without port; both None when there is no Host. upgrade:
+    whether it asks for another protocol that may be passed on.
 
     request: the last whole head that came with these fields, and its method, target and minor version; place: the last target, and its
     path and query. plain: whether they ask for nothing out of the ordinary: no body, no end of the connection, no other protocol. again:
@@ -127,8 +127,8 @@ class HeaderSection:
     """
 
     __slots__ = (
-        "_fields", "_found", "_groups", "_headers", "_lines", "again", "close", "expects", "host", "layout", "length", "memo", "place",
-        "plain", "raw", "request", "said", "upgrade",
+        "_fields", "_found", "_groups", "_headers", "_lines", "again", "authority", "close", "expects", "host", "layout", "length", "memo",
+        "place", "plain", "raw", "request", "said", "upgrade",
     )  # fmt: skip
 
     def __init__(self, raw: bytes, layout: _Layout, found: re.Match[bytes] | None, said: dict[Any, tuple[bytes, Any]]) -> None:
@@ -147,8 +147,8 @@ class HeaderSection:
         self.again = False
         self.request = _NO_REQUEST
         self.place = _NO_PLACE
-        host = self.value(b"host")
-        self.host = None if host is None else _hosts[host]
+        self.authority = self.value(b"host")
+        self.host = None if self.authority is None else _hosts[self.authority]
         self.length = 0
         self.close: bool | None = None
         self.upgrade = self.expects = False

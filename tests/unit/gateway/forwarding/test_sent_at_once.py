@@ -58,7 +58,7 @@ def test_an_answer_that_a_stage_fails_on() -> None:
         door.stopping = False
         door._judge = SimpleNamespace(decide=lambda exchange: None, refused=lambda exchange, refusal: Reply(refusal.kind.status, []))
         door._forwarder = SimpleNamespace(send_at_once=lambda *_: upstream, pass_on=fails)
-        door._log = lambda *_: None
+        door._tallies = SimpleNamespace(answered=lambda *_: None)
         asked = exchange()
         asked.api = SimpleNamespace(batch=False)  # type: ignore[assignment]
         written: list[bytes] = []

@@ -55,7 +55,7 @@ def told(sqlite_url: str, tmp_path: Path) -> dict[str, set[str]]:
     one.api = SimpleNamespace(api_id="one", listen_path="/one/")  # type: ignore[assignment]
     one.asked = one.first_byte = one.started
     one.refused = "quota-exceeded"
-    made.requests.answered(one, 200, 1)
+    made.tallies.answered(one, 200, 1)
     client = create_app(made).test_client()
     client.get("/hello")
     client.get("/ready")

@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry
 
 from services.common.metrics.families import Families
 from services.gateway.observe.recent import NAME, Recent
-from services.gateway.observe.requests import Requests
+from services.gateway.observe.tallies import Tallies
 from tests.unit.gateway.exchanges import exchange
 
 
 class House:
     def __init__(self) -> None:
         self.now = 0.0
-        self.requests = Requests(lambda *_: None)
-        self.recent = Recent(self.requests, lambda: self.now)
+        self.tallies = Tallies(lambda *_: None)
+        self.recent = Recent(self.tallies, lambda: self.now)
 
     def answer(self, api_id: str, refused: str = "", spent: float = 0.0) -> None:
         one = exchange()
@@ -26,7 +26,7 @@ class House:
         one.api, one.refused = api, refused
         one.started -= spent
         one.asked = one.started if spent else 0.0
-        self.requests.answered(one, 403 if refused else 200, 7)
+        self.tallies.answered(one, 403 if refused else 200, 7)
 
     def told(self, api_id: str = "one") -> dict[str, float]:
         registry = CollectorRegistry()

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from services.common.metrics import board
 from services.common.metrics.families import Families
-from services.gateway.observe import requests
+from services.gateway.observe import tallies
 from services.gateway.observe.requests import Requests
+from services.gateway.observe.tallies import Tallies
 from tests.unit.gateway.exchanges import exchange
 
 Written = list[tuple[int, int, float]]
@@ -24,11 +25,11 @@ def written() -> Written:
 
 
 @pytest.fixture
-def counted(written: Written) -> Requests:
-    return Requests(lambda one, status, size, _, now: written.append((status, size, now - one.started)))
+def counted(written: Written) -> Tallies:
+    return Tallies(lambda one, status, size, _, now: written.append((status, size, now - one.started)))
 
 
-def answer(counted: Requests, api_id: str | None, status: int, spent: float = 0.0, refused: str = "") -> None:
+def answer(counted: Tallies, api_id: str | None, status: int, spent: float = 0.0, refused: str = "") -> None:
     """Have a request answered that came `spent` seconds ago."""
     one = exchange()
     api: Any = None if api_id is None else SimpleNamespace(api_id=api_id)
@@ -37,13 +38,13 @@ def answer(counted: Requests, api_id: str | None, status: int, spent: float = 0.
     counted.answered(one, status, 7)
 
 
-def page(counted: Requests) -> dict[str, float]:
+def page(counted: Tallies) -> dict[str, float]:
     registry = CollectorRegistry()
-    registry.register(counted)
+    registry.register(Requests(counted))
     return {name: float(value) for name, value in re.findall(r"^(gateway_\S+) (\S+)$", generate_latest(registry).decode(), re.MULTILINE)}
 
 
-def test_by_api_and_status(counted: Requests, written: Written) -> None:
+def test_by_api_and_status(counted: Tallies, written: Written) -> None:
     for status in (200, 200, 404, 502):
         answer(counted, "one", status)
     answer(counted, "two", 200)
@@ -59,7 +60,7 @@ def test_by_api_and_status(counted: Requests, written: Written) -> None:
     assert [(status, size) for status, size, _ in written] == [(200, 7), (200, 7), (404, 7), (502, 7), (200, 7), (404, 7)]
 
 
-def test_how_long_they_took(counted: Requests, written: Written) -> None:
+def test_how_long_they_took(counted: Tallies, written: Written) -> None:
     for spent in (0.0, 0.2, 0.2, 500.0):
         answer(counted, "one", 200, spent)
     found = page(counted)
@@ -70,7 +71,7 @@ def test_how_long_they_took(counted: Requests, written: Written) -> None:
     assert written[3][2] >= 500, "the log is told the same"
 
 
-def test_a_tunnel_is_counted_and_its_length_is_not(counted: Requests) -> None:
+def test_a_tunnel_is_counted_and_its_length_is_not(counted: Tallies) -> None:
     answer(counted, "one", 101, 3600.0)
     answer(counted, "one", 200)
     found = page(counted)
@@ -79,7 +80,7 @@ def test_a_tunnel_is_counted_and_its_length_is_not(counted: Requests) -> None:
     assert found['gateway_request_seconds_sum{api="one"}'] < 10
 
 
-def test_refusals_by_their_code(counted: Requests) -> None:
+def test_refusals_by_their_code(counted: Tallies) -> None:
     for _ in range(2):
         answer(counted, "one", 429, refused="quota-exceeded")
     answer(counted, "one", 504, refused="upstream-timeout")
@@ -91,7 +92,7 @@ def test_refusals_by_their_code(counted: Requests) -> None:
     assert found['gateway_requests_total{api="(none)",method="other",status="400"}'] == 1
 
 
-def test_methods_that_anybody_may_invent_are_one(counted: Requests) -> None:
+def test_methods_that_anybody_may_invent_are_one(counted: Tallies) -> None:
     for number, method in enumerate(("GET", "PUT", "BREW", "PROPFIND", "X" * 9000)):
         one = exchange(method)
         one.api = SimpleNamespace(api_id="one")  # type: ignore[assignment]
@@ -101,7 +102,7 @@ def test_methods_that_anybody_may_invent_are_one(counted: Requests) -> None:
     assert found == {f'gateway_requests_total{{api="one",method="{method}",status="{status}"}}' for method, status in labels}
 
 
-def asked(counted: Requests, *, status: int = 200, ago: float = 0.0, first_byte: float | None = None, connecting: float = 0.0) -> None:
+def asked(counted: Tallies, *, status: int = 200, ago: float = 0.0, first_byte: float | None = None, connecting: float = 0.0) -> None:
     """Have a request answered whose upstream was asked `ago` seconds ago. first_byte: seconds after that, None = it did not answer."""
     one = exchange()
     one.api = SimpleNamespace(api_id="one")  # type: ignore[assignment]
@@ -112,7 +113,7 @@ def asked(counted: Requests, *, status: int = 200, ago: float = 0.0, first_byte:
     counted.answered(one, status, 10, SimpleNamespace(received=5))
 
 
-def test_how_long_upstreams_took(counted: Requests) -> None:
+def test_how_long_upstreams_took(counted: Tallies) -> None:
     asked(counted, ago=2.0, first_byte=0.2, connecting=0.05)
     asked(counted, ago=2.0, first_byte=0.003)
     asked(counted, ago=4.0, status=504)
@@ -130,14 +131,14 @@ def test_how_long_upstreams_took(counted: Requests) -> None:
     assert found['gateway_request_seconds_count{api="one"}'] == 4, "an upstream that is asked counts once"
 
 
-def test_a_tunnel_is_not_the_time_of_an_upstream(counted: Requests) -> None:
+def test_a_tunnel_is_not_the_time_of_an_upstream(counted: Tallies) -> None:
     asked(counted, status=101, ago=3600.0, first_byte=0.2)
     found = page(counted)
     assert found['gateway_upstream_seconds_total{api="one"}'] == 0
     assert found['gateway_upstream_first_byte_seconds_count{api="one"}'] == 1
 
 
-def test_bytes_both_ways(counted: Requests) -> None:
+def test_bytes_both_ways(counted: Tallies) -> None:
     asked(counted)
     asked(counted)
     answer(counted, "one", 404)
@@ -146,13 +147,13 @@ def test_bytes_both_ways(counted: Requests) -> None:
     assert found['gateway_sent_bytes_total{api="one"}'] == 27
 
 
-def test_an_api_without_an_upstream_has_no_histogram_of_it(counted: Requests) -> None:
+def test_an_api_without_an_upstream_has_no_histogram_of_it(counted: Tallies) -> None:
     answer(counted, "one", 403)
     assert not [name for name in page(counted) if name.startswith("gateway_upstream_first_byte_seconds_")]
 
 
-def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "_MOST_APIS", 3)
+def test_there_are_only_so_many_series(counted: Tallies, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tallies, "_MOST_APIS", 3)
     for number in range(10):
         answer(counted, f"api-{number}", 200)
     found = {name: value for name, value in page(counted).items() if name.startswith("gateway_requests_total")}
@@ -160,7 +161,7 @@ def test_there_are_only_so_many_series(counted: Requests, monkeypatch: pytest.Mo
     assert found['gateway_requests_total{api="(other)",method="GET",status="200"}'] == 7
 
 
-def test_all_apis_fit_on_the_board_of_the_workers(counted: Requests) -> None:
+def test_all_apis_fit_on_the_board_of_the_workers(counted: Tallies) -> None:
     for number in range(50):
         for status, refused in ((200, ""), (201, ""), (404, ""), (429, "quota-exceeded"), (502, "upstream-unreachable")):
             answer(counted, f"an-api-with-a-long-name-{number}", status, refused=refused)
@@ -168,4 +169,4 @@ def test_all_apis_fit_on_the_board_of_the_workers(counted: Requests) -> None:
             one.api = SimpleNamespace(api_id=f"an-api-with-a-long-name-{number}")  # type: ignore[assignment]
             one.asked = one.first_byte = one.started
             counted.answered(one, status, 1)
-    assert len(Families(counted.collect()).packed()) * requests._MOST_APIS / 50 < board._PLACE
+    assert len(Families(Requests(counted).collect()).packed()) * tallies._MOST_APIS / 50 < board._PLACE
