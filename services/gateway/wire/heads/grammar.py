@@ -94,6 +94,8 @@ class Expression(NamedTuple):
     def passed_on(self, found: re.Match[bytes]) -> bytes:
         """Return the lines that go on."""
         runs = self.runs
+        if not runs:  # `group` would return the whole head
+            return b""
         return found[runs[0]] if len(runs) == 1 else b"".join(found.group(*runs))
 
 

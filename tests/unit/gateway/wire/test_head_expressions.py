@@ -98,6 +98,17 @@ def test_the_expression_reads_what_is_usual() -> None:
     assert found.said is last.said
 
 
+@pytest.mark.parametrize(
+    ("names", "passed_on"),
+    [((b"Host",), b""), ((b"Host", b"Accept"), b"Accept: h\r\n"), ((b"Accept", b"Host", b"X-A"), b"Accept: h\r\nX-A: h\r\n")],
+)
+def test_what_goes_on_stands_in_no_run_in_one_or_in_two(names: tuple[bytes, ...], passed_on: bytes) -> None:
+    *_, last, _ = parse_request(head(b"GET /before HTTP/1.1", names, [b" before"] * len(names)))
+    *_, found, _ = parse_request(head(b"GET /a HTTP/1.1", names, [b" h"] * len(names)), last)
+    assert found._found is not None, "it was read by the expression"
+    assert found.passed_on() == passed_on
+
+
 def answered(data: bytes, last: ResponseHead | None) -> Any:
     try:
         return parse_response(data, last)
@@ -123,6 +134,12 @@ def test_an_answer_is_read_as_without_the_expression(line: bytes, changes: list[
     data = head(line, ANSWER_NAMES, values) + following
     data = data[: len(data) - cut]
     assert answered(data, last) == answered(data, None)
+
+
+def test_an_answer_of_which_nothing_goes_on() -> None:
+    last = parse_response(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n")
+    assert last.layout.whole is not None
+    assert parse_response(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", last).fields == b""
 
 
 def test_expressions_are_made_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
