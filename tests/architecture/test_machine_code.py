@@ -80,6 +80,17 @@ def waits_at_exits(tree: ast.Module) -> Mistakes:
                     yield node.lineno, "`async with` is for `asyncio.timeout`, which does not wait on its way out (as `waits_in_handlers`)"
 
 
+def errors_of_one_name(tree: ast.Module) -> Mistakes:
+    for function in ast.walk(tree):
+        if isinstance(function, FUNCTIONS):
+            kinds: dict[str | None, str] = {}
+            for node in _body(function, inside=()):
+                if isinstance(node, ast.ExceptHandler) and node.name and node.type is not None:
+                    kind = ast.unparse(node.type)
+                    if kinds.setdefault(node.name, kind) != kind:
+                        yield node.lineno, f"`{node.name}` has the type of the first error of that name: another one is a TypeError"
+
+
 def derived_containers(tree: ast.Module) -> Mistakes:
     for kind in _classes(tree):
         for base in kind.bases:
@@ -181,8 +192,8 @@ def _set_to_none(statement: ast.AST) -> set[str]:
 
 
 CHECKS: Sequence[Callable[[ast.Module], Mistakes]] = (
-    unpacked_constants, jumps_over_finally, waits_in_handlers, waits_at_exits, derived_containers, words_of_c, replaced_methods,
-    looks_into_coroutines, causes,
+    unpacked_constants, jumps_over_finally, waits_in_handlers, waits_at_exits, errors_of_one_name, derived_containers, words_of_c,
+    replaced_methods, looks_into_coroutines, causes,
     keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead, reads_after_none,
 )  # fmt: skip
 
@@ -206,6 +217,7 @@ def test_the_sources_are_as_mypyc_wants_them(check: Callable[[ast.Module], Mista
         (waits_in_handlers, "async def f():\n    try:\n        pass\n    finally:\n        if one:\n            await end()"),
         (waits_in_handlers, "async def f():\n    try:\n        pass\n    except E:\n        late = await end()"),
         (waits_at_exits, "async def f():\n    async with lock:\n        pass"),
+        (errors_of_one_name, "def f():\n    try:\n        pass\n    except A as e:\n        pass\n    except (B, C) as e:\n        pass"),
         (derived_containers, "class A(collections.deque[int]): pass"),
         (words_of_c, "self._thread = 1"),
         (replaced_methods, "class A:\n    def write(self): pass\n    def __init__(self):\n        self.write = nothing"),

@@ -267,8 +267,8 @@ class Client:
                     pause = SHORTEST_PAUSE_S  # not after one that broke at once
             except Exception as error:  # whatever it is, the next attempt may do better
                 why = str(error) or "no connection in time"
-            except asyncio.CancelledError as error:
-                why, stopped = "stopped", error
+            except asyncio.CancelledError as cancelled:
+                why, stopped = "stopped", cancelled
             self.link = None
             if link is not None:
                 link.close(why)

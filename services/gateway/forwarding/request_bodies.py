@@ -54,10 +54,10 @@ class RequestBodies:
         budget = self._held[exchange] = Budget(most, self.room)
         try:
             pieces = await read_whole(client, body_of(exchange.body_length, most), self._limits, budget, expects=exchange.expects)
-        except BodyTooLarge as error:
+        except BodyTooLarge as too_large:
             if budget.crowded:
                 raise Refusal(BODIES_BUSY, headers=_RETRY) from None
-            raise client_faults.of_body(error, most) from None
+            raise client_faults.of_body(too_large, most) from None
         except (BadBody, TimedOut) as error:
             raise client_faults.of_body(error) from None
         finally:

@@ -160,14 +160,14 @@ class Upstreams:
                 if route is not None and route.pins:
                     raise WrongKey("The definition names public keys of this upstream, which needs TLS (https).")
                 return await self._open_plain(host, port, proxy, tunnel)
-        except ssl.SSLCertVerificationError as error:
-            raise Unreachable(f"The certificate of the upstream is not trusted: {error.verify_message}.") from None
+        except ssl.SSLCertVerificationError as distrust:
+            raise Unreachable(f"The certificate of the upstream is not trusted: {distrust.verify_message}.") from None
         except ssl.SSLError:
             raise Unreachable("TLS with the upstream failed.") from None
         except TimeoutError:
             raise
-        except proxying.ProxyRefused as error:
-            raise Unreachable(f"No connection to the upstream could be made through the proxy: {error}.") from None
+        except proxying.ProxyRefused as refused:
+            raise Unreachable(f"No connection to the upstream could be made through the proxy: {refused}.") from None
         except OSError as error:
             whom = "the upstream" if proxy is None else "the upstream's proxy"
             raise Unreachable(f"No connection to {whom} could be made ({error.strerror or type(error).__name__}).") from None
