@@ -90,6 +90,12 @@ def test_a_chunked_body_is_checked_and_goes_on_with_its_length(client: RawClient
     assert "transfer-encoding" not in fields
 
 
+def test_a_body_whose_chunks_are_broken_is_refused(client: RawClient) -> None:
+    client.send(request("/bodies/checked", b"Transfer-Encoding: chunked", method="POST") + b"5\r\n{}\r\nno size\r\n\r\n")
+    answer = client.answer()
+    assert (answer.status, answer.json()["code"]) == (400, "malformed-request")
+
+
 def test_a_client_that_waits_is_told_to_send(client: RawClient) -> None:
     client.send(request("/bodies/checked", b"Expect: 100-continue", b"Content-Length: 11", method="POST"))
     assert client.head().status == 100

@@ -58,6 +58,12 @@ def test_heads_that_come_in_pieces_do_not_meet(client: RawClient, wire_gateway: 
             one.close()
 
 
+def test_a_head_that_comes_often_and_of_which_nothing_goes_on(client: RawClient) -> None:
+    for number in range(80):  # from the 64th on it may be read in another way
+        client.send(f"GET /odd/{number} HTTP/1.1\r\nHost: h\r\nX-Request-Id: {number}\r\n\r\n".encode())
+        assert client.answer().json()["target"] == f"/{number}"
+
+
 def test_hop_by_hop_fields_end_here(client: RawClient) -> None:
     told = client.get(
         "/odd/x",
