@@ -65,11 +65,9 @@ def waits_in_handlers(tree: ast.Module) -> Mistakes:
         blocks = [node.finalbody] if isinstance(node, ast.Try) else [node.body] if isinstance(node, ast.ExceptHandler) else []
         for block in blocks:
             for found in (one for statement in block for one in (statement, *_body(statement, inside=()))):
-                if isinstance(found, WAITS):
-                    yield (
-                        found.lineno,
-                        "a coroutine does not wait in `except` or `finally`: it would raise what another one caught",
-                    )
+                if isinstance(found, WAITS) or any(one.is_async for one in getattr(found, "generators", ())):
+                    line = found.lineno  # type: ignore[attr-defined]
+                    yield line, "a coroutine does not wait in `except` or `finally`: it would raise what another one caught"
 
 
 def waits_at_exits(tree: ast.Module) -> Mistakes:
@@ -216,6 +214,7 @@ def test_the_sources_are_as_mypyc_wants_them(check: Callable[[ast.Module], Mista
         (jumps_over_finally, "while True:\n    with suppress(E):\n        if one:\n            break"),
         (waits_in_handlers, "async def f():\n    try:\n        pass\n    finally:\n        if one:\n            await end()"),
         (waits_in_handlers, "async def f():\n    try:\n        pass\n    except E:\n        late = await end()"),
+        (waits_in_handlers, "async def f():\n    try:\n        pass\n    except E:\n        late = [one async for one in ends()]"),
         (waits_at_exits, "async def f():\n    async with lock:\n        pass"),
         (errors_of_one_name, "def f():\n    try:\n        pass\n    except A as e:\n        pass\n    except (B, C) as e:\n        pass"),
         (derived_containers, "class A(collections.deque[int]): pass"),
