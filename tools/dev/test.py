@@ -21,11 +21,10 @@ FOLDERS = {"architecture": 2, "unit": UNIT_PROCESSES, "contract": 2, "system": 3
 # The system tests that run in containers too: of what is another thing there, as start, end, files, secrets, stores and memory. What the
 # programs answer is the same there, and takes longer to ask.
 IN_CONTAINERS = (
-    "auth_service", "auth_start_refused", "devices_killed", "devices_serving", "devices_start_refused", "gateway_changes",
-    "gateway_files_source", "gateway_memory", "gateway_shared_counters", "gateway_start_refused", "gateway_starts_without_database",
-    "gateway_store_frozen", "gateway_succession", "gateway_wire_lifecycle", "gateway_wire_tls", "metrics_of_workers", "mobility_killed",
-    "secrets_at_rest", "services_start_refused", "sessions_secrets", "sessions_serving", "stopping", "stores_frozen", "tokens_memory",
-    "tokens_service",
+    "auth_service", "auth_start_refused", "devices_killed", "devices_start_refused", "gateway_changes", "gateway_files_source",
+    "gateway_memory", "gateway_shared_counters", "gateway_start_refused", "gateway_store_frozen", "gateway_succession",
+    "gateway_wire_lifecycle", "gateway_wire_tls", "metrics_of_workers", "mobility_killed", "secrets_at_rest", "sessions_secrets",
+    "stopping", "stores_frozen", "tokens_service",
 )  # fmt: skip
 ALONE = "system"  # the folder whose tests marked `alone`, which measure or fill the machine, run after the others, one by one
 
