@@ -180,7 +180,6 @@ class Gateway:
         self.turned_away = 0
         self.gauges = self._gauges()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # One call of C code: a random name of this worker and a rising number.
         self.request_ids = RequestIds()
 
     def _ports(self) -> Ports:

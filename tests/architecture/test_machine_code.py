@@ -191,8 +191,7 @@ def _set_to_none(statement: ast.AST) -> set[str]:
 
 CHECKS: Sequence[Callable[[ast.Module], Mistakes]] = (
     unpacked_constants, jumps_over_finally, waits_in_handlers, waits_at_exits, errors_of_one_name, derived_containers, words_of_c,
-    replaced_methods, looks_into_coroutines, causes,
-    keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead, reads_after_none,
+    replaced_methods, looks_into_coroutines, causes, keys_beside_sets, stars_in_tests, module_hooks, annotations_ahead, reads_after_none,
 )  # fmt: skip
 
 
